@@ -1,0 +1,119 @@
+"""Scores of class probabilities, NumPy only: macro accuracy and multi-class log loss, as DCASE Task 1 ranks by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+
+EPSILON = 1e-15
+"""Probabilities are clipped to [EPSILON, 1 − EPSILON] before the logarithm, as the challenge's own scorer does."""
+
+
+def macro_accuracy(labels: Ints, probabilities: Floats) -> float:
+    """Return the mean of the class-wise accuracies over the classes that occur in `labels`, in [0, 1].
+
+    Args:
+        labels: class indices, shape (n_clips,).
+        probabilities: shape (n_clips, n_scenes).
+
+    Raises:
+        ValueError: if the arrays are empty or their lengths disagree.
+    """
+    _validate(labels, probabilities)
+    correct = probabilities.argmax(axis=1) == labels
+    return float(np.mean([correct[labels == label].mean() for label in np.unique(labels)]))
+
+
+def log_losses(labels: Ints, probabilities: Floats) -> npt.NDArray[np.float64]:
+    """Return each clip's −log p(true scene) in nats, shape (n_clips,); rows are normalized to sum to 1 first."""
+    _validate(labels, probabilities)
+    p = probabilities.astype(np.float64)
+    p = p / p.sum(axis=1, keepdims=True)
+    chosen = np.clip(p[np.arange(len(labels)), labels], EPSILON, 1 - EPSILON)
+    result: npt.NDArray[np.float64] = -np.log(chosen)
+    return result
+
+
+def log_loss(labels: Ints, probabilities: Floats) -> float:
+    """Return the mean over clips of −log p(true scene), in nats."""
+    return float(log_losses(labels, probabilities).mean())
+
+
+def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict[str, dict[str, float]]:
+    """Return {group: {macro_accuracy, log_loss, n_clips}}, groups sorted by name.
+
+    Args:
+        labels: class indices, shape (n_clips,).
+        probabilities: shape (n_clips, n_scenes).
+        groups: one group name a clip (a device, say).
+    """
+    names = np.asarray([str(group) for group in groups])
+    table = {}
+    for name in sorted(set(names.tolist())):
+        rows = names == name
+        table[name] = {
+            "macro_accuracy": macro_accuracy(labels[rows], probabilities[rows]),
+            "log_loss": log_loss(labels[rows], probabilities[rows]),
+            "n_clips": int(rows.sum()),
+        }
+    return table
+
+
+def summarize(
+    labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]
+) -> dict[str, Any]:
+    """Return one split's entry of metrics.json: overall, by scene (in class order) and by device.
+
+    Within one scene macro accuracy is that scene's class-wise accuracy.
+    """
+    scenes = by_group(labels, probabilities, [classes[label] for label in labels])
+    return {
+        "macro_accuracy": macro_accuracy(labels, probabilities),
+        "log_loss": log_loss(labels, probabilities),
+        "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
+        "by_device": by_group(labels, probabilities, devices),
+        "n_clips": len(labels),
+    }
+
+
+def interval_by_location(
+    labels: Ints,
+    probabilities: Floats,
+    locations: Sequence[str],
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return a bootstrap interval of macro accuracy in which whole locations are drawn, not clips.
+
+    Clips of one location are not independent, so a bootstrap over clips is too narrow.
+    """
+    _validate(labels, probabilities)
+    classes, label = np.unique(labels, return_inverse=True)
+    _, place = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
+    shape = (int(place.max()) + 1, len(classes))
+    total = np.zeros(shape)
+    hits = np.zeros(shape)
+    np.add.at(total, (place, label), 1)
+    np.add.at(hits, (place, label), probabilities.argmax(axis=1) == labels)
+    draws = np.random.default_rng(seed).integers(shape[0], size=(n_resamples, shape[0]))
+    counts = total[draws].sum(axis=1)  # (n_resamples, n_classes)
+    with np.errstate(invalid="ignore"):
+        accuracies = np.nanmean(np.where(counts > 0, hits[draws].sum(axis=1) / counts, np.nan), axis=1)
+    low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _validate(labels: Ints, probabilities: Floats) -> None:
+    if len(labels) == 0 or probabilities.ndim != 2 or len(labels) != len(probabilities):
+        raise ValueError(
+            f"labels (n_clips,) and probabilities (n_clips, n_scenes) must agree and hold a clip at least, "
+            f"got {labels.shape} and {probabilities.shape}"
+        )

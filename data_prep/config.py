@@ -1,0 +1,112 @@
+"""What the data stage is told: the stored feature, the reader's view of it, the validation cut, the embedded corpus."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from data_prep.schema import Config
+
+DELTA_LOSS = 4
+"""Frames that one order of valid-frames deltas costs: the five-point window loses two at either end."""
+
+
+class FeatureSpec(Config):
+    """The stored log-mel: whatever would need the audio again to change. Defaults are the seed's (Hu et al. 2020)."""
+
+    sample_rate: int = Field(44_100, ge=8_000, le=192_000)
+    """Hz; audio at another rate is resampled."""
+    clip_seconds: float = Field(10.0, gt=0.1, le=120.0)
+    """Length of every clip in seconds."""
+    n_fft: int = Field(2048, ge=64, le=65_536)
+    """Points of the Fourier transform; the Hann window has the same length."""
+    hop_length: int = Field(1024, ge=16)
+    """Samples from one frame to the next; frames are centred."""
+    n_mels: int = Field(128, ge=8, le=512)
+    """Mel bands."""
+    fmin_hz: float = Field(0.0, ge=0.0)
+    """Lowest mel edge in Hz."""
+    fmax_hz: float | None = Field(None, gt=0.0)
+    """Highest mel edge in Hz; null means half the sample rate."""
+    htk: bool = True
+    """HTK's mel formula; false means Slaney's."""
+    norm: Literal["slaney"] | None = None
+    """Area normalization of the mel filters."""
+    log_offset: float = Field(1e-8, gt=0.0)
+    """Added to the mel power before the natural logarithm."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length must not exceed n_fft, or samples are skipped: {self.hop_length} > {self.n_fft}")
+        top = self.fmax_hz if self.fmax_hz is not None else self.sample_rate / 2
+        if not self.fmin_hz < top <= self.sample_rate / 2:
+            raise ValueError(f"0 <= fmin_hz < fmax_hz <= sample_rate / 2 must hold: {self.fmin_hz}, {top}, {self.sample_rate / 2}")
+        return self
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in a clip."""
+        return round(self.sample_rate * self.clip_seconds)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a stored clip: 431 for 10 s at 44.1 kHz and hop 1024."""
+        return 1 + self.n_samples // self.hop_length
+
+
+class ReaderSpec(Config):
+    """How stored log-mels become network input: can vary inside a sweep, travels with the model."""
+
+    scaling: Literal["none", "minmax"] = "minmax"
+    """Per-clip min–max to [0, 1] before the deltas, or none."""
+    deltas: Literal[0, 1, 2] = 2
+    """Orders of deltas stacked as channels behind the log-mel."""
+    edges: Literal["crop", "pad"] = "crop"
+    """`crop` keeps the frames where every delta is valid (431 → 423 for two orders); `pad` keeps all of them."""
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the network input."""
+        return 1 + self.deltas
+
+    def input_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
+        """Return (n_mels, n_frames, n_channels) of a full clip: (128, 423, 3) with every default."""
+        lost = DELTA_LOSS * self.deltas if self.edges == "crop" else 0
+        return spec.n_mels, spec.n_frames - lost, self.n_channels
+
+
+class ValidationSpec(Config):
+    """The part of the training list that is kept for validation, cut by location."""
+
+    fraction: float = Field(0.2, gt=0.0, lt=0.9)
+    """Share of the training locations, taken scene by scene and city by city."""
+    holdout_devices: tuple[str, ...] = ()
+    """Devices whose clips of the training list are left out of training; in validation locations they stay."""
+    seed: int = 0
+    """Seed of the draw."""
+
+
+class PrepareConfig(Config):
+    """Section `prepare`: from audio to shards."""
+
+    features: FeatureSpec = FeatureSpec()
+    validation: ValidationSpec = ValidationSpec()
+    clips_per_shard: int = Field(512, ge=1)
+    """Clips in one Parquet file."""
+
+
+class SynthConfig(Config):
+    """The embedded corpus: a synthesized data set in the layout of TAU Urban Acoustic Scenes 2020 Mobile."""
+
+    seed: int = 0
+    """Seed of everything in it: the same settings give the same bytes."""
+    clip_seconds: float = Field(10.0, ge=1.0, le=60.0)
+    """Length of a clip in seconds."""
+    n_locations: int = Field(12, ge=3)
+    """Locations per scene, spread over the cities; about a third of them belong to the evaluate list."""
+    n_segments: int = Field(4, ge=1)
+    """Recorded moments per location. Each is heard by device a and by one or more of the other devices."""
+    n_cities: int = Field(4, ge=1, le=10)
+    """Cities that the locations are spread over."""

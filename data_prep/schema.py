@@ -1,0 +1,96 @@
+"""The base of every configuration: frozen, strict, hashed canonically, with all problems reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data_prep.errors import ConfigError
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys and no blanks: equal values give equal text on every machine."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(value: Any, n_digits: int = 12) -> str:
+    """Return the first `n_digits` hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:n_digits]
+
+
+class Config(BaseModel):
+    """A frozen description that refuses unknown keys. Defaults are the seed report's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def hash(self) -> str:
+        """Return 12 hexadecimal digits that identify these settings, defaults included."""
+        return content_hash(self.model_dump(mode="json"))
+
+    def updated(self, **changes: Any) -> Self:
+        """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate)."""
+        return type(self).model_validate({**self.model_dump(), **changes})
+
+
+C = TypeVar("C", bound="Config")
+
+
+def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
+    """Return `data` as a `cls`.
+
+    Args:
+        cls: the configuration's class.
+        data: nested mappings as read from YAML or JSON.
+        source: what the data came from, for messages.
+
+    Raises:
+        ConfigError: with one line for each problem: key path, rule, value, and the nearest known key for a typo.
+    """
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        problems = [_describe(cls, problem) for problem in error.errors()]
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        raise ConfigError(f"{source}: {count}\n" + "\n".join(f"  {line}" for line in problems)) from None
+
+
+def _describe(cls: type[Config], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(cls, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+        way_out = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"{path}: unknown key; {way_out}"
+    if problem["type"] == "missing":
+        return f"{path}: required, but missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    if isinstance(value, Mapping) or value is None:
+        return f"{path}: {message}"
+    return f"{path}: {message} (got {value!r})"
+
+
+def _known_keys(cls: type[Config], parents: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are allowed at the place `parents` names."""
+    models = [cls]
+    for part in parents:
+        if isinstance(part, int):
+            continue  # an index into a list: the list's own annotation named the element's class
+        models = [
+            found
+            for model in models
+            if part in model.model_fields
+            for found in _models_in(model.model_fields[part].annotation)
+        ] or models
+    return [key for model in models for key in model.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[Config]]:
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]

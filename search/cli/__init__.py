@@ -1,0 +1,1 @@
+"""The `asc` command: one file a stage."""
