@@ -1,0 +1,111 @@
+"""Retrained candidates: what `metrics.json` says, and the order in which they are preferred."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DataError
+from data_prep.files import read_json, write_json
+from results.predictions import Predictions, read_predictions
+from results.rundir import CandidateFiles, RunDirectory
+
+SPLITS = ("train", "validation", "test", "evaluation")
+
+
+@dataclass(frozen=True)
+class CandidateMetrics:
+    """Scores and sizes of a retrained candidate, measured on its exported file.
+
+    Attributes:
+        splits: {split: what asc_models.metrics.summarize gives}.
+        weight_bytes: bytes of every weight in the file; quantization_bytes, file_bytes stand beside.
+        nonzero_weight_bytes: bytes of the weights that are not zero: what the size rule of 2021 counts.
+        n_params: parameters of the network.
+        macs: multiply–accumulates per inference.
+        agreement: share of validation clips on which the exported file and the trained network choose the same scene.
+        mode: how the weights are stored.
+        best_epoch: the epoch whose weights were kept.
+        epochs: epochs trained.
+        seed: seed of the retraining.
+        trial_id: the trial that proposed it.
+    """
+
+    splits: dict[str, dict[str, Any]] = field(repr=False)
+    weight_bytes: int
+    nonzero_weight_bytes: int
+    file_bytes: int
+    quantization_bytes: int
+    n_params: int
+    macs: int
+    agreement: float | None
+    mode: str
+    best_epoch: int | None
+    epochs: int
+    seed: int
+    trial_id: str | None
+
+    def value(self, split: str, name: str) -> float:
+        """Return a score of a split, NaN where there is none."""
+        value = self.splits.get(split, {}).get(name)
+        return math.nan if value is None else float(value)
+
+
+def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
+    """Write `metrics.json`, the splits at its top level."""
+    unknown = sorted(set(metrics.splits) - set(SPLITS))
+    if unknown:
+        raise ValueError(f"splits are {', '.join(SPLITS)}, got {', '.join(unknown)}")
+    fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
+    write_json(path, {**metrics.splits, **fields})
+
+
+def read_metrics(path: Path) -> CandidateMetrics:
+    """Return what `metrics.json` says.
+
+    Raises:
+        DataError: if the file is missing, no JSON, or lacks a field.
+    """
+    data = read_json(path)
+    names = [entry.name for entry in dataclasses.fields(CandidateMetrics) if entry.name != "splits"]
+    missing = [name for name in names if not isinstance(data, Mapping) or name not in data]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; retrain this candidate, or delete its folder")
+    splits = {split: data[split] for split in SPLITS if split in data}
+    return CandidateMetrics(splits=splits, **{name: data[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished candidate with its scores; predictions are read on demand."""
+
+    files: CandidateFiles
+    metrics: CandidateMetrics
+
+    @property
+    def name(self) -> str:
+        """`<candidate>-s<seed>`."""
+        return self.files.name
+
+    def has_predictions(self, split: str) -> bool:
+        """Whether the probabilities of a split were kept."""
+        return self.files.predictions_path(split).is_file()
+
+    def predictions(self, split: str) -> Predictions:
+        """Return the probabilities of a split."""
+        return read_predictions(self.files.predictions_path(split))
+
+
+def read_candidates(run: RunDirectory) -> list[Candidate]:
+    """Return the finished candidates, best validation log loss first; those without validation come last, by name."""
+    found = [Candidate(files, read_metrics(files.metrics_path)) for files in run.candidates()]
+
+    def rank(candidate: Candidate) -> tuple[float, str]:
+        value = candidate.metrics.value("validation", "log_loss")
+        return (math.inf if math.isnan(value) else value, candidate.name)
+
+    return sorted(found, key=rank)

@@ -1,0 +1,152 @@
+"""The ledger: an append-only list of events, one JSON object a line, that a run is rebuilt from after any crash.
+
+Promises: an event that `append` returned from is on the disk; a line cut short by a crash was never returned from, is
+ignored on reading and cut away before the next append; one writer at a time; readers need no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from data_prep.errors import RunError
+from data_prep.files import write_error
+
+
+class Ledger:
+    """The events of one run. Reading needs nothing; the first `append` takes the run's lock until `close`.
+
+    `with Ledger.open_for_writing(path) as ledger:` takes the lock at once, which is what a driver wants.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+        self._lock: int | None = None
+
+    @classmethod
+    def open_for_writing(cls, path: Path) -> Self:
+        """Return the ledger at `path`, locked for this process.
+
+        Raises:
+            RunError: if another process holds it.
+        """
+        ledger = cls(path)
+        ledger._open()
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the lock back; closing twice is harmless."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._lock is not None:
+            os.close(self._lock)  # closing drops the lock
+            self._lock = None
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one event: when this returns, it is on the disk.
+
+        Args:
+            event: its kind, such as `rung`.
+            fields: what JSON can hold; NumPy scalars and paths become plain, NaN and infinities null.
+
+        Raises:
+            RunError: if another process writes this ledger.
+            AscError: if the disk is full; nothing of the line stays behind then.
+        """
+        if self._file is None:
+            self._open()
+        assert self._file is not None
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps(_plain({"event": event, "time": time, **fields}), ensure_ascii=False, allow_nan=False)
+        size = os.fstat(self._file).st_size
+        try:
+            data = (line + "\n").encode()
+            while data:
+                data = data[os.write(self._file, data) :]
+            os.fsync(self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)  # a part of the line may be there
+            raise write_error(self.path, error) from error
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return all events, oldest first; none where the ledger does not exist yet.
+
+        Raises:
+            RunError: if a line other than a torn last one is no JSON object, naming the line.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        lines = data[: data.rfind(b"\n") + 1].splitlines()
+        return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            event = json.loads(line)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            event = error
+        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+            raise RunError(
+                f"{self.path}, line {number}: not an event of a run ({line[:60]!r}). The ledger is only ever appended "
+                "to, so something else changed it: restore the file, or begin a new run directory."
+            )
+        return event
+
+    def _open(self) -> None:
+        if self._file is not None:
+            return
+        lock_path = self.path.with_suffix(".lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._cut_torn_line()
+        except BlockingIOError:
+            self.close()
+            raise RunError(
+                f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
+                "then give the same command again."
+            ) from None
+        except OSError as error:
+            self.close()
+            raise write_error(self.path, error) from error
+
+    def _cut_torn_line(self) -> None:
+        assert self._file is not None
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self._file, whole)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,113 @@
+"""Class probabilities of one model on one split, and the file that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from asc_models.metrics import summarize
+from data_prep.errors import DataError
+from data_prep.files import written_whole
+
+CLIP_COLUMNS = ("clip_id", "filename", "scene", "device", "city", "location", "segment")
+"""What is known of a clip; scene, city, location and segment may be null."""
+
+PREFIX = "p_"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The probabilities of a split's clips.
+
+    Attributes:
+        clips: one row a clip, with CLIP_COLUMNS.
+        probabilities: float32, shape (n_clips, n_scenes), finite and in [0, 1].
+        classes: the scenes' names in the data set's order.
+    """
+
+    clips: pd.DataFrame
+    probabilities: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        missing = [column for column in CLIP_COLUMNS if column not in self.clips.columns]
+        if missing:
+            raise DataError(f"predictions lack the columns {', '.join(missing)}")
+        expected = (len(self.clips), len(self.classes))
+        if self.probabilities.shape != expected:
+            raise DataError(f"probabilities must be (n_clips, n_scenes) = {expected}, got {self.probabilities.shape}")
+        if self.probabilities.size and not (self.probabilities.min() >= 0 and self.probabilities.max() <= 1 + 1e-6):
+            row = int(np.argmin(((self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)).all(axis=1)))
+            raise DataError(
+                f"clip {self.clips['clip_id'].iloc[row]}: probabilities must be finite and in [0, 1], "
+                f"got {self.probabilities[row]}"
+            )
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Class indices, shape (n_clips,); -1 where a clip has no label."""
+        index = {scene: number for number, scene in enumerate(self.classes)}
+        scenes = self.clips["scene"]
+        unknown = sorted({str(scene) for scene in scenes.dropna()} - set(index))
+        if unknown:
+            raise DataError(f"scenes that no class is named after: {', '.join(unknown)}")
+        return np.array([-1 if pd.isna(scene) else index[scene] for scene in scenes], dtype=np.int64)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every clip has a label, and there is a clip."""
+        return len(self.clips) > 0 and bool(self.clips["scene"].notna().all())
+
+    def summarize(self) -> dict[str, Any]:
+        """Return this split's entry of metrics.json (asc_models.metrics.summarize).
+
+        Raises:
+            DataError: if a clip has no label.
+        """
+        if not self.is_labelled:
+            raise DataError("only predictions in which every clip has a label can be scored")
+        return summarize(self.labels, self.probabilities, self.classes, self.clips["device"].astype(str).tolist())
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write `predictions` as Parquet: CLIP_COLUMNS, then one float32 column `p_<scene>` per class in class order."""
+    clips = predictions.clips[list(CLIP_COLUMNS)].reset_index(drop=True).astype("string")
+    columns = {f"{PREFIX}{scene}": predictions.probabilities[:, i] for i, scene in enumerate(predictions.classes)}
+    table = pd.concat([clips, pd.DataFrame(columns, dtype=np.float32)], axis=1)
+    with written_whole(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_predictions(path: Path, classes: Sequence[str] | None = None) -> Predictions:
+    """Return the predictions in a file.
+
+    Args:
+        path: what `write_predictions` wrote.
+        classes: the data set's order; None takes the file's own.
+
+    Raises:
+        DataError: if the file is missing or broken, or if its class order is not `classes`.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; the candidate has no predictions of this split") from None
+    except Exception as error:  # pyarrow raises many kinds for a file that is no Parquet
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+    found = tuple(name.removeprefix(PREFIX) for name in table.columns if name.startswith(PREFIX))
+    if classes is not None and found != tuple(classes):
+        raise DataError(
+            f"{path}: its class order is {', '.join(found)}; the data set's is {', '.join(classes)}. "
+            "Predictions of another data set cannot be used here."
+        )
+    try:
+        probabilities = table[[f"{PREFIX}{scene}" for scene in found]].to_numpy(dtype=np.float32)
+        return Predictions(table[[name for name in CLIP_COLUMNS if name in table]], probabilities, found)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None

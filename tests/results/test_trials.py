@@ -1,0 +1,102 @@
+"""The trials table says what the ledger says."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from results.ledger import Ledger
+from results.rundir import RunDirectory
+from results.trials import rungs_table, trials_table, write_trials
+
+START = {"n_params": 10, "macs": 100, "weight_bytes": 40, "seed": 3}
+
+
+def _rung(trial_id: str, rung: int, accuracy: float | None, **more: Any) -> dict[str, Any]:
+    scores = {"macro_accuracy": accuracy, "log_loss": 1.0, "seconds": 2.0, "nonzero_weight_bytes": 38, "file_bytes": 90}
+    return {"event": "rung", "trial_id": trial_id, "rung": rung, "epochs": 2 ** (rung + 1), **scores, **more}
+
+
+def _started(trial_id: str, **params: Any) -> dict[str, Any]:
+    return {"event": "trial_started", "trial_id": trial_id, "params": params, **START}
+
+
+def test_a_trial_has_the_value_of_its_highest_rung() -> None:
+    """Scores come from the highest rung finished, also where it is worse, and seconds are summed."""
+    events = [_started("a", blocks=2), _rung("a", 0, 0.6), _rung("a", 1, 0.5, weight_bytes=41)]
+    (row,) = trials_table(events).to_dict("records")
+    assert (row["rung"], row["epochs"], row["macro_accuracy"], row["seconds"]) == (1, 4, 0.5, 4.0)
+    assert (row["weight_bytes"], row["n_params"], row["seed"], row["param_blocks"]) == (41, 10, 3, 2)
+
+
+def test_a_diverged_rung_has_no_score() -> None:
+    """A rung whose loss was not a number clears the value of the rung before."""
+    events = [_started("a"), _rung("a", 0, 0.6), _rung("a", 1, None)]
+    assert pd.isna(trials_table(events)["macro_accuracy"][0])
+
+
+def test_states_follow_the_events() -> None:
+    """Started is running, a finished rung is paused, resumed is running again, ended is what the event says."""
+    events = [
+        _started("run"),
+        *(_started("pause"), _rung("pause", 0, 0.4)),
+        *(_started("again"), _rung("again", 0, 0.4), {"event": "trial_resumed", "trial_id": "again"}),
+        *(
+            _started("end"),
+            _rung("end", 0, 0.4),
+            {"event": "trial_ended", "trial_id": "end", "state": "stopped", "reason": "r"},
+        ),
+        {"event": "infeasible", "params": {"blocks": 9}, "weight_bytes": 999, "limit": 500, "reason": "too large"},
+        {"event": "infeasible", "params": {"blocks": 8}, "weight_bytes": 998, "limit": 500, "reason": "too large"},
+    ]
+    table = trials_table(events).set_index("trial_id")
+    assert table["state"].to_dict() == {
+        **{"run": "running", "pause": "paused", "again": "running", "end": "stopped"},
+        **{"infeasible-1": "infeasible", "infeasible-2": "infeasible"},
+    }
+    assert table.loc["infeasible-1", "weight_bytes"] == 999
+    assert table.loc["infeasible-1", "reason"] == "too large"
+
+
+def test_columns_are_the_contract_even_without_events() -> None:
+    """An empty search gives an empty table with every column."""
+    table = trials_table([])
+    assert table.columns.tolist() == [
+        *("trial_id", "n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "rung", "epochs"),
+        *("macro_accuracy", "log_loss", "state", "reason", "seconds", "seed"),
+    ]
+    assert rungs_table([]).empty
+
+
+@pytest.mark.parametrize(
+    "values", [(1, 2), (1, 2.5), (True, False), ("casam", "none"), ([1, 2], [3]), (1, "x"), (None, 3)]
+)
+def test_written_trials_read_back(tmp_path: Path, values: tuple[Any, Any]) -> None:
+    """Parameters of any kind, mixed ones too, survive Parquet."""
+    run = RunDirectory(tmp_path)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        for number, value in enumerate(values):
+            ledger.append("trial_started", trial_id=f"t{number}", params={"x": value}, **START)
+    table = trials_table(Ledger(run.ledger_path).events())
+    read = pd.read_parquet(write_trials(run))
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    assert read["seed"].tolist() == [3, 3]
+
+
+def test_rungs_are_one_row_each() -> None:
+    """Rungs come by trial and rung; one that was trained again after a crash counts once, the later one."""
+    events = [
+        _started("b"),
+        _rung("b", 1, 0.7),
+        _rung("b", 0, 0.5),
+        _started("a"),
+        _rung("a", 0, 0.1),
+        _rung("a", 0, 0.2),
+    ]
+    table = rungs_table(events)
+    assert table[["trial_id", "rung", "macro_accuracy"]].values.tolist() == [
+        ["a", 0, 0.2],
+        ["b", 0, 0.5],
+        ["b", 1, 0.7],
+    ]
