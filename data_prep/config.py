@@ -100,13 +100,17 @@ class PrepareConfig(Config):
 class SynthConfig(Config):
     """The embedded corpus: a synthesized data set in the layout of TAU Urban Acoustic Scenes 2020 Mobile."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of everything in it: the same settings give the same bytes."""
     clip_seconds: float = Field(10.0, ge=1.0, le=60.0)
     """Length of a clip in seconds."""
     n_locations: int = Field(12, ge=3)
     """Locations per scene, spread over the cities; about a third of them belong to the evaluate list."""
     n_segments: int = Field(4, ge=1)
-    """Recorded moments per location. Each is heard by device a and by one or more of the other devices."""
+    """Recorded moments (segments) per location. Device a hears all of them."""
+    train_share: float = Field(0.1, gt=0.0, le=1.0)
+    """Share of the train list's moments that each of the devices b, c, s1, s2 and s3 hears beside a (TAU: 0.07)."""
+    evaluate_share: float = Field(1.0, gt=0.0, le=1.0)
+    """Share of the evaluate list's moments that each of the eight devices but a hears beside a (TAU: 1)."""
     n_cities: int = Field(4, ge=1, le=10)
     """Cities that the locations are spread over."""

@@ -1,0 +1,108 @@
+"""What is heard at a place: ten recipes of cues over a background, each with its own pattern in time.
+
+Background and cues are mixed flat (white) and then coloured by the place as a whole. The colour has a weak mean of its
+scene's own and a strong part of the location's and the moment's: long-term spectra of scenes overlap, while the cues'
+patterns in time stay. So a classifier of mean spectra is neither helpless nor sufficient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from data_prep.synth.cues import CUES
+from data_prep.synth.sources import SAMPLE_RATE, Signal, wander
+from data_prep.synth.streams import stream
+
+COLOUR_HZ = np.geomspace(60.0, 16_000.0, 9)
+"""Frequencies at which colours are drawn; between them they run straight over log frequency."""
+TILT_DB = -4.0
+"""Mean slope per octave of every place's colour: city sound is red."""
+SCENE_DB = 3.0
+LOCATION_DB = 3.0
+MOMENT_DB = 1.5
+"""Standard deviations of the colour's parts at each of COLOUR_HZ."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a scene: its own cue, cues that it may borrow, and the room."""
+
+    cue: str
+    passers_by: tuple[str, ...]
+    """Cues of other scenes that are heard faintly in some of its moments."""
+    reverb_seconds: tuple[float, float]
+    """Range of the room's decay time constant."""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "airport": Recipe("trolleys", ("voices", "beeps"), (0.25, 0.5)),
+    "bus": Recipe("engine", ("voices", "passes"), (0.03, 0.08)),
+    "metro": Recipe("rail_joints", ("voices", "beeps"), (0.05, 0.12)),
+    "metro_station": Recipe("beeps", ("footsteps", "voices"), (0.25, 0.5)),
+    "park": Recipe("birds", ("footsteps", "voices"), (0.02, 0.06)),
+    "public_square": Recipe("bells", ("footsteps", "passes"), (0.08, 0.2)),
+    "shopping_mall": Recipe("music", ("footsteps", "voices"), (0.15, 0.35)),
+    "street_pedestrian": Recipe("footsteps", ("birds", "bells"), (0.05, 0.12)),
+    "street_traffic": Recipe("passes", ("birds", "footsteps"), (0.04, 0.1)),
+    "tram": Recipe("whine", ("voices", "rail_joints"), (0.03, 0.08)),
+}
+SCENES = tuple(RECIPES)
+"""The ten scenes in TAU's order."""
+
+
+def place_filter(seed: int, scene: str, identifier: str, n_samples: int) -> NDArray[np.complex64]:
+    """Return a location's transfer function (n_samples // 2 + 1,): its colour times its room."""
+    recipe = RECIPES[scene]
+    rng = stream(seed, "place", scene, identifier)
+    colour = stream(seed, "scene", scene).normal(0.0, SCENE_DB, len(COLOUR_HZ))
+    colour += rng.normal(0.0, LOCATION_DB, len(COLOUR_HZ))
+    colour += TILT_DB * np.log2(COLOUR_HZ / COLOUR_HZ[0])
+    decay = rng.uniform(*recipe.reverb_seconds)
+    tail = rng.standard_normal(n_samples, np.float32)
+    tail *= np.exp(-np.arange(n_samples, dtype=np.float32) / np.float32(decay * SAMPLE_RATE))
+    tail *= np.float32(rng.uniform(0.3, 0.6) / np.sqrt(np.sum(tail**2)))
+    tail[0] += 1.0
+    return np.asarray(fft.rfft(tail) * gain_curve(colour, n_samples), np.complex64)
+
+
+def gain_curve(points_db: NDArray[np.floating], n_samples: int) -> NDArray[np.float32]:
+    """Return the gains (n_samples // 2 + 1,) of a colour given in dB at COLOUR_HZ."""
+    hz = fft.rfftfreq(n_samples, 1 / SAMPLE_RATE)
+    log_hz = np.log(np.maximum(hz, 1.0))
+    return np.asarray(10 ** (np.interp(log_hz, np.log(COLOUR_HZ), points_db) / 20), np.float32)
+
+
+def moment_spectrum(
+    seed: int, scene: str, identifier: str, name: str, place: NDArray[np.complex64], n_samples: int
+) -> NDArray[np.complex64]:
+    """Return the spectrum (n_samples // 2 + 1,) of what is heard at one moment of a place, before any device.
+
+    Args:
+        seed: the corpus's seed.
+        scene: one of SCENES.
+        identifier: the location, which fixes the sources' own properties (pitch, pace).
+        name: the moment's name, which fixes what happens.
+        place: the location's `place_filter`.
+        n_samples: length in samples.
+    """
+    recipe = RECIPES[scene]
+    rng = stream(seed, "moment", name)
+    mix = rng.standard_normal(n_samples, np.float32) * wander(rng, n_samples, 1.0, 1.5)
+    mix += _cue(recipe.cue, rng, stream(seed, "source", scene, identifier), n_samples, rng.uniform(0.0, 6.0))
+    for cue in recipe.passers_by:
+        if rng.random() < 0.3:
+            mix += _cue(
+                cue, rng, stream(seed, "passer-by", scene, identifier, cue), n_samples, rng.uniform(-12.0, -6.0)
+            )
+    colour = gain_curve(rng.normal(0.0, MOMENT_DB, len(COLOUR_HZ)), n_samples)
+    return np.asarray(fft.rfft(mix) * place * colour, np.complex64)
+
+
+def _cue(name: str, rng: np.random.Generator, source: np.random.Generator, n_samples: int, level_db: float) -> Signal:
+    render: Callable[[np.random.Generator, np.random.Generator, int], Signal] = CUES[name]
+    return render(rng, source, n_samples) * np.float32(10 ** (level_db / 20))
