@@ -16,6 +16,18 @@ Stride = int | tuple[int, int]
 """Step of a convolution; a pair is (frequency, time)."""
 
 
+def validate_stride(stride: Stride) -> None:
+    """Raise ValueError unless `stride` is 1 to 4 in each direction."""
+    for step in stride_pair(stride):
+        if not 1 <= step <= 4:
+            raise ValueError(f"a stride must be 1 to 4, or a pair (frequency, time) of such, got {stride}")
+
+
+def stride_pair(stride: Stride) -> tuple[int, int]:
+    """Return `stride` as (frequency, time)."""
+    return stride if isinstance(stride, tuple) else (stride, stride)
+
+
 class BlockConfig(Config):
     """One inverted residual block; its skip stands where stride is 1 and the filters stay the same."""
 
@@ -128,15 +140,3 @@ class TrainConfig(Config):
                 f"min_learning_rate must not exceed learning_rate: {self.min_learning_rate} > {self.learning_rate}"
             )
         return self
-
-
-def validate_stride(stride: Stride) -> None:
-    """Raise ValueError unless `stride` is 1 to 4 in each direction."""
-    for step in stride_pair(stride):
-        if not 1 <= step <= 4:
-            raise ValueError(f"a stride must be 1 to 4, or a pair (frequency, time) of such, got {stride}")
-
-
-def stride_pair(stride: Stride) -> tuple[int, int]:
-    """Return `stride` as (frequency, time)."""
-    return stride if isinstance(stride, tuple) else (stride, stride)

@@ -1,0 +1,91 @@
+"""Training batches: drawing, cropping, mixing. The random stream of an epoch depends on (seed, epoch) alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.config import TrainConfig
+from data_prep.augment import batch as augment
+from data_prep.reader import FeatureSet
+
+Array = npt.NDArray[np.float32]
+
+CACHE_BYTES = 1_000_000_000
+"""Network inputs of up to this many bytes are computed once and kept; larger sets are computed batch by batch."""
+
+
+class TrainingBatches:
+    """Augmented batches of a training set.
+
+    Args:
+        features: the training split.
+        config: batch size, mixup and the other augmentations.
+        seed: of every draw.
+    """
+
+    def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
+        self._features = features
+        self._config = config
+        self._seed = seed
+        shape = features.input_shape
+        self._crop_shape = (shape[0], max(1, round(shape[1] * config.crop_fraction)), shape[2])
+        fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
+        self._cache = features.inputs(slice(None)) if fits else None
+
+    @property
+    def batch_shape(self) -> tuple[int, int, int, int]:
+        """(batch_size, n_mels, cropped n_frames, n_channels), the same for every batch."""
+        return (self._config.batch_size, *self._crop_shape)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one epoch: ceil(n_clips / batch_size)."""
+        return math.ceil(self._features.n_clips / self._config.batch_size)
+
+    def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
+        """Yield the batches of epoch `number` (0-based): inputs and class probabilities (batch_size, n_classes)."""
+        rng = np.random.default_rng([self._seed, number])
+        draws = self._config.batch_size * (2 if self._config.mixup_alpha else 1)
+        order = self._order(rng, self.steps_per_epoch * draws)
+        for step in range(self.steps_per_epoch):
+            indices = order[step * draws : (step + 1) * draws]
+            yield self._augmented(indices, rng)
+
+    def _order(self, rng: np.random.Generator, n_draws: int) -> npt.NDArray[np.int64]:
+        n_clips = self._features.n_clips
+        rounds = math.ceil(n_draws / n_clips)
+        return np.concatenate([rng.permutation(n_clips) for _ in range(rounds)])[:n_draws]
+
+    def _augmented(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
+        config = self._config
+        x: Array = self._cache[indices] if self._cache is not None else self._features.inputs(indices)
+        y = self._targets(self._features.labels[indices])
+        if config.time_roll:
+            x = augment.time_roll(x, rng)
+        if self._crop_shape != x.shape[1:]:
+            x = augment.random_crop(x, config.crop_fraction, rng)
+        if config.mixup_alpha:
+            x, y = augment.mixup(x, y, config.mixup_alpha, rng)
+        if config.freq_mixstyle_p:
+            x = augment.freq_mixstyle(x, config.freq_mixstyle_p, config.freq_mixstyle_alpha, rng)
+        if config.frequency_mask or config.time_mask:
+            x = augment.spec_augment(x, config.frequency_mask, config.time_mask, rng)
+        return x, y
+
+    def _targets(self, labels: npt.NDArray[np.int64]) -> Array:
+        n_classes = len(self._features.classes)
+        smoothing = self._config.label_smoothing
+        y = np.full((len(labels), n_classes), smoothing / n_classes, np.float32)
+        y[np.arange(len(labels)), labels] += 1.0 - smoothing
+        return y
+
+
+def evaluation_batches(features: FeatureSet, batch_size: int = 32) -> Iterator[Any]:
+    """Yield a split's full-length inputs in order, `batch_size` clips at a time."""
+    for start in range(0, features.n_clips, batch_size):
+        yield features.inputs(np.arange(start, min(start + batch_size, features.n_clips)))

@@ -1,0 +1,51 @@
+"""Keras layers that stock Keras lacks: a batch norm on TensorFlow's fused kernel, and channel statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+register = keras.saving.register_keras_serializable(package="asc_models")
+
+
+@register
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization over the last axis of (batch, height, width, channels) in one fused kernel.
+
+    Keras 3 on TensorFlow composes batch norm from single operators, which reads and writes the largest maps of the
+    network several times over. Same parameters and same result as the stock layer, but for the moving variance,
+    which the fused kernel estimates without bias (times n / (n − 1)).
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the normalized maps; in training, move the running mean and variance along."""
+        if not training:
+            output, _, _ = tf.compat.v1.nn.fused_batch_norm(
+                inputs,
+                self.gamma.value,
+                self.beta.value,
+                mean=self.moving_mean.value,
+                variance=self.moving_variance.value,
+                epsilon=self.epsilon,
+                is_training=False,
+            )
+            return output
+        output, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
+        )
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.value.assign_sub((moving.value - batch) * (1.0 - self.momentum))
+        return output
+
+
+@register
+class ChannelStatistics(keras.layers.Layer):
+    """Mean and maximum over the channels: (batch, height, width, channels) → (batch, height, width, 2)."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the two maps, stacked as channels."""
+        return tf.concat(
+            [tf.reduce_mean(inputs, axis=-1, keepdims=True), tf.reduce_max(inputs, axis=-1, keepdims=True)], axis=-1
+        )

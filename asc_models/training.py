@@ -1,0 +1,165 @@
+"""The seed's training: SGD with momentum and warm restarts on mixed batches, in a lean step, resumable exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from asc_models.batches import TrainingBatches, evaluation_batches
+from asc_models.builder import build
+from asc_models.config import TrainConfig
+from asc_models.errors import TrainingError
+from asc_models.schedule import learning_rate
+from asc_models.topology import AnyModelConfig
+from data_prep.files import written_whole
+from data_prep.reader import FeatureSet
+from data_prep.schema import content_hash
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStats:
+    """What one epoch of training did. `epoch` counts finished epochs; `loss` is the mean of the mixed batches."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+
+
+class Trainer:
+    """A network in training.
+
+    Args:
+        model_config: the network.
+        train_config: the recipe.
+        train_set: the training split.
+        seed: of the first weights and of every draw. The same seed gives the same weights on one machine.
+    """
+
+    def __init__(
+        self, model_config: AnyModelConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
+    ) -> None:
+        keras.utils.set_random_seed(seed)
+        self.config = train_config
+        self.epoch = 0
+        self.model = build(
+            model_config, train_set.input_shape, len(train_set.classes), weight_decay=train_config.weight_decay
+        )
+        self._batches = TrainingBatches(train_set, train_config, seed)
+        self._logits = keras.Model(self.model.inputs, self.model.get_layer("logits").output)
+        self._weights = [variable.value for variable in self.model.trainable_variables]
+        self._velocities = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
+        # The length of the training isn't part of it: the cycles don't depend on where they are cut off.
+        recipe = train_config.model_dump(mode="json", exclude={"epochs"})
+        self._identity = content_hash([model_config.model_dump(mode="json"), recipe, seed])
+        shape = self._batches.batch_shape
+        self._step = tf.function(
+            self._step_eagerly,
+            input_signature=[
+                tf.TensorSpec(shape, tf.float32),
+                tf.TensorSpec((shape[0], len(train_set.classes)), tf.float32),
+                tf.TensorSpec((), tf.float32),
+            ],
+        )
+        self._predict = tf.function(lambda x: self.model(x, training=False), reduce_retracing=True)
+
+    def train_to(self, epoch: int, on_epoch: Callable[[EpochStats], None] | None = None) -> None:
+        """Train until `epoch` epochs are finished.
+
+        Raises:
+            TrainingError: if the loss is no longer a finite number.
+        """
+        while self.epoch < epoch:
+            stats = self._train_epoch()
+            if on_epoch is not None:
+                on_epoch(stats)
+
+    def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+        """Return the float model's probabilities, shape (n_clips, n_classes)."""
+        return np.concatenate([self._predict(tf.constant(x)).numpy() for x in evaluation_batches(features)])
+
+    def weights(self) -> list[npt.NDArray[Any]]:
+        """Return copies of every variable of the model, random states included."""
+        return [np.array(variable.value) for variable in self.model.variables]
+
+    def set_weights(self, values: list[npt.NDArray[Any]]) -> None:
+        """Set every variable of the model."""
+        for variable, value in zip(self.model.variables, values, strict=True):
+            variable.assign(value)
+
+    def save(self, path: Path, **extra: npt.NDArray[Any]) -> None:
+        """Write the whole state of the training (weights, momentum, epoch, and `extra` arrays) to an .npz file."""
+        arrays: Arrays = {f"variable_{i}": value for i, value in enumerate(self.weights())}
+        arrays |= {f"velocity_{i}": velocity.numpy() for i, velocity in enumerate(self._velocities)}
+        arrays |= {f"extra_{name}": value for name, value in extra.items()}
+        state = np.array(json.dumps({"epoch": self.epoch, "identity": self._identity}))
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, state=state, **arrays)
+
+    def load(self, path: Path) -> Arrays:
+        """Take up the state that `save` wrote, and return its `extra` arrays.
+
+        Raises:
+            TrainingError: if the file holds another network, recipe or seed, or is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            state = json.loads(str(arrays.pop("state")))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
+        if state["identity"] != self._identity:
+            raise TrainingError(f"{path}: belongs to another network, recipe or seed; delete it to train from the start")
+        self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
+        for i, velocity in enumerate(self._velocities):
+            velocity.assign(arrays[f"velocity_{i}"])
+        self.epoch = int(state["epoch"])
+        return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
+
+    def _train_epoch(self) -> EpochStats:
+        losses = []
+        steps = self._batches.steps_per_epoch
+        rate = 0.0
+        for step, (x, y) in enumerate(self._batches.epoch(self.epoch)):
+            rate = learning_rate(self.config, self.epoch + step / steps)
+            losses.append(float(self._step(tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32))))
+            if not np.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
+                    f"learning rate {rate:.3g}; lower train.learning_rate"
+                )
+        self.epoch += 1
+        return EpochStats(self.epoch, float(np.mean(losses)), rate)
+
+    def _step_eagerly(self, x: Any, y: Any, rate: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = self._logits(x, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+            total = tf.add_n([loss, *self._logits.losses]) if self._logits.losses else loss
+        gradients = tape.gradient(total, self._weights)
+        # One kernel a weight instead of the optimizer's several: v ← momentum·v − rate·g, w ← w + v.
+        for weight, velocity, gradient in zip(self._weights, self._velocities, gradients, strict=True):
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=weight.handle, accum=velocity.handle, lr=rate, grad=gradient, momentum=self.config.momentum
+            )
+        return loss
+
+
+def limit_threads(n_threads: int) -> None:
+    """Give this process `n_threads` threads for TensorFlow's operators. Must come before the first operator.
+
+    Ray sets OMP_NUM_THREADS for its actors, which TensorFlow doesn't read.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
