@@ -1,0 +1,90 @@
+"""Augmentation of training batches in NumPy: pure functions of a batch and an explicit random generator.
+
+Batches are float32 (b, n_mels, n_frames, n_channels); a new array comes back, the argument stays as it was.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = npt.NDArray[np.float32]
+
+
+def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple[Batch, Batch]:
+    """Return a batch mixed from the halves of `x2`, and its labels (Zhang et al. 2018; halves as in Hu et al. 2020).
+
+    Args:
+        x2: two adjacent batches, (2b, ...).
+        y2: their labels, (2b, n_scenes), one-hot or soft.
+        alpha: λ ~ Beta(alpha, alpha), drawn for each example; 0 gives the first half unmixed.
+        rng: source of the draws.
+
+    Raises:
+        ValueError: if the number of examples is odd or differs from the number of labels.
+    """
+    if len(x2) % 2 or len(x2) != len(y2):
+        raise ValueError(f"mixup takes two batches of equal size with their labels, got {len(x2)} and {len(y2)}")
+    b = len(x2) // 2
+    lam = rng.beta(alpha, alpha, b).astype(np.float32) if alpha > 0 else np.ones(b, dtype=np.float32)
+
+    def mixed(z2: Batch) -> Batch:
+        share = lam.reshape(b, *[1] * (z2.ndim - 1))
+        return share * z2[:b] + (1 - share) * z2[b:]
+
+    return mixed(x2.astype(np.float32, copy=False)), mixed(y2.astype(np.float32, copy=False))
+
+
+def random_crop(x: Batch, fraction: float, rng: np.random.Generator) -> Batch:
+    """Return `fraction` of each example's frames (rounded), from a place of its own; 400/423 is the seed's.
+
+    Raises:
+        ValueError: if the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"the fraction of frames that a crop keeps must be in (0, 1], got {fraction}")
+    n_frames = x.shape[2]
+    n_kept = max(1, round(fraction * n_frames))
+    starts = rng.integers(0, n_frames - n_kept + 1, len(x))
+    return np.stack([example[:, start : start + n_kept] for example, start in zip(x, starts, strict=True)])
+
+
+def time_roll(x: Batch, rng: np.random.Generator) -> Batch:
+    """Return each example rolled along time by a number of frames of its own, uniform over all of them."""
+    shifts = rng.integers(0, x.shape[2], len(x))
+    return np.stack([np.roll(example, shift, axis=1) for example, shift in zip(x, shifts, strict=True)])
+
+
+def spec_augment(x: Batch, frequency_mask: int, time_mask: int, rng: np.random.Generator) -> Batch:
+    """Return each example with one band of mels and one stretch of frames set to 0 (Park et al. 2019).
+
+    Widths are uniform over 0 … mask − 1, so the seed's recipe is 13 bins and 40 frames; a mask of 0 is none. A mask
+    never exceeds the picture. 0 is the floor of a min–max scaled clip and no slope of a delta.
+    """
+    out = x.copy()
+    for axis, mask in ((0, frequency_mask), (1, time_mask)):
+        size = x.shape[axis + 1]
+        widths = rng.integers(0, max(1, min(mask, size + 1)), len(x))
+        starts = rng.integers(0, size - widths + 1)
+        for example, start, width in zip(out, starts, widths, strict=True):
+            example[(slice(None),) * axis + (slice(start, start + width),)] = 0
+    return out
+
+
+def freq_mixstyle(x: Batch, p: float, alpha: float, rng: np.random.Generator) -> Batch:
+    """Return the batch with its frequency-wise statistics mixed among the examples (Kim et al. 2022), or as it is.
+
+    With probability `p` each example's mean and standard deviation per mel band, taken over time and channels, are
+    replaced by λ of its own + (1 − λ) of another's, λ ~ Beta(alpha, alpha) per example: it sounds as if another device
+    had heard it.
+    """
+    if rng.random() >= p:
+        return x.copy()
+    mean = x.mean(axis=(2, 3), keepdims=True)
+    deviation = np.sqrt(x.var(axis=(2, 3), keepdims=True) + np.float32(1e-6))
+    lam = rng.beta(alpha, alpha, (len(x), 1, 1, 1)).astype(np.float32)
+    other = rng.permutation(len(x))
+    new_mean = lam * mean + (1 - lam) * mean[other]
+    new_deviation = lam * deviation + (1 - lam) * deviation[other]
+    out: Batch = (x - mean) / deviation * new_deviation + new_mean
+    return out

@@ -1,0 +1,85 @@
+"""What is wrong, or only odd, about a data set once its audio was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from data_prep.corpus import Corpus
+from data_prep.errors import DataError
+from data_prep.manifest import Manifest, locations_on_both_sides
+
+N_NAMED = 3
+"""Examples that a message names."""
+
+
+def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
+    """Check that what could be read is enough to go on with.
+
+    Raises:
+        DataError: if more than half of the files are corrupt, or a fold's training has no clip of a scene.
+    """
+    n_bad, n_all = len(manifest.quarantine), len(corpus.clips)
+    if n_bad > n_all / 2:
+        first = manifest.quarantine[0]
+        raise DataError(
+            f"{corpus.root}: {n_bad:,} of {n_all:,} audio files cannot be read, more than half. The first is "
+            f"{first.filename}: {first.reason} Check that the audio was unpacked completely."
+        )
+    scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
+    for fold, listed in corpus.folds.items():
+        needed = {scenes[clip_id] for clip_id, name in listed.items() if name in ("train", "test")}
+        if "train" not in listed.values():
+            continue  # a list to predict, with nothing to learn from
+        present = {scenes[clip_id] for clip_id, split in manifest.folds[fold].items() if split == "train"}
+        for scene in sorted(str(scene) for scene in needed - present):
+            raise DataError(
+                f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} left after missing and corrupt "
+                "files and held-out devices were taken out. Restore its files, or hold out fewer devices."
+            )
+
+
+def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, float]) -> tuple[str, ...]:
+    """Return what a user should know about the data set.
+
+    Args:
+        corpus: the data set.
+        manifest: what was prepared of it.
+        seconds: lengths of the recordings that are not about `clip_seconds` long, by clip id.
+    """
+    found = []
+    if manifest.missing:
+        n_listed = len(manifest.missing) + len(corpus.clips)
+        found.append(
+            f"{len(manifest.missing):,} of {n_listed:,} listed files are not on disk: {_some(manifest.missing)}"
+        )
+    if manifest.quarantine:
+        names = [f"{entry.filename} ({entry.reason.rstrip('.')})" for entry in manifest.quarantine]
+        found.append(f"{len(names):,} files are corrupt and left out: {_some(names)}")
+    if manifest.silent:
+        found.append(f"{len(manifest.silent):,} clips hold no sound and become zeros: {_some(manifest.silent)}")
+    wanted = manifest.spec.clip_seconds
+    short = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length < wanted]
+    long = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length > wanted]
+    if short:
+        found.append(
+            f"{len(short):,} clips are shorter than clip_seconds = {wanted:g} and padded with zeros: {_some(short)}"
+        )
+    if long:
+        found.append(f"{len(long):,} clips are longer than clip_seconds = {wanted:g} and cut: {_some(long)}")
+    n_nowhere = sum(clip.location is None for clip in corpus.clips)
+    if n_nowhere and any("validation" in counts for counts in manifest.counts.values()):
+        found.append(
+            f"{n_nowhere:,} clips have no location (column identifier of meta.csv): each counts as its own, so "
+            "recordings of one place may stand on both sides of the validation cut"
+        )
+    for fold in manifest.folds:
+        for other in ("train", "validation"):
+            shared = locations_on_both_sides(manifest, fold, other, "test")
+            if shared:
+                found.append(f"fold {fold}: {len(shared):,} locations are in {other} and in test: {_some(shared)}")
+    return tuple(found)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - N_NAMED
+    return ", ".join(names[:N_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
