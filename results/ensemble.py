@@ -1,0 +1,266 @@
+"""Ensembles of retrained candidates under the size limit of one model, by greedy forward selection.
+
+Caruana et al., "Ensemble selection from libraries of models", ICML 2004: begin with the best model on validation, add
+whichever model lowers the loss of the mean probability most, with repetition, stop when none does. Members are charged
+once, however often they were added: a repeated member is only a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.metrics import Floats, Ints, log_loss
+from data_prep.errors import BudgetError, DataError
+from data_prep.files import read_json, write_json
+from data_prep.progress import ProgressCallback
+from results.candidates import Candidate, read_candidates
+from results.config import EnsembleConfig
+from results.limits import SizeLimit
+from results.predictions import Predictions
+from results.rundir import RunDirectory
+
+ENSEMBLE_NAME = "ensemble"
+TEMPERATURES = (0.05, 20.0)
+"""Bounds of the fit: beyond them probabilities are one-hot or flat."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which members, how often, and how the mean is tempered.
+
+    Attributes:
+        counts: how often each candidate was added, shape (n_candidates,), zero for those left out.
+        temperature: the mean's logarithm is divided by this before it is normalized again.
+        total: the limited quantity, summed over the distinct members.
+    """
+
+    counts: npt.NDArray[np.int64]
+    temperature: float
+    total: int
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Weights of the candidates, summing to 1."""
+        shares: npt.NDArray[np.float64] = self.counts / self.counts.sum()
+        return shares
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What `ensembles.json` says of one ensemble.
+
+    Attributes:
+        name: its name as a system.
+        members: {candidate: weight}, heaviest first; weights sum to 1.
+        temperature: 1.0 where none was fitted.
+        total_bytes: the limited quantity, summed over the distinct members.
+        metrics: {split: what asc_models.metrics.summarize gives}.
+    """
+
+    name: str
+    members: dict[str, float]
+    temperature: float
+    total_bytes: int
+    metrics: dict[str, dict[str, Any]]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one member was enough."""
+        return len(self.members) == 1
+
+
+def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
+    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes): T > 1 flattens, T < 1 sharpens."""
+    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-15, None)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def fit_temperature(labels: Ints, probabilities: Floats) -> float:
+    """Return the temperature with the lowest log loss; 1.0 where tempering does not help."""
+    from scipy.optimize import minimize_scalar
+
+    bounds = tuple(np.log(TEMPERATURES))
+    fit = minimize_scalar(lambda t: log_loss(labels, temper(probabilities, np.exp(t))), bounds=bounds, method="bounded")
+    temperature = float(np.exp(fit.x))
+    return temperature if fit.fun < log_loss(labels, probabilities) else 1.0
+
+
+def select_ensemble(
+    probabilities: Floats,
+    labels: Ints,
+    sizes: Sequence[int],
+    limit: int,
+    config: EnsembleConfig,
+    on_progress: ProgressCallback | None = None,
+) -> Selection:
+    """Return the ensemble that greedy forward selection finds on validation.
+
+    Args:
+        probabilities: each candidate's, shape (n_members, n_clips, n_scenes).
+        labels: class indices, shape (n_clips,).
+        sizes: each candidate's share of the limit.
+        limit: the most that the distinct members may have together.
+        config: how many members and rounds, and whether to fit a temperature.
+        on_progress: told of rounds.
+
+    Raises:
+        BudgetError: if not one candidate is within the limit.
+    """
+    size = np.asarray(sizes, dtype=np.int64)
+    if len(size) == 0 or size.min() > limit:
+        smallest = f"the smallest has {size.min():,}" if len(size) else "there are none"
+        raise BudgetError(
+            f"no candidate is within the limit of {limit:,}: {smallest}. Narrow the space, or raise the limit."
+        )
+    alone = np.array(
+        [log_loss(labels, member) if size[i] <= limit else np.inf for i, member in enumerate(probabilities)]
+    )
+    counts = np.zeros(len(size), dtype=np.int64)
+    counts[alone.argmin()] = 1
+    best = float(alone.min())
+    for done in range(1, config.max_rounds):
+        losses = [
+            _loss_with(probabilities, labels, counts, i)
+            if _fits(counts, i, size, limit, config.max_members)
+            else np.inf
+            for i in range(len(size))
+        ]
+        if on_progress is not None:
+            on_progress(done, config.max_rounds)
+        if not min(losses) < best:
+            break
+        best = min(losses)
+        counts[int(np.argmin(losses))] += 1
+    if on_progress is not None:
+        on_progress(config.max_rounds, config.max_rounds)
+    mean = np.tensordot(counts / counts.sum(), probabilities.astype(np.float64), axes=1)
+    temperature = fit_temperature(labels, mean) if config.temperature else 1.0
+    return Selection(counts, temperature, int(size[counts > 0].sum()))
+
+
+def build_ensemble(
+    run: RunDirectory, config: EnsembleConfig, limit: SizeLimit, on_progress: ProgressCallback | None = None
+) -> Ensemble:
+    """Select an ensemble among the run's candidates on validation, write `ensembles.json`, and return it.
+
+    Candidates without validation predictions (trained on train and validation) take no part. Test metrics come from
+    the members' stored test predictions: nothing is read or run again.
+
+    Raises:
+        BudgetError: if no candidate can take part or none is within the limit.
+        DataError: if the candidates' predictions are of different clips or class orders.
+    """
+    candidates = [candidate for candidate in read_candidates(run) if candidate.has_predictions("validation")]
+    if not candidates:
+        raise BudgetError(
+            f"{run.candidates_dir}: no retrained candidate has validation predictions; retrain some first"
+        )
+    aligned = align([candidate.predictions("validation") for candidate in candidates])
+    stack = np.stack([predictions.probabilities for predictions in aligned])
+    sizes = [getattr(candidate.metrics, limit.quantity) for candidate in candidates]
+    chosen = select_ensemble(stack, aligned[0].labels, sizes, limit.limit, config, on_progress)
+    order = np.argsort(-chosen.counts, kind="stable")
+    members = {candidates[i].name: float(chosen.weights[i]) for i in order if chosen.counts[i]}
+    ensemble = Ensemble(ENSEMBLE_NAME, members, chosen.temperature, chosen.total, {})
+    ensemble.metrics.update(_metrics(ensemble, {candidate.name: candidate for candidate in candidates}))
+    _write(run, ensemble, limit, config)
+    return ensemble
+
+
+def read_ensembles(run: RunDirectory) -> list[Ensemble]:
+    """Return the run's ensembles, none where none was built."""
+    if not run.ensembles_path.is_file():
+        return []
+    data = read_json(run.ensembles_path)
+    try:
+        return [
+            Ensemble(
+                name=entry["name"],
+                members={member["candidate"]: float(member["weight"]) for member in entry["members"]},
+                temperature=float(entry["temperature"]),
+                total_bytes=int(entry["total_bytes"]),
+                metrics=entry["metrics"],
+            )
+            for entry in data["ensembles"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{run.ensembles_path}: not as it was written ({error!r}); build the ensemble again") from None
+
+
+def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions]) -> Predictions:
+    """Return the ensemble's probabilities: the members' weighted mean, tempered.
+
+    Args:
+        ensemble: members with weights.
+        members: predictions by candidate name, on the same clips in any order.
+    """
+    aligned = align([members[name] for name in ensemble.members])
+    weights = np.array(list(ensemble.members.values()))
+    mean = np.tensordot(weights, np.stack([p.probabilities.astype(np.float64) for p in aligned]), axes=1)
+    tempered = temper(mean, ensemble.temperature).astype(np.float32)
+    return Predictions(aligned[0].clips, tempered, aligned[0].classes)
+
+
+def align(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """Return the predictions with their clips in the first one's order.
+
+    Raises:
+        DataError: if they have other clips or another class order.
+    """
+    first = predictions[0]
+    order = first.clips["clip_id"].tolist()
+    aligned = [first]
+    for other in predictions[1:]:
+        if other.classes != first.classes:
+            raise DataError(
+                f"members disagree on the class order: {', '.join(first.classes)} and {', '.join(other.classes)}"
+            )
+        place = {clip_id: row for row, clip_id in enumerate(other.clips["clip_id"])}
+        if len(place) != len(order) or set(place) != set(order):
+            raise DataError("members have predictions of different clips; retrain those of another fold or data set")
+        rows = np.array([place[clip_id] for clip_id in order], dtype=np.int64)
+        aligned.append(Predictions(first.clips, other.probabilities[rows], other.classes))
+    return aligned
+
+
+def _fits(counts: Ints, index: int, sizes: Ints, limit: int, max_members: int) -> bool:
+    members = (counts > 0) | (np.arange(len(counts)) == index)
+    return bool(members.sum() <= max_members and sizes[members].sum() <= limit)
+
+
+def _loss_with(probabilities: Floats, labels: Ints, counts: Ints, index: int) -> float:
+    raised = counts + (np.arange(len(counts)) == index)
+    return log_loss(labels, np.tensordot(raised / raised.sum(), probabilities.astype(np.float64), axes=1))
+
+
+def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[str, dict[str, Any]]:
+    """Return the ensemble's entry per split of which every member has labelled predictions."""
+    table = {}
+    for split in ("validation", "test"):
+        if all(candidates[name].has_predictions(split) for name in ensemble.members):
+            predictions = ensemble_predictions(
+                ensemble, {name: candidates[name].predictions(split) for name in ensemble.members}
+            )
+            if predictions.is_labelled:
+                table[split] = predictions.summarize()
+    return table
+
+
+def _write(run: RunDirectory, ensemble: Ensemble, limit: SizeLimit, config: EnsembleConfig) -> None:
+    members = [{"candidate": name, "weight": weight} for name, weight in ensemble.members.items()]
+    entry = {
+        "name": ensemble.name,
+        "members": members,
+        "temperature": ensemble.temperature,
+        "total_bytes": ensemble.total_bytes,
+        "metrics": ensemble.metrics,
+    }
+    rule = {"name": limit.rule, "quantity": limit.quantity, "limit": limit.limit}
+    write_json(run.ensembles_path, {"rules": rule, "config": config.model_dump(mode="json"), "ensembles": [entry]})

@@ -1,0 +1,29 @@
+"""The Pareto front of accuracy against size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the indices of the points that no other dominates, smallest size first.
+
+    A point dominates another if it is at least as accurate and at most as large, and better in one of the two. Of
+    points that agree in both, the first stands for all. Points with a NaN take no part.
+
+    Args:
+        accuracy: larger is better, shape (n,).
+        size: smaller is better, in bytes, shape (n,).
+    """
+    value: npt.NDArray[Any] = np.asarray(accuracy, dtype=np.float64)
+    cost: npt.NDArray[Any] = np.asarray(size, dtype=np.float64)
+    if value.shape != cost.shape or value.ndim != 1:
+        raise ValueError(f"accuracy and size must be (n,) both, got {value.shape} and {cost.shape}")
+    usable = np.flatnonzero(~(np.isnan(value) | np.isnan(cost)))
+    order = usable[np.lexsort((usable, -value[usable], cost[usable]))]  # by size, the most accurate of a size first
+    best_before = np.maximum.accumulate(np.concatenate(([-np.inf], value[order])))[:-1]
+    front: npt.NDArray[np.int64] = order[value[order] > best_before].astype(np.int64)
+    return front

@@ -1,0 +1,101 @@
+"""Scores of a submitted `output.csv` against the truth, as the challenge computes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from asc_models.metrics import by_group, interval_by_location, log_loss, macro_accuracy
+from data_prep.errors import DataError
+
+
+def score(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
+    """Return macro accuracy (with its 95 % interval where locations are known), log loss, by scene and by device.
+
+    Args:
+        output_csv: TAB separated, `filename scene_label` and one probability column per scene.
+        truth_csv: TAB or comma, `filename scene_label`, and `identifier` (location) and `source_label` (device) where
+            they are known. File names are compared without their folders.
+
+    Raises:
+        DataError: if a clip is missing, extra or twice, a scene is unknown, or a probability is no number.
+    """
+    output = _read(output_csv)
+    truth = _read(truth_csv)
+    classes = [column for column in output.columns if column not in {"filename", "scene_label"}]
+    if not classes:
+        raise DataError(f"{output_csv}: has no probability columns; the header must name a column per scene")
+    _check_clips(output, truth, output_csv, truth_csv)
+    unknown = sorted(set(truth["scene_label"]) - set(classes))
+    if unknown:
+        raise DataError(f"{truth_csv}: scenes without a column in {output_csv.name}: {', '.join(unknown)}")
+    rows = output.set_index("filename").loc[truth["filename"]]
+    probabilities = _probabilities(rows[classes], output_csv)
+    labels = np.array([classes.index(scene) for scene in truth["scene_label"]], dtype=np.int64)
+    scenes = by_group(labels, probabilities, truth["scene_label"].tolist())
+    result: dict[str, Any] = {
+        "macro_accuracy": macro_accuracy(labels, probabilities),
+        "log_loss": log_loss(labels, probabilities),
+        "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
+        "n_clips": len(truth),
+    }
+    if "source_label" in truth:
+        result["by_device"] = by_group(labels, probabilities, truth["source_label"].tolist())
+    if "identifier" in truth:
+        result["macro_accuracy_interval"] = list(
+            interval_by_location(labels, probabilities, truth["identifier"].tolist())
+        )
+    return result
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+        table = pd.read_csv(
+            path, sep="\t" if "\t" in header else ",", dtype=str, encoding="utf-8-sig", keep_default_na=False
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a table: {error}") from None
+    table.columns = pd.Index([str(column).strip() for column in table.columns])
+    missing = [column for column in ("filename", "scene_label") if column not in table.columns]
+    if missing:
+        raise DataError(f"{path}: lacks the column {' and '.join(missing)}; found {', '.join(table.columns)}")
+    if table.empty:
+        raise DataError(f"{path}: has no rows")
+    table["filename"] = [name.strip().rpartition("/")[2] for name in table["filename"]]
+    twice = table["filename"][table["filename"].duplicated()].unique().tolist()
+    if twice:
+        raise DataError(f"{path}: {_some(twice)} more than once; each clip has one row")
+    return table
+
+
+def _check_clips(output: pd.DataFrame, truth: pd.DataFrame, output_csv: Path, truth_csv: Path) -> None:
+    found, wanted = set(output["filename"]), set(truth["filename"])
+    problems = []
+    if wanted - found:
+        problems.append(f"{output_csv}: lacks {_some(sorted(wanted - found))} of {truth_csv.name}")
+    if found - wanted:
+        problems.append(f"{output_csv}: has {_some(sorted(found - wanted))} that {truth_csv.name} lacks")
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def _probabilities(columns: pd.DataFrame, path: Path) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~(np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1) & (values.sum(axis=1) > 0))
+    if bad.any():
+        names = columns.index[bad].tolist()
+        raise DataError(f"{path}: probabilities of {_some(names)} are no numbers of 0 or more")
+    return values
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names and how many there are."""
+    shown = ", ".join(names[:3])
+    return f"{len(names)} clip{'s' if len(names) != 1 else ''} ({shown}{', …' if len(names) > 3 else ''})"

@@ -1,0 +1,39 @@
+"""The front holds exactly the points that nothing dominates."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from results.pareto import pareto_front
+
+POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)
+
+
+@given(points=POINTS)
+def test_the_front_is_what_the_definition_says(points: list[tuple[int, int]]) -> None:
+    """Checked against the definition, point by point: on the front, or dominated by (or equal to) one that is."""
+    accuracy, size = [p[0] for p in points], [p[1] for p in points]
+    front = pareto_front(accuracy, size).tolist()
+
+    def dominates(i: int, j: int) -> bool:
+        at_least = accuracy[i] >= accuracy[j] and size[i] <= size[j]
+        return at_least and (accuracy[i] > accuracy[j] or size[i] < size[j])
+
+    for j in range(len(points)):
+        free = not any(dominates(i, j) for i in range(len(points)))
+        assert free == any((accuracy[i], size[i]) == (accuracy[j], size[j]) for i in front)
+    assert [size[i] for i in front] == sorted({size[i] for i in front})
+    assert [accuracy[i] for i in front] == sorted({accuracy[i] for i in front})
+
+
+def test_missing_values_take_no_part() -> None:
+    """A trial without a score or a size is neither on the front nor in anybody's way."""
+    assert pareto_front([np.nan, 0.5, 0.9], [1, 2, np.nan]).tolist() == [1]
+    assert pareto_front([], []).tolist() == []
+
+
+def test_shapes_must_agree() -> None:
+    """Two lengths are a programming error."""
+    with pytest.raises(ValueError, match="both"):
+        pareto_front([1.0], [1.0, 2.0])
