@@ -99,6 +99,13 @@ def read_corpus(root: Path) -> Corpus:
             f"{root}: none of the {len(clips):,} listed files is on disk; the first is {missing[0]}. "
             "Unpack the audio into audio/, or give the folder that holds it."
         )
+    for fold, splits in folds.items():
+        training = [clip_id for clip_id, split in splits.items() if split == "train"]
+        if training and on_disk.keys().isdisjoint(training):
+            raise DataError(
+                f"{lists[fold]['train'][0]}: none of its {len(training):,} files is on disk; the first is "
+                f"{clips[training[0]].filename}. Unpack the rest of the audio, or remove the lists of fold {fold}."
+            )
     listed_names = {clip.filename for clip in clips.values()}
     return Corpus(
         name=root.resolve().name,
@@ -182,7 +189,7 @@ def _clip(row: ListRow, meta: ListRow | None) -> Clip:
     city = None
     if tau is not None:
         location = location or f"{tau['city']}-{tau['location']}"
-        city = location.split("-")[0]
+        city = tau["city"]
     device = (meta.source_label if meta is not None else None) or (tau["device"] if tau is not None else "a")
     return Clip(clip_id, row.filename, row.scene, device, city, location, tau["segment"] if tau is not None else None)
 

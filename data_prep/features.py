@@ -13,11 +13,20 @@ from data_prep.errors import ConfigError
 Float32 = npt.NDArray[np.float32]
 
 
+_BLOCK = 64
+"""Frames that are transformed at once: what they need stays in the processor's cache."""
+
+_DEEP = 3e-13
+"""Below this share of a frame's power a mel band drowns in the rounding noise of a float32 transform: at it the natural
+logarithm is off by up to 0.03, measured on recordings and on pure tones."""
+
+
 class LogMel:
     """Natural logarithm of mel power + offset: one clip at a time, window and filters made once.
 
-    The same numbers as `librosa.feature.melspectrogram(center=True, window="hann", power=2)`, up to the rounding of a
-    float32 transform. Filters overlap only their neighbours, so they are kept sparse.
+    The numbers of `librosa.feature.melspectrogram(center=True, window="hann", power=2)` on float64 audio: within 1e-3
+    in every band within 80 dB of the clip's maximum, and 5e-3 rms over all. A float32 transform is good enough for that
+    but in frames that have both loud and empty bands, such as a pure tone's: those few are transformed in float64.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -25,23 +34,42 @@ class LogMel:
 
         self.spec = spec
         n = spec.n_fft
-        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
-        self._basis = csr_array(mel_filters(spec).astype(np.float32))
+        self._window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+        self._window32 = self._window.astype(np.float32)
+        self._basis = csr_array(mel_filters(spec).astype(np.float32))  # a filter overlaps only its neighbours
         self._padded = np.zeros(spec.n_samples + 2 * (n // 2), dtype=np.float32)
+        self._windowed = np.empty((_BLOCK, n), dtype=np.float32)
 
     def __call__(self, y: Float32) -> Float32:
         """Return the log-mel (n_mels, n_frames) float32 of the waveform `y` (n_samples,) float32."""
-        from scipy.fft import rfft
-
         n_fft, hop = self.spec.n_fft, self.spec.hop_length
         self._padded[n_fft // 2 : n_fft // 2 + self.spec.n_samples] = y
         frames = np.lib.stride_tricks.sliding_window_view(self._padded, n_fft)[::hop]
-        spectrum = rfft(frames * self._window, axis=1, overwrite_x=True)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        mel: Float32 = self._basis @ power.T
-        mel += np.float32(self.spec.log_offset)
-        return np.log(mel, out=mel)
+        out = np.empty((self.spec.n_mels, len(frames)), dtype=np.float32)
+        for start in range(0, len(frames), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            out[:, block] = self._mel(frames[block])
+        return np.log(out, out=out)
+
+    def _mel(self, frames: Float32) -> Float32:
+        """Return mel power + offset (n_mels, b) of at most `_BLOCK` frames (b, n_fft)."""
+        from scipy.fft import rfft
+
+        windowed = np.multiply(frames, self._window32, out=self._windowed[: len(frames)])
+        power = _power(rfft(windowed, axis=1))
+        offset = np.float32(self.spec.log_offset)
+        mel: Float32 = self._basis @ power.T + offset
+        deep = mel.min(axis=0) < np.float32(_DEEP) * power.sum(axis=1)
+        if deep.any():
+            exact = _power(rfft(frames[deep] * self._window, axis=1)).astype(np.float32)
+            mel[:, deep] = self._basis @ exact.T + offset
+        return mel
+
+
+def _power(spectrum: npt.NDArray[np.complexfloating]) -> npt.NDArray[np.floating]:
+    power: npt.NDArray[np.floating] = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    return power
 
 
 @lru_cache(maxsize=4)
@@ -96,14 +124,6 @@ def deltas(x: Float32) -> Float32:
     return out
 
 
-def scale(log_mel: Float32) -> Float32:
-    """Return (b, n_mels, n_frames) scaled clip by clip to [0, 1]; a constant clip becomes zeros."""
-    low = log_mel.min(axis=(1, 2), keepdims=True)
-    span = log_mel.max(axis=(1, 2), keepdims=True) - low
-    scaled: Float32 = (log_mel - low) / np.where(span > 0, span, np.float32(1))
-    return scaled
-
-
 def to_inputs(log_mel: npt.NDArray[np.floating], reader: ReaderSpec) -> Float32:
     """Return network input (b, n_mels, n_frames', n_channels) float32 of stored log-mels (b, n_mels, n_frames).
 
@@ -120,16 +140,26 @@ def to_inputs(log_mel: npt.NDArray[np.floating], reader: ReaderSpec) -> Float32:
             f"reader.deltas: {reader.deltas} orders of deltas need more than {lost} frames, clips have {n_frames}. "
             "Take fewer orders, a smaller hop_length or longer clips."
         )
-    x = log_mel.astype(np.float32)
+    n_kept = n_frames - (lost if reader.edges == "crop" else 0)
+    out = np.empty((*log_mel.shape[:2], n_kept, reader.n_channels), dtype=np.float32)
+    for clip, channels in zip(log_mel, out, strict=True):  # one by one: a clip fits the cache, a batch does not
+        _stack(clip.astype(np.float32), reader, channels)
+    return out
+
+
+def _stack(x: Float32, reader: ReaderSpec, out: Float32) -> None:
+    """Write the channels of one clip `x` (n_mels, n_frames) into `out` (n_mels, n_frames', n_channels)."""
     if reader.scaling == "minmax":
-        x = scale(x)
-    if reader.edges == "pad" and lost:
-        x = np.pad(x, ((0, 0), (0, 0), (lost // 2, lost // 2)), mode="edge")
-    n_kept = x.shape[-1] - lost
-    out = np.empty((*x.shape[:2], n_kept, reader.n_channels), dtype=np.float32)
+        low, high = x.min(), x.max()
+        x -= low
+        if high > low:  # else the clip is constant, and zeros now
+            x /= high - low
+    if reader.edges == "pad" and reader.deltas:
+        margin = DELTA_LOSS * reader.deltas // 2
+        x = np.pad(x, ((0, 0), (margin, margin)), mode="edge")
+    n_kept = out.shape[1]
     for channel in range(reader.n_channels):
         if channel:
             x = deltas(x)
-        margin = (x.shape[-1] - n_kept) // 2
-        out[..., channel] = x[..., margin : margin + n_kept]
-    return out
+        margin = (x.shape[1] - n_kept) // 2
+        out[..., channel] = x[:, margin : margin + n_kept]

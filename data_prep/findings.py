@@ -72,12 +72,26 @@ def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, f
             f"{n_nowhere:,} clips have no location (column identifier of meta.csv): each counts as its own, so "
             "recordings of one place may stand on both sides of the validation cut"
         )
+    found += _validation_gaps(corpus, manifest)
     for fold in manifest.folds:
         for other in ("train", "validation"):
             shared = locations_on_both_sides(manifest, fold, other, "test")
             if shared:
                 found.append(f"fold {fold}: {len(shared):,} locations are in {other} and in test: {_some(shared)}")
     return tuple(found)
+
+
+def _validation_gaps(corpus: Corpus, manifest: Manifest) -> list[str]:
+    scenes = {clip.clip_id: str(clip.scene) for clip in corpus.clips}
+    found = []
+    for fold, splits in manifest.folds.items():
+        by_split = {
+            name: {scenes[i] for i, split in splits.items() if split == name} for name in ("train", "validation")
+        }
+        gaps = sorted(by_split["train"] - by_split["validation"])
+        if gaps:
+            found.append(f"fold {fold}: scenes with one training location have no clip in validation: {_some(gaps)}")
+    return found
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import fcntl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from data_prep.config import FeatureSpec, PrepareConfig
 from data_prep.corpus import Clip, Corpus, read_corpus
@@ -29,17 +28,10 @@ from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from data_prep.shards import Place, log_mels_of, read_shard, shard_name, write_shard
 from data_prep.splits import Split, assign_splits
+from data_prep.workers import Executor, worker_pool
 
 CLIPS_PER_TASK = 16
 """Clips that a worker takes at once: few enough to share a small data set evenly, enough to make sending cheap."""
-
-
-class Executor(Protocol):
-    """Whatever spreads work: `concurrent.futures` executors fit; results must come back in the items' order."""
-
-    def map(self, function: Callable[[Task], list[Extracted]], items: Iterable[Task], /) -> Iterable[list[Extracted]]:
-        """Return the results of `function` for each item, in order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ def prepare(
     corpus = read_corpus(root)
     folds = assign_splits(corpus, config.validation)
     shards.mkdir(parents=True, exist_ok=True)
-    with _locked(shards), _mapper(n_workers, executor) as mapper:
+    with _locked(shards), worker_pool(n_workers, executor) as mapper:
         jobs = _plan(corpus, shards, config)
         notes, n_computed = _write_shards(corpus, jobs, folds, config.features, mapper, on_progress)
         manifest = _manifest(corpus, jobs, notes, folds, config)
@@ -283,26 +275,3 @@ def _locked(shards: Path) -> Iterator[None]:
                 f"{shards}: another process prepares into this folder. Wait for it, or take another."
             ) from None
         yield
-
-
-class _InProcess:
-    def map(self, function: Callable[[Task], list[Extracted]], items: Iterable[Task], /) -> Iterable[list[Extracted]]:
-        return map(function, items)
-
-
-@contextmanager
-def _mapper(n_workers: int, executor: Executor | None) -> Iterator[Executor]:
-    if executor is not None:
-        yield executor
-    elif n_workers <= 1:
-        yield _InProcess()
-    else:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        # Spawned: a fork of a process in which TensorFlow or Ray has started threads can hang.
-        pool: Any = ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
