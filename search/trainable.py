@@ -1,0 +1,170 @@
+"""One trial in a Ray actor: train to the next rung, export, score the exported file on validation, tell.
+
+An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
+rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
+reached. What goes wrong inside a trial is told as its outcome, not raised: the sweep goes on, and the actor with it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from asc_models.config import ExportMode, ModelConfig, TrainConfig
+from asc_models.errors import ExportError, SizeError, TrainingError
+from data_prep.config import ReaderSpec
+from data_prep.errors import AscError
+from data_prep.schema import Config
+from search.rungs import checkpoint_path
+
+if TYPE_CHECKING:
+    from asc_models.training import Trainer
+    from data_prep.reader import FeatureSet
+
+
+class SharedConfig(Config):
+    """What every trial of a sweep is told alike."""
+
+    shards: str
+    """Folder of the feature shards, reachable from every node."""
+    checkpoints: str
+    """Folder of the rung checkpoints, reachable from every node."""
+    fold: int
+    """Fold whose training and validation splits are read. Never its test split."""
+    reader: ReaderSpec
+    """How the stored log-mels become network input."""
+    train: TrainConfig
+    """The recipe."""
+    rungs: tuple[int, ...]
+    """Epochs at which trials are compared."""
+    mode: ExportMode
+    """Export that is scored."""
+    seed: int
+    """Of every trial's training."""
+    cpus_per_trial: int
+    """Threads of a trial."""
+
+
+class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
+    """A candidate in training. Its configuration: `shared` (a SharedConfig), trial_id, model, next_rung."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take up the first trial of this process."""
+        self._features: dict[str, FeatureSet] = {}
+        self._threads_are_set = False
+        self._trainer: Trainer | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another trial, keeping what was read."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next rung and return what the exported file gives there.
+
+        `outcome` is "rung" (with the measured values), "failed" (this trial is lost, with its reason) or "fatal"
+        (every trial would be lost likewise: shards unreadable, disk full).
+        """
+        started = time.monotonic()
+        try:
+            measured = self._train_and_measure()
+        except (TrainingError, ExportError, SizeError) as error:
+            return {"outcome": "failed", "reason": str(error)}
+        except AscError as error:
+            return {"outcome": "fatal", "reason": str(error)}
+        except Exception as error:  # a candidate that breaks in the framework must not end the sweep
+            return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+        seconds = round(time.monotonic() - started, 3)
+        self._next_rung += 1
+        return {"outcome": "rung", "rung": self._next_rung - 1, **measured, "seconds": seconds}
+
+    def cleanup(self) -> None:
+        """Let go of the network and the features."""
+        self._trainer = None
+        self._features.clear()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        # Only plain values are taken here: whatever can go wrong belongs into step, where it is told.
+        self._shared = SharedConfig.model_validate(config["shared"])
+        self._asc_trial_id = str(config["trial_id"])
+        self._model = config["model"]
+        self._next_rung = int(config["next_rung"])
+        self._trainer = None
+
+    def _train_and_measure(self) -> dict[str, Any]:
+        if not self._threads_are_set:
+            from asc_models.training import limit_threads
+
+            limit_threads(self._shared.cpus_per_trial)
+            self._threads_are_set = True
+        target = self._shared.rungs[self._next_rung]
+        path = checkpoint_path(Path(self._shared.checkpoints), self._asc_trial_id)
+        if self._trainer is None:
+            self._trainer = self._resumed(path, target)
+        if self._trainer.epoch < target:
+            self._trainer.train_to(target)
+            self._trainer.save(path)
+        return self._measure(self._trainer)
+
+    def _resumed(self, path: Path, target: int) -> Trainer:
+        """Return the trial's training as its checkpoint left it, or from the start where there is none of use."""
+        trainer = self._fresh_trainer()
+        if not path.exists():
+            return trainer
+        try:
+            trainer.load(path)
+        except TrainingError:
+            return trainer  # nothing was taken over: damaged, or another trial's
+        return trainer if trainer.epoch <= target else self._fresh_trainer()
+
+    def _fresh_trainer(self) -> Trainer:
+        import keras
+
+        from asc_models.training import Trainer
+
+        keras.backend.clear_session()
+        return Trainer(
+            ModelConfig.model_validate(self._model), self._shared.train, self._split("train"), seed=self._shared.seed
+        )
+
+    def _split(self, split: str) -> FeatureSet:
+        from data_prep.reader import read_split
+
+        if split not in self._features:
+            shared = self._shared
+            self._features[split] = read_split(Path(shared.shards), split, fold=shared.fold, reader=shared.reader)
+        return self._features[split]
+
+    def _measure(self, trainer: Trainer) -> dict[str, Any]:
+        from asc_models.artifact import Artifact
+        from asc_models.export import export
+        from asc_models.measure import measure
+        from asc_models.metrics import log_loss, macro_accuracy
+
+        validation = self._split("validation")
+        with tempfile.TemporaryDirectory(prefix="asc-trial-") as folder:
+            path = Path(folder) / "model.tflite"
+            export(trainer.model, validation.input_shape, path, self._shared.mode)
+            sizes = measure(path)
+            probabilities = Artifact(path, n_threads=self._shared.cpus_per_trial).predict(validation)
+        values = {
+            "macro_accuracy": macro_accuracy(validation.labels, probabilities),
+            "log_loss": log_loss(validation.labels, probabilities),
+        }
+        if not all(value == value for value in values.values()):
+            raise TrainingError("the exported file's probabilities are no numbers: the training has diverged")
+        return {
+            **values,
+            "weight_bytes": sizes.weight_bytes,
+            "nonzero_weight_bytes": sizes.nonzero_weight_bytes,
+            "file_bytes": sizes.file_bytes,
+        }
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:300]

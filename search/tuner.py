@@ -1,0 +1,264 @@
+"""The sweep from the driver's side: starts Ray where there is work, and nothing where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asc_models.config import TrainConfig
+from asc_models.errors import SizeError
+from asc_models.estimate import estimate
+from asc_models.rules import RulesConfig, check
+from data_prep.config import ReaderSpec
+from data_prep.errors import RunError
+from data_prep.manifest import Manifest, read_manifest
+from data_prep.progress import ProgressCallback
+from data_prep.schema import content_hash
+from results.ledger import Ledger
+from results.rundir import RunDirectory
+from search.proposer import Assess, Proposer, Sizing, require_feasible
+from search.rungs import Rungs, checkpoint_path, rung_epochs
+from search.space import Params, Space, params_to_model
+from search.sweep_config import SearchConfig, SpaceConfig
+from search.sweep_state import SweepState, Trial
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """The parts of a run's configuration that its search needs."""
+
+    space: SpaceConfig
+    search: SearchConfig
+    train: TrainConfig
+    reader: ReaderSpec
+    rules: RulesConfig
+    fold: int
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search has come to, earlier sessions included."""
+
+    n_trials: int
+    n_finished: int
+    n_stopped: int
+    n_failed: int
+    n_infeasible: int
+    n_new: int
+    """Trials begun or taken up in this session: 0 where there was nothing to do."""
+    seconds: float
+    """Of this session."""
+
+
+def run_search(
+    run: RunDirectory,
+    *,
+    shards: Path,
+    config: SweepSettings,
+    address: str | None = None,
+    on_progress: ProgressCallback | None = None,
+    ledger: Ledger | None = None,
+) -> SearchOutcome:
+    """Train the trials that the run still lacks, and return what it has come to.
+
+    Whatever an earlier session finished is kept: it is rebuilt from the ledger. Ray is neither imported nor started
+    where nothing is left to do.
+
+    Args:
+        run: takes ledger lines and, while trials run, their rung checkpoints.
+        shards: folder of the prepared features.
+        config: what to search and how.
+        address: of a running Ray cluster; None starts Ray on this machine and ends it afterwards.
+        on_progress: told (trials ended, trials asked for).
+        ledger: the run's ledger where the caller holds its lock already.
+
+    Raises:
+        BudgetError: if not even the smallest candidate fits the rules; nothing was started.
+        DataError: if the shards cannot be read.
+        RunError: if every trial failed, the run belongs to other settings, or another driver is working on it.
+    """
+    started = time.monotonic()
+    manifest = read_manifest(shards)
+    space = Space(config.space)
+    assess = _assess(config, manifest)
+    require_feasible(space, assess)
+    own: AbstractContextManager[Ledger] = (
+        Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
+    )
+    with own as log:
+        checkpoints = run.root / "search" / "checkpoints"
+        state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
+        if on_progress is not None:
+            on_progress(state.n_ended, config.search.n_trials)
+        if not state.is_done:
+            first = state.next_trial()
+            if first is not None:
+                _train(state, first, config, shards, checkpoints, address)
+        _remove_leftovers(checkpoints, state)
+        state.require_success()
+    states = [trial.state for trial in state.trials.values()]
+    return SearchOutcome(
+        n_trials=len(states),
+        n_finished=states.count("finished"),
+        n_stopped=states.count("stopped"),
+        n_failed=states.count("failed"),
+        n_infeasible=state.n_infeasible,
+        n_new=state.n_new,
+        seconds=time.monotonic() - started,
+    )
+
+
+def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
+    """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
+    search = config.search
+    described = {
+        "model": params_to_model(params).model_dump(mode="json"),
+        "train": config.train.updated(epochs=search.epochs).model_dump(mode="json"),
+        "reader": config.reader.model_dump(mode="json"),
+        "mode": search.mode,
+        "fold": config.fold,
+    }
+    return content_hash([described, data_hash, search.seed, search.epochs]), described
+
+
+def _assess(config: SweepSettings, manifest: Manifest) -> Assess:
+    """Return the function that sizes a point by closed forms and holds it against the rules."""
+    input_shape = config.reader.input_shape(manifest.spec)
+    size_limit = config.rules.size_limit()
+    limit = None if size_limit is None else size_limit[1]
+
+    def assess(params: Params) -> Sizing:
+        try:
+            cost = estimate(params_to_model(params), input_shape, len(manifest.classes))
+        except SizeError as error:
+            return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
+        verdict = check(config.rules, cost.quantities(config.search.mode))
+        return Sizing(
+            feasible=verdict.feasible,
+            weight_bytes=cost.weight_bytes[config.search.mode],
+            limit=limit,
+            reason=verdict.reason,
+            n_params=cost.n_params,
+            macs=cost.macs,
+        )
+
+    return assess
+
+
+def _state(
+    ledger: Ledger,
+    space: Space,
+    assess: Assess,
+    config: SweepSettings,
+    manifest: Manifest,
+    checkpoints: Path,
+    on_progress: ProgressCallback | None,
+) -> SweepState:
+    search, data_hash = config.search, manifest.hash()
+
+    def describe(params: Params) -> tuple[str, dict[str, Any]]:
+        return trial_description(config, data_hash, params)
+
+    def on_end(trial: Trial, n_ended: int) -> None:
+        checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
+        if on_progress is not None:
+            on_progress(n_ended, search.n_trials)
+
+    n_earlier = sum(event["event"] == "trial_started" for event in ledger.events())
+    proposer = Proposer(
+        space,
+        assess,
+        lambda params: describe(params)[0],
+        seed=(search.seed + 1_000_003 * n_earlier) % 2**32,  # a resumed sampler must not draw its first points again
+        n_startup=search.n_startup,
+    )
+    rungs = Rungs(rung_epochs(config.train, search.epochs, search.min_epochs), search.eta)
+    return SweepState(
+        ledger, proposer, rungs, n_trials=search.n_trials, seed=search.seed, describe=describe, on_end=on_end
+    )
+
+
+def _train(
+    state: SweepState, first: Trial, config: SweepSettings, shards: Path, checkpoints: Path, address: str | None
+) -> None:
+    """Run trials, beginning with `first`, until the sweep has none left."""
+    from search.ray_session import ray_session
+
+    search = config.search
+    n_cpus = search.cpus_per_trial * (search.n_concurrent or max(1, available_cpus() // search.cpus_per_trial))
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    with ray_session(address, n_cpus), tempfile.TemporaryDirectory(prefix="asc-tune-") as storage:
+        from ray import tune
+
+        from search.scheduler import LostTrials, RungScheduler, SweepErrors
+        from search.searcher import ConstrainedSearcher
+        from search.trainable import SceneTrial, SharedConfig
+
+        shared = SharedConfig(
+            shards=str(shards.absolute()),
+            checkpoints=str(checkpoints.absolute()),
+            fold=config.fold,
+            reader=config.reader,
+            train=config.train.updated(epochs=search.epochs),
+            rungs=tuple(rung_epochs(config.train, search.epochs, search.min_epochs)),
+            mode=search.mode,
+            seed=search.seed,
+            cpus_per_trial=search.cpus_per_trial,
+        )
+        errors = SweepErrors()
+        tuner = tune.Tuner(
+            tune.with_resources(SceneTrial, {"cpu": search.cpus_per_trial}),
+            tune_config=tune.TuneConfig(
+                search_alg=ConstrainedSearcher(state, first, shared.model_dump(mode="json"), search.n_concurrent),
+                scheduler=RungScheduler(state, errors),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=storage,
+                verbose=0,
+                callbacks=[LostTrials(state, errors)],
+                failure_config=tune.FailureConfig(max_failures=search.max_failures),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        )
+        try:
+            tuner.fit()
+        except Exception:
+            if errors.first is not None:
+                raise errors.first from None
+            raise
+    if state.n_running:
+        raise RunError(
+            f"Ray ended with {state.n_running} trials unfinished. Nothing that was finished is lost: give the same "
+            "command again."
+        )
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.config["trial_id"])
+
+
+def available_cpus() -> int:
+    """Return the processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _remove_leftovers(checkpoints: Path, state: SweepState) -> None:
+    """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
+    for trial in state.trials.values():
+        if trial.state is not None:
+            checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
+    for folder in (checkpoints, checkpoints.parent):
+        with contextlib.suppress(OSError):  # not empty, or never made
+            folder.rmdir()

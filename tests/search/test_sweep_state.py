@@ -1,0 +1,201 @@
+import pytest
+
+from data_prep.errors import RunError
+from data_prep.schema import content_hash
+from results.ledger import Ledger
+from results.trials import trials_table
+from search.proposer import Proposer, Sizing
+from search.rungs import Rungs
+from search.space import Space, params_to_model
+from search.sweep_config import SpaceConfig
+from search.sweep_state import MAX_FAILED_AT_FIRST, SweepState
+
+SPACE = Space(SpaceConfig())
+EPOCHS = (2, 6, 14)
+
+
+def assess(params):
+    n_filters = params["base_filters"] * params["n_blocks"]
+    return Sizing(n_filters <= 160, n_filters, 160, f"weight_bytes {n_filters} over 160", n_params=7, macs=9)
+
+
+def describe_with(data_hash):
+    def describe(params):
+        config = {"model": params_to_model(params).model_dump(mode="json")}
+        return content_hash([config, data_hash]), config
+
+    return describe
+
+
+def sweep(path, n_trials=6, data_hash="d", on_end=lambda trial, n_ended: None):
+    describe = describe_with(data_hash)
+    ledger = Ledger(path)
+    proposer = Proposer(SPACE, assess, lambda params: describe(params)[0], seed=len(ledger.events()), n_startup=4)
+    rungs = Rungs(EPOCHS, eta=2)
+    return SweepState(ledger, proposer, rungs, n_trials=n_trials, seed=0, describe=describe, on_end=on_end), ledger
+
+
+def measured(accuracy, loss=1.0):
+    return {"macro_accuracy": accuracy, "log_loss": loss, "weight_bytes": 100, "nonzero_weight_bytes": 90,
+            "file_bytes": 200, "seconds": 0.5}  # fmt: skip
+
+
+def accuracy_of(trial):
+    return trial.params["base_filters"] / 100
+
+
+def train(state, n_results=None, first_only=False):
+    """Train trials one by one with made-up values until nothing is left or `n_results` were given."""
+    n = 0
+    while (trial := state.next_trial()) is not None:
+        goes_on = True
+        while goes_on:
+            if n == n_results:
+                return
+            goes_on = state.on_rung(trial.trial_id, trial.next_rung, measured(accuracy_of(trial)))
+            n += 1
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.jsonl"
+
+
+def test_a_sweep_is_told_by_its_ledger(path):
+    """The ledger's trials are those of the sweep, with ids in order, and every state is an end state."""
+    state, ledger = sweep(path)
+    train(state)
+    table = trials_table(ledger.events())
+    trained = table[table["state"] != "infeasible"]
+    assert trained["trial_id"].tolist() == [f"t000{i}" for i in range(1, 7)]
+    assert set(trained["state"]) <= {"finished", "stopped"}
+    assert (trained["macro_accuracy"] == trained["param_base_filters"] / 100).all()
+    assert state.is_done
+    assert state.next_trial() is None
+
+
+def test_nothing_over_the_limit_is_started(path):
+    """Proposals over the limit are in the ledger as infeasible with bytes and limit, and none of them was started."""
+    state, ledger = sweep(path, n_trials=20)
+    train(state)
+    events = ledger.events()
+    infeasible = [event for event in events if event["event"] == "infeasible"]
+    assert state.n_infeasible == len(infeasible) > 0
+    assert all(event["weight_bytes"] > event["limit"] == 160 for event in infeasible)
+    assert all(assess(event["params"]).feasible for event in events if event["event"] == "trial_started")
+
+
+@pytest.mark.parametrize("n_results", range(1, 12))
+def test_a_sweep_cut_anywhere_goes_on_without_training_anything_twice(path, n_results):
+    """Cut after any result, a second session finishes the sweep, and no rung of a trial is in the ledger twice."""
+    state, ledger = sweep(path)
+    train(state, n_results)
+    ledger.close()
+    again, ledger = sweep(path)
+    train(again)
+    events = ledger.events()
+    rungs = [(event["trial_id"], event["rung"]) for event in events if event["event"] == "rung"]
+    ended = [event["trial_id"] for event in events if event["event"] == "trial_ended"]
+    assert len(set(rungs)) == len(rungs)
+    assert sorted(ended) == [f"t000{i}" for i in range(1, 7)]
+    keys = [event["key"] for event in events if event["event"] == "trial_started"]
+    assert len(set(keys)) == 6
+
+
+def test_an_interrupted_trial_is_taken_up_first_at_its_rung(path):
+    """A trial that had passed a rung comes back first, with its id, its params and its next rung."""
+    state, ledger = sweep(path)
+    first = state.next_trial()
+    state.on_rung(first.trial_id, 0, measured(0.5))
+    ledger.close()
+    again, ledger = sweep(path)
+    resumed = again.next_trial()
+    assert (resumed.trial_id, resumed.params, resumed.next_rung) == (first.trial_id, first.params, 1)
+    assert ledger.events()[-1]["event"] == "trial_resumed"
+    assert again.next_trial().trial_id == "t0002"
+
+
+def test_an_end_that_a_crash_kept_back_is_written_on_resumption(path):
+    """If the driver dies between a rung's line and the end it decided, the next session writes the end."""
+    state, ledger = sweep(path)
+    train(state, None)
+    ledger.close()
+    lines = path.read_text().splitlines()
+    last = max(i for i, line in enumerate(lines) if '"trial_ended"' in line)
+    path.write_text("\n".join(lines[:last]) + "\n")
+    ended = []
+    again, ledger = sweep(path, on_end=lambda trial, n_ended: ended.append(trial.trial_id))
+    assert again.next_trial() is None
+    assert again.is_done
+    assert ended == ["t0006"]
+    assert ledger.events()[-1]["event"] == "trial_ended"
+
+
+def test_a_finished_sweep_writes_nothing_more(path):
+    """Opening a finished sweep and asking it for a trial leaves the ledger as it was."""
+    state, ledger = sweep(path)
+    train(state)
+    ledger.close()
+    before = path.read_bytes()
+    again, _ = sweep(path)
+    assert again.is_done
+    assert again.next_trial() is None
+    assert path.read_bytes() == before
+
+
+def test_more_trials_can_be_asked_for_later(path):
+    """With a larger n_trials a finished sweep goes on with new candidates."""
+    state, ledger = sweep(path, n_trials=3)
+    train(state)
+    ledger.close()
+    again, ledger = sweep(path, n_trials=5)
+    train(again)
+    assert [event["trial_id"] for event in ledger.events() if event["event"] == "trial_ended"][3:] == ["t0004", "t0005"]
+
+
+def test_other_data_is_refused(path):
+    """A ledger whose trials were trained on other data does not go on with this data."""
+    state, ledger = sweep(path)
+    train(state, 2)
+    ledger.close()
+    with pytest.raises(RunError, match="t0001.*on other data or by other settings"):
+        sweep(path, data_hash="other")
+
+
+def test_a_failed_trial_ends_with_its_reason_and_the_others_go_on(path):
+    """One failure costs one trial; it is in the table with its reason and is not trained again."""
+    state, ledger = sweep(path, n_trials=3)
+    bad = state.next_trial()
+    state.on_failure(bad.trial_id, "training diverged")
+    train(state)
+    table = trials_table(ledger.events()).set_index("trial_id")
+    assert table.loc[bad.trial_id, "state"] == "failed"
+    assert table.loc[bad.trial_id, "reason"] == "training diverged"
+    assert state.is_done
+    state.require_success()
+
+
+def test_a_sweep_whose_first_trials_all_fail_ends_with_the_commonest_reason(path):
+    """Where nothing ever worked the sweep ends early and says why most often."""
+    state, _ = sweep(path, n_trials=20)
+    reasons = ["out of memory", "no module", "no module", "no module", "no module"]
+    with pytest.raises(RunError, match=r"all 5 trials so far have failed, 4 of them with: no module"):
+        for reason in reasons:
+            state.on_failure(state.next_trial().trial_id, reason)
+    assert len(reasons) == MAX_FAILED_AT_FIRST
+    with pytest.raises(RunError, match="all 5 trials"):
+        state.require_success()
+
+
+def test_stopping_follows_the_rungs_across_a_break(path):
+    """Values of an earlier session count at the rungs: a worse trial is stopped there after the break."""
+    state, ledger = sweep(path)
+    first = state.next_trial()
+    state.on_rung(first.trial_id, 0, measured(0.9))
+    ledger.close()
+    again, ledger = sweep(path)
+    again.next_trial()
+    second = again.next_trial()
+    assert again.on_rung(second.trial_id, 0, measured(0.2)) is False
+    assert ledger.events()[-1]["state"] == "stopped"
+    assert "of the 2 trials that had reached epoch 2" in ledger.events()[-1]["reason"]
