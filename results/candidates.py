@@ -33,6 +33,7 @@ class CandidateMetrics:
         epochs: epochs trained.
         seed: seed of the retraining.
         trial_id: the trial that proposed it.
+        n_nonzero: weights in the exported file that are not zero, where they were counted.
     """
 
     splits: dict[str, dict[str, Any]] = field(repr=False)
@@ -48,6 +49,7 @@ class CandidateMetrics:
     epochs: int
     seed: int
     trial_id: str | None
+    n_nonzero: int | None = None
 
     def value(self, split: str, name: str) -> float:
         """Return a score of a split, NaN where there is none."""
@@ -71,12 +73,13 @@ def read_metrics(path: Path) -> CandidateMetrics:
         DataError: if the file is missing, no JSON, or lacks a field.
     """
     data = read_json(path)
-    names = [entry.name for entry in dataclasses.fields(CandidateMetrics) if entry.name != "splits"]
-    missing = [name for name in names if not isinstance(data, Mapping) or name not in data]
+    fields = {entry.name: entry for entry in dataclasses.fields(CandidateMetrics) if entry.name != "splits"}
+    required = [name for name, entry in fields.items() if entry.default is dataclasses.MISSING]
+    missing = [name for name in required if not isinstance(data, Mapping) or name not in data]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; retrain this candidate, or delete its folder")
     splits = {split: data[split] for split in SPLITS if split in data}
-    return CandidateMetrics(splits=splits, **{name: data[name] for name in names})
+    return CandidateMetrics(splits=splits, **{name: data[name] for name in fields if name in data})
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_two_complementary_members_beat_either_and_are_charged_once() -> None:
     """Of two members that err on different clips both are taken, repetition becomes weight, size is counted once."""
     truth = np.eye(3)[[0, 1, 2] * 10]
     first, second = truth * 0.9 + 0.1 / 3, truth * 0.9 + 0.1 / 3
-    first[:4], second[16:] = 1 / 3, 1 / 3
+    first[:8], second[18:] = 1 / 3, 1 / 3
     labels = truth.argmax(axis=1)
     chosen = select_ensemble(np.stack([first, second]), labels, [60, 60], 128, EnsembleConfig(temperature=False))
     assert (chosen.counts > 0).tolist() == [True, True]

@@ -1,0 +1,207 @@
+"""The package that DCASE 2021 Task 1A takes: up to four systems, each with its outputs and its description."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from data_prep.errors import BudgetError, DataError
+from data_prep.files import write_json, written_whole
+from results.candidates import Candidate, read_candidates
+from results.config import SubmissionConfig
+from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
+from results.limits import SizeLimit, read_size_limit
+from results.predictions import Predictions
+from results.rundir import RunDirectory
+from results.submission_meta import system_meta
+
+TASK = "task1a"
+DECIMALS = 6
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+"""Equal packages are equal bytes: members carry no time of writing."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One candidate or ensemble as a system of the package.
+
+    Attributes:
+        name: candidate's or ensemble's name.
+        members: the distinct candidates in it.
+        ensemble: None for a single candidate.
+        validation_log_loss: what systems are ranked by.
+        size: the limited quantity, summed over the members.
+        development: the test split's metrics, {} where there are none.
+    """
+
+    name: str
+    members: tuple[Candidate, ...]
+    ensemble: Ensemble | None
+    validation_log_loss: float
+    size: int
+    development: dict[str, Any]
+
+    def predictions(self, by_candidate: Mapping[str, Predictions]) -> Predictions:
+        """Return the system's probabilities from its own or from its members' ones."""
+        if self.name in by_candidate:
+            return by_candidate[self.name]
+        missing = [member.name for member in self.members if member.name not in by_candidate]
+        if missing or self.ensemble is None:
+            raise DataError(f"system {self.name}: no evaluation predictions of {', '.join(missing) or self.name}")
+        return ensemble_predictions(self.ensemble, by_candidate)
+
+
+def write_submission(
+    run: RunDirectory, config: SubmissionConfig, evaluation: Mapping[str, Predictions] | None = None
+) -> Path:
+    """Write the package and `summary.json` beside it, and return the package's path.
+
+    Args:
+        run: with retrained candidates.
+        config: who submits.
+        evaluation: {candidate's name: probabilities on the evaluation set}; an ensemble's follow from its members' ones
+            unless they are given. None or {} packs the test split's predictions, and the summary says so.
+
+    Raises:
+        BudgetError: if no candidate is within the limit of the run's rules.
+        DataError: if a system lacks predictions, or clips of different folders share a name.
+    """
+    limit = read_size_limit(run.read_config())
+    systems, left_out = rank_systems(run, limit)
+    if not systems:
+        raise BudgetError(
+            f"{run.root}: nothing to submit: no retrained candidate with validation scores is within {limit.limit:,} "
+            f"({limit.quantity})" + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
+        )
+    packed = systems[: config.max_systems]
+    left_out |= {system.name: f"ranked below the best {config.max_systems}" for system in systems[config.max_systems :]}
+    split = "evaluation" if evaluation else "test"
+    given = evaluation or {
+        member.name: member.predictions("test")
+        for system in packed
+        for member in system.members
+        if member.has_predictions("test")
+    }
+    stem = f"{config.lastname}_{config.institute}_{TASK}"
+    path = run.submission_dir / f"{stem}.zip"
+    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
+        for number, system in enumerate(packed, start=1):
+            label = f"{stem}_{number}"
+            folder = f"{stem}/task1/{label}/{label}"
+            _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
+            meta = system_meta(label, number, system, config, run.read_config())
+            _add(package, f"{folder}.meta.yaml", yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))
+    _write_summary(run, path, packed, left_out, split, config, limit)
+    return path
+
+
+def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dict[str, str]]:
+    """Return candidates and ensembles within the limit, best validation log loss first, and why others are left out.
+
+    An ensemble of one member at temperature 1 is its member, and only the member is listed.
+    """
+    candidates = {candidate.name: candidate for candidate in read_candidates(run)}
+    found = [
+        System(
+            name=name,
+            members=(candidate,),
+            ensemble=None,
+            validation_log_loss=candidate.metrics.value("validation", "log_loss"),
+            size=int(getattr(candidate.metrics, limit.quantity)),
+            development=candidate.metrics.splits.get("test", {}),
+        )
+        for name, candidate in candidates.items()
+    ]
+    left_out = {}
+    for ensemble in read_ensembles(run):
+        gone = [name for name in ensemble.members if name not in candidates]
+        if gone:
+            left_out[ensemble.name] = f"its members {', '.join(gone)} are gone; build the ensemble again"
+        elif ensemble.is_single and ensemble.temperature == 1.0:
+            left_out[ensemble.name] = f"it is {next(iter(ensemble.members))} alone"
+        else:
+            found.append(_ensemble_system(ensemble, candidates, limit))
+    systems = []
+    for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
+        if system.size > limit.limit:
+            left_out[system.name] = f"{limit.quantity} {system.size:,} is over the limit of {limit.limit:,}"
+        elif np.isnan(system.validation_log_loss):
+            left_out[system.name] = "has no validation scores to rank it by"
+        else:
+            systems.append(system)
+    return systems, left_out
+
+
+def output_csv(predictions: Predictions) -> str:
+    """Return the text of an output file: TAB separated, probabilities that sum to exactly 1 as they are printed.
+
+    They are rounded down and the largest takes up what is left, so that the label stays the argmax.
+
+    Raises:
+        DataError: if two clips have the same name, folders aside.
+    """
+    names = [str(name).rpartition("/")[2] for name in predictions.clips["filename"]]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{twice}: several clips have this name, and a package names clips without their folders")
+    p = predictions.probabilities.astype(np.float64)
+    units = np.floor(p / p.sum(axis=1, keepdims=True) * 10**DECIMALS).astype(np.int64)
+    best = p.argmax(axis=1)
+    units[np.arange(len(best)), best] += 10**DECIMALS - units.sum(axis=1)
+    lines = ["\t".join(["filename", "scene_label", *predictions.classes])]
+    for name, label, row in zip(names, best, units / 10**DECIMALS, strict=True):
+        lines.append("\t".join([name, predictions.classes[label], *(f"{value:.{DECIMALS}f}" for value in row)]))
+    return "\n".join(lines) + "\n"
+
+
+def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limit: SizeLimit) -> System:
+    members = tuple(candidates[name] for name in ensemble.members)
+    return System(
+        name=ensemble.name,
+        members=members,
+        ensemble=ensemble,
+        validation_log_loss=float(ensemble.metrics.get("validation", {}).get("log_loss", np.nan)),
+        size=sum(int(getattr(member.metrics, limit.quantity)) for member in members),
+        development=ensemble.metrics.get("test", {}),
+    )
+
+
+def _add(package: zipfile.ZipFile, name: str, text: str) -> None:
+    entry = zipfile.ZipInfo(name, FIXED_TIME)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    package.writestr(entry, text.encode())
+
+
+def _write_summary(
+    run: RunDirectory,
+    path: Path,
+    systems: list[System],
+    left_out: Mapping[str, str],
+    split: str,
+    config: SubmissionConfig,
+    limit: SizeLimit,
+) -> None:
+    notes = []
+    if split == "test":
+        notes.append("No evaluation set: the outputs are those of the test split, for trying the format out.")
+    if config.has_placeholders:
+        notes.append("Authors are placeholders: fill in the section `submission` before handing anything in.")
+    rows = [
+        {
+            "label": f"{path.stem}_{number}",
+            "system": system.name,
+            "members": [member.name for member in system.members],
+            "validation_log_loss": system.validation_log_loss,
+            limit.quantity: system.size,
+        }
+        for number, system in enumerate(systems, start=1)
+    ]
+    summary = {"package": path.name, "packed_split": split, "systems": rows, "left_out": dict(left_out), "notes": notes}
+    write_json(run.submission_dir / "summary.json", summary)
