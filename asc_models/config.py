@@ -12,6 +12,9 @@ Attention = Literal["none", "channel", "spatial", "casam"]
 ExportMode = Literal["float32", "float16", "int8_weights"]
 EXPORT_MODES: tuple[ExportMode, ...] = ("float32", "float16", "int8_weights")
 
+CheckpointMetric = Literal["macro_accuracy", "log_loss"]
+"""What the best epoch of a training is best in."""
+
 Stride = int | tuple[int, int]
 """Step of a convolution; a pair is (frequency, time)."""
 

@@ -53,9 +53,7 @@ def measure(path: Path) -> Measured:
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     types = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
     weights = {
-        tensor.buffer: tensor
-        for tensor in _weight_tensors(model, graph, names)
-        if _data(model, tensor) is not None
+        tensor.buffer: tensor for tensor in _weight_tensors(model, graph, names) if _data(model, tensor) is not None
     }
     sizes = [_tensor_bytes(_data(model, tensor), types[tensor.type]) for tensor in weights.values()]
     return Measured(

@@ -65,9 +65,7 @@ def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict
     return table
 
 
-def summarize(
-    labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]
-) -> dict[str, Any]:
+def summarize(labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]) -> dict[str, Any]:
     """Return one split's entry of metrics.json: overall, by scene (in class order) and by device.
 
     Within one scene macro accuracy is that scene's class-wise accuracy.

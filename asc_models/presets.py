@@ -1,11 +1,11 @@
 """Named networks: the report's four systems and the challenge's baseline.
 
-The report (Cao, Li, Huang; DCASE 2021 Task 1A) gives the parts of its network, the kernel of each system, four inverted
-residual blocks for system 4, and one size: 50,238 non-zero parameters, 102.9 KB. Assumed here, after the nearest
-published relative (the mobile network of Hu et al. 2020): a 3 × 3 stem of 32 channels with stride 2, expansion 2, stride 2
-in each of the first three blocks, CASAM behind every block, r = 8, and three blocks in systems 1–3.
-Widths of 32, 48, 64 (and 80) put system 4 at 51,182 parameters. An exact match isn't to be had: widths, expansion and r
-are not in the report, and its 102.9 KB count batch-norm values that a TFLite file has folded away.
+The report (Cao, Li, Huang; DCASE 2021 Task 1A) gives the parts of its network, the kernel of each system, four
+inverted residual blocks for system 4, and one size: 50,238 non-zero parameters, 102.9 KB. Assumed here, after the
+nearest published relative (the mobile network of Hu et al. 2020): a 3 × 3 stem of 32 channels with stride 2,
+expansion 2, stride 2 in each of the first three blocks, CASAM behind every block, r = 8, three blocks in systems 1–3.
+Widths of 32, 48, 64 (and 80) put system 4 at 51,182 parameters. An exact match isn't to be had: widths, expansion and
+r are not in the report, and its 102.9 KB count batch-norm values that a TFLite file has folded away.
 """
 
 from __future__ import annotations

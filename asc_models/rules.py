@@ -10,9 +10,7 @@ from pydantic import Field, model_validator
 
 from data_prep.schema import Config
 
-Quantity = Literal[
-    "weight_bytes", "nonzero_weight_bytes", "file_bytes", "n_params", "macs", "peak_activation_bytes"
-]
+Quantity = Literal["weight_bytes", "nonzero_weight_bytes", "file_bytes", "n_params", "macs", "peak_activation_bytes"]
 RuleName = Literal["dcase2021", "dcase2022", "dcase2023", "dcase2024", "dcase2025", "custom"]
 
 LIMITS: dict[RuleName, dict[Quantity, int]] = {
@@ -23,7 +21,7 @@ LIMITS: dict[RuleName, dict[Quantity, int]] = {
     "dcase2025": {"weight_bytes": 128_000, "macs": 30_000_000},
     "custom": {},
 }
-"""What each year's Task 1 allows. 2021's 128 KB is read as 128,000 bytes: legal under its other reading (131,072) too."""
+"""What each year's Task 1 allows. 2021's 128 KB is read as 128,000 bytes, which its other reading (131,072) allows too."""
 
 
 class RulesConfig(Config):
@@ -93,6 +91,4 @@ class Verdict:
 def check(rules: RulesConfig, quantities: Mapping[str, int]) -> Verdict:
     """Return the verdict on `quantities`; a limit on a quantity that isn't known yet (a file's size) is passed over."""
     limits = rules.in_force()
-    return Verdict(
-        tuple(Check(name, quantities[name], limit) for name, limit in limits.items() if name in quantities)
-    )
+    return Verdict(tuple(Check(name, quantities[name], limit) for name, limit in limits.items() if name in quantities))

@@ -103,7 +103,7 @@ class Trainer:
         arrays |= {f"extra_{name}": value for name, value in extra.items()}
         state = np.array(json.dumps({"epoch": self.epoch, "identity": self._identity}))
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, state=state, **arrays)
+            np.savez(file, allow_pickle=False, state=state, **arrays)
 
     def load(self, path: Path) -> Arrays:
         """Take up the state that `save` wrote, and return its `extra` arrays.
@@ -118,7 +118,9 @@ class Trainer:
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
         if state["identity"] != self._identity:
-            raise TrainingError(f"{path}: belongs to another network, recipe or seed; delete it to train from the start")
+            raise TrainingError(
+                f"{path}: belongs to another network, recipe or seed; delete it to train from the start"
+            )
         self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
         for i, velocity in enumerate(self._velocities):
             velocity.assign(arrays[f"velocity_{i}"])

@@ -38,11 +38,17 @@ class FeatureSpec(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.n_fft % 2:
+            raise ValueError(f"n_fft must be even, or frames have no centre sample: {self.n_fft}")
         if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length must not exceed n_fft, or samples are skipped: {self.hop_length} > {self.n_fft}")
+            raise ValueError(
+                f"hop_length must not exceed n_fft, or samples are skipped: {self.hop_length} > {self.n_fft}"
+            )
         top = self.fmax_hz if self.fmax_hz is not None else self.sample_rate / 2
         if not self.fmin_hz < top <= self.sample_rate / 2:
-            raise ValueError(f"0 <= fmin_hz < fmax_hz <= sample_rate / 2 must hold: {self.fmin_hz}, {top}, {self.sample_rate / 2}")
+            raise ValueError(
+                f"0 <= fmin_hz < fmax_hz <= sample_rate / 2 must hold: {self.fmin_hz}, {top}, {self.sample_rate / 2}"
+            )
         return self
 
     @property
@@ -88,11 +94,19 @@ class ValidationSpec(Config):
     """Seed of the draw."""
 
 
+OfflineAugmentation = Literal["spectrum_correction", "pitch_shift", "speed_change", "mix"]
+"""The report's augmentations that make one more copy of the training clips each (its mixup works on batches)."""
+OFFLINE_AUGMENTATIONS_BUILT: frozenset[OfflineAugmentation] = frozenset()
+"""Those that this version can make; the others are refused by name, not passed over."""
+
+
 class PrepareConfig(Config):
     """Section `prepare`: from audio to shards."""
 
     features: FeatureSpec = FeatureSpec()
     validation: ValidationSpec = ValidationSpec()
+    augmentations: tuple[OfflineAugmentation, ...] = ()
+    """Copies of the training clips to make."""
     clips_per_shard: int = Field(512, ge=1)
     """Clips in one Parquet file."""
 

@@ -1,0 +1,78 @@
+"""`asc demo` and `asc run`: from audio on disk to report and submission package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import (
+    AddressOption,
+    OutOption,
+    SetOption,
+    ShardsOption,
+    WorkersOption,
+    n_workers,
+    terminal,
+)
+from search.cli.show import show_outcome
+
+
+def demo(
+    out: OutOption = Path("results/runs/demo"),
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
+    from data_prep.synth import synthesize
+    from results.rundir import RunDirectory
+    from search.config import read_run_config
+    from search.opening import open_run
+    from search.pipeline import Place, run_line
+
+    started = time.monotonic()
+    screen = terminal()
+    config = read_run_config("demo", overrides or ())
+    assert config.synth is not None  # the shipped file says what to synthesize
+    run_directory = RunDirectory(out)
+    open_run(run_directory, config)
+    corpus = out / "corpus"
+    with screen.stage("Synthesize", "clips") as on_progress:
+        n_clips = synthesize(corpus, config.synth, on_progress)
+    screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
+    page = run_line(corpus, Place(run_directory, out / "shards"), config, screen, n_workers=n_workers(workers))
+    show_outcome(screen, run_directory, page, time.monotonic() - started)
+
+
+def run(
+    config_file: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="YAML file, or a shipped name such as tau2020-cao2021.", show_default=False
+        ),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set.", show_default=False)],
+    out: OutOption,
+    shards: ShardsOption = None,
+    overrides: SetOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
+
+    Run again, it goes on where it stopped, and does nothing where all is done.
+    """
+    from results.rundir import RunDirectory
+    from search.config import read_run_config
+    from search.opening import default_shards
+    from search.pipeline import Place, run_line
+
+    started = time.monotonic()
+    screen = terminal()
+    config = read_run_config(config_file, overrides or ())
+    run_directory = RunDirectory(out)
+    place = Place(run_directory, default_shards(run_directory, shards), address)
+    page = run_line(data, place, config, screen, n_workers=n_workers(workers))
+    show_outcome(screen, run_directory, page, time.monotonic() - started)

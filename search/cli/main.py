@@ -1,0 +1,100 @@
+"""The `asc` command: joins the stages' commands and turns expected failures into one clear message."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from data_prep import __version__
+from data_prep.errors import AscError
+from search.cli import (
+    describe,
+    ensemble,
+    inspect,
+    line,
+    predict,
+    prepare,
+    report,
+    retrain,
+    score,
+    status,
+    submit,
+    sweep,
+    synth,
+)
+from search.cli.options import SETTINGS
+from search.cli.terminal import Terminal
+
+app = typer.Typer(
+    name="asc",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Search, train and submit acoustic scene classifiers that fit in 128 KB.",
+)
+
+LINE = "The whole line"
+STAGES = "Stage by stage"
+TOOLS = "Looking and using"
+
+app.command("demo", rich_help_panel=LINE)(line.demo)
+app.command("run", rich_help_panel=LINE)(line.run)
+app.command("synth", rich_help_panel=STAGES)(synth.synth)
+app.command("prepare", rich_help_panel=STAGES)(prepare.prepare)
+app.command("search", rich_help_panel=STAGES)(sweep.search)
+app.command("retrain", rich_help_panel=STAGES)(retrain.retrain)
+app.command("ensemble", rich_help_panel=STAGES)(ensemble.ensemble)
+app.command("report", rich_help_panel=STAGES)(report.report)
+app.command("submit", rich_help_panel=STAGES)(submit.submit)
+app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
+app.command("describe", rich_help_panel=TOOLS)(describe.describe)
+app.command("status", rich_help_panel=TOOLS)(status.status)
+app.command("predict", rich_help_panel=TOOLS)(predict.predict)
+app.command("score", rich_help_panel=TOOLS)(score.score)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"asc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and warnings only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    SETTINGS.quiet = quiet
+    SETTINGS.debug = debug
+
+
+def main() -> None:
+    """Run the command line: exit 0, 1 for an expected failure in one message, 2 for wrong usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to a user
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        Terminal().error("interrupted. What was finished is kept: give the same command again to go on.")
+        sys.exit(130)
+    except AscError as error:
+        if SETTINGS.debug:
+            raise
+        Terminal().error(str(error))
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Options that several commands share, and the settings that stand before a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.terminal import Terminal
+
+
+@dataclass
+class Settings:
+    """The options of `asc` itself."""
+
+    quiet: bool = False
+    debug: bool = False
+
+
+SETTINGS = Settings()
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
+OutOption = Annotated[Path, typer.Option("--out", help="Run directory.", show_default=False)]
+ShardsOption = Annotated[
+    Path | None, typer.Option("--shards", help="Folder of feature shards. Default: RUN/shards.", show_default=False)
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Ray cluster to work on. Default: this machine.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as search.n_trials=32.", show_default=False),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that read audio. Default: all processors.", show_default=False),
+]
+
+
+def terminal() -> Terminal:
+    """Return the user's screen, as quiet as asked for."""
+    return Terminal(SETTINGS.quiet)
+
+
+def n_workers(workers: int | None) -> int:
+    """Return how many processes read audio."""
+    from search.tuner import available_cpus
+
+    return workers or available_cpus()

@@ -1,0 +1,43 @@
+"""`asc predict`: an exported candidate on recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import JsonOption, terminal
+
+
+def predict(
+    candidate: Annotated[
+        Path, typer.Argument(metavar="CANDIDATE", help="A candidate's folder, RUN/candidates/NAME.", show_default=False)
+    ],
+    audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Recordings.", show_default=False)],
+    top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print for each recording.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the scene of recordings with an exported file, features and all."""
+    from asc_models.artifact import Artifact
+    from data_prep.errors import DataError
+    from data_prep.reader import extract_files
+    from search.candidate_training import read_candidate_config
+
+    screen = terminal()
+    model = candidate / "model.tflite"
+    if not model.is_file():
+        raise DataError(f"{candidate}: no candidate (it has no model.tflite); candidates are folders in RUN/candidates")
+    config = read_candidate_config(candidate / "config.yaml")
+    features = extract_files(audio, config.features, config.reader, config.classes)
+    probabilities = Artifact(model).predict(features)
+    if as_json:
+        named = (dict(zip(config.classes, map(float, row), strict=True)) for row in probabilities)
+        screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, named, strict=True)])
+        return
+    rows = []
+    for path, row in zip(audio, probabilities, strict=True):
+        best = row.argsort()[::-1][:top]
+        rows.append((str(path), *(f"{config.classes[i]} {row[i]:.2f}" for i in best)))
+    ranks = ["scene", *(f"{n}." for n in range(2, top + 1))][: len(rows[0]) - 1]
+    screen.table(f"{candidate.name}", ("file", *ranks), rows)

@@ -1,0 +1,18 @@
+"""`asc report`: the run as a page."""
+
+from __future__ import annotations
+
+from search.cli.options import RunArgument, terminal
+
+
+def report(run: RunArgument) -> None:
+    """Render the run's report: one HTML page, its tables as CSV, its figures as PNG and SVG."""
+    from results.rundir import RunDirectory
+    from search.opening import default_shards, read_run
+    from search.pipeline import Place, report_stage
+
+    directory = RunDirectory(run)
+    read_run(directory)
+    screen = terminal()
+    page = report_stage(Place(directory, default_shards(directory, None)), screen)
+    screen.say(f"Report: {page}")

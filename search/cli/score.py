@@ -1,0 +1,33 @@
+"""`asc score`: a system's output against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import JsonOption, terminal
+
+
+def score(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT.csv", help="A system's output file.", show_default=False)],
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH.csv", help="List with filename and scene_label.", show_default=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Score an output file in the challenge's format: macro accuracy and log loss, by scene and by device."""
+    from results.score import score as score_output
+
+    metrics = score_output(output, truth)
+    screen = terminal()
+    if as_json:
+        screen.json(metrics)
+        return
+    columns = ("macro accuracy", "log loss", "clips")
+    screen.table("Overall", columns, [(metrics["macro_accuracy"], metrics["log_loss"], metrics["n_clips"])])
+    for group in ("by_scene", "by_device"):
+        rows = [(name, *values.values()) for name, values in metrics.get(group, {}).items()]
+        if rows:
+            screen.table(group.replace("_", " ").capitalize(), (group.removeprefix("by_"), *columns), rows)

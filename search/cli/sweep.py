@@ -1,0 +1,41 @@
+"""`asc search`: the sweep on prepared shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import AddressOption, OutOption, SetOption, terminal
+
+
+def search(
+    config_file: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="YAML file, or a shipped name.", show_default=False)
+    ],
+    shards: Annotated[Path, typer.Option("--shards", help="Folder of feature shards.", show_default=False)],
+    out: OutOption,
+    overrides: SetOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Search the space of networks under the size limit. Nothing over the limit is ever trained.
+
+    Run again, it goes on where it stopped.
+    """
+    from data_prep.manifest import read_manifest
+    from results.ledger import Ledger
+    from results.rundir import RunDirectory
+    from search.config import read_run_config
+    from search.opening import bind_data, open_run
+    from search.pipeline import Place, search_stage
+
+    screen = terminal()
+    config = read_run_config(config_file, overrides or ())
+    manifest = read_manifest(shards)
+    run = RunDirectory(out)
+    open_run(run, config)
+    bind_data(run, manifest)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        search_stage(Place(run, shards, address), config, ledger, screen)
+    screen.say(f"Trials: {run.trials_path}")

@@ -1,0 +1,95 @@
+"""What the user sees: progress, notes, tables, errors. All output of the commands goes through here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from data_prep.progress import ProgressCallback
+
+
+class Terminal:
+    """The user's screen.
+
+    Notes and progress go to standard error, results to standard output, so that a pipe takes results alone.
+
+    Args:
+        quiet: show warnings and results only.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._out = Console(soft_wrap=True)
+        self._err = Console(stderr=True, soft_wrap=True)
+
+    @contextmanager
+    def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
+        """Show a progress bar with rate and time left until the block ends."""
+        if self.quiet:
+            yield lambda done, total: None
+            return
+        columns = (
+            TextColumn("[bold]{task.description:<10}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._err, transient=not self._err.is_terminal) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        """Say what happened."""
+        if not self.quiet:
+            self._err.print(f"  {text}", style="dim", highlight=False, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+        self._err.print(f"Warning: {text}", style="yellow", highlight=False, markup=False)
+
+    def error(self, text: str) -> None:
+        """Say why it ends here."""
+        self._err.print(f"Error: {text}", style="red", highlight=False, markup=False)
+
+    def say(self, text: str) -> None:
+        """Print a result."""
+        self._out.print(text, highlight=False, markup=False)
+
+    def json(self, value: Any) -> None:
+        """Print a result for a machine."""
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table; numbers stand to the right."""
+        table = Table(
+            title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+        )
+        shown = [[_cell(value) for value in row] for row in rows]
+        for number, column in enumerate(columns):
+            numeric = all(row[number][:1] in "-0123456789±–" for row in shown if row[number])
+            table.add_column(column, justify="right" if numeric and shown else "left", overflow="fold")
+        for row in shown:
+            table.add_row(*row)
+        self._out.print(table)
+        self._out.print()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.3f}"
+    return str(value)

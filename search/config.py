@@ -1,0 +1,174 @@
+"""The whole run's configuration: one YAML file with a section per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from asc_models.config import BaselineConfig, CheckpointMetric, ExportMode, ModelConfig, TrainConfig
+from asc_models.presets import PRESETS, preset
+from asc_models.rules import RulesConfig
+from asc_models.topology import AnyModelConfig
+from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
+from data_prep.errors import ConfigError
+from data_prep.schema import Config, parse_config
+from results.config import EnsembleConfig, SubmissionConfig
+from search.sweep_config import SearchConfig, SpaceConfig
+
+
+class SystemConfig(Config):
+    """A network that is trained as it stands, without a search: a preset or a description."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    """The candidate's name."""
+    preset: str | None = None
+    """Name of a preset network."""
+    model: ModelConfig | BaselineConfig | None = Field(None, discriminator="family")
+    """Or the network itself."""
+    epochs: int | None = Field(None, ge=1)
+    """Length of its training; null means train.epochs."""
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in PRESETS:
+            raise ValueError(f"no network is called that; there are {', '.join(PRESETS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.preset is None) == (self.model is None):
+            raise ValueError("name either a preset or a model")
+        return self
+
+    @property
+    def network(self) -> AnyModelConfig:
+        """The network's description."""
+        return self.model if self.model is not None else preset(str(self.preset))
+
+
+class RetrainConfig(Config):
+    """Section `retrain`: the best candidates of the search, and systems given by name, trained at full length."""
+
+    n_candidates: int = Field(4, ge=0)
+    """How many of the search's best trials are retrained."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Each candidate is trained once with each seed."""
+    mode: ExportMode = "int8_weights"
+    """Export of the retrained models."""
+    checkpoint: CheckpointMetric = "macro_accuracy"
+    """The epoch kept is the best on validation in this; the other score breaks ties."""
+    systems: tuple[SystemConfig, ...] = ()
+    """Networks trained beside the search's, or instead of a search."""
+
+    @field_validator("systems")
+    @classmethod
+    def _distinct(cls, systems: tuple[SystemConfig, ...]) -> tuple[SystemConfig, ...]:
+        names = [system.name for system in systems]
+        if len(set(names)) < len(names):
+            raise ValueError(f"every system needs a name of its own, got {', '.join(names)}")
+        return systems
+
+
+class RunConfig(Config):
+    """Everything that decides what a run does. Defaults are the seed's settings."""
+
+    fold: int = Field(1, ge=1)
+    """Which of the data set's folds is trained and tested."""
+    synth: SynthConfig | None = None
+    """The embedded corpus, for configurations that bring their own data."""
+    prepare: PrepareConfig = PrepareConfig()
+    reader: ReaderSpec = ReaderSpec()
+    rules: RulesConfig = RulesConfig()
+    train: TrainConfig = TrainConfig()
+    space: SpaceConfig = SpaceConfig()
+    search: SearchConfig | None = SearchConfig()
+    """null leaves the search out: only retrain.systems are trained."""
+    retrain: RetrainConfig = RetrainConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    submission: SubmissionConfig = SubmissionConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.search is None and not self.retrain.systems:
+            raise ValueError("there is nothing to do: no search, and no retrain.systems")
+        return self
+
+
+def shipped_configs() -> dict[str, str]:
+    """Return {name: YAML text} of the configurations inside the package."""
+    folder = resources.files("search") / "presets"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
+
+
+def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a YAML file, or the shipped one of that name.
+
+    Args:
+        source: path of a file, or a shipped name such as `demo`.
+        overrides: `key.path=value` each, the value as YAML; they win over the file.
+
+    Raises:
+        ConfigError: if there is no such file or name, or with every problem in it.
+    """
+    path = Path(source)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        shipped = shipped_configs()
+        name = source.removesuffix(".yaml")
+        if name not in shipped:
+            raise ConfigError(f"{source}: no such file, and no shipped configuration; there are {', '.join(shipped)}")
+        text = shipped[name]
+    data = parse_yaml(text, source)
+    for override in overrides:
+        _override(data, override)
+    return parse_config(RunConfig, data, source)
+
+
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return a YAML mapping.
+
+    Raises:
+        ConfigError: if `text` is no YAML, or no mapping.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: no YAML: {error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source}: must be a mapping of sections, is a {type(data).__name__}")
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: must be key.path=value, such as search.n_trials=32")
+    *parents, last = key.strip().split(".")
+    section = data
+    for parent in parents:
+        child = section.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {parent} is no section")
+        section = child
+    try:
+        section[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is no YAML: {error}") from None
+
+
+def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Return the key paths at which two nested mappings differ, with both values."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [line for key in keys for line in differing_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} there, {new!r} here"]

@@ -1,0 +1,91 @@
+"""A run directory belongs to one configuration and one prepared data set: taken up only with the same."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_prep.errors import RunError
+from data_prep.files import write_text
+from data_prep.manifest import Manifest
+from data_prep.schema import parse_config
+from results.rundir import RunDirectory
+from search.config import RunConfig, differing_keys
+
+VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
+"""Packages whose versions a run notes: those that can change its numbers."""
+
+
+def open_run(run: RunDirectory, config: RunConfig) -> None:
+    """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
+
+    Raises:
+        RunError: if the directory belongs to another configuration, with every differing key, or holds other files.
+    """
+    resolved = config.model_dump(mode="json")
+    if not run.config_path.exists():
+        if run.root.exists() and not run.root.is_dir():
+            raise RunError(f"{run.root}: is a file, not a run directory; choose another --out")
+        _write(run, {**resolved, "versions": _versions()})
+        return
+    stored = run.read_config()
+    differing = differing_keys({key: value for key, value in stored.items() if key in resolved}, resolved)
+    if differing:
+        shown = "\n".join(f"  {line}" for line in differing[:12])
+        more = f"\n  and {len(differing) - 12} more" if len(differing) > 12 else ""
+        raise RunError(
+            f"{run.root}: this run directory belongs to another configuration:\n{shown}{more}\n"
+            "Choose another --out, or give the configuration that the run was begun with."
+        )
+
+
+def bind_data(run: RunDirectory, manifest: Manifest) -> None:
+    """Note which data the run is about, by name and hash, or make sure that it is still the same.
+
+    Raises:
+        RunError: if the run was begun on other data.
+    """
+    stored = run.read_config()
+    data = {"name": manifest.name, "manifest_hash": manifest.hash()}
+    if "data" not in stored:
+        _write(run, {**stored, "data": data})
+    elif stored["data"] != data:
+        before = stored["data"]
+        raise RunError(
+            f"{run.root}: the run was begun on the data {before['name']!r} ({before['manifest_hash']}), but these are "
+            f"{data['name']!r} ({data['manifest_hash']}): files, lists or settings have changed since. Choose another "
+            "--out, or bring the data back."
+        )
+
+
+def read_run(run: RunDirectory) -> RunConfig:
+    """Return the configuration of an existing run.
+
+    Raises:
+        RunError: if there is no run.
+        ConfigError: if its configuration is no longer valid.
+    """
+    if not run.config_path.exists():
+        raise RunError(
+            f"{run.root}: no run directory (it has no config.yaml); begin one with `asc run` or `asc search`"
+        )
+    stored = run.read_config()
+    sections = {key: value for key, value in stored.items() if key in RunConfig.model_fields}
+    return parse_config(RunConfig, sections, str(run.config_path))
+
+
+def _write(run: RunDirectory, content: dict[str, Any]) -> None:
+    write_text(run.config_path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}}
+
+
+def default_shards(run: RunDirectory, shards: Path | None) -> Path:
+    """Return the folder of the run's shards: the shared place if one is named, else its own."""
+    return shards if shards is not None else run.shards_dir

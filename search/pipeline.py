@@ -1,0 +1,204 @@
+"""The whole line: prepare → search → retrain → ensemble → report → submission, each stage taken up where it stopped."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT
+from data_prep.errors import ConfigError, RunError
+from data_prep.manifest import read_manifest
+from data_prep.progress import ProgressCallback
+from data_prep.schema import content_hash
+from results.ledger import Ledger
+from results.rundir import RunDirectory
+from search.config import RunConfig
+from search.opening import bind_data, open_run
+
+
+class Narrator(Protocol):
+    """Whoever shows the user how the work goes."""
+
+    def stage(self, title: str, unit: str) -> AbstractContextManager[ProgressCallback]:
+        """Show a stage with a progress bar until the block ends."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say what a stage came to."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works: its directory, its shards, and the cluster if there is one."""
+
+    run: RunDirectory
+    shards: Path
+    address: str | None = None
+
+
+def validate_augmentations(config: RunConfig) -> None:
+    """Refuse offline augmentations that this version cannot make.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    missing = [name for name in config.prepare.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
+    if missing:
+        raise ConfigError(
+            f"prepare.augmentations: {', '.join(missing)}: not built yet in this version, and not silently left out. "
+            "To run without them: --set 'prepare.augmentations=[]'"
+        )
+
+
+def prepare_stage(data: Path, shards: Path, config: RunConfig, narrator: Narrator, n_workers: int) -> None:
+    """Bring the shards up to date."""
+    from data_prep.prepare import prepare
+
+    validate_augmentations(config)
+    with narrator.stage("Prepare", "clips") as on_progress:
+        done = prepare(data, shards, config.prepare, n_workers=n_workers, on_progress=on_progress)
+    for warning in done.warnings:
+        narrator.warn(warning)
+    again = f" ({done.n_reused:,} were there)" if done.n_reused else ""
+    narrator.note(f"{done.n_clips:,} clips of {len(done.manifest.classes)} scenes{again} in {done.seconds:.1f} s")
+
+
+def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> None:
+    """Train the trials that the run lacks."""
+    from results.trials import write_trials
+    from search.tuner import SweepSettings, run_search
+
+    if config.search is None:
+        return
+    settings = SweepSettings(
+        space=config.space,
+        search=config.search,
+        train=config.train,
+        reader=config.reader,
+        rules=config.rules,
+        fold=config.fold,
+    )
+    with narrator.stage("Search", "trials") as on_progress:
+        outcome = run_search(
+            place.run,
+            shards=place.shards,
+            config=settings,
+            address=place.address,
+            on_progress=on_progress,
+            ledger=ledger,
+        )
+    write_trials(place.run)
+    n_earlier = outcome.n_trials - outcome.n_new
+    again = f", {n_earlier} from before" if n_earlier else ""
+    narrator.note(
+        f"{outcome.n_trials} trials{again}: {outcome.n_finished} finished, {outcome.n_stopped} stopped early, "
+        f"{outcome.n_failed} failed; {outcome.n_infeasible} proposals over the limit, not trained; "
+        f"{outcome.seconds:.1f} s"
+    )
+
+
+def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> None:
+    """Train the chosen candidates at full length."""
+    from search.retrain import retrain
+
+    with narrator.stage("Retrain", "epochs") as on_progress:
+        outcome = retrain(
+            place.run,
+            config,
+            shards=place.shards,
+            ledger=ledger,
+            address=place.address,
+            on_progress=on_progress,
+        )
+    for failure in outcome.failures:
+        narrator.warn(failure)
+    n_earlier = outcome.n_candidates - outcome.n_new
+    again = f", {n_earlier} from before" if n_earlier else ""
+    narrator.note(f"{outcome.n_candidates} candidates{again}, in {outcome.seconds:.1f} s")
+
+
+def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
+    """Select the ensemble on validation, under the size limit of a single model."""
+    from results.ensemble import build_ensemble
+    from results.limits import read_size_limit
+
+    limit = read_size_limit(config.model_dump(mode="json"))
+    with narrator.stage("Ensemble", "rounds") as on_progress:
+        ensemble = build_ensemble(place.run, config.ensemble, limit, on_progress)
+    members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
+    narrator.note(f"{members}: {ensemble.total_bytes:,} of {limit.limit:,} {limit.quantity} together")
+
+
+def report_stage(place: Place, narrator: Narrator) -> Path:
+    """Render the report, and return its page."""
+    from results.report import render_report
+
+    with narrator.stage("Report", "steps") as on_progress:
+        return render_report(place.run, on_progress)
+
+
+def submission_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
+    """Write the challenge package and check it as the organisers do.
+
+    Raises:
+        RunError: if the package would be refused.
+    """
+    from results.candidates import read_candidates
+    from results.submission import validate_submission, write_submission
+
+    with narrator.stage("Submission", "packages") as on_progress:
+        candidates = read_candidates(place.run)
+        evaluation = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
+        package = write_submission(place.run, config.submission, evaluation)
+        problems = validate_submission(package)
+        on_progress(1, 1)
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise RunError(f"{package}: the challenge's validator would refuse it:\n{lines}")
+    return package
+
+
+def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *, n_workers: int) -> Path:
+    """Run the whole line from audio on disk to report and submission package; return the report's page.
+
+    Run again, it goes on where it stopped, and trains nothing that is finished.
+
+    Raises:
+        AscError: with what went wrong and the way out; what was finished stays.
+    """
+    validate_augmentations(config)
+    open_run(place.run, config)
+    with Ledger.open_for_writing(place.run.ledger_path) as ledger:
+        prepare_stage(data, place.shards, config, narrator, n_workers)
+        bind_data(place.run, read_manifest(place.shards))
+        search_stage(place, config, ledger, narrator)
+        retrain_stage(place, config, ledger, narrator)
+        return finish_line(place, config, ledger, narrator)
+
+
+def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
+    """Ensemble, report and submission package, unless they already stand for the candidates there are."""
+    page = place.run.report_dir / "index.html"
+    inputs = content_hash(
+        [
+            config.model_dump(mode="json"),
+            {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
+        ]
+    )
+    stands = any(event["event"] == "line_finished" and event["inputs"] == inputs for event in ledger.events())
+    if stands and page.exists() and any(place.run.submission_dir.glob("*.zip")):
+        narrator.note("Ensemble, report and submission package stand; nothing to do")
+        return page
+    ensemble_stage(place, config, narrator)
+    package = submission_stage(place, config, narrator)
+    ledger.append("line_finished", inputs=inputs)
+    page = report_stage(place, narrator)
+    narrator.note(f"Submission package: {package}")
+    return page

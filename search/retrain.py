@@ -1,0 +1,234 @@
+"""The best candidates of the search, and systems given by name, trained at full length, side by side in Ray tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asc_models.config import ModelConfig
+from asc_models.errors import ExportError, TrainingError
+from asc_models.estimate import estimate
+from asc_models.rules import check
+from data_prep.errors import AscError, BudgetError, RunError
+from data_prep.manifest import Manifest, read_manifest
+from data_prep.progress import ProgressCallback
+from results.candidates import read_metrics
+from results.ledger import Ledger
+from results.rundir import CandidateFiles, RunDirectory
+from search.candidate_training import CandidateConfig
+from search.config import RunConfig
+from search.tuner import available_cpus
+
+POLL_S = 0.5
+"""How often the driver looks after the trainings."""
+
+
+@dataclass(frozen=True)
+class RetrainOutcome:
+    """What retraining has come to."""
+
+    n_candidates: int
+    """Finished candidates, earlier calls' included."""
+    n_new: int
+    """Of these, trained now."""
+    failures: tuple[str, ...]
+    """What went wrong, a line for each candidate that failed."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    config: CandidateConfig
+    files: CandidateFiles
+
+
+def retrain(
+    run: RunDirectory,
+    config: RunConfig,
+    *,
+    shards: Path,
+    ledger: Ledger,
+    address: str | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> RetrainOutcome:
+    """Train what `config.retrain` asks for and the run doesn't have yet.
+
+    Args:
+        run: takes the candidates.
+        config: the run's configuration.
+        shards: folder of the prepared features.
+        ledger: the run's, open for writing.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        on_progress: told (epochs done, epochs in all).
+
+    Raises:
+        BudgetError: if a system given by name is over the limit; nothing was trained.
+        RunError: if there is nothing to train, or every training failed.
+    """
+    started = time.monotonic()
+    manifest = read_manifest(shards)
+    jobs = _jobs(run, config, manifest, ledger)
+    open_jobs = [job for job in jobs if not job.files.is_finished]
+    failures = _train_all(open_jobs, jobs, shards, ledger, address, on_progress) if open_jobs else []
+    n_finished = sum(job.files.is_finished for job in jobs)
+    if not n_finished:
+        raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))
+    return RetrainOutcome(
+        n_candidates=n_finished,
+        n_new=sum(job.files.is_finished for job in open_jobs),
+        failures=tuple(failures),
+        seconds=time.monotonic() - started,
+    )
+
+
+def best_trials(events: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+    """Return the `trial_started` events of the `n` best trials: furthest rung first, then macro accuracy, log loss.
+
+    A trial that was stopped early is no candidate while there are finished ones: its value is that of a shorter
+    training.
+    """
+    started = {event["trial_id"]: event for event in events if event["event"] == "trial_started"}
+    reached: dict[str, tuple[float, float, float]] = {}
+    for event in events:
+        if event["event"] == "rung":
+            reached[event["trial_id"]] = (event["epochs"], event["macro_accuracy"], -event["log_loss"])
+    failed = {event["trial_id"] for event in events if event["event"] == "trial_ended" and event["state"] == "failed"}
+    ranked = sorted(set(reached) - failed, key=lambda trial_id: (reached[trial_id], trial_id), reverse=True)
+    return [started[trial_id] for trial_id in ranked[:n]]
+
+
+def _jobs(run: RunDirectory, config: RunConfig, manifest: Manifest, ledger: Ledger) -> list[_Job]:
+    """Return every training that the configuration asks for, the longest first."""
+    wanted = config.retrain
+    networks: list[tuple[str, str | None, Any, int]] = [
+        (system.name, None, system.network, system.epochs or config.train.epochs) for system in wanted.systems
+    ]
+    for event in best_trials(ledger.events(), wanted.n_candidates):
+        network = ModelConfig.model_validate(event["config"]["model"])
+        networks.append((event["trial_id"], event["trial_id"], network, config.train.epochs))
+    if not networks:
+        raise RunError(
+            "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
+        )
+    jobs = []
+    for seed in wanted.seeds:
+        for name, trial_id, network, epochs in networks:
+            _require_feasible(name, network, config, manifest)
+            candidate = CandidateConfig(
+                name=name,
+                trial_id=trial_id,
+                model=network,
+                train=config.train.updated(epochs=epochs),
+                features=manifest.spec,
+                reader=config.reader,
+                classes=manifest.classes,
+                mode=wanted.mode,
+                checkpoint=wanted.checkpoint,
+                seed=seed,
+                fold=config.fold,
+                data_hash=manifest.hash(),
+            )
+            jobs.append(_Job(candidate, run.candidate(name, seed)))
+    return sorted(jobs, key=lambda job: -_cost(job, manifest))
+
+
+def _cost(job: _Job, manifest: Manifest) -> int:
+    config = job.config
+    return config.train.epochs * estimate(config.model, config.reader.input_shape(manifest.spec), 2).macs
+
+
+def _require_feasible(name: str, network: Any, config: RunConfig, manifest: Manifest) -> None:
+    cost = estimate(network, config.reader.input_shape(manifest.spec), len(manifest.classes))
+    verdict = check(config.rules, cost.quantities(config.retrain.mode))
+    if not verdict.feasible:
+        layer = cost.largest_layer()
+        raise BudgetError(
+            f"{name} is over the limit as {config.retrain.mode}: {verdict.reason}. Its largest layer is {layer.name} "
+            f"({layer.n_kernel:,} weights). Narrow it, lower its expansion, or choose a smaller retrain.mode."
+        )
+
+
+def _train_all(
+    open_jobs: list[_Job],
+    jobs: list[_Job],
+    shards: Path,
+    ledger: Ledger,
+    address: str | None,
+    on_progress: ProgressCallback | None,
+) -> list[str]:
+    from search.ray_session import ray_session
+
+    n_epochs = sum(job.config.train.epochs for job in jobs)
+    epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
+    failures = []
+    with ray_session(address, min(available_cpus(), len(open_jobs))):
+        import ray
+        from ray.util.queue import Queue
+
+        queue = Queue(actor_options={"num_cpus": 0})
+        train = ray.remote(num_cpus=1, max_calls=1, max_retries=2)(_train_in_worker)
+        pending = {}
+        for job in open_jobs:
+            ledger.append(
+                "candidate_started", candidate=job.files.name, trial_id=job.config.trial_id, seed=job.config.seed
+            )
+            config = job.config.model_dump(mode="json")
+            pending[train.remote(config, str(shards.absolute()), str(job.files.root.absolute()), queue)] = job
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=POLL_S)
+            for kind, name, value in _messages(queue):
+                if kind == "epoch":
+                    epochs[name] = value
+                elif value != "validation":
+                    ledger.append(f"{value}_read", candidate=name, split=value)
+            for reference in done:
+                job = pending.pop(reference)
+                failure = _outcome(reference, job)
+                if failure is None:
+                    metrics = read_metrics(job.files.metrics_path)
+                    ledger.append("candidate_finished", candidate=job.files.name, weight_bytes=metrics.weight_bytes)
+                else:
+                    failures.append(f"{job.files.name}: {failure}")
+                    ledger.append("candidate_failed", candidate=job.files.name, reason=failure)
+            if on_progress is not None:
+                on_progress(sum(epochs.values()), n_epochs)
+    return failures
+
+
+def _messages(queue: Any) -> list[tuple[str, str, Any]]:
+    waiting = queue.qsize()
+    return list(queue.get_nowait_batch(waiting)) if waiting else []
+
+
+def _outcome(reference: Any, job: _Job) -> str | None:
+    """Return why a training failed, or None."""
+    import ray
+
+    try:
+        reason: str | None = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return f"its process died: {str(error).splitlines()[0]}"
+    return reason
+
+
+def _train_in_worker(config: dict[str, Any], shards: str, root: str, queue: Any) -> str | None:
+    """Train one candidate; return why it failed, or None."""
+    from asc_models.training import limit_threads
+    from search.candidate_training import train_candidate
+
+    limit_threads(1)
+    files = CandidateFiles(Path(root))
+    try:
+        train_candidate(
+            CandidateConfig.model_validate(config),
+            Path(shards),
+            files,
+            on_epoch=lambda epoch: queue.put(("epoch", files.name, epoch)),
+            on_read=lambda split: queue.put(("read", files.name, split)),
+        )
+    except (TrainingError, ExportError, AscError) as error:
+        return str(error)
+    return None
