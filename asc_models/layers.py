@@ -11,7 +11,7 @@ register = keras.saving.register_keras_serializable(package="asc_models")
 
 
 @register
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras ships no types
     """Batch normalization over the last axis of (batch, height, width, channels) in one fused kernel.
 
     Keras 3 on TensorFlow composes batch norm from single operators, which reads and writes the largest maps of the
@@ -41,7 +41,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 @register
-class ChannelStatistics(keras.layers.Layer):
+class ChannelStatistics(keras.layers.Layer):  # type: ignore[misc]  # likewise
     """Mean and maximum over the channels: (batch, height, width, channels) → (batch, height, width, 2)."""
 
     def call(self, inputs: Any) -> Any:

@@ -21,7 +21,7 @@ LIMITS: dict[RuleName, dict[Quantity, int]] = {
     "dcase2025": {"weight_bytes": 128_000, "macs": 30_000_000},
     "custom": {},
 }
-"""What each year's Task 1 allows. 2021's 128 KB is read as 128,000 bytes, which its other reading (131,072) allows too."""
+"""What each year's Task 1 allows. 2021's 128 KB is read as 128,000 bytes: what fits fits its other reading, 131,072."""
 
 
 class RulesConfig(Config):

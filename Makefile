@@ -1,0 +1,41 @@
+# Everything a clone needs is in .venv, from requirements.lock; PYTHON chooses the interpreter (3.11 to 3.13).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install demo test test-full check lock clean
+
+help:  ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 16
+
+install: $(STAMP)  ## Make the environment in .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 install")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: install  ## Run the whole line on the embedded corpus
+	$(BIN)/asc demo
+
+check: install  ## Lint, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check  ## Lint, types, layers and the test suite
+	$(BIN)/python -m pytest -m "not full" --cov --cov-report=term:skip-covered
+
+test-full: check  ## The long tier too; ASC_ESC10 points at ESC-10 in TAU's layout
+	$(BIN)/python -m pytest
+
+lock: install  ## Resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-header \
+		--no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
