@@ -20,6 +20,9 @@ from results.limits import SizeLimit, read_size_limit
 from results.predictions import Predictions
 from results.rundir import RunDirectory
 from results.submission_meta import system_meta
+from results.validate import validate_submission
+
+__all__ = ["System", "output_csv", "rank_systems", "validate_submission", "write_submission"]
 
 TASK = "task1a"
 DECIMALS = 6
@@ -203,5 +206,13 @@ def _write_summary(
         }
         for number, system in enumerate(systems, start=1)
     ]
-    summary = {"package": path.name, "packed_split": split, "systems": rows, "left_out": dict(left_out), "notes": notes}
+    rule = {"name": limit.rule, "quantity": limit.quantity, "limit": limit.limit}
+    summary = {
+        "package": path.name,
+        "packed_split": split,
+        "rules": rule,
+        "systems": rows,
+        "left_out": dict(left_out),
+        "notes": notes,
+    }
     write_json(run.submission_dir / "summary.json", summary)

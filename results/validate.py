@@ -13,8 +13,10 @@ import numpy as np
 import yaml
 
 from data_prep.corpus import TAU_SCENES
+from data_prep.files import read_json
 
 MAX_SYSTEMS = 4
+CHALLENGE_BYTES = 128_000
 SUM_TOLERANCE = 1e-3
 _LABEL = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+_task1a_[1-4]")
 
@@ -43,16 +45,18 @@ class Problem:
 def validate_submission(
     path: Path,
     *,
-    limit_bytes: int = 128_000,
-    classes: Sequence[str] = TAU_SCENES,
+    limit_bytes: float | None = None,
+    classes: Sequence[str] | None = None,
     filenames: Sequence[str] | None = None,
 ) -> list[Problem]:
     """Return every problem of a package, none where it can be handed in.
 
     Args:
         path: the zip.
-        limit_bytes: most that `model_size` (kB) may say.
-        classes: the scenes in the header's order.
+        limit_bytes: most that `model_size` (kB) may say; None takes the byte limit of the run that wrote the package
+            (`summary.json` beside it), and the challenge's 128,000 where there is none.
+        classes: the scenes in the header's order; None takes the challenge's ten, or on another data set those of the
+            first system, so that systems must agree with each other.
         filenames: the evaluation clips, folders aside (7,920 for the challenge); None takes the first system's rows,
             so that systems must at least agree with each other.
     """
@@ -62,6 +66,8 @@ def validate_submission(
     except (OSError, zipfile.BadZipFile) as error:
         return [Problem(path.name, f"is no readable zip: {error}")]
     problems = list(_layout(entries))
+    limit = stated_limit(path) if limit_bytes is None else limit_bytes
+    scenes = _first_header(entries) if classes is None else tuple(classes)
     folders = sorted({PurePosixPath(name).parent for name in entries if len(PurePosixPath(name).parts) == 4})
     if not folders:
         problems.append(Problem(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
@@ -72,15 +78,35 @@ def validate_submission(
         output, meta = (f"{folder}/{folder.name}{suffix}" for suffix in (".output.csv", ".meta.yaml"))
         if output in entries:
             names: set[str] = set()
-            problems += _output(output, entries[output], tuple(classes), expected, names)
+            problems += _output(output, entries[output], scenes, expected, names)
             expected = expected or names
         else:
             problems.append(Problem(str(folder), f"lacks {folder.name}.output.csv"))
         if meta in entries:
-            problems += _meta(meta, entries[meta], folder.name, tuple(classes), limit_bytes)
+            problems += _meta(meta, entries[meta], folder.name, scenes, limit)
         else:
             problems.append(Problem(str(folder), f"lacks {folder.name}.meta.yaml"))
     return problems
+
+
+def stated_limit(path: Path) -> float:
+    """Return the most bytes that a system of this package may have; infinity where its run limits no bytes."""
+    summary = path.with_name("summary.json")
+    rule = _mapping(read_json(summary), "rules") if summary.is_file() else {}
+    if not rule:
+        return CHALLENGE_BYTES
+    return float(rule["limit"]) if rule["quantity"] == "nonzero_weight_bytes" else np.inf
+
+
+def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the scenes that headers must have: TAU's in their order, or another data set's as they first stand."""
+    first = min((name for name in entries if name.endswith(".output.csv")), default=None)
+    if first is None:
+        return TAU_SCENES
+    header = entries[first].decode("utf-8", errors="replace").partition("\n")[0].rstrip("\r")
+    scenes = tuple(header.split("\t")[2:])
+    broken = not scenes or len(set(scenes)) < len(scenes) or set(scenes) & {"filename", "scene_label"}
+    return TAU_SCENES if broken or set(scenes) & set(TAU_SCENES) else scenes
 
 
 def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
@@ -142,7 +168,7 @@ def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Pr
         yield Problem(where, f"scene_label is {fields[1]}, but {classes[int(p.argmax())]} is more probable")
 
 
-def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: int) -> Iterator[Problem]:
+def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Problem]:
     try:
         meta = yaml.safe_load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -185,7 +211,7 @@ def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Prob
         yield Problem(where, f"submission.authors: exactly one must be corresponding, got {n}")
 
 
-def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: int) -> Iterator[Problem]:
+def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Iterator[Problem]:
     values: dict[str, Any] = {key: complexity[key] for key in _COMPLEXITY if key in complexity}
     for key, value in values.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:

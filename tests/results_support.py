@@ -120,6 +120,6 @@ def make_run(
         add_search(run)
     for i in range(n_candidates):
         add_candidate(
-            run, f"t{9 * i:02d}", size=(92_000, 58_000, 31_000)[i % 3] + i, skill=3.2 - 0.25 * i, classes=classes
+            run, f"t{9 * i:02d}", size=(92_000, 58_000, 31_000)[i % 3] + i, skill=3.2 - 0.1 * i, classes=classes
         )
     return run

@@ -111,6 +111,21 @@ def test_an_evaluation_set_is_packed_where_there_is_one(run: RunDirectory) -> No
     write_submission(run, SubmissionConfig())
 
 
+def test_any_class_list_can_be_packed(tmp_path: Path) -> None:
+    """A package of another data set passes with its own classes, and is held against its own run's limit."""
+    classes = ("dog", "rain", "sea_waves")
+    run = make_run(tmp_path / "run", n_candidates=2, search=False, classes=classes)
+    path = write_submission(run, SubmissionConfig())
+    assert validate_submission(path) == []
+    assert validate_submission(path, classes=TAU_SCENES) != []
+    assert any("limit is 60 kB" in str(problem) for problem in validate_submission(path, limit_bytes=60_000))
+    config = run.read_config()
+    config["rules"] = {"name": "custom", "limits": {"nonzero_weight_bytes": 131_072}}
+    run.config_path.write_text(yaml.safe_dump(config))
+    add_candidate(run, "heavy", size=131_000, skill=5.0, classes=classes)
+    assert validate_submission(write_submission(run, SubmissionConfig())) == []
+
+
 def test_equal_runs_give_equal_packages(run: RunDirectory) -> None:
     """Writing a package again changes no byte."""
     before = _package(run).read_bytes()
