@@ -33,6 +33,7 @@ _TAU_NAME = re.compile(
     r"(?P<scene>[a-z_]+)-(?P<city>[a-z_]+)-(?P<location>\w+)-(?P<segment>\w+(?:-\d+)?)-(?P<device>[abcd]|s\d+)"
 )
 _LIST_NAME = re.compile(r"fold(?P<fold>\d+)_(?P<kind>train|evaluate|test)\.csv")
+_KINDS = ("train", "evaluate", "test")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def read_corpus(root: Path) -> Corpus:
 
 def _read_lists(folder: Path, meta: Mapping[str, ListRow]) -> dict[int, dict[ListedSplit, tuple[Path, list[ListRow]]]]:
     """Return the rows of every fold's lists with their scenes filled in from `meta.csv` where the list has none."""
-    names = sorted((int(m["fold"]), m["kind"], p) for p in folder.glob("*.csv") if (m := _LIST_NAME.fullmatch(p.name)))
+    matches = [(m, p) for p in folder.glob("*.csv") if (m := _LIST_NAME.fullmatch(p.name))]
+    names = sorted(((int(m["fold"]), m["kind"], p) for m, p in matches), key=lambda n: (n[0], _KINDS.index(n[1])))
     with_evaluate = {fold for fold, kind, _ in names if kind == "evaluate"}
     lists: dict[int, dict[ListedSplit, tuple[Path, list[ListRow]]]] = {}
     for fold, kind, path in names:

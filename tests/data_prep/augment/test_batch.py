@@ -1,0 +1,164 @@
+"""Augmentation on batches: what it does to the numbers, and how its draws are distributed."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from data_prep.augment.batch import freq_mixstyle, mixup, random_crop, spec_augment, time_roll
+
+CHANCE = 1e-4
+"""Below this a distribution is called wrong: draws are seeded, and a wrong one gives far less at these sample sizes."""
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20210)
+
+
+def batch(n=8, n_mels=16, n_frames=40, n_channels=3) -> np.ndarray:
+    return np.random.default_rng(1).normal(1, 2, (n, n_mels, n_frames, n_channels)).astype(np.float32)
+
+
+ALL = {
+    "mixup": lambda x, rng: mixup(x, np.eye(len(x), dtype=np.float32), 0.4, rng)[0],
+    "random_crop": lambda x, rng: random_crop(x, 0.5, rng),
+    "time_roll": time_roll,
+    "spec_augment": lambda x, rng: spec_augment(x, 13, 30, rng),
+    "freq_mixstyle": lambda x, rng: freq_mixstyle(x, 1.0, 0.3, rng),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_augmentations_are_pure_float32_and_repeatable(name):
+    """The argument stays as it was, float32 comes back, equal generators give equal batches, others other ones."""
+    x = batch()
+    before = x.copy()
+    first = ALL[name](x, np.random.default_rng(3))
+    np.testing.assert_array_equal(x, before)
+    assert first.dtype == np.float32
+    assert not np.shares_memory(first, x)
+    np.testing.assert_array_equal(first, ALL[name](x, np.random.default_rng(3)))
+    assert not np.array_equal(first, ALL[name](x, np.random.default_rng(4)))
+
+
+def test_mixup_draws_a_share_per_example_from_beta(rng):
+    """λ follows Beta(0.4, 0.4) (Kolmogorov–Smirnov on 4,000 examples), and data and labels share it."""
+    n = 4000
+    x2 = np.concatenate([np.ones((n, 1, 1, 1)), np.zeros((n, 1, 1, 1))]).astype(np.float32)
+    y2 = np.repeat(np.eye(2, dtype=np.float32), n, axis=0)
+    x, y = mixup(x2, y2, 0.4, rng)
+    lam = x[:, 0, 0, 0]
+    assert stats.kstest(lam, stats.beta(0.4, 0.4).cdf).pvalue > CHANCE
+    np.testing.assert_allclose(y, np.stack([lam, 1 - lam], axis=1), atol=1e-6)
+
+
+def test_mixup_pairs_the_halves_of_the_slice(rng):
+    """Example i is mixed with example b + i and no other: 2b examples give b."""
+    x2 = np.zeros((6, 2, 2, 1), dtype=np.float32)
+    y2 = np.eye(6, dtype=np.float32)
+    x, y = mixup(x2, y2, 0.4, rng)
+    assert x.shape == (3, 2, 2, 1)
+    for i in range(3):
+        assert np.flatnonzero(y[i]).tolist() in ([i, 3 + i], [i], [3 + i])
+        assert y[i].sum() == pytest.approx(1)
+
+
+def test_mixup_without_alpha_is_the_first_half(rng):
+    """α = 0 mixes nothing; an odd number of examples is refused."""
+    x2, y2 = batch(4), np.eye(4, dtype=np.float32)
+    x, y = mixup(x2, y2, 0.0, rng)
+    np.testing.assert_array_equal(x, x2[:2])
+    np.testing.assert_array_equal(y, y2[:2])
+    with pytest.raises(ValueError, match="two batches of equal size"):
+        mixup(batch(3), np.eye(3, dtype=np.float32), 0.4, rng)
+
+
+def numbered_frames(n: int, n_frames: int) -> np.ndarray:
+    return np.broadcast_to(np.arange(n_frames, dtype=np.float32)[None, None, :, None], (n, 2, n_frames, 1)).copy()
+
+
+def test_random_crop_keeps_neighbouring_frames_from_anywhere(rng):
+    """400 of 423 frames, in one piece, from each of the 24 places about equally often (χ² over 4,800 examples)."""
+    starts = []
+    for _ in range(20):
+        crop = random_crop(numbered_frames(240, 423), 400 / 423, rng)
+        assert crop.shape == (240, 2, 400, 1)
+        assert (np.diff(crop, axis=2) == 1).all()
+        starts += crop[:, 0, 0, 0].astype(int).tolist()
+    assert stats.chisquare(np.bincount(starts, minlength=24)).pvalue > CHANCE
+
+
+def test_random_crop_takes_a_fraction_not_a_count(rng):
+    """Shorter clips lose the same share; the whole clip is itself; nonsense is refused."""
+    assert random_crop(numbered_frames(2, 208), 400 / 423, rng).shape[2] == 197
+    np.testing.assert_array_equal(random_crop(numbered_frames(2, 50), 1.0, rng), numbered_frames(2, 50))
+    with pytest.raises(ValueError, match=r"must be in \(0, 1\], got 400"):
+        random_crop(numbered_frames(2, 423), 400, rng)
+
+
+def test_time_roll_is_uniform_and_loses_nothing(rng):
+    """Each example is its own frames in a turned order; all shifts are equally likely (χ²)."""
+    x = time_roll(numbered_frames(4000, 20), rng)
+    assert ((np.diff(x[:, 0, :, 0], axis=1) % 20) == 1).all()
+    np.testing.assert_array_equal(x[:, 0], x[:, 1])
+    assert stats.chisquare(np.bincount(x[:, 0, 0, 0].astype(int), minlength=20)).pvalue > CHANCE
+
+
+def test_spec_augment_masks_one_band_and_one_stretch(rng):
+    """Masks are whole bands and whole frames of all channels; widths are uniform below 13 and 40; the rest stays."""
+    n, n_mels, n_frames = 3000, 64, 100
+    x = np.ones((n, n_mels, n_frames, 2), dtype=np.float32)
+    out = spec_augment(x, 13, 40, rng)
+    masked = out[..., 0] == 0
+    np.testing.assert_array_equal(masked, out[..., 1] == 0)
+    bands, frames = masked.all(axis=2), masked.all(axis=1)
+    np.testing.assert_array_equal(masked, bands[:, :, None] | frames[:, None, :])
+    for lines, limit in ((bands, 13), (frames, 40)):
+        widths = lines.sum(axis=1)
+        assert (np.abs(np.diff(lines.astype(int), axis=1)).sum(axis=1) <= 2).all()  # in one piece
+        assert stats.chisquare(np.bincount(widths, minlength=limit)).pvalue > CHANCE
+        assert len(np.bincount(widths)) == limit
+    assert set(np.unique(out)) == {0.0, 1.0}
+
+
+def test_spec_augment_without_masks_changes_nothing_and_large_ones_fit(rng):
+    """Masks of 0 and 1 cover nothing; a mask larger than the picture stays inside it."""
+    x = batch()
+    np.testing.assert_array_equal(spec_augment(x, 0, 1, rng), x)
+    assert spec_augment(x, 1000, 1000, rng).shape == x.shape
+
+
+def test_freq_mixstyle_mixes_the_statistics_of_each_band(rng):
+    """Means per band lie between those of the two partners, at λ ~ Beta; the normalized pattern stays the same."""
+    n, n_mels = 400, 8
+    x = np.random.default_rng(2).normal(size=(n, n_mels, 60, 1)).astype(np.float32)
+    x = (x - x.mean(axis=(2, 3), keepdims=True)) / x.std(axis=(2, 3), keepdims=True)
+    levels = np.arange(n, dtype=np.float32)[:, None, None, None]
+    out = freq_mixstyle(x + levels, 1.0, 0.3, rng)
+    mean = out.mean(axis=(2, 3))
+    assert np.ptp(mean, axis=1).max() < 1e-2  # one λ and one partner for all bands of an example
+    assert mean.min() >= -1e-2
+    assert mean.max() <= n - 1 + 1e-2
+    assert mean.mean() == pytest.approx((n - 1) / 2, rel=0.1)  # mixing moves examples, not the batch
+    pattern = (out - out.mean(axis=(2, 3), keepdims=True)) / out.std(axis=(2, 3), keepdims=True)
+    np.testing.assert_allclose(pattern, x, atol=1e-2)
+
+
+def test_freq_mixstyle_draws_its_share_from_beta(rng):
+    """Of two kinds of clips, those whose partner is of the other kind lie between them as Beta(0.3, 0.3) says."""
+    n = 4000
+    x = np.random.default_rng(2).normal(size=(n, 2, 30, 1)).astype(np.float32)
+    x -= x.mean(axis=(2, 3), keepdims=True)
+    x[n // 2 :] += 1
+    mean = freq_mixstyle(x, 1.0, 0.3, rng).mean(axis=(2, 3))[:, 0]
+    n_middle = int(((mean > 0.2) & (mean < 0.8)).sum())
+    share = 0.5 * (stats.beta(0.3, 0.3).cdf(0.8) - stats.beta(0.3, 0.3).cdf(0.2))
+    assert stats.binomtest(n_middle, n, share).pvalue > CHANCE
+
+
+def test_freq_mixstyle_happens_with_its_probability(rng):
+    """p = 0.4 changes about 40 % of 1,000 batches, p = 0 none."""
+    x = batch(4, 4, 10, 1)
+    n_changed = sum(not np.array_equal(freq_mixstyle(x, 0.4, 0.3, rng), x) for _ in range(1000))
+    assert 340 < n_changed < 460  # partners may come out as identity, 1 in 24
+    np.testing.assert_array_equal(freq_mixstyle(x, 0.0, 0.3, rng), x)
