@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from data_prep.corpus import TAU_SCENES
 
-CAO_2021 = (
-    "W. Cao, Y. Li, Q. Huang: Acoustic scene classification using lightweight ResNet with attention. "
-    "Technical report, DCASE 2021 Challenge, Task 1A"
-)
-BASELINE_2021 = "DCASE 2021 Challenge, Task 1A, baseline system (organisers' page; mean and deviation over 10 runs)"
+CAO_2021 = "Cao, Li, Huang, technical report, DCASE 2021 Challenge, Task 1A"
+"""Acoustic scene classification using lightweight ResNet with attention."""
+
+BASELINE_2021 = "DCASE 2021 Challenge, Task 1A, baseline system (organisers' page, mean of 10 runs)"
 
 
 @dataclass(frozen=True)

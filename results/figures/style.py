@@ -127,11 +127,13 @@ def to_png(figure: Figure) -> bytes:
     return _render(figure, "png", dpi=160, metadata={"Software": None})
 
 
-def write_figure(figure: Figure, folder: Path, stem: str) -> None:
-    """Write `<stem>.svg` and `<stem>.png`."""
-    for suffix, content in ((".svg", to_svg(figure)), (".png", to_png(figure))):
+def write_figure(figure: Figure, folder: Path, stem: str) -> bytes:
+    """Write `<stem>.svg` and `<stem>.png`, and return the SVG."""
+    svg = to_svg(figure)
+    for suffix, content in ((".svg", svg), (".png", to_png(figure))):
         with written_whole(folder / f"{stem}{suffix}") as temporary:
             temporary.write_bytes(content)
+    return svg
 
 
 def _render(figure: Figure, kind: str, **options: Any) -> bytes:

@@ -1,0 +1,117 @@
+"""Figures are drawn from what a run holds, with equal bytes for equal data, and show what they claim."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from results_support import add_candidate, add_search, make_run
+
+from results.config import EnsembleConfig
+from results.ensemble import build_ensemble
+from results.figures.all import all_plots
+from results.figures.search import learning_figure, pareto_figure
+from results.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
+from results.limits import SizeLimit
+from results.rundata import RunData, read_run_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    run = make_run(tmp_path_factory.mktemp("figures") / "run")
+    build_ensemble(run, EnsembleConfig(), SizeLimit())
+    return read_run_data(run)
+
+
+def _texts(figure: Figure) -> Iterator[str]:
+    for axes in figure.axes:
+        yield from (text.get_text() for text in [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label])
+        yield from (text.get_text() for text in axes.get_xticklabels())
+    for legend in figure.legends:
+        yield from (text.get_text() for text in legend.get_texts())
+
+
+def test_a_whole_run_has_every_figure(data: RunData) -> None:
+    """Search, candidates and test predictions give five figures, each with words for who can't see it."""
+    plots = all_plots(data)
+    assert [plot.stem for plot in plots] == ["pareto", "learning", "by_device", "by_scene", "confusion"]
+    assert all(len(plot.alt) > 40 for plot in plots)
+
+
+def test_the_pareto_plot_shows_all_it_should(data: RunData) -> None:
+    """Limit, candidates, ensemble and refused proposals are named; every trial is a mark; sizes are in kB."""
+    with styled():
+        figure = pareto_figure(data, LIGHT)
+    texts = " | ".join(_texts(figure))
+    for wanted in (
+        "128,000 bytes",
+        "128 kB",
+        "(selected)",
+        "ensemble of 2",
+        "over the limit",
+        "retrained",
+        "7 proposals",
+    ):
+        assert wanted in texts
+    assert all(any(candidate.name in text for text in _texts(figure)) for candidate in data.candidates)
+    n_marks = sum(len(collection.get_offsets()) for collection in figure.axes[0].collections)
+    assert n_marks >= 24 + 3 + 1
+
+
+def test_labels_do_not_cover_each_other(data: RunData) -> None:
+    """No two labels of the Pareto plot overlap, and none leaves the axes."""
+    with styled():
+        figure = pareto_figure(data, LIGHT)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        names = {candidate.name for candidate in data.candidates} | {"ensemble of 2"}
+        labels = [text for text in axes.texts if text.get_text().removesuffix(" (selected)") in names]
+        boxes = [label.get_window_extent() for label in labels]
+        frame = axes.get_window_extent()
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1) for box in boxes)
+
+
+def test_learning_lines_are_the_trials(data: RunData) -> None:
+    """One line per trial over its rungs, and the axis says how many got how far."""
+    with styled():
+        figure = learning_figure(data, DARK)
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    assert len(lines) == 24
+    assert {"2\n24 trials", "14\n3 trials"} <= set(_texts(figure))
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_equal_data_give_equal_bytes(data: RunData, theme: Theme) -> None:
+    """Drawn twice, a figure's SVG is the same, without date or program name, and the PNG is a picture."""
+    plot = next(plot for plot in all_plots(data) if plot.stem == "learning")
+    first, second = to_svg(plot.draw(theme)), to_svg(plot.draw(theme))
+    assert first == second
+    assert b"dc:date" not in first
+    assert to_png(plot.draw(theme)).startswith(b"\x89PNG")
+
+
+def test_a_search_alone_and_a_candidate_alone_are_drawn(tmp_path: Path) -> None:
+    """Without candidates there are the search's figures; without a search those of the candidate; of nothing, none."""
+    search = make_run(tmp_path / "a", n_candidates=0)
+    assert [plot.stem for plot in all_plots(read_run_data(search))] == ["pareto", "learning"]
+    alone = make_run(tmp_path / "b", n_candidates=1, search=False)
+    plots = all_plots(read_run_data(alone))
+    assert [plot.stem for plot in plots] == ["pareto", "by_device", "by_scene", "confusion"]
+    plots[0].draw(LIGHT)
+    nothing = make_run(tmp_path / "c", n_candidates=0, search=False)
+    assert all_plots(read_run_data(nothing)) == []
+
+
+def test_odd_runs_are_drawn_too(tmp_path: Path) -> None:
+    """One trial of one rung, equal values, a class list of two, a candidate over the limit: nothing fails."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False, classes=("dog", "rain"))
+    add_search(run, n_trials=1, n_infeasible=0)
+    add_candidate(run, "heavy", size=900_000, skill=0.0, classes=("dog", "rain"))
+    data = read_run_data(run)
+    assert data.selected is None
+    for plot in all_plots(data):
+        figure = plot.draw(LIGHT)
+        assert np.isfinite(figure.axes[0].get_xlim()).all()
