@@ -52,10 +52,15 @@ class SharedConfig(Config):
 class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
     """A candidate in training. Its configuration: `shared` (a SharedConfig), trial_id, model, next_rung."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Return what a trial occupies: its threads."""
+        return tune.PlacementGroupFactory([{"CPU": config["shared"]["cpus_per_trial"]}])
+
     def setup(self, config: dict[str, Any]) -> None:
         """Take up the first trial of this process."""
         self._features: dict[str, FeatureSet] = {}
-        self._threads_are_set = False
+        self._is_started = False
         self._trainer: Trainer | None = None
         self._begin(config)
 
@@ -70,16 +75,17 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         `outcome` is "rung" (with the measured values), "failed" (this trial is lost, with its reason) or "fatal"
         (every trial would be lost likewise: shards unreadable, disk full).
         """
-        started = time.monotonic()
         try:
+            self._start_process()
+            started = time.monotonic()
             measured = self._train_and_measure()
+            seconds = round(time.monotonic() - started, 3)
         except (TrainingError, ExportError, SizeError) as error:
             return {"outcome": "failed", "reason": str(error)}
         except AscError as error:
             return {"outcome": "fatal", "reason": str(error)}
         except Exception as error:  # a candidate that breaks in the framework must not end the sweep
             return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
-        seconds = round(time.monotonic() - started, 3)
         self._next_rung += 1
         return {"outcome": "rung", "rung": self._next_rung - 1, **measured, "seconds": seconds}
 
@@ -96,12 +102,18 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._next_rung = int(config["next_rung"])
         self._trainer = None
 
-    def _train_and_measure(self) -> dict[str, Any]:
-        if not self._threads_are_set:
-            from asc_models.training import limit_threads
+    def _start_process(self) -> None:
+        """Do what costs the first trial of a process seconds that aren't its own: TensorFlow, and reading features."""
+        if self._is_started:
+            return
+        for split in ("train", "validation"):
+            self._split(split)
+        from asc_models.training import limit_threads
 
-            limit_threads(self._shared.cpus_per_trial)
-            self._threads_are_set = True
+        limit_threads(self._shared.cpus_per_trial)
+        self._is_started = True
+
+    def _train_and_measure(self) -> dict[str, Any]:
         target = self._shared.rungs[self._next_rung]
         path = checkpoint_path(Path(self._shared.checkpoints), self._asc_trial_id)
         if self._trainer is None:

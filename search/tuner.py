@@ -213,7 +213,7 @@ def _train(
         )
         errors = SweepErrors()
         tuner = tune.Tuner(
-            tune.with_resources(SceneTrial, {"cpu": search.cpus_per_trial}),
+            SceneTrial,
             tune_config=tune.TuneConfig(
                 search_alg=ConstrainedSearcher(state, first, shared.model_dump(mode="json"), search.n_concurrent),
                 scheduler=RungScheduler(state, errors),

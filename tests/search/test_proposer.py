@@ -95,7 +95,7 @@ def test_repair_keeps_close_to_the_limit():
 
 
 def test_repair_beats_rejecting_on_a_space_that_hardly_fits():
-    """With the same number of trained trials, repair's best is at least as good as random feasible points', on average."""
+    """With the same number of trained trials, repair's best beats that of random points that fit, on average."""
     config = SpaceConfig(base_filters=(24, 40, 56, 72), n_blocks=(3, 4, 5, 6))
     space, assess = Space(config), sizer()
     best_repaired, best_random = [], []
@@ -109,7 +109,7 @@ def test_repair_beats_rejecting_on_a_space_that_hardly_fits():
 
 
 def test_stopped_trials_rank_below_finished_ones():
-    """A stopped trial is PRUNED with its rung values, a failed one FAIL, a finished one COMPLETE with its last value."""
+    """A stopped trial is PRUNED with its rung values, a failed one FAIL, a finished one COMPLETE."""
     sampler = proposer(SMALL)
     for state in ("finished", "stopped", "failed"):
         proposal = sampler.propose()

@@ -1,43 +1,14 @@
 import pytest
+from search_support import assess, measured, sweep
 
 from data_prep.errors import RunError
-from data_prep.schema import content_hash
-from results.ledger import Ledger
 from results.trials import trials_table
-from search.proposer import Proposer, Sizing
-from search.rungs import Rungs
-from search.space import Space, params_to_model
 from search.sweep_config import SpaceConfig
-from search.sweep_state import MAX_FAILED_AT_FIRST, SweepState
+from search.sweep_state import MAX_FAILED_AT_FIRST
 
-SPACE = Space(SpaceConfig())
-EPOCHS = (2, 6, 14)
-
-
-def assess(params):
-    n_filters = params["base_filters"] * params["n_blocks"]
-    return Sizing(n_filters <= 160, n_filters, 160, f"weight_bytes {n_filters} over 160", n_params=7, macs=9)
-
-
-def describe_with(data_hash):
-    def describe(params):
-        config = {"model": params_to_model(params).model_dump(mode="json")}
-        return content_hash([config, data_hash]), config
-
-    return describe
-
-
-def sweep(path, n_trials=6, data_hash="d", on_end=lambda trial, n_ended: None):
-    describe = describe_with(data_hash)
-    ledger = Ledger(path)
-    proposer = Proposer(SPACE, assess, lambda params: describe(params)[0], seed=len(ledger.events()), n_startup=4)
-    rungs = Rungs(EPOCHS, eta=2)
-    return SweepState(ledger, proposer, rungs, n_trials=n_trials, seed=0, describe=describe, on_end=on_end), ledger
-
-
-def measured(accuracy, loss=1.0):
-    return {"macro_accuracy": accuracy, "log_loss": loss, "weight_bytes": 100, "nonzero_weight_bytes": 90,
-            "file_bytes": 200, "seconds": 0.5}  # fmt: skip
+FIXED = {"stem_filters": 8, "n_blocks": 1, "growth": 1.0, "n_strided": 1, "kernel_size": 3, "expansion": 1}
+TWO = {**FIXED, "base_filters": [8, 16], "reduction_ratio": [4, 8], "attention": "none", "dropout": 0.0}
+"""Four points, two networks: the ratio is without effect."""
 
 
 def accuracy_of(trial):
@@ -158,7 +129,7 @@ def test_other_data_is_refused(path):
     state, ledger = sweep(path)
     train(state, 2)
     ledger.close()
-    with pytest.raises(RunError, match="t0001.*on other data or by other settings"):
+    with pytest.raises(RunError, match=r"t0001.*on other data or by other settings"):
         sweep(path, data_hash="other")
 
 
@@ -178,11 +149,11 @@ def test_a_failed_trial_ends_with_its_reason_and_the_others_go_on(path):
 def test_a_sweep_whose_first_trials_all_fail_ends_with_the_commonest_reason(path):
     """Where nothing ever worked the sweep ends early and says why most often."""
     state, _ = sweep(path, n_trials=20)
-    reasons = ["out of memory", "no module", "no module", "no module", "no module"]
-    with pytest.raises(RunError, match=r"all 5 trials so far have failed, 4 of them with: no module"):
-        for reason in reasons:
-            state.on_failure(state.next_trial().trial_id, reason)
-    assert len(reasons) == MAX_FAILED_AT_FIRST
+    for reason in ("out of memory", *["no module"] * (MAX_FAILED_AT_FIRST - 2)):
+        state.on_failure(state.next_trial().trial_id, reason)
+    last = state.next_trial().trial_id
+    with pytest.raises(RunError, match="all 5 trials so far have failed, 4 of them with: no module"):
+        state.on_failure(last, "no module")
     with pytest.raises(RunError, match="all 5 trials"):
         state.require_success()
 
@@ -199,3 +170,12 @@ def test_stopping_follows_the_rungs_across_a_break(path):
     assert again.on_rung(second.trial_id, 0, measured(0.2)) is False
     assert ledger.events()[-1]["state"] == "stopped"
     assert "of the 2 trials that had reached epoch 2" in ledger.events()[-1]["reason"]
+
+
+def test_an_exhausted_space_ends_the_sweep(path):
+    """Where fewer candidates fit than trials are asked for, the sweep ends with those, and stays ended."""
+    state, ledger = sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
+    train(state)
+    assert len(state.trials) == 2
+    ledger.close()
+    assert sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))[0].next_trial() is None

@@ -1,0 +1,71 @@
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+from search_support import measured, sweep
+
+from data_prep.errors import AscError, RunError
+from search.scheduler import LostTrials, RungScheduler, SweepErrors
+from search.sweep_state import MAX_FAILED_AT_FIRST
+
+
+@pytest.fixture
+def state(tmp_path):
+    return sweep(tmp_path / "ledger.jsonl", n_trials=10)[0]
+
+
+def ray_trial(trial, error="RayActorError: the actor died\nexit code 134"):
+    return SimpleNamespace(config={"trial_id": trial.trial_id}, get_error=lambda: error)
+
+
+def at_rung(rung, accuracy):
+    return {"outcome": "rung", "rung": rung, **measured(accuracy)}
+
+
+def test_results_are_decided_by_the_rungs(state):
+    """The better of two trials goes on, the worse is stopped, and the one at the last rung is finished."""
+    scheduler = RungScheduler(state, SweepErrors())
+    good, bad = state.next_trial(), state.next_trial()
+    assert scheduler.on_trial_result(None, ray_trial(good), at_rung(0, 0.8)) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(None, ray_trial(bad), at_rung(0, 0.3)) == TrialScheduler.STOP
+    assert scheduler.on_trial_result(None, ray_trial(good), at_rung(1, 0.8)) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(None, ray_trial(good), at_rung(2, 0.8)) == TrialScheduler.STOP
+    assert (good.state, bad.state) == ("finished", "stopped")
+
+
+def test_a_failed_trial_is_stopped_and_the_actor_lives_on(state):
+    """A trial that tells of its failure ends as failed with its reason, by STOP and not by an exception."""
+    trial = state.next_trial()
+    told = {"outcome": "failed", "reason": "the loss is nan"}
+    assert RungScheduler(state, SweepErrors()).on_trial_result(None, ray_trial(trial), told) == TrialScheduler.STOP
+    assert (trial.state, trial.reason) == ("failed", "the loss is nan")
+
+
+def test_what_would_strike_every_trial_ends_the_sweep_and_leaves_the_trial_open(state):
+    """A fatal outcome raises, keeps the error for the driver, and the trial stays interrupted, not failed."""
+    errors, trial = SweepErrors(), state.next_trial()
+    with pytest.raises(AscError, match="shard is damaged"):
+        RungScheduler(state, errors).on_trial_result(
+            None, ray_trial(trial), {"outcome": "fatal", "reason": "shard is damaged"}
+        )
+    assert "shard is damaged" in str(errors.first)
+    assert trial.state is None
+
+
+def test_a_lost_trial_fails_with_the_last_line_of_what_ray_knows(state):
+    """A trial whose process died too often ends as failed, saying how."""
+    trial = state.next_trial()
+    LostTrials(state, SweepErrors()).on_trial_error(0, [], ray_trial(trial))
+    assert (trial.state, trial.reason) == ("failed", "its process died: exit code 134")
+
+
+def test_where_every_process_dies_the_sweep_ends(state):
+    """When the first trials all lose their processes, the error is kept for the driver and raised."""
+    errors = SweepErrors()
+    callback = LostTrials(state, errors)
+    for _ in range(MAX_FAILED_AT_FIRST - 1):
+        callback.on_trial_error(0, [], ray_trial(state.next_trial()))
+    last = ray_trial(state.next_trial())
+    with pytest.raises(RunError):
+        callback.on_trial_error(0, [], last)
+    assert isinstance(errors.first, RunError)

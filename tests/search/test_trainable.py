@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from search_support import run_steps, trial_config
+
+VALUES = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
+
+
+@pytest.fixture(scope="module")
+def steps(ray_here):
+    """Run a trial in a process of its own, as the sweep does: TensorFlow's threads are set once per process."""
+    import ray
+
+    remote = ray.remote(num_cpus=1)(run_steps)
+    return lambda *args: ray.get(remote.remote(*args))
+
+
+@pytest.fixture(scope="module")
+def whole(steps, shards, tmp_path_factory):
+    """What an undisturbed trial tells at its two rungs."""
+    folder = tmp_path_factory.mktemp("whole")
+    return steps(trial_config(shards, folder), 2)
+
+
+def values(result):
+    assert result["outcome"] == "rung", result
+    return pytest.approx([result[name] for name in VALUES], rel=1e-5)
+
+
+def test_a_trial_tells_its_values_at_each_rung(whole):
+    """A rung's result holds scores of the exported file on validation, its measured sizes, and the seconds."""
+    first, second = whole
+    assert (first["rung"], second["rung"]) == (0, 1)
+    for result in whole:
+        assert 0 <= result["macro_accuracy"] <= 1
+        assert 0 < result["log_loss"] < 20
+        assert 0 < result["nonzero_weight_bytes"] <= result["weight_bytes"] < result["file_bytes"]
+        assert 0 < result["seconds"] < 300
+
+
+def test_an_interrupted_trial_goes_on_exactly_where_it_was(steps, whole, shards, tmp_path):
+    """Trained to its first rung in one process and on in another, a trial comes to the values of an undisturbed one."""
+    steps(trial_config(shards, tmp_path), 1)
+    before = (tmp_path / "t0001.npz").stat().st_mtime_ns
+    [second] = steps(trial_config(shards, tmp_path, next_rung=1), 1)
+    assert second["rung"] == 1
+    assert [second[name] for name in VALUES] == values(whole[1])
+    assert (tmp_path / "t0001.npz").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage", "ahead"])
+def test_without_a_usable_checkpoint_a_trial_starts_again(steps, whole, shards, tmp_path, content):
+    """Missing, empty, damaged, or further than the ledger knows: the trial trains from the start to the same values."""
+    if content == "ahead":
+        steps(trial_config(shards, tmp_path), 2)
+        next_rung = 0
+    else:
+        next_rung = 1
+        if content is not None:
+            (tmp_path / "t0001.npz").write_bytes(content)
+    [result] = steps(trial_config(shards, tmp_path, next_rung=next_rung), 1)
+    assert [result[name] for name in VALUES] == values(whole[next_rung])
+
+
+def test_a_checkpoint_holds_no_pickles(steps, shards, tmp_path):
+    """The rung checkpoint can be read with pickles forbidden, and nothing else is left in its folder."""
+    steps(trial_config(shards, tmp_path), 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["t0001.npz"]
+    with np.load(tmp_path / "t0001.npz", allow_pickle=False) as file:
+        assert all(file[name].dtype.kind in "fiuU" for name in file)
+
+
+def test_a_diverged_training_is_a_failed_trial(steps, shards, tmp_path):
+    """A loss that is no number ends the trial as failed, with the reason."""
+    [result] = steps(trial_config(shards, tmp_path, train={"learning_rate": 1e30}), 1)
+    assert result["outcome"] == "failed"
+    assert "diverged" in result["reason"]
+
+
+def test_a_network_that_cannot_be_described_is_a_failed_trial(steps, shards, tmp_path):
+    """Whatever a candidate breaks on is told as its failure, with the error's first line."""
+    [result] = steps(trial_config(shards, tmp_path, model={"blocks": []}), 1)
+    assert result["outcome"] == "failed"
+    assert result["reason"].startswith("ValidationError")
+
+
+def test_missing_shards_are_fatal(steps, tmp_path):
+    """What every trial would break on is told as fatal, naming the path."""
+    [result] = steps(trial_config(tmp_path / "nowhere", tmp_path), 1)
+    assert result["outcome"] == "fatal"
+    assert "nowhere" in result["reason"]

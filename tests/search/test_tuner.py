@@ -1,0 +1,204 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from search_support import LIMIT, settings
+
+from asc_models.rules import RulesConfig
+from data_prep.errors import AscError, BudgetError, RunError
+from results.ledger import Ledger
+from results.rundir import RunDirectory
+from results.trials import trials_table
+from search.tuner import run_search
+
+ROOT = Path(__file__).parents[2]
+DRIVER = """
+import sys
+from pathlib import Path
+from results.rundir import RunDirectory
+from search.tuner import run_search
+from search_support import settings
+outcome = run_search(RunDirectory(Path(sys.argv[1])), shards=Path(sys.argv[2]), config=settings({settings}))
+print(outcome.n_new, *sorted({{"ray", "tensorflow", "keras"}} & set(sys.modules)))
+"""
+
+
+def driver(run, shards, asked=""):
+    """Start a driver in a process of its own."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(settings=asked), str(run.root), str(shards)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def events_of(run, kind):
+    return [event for event in Ledger(run.ledger_path).events() if event["event"] == kind]
+
+
+def descendants(pid):
+    """Return {pid: command line} of the processes below `pid`."""
+    parents, commands = {}, {}
+    for folder in Path("/proc").iterdir():
+        try:
+            status = (folder / "stat").read_text()
+            commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+            parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {child: commands[child] for child in found - {pid}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def done(ray_here, shards, tmp_path_factory):
+    """A finished sweep of ten trials during which a training process was killed; what it came to, what it told."""
+    run = RunDirectory(tmp_path_factory.mktemp("done") / "run")
+    progress, killed = [], []
+
+    def on_progress(n_ended, n_trials):
+        progress.append((n_ended, n_trials))
+        training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial.train" in command]
+        if 1 <= n_ended < 9 and training and not killed:
+            os.kill(training[0], signal.SIGKILL)
+            killed.append(training[0])
+
+    outcome = run_search(run, shards=shards, config=settings(n_trials=10), on_progress=on_progress)
+    return run, outcome, progress, killed
+
+
+def test_a_process_that_dies_costs_no_trial(done):
+    """The trial whose process was killed in training was taken up again in another one: none failed, all ended."""
+    _, outcome, _, killed = done
+    assert len(killed) == 1
+    assert (outcome.n_failed, outcome.n_finished + outcome.n_stopped) == (0, 10)
+
+
+def test_a_sweep_trains_what_was_asked_for_and_nothing_over_the_limit(done):
+    """Every trial of a sweep is trained to an end, all of them within the limit, estimate and file alike."""
+    run, outcome, _, _ = done
+    table = trials_table(Ledger(run.ledger_path).events())
+    trained = table[table["state"] != "infeasible"]
+    assert outcome.n_trials == outcome.n_new == len(trained) == 10
+    assert outcome.n_finished + outcome.n_stopped == 10
+    assert set(trained["state"]) <= {"finished", "stopped"}
+    assert (trained["weight_bytes"] <= LIMIT).all()
+    assert all(event["weight_bytes"] <= LIMIT for event in events_of(run, "trial_started"))
+    assert all(event["weight_bytes"] > LIMIT for event in events_of(run, "infeasible"))
+    assert len(events_of(run, "infeasible")) == outcome.n_infeasible
+
+
+def test_what_was_estimated_is_what_the_files_weigh(done):
+    """The weight bytes by which a trial was let in are those measured in its exported file."""
+    run, *_ = done
+    estimated = {event["trial_id"]: event["weight_bytes"] for event in events_of(run, "trial_started")}
+    for event in events_of(run, "rung"):
+        assert event["weight_bytes"] == estimated[event["trial_id"]]
+
+
+def test_no_trial_is_trained_twice_and_progress_is_told(done):
+    """All keys differ, each rung is told once, and progress counts up to what was asked for."""
+    run, _, progress, _ = done
+    assert len({event["key"] for event in events_of(run, "trial_started")}) == 10
+    rungs = Counter((event["trial_id"], event["rung"]) for event in events_of(run, "rung"))
+    assert set(rungs.values()) == {1}
+    assert progress == [(n, 10) for n in range(11)]
+
+
+def test_a_sweep_leaves_only_its_ledger(done):
+    """No checkpoint, no folder of Ray's and no temporary file is left in the run directory."""
+    run, *_ = done
+    assert sorted(path.name for path in run.root.rglob("*")) == ["ledger.jsonl", "ledger.lock"]
+
+
+def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, shards):
+    """Asked again, a finished sweep changes nothing and loads neither Ray nor TensorFlow."""
+    run, *_ = done
+    before = run.ledger_path.read_bytes()
+    process = driver(run, shards, "n_trials=10")
+    output = process.communicate(timeout=30)[0]
+    assert (process.returncode, output.split()) == (0, ["0"]), output
+    assert run.ledger_path.read_bytes() == before
+
+
+def test_a_driver_killed_in_the_middle_is_taken_up_where_it_was(ray_here, shards, run):
+    """After kill −9 nothing keeps running, and the same call trains only what is missing."""
+    process = driver(run, shards, "n_trials=6, epochs=6")
+    deadline = time.monotonic() + 240
+    while len(events_of(run, "trial_ended")) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = Ledger(run.ledger_path).events()
+    ended = {event["trial_id"] for event in before if event["event"] == "trial_ended"}
+    assert 2 <= len(ended) < 6, "the driver was not killed in the middle"
+    assert any("SceneTrial" in command for command in below.values())
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [command for pid, command in below.items() if Path(f"/proc/{pid}").exists()]
+
+    outcome = run_search(run, shards=shards, config=settings(n_trials=6, epochs=6))
+    after = Ledger(run.ledger_path).events()
+    assert after[: len(before)] == before
+    assert outcome.n_trials == 6
+    assert outcome.n_finished + outcome.n_stopped == 6
+    assert not ended & {event.get("trial_id") for event in after[len(before) :]}
+    rungs = Counter((event["trial_id"], event["rung"]) for event in after if event["event"] == "rung")
+    assert set(rungs.values()) == {1}
+    assert sorted(path.name for path in run.root.rglob("*")) == ["ledger.jsonl", "ledger.lock"]
+
+
+def test_where_every_trial_fails_the_reason_is_told(ray_here, shards, run):
+    """A recipe that always diverges ends in one error with the reason, now and when called again."""
+    asked = settings(n_trials=2, n_concurrent=1)
+    asked = type(asked)(**{**vars(asked), "train": asked.train.updated(learning_rate=1e30)})
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"all 2 trials so far have failed, .* with: .*diverged"):
+            run_search(run, shards=shards, config=asked)
+    assert {event["state"] for event in events_of(run, "trial_ended")} == {"failed"}
+
+
+def test_damaged_shards_end_the_sweep_and_cost_no_trial(ray_here, shards, run, tmp_path):
+    """A damaged shard ends the sweep with its name, and the trial stays open for the next call."""
+    damaged = tmp_path / "shards"
+    damaged.mkdir()
+    for path in shards.iterdir():
+        if path.is_file():
+            content = path.read_bytes()
+            (damaged / path.name).write_bytes(content[:-50] if path.suffix == ".parquet" else content)
+    with pytest.raises(AscError, match=r"\.parquet"):
+        run_search(run, shards=damaged, config=settings(n_concurrent=1))
+    assert events_of(run, "trial_started")
+    assert not events_of(run, "trial_ended")
+
+
+def test_a_limit_that_nothing_fits_starts_nothing(shards, run):
+    """Where not even the smallest candidate fits, the error gives bytes and limit, and no ledger is begun."""
+    asked = settings()
+    rules = RulesConfig(name="custom", limits={"weight_bytes": 100})
+    with pytest.raises(BudgetError, match=r"smallest candidate needs 340 bytes.*budget is 100"):
+        run_search(run, shards=shards, config=type(asked)(**{**vars(asked), "rules": rules}))
+    assert not run.root.exists()
+
+
+def test_a_second_driver_is_refused(shards, run):
+    """While one process works on a run, another one is told so."""
+    with Ledger.open_for_writing(run.ledger_path), pytest.raises(RunError, match="another asc"):
+        run_search(run, shards=shards, config=settings())

@@ -1,0 +1,138 @@
+"""A tiny data set in TAU's layout and the settings to search it: three bands of noise, 1 s at 8 kHz, 16 mels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asc_models.config import TrainConfig
+from asc_models.rules import RulesConfig
+from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationSpec
+from data_prep.prepare import prepare
+from data_prep.schema import content_hash
+from results.ledger import Ledger
+from search.proposer import Proposer, Sizing
+from search.rungs import Rungs
+from search.space import Space, params_to_model
+from search.sweep_config import SearchConfig, SpaceConfig
+from search.sweep_state import SweepState
+from search.tuner import SweepSettings
+
+SCENES = {"low": (100, 900), "middle": (1200, 2000), "high": (2400, 3600)}
+SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)
+LIMIT = 6000
+"""Weight bytes that about half of `SPACE` stays under."""
+SPACE = SpaceConfig(
+    stem_filters=(8,), n_blocks=(1, 2), base_filters=(8, 16, 24, 32), growth=(1.0,), n_strided=(1,), kernel_size=(3, 5),
+    expansion=(1, 2), reduction_ratio=(4,), attention=("none", "channel"), dropout=(0.0,),
+)  # fmt: skip
+
+
+def write_corpus(root: Path, n_locations: int = 5, n_segments: int = 2) -> Path:
+    """Write the data set; the last location of each scene is for evaluation."""
+    rng = np.random.default_rng(0)
+    meta, train, evaluate = [], [], []
+    (root / "audio").mkdir(parents=True)
+    (root / "evaluation_setup").mkdir()
+    for scene, band in SCENES.items():
+        for location in range(n_locations):
+            for segment in range(n_segments):
+                name = f"audio/{scene}-lyon-{scene}{location}-{segment}-a.wav"
+                spectrum = np.fft.rfft(rng.standard_normal(8000))
+                frequency = np.fft.rfftfreq(8000, 1 / 8000)
+                spectrum[(frequency < band[0]) | (frequency > band[1])] *= 0.05
+                wave = np.fft.irfft(spectrum)
+                soundfile.write(root / name, 0.3 * wave / np.abs(wave).max(), 8000)
+                meta.append(f"{name}\t{scene}\tlyon-{scene}{location}\ta")
+                (evaluate if location == n_locations - 1 else train).append(f"{name}\t{scene}")
+    lists = {"meta.csv": ("filename\tscene_label\tidentifier\tsource_label", meta)}
+    for split, rows in (("train", train), ("evaluate", evaluate)):
+        lists[f"evaluation_setup/fold1_{split}.csv"] = ("filename\tscene_label", rows)
+    for name, (header, rows) in lists.items():
+        (root / name).write_text("\n".join([header, *rows]) + "\n")
+    return root
+
+
+def write_shards(folder: Path) -> Path:
+    """Write the data set and its shards into `folder`, and return the shards' folder."""
+    config = PrepareConfig(features=SPEC, validation=ValidationSpec(fraction=0.4))
+    prepare(write_corpus(folder / "corpus"), folder / "shards", config)
+    return folder / "shards"
+
+
+def settings(**search: object) -> SweepSettings:
+    """Return what to search: short trials in a small space, `search` changing what is asked for."""
+    asked = {"n_trials": 4, "epochs": 4, "min_epochs": 2, "n_startup": 4, **search}
+    return SweepSettings(
+        space=SPACE,
+        search=SearchConfig.model_validate(asked),
+        train=TrainConfig(batch_size=8, learning_rate=0.05, first_cycle=2, cycle_factor=1),
+        reader=ReaderSpec(deltas=0),
+        rules=RulesConfig(name="custom", limits={"weight_bytes": LIMIT}),
+        fold=1,
+    )
+
+
+def assess(params):
+    """Return a made-up size: filters times blocks, at most 160."""
+    n_filters = params["base_filters"] * params["n_blocks"]
+    return Sizing(n_filters <= 160, n_filters, 160, f"weight_bytes {n_filters} over 160", n_params=7, macs=9)
+
+
+def sweep(
+    path: Path,
+    n_trials: int = 6,
+    data_hash: str = "d",
+    on_end=lambda trial, n_ended: None,
+    space: SpaceConfig = SpaceConfig(),  # noqa: B008 - frozen
+):
+    """Return a sweep with made-up sizes and rungs at 2, 6, 14, and its ledger."""
+
+    def describe(params):
+        config = {"model": params_to_model(params).model_dump(mode="json")}
+        return content_hash([config, data_hash]), config
+
+    ledger = Ledger(path)
+    proposer = Proposer(
+        Space(space), assess, lambda params: describe(params)[0], seed=len(ledger.events()), n_startup=4
+    )
+    rungs = Rungs((2, 6, 14), eta=2)
+    return SweepState(ledger, proposer, rungs, n_trials=n_trials, seed=0, describe=describe, on_end=on_end), ledger
+
+
+def measured(accuracy: float, loss: float = 1.0) -> dict[str, float]:
+    """Return what a trial tells at a rung."""
+    sizes = {"weight_bytes": 100, "nonzero_weight_bytes": 90, "file_bytes": 200}
+    return {"macro_accuracy": accuracy, "log_loss": loss, **sizes, "seconds": 0.5}
+
+
+def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str, object]:
+    """Return a trial's configuration as the searcher gives it; `changes` to its recipe, model or rung."""
+    from search.trainable import SharedConfig
+
+    asked = settings(epochs=4)
+    shared = SharedConfig(
+        shards=str(shards),
+        checkpoints=str(checkpoints),
+        fold=1,
+        reader=asked.reader,
+        train=asked.train.updated(epochs=4, **changes.pop("train", {})),
+        rungs=(2, 4),
+        mode="int8_weights",
+        seed=0,
+        cpus_per_trial=1,
+    )
+    space = Space(SPACE)
+    model = params_to_model(space.smallest()).model_dump(mode="json")
+    return {"shared": shared.model_dump(mode="json"), "trial_id": "t0001", "model": model, "next_rung": 0, **changes}
+
+
+def run_steps(config: dict[str, object], n_steps: int = 1) -> list[dict[str, object]]:
+    """Run a trial for `n_steps` rungs in this process and return what it tells."""
+    from search.trainable import SceneTrial
+
+    trial = SceneTrial.__new__(SceneTrial)  # without Tune's own construction, which makes folders in the home folder
+    trial.setup(config)
+    return [trial.step() for _ in range(n_steps)]
