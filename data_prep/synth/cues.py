@@ -1,7 +1,8 @@
 """The scenes' cues: sounds that are told apart by their pattern in time rather than by where their energy lies.
 
 Every cue is a function `(rng, source, n_samples) -> Signal`. `source` is the location's stream and fixes what stays the
-same there (pitch, pace, material); `rng` is the moment's. Levels are relative to a white background of unit RMS.
+same there (pace, machinery); `rng` is the moment's: another suitcase, another bird. Levels are relative to a white
+background of unit RMS.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ Generator = np.random.Generator
 
 def trolleys(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return suitcase wheels on tiles: a fast train of clicks that comes and goes."""
-    low = source.uniform(300.0, 1500.0)
-    click = burst(source, low, low * source.uniform(4.0, 8.0), 0.012, 0.06)
+    low = rng.uniform(300.0, 1500.0)
+    click = burst(rng, low, low * rng.uniform(4.0, 8.0), 0.012, 0.06)
     onsets = beats(rng, n_samples / SAMPLE_RATE, 1 / source.uniform(8.0, 11.0), 0.06)
     train = place_events(n_samples, ((t, 3.0 * rng.lognormal(0.0, 0.25), click) for t in onsets))
     return train * wander(rng, n_samples, 0.5, 3.0)
@@ -42,18 +43,18 @@ def engine(rng: Generator, source: Generator, n_samples: int) -> Signal:
     t = control_times(n_samples)
     period = source.uniform(1.2, 1.8)
     gear = ((t + rng.uniform(0.0, period)) / period) % 1.0
-    idle = source.uniform(90.0, 140.0)
-    wave = tone(idle * (1.0 + source.uniform(0.8, 1.2) * gear), rolloff(source, 40, 0.5), n_samples)
+    idle = rng.uniform(90.0, 140.0)
+    wave = tone(idle * (1.0 + rng.uniform(0.8, 1.2) * gear), rolloff(rng, 40, 0.5), n_samples)
     return wave * to_samples(0.5 + 1.1 * gear, n_samples)
 
 
 def rail_joints(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return wheels over rail joints: pairs of thuds at the pace of the carriages."""
-    high = source.uniform(1200.0, 4000.0)
-    thud = burst(source, 60.0, high, 0.04, 0.2)
+    high = rng.uniform(2000.0, 8000.0)
+    thud = burst(rng, 60.0, high, 0.05, 0.25)
     gap = source.uniform(0.14, 0.2)
     onsets = beats(rng, n_samples / SAMPLE_RATE, source.uniform(0.65, 0.95), 0.02)
-    pairs = ((t + shift, 3.5 * rng.lognormal(0.0, 0.15), thud) for t in onsets for shift in (0.0, gap))
+    pairs = ((t + shift, 4.5 * rng.lognormal(0.0, 0.15), thud) for t in onsets for shift in (0.0, gap))
     return place_events(n_samples, pairs)
 
 
@@ -62,27 +63,27 @@ def beeps(rng: Generator, source: Generator, n_samples: int) -> Signal:
     period = source.uniform(0.25, 0.36)
     t = control_times(n_samples)
     gate = ((t + rng.uniform(0.0, period)) / period) % 1.0 < 0.5
-    wave = tone(np.full(2, source.uniform(500.0, 2000.0)), rolloff(source, 6, 0.7), n_samples)
-    return wave * to_samples(gate.astype(float), n_samples)
+    wave = tone(np.full(2, rng.uniform(900.0, 2200.0)), rolloff(rng, 10, 0.4), n_samples)
+    return wave * to_samples(1.6 * gate, n_samples)
 
 
 def birds(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return bird song: phrases of quick downward or upward sweeps."""
     seconds = n_samples / SAMPLE_RATE
-    pitch = source.uniform(1800.0, 4500.0)
-    reach = source.choice((0.55, 1.8))
+    pitch = rng.uniform(1800.0, 4500.0)
+    reach = rng.choice((0.55, 1.8))
     events = []
-    for start in beats(rng, seconds, source.uniform(0.7, 1.0), 0.15):
+    for start in beats(rng, seconds, source.uniform(0.55, 0.85), 0.15):
         low = pitch * rng.uniform(0.85, 1.15)
         wave = sweep(low, low * reach, rng.uniform(0.06, 0.1))
-        gain = 3.0 * rng.lognormal(0.0, 0.3)
+        gain = 4.0 * rng.lognormal(0.0, 0.25)
         events += [(start + 0.12 * step, gain, wave) for step in range(int(rng.integers(2, 5)))]
     return place_events(n_samples, events)
 
 
 def bells(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return a bell tower: strokes of inharmonic partials with a long decay."""
-    base = source.uniform(250.0, 600.0)
+    base = source.uniform(300.0, 450.0) * 2 ** rng.uniform(-0.4, 0.4)
     # partials of a church bell relative to its prime: prime, tierce, quint, nominal, superquint, octave nominal
     partials = [base * ratio for ratio in (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.3, 6.7)]
     stroke = ring(partials, 0.45, 2.0)
@@ -97,17 +98,17 @@ def music(rng: Generator, source: Generator, n_samples: int) -> Signal:
     t = control_times(n_samples)
     steps = rng.choice((0, 2, 4, 7, 9, 12), int(seconds / beat) + 2)
     index = ((t + rng.uniform(0.0, beat)) / beat).astype(int)
-    pitch = source.uniform(220.0, 440.0) * 2 ** (steps[index] / 12)
-    return tone(pitch, rolloff(source, 14, 0.5), n_samples) * np.float32(0.9)
+    pitch = rng.uniform(220.0, 440.0) * 2 ** (steps[index] / 12)
+    return tone(pitch, rolloff(rng, 14, 0.5), n_samples) * np.float32(0.9)
 
 
 def footsteps(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return walkers: sharp single steps at a walking pace, heel and sole."""
     events = []
-    for _ in range(2):
-        low = source.uniform(500.0, 2000.0)
-        step = burst(source, low, low * source.uniform(3.0, 6.0), 0.015, 0.08)
-        gain = source.uniform(3.5, 6.0)
+    for _ in range(3):
+        low = rng.uniform(300.0, 900.0)
+        step = burst(rng, low, low * rng.uniform(5.0, 10.0), 0.02, 0.1)
+        gain = rng.uniform(3.5, 6.0)
         onsets = beats(rng, n_samples / SAMPLE_RATE, 1 / source.uniform(1.6, 2.1), 0.03)
         events += [(t, gain * rng.lognormal(0.0, 0.15), step) for t in onsets]
     return place_events(n_samples, events)
@@ -125,9 +126,9 @@ def passes(rng: Generator, source: Generator, n_samples: int) -> Signal:
 def whine(rng: Generator, source: Generator, n_samples: int) -> Signal:
     """Return a traction motor: harmonics that glide steadily up as the tram leaves, or down as it stops."""
     t = np.linspace(0.0, 1.0, len(control_times(n_samples)))
-    low, high = source.uniform(250.0, 400.0), source.uniform(900.0, 1500.0)
+    low, high = rng.uniform(250.0, 400.0), rng.uniform(900.0, 1500.0)
     glide = t if rng.random() < 0.5 else 1.0 - t
-    return tone(low + (high - low) * glide, rolloff(source, 10, 0.3), n_samples) * wander(rng, n_samples, 1.0, 1.0)
+    return tone(low + (high - low) * glide, rolloff(rng, 10, 0.3), n_samples) * wander(rng, n_samples, 1.0, 1.0)
 
 
 def voices(rng: Generator, source: Generator, n_samples: int) -> Signal:

@@ -22,17 +22,18 @@ COLOUR_HZ = np.geomspace(60.0, 16_000.0, 9)
 """Frequencies at which colours are drawn; between them they run straight over log frequency."""
 TILT_DB = -4.0
 """Mean slope per octave of every place's colour: city sound is red."""
-SCENE_DB = 3.0
-LOCATION_DB = 3.0
-MOMENT_DB = 1.5
+SCENE_DB = 4.0
+LOCATION_DB = 1.5
+MOMENT_DB = 3.0
 """Standard deviations of the colour's parts at each of COLOUR_HZ."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a scene: its own cue, cues that it may borrow, and the room."""
+    """What makes a scene: its own cues, cues that it may borrow, and the room."""
 
-    cue: str
+    cues: tuple[str, ...]
+    """Its own, heard at every moment."""
     passers_by: tuple[str, ...]
     """Cues of other scenes that are heard faintly in some of its moments."""
     reverb_seconds: tuple[float, float]
@@ -40,16 +41,16 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "airport": Recipe("trolleys", ("voices", "beeps"), (0.25, 0.5)),
-    "bus": Recipe("engine", ("voices", "passes"), (0.03, 0.08)),
-    "metro": Recipe("rail_joints", ("voices", "beeps"), (0.05, 0.12)),
-    "metro_station": Recipe("beeps", ("footsteps", "voices"), (0.25, 0.5)),
-    "park": Recipe("birds", ("footsteps", "voices"), (0.02, 0.06)),
-    "public_square": Recipe("bells", ("footsteps", "passes"), (0.08, 0.2)),
-    "shopping_mall": Recipe("music", ("footsteps", "voices"), (0.15, 0.35)),
-    "street_pedestrian": Recipe("footsteps", ("birds", "bells"), (0.05, 0.12)),
-    "street_traffic": Recipe("passes", ("birds", "footsteps"), (0.04, 0.1)),
-    "tram": Recipe("whine", ("voices", "rail_joints"), (0.03, 0.08)),
+    "airport": Recipe(("trolleys",), ("voices", "beeps"), (0.25, 0.5)),
+    "bus": Recipe(("engine",), ("voices", "passes"), (0.03, 0.08)),
+    "metro": Recipe(("rail_joints",), ("voices", "beeps"), (0.05, 0.12)),
+    "metro_station": Recipe(("beeps",), ("footsteps", "voices"), (0.05, 0.1)),
+    "park": Recipe(("birds",), ("footsteps", "voices"), (0.02, 0.06)),
+    "public_square": Recipe(("bells",), ("footsteps", "passes"), (0.08, 0.2)),
+    "shopping_mall": Recipe(("music",), ("footsteps", "voices"), (0.15, 0.35)),
+    "street_pedestrian": Recipe(("footsteps", "voices"), ("birds", "bells"), (0.05, 0.12)),
+    "street_traffic": Recipe(("passes",), ("birds", "footsteps"), (0.04, 0.1)),
+    "tram": Recipe(("whine",), ("voices", "rail_joints"), (0.03, 0.08)),
 }
 SCENES = tuple(RECIPES)
 """The ten scenes in TAU's order."""
@@ -93,9 +94,10 @@ def moment_spectrum(
     recipe = RECIPES[scene]
     rng = stream(seed, "moment", name)
     mix = rng.standard_normal(n_samples, np.float32) * wander(rng, n_samples, 1.0, 1.5)
-    mix += _cue(recipe.cue, rng, stream(seed, "source", scene, identifier), n_samples, rng.uniform(0.0, 6.0))
+    for cue in recipe.cues:
+        mix += _cue(cue, rng, stream(seed, "source", scene, identifier, cue), n_samples, rng.uniform(3.0, 8.0))
     for cue in recipe.passers_by:
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             mix += _cue(
                 cue, rng, stream(seed, "passer-by", scene, identifier, cue), n_samples, rng.uniform(-12.0, -6.0)
             )

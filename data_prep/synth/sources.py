@@ -35,7 +35,7 @@ def control_times(n_samples: int) -> NDArray[np.float64]:
 
 
 def wander(rng: np.random.Generator, n_samples: int, rate_hz: float, depth_db: float) -> Signal:
-    """Return a random gain (n_samples,) that changes about `rate_hz` times a second by `depth_db` (standard deviation)."""
+    """Return a random gain (n_samples,): about `rate_hz` changes a second of `depth_db` standard deviation."""
     n_points = max(2, round(n_samples / SAMPLE_RATE * rate_hz * 2) + 1)
     return to_samples(10 ** (rng.normal(0.0, depth_db, n_points) / 20), n_samples)
 

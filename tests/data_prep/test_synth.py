@@ -23,10 +23,11 @@ from data_prep.synth.sources import SAMPLE_RATE
 from data_prep.synth.streams import stream
 
 TINY = SynthConfig(seed=3, clip_seconds=1.0, n_locations=3, n_segments=1, n_cities=2)
-SMALL = SynthConfig(clip_seconds=3.0, n_locations=12, n_segments=2, evaluate_share=0.25)
+SMALL = SynthConfig(clip_seconds=2.0, n_locations=12, n_segments=1, evaluate_share=0.5)
 """Large enough for a classifier to learn something from it."""
 TAU_SCENES = (
-    "airport bus metro metro_station park public_square shopping_mall street_pedestrian street_traffic tram".split()
+    *("airport", "bus", "metro", "metro_station", "park"),
+    *("public_square", "shopping_mall", "street_pedestrian", "street_traffic", "tram"),
 )
 
 
@@ -99,7 +100,7 @@ def test_the_layout_is_taus(tiny: Path) -> None:
 
 def test_the_scenes_are_taus_in_taus_order() -> None:
     """The ten scenes stand in the order of TAU's own lists."""
-    assert list(SCENES) == TAU_SCENES
+    assert SCENES == TAU_SCENES
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_twins_are_aligned_in_time(tiny: Path) -> None:
 
 
 def test_device_responses_differ(tiny: Path) -> None:
-    """Any two devices differ by more than 2 dB rms over 100 Hz–10 kHz, and recordings show the difference from a."""
+    """Any two devices differ by 1.5 dB rms or more over 100 Hz–10 kHz, s1–s6 from a by 3 dB; recordings show it."""
     n_samples = 44_100
     hz = fft.rfftfreq(n_samples, 1 / SAMPLE_RATE)
     band = np.unique(np.searchsorted(hz, np.geomspace(100.0, 10_000.0, 200)))
@@ -158,7 +159,8 @@ def test_device_responses_differ(tiny: Path) -> None:
     names = list(DEVICES)
     for index, one in enumerate(names):
         for other in names[index + 1 :]:
-            assert np.std(shapes[one] - shapes[other]) > 2.0, (one, other)
+            extreme = one == "a" and other.startswith("s")
+            assert np.std(shapes[one] - shapes[other]) > (3.0 if extreme else 1.5), (one, other)
     for moment in plan(TINY):
         for device in moment.devices[1:]:
             spectra = [
@@ -174,7 +176,7 @@ def test_compression_narrows_the_level_range() -> None:
     wave = loudness * stream(0, "test").standard_normal(44_100, np.float32)
 
     def range_db(x: NDArray[np.float32]) -> float:
-        return float(20 * np.log10(x[33_075:].std() / x[:11_025].std()))
+        return float(20 * np.log10(x[33_075:].std() / x[11_025:22_050].std()))
 
     assert range_db(wave) == pytest.approx(20.0, abs=0.5)
     assert range_db(compress(wave, -30.0, 2.0)) == pytest.approx(10.0, abs=0.7)
@@ -248,6 +250,6 @@ def test_mean_spectra_tell_something_but_not_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_mean_spectra_are_not_enough_over_five_seeds(tmp_path: Path, seed: int) -> None:
     """On a corpus of the demo's size, with any seed, the linear model stays between 25 and 80 % on unseen devices."""
-    config = SMALL.updated(seed=seed, n_segments=3, evaluate_share=0.5)
+    config = SMALL.updated(seed=seed, clip_seconds=3.0, n_segments=3)
     synthesize(tmp_path / "corpus", config)
     assert 0.25 < linear_model_on_unseen_devices(tmp_path / "corpus") < 0.8
