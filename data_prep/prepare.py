@@ -14,6 +14,7 @@ from data_prep.config import FeatureSpec, PrepareConfig
 from data_prep.corpus import Clip, Corpus, read_corpus
 from data_prep.errors import DataError
 from data_prep.extract import Extracted, Task, extract_task
+from data_prep.files import write_error
 from data_prep.findings import collect_warnings, validate_outcome
 from data_prep.manifest import (
     FORMAT_VERSION,
@@ -91,7 +92,10 @@ def prepare(
     start = time.monotonic()
     corpus = read_corpus(root)
     folds = assign_splits(corpus, config.validation)
-    shards.mkdir(parents=True, exist_ok=True)
+    try:
+        shards.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(shards, error) from error
     with _locked(shards), worker_pool(n_workers, executor) as mapper:
         jobs = _plan(corpus, shards, config)
         notes, n_computed = _write_shards(corpus, jobs, folds, config.features, mapper, on_progress)

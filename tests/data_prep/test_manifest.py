@@ -1,0 +1,90 @@
+"""The manifest: what it identifies and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data_prep.config import FeatureSpec, ValidationSpec
+from data_prep.errors import DataError
+from data_prep.manifest import FORMAT_VERSION, Manifest, ShardEntry, read_manifest, write_manifest
+
+
+def manifest(**changes) -> Manifest:
+    spec = FeatureSpec()
+    base = Manifest(
+        format_version=FORMAT_VERSION,
+        name="made",
+        spec=spec,
+        spec_hash=spec.hash(),
+        validation=ValidationSpec(),
+        classes=("bus", "park"),
+        n_clips=3,
+        n_unlisted=0,
+        counts={1: {"train": 2, "validation": 1}},
+        folds={1: {"x": "train", "y": "train", "z": "validation"}},
+        locations={"x": "here", "y": "here", "z": "there"},
+        shards=(ShardEntry(file="shard-00000.parquet", rows=3, sha256="0" * 64),),
+        missing=(),
+        quarantine=(),
+        silent=(),
+        warnings=(),
+    )
+    return base.updated(**changes)
+
+
+def test_what_is_written_is_read(tmp_path):
+    """Writing and reading gives the same manifest with the same hash; folds are numbers again."""
+    write_manifest(tmp_path, manifest())
+    assert read_manifest(tmp_path) == manifest()
+    assert read_manifest(tmp_path).hash() == manifest().hash()
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"name": "other"}, True),
+        ({"warnings": ("odd",)}, True),
+        ({"spec": FeatureSpec(n_mels=64)}, False),
+        ({"classes": ("park", "bus")}, False),
+        ({"folds": {1: {"x": "train", "y": "train", "z": "test"}}}, False),
+        ({"shards": (ShardEntry(file="shard-00000.parquet", rows=3, sha256="1" * 64),)}, False),
+    ],
+)
+def test_the_hash_identifies_the_data_alone(changes, same):
+    """Spec, class order, folds and the shards' bytes change the hash; the data set's name and remarks do not."""
+    assert (manifest(**changes).hash() == manifest().hash()) is same
+
+
+def test_a_location_on_both_sides_is_refused(tmp_path):
+    """Neither written nor read: a location in training and validation is named, with its fold."""
+    leaky = manifest(locations={"x": "here", "y": "there", "z": "there"})
+    with pytest.raises(DataError, match="fold 1 has clips of location there both in training and in validation"):
+        write_manifest(tmp_path, leaky)
+    assert not (tmp_path / "manifest.json").exists()
+    (tmp_path / "manifest.json").write_text(leaky.model_dump_json())
+    with pytest.raises(DataError, match="fold 1 has clips of location there"):
+        read_manifest(tmp_path)
+
+
+def test_unfinished_foreign_and_damaged_folders_are_told_apart(tmp_path):
+    """No manifest, another format version, a missing key, an edited spec, no JSON: each with its way out."""
+    path: Path = tmp_path / "manifest.json"
+    with pytest.raises(DataError, match="nothing was prepared here, or it did not finish"):
+        read_manifest(tmp_path)
+    whole = manifest().model_dump(mode="json")
+    path.write_text(json.dumps({**whole, "format_version": 99}))
+    with pytest.raises(DataError, match=rf"has format version 99, this program reads {FORMAT_VERSION}"):
+        read_manifest(tmp_path)
+    path.write_text(json.dumps([1]))
+    with pytest.raises(DataError, match="has format version None"):
+        read_manifest(tmp_path)
+    path.write_text(json.dumps({**whole, "folds": {"1": {"x": "training"}}}))
+    with pytest.raises(DataError, match=r"damaged at folds\.1\.x"):
+        read_manifest(tmp_path)
+    path.write_text(json.dumps({**whole, "spec": {**whole["spec"], "n_mels": 64}}))
+    with pytest.raises(DataError, match="spec and spec_hash disagree"):
+        read_manifest(tmp_path)
+    path.write_text("{")
+    with pytest.raises(DataError, match="cannot be read as JSON"):
+        read_manifest(tmp_path)
