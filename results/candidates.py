@@ -108,6 +108,7 @@ def read_candidates(run: RunDirectory) -> list[Candidate]:
     found = [Candidate(files, read_metrics(files.metrics_path)) for files in run.candidates()]
 
     def rank(candidate: Candidate) -> tuple[float, str]:
+        """Return the validation log loss, infinite where there is none, then the name."""
         value = candidate.metrics.value("validation", "log_loss")
         return (math.inf if math.isnan(value) else value, candidate.name)
 

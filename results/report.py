@@ -37,6 +37,7 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     told = _counter(on_progress, 2 * len(plots) + 2)
 
     def embed(plot: Plot) -> dict[str, str]:
+        """Write a figure and return it as addresses for the page."""
         light = write_figure(plot.draw(LIGHT), run.report_dir / "figures", plot.stem)
         told()
         dark = to_svg(plot.draw(DARK))
@@ -61,6 +62,7 @@ def _counter(on_progress: ProgressCallback | None, total: int) -> Callable[[], N
     done = 0
 
     def step() -> None:
+        """Tell of one more step done."""
         nonlocal done
         done += 1
         if on_progress is not None:

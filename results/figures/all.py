@@ -46,6 +46,7 @@ def _score_plots(data: RunData, name: str) -> list[Plot]:
     counts, by_device, by_scene = confusion_table(test), group_table(data, "device"), group_table(data, "scene")
 
     def bars(group: str) -> Callable[[Theme], Figure]:
+        """Return what draws the bars by `group`."""
         table, title = (by_device, "Accuracy by device") if group == "device" else (by_scene, "Accuracy by scene")
         return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}"))
 
@@ -79,6 +80,7 @@ def _pareto_alt(data: RunData) -> str:
 
 def _styled(draw: Callable[[Theme], Figure]) -> Callable[[Theme], Figure]:
     def styled_draw(theme: Theme) -> Figure:
+        """Draw with the figures' own settings."""
         with styled():
             return draw(theme)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
@@ -27,6 +27,7 @@ def _random(scenes: list[str | None], seed: int = 0) -> Predictions:
     return Predictions(_clips(scenes), p, CLASSES)
 
 
+@settings(max_examples=25, deadline=None)
 @given(scenes=st.lists(st.sampled_from([*CLASSES, None]), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_write_then_read_is_identity(
     tmp_path_factory: pytest.TempPathFactory, scenes: list[str | None], seed: int

@@ -1,0 +1,165 @@
+"""What the report says of the run: its search, its data, the limits of its evidence, the package, how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import yaml
+
+from data_prep.errors import DataError
+from data_prep.files import read_json
+from data_prep.manifest import MANIFEST_NAME, read_manifest
+from results.report_text import Content, count, data_name, fold_of, number, percent, plural, table
+from results.rundata import RunData
+
+
+def search_text(data: RunData) -> Content:
+    """Return how much was searched, and the furthest and best trials."""
+    trials = data.trials
+    n_infeasible = int((trials["state"] == "infeasible").sum())
+    trained = trials[trials["state"] != "infeasible"]
+    scored = trained[trained["macro_accuracy"].notna()]
+    if trained.empty:
+        over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
+        return {"text": f"No trial was trained.{over}", "table": None, "best": None}
+    epochs = int(trained["epochs"].fillna(0).sum())
+    hours = float(trained["seconds"].fillna(0).sum()) / 3600
+    text = (
+        f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} together in {hours:.2f} trial hours; "
+        f"{plural(n_infeasible, 'proposal')} over the limit, refused without training."
+    )
+    if scored.empty:
+        return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None}
+    states = trials["state"].value_counts()
+    state_rows = [[state, count(n)] for state, n in sorted(states.items())]
+    best = scored.sort_values(["epochs", "macro_accuracy", "log_loss"], ascending=[False, False, True]).head(8)
+    params = [str(name) for name in trials.columns if str(name).startswith("param_") and best[name].notna().any()]
+    columns = ["trial", "state", "epochs", "accuracy", "log loss", "weight bytes"]
+    rows = [
+        [
+            *(
+                row["trial_id"],
+                row["state"],
+                count(row["epochs"]),
+                percent(row["macro_accuracy"]),
+                number(row["log_loss"]),
+            ),
+            count(row["weight_bytes"]),
+            *("–" if pd.isna(row[name]) else str(row[name]) for name in params),
+        ]
+        for row in best.to_dict("records")
+    ]
+    headings = [*columns, *(name.removeprefix("param_").replace("_", " ") for name in params)]
+    return {
+        "text": text,
+        "table": table(["state", "trials"], state_rows),
+        "best": table(headings, rows, text="state"),
+    }
+
+
+def data_facts(data: RunData) -> Content:
+    """Return the data set's name, hash and feature, and clips by split."""
+    section = data.config.get("data") or {}
+    features = (data.config.get("prepare") or {}).get("features") or {}
+    facts = [["data set", data_name(data)], ["manifest hash", str(section.get("manifest_hash", "–"))]]
+    facts.append(["fold", str(fold_of(data))])
+    if data.classes:
+        facts.append(["scenes", f"{len(data.classes)}: {', '.join(name.replace('_', ' ') for name in data.classes)}"])
+    facts += [[name.replace("_", " "), str(value)] for name, value in features.items() if value is not None]
+    return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data)}
+
+
+def _counts(data: RunData) -> Content | None:
+    """Return clips by split: of the manifest where the shards are at hand, else of the predictions."""
+    if (data.run.shards_dir / MANIFEST_NAME).is_file():
+        try:
+            manifest = read_manifest(data.run.shards_dir)
+        except DataError:
+            manifest = None
+        counts = manifest.counts.get(int(fold_of(data)), {}) if manifest else {}
+        if manifest and counts:
+            rows = [[split, count(n)] for split, n in counts.items()]
+            rows += [["quarantined", count(len(manifest.quarantine))], ["in no list", count(manifest.n_unlisted)]]
+            return table(["split", "clips"], rows)
+    if not data.candidates:
+        return None
+    splits = data.candidates[0].metrics.splits
+    return table(["split", "clips"], [[split, count(entry.get("n_clips"))] for split, entry in splits.items()])
+
+
+def limits(data: RunData) -> Iterable[str]:
+    """Yield what this run can not show."""
+    if data.selected is not None and data.selected.name in data.test:
+        clips = data.test[data.selected.name].clips
+        n_places = int(clips["location"].nunique())
+        low, high = data.interval(data.selected.name)
+        yield (
+            f"The test split has {plural(len(clips), 'clip')} of {plural(n_places, 'location')}. Clips of one location "
+            f"are not independent, so the intervals draw whole locations; the selected candidate's is "
+            f"{100 * (high - low):.1f} points wide. Systems whose intervals overlap are not told apart by this run."
+        )
+        yield "Intervals of single devices and scenes rest on few clips each."
+    reads = [event for event in data.events if event["event"] == "test_read"]
+    if reads:
+        per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
+        often = ", ".join(f"{name} {n} times" for name, n in per.items() if n > 1)
+        yield (
+            f"The search never read the test split. The ledger holds {plural(len(reads), 'reading')} of it for "
+            f"{plural(len(per), 'candidate')}" + (f"; more than once: {often}." if often else ", one each.")
+        )
+    yield (
+        "Candidates and ensembles are chosen on validation log loss. The validation values of what was chosen are "
+        "therefore too good; the test values are not, as long as nobody chooses by them."
+    )
+    seeds = {candidate.metrics.seed for candidate in data.candidates}
+    if len(seeds) == 1:
+        yield "Each candidate was trained with one seed: how much another seed would change is not in the intervals."
+    if data.config.get("synth"):
+        yield "The corpus is synthesized. It shows that the line runs, and says nothing about real recordings."
+
+
+def submission_text(data: RunData) -> Content | None:
+    """Return what the package holds, None where none was written."""
+    path = data.run.submission_dir / "summary.json"
+    if not path.is_file():
+        return None
+    summary = read_json(path)
+    rows = [
+        [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
+        for row in summary["systems"]
+    ]
+    return {
+        "text": f"{summary['package']}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
+        "notes": summary["notes"],
+        "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
+    }
+
+
+def reproduce(data: RunData) -> Content:
+    """Return commands, configuration and versions."""
+    config = {key: value for key, value in data.config.items() if key not in {"data", "versions"}}
+    versions = data.config.get("versions") or {}
+    synth = bool(config.get("synth"))
+    if synth:
+        text = "The corpus is made by the command itself, from the section synth of the configuration."
+        commands = ["asc demo --out RUN"]
+    else:
+        text = (
+            f"Save the configuration below as config.yaml. DATASET is the folder of {data_name(data)}; the manifest "
+            "hash above tells whether it holds the same clips. Given again, the first command goes on where it stopped."
+        )
+        commands = ["asc run config.yaml --data DATASET --out RUN"]
+    commands += [
+        "asc status RUN      # how far it has come",
+        "asc report RUN      # this page",
+        "asc submit RUN      # the package",
+    ]
+    return {
+        "text": text,
+        "commands": "\n".join(commands),
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
+        "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
+        if versions
+        else None,
+    }
