@@ -12,6 +12,10 @@ from asc_models.topology import AnyModelConfig, Shape, attention_units, block_ha
 
 Tensor = Any
 
+NORM_MOMENTUM = 0.95
+"""Of batch norm's running statistics. Keras' 0.99 takes some 500 steps to forget its start: a trial on a small data set
+reaches its first rung in a hundred, and would be compared by statistics that are mostly initial values."""
+
 
 def build(config: AnyModelConfig, input_shape: Shape, n_classes: int, *, weight_decay: float = 0.0) -> keras.Model:
     """Return a model from (batch, n_mels, n_frames, n_channels) to probabilities (batch, n_classes).
@@ -132,4 +136,4 @@ def _conv(
 
 
 def _norm(x: Tensor, name: str) -> Tensor:
-    return FusedBatchNormalization(momentum=0.99, name=f"{name}_norm")(x)
+    return FusedBatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm")(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from asc_models.errors import ExportError
 
 ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
 """Operators whose constant operands are weights: kernels, biases, per-channel factors."""
+
+FILE_IDENTIFIER = b"TFL3"
+"""What a TFLite file has behind its first offset."""
 
 FLOAT_BITS = {"FLOAT64": 64, "FLOAT32": 32, "FLOAT16": 16, "BFLOAT16": 16}
 INTEGER_BITS = {"INT64": 64, "INT32": 32, "INT16": 16, "INT8": 8, "UINT8": 8, "INT4": 4, "INT2": 2}
@@ -46,9 +50,11 @@ def measure(path: Path) -> Measured:
 
     try:
         content = path.read_bytes()
+        if content[4:8] != FILE_IDENTIFIER:
+            raise ValueError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
         graph = model.subgraphs[0]
-    except (OSError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+    except (OSError, TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error) as error:
         raise ExportError(f"{path}: cannot be read as a TFLite file: {error}") from error
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     types = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}

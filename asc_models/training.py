@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ class Trainer:
 
     def weights(self) -> list[npt.NDArray[Any]]:
         """Return copies of every variable of the model, random states included."""
-        return [np.array(variable.value) for variable in self.model.variables]
+        return [variable.value.numpy().copy() for variable in self.model.variables]
 
     def set_weights(self, values: list[npt.NDArray[Any]]) -> None:
         """Set every variable of the model."""
@@ -115,7 +116,7 @@ class Trainer:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
             state = json.loads(str(arrays.pop("state")))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
         if state["identity"] != self._identity:
             raise TrainingError(

@@ -54,7 +54,11 @@ def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        problems = [_describe(cls, problem) for problem in error.errors()]
+        found = error.errors()
+        # A list whose elements are wrong also counts as too short: that says nothing more.
+        deeper = {problem["loc"][:length] for problem in found for length in range(len(problem["loc"]))}
+        told = [p for p in found if not (p["type"] == "too_short" and p["loc"] in deeper)]
+        problems = [_describe(cls, problem) for problem in told]
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         raise ConfigError(f"{source}: {count}\n" + "\n".join(f"  {line}" for line in problems)) from None
 

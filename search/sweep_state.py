@@ -101,6 +101,10 @@ class SweepState:
             self._replay(event)
         self._resumable = self._settle()
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Pickle as nothing: Tune takes snapshots of whoever holds this, and none of them is ever restored."""
+        return dict, ()
+
     @property
     def n_ended(self) -> int:
         """Trials that have ended."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from search.cli.options import JsonOption, terminal
+from search.cli.terminal import Terminal
 
 
 def inspect(
@@ -22,4 +23,33 @@ def inspect(
     if as_json:
         screen.json(summary)
         return
-    screen.say(str(summary))
+    spec = summary["spec"]
+    screen.say(
+        f"{summary['name']} ({summary['hash']}): {summary['n_clips']:,} clips of {spec['clip_seconds']:g} s in "
+        f"{summary['n_shards']} shards, {summary['bytes_per_clip']:,} bytes a clip; log-mel with {spec['n_mels']} bands, "
+        f"{spec['n_fft']} points, hop {spec['hop_length']}, {spec['sample_rate']:,} Hz"
+    )
+    screen.say("")
+    for fold, splits in summary["folds"].items():
+        _show_fold(screen, fold, splits, summary["classes"])
+    for kind in ("quarantine", "silent", "missing"):
+        if summary[kind]:
+            screen.table(kind.capitalize(), ("clip", "reason"), [_named(entry) for entry in summary[kind]])
+    for warning in summary["warnings"]:
+        screen.warn(warning)
+
+
+def _show_fold(screen: Terminal, fold: Any, splits: dict[str, Any], classes: list[str]) -> None:
+    splits = {name: splits[name] for name in ("train", "validation", "test", "evaluation") if name in splits}
+    devices = sorted({device for counts in splits.values() for device in counts["by_device"]})
+    rows = [("clips", *(counts["n_clips"] for counts in splits.values()))]
+    rows += [("locations", *(counts["n_locations"] for counts in splits.values()))]
+    rows += [(scene, *(counts["by_scene"].get(scene, 0) for counts in splits.values())) for scene in classes]
+    rows += [(f"device {name}", *(counts["by_device"].get(name, 0) for counts in splits.values())) for name in devices]
+    screen.table(f"Fold {fold}", ("", *splits), rows)
+
+
+def _named(entry: Any) -> tuple[str, str]:
+    if isinstance(entry, dict):
+        return str(entry.get("clip_id") or entry.get("filename")), str(entry.get("reason", ""))
+    return str(entry), ""

@@ -6,7 +6,6 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from data_prep import __version__
@@ -81,11 +80,8 @@ def main() -> None:
     """Run the command line: exit 0, 1 for an expected failure in one message, 2 for wrong usage."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to a user
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+        app()  # typer itself exits: 0, or 2 for wrong usage
+    except KeyboardInterrupt:
         Terminal().error("interrupted. What was finished is kept: give the same command again to go on.")
         sys.exit(130)
     except AscError as error:
@@ -93,7 +89,6 @@ def main() -> None:
             raise
         Terminal().error(str(error))
         sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

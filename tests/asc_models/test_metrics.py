@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from asc_models.metrics import by_group, interval_by_location, log_loss, macro_accuracy, summarize
+
+
+@given(st.integers(0, 1000))
+def test_scores_are_scikit_learns(seed):
+    """Macro accuracy is scikit-learn's balanced accuracy, log loss its log loss."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(4), rng.integers(0, 4, 30)])
+    probabilities = rng.dirichlet(np.ones(4), 34)
+    assert macro_accuracy(labels, probabilities) == pytest.approx(
+        balanced_accuracy_score(labels, probabilities.argmax(axis=1))
+    )
+    assert log_loss(labels, probabilities) == pytest.approx(sklearn_log_loss(labels, probabilities), rel=1e-6)
+
+
+def test_certain_and_wrong_stays_finite():
+    """Probability 0 of the true scene costs −log(1e-15), not infinity."""
+    assert log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(34.538776, rel=1e-6)
+
+
+def test_groups_are_scored_apart():
+    """A device that is always right and one that is always wrong."""
+    labels = np.array([0, 1, 0, 1])
+    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9], [0.9, 0.1]])
+    table = by_group(labels, probabilities, ["a", "a", "s1", "s1"])
+    assert [table[name]["macro_accuracy"] for name in ("a", "s1")] == [1.0, 0.0]
+    summary = summarize(labels, probabilities, ("park", "bus"), ["a"] * 4)
+    assert list(summary["by_scene"]) == ["park", "bus"]
+    assert summary["macro_accuracy"] == 0.5
+
+
+def test_the_interval_is_wider_where_locations_move_together():
+    """Clips of a location that are right or wrong together carry less evidence than independent ones."""
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 100)
+    right = np.repeat(rng.random(20) < 0.7, 10)
+    probabilities = np.where((labels == 1) == right, 0.9, 0.1)
+    stacked = np.stack([1 - probabilities, probabilities], axis=1)
+    together = interval_by_location(labels, stacked, np.repeat(np.arange(20), 10).astype(str))
+    apart = interval_by_location(labels, stacked, np.arange(200).astype(str))
+    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
+    assert together[0] < macro_accuracy(labels, stacked) < together[1]
+
+
+def test_empty_and_disagreeing_arrays_are_refused():
+    """No clips, or labels and probabilities of different lengths, are errors."""
+    with pytest.raises(ValueError, match="must agree"):
+        macro_accuracy(np.array([], int), np.zeros((0, 2)))
+    with pytest.raises(ValueError, match="must agree"):
+        log_loss(np.array([0]), np.zeros((2, 2)))

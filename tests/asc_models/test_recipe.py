@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from asc_models_support import feature_set
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asc_models.batches import TrainingBatches, evaluation_batches
+from asc_models.config import ModelConfig, TrainConfig
+from asc_models.estimate import estimate
+from asc_models.presets import PRESETS, PUBLISHED_PARAMETERS, preset
+from asc_models.rules import RulesConfig, check
+from asc_models.schedule import cycle_ends, learning_rate
+from data_prep.errors import ConfigError
+from data_prep.schema import parse_config
+
+
+def test_restarts_are_the_recipes():
+    """Cycles of 2, 4, 8, 16 … end at 2, 6, 14, 30, 62, 126, 254, 510 (Hu et al. 2020)."""
+    assert cycle_ends(2, 2, 600) == [2, 6, 14, 30, 62, 126, 254, 510]
+    assert cycle_ends(3, 1, 10) == [3, 6, 9]
+
+
+@given(st.floats(0, 600))
+def test_the_rate_stays_between_its_ends(epoch):
+    """At any time the rate is between min_learning_rate and learning_rate."""
+    config = TrainConfig()
+    assert config.min_learning_rate <= learning_rate(config, epoch) <= config.learning_rate
+
+
+def test_the_rate_restarts_at_a_cycles_end():
+    """Just before epoch 6 the rate is at its lowest, at epoch 6 at its highest."""
+    config = TrainConfig()
+    assert learning_rate(config, 6 - 1e-9) == pytest.approx(1e-5)
+    assert learning_rate(config, 6) == pytest.approx(0.1)
+    assert learning_rate(config, 4) == pytest.approx((0.1 + 1e-5) / 2)
+
+
+def test_an_epoch_has_one_step_a_batch_and_draws_two():
+    """ceil(n / batch) steps; with mixup each step's labels mix two batches, without they are one-hot."""
+    data = feature_set(21)
+    mixed = list(TrainingBatches(data, TrainConfig(batch_size=8), 0).epoch(0))
+    plain = list(TrainingBatches(data, TrainConfig(batch_size=8, mixup_alpha=0), 0).epoch(0))
+    assert len(mixed) == len(plain) == 3
+    assert all(x.shape == (8, 16, 19, 1) and y.shape == (8, 3) for x, y in mixed)
+    assert all(np.allclose(y.sum(axis=1), 1) for _, y in mixed)
+    assert all(set(np.unique(y)) == {0, 1} for _, y in plain)
+    assert any((y.max(axis=1) < 0.99).any() for _, y in mixed)
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    """The same (seed, epoch) gives the same batches, in any order of asking; another gives others."""
+    data = feature_set()
+    config = TrainConfig(batch_size=8, time_roll=True, frequency_mask=4)
+    batches = TrainingBatches(data, config, 7)
+    later = [x for x, _ in batches.epoch(3)]
+    list(batches.epoch(0))
+    assert all(np.array_equal(a, b) for a, (b, _) in zip(later, batches.epoch(3), strict=True))
+    assert not np.array_equal(later[0], next(iter(batches.epoch(4)))[0])
+
+
+def test_evaluation_takes_whole_clips_in_order():
+    """Evaluation sees each clip once, at full length, in the split's order."""
+    data = feature_set(21)
+    seen = np.concatenate(list(evaluation_batches(data, 8)))
+    np.testing.assert_array_equal(seen, data.inputs(slice(None)))
+
+
+def test_the_rule_of_2021_limits_nonzero_bytes():
+    """128,000 bytes are within, one more is over, and the verdict says by how much."""
+    rules = RulesConfig()
+    assert check(rules, {"nonzero_weight_bytes": 128_000}).feasible
+    verdict = check(rules, {"nonzero_weight_bytes": 128_001})
+    assert not verdict.feasible
+    assert verdict.reason == "nonzero_weight_bytes 128,001 over 128,000 by 1"
+
+
+def test_limits_add_to_a_rule_set():
+    """`limits` replaces a rule's limit or adds another; custom rules without any are refused."""
+    rules = RulesConfig(name="dcase2023", limits={"macs": 5, "file_bytes": 7})
+    assert rules.in_force() == {"weight_bytes": 128_000, "macs": 5, "file_bytes": 7}
+    with pytest.raises(ConfigError, match="custom rules need one entry"):
+        parse_config(RulesConfig, {"name": "custom"}, "test")
+
+
+def test_presets_are_near_their_published_sizes():
+    """System 4 is within 2 % of the report's 50,238 parameters, the baseline exactly the organisers' 46,246."""
+    system4 = estimate(preset("cao2021-system4"), (128, 423, 3), 10)
+    assert abs(system4.n_params / PUBLISHED_PARAMETERS["cao2021-system4"] - 1) < 0.02
+    assert system4.weight_bytes["float16"] < 128_000
+    baseline = estimate(preset("dcase2021-baseline"), (40, 500, 1), 10)
+    assert baseline.n_params == PUBLISHED_PARAMETERS["dcase2021-baseline"]
+
+
+def test_system_4_is_the_largest_and_has_four_blocks():
+    """The report: 5 × 5 kernels in systems 1 and 2, 3 × 3 in 3 and 4, four blocks in system 4."""
+    systems = [PRESETS[f"cao2021-system{i}"] for i in (1, 2, 3, 4)]
+    assert [system.kernel_size for system in systems] == [5, 5, 3, 3]
+    assert [len(system.blocks) for system in systems] == [3, 3, 3, 4]
+    sizes = [estimate(system, (128, 423, 3), 10).n_params for system in systems]
+    assert max(sizes) == sizes[3]
+
+
+def test_all_problems_of_a_network_are_told_at_once():
+    """Unknown keys with the nearest name, values out of range: one message with every key path."""
+    with pytest.raises(ConfigError) as error:
+        parse_config(ModelConfig, {"kernel": 3, "expansion": 0, "blocks": [{"filters": 8, "stride": 9}]}, "net.yaml")
+    message = str(error.value)
+    assert "net.yaml: 3 problems" in message
+    assert "kernel: unknown key; did you mean 'kernel_size'?" in message
+    assert "blocks.0: a stride must be 1 to 4" in message
+    assert "expansion" in message

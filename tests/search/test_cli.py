@@ -1,0 +1,94 @@
+"""The command line as a user's shell sees it: every test starts the real command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("tensorflow", "keras", "ray", "optuna", "librosa", "matplotlib", "sklearn", "scipy", "pandas")
+ASC = (sys.executable, "-m", "search.cli.main")
+ROOT = Path(__file__).parents[2]
+
+
+def asc(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*ASC, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_help_loads_nothing_heavy():
+    """`asc --help` and every command's --help import none of the heavy packages."""
+    script = (
+        "import sys\nfrom search.cli.main import app, main\n"
+        "from typer.testing import CliRunner\n"
+        "commands = [command.name for command in app.registered_commands]\n"
+        "for words in [[], *([name] for name in commands)]:\n"
+        "    assert CliRunner().invoke(app, [*words, '--help']).exit_code == 0, words\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_help_answers_in_well_under_a_second():
+    """The fastest of five `asc --help` takes under 0.8 s from shell to shell."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        asc("--help")
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.8
+
+
+def test_usage_errors_exit_with_2():
+    """An unknown command, a missing argument and an unknown option are usage errors."""
+    asc("serch", code=2)
+    asc("run", code=2)
+    asc("demo", "--fast", code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such data set"),
+        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file, and no shipped"),
+        (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
+        (("inspect", "{tmp}"), "manifest.json"),
+        (("status", "{tmp}"), "no run directory"),
+        (("report", "{tmp}"), "no run directory"),
+        (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
+        (("describe", "{tmp}/no.tflite"), "no.tflite"),
+        (("predict", "{tmp}", "a.wav"), "no candidate"),
+        (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
+    ],
+)
+def test_mistakes_are_one_clear_message(arguments, message, tmp_path):
+    """A user's mistake exits with 1 and one message that names the place; nothing is left behind."""
+    done = asc(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments), code=1)
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_describe_as_json_is_the_contract():
+    """`asc describe --json` gives shape, parameters, MACs, bytes by mode and every rule's checks."""
+    table = json.loads(asc("describe", "dcase2021-baseline", "--json").stdout)
+    assert table["n_params"] == 46_246
+    assert table["weight_bytes"]["float16"] == 91_980
+    verdict = table["rules"]["dcase2021"]["float16"]
+    assert verdict["feasible"] is True
+    assert verdict["checks"] == [{"quantity": "nonzero_weight_bytes", "value": 91_980, "limit": 128_000}]
+    assert [layer["name"] for layer in table["layers"]][:2] == ["conv1", "conv2"]
+
+
+def test_version_is_the_packages():
+    """`asc --version` prints the package's version."""
+    from data_prep import __version__
+
+    assert asc("--version").stdout.strip() == f"asc {__version__}"

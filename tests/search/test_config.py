@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from data_prep.errors import ConfigError, RunError
+from data_prep.manifest import read_manifest
+from results.rundir import RunDirectory
+from search.config import RunConfig, differing_keys, read_run_config, shipped_configs
+from search.opening import bind_data, open_run, read_run
+from search.pipeline import validate_augmentations
+
+
+def test_every_shipped_configuration_is_valid():
+    """Each shipped file parses, and is found by its name with and without suffix."""
+    assert {"default", "demo", "esc10-fold1", "tau2020-cao2021"} <= set(shipped_configs())
+    for name in shipped_configs():
+        assert read_run_config(name) == read_run_config(f"{name}.yaml")
+
+
+def test_the_defaults_are_the_seeds():
+    """Features, training and input shape without a word in the file are the report's."""
+    config = read_run_config("default")
+    assert config.reader.input_shape(config.prepare.features) == (128, 423, 3)
+    assert (config.train.epochs, config.train.batch_size, config.train.learning_rate) == (600, 16, 0.1)
+    assert config.train.mixup_alpha == 0.4
+    assert config.rules.in_force() == {"nonzero_weight_bytes": 128_000}
+
+
+def test_the_reports_configuration_is_the_report():
+    """Systems 1–4 with 600, 800, 600, 600 epochs, float16, the best checkpoint, four offline augmentations."""
+    config = read_run_config("tau2020-cao2021")
+    systems = config.retrain.systems
+    assert [system.epochs or config.train.epochs for system in systems] == [600, 800, 600, 600]
+    assert [system.network.kernel_size for system in systems] == [5, 5, 3, 3]
+    assert config.retrain.mode == "float16"
+    assert config.search is None
+    assert len(config.prepare.augmentations) == 4
+
+
+def test_augmentations_that_are_not_built_are_refused_by_name():
+    """What this version can't make is refused with its name and the way out, not passed over."""
+    with pytest.raises(ConfigError, match=r"spectrum_correction, pitch_shift.*not built yet.*--set"):
+        validate_augmentations(read_run_config("tau2020-cao2021"))
+    validate_augmentations(read_run_config("tau2020-cao2021", ["prepare.augmentations=[]"]))
+
+
+def test_overrides_win_and_are_checked():
+    """--set reaches any depth, its value is YAML, and what it sets is checked like the file."""
+    config = read_run_config("demo", ["search.n_trials=3", "train.min_learning_rate=1.0e-4", "space.kernel_size=[5]"])
+    assert (config.search.n_trials, config.train.min_learning_rate, config.space.kernel_size) == (3, 1e-4, (5,))
+    with pytest.raises(ConfigError, match=r"search\.n_trails: unknown key; did you mean 'n_trials'\?"):
+        read_run_config("demo", ["search.n_trails=3"])
+    with pytest.raises(ConfigError, match=r"must be key\.path=value"):
+        read_run_config("demo", ["search"])
+    with pytest.raises(ConfigError, match="fold is no section"):
+        read_run_config("esc10-fold1", ["fold.x=1"])
+
+
+def test_a_file_with_several_mistakes_names_them_all(tmp_path):
+    """Every problem of a file is told at once, each with its key path."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("serch: {}\ntrain:\n  epochs: 0\n  momentun: 0.9\nretrain:\n  systems: [{name: x, preset: cao}]\n")
+    with pytest.raises(ConfigError) as error:
+        read_run_config(str(path))
+    message = str(error.value)
+    assert "mine.yaml: 4 problems" in message
+    assert "serch: unknown key; did you mean 'search'?" in message
+    assert "train.momentun: unknown key; did you mean 'momentum'?" in message
+    assert "train.epochs" in message
+    assert "retrain.systems.0.preset: no network is called that; there are cao2021-system1" in message
+
+
+def test_files_that_are_no_configuration_are_named(tmp_path):
+    """A missing file, YAML that doesn't parse, a list instead of sections, a Python object: errors, nothing run."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file, and no shipped configuration; there are"):
+        read_run_config("nowhere.yaml")
+    for text, message in (
+        ("a: [", "no YAML"),
+        ("- a", "must be a mapping"),
+        ("fold: !!python/object/apply:os.getpid []", "no YAML"),
+    ):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            read_run_config(str(tmp_path / "bad.yaml"))
+
+
+def test_a_run_belongs_to_one_configuration(tmp_path):
+    """The same configuration opens a run again; another is refused with the keys that differ and both values."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo"))
+    open_run(run, read_run_config("demo"))
+    assert read_run(run) == read_run_config("demo")
+    with pytest.raises(RunError, match=r"search\.n_trials: \d+ there, 99 here"):
+        open_run(run, read_run_config("demo", ["search.n_trials=99"]))
+
+
+def test_a_run_belongs_to_one_data_set(tmp_path, shards):
+    """Data of another hash are refused, and the data are noted by name and hash, not by path."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, RunConfig())
+    manifest = read_manifest(shards)
+    bind_data(run, manifest)
+    bind_data(run, manifest)
+    assert str(shards) not in run.config_path.read_text()
+    with pytest.raises(RunError, match="begun on the data"):
+        bind_data(run, manifest.updated(name="other"))
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    """Stage commands on a folder that is no run say so."""
+    with pytest.raises(RunError, match="no run directory"):
+        read_run(RunDirectory(tmp_path))
+
+
+def test_differing_keys_go_into_depth():
+    """Only what differs is told, with its path."""
+    assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]

@@ -1,0 +1,224 @@
+"""The whole line on a tiny data set, by the real command: audio → shards → search → candidates → report → package."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from search_support import LIMIT, write_corpus
+
+from results.ledger import Ledger
+
+ROOT = Path(__file__).parents[2]
+ASC = (sys.executable, "-m", "search.cli.main")
+
+CONFIG = {
+    "prepare": {
+        "features": {"sample_rate": 8000, "clip_seconds": 1.0, "n_fft": 512, "hop_length": 256, "n_mels": 16},
+        "validation": {"fraction": 0.4},
+    },
+    "reader": {"deltas": 0},
+    "rules": {"name": "dcase2021", "limits": {"nonzero_weight_bytes": LIMIT}},
+    "train": {"batch_size": 8, "learning_rate": 0.05, "epochs": 6},
+    "space": {
+        "stem_filters": [8],
+        "n_blocks": [1, 2],
+        "base_filters": [8, 16, 24, 32],
+        "growth": [1.0],
+        "n_strided": [1],
+        "expansion": [1, 2],
+        "reduction_ratio": [4],
+        "attention": ["none", "casam"],
+        "dropout": [0.0],
+    },
+    "search": {"n_trials": 4, "epochs": 6, "min_epochs": 2, "n_startup": 4},
+    "retrain": {"n_candidates": 2},
+}
+
+
+def run_line(folder: Path) -> list[str]:
+    return [*ASC, "run", str(folder / "tiny.yaml"), "--data", str(folder / "corpus"), "--out", str(folder / "run")]
+
+
+def events(folder: Path) -> list[dict]:
+    return Ledger(folder / "run" / "ledger.jsonl").events()
+
+
+def new_folder(path: Path) -> Path:
+    write_corpus(path / "corpus")
+    (path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with a finished run, killed with -9 once in the middle of its search and once in retraining."""
+    folder = new_folder(tmp_path_factory.mktemp("line"))
+    for awaited in ("trial_ended", "candidate_started"):
+        kill_after(folder, awaited)
+    done = subprocess.run(run_line(folder), capture_output=True, text=True, cwd=ROOT, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Report:" in done.stdout
+    return folder
+
+
+def kill_after(folder: Path, awaited: str) -> None:
+    """Start the line and kill it as soon as its ledger has the awaited event."""
+    driver = subprocess.Popen(run_line(folder), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    try:
+        while time.monotonic() < deadline:
+            if driver.poll() is not None:
+                raise AssertionError(f"the line ended before it could be killed: {driver.stderr.read()}")
+            if any(event["event"] == awaited for event in events(folder)):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no {awaited} in the ledger")
+    finally:
+        if driver.poll() is None:
+            os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+
+
+def test_nothing_finished_is_trained_again(finished):
+    """Over two kills and three calls, each trial starts once, ends once and reaches each rung once."""
+    log = events(finished)
+    for kind, keys in (("trial_started", ["trial_id"]), ("trial_ended", ["trial_id"]), ("rung", ["trial_id", "rung"])):
+        seen = [tuple(event[key] for key in keys) for event in log if event["event"] == kind]
+        assert len(seen) == len(set(seen))
+    assert sum(event["event"] == "trial_ended" for event in log) == 4
+    finished_candidates = [event["candidate"] for event in log if event["event"] == "candidate_finished"]
+    assert len(finished_candidates) == len(set(finished_candidates)) == 2
+
+
+def test_only_feasible_candidates_were_trained(finished):
+    """Every trial was within the limit before it began, and its file is within it."""
+    table = pd.read_parquet(finished / "run" / "trials.parquet")
+    trained = table[table["state"] != "infeasible"]
+    assert len(trained) == 4
+    assert (trained["nonzero_weight_bytes"] <= LIMIT).all()
+
+
+def test_the_test_split_is_read_once_per_candidate(finished):
+    """Each reading of the test split is a line in the ledger, one for each retrained candidate."""
+    readings = [event["candidate"] for event in events(finished) if event["event"] == "test_read"]
+    candidates = sorted(path.name for path in (finished / "run" / "candidates").iterdir())
+    assert sorted(readings) == candidates
+
+
+def test_the_run_holds_what_the_contract_names(finished):
+    """Configuration, shards, ledger, trials, candidates, ensemble, report and package, and no path of the machine."""
+    run = finished / "run"
+    for name in ("config.yaml", "shards/manifest.json", "ledger.jsonl", "trials.parquet", "ensembles.json"):
+        assert (run / name).is_file(), name
+    for candidate in (run / "candidates").iterdir():
+        present = sorted(str(path.relative_to(candidate)) for path in candidate.rglob("*") if path.is_file())
+        assert present == [
+            "config.yaml",
+            "metrics.json",
+            "model.keras",
+            "model.tflite",
+            "predictions/test.parquet",
+            "predictions/validation.parquet",
+        ]
+        metrics = json.loads((candidate / "metrics.json").read_text())
+        assert metrics["test"]["n_clips"] == 6
+        assert metrics["agreement"] > 0.9
+    assert (run / "report" / "index.html").stat().st_size > 10_000
+    texts = [path for path in run.rglob("*") if path.suffix in {".yaml", ".json", ".jsonl", ".html", ".csv"}]
+    assert not [path for path in texts if str(finished) in path.read_text(encoding="utf-8")]
+    assert not list(run.rglob("*.pkl"))
+
+
+def test_the_keras_file_is_the_exported_network(finished):
+    """model.keras loads with its own layers and gives the exported file's answers."""
+    import keras
+    import numpy as np
+
+    import asc_models.layers  # registers what the file names
+    from data_prep.reader import read_split
+    from results.predictions import read_predictions
+    from search.candidate_training import read_candidate_config
+
+    assert asc_models.layers.FusedBatchNormalization
+    candidate = next((finished / "run" / "candidates").iterdir())
+    config = read_candidate_config(candidate / "config.yaml")
+    data = read_split(finished / "run" / "shards", "test", fold=1, reader=config.reader)
+    ours = keras.models.load_model(candidate / "model.keras")(data.inputs(slice(None)), training=False)
+    theirs = read_predictions(candidate / "predictions" / "test.parquet")
+    np.testing.assert_allclose(ours, theirs.probabilities, atol=0.05)
+
+
+def test_a_finished_run_does_nothing(finished):
+    """The same command again is done in seconds, without Ray, without a new event, file or byte."""
+    before = {path: path.stat().st_mtime_ns for path in (finished / "run").rglob("*") if path.suffix != ".lock"}
+    n_events = len(events(finished))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *run_line(finished)[1:]],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert not imported & {"ray", "tensorflow", "optuna"}
+    assert len(events(finished)) == n_events
+    changed = [path for path, stamp in before.items() if path.is_file() and path.stat().st_mtime_ns != stamp]
+    assert [path.name for path in changed if path.name not in ("manifest.json", "trials.parquet")] == []
+
+
+def test_another_configuration_is_refused(finished):
+    """The run directory of another configuration is not touched, and the differing key is named."""
+    done = subprocess.run(
+        [*run_line(finished), "--set", "train.epochs=7"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 1
+    assert "train.epochs: 6 there, 7 here" in done.stderr
+
+
+def test_the_package_is_a_valid_submission(finished):
+    """The zip passes the validator and holds one output and one meta file a system."""
+    from results.submission import validate_submission
+
+    (package,) = (finished / "run" / "submission").glob("*.zip")
+    names = zipfile.ZipFile(package).namelist()
+    assert sum(name.endswith(".output.csv") for name in names) >= 1
+    assert all("task1a" in name for name in names)
+    problems = validate_submission(package)
+    assert [problem for problem in map(str, problems) if "scene" not in problem] == []
+
+
+def test_a_candidate_names_scenes_of_recordings(finished):
+    """`asc predict` on wave files gives probabilities that are the stored predictions of these clips."""
+    candidate = next((finished / "run" / "candidates").iterdir())
+    stored = pd.read_parquet(candidate / "predictions" / "test.parquet")
+    files = [str(finished / "corpus" / name) for name in stored["filename"]]
+    done = subprocess.run(
+        [*ASC, "predict", str(candidate), *files, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    for answer, (_, row) in zip(answers, stored.iterrows(), strict=True):
+        for scene, probability in answer["probabilities"].items():
+            assert probability == pytest.approx(row[f"p_{scene}"], abs=0.02)
+
+
+def test_status_tells_how_far_a_run_is(finished):
+    """`asc status --json` counts trials by state and names the candidates."""
+    done = subprocess.run(
+        [*ASC, "status", str(finished / "run"), "--json"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    summary = json.loads(done.stdout)
+    assert sum(n for state, n in summary["states"].items() if state != "infeasible") == 4
+    assert len(summary["candidates"]) == 2
+    assert summary["has_report"] is True
