@@ -36,6 +36,7 @@ def summarize(shards: Path) -> dict[str, Any]:
             about[row["clip_id"]] = (row["scene"] or "(unlabelled)", row["device"])
 
     def describe(clip_ids: list[str]) -> dict[str, Any]:
+        """Return the counts of one split."""
         return {
             "n_clips": len(clip_ids),
             "n_locations": len({manifest.locations[i] for i in clip_ids if i in manifest.locations}),

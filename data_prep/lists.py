@@ -63,6 +63,7 @@ def read_list(path: Path) -> list[ListRow]:
 
 def _parse(fields: dict[str, str | None], line: int, path: Path) -> ListRow:
     def field(name: str) -> str | None:
+        """Return the text of a column, None where there is none."""
         return (fields.get(name) or "").strip() or None
 
     filename = field("filename")

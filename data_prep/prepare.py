@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.config import FeatureSpec, PrepareConfig
+from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT, FeatureSpec, PrepareConfig
 from data_prep.corpus import Clip, Corpus, read_corpus
-from data_prep.errors import DataError
+from data_prep.errors import ConfigError, DataError
 from data_prep.extract import Extracted, Task, extract_task
 from data_prep.files import write_error
 from data_prep.findings import collect_warnings, validate_outcome
@@ -87,9 +87,11 @@ def prepare(
     Raises:
         DataError: if the data set can't be used (see `read_corpus`), more than half of its files are corrupt, a
             scene loses its last training clip, or another process prepares into the same folder.
+        ConfigError: if an augmentation is asked for that this version can't make.
         AscError: if the disk is full; what was finished stays and is reused.
     """
     start = time.monotonic()
+    _validate_augmentations(config)
     corpus = read_corpus(root)
     folds = assign_splits(corpus, config.validation)
     try:
@@ -110,6 +112,15 @@ def prepare(
         seconds=time.monotonic() - start,
         warnings=manifest.warnings,
     )
+
+
+def _validate_augmentations(config: PrepareConfig) -> None:
+    missing = [name for name in config.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
+    if missing:
+        raise ConfigError(
+            f"prepare.augmentations: {', '.join(missing)}: this version cannot make these copies, and does not leave them "
+            "out silently. Take them out of the list to go on without."
+        )
 
 
 def _plan(corpus: Corpus, shards: Path, config: PrepareConfig) -> list[_Job]:

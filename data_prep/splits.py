@@ -71,6 +71,7 @@ def _spread_order(locations: set[str], cities: Mapping[str, str], salt: str) -> 
     """Return the locations so that every beginning of the list is spread over the cities in proportion."""
 
     def draw(text: str) -> str:
+        """Return a place in the draw: the same on every machine, another for every salt."""
         return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
 
     by_city: dict[str, list[str]] = defaultdict(list)

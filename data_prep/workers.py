@@ -20,6 +20,7 @@ class Executor(Protocol):
 
 class _InProcess:
     def map(self, function: Callable[[Task], list[Extracted]], items: Iterable[Task], /) -> Iterable[list[Extracted]]:
+        """Return the results one by one, as they are asked for."""
         return map(function, items)
 
 

@@ -29,6 +29,7 @@ def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple
     lam = rng.beta(alpha, alpha, b).astype(np.float32) if alpha > 0 else np.ones(b, dtype=np.float32)
 
     def mixed(z2: Batch) -> Batch:
+        """Return the halves of `z2` mixed by λ."""
         share = lam.reshape(b, *[1] * (z2.ndim - 1))
         return share * z2[:b] + (1 - share) * z2[b:]
 

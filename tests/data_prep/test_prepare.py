@@ -15,8 +15,8 @@ import soundfile
 from data_prep_support import SMALL, Row, scene_rows, write_lists
 
 from data_prep.audio import read_clip
-from data_prep.config import PrepareConfig, ReaderSpec, ValidationSpec
-from data_prep.errors import AscError, DataError
+from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT, PrepareConfig, ReaderSpec, ValidationSpec
+from data_prep.errors import AscError, ConfigError, DataError
 from data_prep.features import LogMel
 from data_prep.manifest import read_manifest
 from data_prep.prepare import prepare
@@ -378,3 +378,12 @@ def test_a_folder_that_cannot_be_made_is_named(make_corpus, small_config, tmp_pa
     (tmp_path / "taken").write_text("")
     with pytest.raises(AscError, match="taken: cannot be written: File exists"):
         prepare(make_corpus(), tmp_path / "taken", small_config)
+
+
+@pytest.mark.skipif("pitch_shift" in OFFLINE_AUGMENTATIONS_BUILT, reason="pitch_shift is built")
+def test_augmentations_that_cannot_be_made_are_refused_by_name(make_corpus, small_config, tmp_path):
+    """Copies that this version can't make are refused before anything is written, not passed over."""
+    config = small_config.updated(augmentations=("pitch_shift",))
+    with pytest.raises(ConfigError, match="pitch_shift: this version cannot make these copies"):
+        prepare(make_corpus(), tmp_path / "shards", config)
+    assert not (tmp_path / "shards").exists()
