@@ -118,7 +118,7 @@ def _validate_augmentations(config: PrepareConfig) -> None:
     missing = [name for name in config.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
     if missing:
         raise ConfigError(
-            f"prepare.augmentations: {', '.join(missing)}: this version cannot make these copies, and does not leave them "
+            f"prepare.augmentations: {', '.join(missing)}: this version cannot make these copies, and leaves none "
             "out silently. Take them out of the list to go on without."
         )
 
