@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from asc_models.rules import Quantity, RulesConfig
+from asc_models.rules import RulesConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
+
+QUANTITIES = ("nonzero_weight_bytes", "weight_bytes", "file_bytes", "n_params", "macs")
+"""What a candidate's metrics state and an ensemble can be held against; the first that is limited counts."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +30,24 @@ class SizeLimit:
 
 
 def read_size_limit(config: Mapping[str, Any]) -> SizeLimit:
-    """Return the byte limit in a run's resolved configuration; the default rule's where it has no section `rules`.
+    """Return the limit in a run's resolved configuration that sums over an ensemble's members.
+
+    Bytes where the rules limit bytes, else parameters, else multiply–accumulates; the default rule's where the
+    configuration has no section `rules`.
 
     Raises:
-        ConfigError: if the section states no limit on bytes.
+        ConfigError: if the section limits nothing that a candidate's metrics state.
     """
     section = config.get("rules") or {}
     if {"quantity", "limit"} <= set(section):
-        if section["quantity"] not in get_args(Quantity):
-            raise ConfigError(
-                f"rules.quantity: must be one of {', '.join(get_args(Quantity))} (got {section['quantity']!r})"
-            )
-        return SizeLimit(str(section["quantity"]), int(section["limit"]), str(section.get("name", "custom")))
-    rules = parse_config(RulesConfig, section, "rules of the run")
-    found = rules.size_limit()
-    if found is None:
-        # Years that count parameters: still a size, and the only one that ensembles can be held against.
-        limits = rules.in_force()
-        if "n_params" not in limits:
-            raise ConfigError(
-                "rules: none of them limits a size, so that no ensemble can be held against it; add one to rules.limits"
-            )
-        return SizeLimit("n_params", limits["n_params"], rules.name)
-    return SizeLimit(found[0], found[1], rules.name)
+        limits, rule = {str(section["quantity"]): int(section["limit"])}, str(section.get("name", "custom"))
+    else:
+        rules = parse_config(RulesConfig, section, "rules of the run")
+        limits, rule = {str(quantity): limit for quantity, limit in rules.in_force().items()}, rules.name
+    for quantity in QUANTITIES:
+        if quantity in limits:
+            return SizeLimit(quantity, limits[quantity], rule)
+    raise ConfigError(
+        f"rules: limit {', '.join(limits)}, which no ensemble can be held against; "
+        f"add one of {', '.join(QUANTITIES)} to rules.limits"
+    )

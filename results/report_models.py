@@ -94,7 +94,9 @@ def candidates(data: RunData) -> Content | None:
         return None
     columns = ["candidate", "validation log loss", "validation accuracy", "test accuracy", "95 % interval"]
     columns += ["test log loss", QUANTITY_NAMES[data.limit.quantity].lower(), "all weights", "file", "parameters"]
-    columns += ["M MACs", "mode", "agreement", "best epoch"]
+    columns += ["M MACs", "agreement", "best epoch"]
+    several_modes = len({candidate.metrics.mode for candidate in data.candidates}) > 1  # else the headline has it
+    columns += ["mode"] if several_modes else []
     rows = []
     for candidate in data.candidates:
         metrics, size = candidate.metrics, data.size(candidate)
@@ -112,9 +114,9 @@ def candidates(data: RunData) -> Content | None:
                 kilobytes(metrics.file_bytes),
                 count(metrics.n_params),
                 f"{metrics.macs / 1e6:,.1f}",
-                metrics.mode,
                 percent(metrics.agreement),
                 f"{count(metrics.best_epoch)} of {metrics.epochs:,}",
+                *([metrics.mode] if several_modes else []),
             ]
         )
     looks = ["chosen" if candidate is data.selected else "" for candidate in data.candidates]

@@ -17,6 +17,7 @@ QUANTITY_NAMES = {
     "weight_bytes": "Weights",
     "file_bytes": "File",
     "n_params": "Parameters",
+    "macs": "Multiply–accumulates",
 }
 
 
@@ -63,7 +64,7 @@ def kilobytes(value: float | None) -> str:
 
 def interval(low: float, high: float) -> str:
     """Return an interval of shares in percent, a dash where there is none."""
-    return "–" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
+    return "–" if np.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def size_text(data: RunData, value: float) -> str:

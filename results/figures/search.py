@@ -21,6 +21,7 @@ QUANTITY_LABELS = {
     "weight_bytes": "weight bytes of the exported file (1 kB = 1000 bytes)",
     "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
     "n_params": "parameters",
+    "macs": "multiply–accumulates per inference",
 }
 
 
@@ -113,12 +114,12 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
 
 def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
     """Return each trial's limited quantity: as measured, or the estimated weight bytes before there is a file."""
-    columns = data.trials
-    measured = columns[data.limit.quantity] if data.limit.quantity in columns else columns["weight_bytes"]
-    sizes: npt.NDArray[np.float64] = measured.fillna(columns["weight_bytes"]).to_numpy(
-        dtype=np.float64, na_value=np.nan
-    )
-    return sizes
+    quantity = data.limit.quantity
+    sizes = data.trials[quantity]
+    if quantity.endswith("bytes"):
+        sizes = sizes.fillna(data.trials["weight_bytes"])
+    values: npt.NDArray[np.float64] = sizes.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def _best_trial(rungs: pd.DataFrame, top: int) -> str | None:

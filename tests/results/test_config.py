@@ -40,8 +40,9 @@ def test_the_limit_is_read_from_either_form() -> None:
     assert read_size_limit({"rules": {"name": "dcase2022"}}) == SizeLimit("n_params", 128_000, "dcase2022")
     stated = {"name": "dcase2021", "quantity": "weight_bytes", "limit": 64_000}
     assert read_size_limit({"rules": stated}) == SizeLimit("weight_bytes", 64_000, "dcase2021")
-    with pytest.raises(ConfigError, match="quantity"):
+    assert read_size_limit({"rules": {"name": "custom", "limits": {"macs": 5}}}) == SizeLimit("macs", 5, "custom")
+    with pytest.raises(ConfigError, match="grams"):
         read_size_limit({"rules": {"name": "x", "quantity": "grams", "limit": 1}})
-    with pytest.raises(ConfigError, match="limits a size"):
-        read_size_limit({"rules": {"name": "custom", "limits": {"macs": 5}}})
+    with pytest.raises(ConfigError, match="peak_activation_bytes"):
+        read_size_limit({"rules": {"name": "custom", "limits": {"peak_activation_bytes": 5}}})
     assert EnsembleConfig().max_members == 4

@@ -1,5 +1,6 @@
 """Figures are drawn from what a run holds, with equal bytes for equal data, and show what they claim."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from results_support import add_candidate, add_search, make_run
 from results.config import EnsembleConfig
 from results.ensemble import build_ensemble
 from results.figures.all import all_plots
-from results.figures.search import learning_figure, pareto_figure
+from results.figures.search import learning_figure, pareto_figure, trial_sizes
 from results.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.limits import SizeLimit
 from results.rundata import RunData, read_run_data
@@ -115,3 +116,15 @@ def test_odd_runs_are_drawn_too(tmp_path: Path) -> None:
     for plot in all_plots(data):
         figure = plot.draw(LIGHT)
         assert np.isfinite(figure.axes[0].get_xlim()).all()
+
+
+@pytest.mark.parametrize("quantity", ["n_params", "macs", "file_bytes"])
+def test_any_limited_quantity_can_be_drawn(data: RunData, quantity: str) -> None:
+    """A rule on parameters or operations has its own axis, and no size of another kind is mixed in."""
+    limit = SizeLimit(quantity, 30_000_000, "custom")
+    sizes = trial_sizes(dataclasses.replace(data, limit=limit))
+    started = (data.trials["state"] != "infeasible").to_numpy()
+    assert sizes[started].tolist() == data.trials.loc[started, quantity].tolist()
+    assert np.isnan(sizes[~started]).all() == (not quantity.endswith("bytes"))
+    with styled():
+        assert pareto_figure(dataclasses.replace(data, limit=limit), LIGHT).axes

@@ -11,7 +11,9 @@ import pytest
 import yaml
 from results_support import add_search, make_run
 
+from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
+from data_prep.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.ledger import Ledger
@@ -174,6 +176,23 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     render_report(run)
     assert "<b>bold</b>" not in _page(run)
     assert "&lt;b&gt;bold" in _page(run)
+
+
+def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> None:
+    """With shards in the run, the page tells clips of every split, quarantined ones and those in no list."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    manifest = Manifest(
+        **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": ("a", "b")},
+        **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 3, "n_unlisted": 6_105},
+        **{"counts": {1: {"train": 2, "test": 1}}, "folds": {}, "locations": {}, "shards": (), "missing": ()},
+        quarantine=(Quarantined(clip_id="x", filename="audio/x.wav", reason="corrupt"),),
+        **{"silent": (), "warnings": ()},
+    )
+    write_manifest(run.shards_dir, manifest)
+    render_report(run)
+    counts = _page(run).split('id="table-counts"')[1].split("</table>")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
+    assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
 
 
 def test_a_damaged_ledger_is_an_error(tmp_path: Path) -> None:
