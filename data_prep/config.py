@@ -124,7 +124,7 @@ class SynthConfig(Config):
     """Recorded moments (segments) per location. Device a hears all of them."""
     train_share: float = Field(0.1, gt=0.0, le=1.0)
     """Share of the train list's moments that each of the devices b, c, s1, s2 and s3 hears beside a (TAU: 0.07)."""
-    evaluate_share: float = Field(1.0, gt=0.0, le=1.0)
+    evaluate_share: float = Field(0.25, gt=0.0, le=1.0)
     """Share of the evaluate list's moments that each of the eight devices but a hears beside a (TAU: 1)."""
     n_cities: int = Field(4, ge=1, le=10)
     """Cities that the locations are spread over."""
