@@ -65,6 +65,10 @@ class TrainingBatches:
         config = self._config
         x: Array = self._cache[indices] if self._cache is not None else self._features.inputs(indices)
         y = self._targets(self._features.labels[indices])
+        if config.time_stretch > 1:
+            x = augment.time_stretch(x, config.time_stretch, rng)
+        if config.frequency_shift:
+            x = augment.frequency_shift(x, config.frequency_shift, rng)
         if config.time_roll:
             x = augment.time_roll(x, rng)
         if self._crop_shape != x.shape[1:]:

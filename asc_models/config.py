@@ -127,6 +127,10 @@ class TrainConfig(Config):
     """Share of the target that is spread evenly over the classes."""
     time_roll: bool = False
     """Roll every training example by a random number of frames, the end coming back at the start."""
+    frequency_shift: int = Field(0, ge=0)
+    """Move every training example up or down by at most this many mel bands, as another pitch would; 0 turns it off."""
+    time_stretch: float = Field(1.0, ge=1.0, le=4.0)
+    """Play every training example at a speed between 1/this and this, on the features; 1 turns it off."""
     frequency_mask: int = Field(0, ge=0)
     """SpecAugment: one frequency mask of fewer than this many bins; 0 turns it off (the recipe's is 13)."""
     time_mask: int = Field(0, ge=0)

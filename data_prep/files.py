@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -34,7 +35,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the parent is a file: what failed has been told
+            temporary.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError) -> AscError:

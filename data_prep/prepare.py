@@ -91,7 +91,7 @@ def prepare(
         AscError: if the disk is full; what was finished stays and is reused.
     """
     start = time.monotonic()
-    _validate_augmentations(config)
+    validate_augmentations(config)
     corpus = read_corpus(root)
     folds = assign_splits(corpus, config.validation)
     try:
@@ -114,12 +114,17 @@ def prepare(
     )
 
 
-def _validate_augmentations(config: PrepareConfig) -> None:
+def validate_augmentations(config: PrepareConfig) -> None:
+    """Refuse offline augmentations that this version can't make, rather than leave them out.
+
+    Raises:
+        ConfigError: naming them.
+    """
     missing = [name for name in config.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
     if missing:
         raise ConfigError(
-            f"prepare.augmentations: {', '.join(missing)}: this version cannot make these copies, and leaves none "
-            "out silently. Take them out of the list to go on without."
+            f"prepare.augmentations: {', '.join(missing)}: not built yet in this version, and not silently left out. "
+            "To go on without copies: --set 'prepare.augmentations=[]'"
         )
 
 

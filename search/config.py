@@ -127,6 +127,8 @@ def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
             raise ConfigError(f"{source}: no such file, and no shipped configuration; there are {', '.join(shipped)}")
         text = shipped[name]
     data = parse_yaml(text, source)
+    for noted in ("data", "versions"):  # what a run directory's own config.yaml notes beside the settings
+        data.pop(noted, None)
     for override in overrides:
         _override(data, override)
     return parse_config(RunConfig, data, source)

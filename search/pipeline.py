@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import RunError
 from data_prep.manifest import read_manifest
+from data_prep.prepare import prepare, validate_augmentations
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from results.ledger import Ledger
@@ -43,25 +43,8 @@ class Place:
     address: str | None = None
 
 
-def validate_augmentations(config: RunConfig) -> None:
-    """Refuse offline augmentations that this version cannot make.
-
-    Raises:
-        ConfigError: naming them.
-    """
-    missing = [name for name in config.prepare.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
-    if missing:
-        raise ConfigError(
-            f"prepare.augmentations: {', '.join(missing)}: not built yet in this version, and not silently left out. "
-            "To run without them: --set 'prepare.augmentations=[]'"
-        )
-
-
 def prepare_stage(data: Path, shards: Path, config: RunConfig, narrator: Narrator, n_workers: int) -> None:
     """Bring the shards up to date."""
-    from data_prep.prepare import prepare
-
-    validate_augmentations(config)
     with narrator.stage("Prepare", "clips") as on_progress:
         done = prepare(data, shards, config.prepare, n_workers=n_workers, on_progress=on_progress)
     for warning in done.warnings:
@@ -173,7 +156,7 @@ def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *,
     Raises:
         AscError: with what went wrong and the way out; what was finished stays.
     """
-    validate_augmentations(config)
+    validate_augmentations(config.prepare)
     open_run(place.run, config)
     with Ledger.open_for_writing(place.run.ledger_path) as ledger:
         prepare_stage(data, place.shards, config, narrator, n_workers)

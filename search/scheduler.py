@@ -43,6 +43,8 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
                 self._state.on_failure(trial_id, result["reason"])
                 return str(TrialScheduler.STOP)
             goes_on = self._state.on_rung(trial_id, result["rung"], result)
+            # Where its process dies, Ray gives the trial's configuration to another one.
+            trial.set_config({**trial.config, "next_rung": result["rung"] + 1})
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -152,6 +152,8 @@ class SweepState:
     def on_rung(self, trial_id: str, rung: int, measured: Mapping[str, Any]) -> bool:
         """Enter what a trial measured at `rung`; return whether it goes on."""
         trial = self.trials[trial_id]
+        if rung != trial.next_rung:
+            raise ValueError(f"trial {trial_id} tells of rung {rung}, but it was training to rung {trial.next_rung}")
         epochs = self._rungs.epochs[rung]
         self._ledger.append(
             "rung", trial_id=trial_id, rung=rung, epochs=epochs, **{name: measured[name] for name in MEASURED}

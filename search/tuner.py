@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def run_search(
     started = time.monotonic()
     manifest = read_manifest(shards)
     space = Space(config.space)
-    assess = _assess(config, manifest)
+    assess = partial(candidate_sizing, config, manifest)
     require_feasible(space, assess)
     own: AbstractContextManager[Ledger] = (
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
@@ -127,28 +128,23 @@ def trial_description(config: SweepSettings, data_hash: str, params: Params) -> 
     return content_hash([described, data_hash, search.seed, search.epochs]), described
 
 
-def _assess(config: SweepSettings, manifest: Manifest) -> Assess:
-    """Return the function that sizes a point by closed forms and holds it against the rules."""
-    input_shape = config.reader.input_shape(manifest.spec)
+def candidate_sizing(config: SweepSettings, manifest: Manifest, params: Params) -> Sizing:
+    """Return a point's size and cost by closed forms, held against the rules."""
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
-
-    def assess(params: Params) -> Sizing:
-        try:
-            cost = estimate(params_to_model(params), input_shape, len(manifest.classes))
-        except SizeError as error:
-            return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-        verdict = check(config.rules, cost.quantities(config.search.mode))
-        return Sizing(
-            feasible=verdict.feasible,
-            weight_bytes=cost.weight_bytes[config.search.mode],
-            limit=limit,
-            reason=verdict.reason,
-            n_params=cost.n_params,
-            macs=cost.macs,
-        )
-
-    return assess
+    try:
+        cost = estimate(params_to_model(params), config.reader.input_shape(manifest.spec), len(manifest.classes))
+    except SizeError as error:
+        return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
+    verdict = check(config.rules, cost.quantities(config.search.mode))
+    return Sizing(
+        feasible=verdict.feasible,
+        weight_bytes=cost.weight_bytes[config.search.mode],
+        limit=limit,
+        reason=verdict.reason,
+        n_params=cost.n_params,
+        macs=cost.macs,
+    )
 
 
 def _state(
@@ -160,12 +156,11 @@ def _state(
     checkpoints: Path,
     on_progress: ProgressCallback | None,
 ) -> SweepState:
-    search, data_hash = config.search, manifest.hash()
-
-    def describe(params: Params) -> tuple[str, dict[str, Any]]:
-        return trial_description(config, data_hash, params)
+    search = config.search
+    describe = partial(trial_description, config, manifest.hash())
 
     def on_end(trial: Trial, n_ended: int) -> None:
+        """Let go of the checkpoint, and tell."""
         checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
         if on_progress is not None:
             on_progress(n_ended, search.n_trials)

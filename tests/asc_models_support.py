@@ -39,7 +39,9 @@ def with_random_weights(model, seed: int = 0):
     return model
 
 
-def feature_set(n_clips: int = 24, n_classes: int = 3, n_mels: int = 16, n_frames: int = 20, deltas: int = 0, seed: int = 0):
+def feature_set(
+    n_clips: int = 24, n_classes: int = 3, n_mels: int = 16, n_frames: int = 20, deltas: int = 0, seed: int = 0
+):
     """Return clips whose scene is the band that is loud, with noise: easy to learn, not constant."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n_clips) % n_classes

@@ -89,3 +89,39 @@ def freq_mixstyle(x: Batch, p: float, alpha: float, rng: np.random.Generator) ->
     new_deviation = lam * deviation + (1 - lam) * deviation[other]
     out: Batch = (x - mean) / deviation * new_deviation + new_mean
     return out
+
+
+def frequency_shift(x: Batch, max_bands: int, rng: np.random.Generator) -> Batch:
+    """Return each example moved up or down by a number of mel bands of its own, uniform over −max … max.
+
+    On a mel scale that is about what another pitch does. The edge band fills what is uncovered.
+    """
+    n_mels = x.shape[1]
+    shifts = rng.integers(-max_bands, max_bands + 1, len(x))
+    return np.stack(
+        [example[np.clip(np.arange(n_mels) - shift, 0, n_mels - 1)] for example, shift in zip(x, shifts, strict=True)]
+    )
+
+
+def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
+    """Return each example played at another speed, between 1/factor and factor (uniform in the logarithm).
+
+    Frames are interpolated linearly; a faster example begins again where it ends. A delta is a slope in time, so order
+    k (the channel's number) is multiplied by the speed to the power k.
+
+    Raises:
+        ValueError: if the factor is under 1.
+    """
+    if factor < 1:
+        raise ValueError(f"the factor of a time stretch must be at least 1, got {factor}")
+    n_frames, n_channels = x.shape[2], x.shape[3]
+    speeds = factor ** rng.uniform(-1, 1, len(x))
+    out = np.empty_like(x)
+    for example, speed, target in zip(x, speeds, out, strict=True):
+        place = (np.arange(n_frames) * speed) % max(1, n_frames - 1)
+        left = place.astype(np.int64)
+        share = (place - left).astype(np.float32)[None, :, None]
+        right = np.minimum(left + 1, n_frames - 1)
+        target[:] = (1 - share) * example[:, left] + share * example[:, right]
+        target *= (speed ** np.arange(n_channels)).astype(np.float32)
+    return out

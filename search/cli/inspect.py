@@ -26,8 +26,8 @@ def inspect(
     spec = summary["spec"]
     screen.say(
         f"{summary['name']} ({summary['hash']}): {summary['n_clips']:,} clips of {spec['clip_seconds']:g} s in "
-        f"{summary['n_shards']} shards, {summary['bytes_per_clip']:,} bytes a clip; log-mel with {spec['n_mels']} bands, "
-        f"{spec['n_fft']} points, hop {spec['hop_length']}, {spec['sample_rate']:,} Hz"
+        f"{summary['n_shards']} shards, {summary['bytes_per_clip']:,} bytes a clip; log-mel with {spec['n_mels']} "
+        f"bands, {spec['n_fft']} points, hop {spec['hop_length']}, {spec['sample_rate']:,} Hz"
     )
     screen.say("")
     for fold, splits in summary["folds"].items():

@@ -40,7 +40,15 @@ def test_the_same_seed_gives_the_same_weights():
 def test_a_resumed_training_equals_an_undisturbed_one(tmp_path):
     """Stopped at epoch 3 and taken up by a new trainer, with dropout and every augmentation: the same weights at 6."""
     model = SMALL_MODEL.updated(dropout=0.3)
-    config = CONFIG.updated(time_roll=True, frequency_mask=4, time_mask=4, freq_mixstyle_p=0.5, weight_decay=1e-3)
+    config = CONFIG.updated(
+        time_roll=True,
+        frequency_shift=2,
+        time_stretch=1.3,
+        frequency_mask=4,
+        time_mask=4,
+        freq_mixstyle_p=0.5,
+        weight_decay=1e-3,
+    )
     whole, first, second = (Trainer(model, config, feature_set(), seed=5) for _ in range(3))
     whole.train_to(6)
     first.train_to(3)

@@ -4,10 +4,10 @@ import pytest
 
 from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import read_manifest
+from data_prep.prepare import validate_augmentations
 from results.rundir import RunDirectory
 from search.config import RunConfig, differing_keys, read_run_config, shipped_configs
 from search.opening import bind_data, open_run, read_run
-from search.pipeline import validate_augmentations
 
 
 def test_every_shipped_configuration_is_valid():
@@ -40,8 +40,8 @@ def test_the_reports_configuration_is_the_report():
 def test_augmentations_that_are_not_built_are_refused_by_name():
     """What this version can't make is refused with its name and the way out, not passed over."""
     with pytest.raises(ConfigError, match=r"spectrum_correction, pitch_shift.*not built yet.*--set"):
-        validate_augmentations(read_run_config("tau2020-cao2021"))
-    validate_augmentations(read_run_config("tau2020-cao2021", ["prepare.augmentations=[]"]))
+        validate_augmentations(read_run_config("tau2020-cao2021").prepare)
+    validate_augmentations(read_run_config("tau2020-cao2021", ["prepare.augmentations=[]"]).prepare)
 
 
 def test_overrides_win_and_are_checked():
@@ -115,3 +115,11 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 def test_differing_keys_go_into_depth():
     """Only what differs is told, with its path."""
     assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]
+
+
+def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
+    """RUN/config.yaml, with what it notes of data and versions, is a configuration like any other."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo"))
+    bind_data(run, read_manifest(shards))
+    assert read_run_config(str(run.config_path)) == read_run_config("demo")

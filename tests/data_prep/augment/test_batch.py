@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from data_prep.augment.batch import freq_mixstyle, mixup, random_crop, spec_augment, time_roll
+from data_prep.augment.batch import (
+    freq_mixstyle,
+    frequency_shift,
+    mixup,
+    random_crop,
+    spec_augment,
+    time_roll,
+    time_stretch,
+)
 
 CHANCE = 1e-4
 """Below this a distribution is called wrong: draws are seeded, and a wrong one gives far less at these sample sizes."""
@@ -25,6 +33,8 @@ ALL = {
     "time_roll": time_roll,
     "spec_augment": lambda x, rng: spec_augment(x, 13, 30, rng),
     "freq_mixstyle": lambda x, rng: freq_mixstyle(x, 1.0, 0.3, rng),
+    "frequency_shift": lambda x, rng: frequency_shift(x, 4, rng),
+    "time_stretch": lambda x, rng: time_stretch(x, 1.5, rng),
 }
 
 
@@ -162,3 +172,43 @@ def test_freq_mixstyle_happens_with_its_probability(rng):
     n_changed = sum(not np.array_equal(freq_mixstyle(x, 0.4, 0.3, rng), x) for _ in range(1000))
     assert 340 < n_changed < 460  # partners may come out as identity, 1 in 24
     np.testing.assert_array_equal(freq_mixstyle(x, 0.0, 0.3, rng), x)
+
+
+def test_shifts_move_bands_and_are_uniform(rng):
+    """A line in band 8 lands in bands 5 … 11 alike often for shifts of at most 3, and nowhere else."""
+    x = np.zeros((7000, 16, 2, 1), np.float32)
+    x[:, 8] = 1
+    bands = frequency_shift(x, 3, rng)[:, :, 0, 0].argmax(axis=1)
+    assert set(bands) == set(range(5, 12))
+    assert stats.chisquare(np.bincount(bands - 5)).pvalue > CHANCE
+
+
+def test_a_shift_repeats_the_edge_band():
+    """What a shift uncovers is filled with the edge band, so that no band is invented or left empty."""
+    x = np.arange(1, 17, dtype=np.float32).reshape(1, 16, 1, 1).repeat(50, axis=0)
+    for shifted in frequency_shift(x, 5, np.random.default_rng(0))[:, :, 0, 0]:
+        steps = np.diff(shifted)
+        assert set(steps) <= {0.0, 1.0}
+        assert shifted.min() >= 1
+        assert shifted.max() <= 16
+
+
+def test_a_stretch_changes_the_rate_of_what_moves(rng):
+    """A ramp in time becomes speed times as steep; speeds lie between 1/2 and 2, uniform in the logarithm."""
+    n_frames = 400
+    ramp = np.arange(n_frames, dtype=np.float32)
+    x = np.broadcast_to(ramp[None, None, :, None], (2000, 1, n_frames, 1)).astype(np.float32)
+    speeds = time_stretch(x, 2.0, rng)[:, 0, 10, 0] / 10  # a ramp's value is the place that was played
+    assert speeds.min() >= 0.5 - 1e-4
+    assert speeds.max() <= 2 + 1e-4
+    assert stats.kstest(np.log2(speeds), stats.uniform(-1, 2).cdf).pvalue > CHANCE
+
+
+def test_a_stretch_scales_deltas_with_the_speed(rng):
+    """Channel k, a slope of order k, is multiplied by speed^k."""
+    x = np.ones((20, 2, 30, 3), np.float32)
+    stretched = time_stretch(x, 1.5, rng)
+    np.testing.assert_allclose(stretched[..., 0], 1, rtol=1e-6)
+    np.testing.assert_allclose(stretched[..., 2], stretched[..., 1] ** 2, rtol=1e-5)
+    with pytest.raises(ValueError, match="at least 1"):
+        time_stretch(x, 0.5, rng)
