@@ -1,6 +1,5 @@
-from types import SimpleNamespace
-
 import pytest
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from search_support import measured, sweep
 
@@ -15,7 +14,9 @@ def state(tmp_path):
 
 
 def ray_trial(trial, error="RayActorError: the actor died\nexit code 134"):
-    return SimpleNamespace(config={"trial_id": trial.trial_id}, get_error=lambda: error)
+    found = Trial("none", stub=True, config={"trial_id": trial.trial_id, "next_rung": trial.next_rung})
+    found.get_error = lambda: error
+    return found
 
 
 def at_rung(rung, accuracy):
@@ -31,6 +32,14 @@ def test_results_are_decided_by_the_rungs(state):
     assert scheduler.on_trial_result(None, ray_trial(good), at_rung(1, 0.8)) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, ray_trial(good), at_rung(2, 0.8)) == TrialScheduler.STOP
     assert (good.state, bad.state) == ("finished", "stopped")
+
+
+def test_a_trial_that_moves_to_another_process_goes_on_at_the_rung_it_had_told(state):
+    """After a rung the configuration that Ray would give to another process names the next rung."""
+    trial = state.next_trial()
+    moved = ray_trial(trial)
+    RungScheduler(state, SweepErrors()).on_trial_result(None, moved, at_rung(0, 0.8))
+    assert moved.config["next_rung"] == trial.next_rung == 1
 
 
 def test_a_failed_trial_is_stopped_and_the_actor_lives_on(state):
