@@ -35,8 +35,8 @@ def trials_table(events: Iterable[Event]) -> pd.DataFrame:
     """Return one row per trial in order of appearance, infeasible proposals included.
 
     A trial's scores and sizes are those of the highest rung it finished; sizes before the first rung are estimates.
-    `seconds` is the sum over its rungs. State: `running` from its start (or `trial_resumed`), `paused` from a rung's
-    end, then as `trial_ended` says. An infeasible proposal has no id of its own and is called `infeasible-<n>`.
+    `seconds` is the sum over its rungs. State: `running` from its start, then as `trial_ended` says. An infeasible
+    proposal has no id of its own and is called `infeasible-<n>`.
     """
     rows: dict[str, dict[str, Any]] = {}
     for event in events:
@@ -108,7 +108,6 @@ def _apply(rows: dict[str, dict[str, Any]], event: Event) -> None:
 
 def _apply_rung(row: dict[str, Any], event: Event) -> None:
     row["seconds"] = (row.get("seconds") or 0.0) + (event.get("seconds") or 0.0)
-    row["state"] = "paused"
     if row.get("rung") is None or event["rung"] >= row["rung"]:
         row.update({key: event[key] for key in _AT_RUNG if event.get(key) is not None})
         row.update({key: event.get(key) for key in ("macro_accuracy", "log_loss")})  # null where training diverged

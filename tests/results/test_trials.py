@@ -37,7 +37,7 @@ def test_a_diverged_rung_has_no_score() -> None:
 
 
 def test_states_follow_the_events() -> None:
-    """Started is running, a finished rung is paused, resumed is running again, ended is what the event says."""
+    """Started is running, at a rung and resumed too; ended is what the event says."""
     events = [
         _started("run"),
         *(_started("pause"), _rung("pause", 0, 0.4)),
@@ -52,7 +52,7 @@ def test_states_follow_the_events() -> None:
     ]
     table = trials_table(events).set_index("trial_id")
     assert table["state"].to_dict() == {
-        **{"run": "running", "pause": "paused", "again": "running", "end": "stopped"},
+        **{"run": "running", "pause": "running", "again": "running", "end": "stopped"},
         **{"infeasible-1": "infeasible", "infeasible-2": "infeasible"},
     }
     assert table.loc["infeasible-1", "weight_bytes"] == 999
