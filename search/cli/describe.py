@@ -53,7 +53,7 @@ def describe(
     rules = _verdicts(cost)
     modes = list(cost.weight_bytes)
     screen.table(
-        "Size rules",
+        "Size rules: fits, or how many times the limit it has",
         ("rule", *modes),
         [(rule, *(_verdict_cell(verdicts[mode]) for mode in modes)) for rule, verdicts in rules.items()],
     )
@@ -88,7 +88,8 @@ def _verdicts(cost: Estimate) -> dict[str, dict[str, Any]]:
 
 
 def _verdict_cell(verdict: Any) -> str:
-    return "fits" if verdict.feasible else f"over: {verdict.reason}"
+    over = [check for check in verdict.checks if not check.feasible]
+    return ", ".join(f"{check.value / check.limit:.2f} × {check.quantity}" for check in over) or "fits"
 
 
 def _as_json(cost: Estimate) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
         validation, test = (ensemble.metrics.get(split, {}) for split in ("validation", "test"))
         rows.append(
             (
-                f"{ensemble.name} of {len(ensemble.members)}",
+                f"{ensemble.name} ({len(ensemble.members)})",
                 ensemble.total_bytes,
                 None,
                 None,
@@ -47,7 +47,8 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
                 test.get("log_loss"),
             )
         )
-    columns = ("model", limit.quantity, "file_bytes", "n_params", "val acc", "val loss", "test acc", "test loss")
-    title = f"Exported files, best validation log loss first; limit {limit.limit:,} {limit.quantity}"
-    screen.table(title, columns, rows)
+    columns = ("model", "bytes", "file", "params", "val acc", "loss", "test acc", "loss")
+    counted = limit.quantity.replace("_", " ")
+    screen.table("Exported files, best validation log loss first", columns, rows)
+    screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); acc: macro accuracy; loss: log loss in nats")
     screen.say(f"Report: {page}  ({seconds / 60:.1f} min)")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -76,7 +76,8 @@ class Terminal:
         shown = [[_cell(value) for value in row] for row in rows]
         for number, column in enumerate(columns):
             numeric = all(row[number][:1] in "-0123456789±–" for row in shown if row[number])
-            table.add_column(column, justify="right" if numeric and shown else "left", overflow="fold")
+            justify: JustifyMethod = "right" if numeric and shown else "left"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=number == 0)
         for row in shown:
             table.add_row(*row)
         self._out.print(table)
