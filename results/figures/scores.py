@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +15,8 @@ from results.figures.style import Theme, new_axes, percent, titled
 
 MAX_ANNOTATED = 20
 """Up to this many scenes the cells of a confusion matrix carry their numbers."""
+SHORT_BAR = 0.1
+"""A bar below this has its number beside it: it does not hold one."""
 PUBLISHED = "published: "
 
 
@@ -70,7 +74,11 @@ def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, 
     low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
     axes.barh(place, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
-    axes.errorbar(value, place, xerr=spread, fmt="none", ecolor=theme.ink, elinewidth=1.5, capsize=4, zorder=4)
+    wide = spread.sum(axis=0) > 0  # without width there is nothing to draw but half a cap at the edge
+    style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}
+    _, caps, _ = axes.errorbar(value[wide], place[wide], xerr=spread[:, wide], fmt="none", **style)
+    for cap in caps:
+        cap.set_clip_on(False)
     axes.axvline(overall, color=theme.accent, linewidth=1.8, zorder=3)
     axes.annotate(
         f"all clips {100 * overall:.1f} %",
@@ -86,9 +94,9 @@ def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, 
     names = [str(name).replace("_", " ") for name in table[group]]
     axes.set_yticks(place, names)
     for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
-        axes.text(
-            0.008, row, f"{100 * share:.1f} %", va="center", color=theme.background, fontsize=9.5, fontweight="bold"
-        )
+        inside = share >= SHORT_BAR
+        at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)
+        axes.text(at, row, f"{100 * share:.1f} %", va="center", color=color, fontsize=9.5, fontweight="bold")
         axes.annotate(
             f"{n:,} clips",
             (1, row),

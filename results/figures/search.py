@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from results.figures.labels import place_labels
-from results.figures.style import Theme, kilobytes, new_axes, percent, titled
+from results.figures.style import Margins, Theme, kilobytes, new_axes, titled
 from results.pareto import pareto_front
+from results.report_text import plural
 from results.rundata import RunData
 
 QUANTITY_LABELS = {
@@ -27,7 +29,7 @@ QUANTITY_LABELS = {
 
 def pareto_figure(data: RunData, theme: Theme) -> Figure:
     """Return validation accuracy against size: trials, infeasible proposals, front, limit, candidates, ensembles."""
-    figure, axes = new_axes(theme, 9.2, 5.6)
+    figure, axes = new_axes(theme, 9.2, 5.6, Margins())
     quantity, limit = data.limit.quantity, data.limit.limit
     size, accuracy = trial_sizes(data), data.trials["macro_accuracy"].to_numpy(dtype=np.float64)
     trained = ~np.isnan(size) & ~np.isnan(accuracy) & (data.trials["state"] != "infeasible").to_numpy(dtype=bool)
@@ -62,19 +64,22 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
         axes,
         theme,
         "Accuracy against size",
-        f"{int(trained.sum())} trials with a value, {n_infeasible} proposals over the limit that were never trained",
+        f"{plural(int(trained.sum()), 'trial')} with a value, {plural(n_infeasible, 'proposal')} over the limit, "
+        "refused untrained",
     )
     _legend(axes, theme)
     labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
-    low, high = axes.get_ylim()
-    line = [(limit, y) for y in np.linspace(low, high, 60)]  # the limit is to stay readable too
-    place_labels(axes, labels, [*zip(size[trained], accuracy[trained], strict=True), *line], theme.muted)
+    lines = [(limit, y) for y in np.linspace(*axes.get_ylim(), 60)]  # the limit is to stay readable too
+    if len(front):
+        at = np.geomspace(max(1.0, edges[0]), max(1.0, edges[-1]), 60)
+        lines += [(x, best[max(0, np.searchsorted(edges[:-1], x, side="right") - 1)]) for x in at]
+    place_labels(axes, labels, [*zip(size[trained], accuracy[trained], strict=True), *lines], theme.muted)
     return figure
 
 
 def learning_figure(data: RunData, theme: Theme) -> Figure:
     """Return validation accuracy over epochs, one line per trial; those that reached the last rung stand out."""
-    figure, axes = new_axes(theme, 9.2, 4.6)
+    figure, axes = new_axes(theme, 9.2, 4.6, Margins(bottom=0.82))
     rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
     top = int(rungs["epochs"].max()) if len(rungs) else 0
     labels: list[tuple[float, float, str, dict[str, Any]]] = []
@@ -103,13 +108,22 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     n_at = rungs.groupby("epochs")["trial_id"].nunique()
     axes.set_xticks(epochs, [f"{value}\n{n_at[value]} trial{'s' if n_at[value] != 1 else ''}" for value in epochs])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(percent))
-    axes.margins(x=0.12)
+    _accuracy_axis(axes, rungs["macro_accuracy"].tolist())
+    if len(epochs) > 1:  # room for the best one's name at its end
+        reach = epochs[-1] / epochs[0]
+        axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
     axes.set_ylabel("macro accuracy on validation", color=theme.ink)
     titled(axes, theme, "What the search spent its epochs on", "a line is a trial; grey ones were stopped early")
-    place_labels(axes, labels, [], theme.muted)
+    place_labels(axes, labels, [point for _, frame in lines for point in _along(frame)], theme.muted)
     return figure
+
+
+def _along(rungs: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return points along a trial's line, straight over the logarithm of the epochs."""
+    x, y = np.log(rungs["epochs"].to_numpy(dtype=float)), rungs["macro_accuracy"].to_numpy(dtype=float)
+    at = np.linspace(x[0], x[-1], 40)
+    return list(zip(np.exp(at).tolist(), np.interp(at, x, y).tolist(), strict=True))
 
 
 def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
@@ -159,23 +173,39 @@ def _marker(look: str, theme: Theme) -> dict[str, Any]:
 
 
 def _text(look: str, theme: Theme) -> dict[str, Any]:
-    return {"color": theme.ink, "fontsize": 10, "fontweight": "bold" if look != "candidate" else "normal"}
+    halo = withStroke(linewidth=2.5, foreground=theme.background)  # lines may pass behind the text
+    weight = "bold" if look != "candidate" else "normal"
+    return {"color": theme.ink, "fontsize": 10, "fontweight": weight, "path_effects": [halo]}
 
 
 def _scale(axes: Axes, sizes: list[float], values: list[float], limit: int, quantity: str) -> None:
-    smallest = min([*sizes, limit / 4])
+    left = 0.85 * max(1.0, min([*sizes, limit / 4]))
+    # right of the limit there is room for its name, and for candidates that are over it
+    right = max([limit * max(2.4, (limit / left) ** 0.25), *(1.3 * size for size in sizes)])
     axes.set_xscale("log")
-    axes.set_xlim(0.85 * smallest, 2.4 * limit)
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    room = max(0.02, 0.08 * (high - low))
-    axes.set_ylim(max(0.0, low - 3.2 * room), min(1.02, high + 2 * room))
-    nice = [m * 10**e for e in range(0, 9) for m in (1, 2, 5)]
-    ticks = [tick for tick in nice if 0.85 * smallest <= tick <= 2.4 * limit and not 0.72 < tick / limit < 1.4]
+    axes.set_xlim(left, right)
+    _accuracy_axis(axes, values)
+    reach = np.log(right / left)
+    steps = (1, 2, 5) if reach < 9 else (1,)
+    nice = [m * 10**e for e in range(0, 13) for m in steps]
+    ticks = [tick for tick in nice if left <= tick <= right and abs(np.log(tick / limit)) > 0.075 * reach]
     show = kilobytes if quantity.endswith("bytes") else (lambda value, _=None: f"{value:,.0f}")
     axes.set_xticks([*ticks, limit], [show(tick) for tick in [*ticks, limit]])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(percent))
+
+
+def _accuracy_axis(axes: Axes, values: list[float]) -> None:
+    """Let the axis reach over the values with room for labels; what is drawn of it ends at 0 and 100 %."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    span = max(high - low, 0.1)
+    bottom, top = max(low - 0.16 * span, -0.06 * span), high + 0.12 * span
+    axes.set_ylim(bottom, top)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    ticks = [tick for tick in axes.get_yticks() if max(0.0, bottom) <= tick + 1e-9 and tick <= min(1.0, top) + 1e-9]
+    digits = 0 if all(abs(100 * tick - round(100 * tick)) < 1e-6 for tick in ticks) else 1
+    axes.set_yticks(ticks, [f"{100 * tick:.{digits}f} %" for tick in ticks])
+    axes.spines["left"].set_bounds(bottom, min(1.0, top))
 
 
 def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: Theme) -> None:
@@ -238,10 +268,12 @@ def _legend(axes: Axes, theme: Theme) -> None:
     by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
+    figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())
     figure.legend(
         [handles[i] for i in by_row],
         [labels[i] for i in by_row],
-        loc="outside lower center",
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.01),
         ncols=n_columns,
         frameon=False,
         labelcolor=theme.ink,

@@ -70,6 +70,16 @@ _PARAMETERS: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Margins:
+    """Inches around the axes."""
+
+    left: float = 0.95
+    right: float = 0.25
+    top: float = 0.66
+    bottom: float = 0.8
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Hold the figures' settings for the block, whatever the user's matplotlibrc says."""
@@ -80,12 +90,24 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_axes(theme: Theme, width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of `width` × `height` inches with one plain pair of axes."""
+def new_axes(theme: Theme, width: float, height: float, margins: Margins | None = None) -> tuple[Figure, Axes]:
+    """Return a figure of `width` × `height` inches with one plain pair of axes.
+
+    Args:
+        theme: colours.
+        width: in inches.
+        height: in inches.
+        margins: inches around the axes; None leaves room as the tick labels need it. Figures with direct labels give
+            margins: where labels take part in the layout, each one moves the axes that it was placed on.
+    """
     figure = Figure(figsize=(width, height), facecolor=theme.background)
-    figure.set_layout_engine("constrained", w_pad=0.14, h_pad=0.12)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    if margins is None:
+        figure.set_layout_engine("constrained", w_pad=0.14, h_pad=0.12)
+    else:
+        right, top = 1 - margins.right / width, 1 - margins.top / height
+        figure.subplots_adjust(margins.left / width, margins.bottom / height, right, top)
     axes.set_facecolor(theme.background)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

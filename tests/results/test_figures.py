@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from results_support import add_candidate, add_search, make_run
 
 from results.config import EnsembleConfig
 from results.ensemble import build_ensemble
 from results.figures.all import all_plots
+from results.figures.scores import group_figure
 from results.figures.search import learning_figure, pareto_figure, trial_sizes
 from results.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.limits import SizeLimit
@@ -73,6 +76,78 @@ def test_labels_do_not_cover_each_other(data: RunData) -> None:
     assert len(boxes) == 4
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     assert all(frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1) for box in boxes)
+
+
+def _crowded(data: RunData, points: list[tuple[int, float]], trials: list[float]) -> RunData:
+    """Return the run with candidates at these (size, validation accuracy), and trials of these accuracies."""
+    model = data.candidates[0]
+    candidates = []
+    for i, (size, accuracy) in enumerate(points):
+        splits = {"validation": {**model.metrics.splits["validation"], "macro_accuracy": accuracy}}
+        metrics = dataclasses.replace(model.metrics, splits=splits, nonzero_weight_bytes=size)
+        candidates.append(dataclasses.replace(model, files=data.run.candidate(f"t{i:04d}", 0), metrics=metrics))
+    table = data.trials[data.trials["macro_accuracy"].notna()].head(len(trials)).copy()
+    table["macro_accuracy"] = trials
+    return dataclasses.replace(data, candidates=candidates, selected=candidates[0], trials=table, ensembles=[])
+
+
+NEAR_PERFECT = [0.96, 0.97, 0.98, 0.98, 0.98, 1.0, 0.70, 0.71]
+CROWDS = {
+    "near 100 %": ([(15_800, 1.0), (19_400, 1.0), (22_400, 0.98)], NEAR_PERFECT),
+    "six at 100 %": ([(15_000 + 400 * i, 1.0 - 0.004 * (i % 3)) for i in range(6)], NEAR_PERFECT),
+    "six in one spot": ([(60_000, 0.7)] * 6, [0.5, 0.6, 0.65]),
+    "at the limit": ([(127_000 - 300 * i, 0.55 + 0.01 * i) for i in range(6)], [0.4, 0.45, 0.52]),
+    "over the limit": ([(900_000, 0.5), (120, 0.45)], [0.4]),
+    "all at chance": ([(40_000 + 900 * i, 0.0) for i in range(6)], [0.0, 0.0]),
+    "all perfect": ([(9_000 + 90 * i, 1.0) for i in range(6)], [1.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_crowd_of_candidates_stays_readable(data: RunData, crowd: str) -> None:
+    """The axes keep half the figure's height; no label covers another or leaves the axes; 100 % is the last tick."""
+    crowded = _crowded(data, *CROWDS[crowd])
+    with styled():
+        figure = pareto_figure(crowded, LIGHT)
+        to_png(figure)
+        to_svg(figure)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        frame, legend = axes.get_window_extent(), figure.legends[0].get_window_extent()
+        names = {candidate.name for candidate in crowded.candidates}
+        labels = [text for text in axes.texts if text.get_text().removesuffix(" (selected)") in names]
+        boxes = [Text.get_window_extent(label) for label in labels]
+        limit = next(text for text in axes.texts if "at most" in text.get_text()).get_window_extent()
+        below = axes.xaxis.label.get_window_extent()
+    assert frame.height >= 0.5 * figure.bbox.height
+    assert frame.width >= 0.75 * figure.bbox.width
+    assert len(boxes) == len(names)
+    all_boxes = [*boxes, limit]
+    assert not any(a.overlaps(b) for i, a in enumerate(all_boxes) for b in all_boxes[:i])
+    assert all(frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1) for box in all_boxes)
+    for box in (axes.title.get_window_extent(), axes.yaxis.label.get_window_extent(), legend, below):
+        assert figure.bbox.contains(box.x0, box.y0)
+        assert figure.bbox.contains(box.x1, box.y1)
+    assert not legend.overlaps(below)
+    shown = [tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    assert len(shown) >= 3
+    assert min(shown) >= 0
+    assert max(shown) <= 1 + 1e-9
+    for size, accuracy in CROWDS[crowd][0]:
+        assert frame.contains(*axes.transData.transform((size, accuracy)))
+
+
+def test_short_bars_have_their_number_beside_them(data: RunData) -> None:
+    """A bar too short for its number has it in the page's ink to its right, a long one in its own ground inside."""
+    table = pd.DataFrame({"device": ["a", "b"], "n_clips": 20, "macro_accuracy": [0.02, 0.9]})
+    table = table.assign(low=[0.0, 0.9], high=[0.06, 0.9], log_loss=1.0)
+    with styled():
+        axes = group_figure(table, "device", 0.5, LIGHT, "Accuracy by device").axes[0]
+    short, long = (next(text for text in axes.texts if text.get_text() == name) for name in ("2.0 %", "90.0 %"))
+    assert short.get_position()[0] > 0.06
+    assert short.get_color() == LIGHT.ink
+    assert long.get_position()[0] < 0.1
+    assert long.get_color() == LIGHT.background
 
 
 def test_learning_lines_are_the_trials(data: RunData) -> None:
