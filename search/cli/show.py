@@ -51,4 +51,24 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
     counted = limit.quantity.replace("_", " ")
     screen.table("Exported files, best validation log loss first", columns, rows)
     screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); acc: macro accuracy; loss: log loss in nats")
+    show_published(screen, run)
     screen.say(f"Report: {page}  ({seconds / 60:.1f} min)")
+
+
+def show_published(screen: Terminal, run: RunDirectory) -> None:
+    """Print the report's Tables 1 and 2 beside the run's systems, where the data are TAU's ten scenes."""
+    from results.rundata import read_run_data
+    from results.tables import group_table
+
+    data = read_run_data(run)
+    if not data.has_published:
+        return
+    for title, group in (("Table 1: accuracy by scene in %", "scene"), ("Table 2: by device", "device")):
+        table = group_table(data, group).drop(columns=["low", "high", "log_loss"])
+        table = table.rename(columns={"macro_accuracy": data.selected.name if data.selected else "selected"})
+        names = [str(column).replace("published: ", "publ. ") for column in table.columns]
+        rows = [
+            (row[0], int(row[1]), *(None if value != value else f"{100 * value:.1f}" for value in row[2:]))
+            for row in table.itertuples(index=False)
+        ]
+        screen.table(title, names, rows)

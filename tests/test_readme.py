@@ -1,0 +1,51 @@
+"""What the README says exists, exists; what it quotes as measured is in the reference tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from search.cli.main import app
+from search.config import shipped_configs
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_commands_is_complete():
+    """Every command of `asc` has a row, and every row a command."""
+    rows = re.findall(r"^\| `asc ([a-z]+)", README, re.MULTILINE)
+    assert sorted(rows) == sorted(command.name for command in app.registered_commands)
+
+
+def test_the_options_it_names_exist():
+    """Each --option beside an `asc` command in the README is an option of that command or of `asc`."""
+    help_of = {
+        name: CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+        for name in (command.name for command in app.registered_commands)
+    }
+    uses = re.findall(r"asc ([a-z]+)([^`\n|]*)", README)
+    named = [(name, option) for name, rest in uses if name in help_of for option in re.findall(r"--[a-z]+", rest)]
+    assert len(named) > 5
+    assert [(name, option) for name, option in named if option not in help_of[name]] == []
+
+
+def test_every_make_target_it_names_exists():
+    """`make demo`, `make test` and the others are targets of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+)", README, re.MULTILINE))
+    assert {"demo", "test"} <= {one or other for one, other in named} <= targets
+
+
+def test_the_table_of_shipped_configurations_is_complete():
+    """Every shipped configuration has a row, and every row a configuration."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", README, re.MULTILINE)
+    assert sorted(rows) == sorted(shipped_configs())
+
+
+def test_every_file_it_links_to_exists():
+    """Pictures and links of the README lead somewhere."""
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
