@@ -124,20 +124,22 @@ def candidates(data: RunData) -> Content | None:
 
 
 def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
-    """Return an ensemble's scores in words and its members in a table."""
+    """Return an ensemble's scores in words and its members in a table; of one member, a sentence."""
     test, validation = (ensemble.metrics.get(split, {}) for split in ("test", "validation"))
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     spread = interval(*data.interval(ensemble.name))
     scores = (
-        f"test accuracy {percent(test.get('macro_accuracy'))} (95 % {spread}), test log "
+        f"test accuracy {percent(test.get('macro_accuracy'))} (95 % interval {spread}), test log "
         f"loss {number(test.get('log_loss'))}, validation log loss {number(validation.get('log_loss'))}, temperature "
         f"{ensemble.temperature:.2f}."
     )
     if ensemble.is_single:
-        text = f"One member was enough: none that fits beside it lowers the validation log loss. It has {scores}"
-    else:
-        total, limit = size_text(data, ensemble.total_bytes), size_text(data, data.limit.limit)
-        text = f"{ensemble.name} of {len(ensemble.members)}, together {total} of {limit}: {scores}"
+        only = next(iter(ensemble.members))
+        beside = "no other that fits beside it lowers the validation log loss"
+        tempered = "" if ensemble.temperature == 1.0 else f" Tempered, it has {scores}"
+        return {"text": f"{only} alone was enough: {beside}.{tempered}", "table": None}
+    total, limit = size_text(data, ensemble.total_bytes), size_text(data, data.limit.limit)
+    text = f"{ensemble.name} of {len(ensemble.members)}, together {total} of {limit}: {scores}"
     rows = [
         [name, percent(weight), size_text(data, sizes.get(name, np.nan))] for name, weight in ensemble.members.items()
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -22,7 +24,7 @@ def search_text(data: RunData) -> Content:
     scored = trained[trained["macro_accuracy"].notna()]
     if trained.empty:
         over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
-        return {"text": f"No trial was trained.{over}", "table": None, "best": None}
+        return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": ""}
     epochs = int(trained["epochs"].fillna(0).sum())
     hours = float(trained["seconds"].fillna(0).sum()) / 3600
     text = (
@@ -30,32 +32,46 @@ def search_text(data: RunData) -> Content:
         f"{plural(n_infeasible, 'proposal')} over the limit, refused without training."
     )
     if scored.empty:
-        return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None}
+        return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None, "shared": ""}
     states = trials["state"].value_counts()
     state_rows = [[state, count(n)] for state, n in sorted(states.items())]
     best = scored.sort_values(["epochs", "macro_accuracy", "log_loss"], ascending=[False, False, True]).head(8)
-    params = [str(name) for name in trials.columns if str(name).startswith("param_") and best[name].notna().any()]
+    return {"text": text, "table": table(["state", "trials"], state_rows), **_best(best)}
+
+
+def _best(best: pd.DataFrame) -> Content:
+    """Return the table of some trials with the parameters in which they differ, and in words those they share."""
+    params = [str(name) for name in best.columns if str(name).startswith("param_") and best[name].notna().any()]
+    cells = {name: [_setting(value) for value in best[name]] for name in params}
+    same = [name for name in params if len(best) > 1 and len(set(cells[name])) == 1]
+    params = [name for name in params if name not in same]
+    words = {name: name.removeprefix("param_").replace("_", " ") for name in cells}
     columns = ["trial", "state", "epochs", "accuracy", "log loss", "weight bytes"]
     rows = [
         [
-            *(
-                row["trial_id"],
-                row["state"],
-                count(row["epochs"]),
-                percent(row["macro_accuracy"]),
-                number(row["log_loss"]),
-            ),
-            count(row["weight_bytes"]),
-            *("–" if pd.isna(row[name]) else str(row[name]) for name in params),
+            *(row["trial_id"], row["state"], count(row["epochs"]), percent(row["macro_accuracy"])),
+            *(number(row["log_loss"]), count(row["weight_bytes"])),
+            *(cells[name][place] for name in params),
         ]
-        for row in best.to_dict("records")
+        for place, row in enumerate(best.to_dict("records"))
     ]
-    headings = [*columns, *(name.removeprefix("param_").replace("_", " ") for name in params)]
+    shared = ", ".join(f"{words[name]} {cells[name][0]}" for name in same)
     return {
-        "text": text,
-        "table": table(["state", "trials"], state_rows),
-        "best": table(headings, rows, text="state"),
+        "best": table([*columns, *(words[name] for name in params)], rows, text="state"),
+        "shared": f"Equal in all of these: {shared}." if shared else "",
     }
+
+
+def _setting(value: Any) -> str:
+    """Return a parameter or a setting in words: no trailing zeros, thousands apart."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return count(value)
+    if isinstance(value, (float, np.floating)):
+        real = float(value)
+        return "–" if np.isnan(real) else f"{real:.4g}" if abs(real) < 1e4 else f"{real:,.0f}"
+    return "–" if value is None else str(value)
 
 
 def data_facts(data: RunData) -> Content:
@@ -66,7 +82,7 @@ def data_facts(data: RunData) -> Content:
     facts.append(["fold", str(fold_of(data))])
     if data.classes:
         facts.append(["scenes", f"{len(data.classes)}: {', '.join(name.replace('_', ' ') for name in data.classes)}"])
-    facts += [[name.replace("_", " "), str(value)] for name, value in features.items() if value is not None]
+    facts += [[name.replace("_", " "), _setting(value)] for name, value in features.items() if value is not None]
     return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data)}
 
 

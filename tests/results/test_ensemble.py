@@ -13,6 +13,7 @@ from asc_models.metrics import log_loss
 from data_prep.errors import BudgetError, DataError
 from results.config import EnsembleConfig
 from results.ensemble import (
+    TEMPERATURES,
     align,
     build_ensemble,
     ensemble_predictions,
@@ -77,6 +78,18 @@ def test_temperature_recovers_what_was_done_to_the_probabilities() -> None:
     labels = np.array([rng.choice(3, p=row) for row in p])
     assert fit_temperature(labels, temper(p, 0.5)) == pytest.approx(2.0, rel=0.1)
     assert temper(p, 1.0) == pytest.approx(p)
+
+
+def test_without_an_error_no_temperature_is_fitted() -> None:
+    """Where every clip is right the likelihood wants T → 0: it stays 1; with errors it stays within its bounds."""
+    labels = np.arange(60) % 3
+    right = np.eye(3)[labels] * 0.4 + 0.2
+    assert log_loss(labels, temper(right, 0.5)) < log_loss(labels, right), "sharpening looks like a gain"
+    assert fit_temperature(labels, right) == 1.0
+    one_wrong = np.vstack([np.repeat(right, 50, axis=0), [[0.3, 0.4, 0.3]]])
+    assert fit_temperature(np.append(np.repeat(labels, 50), 0), one_wrong) == pytest.approx(TEMPERATURES[0], rel=1e-3)
+    all_wrong = np.roll(right, 1, axis=1)
+    assert fit_temperature(labels, all_wrong) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
 def test_a_run_s_ensemble_is_written_and_read_back(tmp_path: Path) -> None:

@@ -140,6 +140,30 @@ def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
     assert 'id="figure-by_device"' not in page
 
 
+def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
+    """One member at full weight is named in words, without a table of one row and its sum."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    build_ensemble(run, EnsembleConfig(temperature=False), SizeLimit())
+    page = render_report(run).read_text()
+    assert "t00-s0 alone was enough" in page
+    assert "Tempered" not in page
+    assert 'id="table-ensemble-1"' not in page
+
+
+def test_parameters_that_all_trials_share_are_said_once(tmp_path: Path) -> None:
+    """The table of trials has a column for what differs; the rest is one line, numbers without trailing zeros."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        for i in range(3):
+            params = {"blocks": 2 + i, "dropout": 0.0, "growth": 1.25, "residual": True}
+            ledger.append("trial_started", trial_id=f"t{i}", params=params, weight_bytes=9_000, seed=0)
+            ledger.append("rung", trial_id=f"t{i}", rung=0, epochs=2, macro_accuracy=0.5, log_loss=1.0, seconds=1.0)
+    page = render_report(run).read_text()
+    assert "Equal in all of these: dropout 0, growth 1.25, residual yes." in page
+    assert ">blocks</th>" in page
+    assert ">growth</th>" not in page
+
+
 def test_a_search_without_a_finished_trial_says_so(tmp_path: Path) -> None:
     """Only refused proposals, or a trial without a rung: words instead of a crash or an empty picture."""
     run = make_run(tmp_path / "run", n_candidates=0, search=False)
