@@ -10,10 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from results.figures.labels import place_labels
-from results.figures.style import Margins, Theme, kilobytes, new_axes, titled
+from results.figures.scales import accuracy_axis, scale_axes
+from results.figures.style import Margins, Theme, new_axes, titled
 from results.pareto import pareto_front
 from results.report_text import plural
 from results.rundata import RunData
@@ -35,7 +36,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
     trained = ~np.isnan(size) & ~np.isnan(accuracy) & (data.trials["state"] != "infeasible").to_numpy(dtype=bool)
     marks = _marks(data)
     everything = [*zip(size[trained], accuracy[trained], strict=True), *((x, y) for x, y, *_ in marks)]
-    _scale(axes, [x for x, _ in everything], [y for _, y in everything], limit, quantity)
+    scale_axes(axes, [x for x, _ in everything], [y for _, y in everything], limit, quantity)
     _trials(axes, data.trials[trained], size[trained], accuracy[trained], theme)
     front = pareto_front(accuracy[trained], size[trained])
     if len(front):
@@ -108,7 +109,7 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     n_at = rungs.groupby("epochs")["trial_id"].nunique()
     axes.set_xticks(epochs, [f"{value}\n{n_at[value]} trial{'s' if n_at[value] != 1 else ''}" for value in epochs])
     axes.xaxis.set_minor_locator(NullLocator())
-    _accuracy_axis(axes, rungs["macro_accuracy"].tolist())
+    accuracy_axis(axes, rungs["macro_accuracy"].tolist())
     if len(epochs) > 1:  # room for the best one's name at its end
         reach = epochs[-1] / epochs[0]
         axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
@@ -176,36 +177,6 @@ def _text(look: str, theme: Theme) -> dict[str, Any]:
     halo = withStroke(linewidth=2.5, foreground=theme.background)  # lines may pass behind the text
     weight = "bold" if look != "candidate" else "normal"
     return {"color": theme.ink, "fontsize": 10, "fontweight": weight, "path_effects": [halo]}
-
-
-def _scale(axes: Axes, sizes: list[float], values: list[float], limit: int, quantity: str) -> None:
-    left = 0.85 * max(1.0, min([*sizes, limit / 4]))
-    # right of the limit there is room for its name, and for candidates that are over it
-    right = max([limit * max(2.4, (limit / left) ** 0.25), *(1.3 * size for size in sizes)])
-    axes.set_xscale("log")
-    axes.set_xlim(left, right)
-    _accuracy_axis(axes, values)
-    reach = np.log(right / left)
-    steps = (1, 2, 5) if reach < 9 else (1,)
-    nice = [m * 10**e for e in range(0, 13) for m in steps]
-    ticks = [tick for tick in nice if left <= tick <= right and abs(np.log(tick / limit)) > 0.075 * reach]
-    show = kilobytes if quantity.endswith("bytes") else (lambda value, _=None: f"{value:,.0f}")
-    axes.set_xticks([*ticks, limit], [show(tick) for tick in [*ticks, limit]])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _accuracy_axis(axes: Axes, values: list[float]) -> None:
-    """Let the axis reach over the values with room for labels; what is drawn of it ends at 0 and 100 %."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    span = max(high - low, 0.1)
-    bottom, top = max(low - 0.16 * span, -0.06 * span), high + 0.12 * span
-    axes.set_ylim(bottom, top)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    ticks = [tick for tick in axes.get_yticks() if max(0.0, bottom) <= tick + 1e-9 and tick <= min(1.0, top) + 1e-9]
-    digits = 0 if all(abs(100 * tick - round(100 * tick)) < 1e-6 for tick in ticks) else 1
-    axes.set_yticks(ticks, [f"{100 * tick:.{digits}f} %" for tick in ticks])
-    axes.spines["left"].set_bounds(bottom, min(1.0, top))
 
 
 def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: Theme) -> None:
