@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,16 +27,17 @@ class Measured:
 
     `weight_bytes` counts every constant that an arithmetic operator reads as kernel, bias or factor, looked up through
     DEQUANTIZE, each buffer once, at its own width, zero biases that the converter added included. Scales and zero
-    points are `quantization_bytes`; `file_bytes` is everything.
+    points are `quantization_bytes`; `file_bytes` is everything. `n_nonzero` counts the stored values that aren't zero.
     """
 
     weight_bytes: int
     nonzero_weight_bytes: int
     quantization_bytes: int
     file_bytes: int
+    n_nonzero: int
 
     def quantities(self) -> dict[str, int]:
-        """Return {quantity: bytes}."""
+        """Return {quantity: value}."""
         return asdict(self)
 
 
@@ -61,12 +62,13 @@ def measure(path: Path) -> Measured:
     weights = {
         tensor.buffer: tensor for tensor in _weight_tensors(model, graph, names) if _data(model, tensor) is not None
     }
-    sizes = [_tensor_bytes(_data(model, tensor), types[tensor.type]) for tensor in weights.values()]
+    sizes = [_constant(_data(model, tensor), types[tensor.type]) for tensor in weights.values()]
     return Measured(
-        weight_bytes=sum(stored for stored, _ in sizes),
-        nonzero_weight_bytes=sum(nonzero for _, nonzero in sizes),
+        weight_bytes=sum(size.stored for size in sizes),
+        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in sizes),
         quantization_bytes=sum(_quantization_bytes(tensor) for tensor in graph.tensors),
         file_bytes=len(content),
+        n_nonzero=sum(size.n_nonzero for size in sizes),
     )
 
 
@@ -84,19 +86,25 @@ def _data(model: Any, tensor: Any) -> Any:
     return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
 
 
-def _tensor_bytes(data: Any, kind: str) -> tuple[int, int]:
-    """Return (bytes stored, bytes of its non-zero elements) of one constant."""
-    if kind == "FLOAT16":
-        return data.size, 2 * int(np.count_nonzero(data.view(np.float16)))
+class _Constant(NamedTuple):
+    """One constant: bytes stored, values that aren't zero, bits of a value."""
+
+    stored: int
+    n_nonzero: int
+    bits: int
+
+
+def _constant(data: Any, kind: str) -> _Constant:
     if kind in FLOAT_BITS:
-        width = FLOAT_BITS[kind] // 8
-        values = data.view(np.float32) if width == 4 else data.view(f"u{width}")
-        return data.size, width * int(np.count_nonzero(values))
+        bits = FLOAT_BITS[kind]
+        # By value, not by bits, where NumPy knows the type: −0.0 is a zero too.
+        values = data.view(f"u{bits // 8}" if kind == "BFLOAT16" else f"f{bits // 8}")
+        return _Constant(data.size, int(np.count_nonzero(values)), bits)
     bits = INTEGER_BITS[kind]
     if bits >= 8:
-        return data.size, bits // 8 * int(np.count_nonzero(data.view(f"i{bits // 8}")))
-    parts = np.stack([(data >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])
-    return data.size, -(-int(np.count_nonzero(parts)) * bits // 8)
+        return _Constant(data.size, int(np.count_nonzero(data.view(f"i{bits // 8}"))), bits)
+    packed = np.stack([(data >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])
+    return _Constant(data.size, int(np.count_nonzero(packed)), bits)
 
 
 def _quantization_bytes(tensor: Any) -> int:
