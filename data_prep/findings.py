@@ -54,18 +54,18 @@ def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, f
         )
     if manifest.quarantine:
         names = [f"{entry.filename} ({entry.reason.rstrip('.')})" for entry in manifest.quarantine]
-        found.append(f"{len(names):,} files are corrupt and left out: {_some(names)}")
+        found.append(f"{_are(len(names), 'file')} corrupt and left out: {_some(names)}")
     if manifest.silent:
-        found.append(f"{len(manifest.silent):,} clips hold no sound and become zeros: {_some(manifest.silent)}")
+        found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {_some(manifest.silent)}")
     wanted = manifest.spec.clip_seconds
     short = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length < wanted]
     long = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length > wanted]
     if short:
         found.append(
-            f"{len(short):,} clips are shorter than clip_seconds = {wanted:g} and padded with zeros: {_some(short)}"
+            f"{_are(len(short), 'clip')} shorter than clip_seconds = {wanted:g} and padded with zeros: {_some(short)}"
         )
     if long:
-        found.append(f"{len(long):,} clips are longer than clip_seconds = {wanted:g} and cut: {_some(long)}")
+        found.append(f"{_are(len(long), 'clip')} longer than clip_seconds = {wanted:g} and cut: {_some(long)}")
     n_nowhere = sum(clip.location is None for clip in corpus.clips)
     if n_nowhere and any("validation" in counts for counts in manifest.counts.values()):
         found.append(
@@ -97,3 +97,7 @@ def _validation_gaps(corpus: Corpus, manifest: Manifest) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - N_NAMED
     return ", ".join(names[:N_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _are(n: int, noun: str) -> str:
+    return f"{n:,} {noun} is" if n == 1 else f"{n:,} {noun}s are"

@@ -250,7 +250,7 @@ def test_silent_clips_are_kept_and_flagged(make_corpus, small_config, tmp_path):
     done = prepare(root, tmp_path / "shards", small_config)
     ids = tuple(Path(name).stem for name in names)
     assert done.manifest.silent == ids
-    assert done.warnings[0].startswith(f"2 clips hold no sound and become zeros: {ids[0]}, {ids[1]}")
+    assert done.warnings[0].startswith(f"2 clips are silent, and zeros after scaling: {ids[0]}, {ids[1]}")
     for split in ("train", "validation"):
         clips = read_split(tmp_path / "shards", split, fold=1, reader=ReaderSpec())
         silent = clips.clips["clip_id"].isin(ids).to_numpy()
@@ -271,7 +271,7 @@ def test_corrupt_files_are_quarantined_and_the_run_goes_on(make_corpus, small_co
     assert (entry.filename, entry.clip_id) == (bad, Path(bad).stem)
     assert entry.reason.startswith("cannot be decoded: Format not recognised")
     assert entry.clip_id not in done.manifest.folds[1]
-    assert f"1 files are corrupt and left out: {bad}" in done.warnings[0]
+    assert f"1 file is corrupt and left out: {bad}" in done.warnings[0]
     assert prepare(root, shards, small_config).manifest == done.manifest
     (root / bad).write_bytes(good)
     assert prepare(root, shards, small_config).n_clips == N_CLIPS
@@ -318,8 +318,8 @@ def test_odd_lengths_and_unknown_locations_are_told(make_corpus, small_config, t
     soundfile.write(root / "audio/dog0.wav", np.sin(np.arange(4000)), 8000)
     soundfile.write(root / "audio/dog1.wav", np.sin(np.arange(16000)), 8000)
     warnings = " | ".join(prepare(root, tmp_path / "shards", small_config).warnings)
-    assert "1 clips are shorter than clip_seconds = 1 and padded with zeros: dog0 (0.5 s)" in warnings
-    assert "1 clips are longer than clip_seconds = 1 and cut: dog1 (2 s)" in warnings
+    assert "1 clip is shorter than clip_seconds = 1 and padded with zeros: dog0 (0.5 s)" in warnings
+    assert "1 clip is longer than clip_seconds = 1 and cut: dog1 (2 s)" in warnings
     assert "10 clips have no location" in warnings
 
 
