@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.files import write_text, written_whole
 from data_prep.manifest import read_manifest
-from data_prep.reader import FeatureSet, read_split
+from data_prep.reader import read_split
 from data_prep.schema import Config, parse_config
 from results.candidates import CandidateMetrics, write_metrics
 from results.predictions import Predictions, write_predictions
@@ -65,66 +65,75 @@ def read_candidate_config(path: Path) -> CandidateConfig:
     return parse_config(CandidateConfig, parse_yaml(text, str(path)), str(path))
 
 
-OnEpoch = Callable[[int], None]
-OnRead = Callable[[str], None]
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training knows that its files don't tell."""
+
+    best_epoch: int
+    """The epoch whose weights were kept."""
+    agreement: float
+    """Share of validation clips on which the exported file chooses the scene that the network chose."""
 
 
 def train_candidate(
-    config: CandidateConfig, shards: Path, files: CandidateFiles, *, on_epoch: OnEpoch, on_read: OnRead
-) -> None:
-    """Train, export and score a candidate; `metrics.json` is written last.
+    config: CandidateConfig, shards: Path, files: CandidateFiles, *, on_epoch: Callable[[int], None]
+) -> Trained:
+    """Train and export a candidate on the training and validation splits; the test split is not touched.
 
-    Goes on where a killed call stopped. The test split is read once, after everything is chosen.
+    Goes on where a killed call stopped; called again when all is trained, it only exports anew.
 
     Args:
         config: what to train.
         shards: folder of the prepared features.
         files: where the candidate's files go.
         on_epoch: called with the number of finished epochs.
-        on_read: called with the name of a split just before its labels are looked at for scoring.
 
     Raises:
         TrainingError: if the training diverges.
         ExportError: if the network cannot be exported or its file not run.
     """
+    from asc_models.artifact import Artifact
     from asc_models.export import export
     from asc_models.fitting import fit
     from asc_models.training import Trainer
 
-    train, validation = (
-        read_split(shards, split, fold=config.fold, reader=config.reader) for split in ("train", "validation")
-    )
+    train = read_split(shards, "train", fold=config.fold, reader=config.reader)
+    validation = read_split(shards, "validation", fold=config.fold, reader=config.reader)
     trainer = Trainer(config.model, config.train, train, seed=config.seed)
-    checkpoint = files.root / "checkpoint.npz"
     result = fit(
         trainer,
         validation,
         epochs=config.train.epochs,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_path(files),
         metric=config.checkpoint,
         on_epoch=lambda record: on_epoch(record.epoch),
     )
     write_text(files.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     with written_whole(files.keras_path) as temporary:
-        keras_file = temporary.with_suffix(".keras")
+        keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
         trainer.model.save(keras_file)
         keras_file.replace(temporary)
     export(trainer.model, train.input_shape, files.tflite_path, config.mode)
-    float_choice = trainer.predict(validation).argmax(axis=1)
-    score_candidate(config, shards, files, float_choice, best_epoch=result.best.epoch, on_read=on_read)
-    checkpoint.unlink(missing_ok=True)
+    chosen = trainer.predict(validation).argmax(axis=1)
+    exported = Artifact(files.tflite_path).predict(validation).argmax(axis=1)
+    return Trained(result.best.epoch, float((chosen == exported).mean()))
 
 
 def score_candidate(
-    config: CandidateConfig,
-    shards: Path,
-    files: CandidateFiles,
-    float_choice: np.ndarray[tuple[int], np.dtype[np.int64]],
-    *,
-    best_epoch: int,
-    on_read: OnRead,
+    config: CandidateConfig, shards: Path, files: CandidateFiles, trained: Trained, *, on_read: Callable[[str], None]
 ) -> None:
-    """Write the predictions of the exported file on every split there is but training, and its metrics."""
+    """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
+
+    Args:
+        config: what was trained.
+        shards: folder of the prepared features.
+        files: the candidate's files.
+        trained: what the training told.
+        on_read: called with a split's name before it is read.
+
+    Raises:
+        ExportError: if the file cannot be run.
+    """
     from asc_models.artifact import Artifact
     from asc_models.estimate import estimate
     from asc_models.measure import measure
@@ -132,36 +141,30 @@ def score_candidate(
     artifact = Artifact(files.tflite_path)
     present = set(read_manifest(shards).folds[config.fold].values())
     summaries: dict[str, dict[str, Any]] = {}
-    agreement = None
-    for split in ("validation", "test", "evaluation"):
-        if split not in present:
-            continue
+    for split in [name for name in ("validation", "test", "evaluation") if name in present]:
         on_read(split)
         features = read_split(shards, split, fold=config.fold, reader=config.reader)
-        predictions = _predictions(artifact.predict(features), features)
+        predictions = Predictions(features.clips, artifact.predict(features), features.classes)
         write_predictions(files.predictions_path(split), predictions)
         if predictions.is_labelled:
             summaries[split] = predictions.summarize()
-        if split == "validation":
-            agreement = float((predictions.probabilities.argmax(axis=1) == float_choice).mean())
-    sizes = measure(files.tflite_path)
     cost = estimate(config.model, artifact.input_shape, len(config.classes))
-    write_metrics(
-        files.metrics_path,
-        CandidateMetrics(
-            splits=summaries,
-            **sizes.quantities(),
-            n_params=cost.n_params,
-            macs=cost.macs,
-            agreement=agreement,
-            mode=config.mode,
-            best_epoch=best_epoch,
-            epochs=config.train.epochs,
-            seed=config.seed,
-            trial_id=config.trial_id,
-        ),
+    metrics = CandidateMetrics(
+        splits=summaries,
+        **measure(files.tflite_path).quantities(),
+        n_params=cost.n_params,
+        macs=cost.macs,
+        agreement=trained.agreement,
+        mode=config.mode,
+        best_epoch=trained.best_epoch,
+        epochs=config.train.epochs,
+        seed=config.seed,
+        trial_id=config.trial_id,
     )
+    write_metrics(files.metrics_path, metrics)
+    checkpoint_path(files).unlink(missing_ok=True)
 
 
-def _predictions(probabilities: np.ndarray, features: FeatureSet) -> Predictions:
-    return Predictions(features.clips, probabilities, features.classes)
+def checkpoint_path(files: CandidateFiles) -> Path:
+    """Return where the state of an unfinished training is."""
+    return files.root / "checkpoint.npz"

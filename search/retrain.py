@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from asc_models.config import ModelConfig
-from asc_models.errors import ExportError, TrainingError
+from asc_models.errors import ExportError
 from asc_models.estimate import estimate
 from asc_models.rules import check
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
-from results.candidates import read_metrics
 from results.ledger import Ledger
 from results.rundir import CandidateFiles, RunDirectory
-from search.candidate_training import CandidateConfig
+from search.candidate_training import CandidateConfig, Trained, score_candidate, train_candidate
 from search.config import RunConfig
 from search.tuner import available_cpus
 
@@ -166,9 +165,8 @@ def _train_all(
     failures = []
     with ray_session(address, min(available_cpus(), len(open_jobs))):
         import ray
-        from ray.util.queue import Queue
 
-        queue = Queue(actor_options={"num_cpus": 0})
+        mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
         train = ray.remote(num_cpus=1, max_calls=1, max_retries=2)(_train_in_worker)
         pending = {}
         for job in open_jobs:
@@ -176,59 +174,83 @@ def _train_all(
                 "candidate_started", candidate=job.files.name, trial_id=job.config.trial_id, seed=job.config.seed
             )
             config = job.config.model_dump(mode="json")
-            pending[train.remote(config, str(shards.absolute()), str(job.files.root.absolute()), queue)] = job
+            pending[train.remote(config, str(shards.absolute()), str(job.files.root.absolute()), mailbox)] = job
         while pending:
             done, _ = ray.wait(list(pending), num_returns=1, timeout=POLL_S)
-            for kind, name, value in _messages(queue):
-                if kind == "epoch":
-                    epochs[name] = value
-                elif value != "validation":
-                    ledger.append(f"{value}_read", candidate=name, split=value)
+            epochs |= ray.get(mailbox.take.remote())
             for reference in done:
                 job = pending.pop(reference)
-                failure = _outcome(reference, job)
-                if failure is None:
-                    metrics = read_metrics(job.files.metrics_path)
-                    ledger.append("candidate_finished", candidate=job.files.name, weight_bytes=metrics.weight_bytes)
-                else:
+                failure = _finish(job, _result(reference), shards, ledger)
+                if failure is not None:
                     failures.append(f"{job.files.name}: {failure}")
-                    ledger.append("candidate_failed", candidate=job.files.name, reason=failure)
             if on_progress is not None:
                 on_progress(sum(epochs.values()), n_epochs)
     return failures
 
 
-def _messages(queue: Any) -> list[tuple[str, str, Any]]:
-    waiting = queue.qsize()
-    return list(queue.get_nowait_batch(waiting)) if waiting else []
+def _finish(job: _Job, result: Trained | str, shards: Path, ledger: Ledger) -> str | None:
+    """Score what was trained; return why the candidate failed, or None. Every reading of test is a line first."""
+    name = job.files.name
+
+    def on_read(split: str) -> None:
+        if split != "validation":
+            ledger.append("test_read", candidate=name, split=split)
+
+    failure = result if isinstance(result, str) else None
+    if not isinstance(result, str):
+        try:
+            score_candidate(job.config, shards, job.files, result, on_read=on_read)
+        except ExportError as error:
+            failure = str(error)
+    if failure is None:
+        ledger.append("candidate_finished", candidate=name)
+    else:
+        ledger.append("candidate_failed", candidate=name, reason=failure)
+    return failure
 
 
-def _outcome(reference: Any, job: _Job) -> str | None:
-    """Return why a training failed, or None."""
+class _Mailbox:
+    """An actor that holds how far the trainings are until the driver asks.
+
+    They tell without waiting: a task that waits for a Ray call gives its processor back meanwhile, and Ray would start
+    another training on it.
+    """
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, int] = {}
+
+    def put(self, candidate: str, epoch: int) -> None:
+        """Keep the number of epochs that a candidate has finished."""
+        self._epochs[candidate] = epoch
+
+    def take(self) -> dict[str, int]:
+        """Return {candidate: finished epochs}."""
+        return self._epochs
+
+
+def _result(reference: Any) -> Trained | str:
+    """Return what a training came to, or why it failed."""
     import ray
 
     try:
-        reason: str | None = ray.get(reference)
+        result: Trained | str = ray.get(reference)
     except ray.exceptions.RayError as error:
         return f"its process died: {str(error).splitlines()[0]}"
-    return reason
+    return result
 
 
-def _train_in_worker(config: dict[str, Any], shards: str, root: str, queue: Any) -> str | None:
-    """Train one candidate; return why it failed, or None."""
+def _train_in_worker(config: dict[str, Any], shards: str, root: str, mailbox: Any) -> Trained | str:
+    """Train one candidate in a process of its own; return what it came to, or why it failed."""
     from asc_models.training import limit_threads
-    from search.candidate_training import train_candidate
 
     limit_threads(1)
     files = CandidateFiles(Path(root))
     try:
-        train_candidate(
+        return train_candidate(
             CandidateConfig.model_validate(config),
             Path(shards),
             files,
-            on_epoch=lambda epoch: queue.put(("epoch", files.name, epoch)),
-            on_read=lambda split: queue.put(("read", files.name, split)),
+            on_epoch=lambda epoch: mailbox.put.remote(files.name, epoch),
         )
-    except (TrainingError, ExportError, AscError) as error:
+    except AscError as error:
         return str(error)
-    return None

@@ -58,12 +58,16 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
 def show_published(screen: Terminal, run: RunDirectory) -> None:
     """Print the report's Tables 1 and 2 beside the run's systems, where the data are TAU's ten scenes."""
     from results.rundata import read_run_data
-    from results.tables import group_table
+    from results.tables import Group, group_table
 
     data = read_run_data(run)
     if not data.has_published:
         return
-    for title, group in (("Table 1: accuracy by scene in %", "scene"), ("Table 2: by device", "device")):
+    tables: tuple[tuple[str, Group], ...] = (
+        ("Table 1: accuracy by scene in %", "scene"),
+        ("Table 2: accuracy by device in %", "device"),
+    )
+    for title, group in tables:
         table = group_table(data, group).drop(columns=["low", "high", "log_loss"])
         table = table.rename(columns={"macro_accuracy": data.selected.name if data.selected else "selected"})
         names = [str(column).replace("published: ", "publ. ") for column in table.columns]

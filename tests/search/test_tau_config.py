@@ -1,0 +1,47 @@
+"""The report's own configuration on a miniature corpus in TAU's layout: it runs, and its tables stand beside the report's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.config import SynthConfig
+from data_prep.synth import synthesize
+
+ROOT = Path(__file__).parents[2]
+ASC = (sys.executable, "-m", "search.cli.main")
+
+
+@pytest.mark.full
+def test_the_reports_systems_run_on_a_miniature_of_tau(tmp_path):
+    """Systems 1–4 as float16 at 128 × 423 × 3, one epoch each, within the limit, Tables 1 and 2 beside the published."""
+    synthesize(tmp_path / "mini", SynthConfig(n_locations=4, n_segments=1, n_cities=2, evaluate_share=1.0))
+    systems = [{"name": f"system{i}", "preset": f"cao2021-system{i}", "epochs": 1} for i in (1, 2, 3, 4)]
+    changes = ["prepare.augmentations=[]", "prepare.validation.fraction=0.3", f"retrain.systems={json.dumps(systems)}"]
+    command = [*ASC, "run", "tau2020-cao2021", "--data", str(tmp_path / "mini"), "--out", str(tmp_path / "run")]
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert refused.returncode == 1
+    assert "spectrum_correction, pitch_shift, speed_change, mix: not built yet" in refused.stderr
+    done = subprocess.run(
+        [*command, *(word for change in changes for word in ("--set", change))],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=900,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert done.returncode == 0, done.stderr
+    for title in ("Table 1: accuracy by scene", "Table 2: accuracy by device"):
+        assert title in done.stdout
+    assert "publ." in done.stdout
+    for i in (1, 2, 3, 4):
+        metrics = json.loads((tmp_path / "run" / "candidates" / f"system{i}-s0" / "metrics.json").read_text())
+        assert metrics["mode"] == "float16"
+        assert metrics["weight_bytes"] <= 128_000
+        assert metrics["agreement"] >= 0.99
+    assert metrics["weight_bytes"] == 96_606
