@@ -77,7 +77,8 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
             on_progress=on_progress,
             ledger=ledger,
         )
-    write_trials(place.run)
+    if outcome.n_new or not place.run.trials_path.exists():
+        write_trials(place.run)
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     narrator.note(

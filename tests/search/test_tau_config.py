@@ -1,4 +1,4 @@
-"""The report's own configuration on a miniature corpus in TAU's layout: it runs, and its tables stand beside the report's."""
+"""The report's own configuration on a miniature corpus: it runs, and its tables stand beside the report's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASC = (sys.executable, "-m", "search.cli.main")
 
 @pytest.mark.full
 def test_the_reports_systems_run_on_a_miniature_of_tau(tmp_path):
-    """Systems 1–4 as float16 at 128 × 423 × 3, one epoch each, within the limit, Tables 1 and 2 beside the published."""
+    """Systems 1–4 as float16, one epoch each, are within the limit; Tables 1 and 2 stand beside the published."""
     synthesize(tmp_path / "mini", SynthConfig(n_locations=4, n_segments=1, n_cities=2, evaluate_share=1.0))
     systems = [{"name": f"system{i}", "preset": f"cao2021-system{i}", "epochs": 1} for i in (1, 2, 3, 4)]
     changes = ["prepare.augmentations=[]", "prepare.validation.fraction=0.3", f"retrain.systems={json.dumps(systems)}"]
