@@ -21,7 +21,7 @@ from search.cli.show import show_outcome
 
 
 def demo(
-    out: OutOption = Path("results/runs/demo"),
+    out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("results/runs/demo"),
     overrides: SetOption = None,
     workers: WorkersOption = None,
 ) -> None:
