@@ -174,7 +174,7 @@ def test_a_finished_run_does_nothing(finished):
     assert not imported & {"ray", "tensorflow", "keras"}
     assert len(events(finished)) == n_events
     changed = [path.name for path, stamp in before.items() if path.is_file() and path.stat().st_mtime_ns != stamp]
-    assert set(changed) <= {".lock", "ledger.lock", "manifest.json"}  # the manifest is written anew, with the same bytes
+    assert set(changed) <= {".lock", "ledger.lock", "manifest.json"}  # the manifest anew, with the same bytes
 
 
 def test_another_configuration_is_refused(finished):
