@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,9 @@ class Artifact:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=n_threads)
-            self._interpreter.allocate_tensors()
+            with _without_greeting():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=n_threads)
+                self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ExportError(f"{path}: the TFLite interpreter refuses the file: {error}") from error
         self.path = path
@@ -70,3 +74,20 @@ class Artifact:
             self._interpreter.invoke()
             outputs.append(self._interpreter.get_tensor(self._output["index"])[0])
         return np.asarray(outputs, np.float32)
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keep the interpreter's note on its delegate out of the user's terminal: it writes to the descriptor itself.
+
+    Nothing is lost: what it can't do, it raises.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device, not a file of ours
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from data_prep.progress import ProgressCallback
+
+NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
 
 
 class Terminal:
@@ -75,7 +78,7 @@ class Terminal:
         )
         shown = [[_cell(value) for value in row] for row in rows]
         for number, column in enumerate(columns):
-            numeric = all(row[number][:1] in "-0123456789±–" for row in shown if row[number])
+            numeric = all(NUMBER.fullmatch(row[number]) for row in shown)
             justify: JustifyMethod = "right" if numeric and shown else "left"
             table.add_column(column, justify=justify, overflow="fold", no_wrap=number == 0)
         for row in shown:
