@@ -66,8 +66,12 @@ def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
 def _describe(cls: type[Config], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(cls, problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+        key = str(problem["loc"][-1])
+        models = _models_at(cls, problem["loc"][:-1])
+        known = [name for model in models for name in model.model_fields]
+        # The exact name one section deeper (prepare.clip_seconds) is nearer than any like-sounding neighbour.
+        deeper = [f"{section}.{key}" for model in models for section in _sections_with(model, key)]
+        near = deeper or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         way_out = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
         return f"{path}: unknown key; {way_out}"
     if problem["type"] == "missing":
@@ -79,8 +83,14 @@ def _describe(cls: type[Config], problem: Any) -> str:
     return f"{path}: {message} (got {value!r})"
 
 
-def _known_keys(cls: type[Config], parents: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are allowed at the place `parents` names."""
+def _sections_with(model: type[Config], key: str) -> list[str]:
+    """Return the sections of `model` that have a key of this name."""
+    sections = {name: _models_in(field.annotation) for name, field in model.model_fields.items()}
+    return [name for name, inner in sections.items() if any(key in found.model_fields for found in inner)]
+
+
+def _models_at(cls: type[Config], parents: tuple[int | str, ...]) -> list[type[Config]]:
+    """Return the classes that may stand at the place `parents` names."""
     models = [cls]
     for part in parents:
         if isinstance(part, int):
@@ -91,7 +101,7 @@ def _known_keys(cls: type[Config], parents: tuple[int | str, ...]) -> list[str]:
             if part in model.model_fields
             for found in _models_in(model.model_fields[part].annotation)
         ] or models
-    return [key for model in models for key in model.model_fields]
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[Config]]:

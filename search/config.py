@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
+from yaml.constructor import ConstructorError
 
 from asc_models.config import BaselineConfig, CheckpointMetric, ExportMode, ModelConfig, TrainConfig
 from asc_models.presets import PRESETS, preset
@@ -118,8 +119,15 @@ def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: if there is no such file or name, or with every problem in it.
     """
     path = Path(source)
+    if path.is_dir():
+        raise ConfigError(f"{source}: is a folder; a configuration is a YAML file or a shipped name")
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{source}: no UTF-8 text, from byte {error.start}; save it as UTF-8") from None
     else:
         shipped = shipped_configs()
         name = source.removesuffix(".yaml")
@@ -140,15 +148,42 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     Raises:
         ConfigError: if `text` is no YAML, or no mapping.
     """
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: no YAML: {error}") from None
+    data = _load(text, source)
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source}: must be a mapping of sections, is a {type(data).__name__}")
     return data
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice: plain YAML would keep the last and forget the others in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping.
+
+        Raises:
+            ConstructorError: if a key stands twice.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise ConstructorError(problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def _load(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{source}{place}: no YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: no YAML: {error}") from None
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -162,10 +197,7 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: {parent} is no section")
         section = child
-    try:
-        section[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is no YAML: {error}") from None
+    section[last] = _load(value, f"--set {override}")
 
 
 def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -123,3 +123,23 @@ def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
     open_run(run, read_run_config("demo"))
     bind_data(run, read_manifest(shards))
     assert read_run_config(str(run.config_path)) == read_run_config("demo")
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
+    """YAML's silent "the last one wins" would drop half of a section: the second key is named with its line."""
+    (tmp_path / "c.yaml").write_text("search: {n_trials: 3}\nfold: 1\nsearch: {seed: 4}\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 3, column 1: no YAML: the key 'search' stands here twice"):
+        read_run_config(str(tmp_path / "c.yaml"))
+
+
+def test_a_configuration_that_is_no_utf8_is_named(tmp_path):
+    """A file in another encoding is told with the byte at which it stops being UTF-8."""
+    (tmp_path / "c.yaml").write_bytes(b"fold: 1 # \xe9")
+    with pytest.raises(ConfigError, match=r"c\.yaml: no UTF-8 text, from byte 10"):
+        read_run_config(str(tmp_path / "c.yaml"))
+
+
+def test_a_key_one_section_too_high_is_sent_to_its_section():
+    """A key under the parent of its section is pointed to its place, not to a neighbour that sounds alike."""
+    with pytest.raises(ConfigError, match=r"did you mean 'features\.clip_seconds'\?"):
+        read_run_config("default", ["prepare.clip_seconds=1"])
