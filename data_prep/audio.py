@@ -33,6 +33,8 @@ def read_mono(path: Path, sample_rate: int) -> Waveform:
     """
     import soundfile
 
+    if path.is_dir() or not path.exists():  # libsndfile's word for these is "System error"
+        raise DataError(f"{path}: {'is a folder, not a recording' if path.is_dir() else 'no such file'}.")
     try:
         with soundfile.SoundFile(path) as file:
             n_promised, rate = file.frames, file.samplerate

@@ -69,12 +69,13 @@ def test_clips_are_cut_or_padded_at_their_end(tmp_path):
 
 
 def test_corrupt_files_are_named_with_the_reason(tmp_path):
-    """Text, an empty file, no samples, a torn FLAC, no numbers, no file: each names the file and what is wrong."""
+    """Text, no bytes, no samples, a torn FLAC, no numbers, no file, a folder: each names the file and what is wrong."""
     soundfile.write(tmp_path / "good.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 80000), 8000)
     whole = (tmp_path / "good.flac").read_bytes()
     (tmp_path / "torn.flac").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.wav").write_text("no audio at all")
     (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 8000, subtype="FLOAT")
     reasons = {
@@ -83,7 +84,8 @@ def test_corrupt_files_are_named_with_the_reason(tmp_path):
         "empty.wav": "cannot be decoded",
         "none.wav": "holds no samples",
         "nan.wav": "no finite numbers",
-        "gone.wav": "cannot be decoded: System error",
+        "gone.wav": "no such file",
+        "folder": "is a folder",
     }
     for name, reason in reasons.items():
         with pytest.raises(DataError, match=rf"{name}: .*{reason}"):
