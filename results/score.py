@@ -60,7 +60,11 @@ def _read(path: Path) -> pd.DataFrame:
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: no text; give the CSV file itself, a package's zip unpacked") from None
+    except ValueError as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
     table.columns = pd.Index([str(column).strip() for column in table.columns])
     missing = [column for column in ("filename", "scene_label") if column not in table.columns]
