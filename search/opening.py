@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from data_prep.errors import RunError
+from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.manifest import Manifest
 from data_prep.schema import parse_config
@@ -43,13 +43,27 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
         )
 
 
+def check_fold(fold: int, manifest: Manifest) -> None:
+    """Make sure, before anything is started, that the data have the fold.
+
+    Raises:
+        ConfigError: if they lack it, with those they have.
+    """
+    if fold not in manifest.folds:
+        has = ", ".join(map(str, manifest.folds))
+        raise ConfigError(f"fold: the data {manifest.name!r} have no fold {fold}; they have {has}")
+
+
 def bind_data(run: RunDirectory, manifest: Manifest) -> None:
     """Note which data the run is about, by name and hash, or make sure that it is still the same.
 
     Raises:
         RunError: if the run was begun on other data.
+        ConfigError: if the data lack the run's fold.
     """
     stored = run.read_config()
+    if "fold" in stored:
+        check_fold(int(stored["fold"]), manifest)
     data = {"name": manifest.name, "manifest_hash": manifest.hash()}
     if "data" not in stored:
         _write(run, {**stored, "data": data})

@@ -26,6 +26,7 @@ def demo(
     workers: WorkersOption = None,
 ) -> None:
     """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
+    from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
     from results.rundir import RunDirectory
     from search.config import read_run_config
@@ -35,7 +36,8 @@ def demo(
     started = time.monotonic()
     screen = terminal()
     config = read_run_config("demo", overrides or ())
-    assert config.synth is not None  # the shipped file says what to synthesize
+    if config.synth is None:
+        raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
     run_directory = RunDirectory(out)
     open_run(run_directory, config)
     corpus = out / "corpus"

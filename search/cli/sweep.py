@@ -23,16 +23,20 @@ def search(
 
     Run again, it goes on where it stopped.
     """
+    from data_prep.errors import ConfigError
     from data_prep.manifest import read_manifest
     from results.ledger import Ledger
     from results.rundir import RunDirectory
     from search.config import read_run_config
-    from search.opening import bind_data, open_run
+    from search.opening import bind_data, check_fold, open_run
     from search.pipeline import Place, search_stage
 
     screen = terminal()
     config = read_run_config(config_file, overrides or ())
+    if config.search is None:
+        raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
     manifest = read_manifest(shards)
+    check_fold(config.fold, manifest)
     run = RunDirectory(out)
     open_run(run, config)
     bind_data(run, manifest)
