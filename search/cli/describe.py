@@ -29,7 +29,7 @@ def describe(
 ) -> None:
     """Print parameters, multiply-accumulates, activations and weight bytes, and the verdict of every size rule."""
     screen = terminal()
-    if what.endswith(".tflite"):
+    if what.endswith(".tflite") and not Path(what).is_dir():
         _describe_file(Path(what), as_json)
         return
     model, shape, n_classes = _network(what, seconds, classes)
@@ -65,16 +65,24 @@ def _network(what: str, seconds: float, n_classes: int) -> tuple[AnyModelConfig,
     from asc_models.config import BaselineConfig
     from asc_models.presets import preset
     from data_prep.config import FeatureSpec, ReaderSpec
+    from data_prep.errors import ConfigError
+    from data_prep.schema import parse_config
 
+    if (Path(what) / "candidates").is_dir():
+        names = sorted(folder.name for folder in (Path(what) / "candidates").iterdir() if folder.is_dir())
+        raise ConfigError(f"{what}: is a run, not a candidate; its candidates/ holds {', '.join(names) or 'none'}")
     if (Path(what) / "config.yaml").is_file():
         from search.candidate_training import read_candidate_config
 
         config = read_candidate_config(Path(what) / "config.yaml")
         return config.model, config.reader.input_shape(config.features), len(config.classes)
+    if Path(what).exists():
+        raise ConfigError(f"{what}: neither a candidate's folder (it has no config.yaml) nor a .tflite file")
     model = preset(what)
+    features = parse_config(FeatureSpec, {"clip_seconds": seconds}, "--seconds")
     if isinstance(model, BaselineConfig):  # its own features: 40 mels, 40 ms windows, 50 % overlap, no deltas
         return model, (40, round(50 * seconds), 1), n_classes
-    return model, ReaderSpec().input_shape(FeatureSpec(clip_seconds=seconds)), n_classes
+    return model, ReaderSpec().input_shape(features), n_classes
 
 
 def _verdicts(cost: Estimate) -> dict[str, dict[str, Any]]:

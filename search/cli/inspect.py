@@ -24,9 +24,10 @@ def inspect(
         screen.json(summary)
         return
     spec = summary["spec"]
+    n_shards = f"{summary['n_shards']} shard{'s' if summary['n_shards'] != 1 else ''}"
     screen.say(
         f"{summary['name']} ({summary['hash']}): {summary['n_clips']:,} clips of {spec['clip_seconds']:g} s in "
-        f"{summary['n_shards']} shards, {summary['bytes_per_clip']:,} bytes a clip; log-mel with {spec['n_mels']} "
+        f"{n_shards}, {summary['bytes_per_clip']:,} bytes a clip; log-mel with {spec['n_mels']} "
         f"bands, {spec['n_fft']} points, hop {spec['hop_length']}, {spec['sample_rate']:,} Hz"
     )
     screen.say("")
@@ -34,7 +35,8 @@ def inspect(
         _show_fold(screen, fold, splits, summary["classes"])
     for kind in ("quarantine", "silent", "missing"):
         if summary[kind]:
-            screen.table(kind.capitalize(), ("clip", "reason"), [_named(entry) for entry in summary[kind]])
+            columns = ("clip", "reason") if kind == "quarantine" else ("clip",)
+            screen.table(kind.capitalize(), columns, [_named(entry)[: len(columns)] for entry in summary[kind]])
     for warning in summary["warnings"]:
         screen.warn(warning)
 

@@ -89,6 +89,11 @@ def main() -> None:
             raise
         Terminal().error(str(error))
         sys.exit(1)
+    except OSError as error:  # a file that can't be read or listed, wherever it was met; without a name it is a bug
+        if SETTINGS.debug or error.filename is None:
+            raise
+        Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,6 @@ def predict(
         named = (dict(zip(config.classes, map(float, row), strict=True)) for row in probabilities)
         screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, named, strict=True)])
         return
-    rows = []
-    for path, row in zip(audio, probabilities, strict=True):
+    for path, row in zip(audio, probabilities, strict=True):  # one line each: paths are long, and lines are cut up
         best = row.argsort()[::-1][:top]
-        rows.append((str(path), *(f"{config.classes[i]} {row[i]:.2f}" for i in best)))
-    ranks = ["scene", *(f"{n}." for n in range(2, top + 1))][: len(rows[0]) - 1]
-    screen.table(f"{candidate.name}", ("file", *ranks), rows)
+        screen.say(f"{path}: {', '.join(f'{config.classes[i]} {row[i]:.2f}' for i in best)}")

@@ -34,7 +34,8 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
         return
     n_ended = sum(states.get(state, 0) for state in ("finished", "stopped", "failed"))
     screen.say(f"{directory.root}: {n_ended} of {summary['n_trials']} trials ended, {len(candidates)} retrained")
-    screen.table("Trials", ("state", "trials"), sorted(states.items()))
+    if states:
+        screen.table("Trials", ("state", "trials"), sorted(states.items()))
     best = trials[trials["macro_accuracy"].notna()] if len(trials) else trials
     if len(best):
         best = best.sort_values(["epochs", "macro_accuracy", "log_loss"], ascending=[False, False, True]).head(5)

@@ -64,6 +64,11 @@ def test_usage_errors_exit_with_2():
         (("report", "{tmp}"), "no run directory"),
         (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
         (("describe", "{tmp}/no.tflite"), "no.tflite"),
+        (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
+        (("describe", "{tmp}"), "neither a candidate's folder"),
+        (("search", "{tmp}", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
+        (("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"), "search is null"),
+        (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
         (("predict", "{tmp}", "a.wav"), "no candidate"),
         (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
     ],
@@ -101,3 +106,25 @@ def test_a_limit_that_nothing_fits_ends_before_any_training(shards, tmp_path):
     assert "smallest" in done.stderr
     assert "over 10" in done.stderr
     assert not (tmp_path / "run" / "trials.parquet").exists()
+
+
+def test_a_fold_that_the_data_lack_is_told_before_anything_starts(shards, tmp_path):
+    """A wrong fold names the folds there are, and leaves no run directory that a right one would collide with."""
+    done = asc("search", "default", "--shards", shards, "--out", tmp_path / "run", "--set", "fold=9", code=1)
+    assert "no fold 9; they have 1" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_describe_of_a_run_names_its_candidates(tmp_path):
+    """Given a run instead of a candidate, describe says which candidates the run holds."""
+    (tmp_path / "candidates" / "t0001-s0").mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text("fold: 1\n")
+    assert "is a run, not a candidate; its candidates/ holds t0001-s0" in asc("describe", tmp_path, code=1).stderr
+
+
+def test_a_file_that_cannot_be_opened_is_a_message(tmp_path):
+    """A file of a run that the system refuses to open (here: a folder in its place) is named, without a traceback."""
+    (tmp_path / "config.yaml").write_text("fold: 1\n")
+    (tmp_path / "ledger.jsonl").mkdir()
+    done = asc("status", tmp_path, code=1)
+    assert f"{tmp_path / 'ledger.jsonl'}: Is a directory" in done.stderr
