@@ -33,7 +33,12 @@ AddressOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as search.n_trials=32.", show_default=False),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, such as search.n_trials=32; as often as needed.",
+        show_default=False,
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
