@@ -13,6 +13,7 @@ from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.manifest import Manifest
 from data_prep.schema import parse_config
+from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, differing_keys
 
@@ -22,6 +23,8 @@ VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray"
 
 def open_run(run: RunDirectory, config: RunConfig) -> None:
     """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
+
+    A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration.
 
     Raises:
         RunError: if the directory belongs to another configuration, with every differing key, or holds other files.
@@ -34,13 +37,21 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
         return
     stored = run.read_config()
     differing = differing_keys({key: value for key, value in stored.items() if key in resolved}, resolved)
-    if differing:
+    if differing and not has_training(run):
+        _write(run, {**resolved, "versions": _versions()})
+    elif differing:
         shown = "\n".join(f"  {line}" for line in differing[:12])
         more = f"\n  and {len(differing) - 12} more" if len(differing) > 12 else ""
         raise RunError(
             f"{run.root}: this run directory belongs to another configuration:\n{shown}{more}\n"
             "Choose another --out, or give the configuration that the run was begun with."
         )
+
+
+def has_training(run: RunDirectory) -> bool:
+    """Return whether a training was ever begun in the run."""
+    begun = {"trial_started", "candidate_started"}
+    return any(event["event"] in begun for event in Ledger(run.ledger_path).events())
 
 
 def check_fold(fold: int, manifest: Manifest) -> None:

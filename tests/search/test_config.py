@@ -5,6 +5,7 @@ import pytest
 from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import read_manifest
 from data_prep.prepare import validate_augmentations
+from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, differing_keys, read_run_config, shipped_configs
 from search.opening import bind_data, open_run, read_run
@@ -85,11 +86,14 @@ def test_files_that_are_no_configuration_are_named(tmp_path):
 
 
 def test_a_run_belongs_to_one_configuration(tmp_path):
-    """The same configuration opens a run again; another is refused with the keys that differ and both values."""
+    """The same configuration opens a run again; another is refused, with both values, once training has begun."""
     run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo", ["search.n_trials=98"]))
     open_run(run, read_run_config("demo"))
     open_run(run, read_run_config("demo"))
     assert read_run(run) == read_run_config("demo")
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("trial_started", trial_id="t0001")
     with pytest.raises(RunError, match=r"search\.n_trials: \d+ there, 99 here"):
         open_run(run, read_run_config("demo", ["search.n_trials=99"]))
 
