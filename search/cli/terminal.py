@@ -34,7 +34,7 @@ class Terminal:
     @contextmanager
     def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
         """Show a progress bar with rate and time left until the block ends."""
-        if self.quiet:
+        if self.quiet or not self._err.is_terminal:  # a log has no use for a bar
             yield lambda done, total: None
             return
         columns = (
@@ -46,7 +46,7 @@ class Terminal:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._err, transient=not self._err.is_terminal) as progress:
+        with Progress(*columns, console=self._err) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,3 +223,27 @@ def test_status_tells_how_far_a_run_is(finished):
     assert sum(n for state, n in summary["states"].items() if state != "infeasible") == 4
     assert len(summary["candidates"]) == 2
     assert summary["has_report"] is True
+
+
+def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
+    """Each stage's own command on a finished run exits with 0, trains nothing, and leaves its result in place."""
+    run, folder = tmp_path / "run", finished
+    shutil.copytree(finished / "run", run)
+    n_events = len(Ledger(run / "ledger.jsonl").events())
+    shards = str(run / "shards")
+    commands = {
+        "prepare": [str(folder / "corpus"), "--out", shards, "--config", str(folder / "tiny.yaml")],
+        "search": [str(folder / "tiny.yaml"), "--shards", shards, "--out", str(run)],
+        **{stage: [str(run)] for stage in ("retrain", "ensemble", "report", "submit", "status")},
+        "inspect": [shards],
+        "describe": [str(next((run / "candidates").iterdir()))],
+    }
+    said = {}
+    for stage, arguments in commands.items():
+        done = subprocess.run([*ASC, stage, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert done.returncode == 0, (stage, done.stderr)
+        said[stage] = done.stdout
+    assert len(Ledger(run / "ledger.jsonl").events()) == n_events
+    assert "4 of 4 trials ended, 2 retrained" in said["status"]
+    assert "3 scenes" in said["describe"]
+    assert "validation" in said["inspect"]
