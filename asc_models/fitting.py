@@ -74,6 +74,7 @@ def fit(
     saved_at = time.monotonic()
 
     def record(stats: EpochStats) -> None:
+        """Score the epoch, keep its weights where it is the best, and save now and then."""
         nonlocal best_weights, saved_at
         probabilities = trainer.predict(validation)
         history.append(
@@ -101,6 +102,7 @@ def best_epoch(history: list[EpochRecord], metric: CheckpointMetric) -> EpochRec
     """Return the best epoch by `metric`, the other score breaking ties, the earlier epoch those of both."""
 
     def rank(record: EpochRecord) -> tuple[float, float, int]:
+        """Return what is smallest for the best epoch."""
         scores = (-record.macro_accuracy, record.log_loss)
         first, second = scores if metric == "macro_accuracy" else scores[::-1]
         return first, second, record.epoch

@@ -193,6 +193,7 @@ def _finish(job: _Job, result: Trained | str, shards: Path, ledger: Ledger) -> s
     name = job.files.name
 
     def on_read(split: str) -> None:
+        """Note a reading of a split that nothing may be chosen by."""
         if split != "validation":
             ledger.append("test_read", candidate=name, split=split)
 
