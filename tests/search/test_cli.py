@@ -48,9 +48,9 @@ def test_help_answers_in_well_under_a_second():
 
 def test_usage_errors_exit_with_2():
     """An unknown command, a missing argument and an unknown option are usage errors."""
-    asc("serch", code=2)
-    asc("run", code=2)
-    asc("demo", "--fast", code=2)
+    assert "No such command 'serch'" in asc("serch", code=2).stderr
+    assert "CONFIG" in asc("run", code=2).stderr
+    assert "--fast" in asc("demo", "--fast", code=2).stderr
 
 
 @pytest.mark.parametrize(
