@@ -105,7 +105,8 @@ def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Nar
         narrator.warn(failure)
     n_earlier = outcome.n_candidates - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
-    narrator.note(f"{outcome.n_candidates} candidates{again}, in {outcome.seconds:.1f} s")
+    plural = "" if outcome.n_candidates == 1 else "s"
+    narrator.note(f"{outcome.n_candidates} candidate{plural}{again}, in {outcome.seconds:.1f} s")
 
 
 def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
@@ -182,7 +183,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
         return page
     ensemble_stage(place, config, narrator)
     package = submission_stage(place, config, narrator)
-    ledger.append("line_finished", inputs=inputs)
     page = report_stage(place, narrator)
+    ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
     narrator.note(f"Submission package: {package}")
     return page
