@@ -86,8 +86,8 @@ def retrain(
 def best_trials(events: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
     """Return the `trial_started` events of the `n` best trials: furthest rung first, then macro accuracy, log loss.
 
-    A trial that was stopped early is no candidate while there are finished ones: its value is that of a shorter
-    training.
+    A trial that was stopped early comes behind every one that went further, whatever its value: that is of a shorter
+    training. Where fewer than `n` finished, the best of the stopped ones fill up.
     """
     started = {event["trial_id"]: event for event in events if event["event"] == "trial_started"}
     reached: dict[str, tuple[float, float, float]] = {}
