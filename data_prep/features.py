@@ -40,28 +40,46 @@ class LogMel:
         self._padded = np.zeros(spec.n_samples + 2 * (n // 2), dtype=np.float32)
         self._windowed = np.empty((_BLOCK, n), dtype=np.float32)
 
-    def __call__(self, y: Float32) -> Float32:
-        """Return the log-mel (n_mels, n_frames) float32 of the waveform `y` (n_samples,) float32."""
+    def __call__(self, y: Float32, gain: npt.NDArray[np.floating] | None = None) -> Float32:
+        """Return the log-mel (n_mels, n_frames) float32 of the waveform `y` (n_samples,) float32.
+
+        Args:
+            y: the clip.
+            gain: factors (n_fft // 2 + 1,) that the magnitude spectrum is multiplied by before the mel filters, as
+                spectrum correction does; None leaves it as it is.
+
+        Raises:
+            ValueError: if `gain` has another shape.
+        """
+        if gain is not None and gain.shape != (self.spec.n_fft // 2 + 1,):
+            raise ValueError(f"gain must have shape ({self.spec.n_fft // 2 + 1},), one a bin; got {gain.shape}")
+        power_gain = None if gain is None else np.square(gain.astype(np.float32))
         n_fft, hop = self.spec.n_fft, self.spec.hop_length
         self._padded[n_fft // 2 : n_fft // 2 + self.spec.n_samples] = y
         frames = np.lib.stride_tricks.sliding_window_view(self._padded, n_fft)[::hop]
         out = np.empty((self.spec.n_mels, len(frames)), dtype=np.float32)
         for start in range(0, len(frames), _BLOCK):
             block = slice(start, start + _BLOCK)
-            out[:, block] = self._mel(frames[block])
+            out[:, block] = self._mel(frames[block], power_gain)
         return np.log(out, out=out)
 
-    def _mel(self, frames: Float32) -> Float32:
+    def _mel(self, frames: Float32, power_gain: Float32 | None) -> Float32:
         """Return mel power + offset (n_mels, b) of at most `_BLOCK` frames (b, n_fft)."""
         from scipy.fft import rfft
 
         windowed = np.multiply(frames, self._window32, out=self._windowed[: len(frames)])
         power = _power(rfft(windowed, axis=1))
+        drowned_under = np.float32(_DEEP) * power.sum(axis=1)
+        if power_gain is not None:
+            power *= power_gain
+            drowned_under *= power_gain.max()  # rounding noise is amplified with what it sits on
         offset = np.float32(self.spec.log_offset)
         mel: Float32 = self._basis @ power.T + offset
-        deep = mel.min(axis=0) < np.float32(_DEEP) * power.sum(axis=1)
+        deep = mel.min(axis=0) < drowned_under
         if deep.any():
             exact = _power(rfft(frames[deep] * self._window, axis=1)).astype(np.float32)
+            if power_gain is not None:
+                exact *= power_gain
             mel[:, deep] = self._basis @ exact.T + offset
         return mel
 

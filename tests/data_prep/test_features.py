@@ -45,8 +45,11 @@ def librosa_mel_power(y: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def assert_agrees(log_mel: np.ndarray, y: np.ndarray, spec: FeatureSpec) -> None:
+    assert_same(log_mel, librosa_mel_power(y, spec), spec)
+
+
+def assert_same(log_mel: np.ndarray, power: np.ndarray, spec: FeatureSpec) -> None:
     """|Δ| ≤ 1e-3 within 80 dB of the clip's maximum, rms ≤ 5e-3 over all bins."""
-    power = librosa_mel_power(y, spec)
     off = np.abs(log_mel - np.log(power + spec.log_offset))
     assert off[power >= power.max() * 1e-8].max() <= 1e-3
     assert np.sqrt(np.mean(off**2)) <= 5e-3
@@ -75,6 +78,23 @@ def test_log_mel_agrees_with_librosa_at_other_settings(changes):
     log_mel = LogMel(spec)(y)
     assert log_mel.shape == (spec.n_mels, spec.n_frames)
     assert_agrees(log_mel, y, spec)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_gain_multiplies_the_magnitude_before_the_mel_filters(name):
+    """With a gain per bin the log-mel is librosa's: |STFT| times the gain, squared, mel filters, log."""
+    import librosa
+
+    y = MADE[name].astype(np.float32)
+    bins = np.arange(FIVE.n_fft // 2 + 1)
+    gain = np.exp(1.5 * np.cos(bins / 90) - bins / 700)
+    magnitude = np.abs(librosa.stft(y.astype(np.float64), n_fft=FIVE.n_fft, hop_length=FIVE.hop_length))
+    basis = librosa.filters.mel(sr=44100, n_fft=2048, n_mels=128, htk=True, norm=None, dtype=np.float64)
+    extract = LogMel(FIVE)
+    assert_same(extract(y, gain), basis @ (gain[:, None] * magnitude) ** 2, FIVE)
+    np.testing.assert_array_equal(extract(y, np.ones(len(bins))), extract(y))
+    with pytest.raises(ValueError, match=r"gain must have shape \(1025,\)"):
+        extract(y, gain[1:])
 
 
 @pytest.mark.skipif("ASC_ESC10" not in os.environ, reason="ASC_ESC10 does not name a copy of ESC-10 in TAU's layout")
