@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from data_prep.augment.config import OfflineSpec
 from data_prep.schema import Config
 
 DELTA_LOSS = 4
@@ -94,8 +95,8 @@ class ValidationSpec(Config):
     """Seed of the draw."""
 
 
-OfflineAugmentation = Literal["spectrum_correction", "pitch_shift", "speed_change", "mix"]
-"""The report's augmentations that make one more copy of the training clips each (its mixup works on batches)."""
+OfflineAugmentation = Literal["spectrum_correction", "pitch_shift", "speed_change", "mix", "device_response"]
+"""What makes one more copy of the training clips each: the report's four, and devices' impulse responses."""
 OFFLINE_AUGMENTATIONS_BUILT: frozenset[OfflineAugmentation] = frozenset()
 """Those that this version can make; the others are refused by name, not passed over."""
 
@@ -107,6 +108,8 @@ class PrepareConfig(Config):
     validation: ValidationSpec = ValidationSpec()
     augmentations: tuple[OfflineAugmentation, ...] = ()
     """Copies of the training clips to make."""
+    offline: OfflineSpec = OfflineSpec()
+    """What the copies are made like."""
     clips_per_shard: int = Field(512, ge=1)
     """Clips in one Parquet file."""
 
