@@ -1,4 +1,4 @@
-"""What the data stage is told: the stored feature, the reader's view of it, the validation cut, the embedded corpus."""
+"""What the data stage is told: the data set, the stored feature, the reader's view of it, the validation cut."""
 
 from __future__ import annotations
 
@@ -84,6 +84,47 @@ class ReaderSpec(Config):
         return spec.n_mels, spec.n_frames - lost, self.n_channels
 
 
+Layout = Literal["auto", "tau", "tut", "evaluation", "table"]
+
+
+class CorpusConfig(Config):
+    """How a data set is read: by itself, unless it is told otherwise here."""
+
+    layout: Layout = "auto"
+    """`tau` (meta.csv, evaluation_setup/foldK_*.csv), `tut` (the same without headers, .txt), `evaluation` (0.wav,
+    1.wav … without lists) or `table` (one table names the files); `auto` finds out."""
+    split: Literal[5, 10, 25, 50, 100] | None = None
+    """TAU 2022 Mobile under the rules of DCASE 2024 and 2025: train on `split<N>.csv`, test on `test.csv`."""
+    k_folds: int | None = Field(None, ge=2, le=100)
+    """Cut the labelled clips into this many folds by location, whatever folds the data set lists; null keeps its own,
+    and makes 5 of a table that has none."""
+    seed: int = 0
+    """Seed of the cut into folds."""
+    classes: tuple[str, ...] = ()
+    """The scenes in their order; a label outside them is an error. Empty: the labels that occur."""
+    names: bool = True
+    """File names like TAU's tell city, location, segment and device, and must not contradict the labels; false: file
+    names tell nothing."""
+    shared_locations: Literal["refuse", "warn"] = "refuse"
+    """What to do about a location in a fold's training and in its test list."""
+    table: str | None = None
+    """CSV, TSV or Parquet file that names the clips, relative to the data set's folder."""
+    file_column: str | None = None
+    """Column of the table with the audio files, relative to the data set's folder; null: a usual name."""
+    label_column: str | None = None
+    """Column with the scenes; null: a usual name."""
+    device_column: str | None = None
+    location_column: str | None = None
+    """Column with what must not be divided between training and test; null: a usual name."""
+    city_column: str | None = None
+    segment_column: str | None = None
+    """Column with the recorded moment, which several devices may have heard."""
+    split_column: str | None = None
+    """Column that says train, validation, test or evaluation."""
+    fold_column: str | None = None
+    """Column with the number of the fold that tests the clip; beside a split column, of the fold the row is about."""
+
+
 class ValidationSpec(Config):
     """The part of the training list that is kept for validation, cut by location."""
 
@@ -104,6 +145,7 @@ OFFLINE_AUGMENTATIONS_BUILT: frozenset[OfflineAugmentation] = frozenset()
 class PrepareConfig(Config):
     """Section `prepare`: from audio to shards."""
 
+    corpus: CorpusConfig = CorpusConfig()
     features: FeatureSpec = FeatureSpec()
     validation: ValidationSpec = ValidationSpec()
     augmentations: tuple[OfflineAugmentation, ...] = ()

@@ -46,7 +46,7 @@ def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, f
         manifest: what was prepared of it.
         seconds: lengths of the recordings that are not about `clip_seconds` long, by clip id.
     """
-    found = []
+    found = list(corpus.warnings)
     if manifest.missing:
         n_listed = len(manifest.missing) + len(corpus.clips)
         found.append(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT, FeatureSpec, PrepareConfig
-from data_prep.corpus import Clip, Corpus, read_corpus
+from data_prep.corpora import read_corpus
+from data_prep.corpus import Clip, Corpus
 from data_prep.errors import ConfigError, DataError
 from data_prep.extract import Extracted, Task, extract_task
 from data_prep.files import write_error
@@ -92,7 +93,7 @@ def prepare(
     """
     start = time.monotonic()
     validate_augmentations(config)
-    corpus = read_corpus(root)
+    corpus = read_corpus(root, config.corpus)
     folds = assign_splits(corpus, config.validation)
     try:
         shards.mkdir(parents=True, exist_ok=True)

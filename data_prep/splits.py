@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from data_prep.config import ValidationSpec
-from data_prep.corpus import Clip, Corpus
+from data_prep.corpus import Clip, Corpus, location_of
 
 Split = Literal["train", "validation", "test", "evaluation"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "evaluation")
@@ -17,24 +17,21 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test", "evaluation")
 def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, Split]]:
     """Return the split of each clip in each fold: {fold: {clip_id: split}}.
 
-    Clips of held-out devices that would be trained on are in no split of the fold.
+    A fold that lists its own validation clips keeps them; from the others it is cut. Clips of held-out devices that
+    would be trained on are in no split of the fold.
     """
     clips = {clip.clip_id: clip for clip in corpus.clips}
     folds: dict[int, dict[str, Split]] = {}
     for fold, listed in corpus.folds.items():
         training = [clips[clip_id] for clip_id, name in listed.items() if name == "train"]
-        chosen = validation_locations(training, spec, fold)
+        own = "validation" in listed.values()
+        chosen = frozenset() if own else validation_locations(training, spec, fold)
         folds[fold] = {}
         for clip_id, name in listed.items():
             split: Split = "validation" if name == "train" and location_of(clips[clip_id]) in chosen else name
             if split != "train" or clips[clip_id].device not in spec.holdout_devices:
                 folds[fold][clip_id] = split
     return folds
-
-
-def location_of(clip: Clip) -> str:
-    """Return what is never divided between training and validation: a clip without a location stands for itself."""
-    return clip.location if clip.location is not None else f"clip:{clip.clip_id}"
 
 
 def validation_locations(clips: Iterable[Clip], spec: ValidationSpec, fold: int) -> frozenset[str]:

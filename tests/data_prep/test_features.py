@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_prep.audio import read_clip
 from data_prep.config import FeatureSpec, ReaderSpec
-from data_prep.corpus import read_corpus
+from data_prep.corpora import read_corpus
 from data_prep.errors import ConfigError
 from data_prep.features import LogMel, deltas, mel_filters, to_inputs
 

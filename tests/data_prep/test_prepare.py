@@ -324,13 +324,17 @@ def test_odd_lengths_and_unknown_locations_are_told(make_corpus, small_config, t
 
 
 def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_path):
-    """A scene with one training location has no validation, a location in train and test leaks: both are told."""
+    """A scene with one training location has no validation; a location in train and test is refused, or told."""
     rows = [
         *scene_rows(),
         Row("audio/tram-lisbon-900-0-a.wav", "tram", "train", "lisbon-900"),
         Row("audio/tram-lisbon-900-1-a.wav", "tram", "evaluate", "lisbon-900"),
     ]
-    warnings = prepare(make_corpus(rows), tmp_path / "shards", small_config).warnings
+    root = make_corpus(rows)
+    with pytest.raises(DataError, match=r"fold1_evaluate\.csv, line 10: .* is from location lisbon-900, and so is"):
+        prepare(root, tmp_path / "shards", small_config)
+    accepting = small_config.updated(corpus={"shared_locations": "warn"})
+    warnings = prepare(root, tmp_path / "shards", accepting).warnings
     assert "fold 1: scenes with one training location have no clip in validation: tram" in warnings
     assert "fold 1: 1 locations are in train and in test: lisbon-900" in warnings
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.config import ValidationSpec
-from data_prep.corpus import Clip, Corpus
-from data_prep.splits import assign_splits, location_of, validation_locations
+from data_prep.corpus import Clip, Corpus, location_of
+from data_prep.splits import assign_splits, validation_locations
 
 
 def clip(scene: str, location: str | None, number: int = 0, city: str | None = None, device: str = "a") -> Clip:

@@ -1,0 +1,41 @@
+"""The lists in `evaluation_setup/`, which the TAU and the TUT editions name alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_prep.corpora.listing import Folds, ListedRows, Row
+from data_prep.corpus import ListedSplit
+
+SETUP = "evaluation_setup"
+_LIST_NAME = re.compile(r"(?:fold(?P<fold>\d+)_)?(?P<kind>train|evaluate|test)")
+_KINDS = ("train", "evaluate", "test")
+
+
+def find_lists(root: Path, suffix: str) -> list[tuple[int, str, Path]]:
+    """Return (fold, kind, path) of the lists that count, by fold, training first.
+
+    Kinds are train, evaluate and test; a test list only repeats the names of the evaluate list and counts where there
+    is none. Lists without a number (`test.csv` of the evaluation sets) are fold 1 and count where none has a number.
+    """
+    found = []
+    for path in (root / SETUP).glob(f"*{suffix}"):
+        match = _LIST_NAME.fullmatch(path.stem)
+        if match is not None:
+            found.append((match["fold"], match["kind"], path))
+    if any(fold is not None for fold, _, _ in found):
+        found = [entry for entry in found if entry[0] is not None]
+    lists = sorted(((int(f or 1), kind, path) for f, kind, path in found), key=lambda e: (e[0], _KINDS.index(e[1])))
+    with_evaluate = {fold for fold, kind, _ in lists if kind == "evaluate"}
+    return [(f, kind, path) for f, kind, path in lists if kind != "test" or f not in with_evaluate]
+
+
+def read_folds(lists: Sequence[tuple[int, str, Path]], read: Callable[[Path], list[Row]]) -> Folds:
+    """Return the rows of all lists; an evaluate or test list is `test`."""
+    folds: dict[int, dict[ListedSplit, ListedRows]] = {}
+    for fold, kind, path in lists:
+        split: ListedSplit = "train" if kind == "train" else "test"
+        folds.setdefault(fold, {})[split] = ListedRows(path.name, path, read(path))
+    return folds

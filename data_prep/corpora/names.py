@@ -1,0 +1,38 @@
+"""What the file names of TAU Urban Acoustic Scenes say, and which labels they may go with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from data_prep.corpus import TAU_SCENES
+
+_TAU_NAME = re.compile(
+    r"(?P<scene>[a-z_]+)-(?P<city>[a-z_]+)-(?P<location>\w+)-(?P<segment>\w+(?:-\d+)?)-(?P<device>[a-d]|s\d+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TauName:
+    """The parts of `scene-city-location-segment-device`; of 2022's 1 s clips the second belongs to the segment."""
+
+    scene: str
+    city: str
+    location: str
+    """City and location, joined by a hyphen as in `meta.csv`: unique across cities."""
+    segment: str
+    device: str
+
+
+def parse_tau_name(clip_id: str, scene: str | None) -> TauName | None:
+    """Return what the name of a clip says, or None where it is no name of TAU's.
+
+    A name of five or six parts is TAU's if its first part is one of the ten scenes or the clip's own label. The label
+    may be another than the name's scene: in the 3-class edition airports are labelled `indoor`.
+    """
+    found = _TAU_NAME.fullmatch(PurePosixPath(clip_id).name)
+    if found is None or (found["scene"] not in TAU_SCENES and found["scene"] != scene):
+        return None
+    location = f"{found['city']}-{found['location']}"
+    return TauName(found["scene"], found["city"], location, found["segment"], found["device"])

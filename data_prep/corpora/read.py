@@ -1,0 +1,67 @@
+"""A data set's folder → its clips, classes and folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_prep.config import CorpusConfig
+from data_prep.corpora.detect import read_listing
+from data_prep.corpora.problems import raise_first
+from data_prep.corpora.resolve import Resolved, resolve
+from data_prep.corpus import Corpus
+from data_prep.errors import DataError
+
+
+def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
+    """Return the data set in the folder `root`.
+
+    Its layout is found out, unless `config.layout` names it. Training lists are `train`, labelled evaluate lists
+    `test`, lists without any label `evaluation`; a names-only test list counts where there is no evaluate list. What
+    no list has is counted and left alone.
+
+    Args:
+        root: the data set's folder.
+        config: how to read it; by default by itself.
+
+    Raises:
+        DataError: if the data set or a list is missing, empty or contradicts itself (two labels or files for one clip,
+            a clip in two lists, a label outside the classes, a location on both sides of a fold), with file, line and
+            way out; or if none of the listed files is on disk.
+    """
+    config = config or CorpusConfig()
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data set. Give the folder that holds the audio and its lists.")
+    listing = read_listing(root, config)
+    resolved = resolve(listing, config)
+    raise_first(resolved.problems)
+    on_disk = {i for i, clip in resolved.clips.items() if (root / clip.filename).is_file()}
+    _validate_on_disk(root, resolved, on_disk)
+    return Corpus(
+        name=root.resolve().name,
+        root=root,
+        classes=resolved.classes(config),
+        clips=tuple(clip for i, clip in resolved.clips.items() if i in on_disk),
+        folds={k: {i: split for i, split in fold.items() if i in on_disk} for k, fold in resolved.folds.items()},
+        n_unlisted=len(resolved.unlisted),
+        missing=tuple(clip.filename for i, clip in resolved.clips.items() if i not in on_disk),
+        layout=listing.layout,
+        warnings=resolved.warnings,
+    )
+
+
+def _validate_on_disk(root: Path, resolved: Resolved, on_disk: set[str]) -> None:
+    clips = resolved.clips
+    if not on_disk:
+        raise DataError(
+            f"{root}: none of the {len(clips):,} listed files is on disk; the first is "
+            f"{next(iter(clips.values())).filename}. Unpack the audio into the data set's folder, or give the folder "
+            "that holds it."
+        )
+    for fold, splits in resolved.folds.items():
+        training = [clip_id for clip_id, split in splits.items() if split == "train"]
+        if training and on_disk.isdisjoint(training):
+            row = resolved.rows[training[0]]
+            raise DataError(
+                f"{row.path}: none of its {len(training):,} files is on disk; the first is "
+                f"{clips[training[0]].filename}. Unpack the rest of the audio, or remove the lists of fold {fold}."
+            )

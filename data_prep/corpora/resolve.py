@@ -1,0 +1,315 @@
+"""Rows of lists → clips and folds, and whatever in the rows contradicts itself."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from data_prep.config import CorpusConfig
+from data_prep.corpora.kfold import cut_folds
+from data_prep.corpora.listing import ListedRows, Listing, Row
+from data_prep.corpora.lists import by_filename
+from data_prep.corpora.names import TauName, parse_tau_name
+from data_prep.corpora.problems import Problem, told
+from data_prep.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
+
+DEFAULT_K_FOLDS = 5
+"""Folds made of a table that has none."""
+DEFAULT_DEVICE = "a"
+
+
+@dataclass
+class Resolved:
+    """What the lists come to, whatever is on disk."""
+
+    clips: dict[str, Clip] = field(default_factory=dict)
+    """By clip id, in the order of the lists."""
+    rows: dict[str, Row] = field(default_factory=dict)
+    """Where each clip is listed first."""
+    folds: dict[int, dict[str, ListedSplit]] = field(default_factory=dict)
+    unlisted: list[Row] = field(default_factory=list)
+    """Rows that describe a clip which no fold lists."""
+    problems: list[Problem] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    """What is odd, problems that are not fatal included."""
+
+    def classes(self, config: CorpusConfig) -> tuple[str, ...]:
+        """Return the scenes in their order: as configured, TAU's own, or sorted."""
+        if config.classes:
+            return config.classes
+        labels = {clip.scene for clip in self.clips.values() if clip.scene is not None}
+        return TAU_SCENES if labels <= set(TAU_SCENES) else tuple(sorted(labels))
+
+
+def resolve(listing: Listing, config: CorpusConfig) -> Resolved:
+    """Return the clips and folds of a data set and all problems of its lists.
+
+    Raises:
+        DataError: if k folds are wanted and can't be cut.
+    """
+    found = Resolved()
+    described = by_filename(listing.described)
+    found.problems += _described_twice(listing.described, described)
+    for fold, lists in listing.folds.items():
+        for split, listed in lists.items():
+            _take(found, fold, split, listed, described, config)
+    if not listing.folds:
+        _take_all(found, described.values(), config)
+    listed_names = {clip.filename for clip in found.clips.values()}
+    found.unlisted = [row for name, row in described.items() if name not in listed_names]
+    warnings = list(listing.warnings)
+    if config.k_folds is not None or not listing.folds:
+        found.folds, remarks = cut_folds(found.clips, found.folds, config.k_folds or DEFAULT_K_FOLDS, config.seed)
+        warnings += remarks
+    else:
+        found.problems += _class_problems(found, listing.folds)
+        found.problems += _location_problems(found, config)
+        warnings += _no_test(found.folds)
+    found.problems += _outside_classes(found, config)
+    if config.names:
+        found.problems += _name_problems(found)
+    found.warnings = (*warnings, *told(found.problems))
+    return found
+
+
+def _described_twice(rows: Sequence[Row], first: Mapping[str, Row]) -> Iterable[Problem]:
+    for row in rows:
+        known = first[row.filename]
+        if row is known:
+            continue
+        if row.scene != known.scene:
+            yield Problem(
+                "two labels",
+                row,
+                f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in line {known.line}. "
+                "Mend one of them.",
+            )
+        else:
+            yield Problem("listed twice", row, f"{row.filename} stands in line {known.line} already", fatal=False)
+
+
+def _take(
+    found: Resolved,
+    fold: int,
+    split: ListedSplit,
+    listed: ListedRows,
+    described: Mapping[str, Row],
+    config: CorpusConfig,
+) -> None:
+    """Take the rows of one list over into clips and folds."""
+    rows = []
+    for row in listed.rows:
+        known = described.get(row.filename)
+        if known is not None and known.scene and row.scene and known.scene != row.scene:
+            found.problems.append(
+                Problem(
+                    "two labels",
+                    row,
+                    f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in {known.path.name}, line "
+                    f"{known.line}. Mend one of them.",
+                )
+            )
+        rows.append(row.completed(known))
+    if split == "test" and all(row.scene is None for row in rows):
+        split = "evaluation"
+    splits = found.folds.setdefault(fold, {})
+    for row in rows:
+        if (problem := _path_problem(row)) is not None:
+            found.problems.append(problem)
+            continue
+        if row.scene is None and split != "evaluation":
+            found.problems.append(_no_label(row, split))
+        clip = _clip(row, config)
+        known_clip = found.clips.setdefault(clip.clip_id, clip)
+        found.rows.setdefault(clip.clip_id, row)
+        if known_clip != clip:
+            found.problems.append(_contradiction(row, clip, known_clip))
+        elif clip.clip_id in splits:
+            found.problems.append(_again(row, split, splits[clip.clip_id], fold))
+        splits.setdefault(clip.clip_id, split)
+
+
+def _take_all(found: Resolved, rows: Iterable[Row], config: CorpusConfig) -> None:
+    """Take over the clips of a data set without lists, as one training list from which folds are to be cut."""
+    by_label: dict[bool, list[Row]] = {True: [], False: []}
+    for row in rows:
+        by_label[row.scene is not None].append(row)
+    parts: tuple[tuple[ListedSplit, bool], ...] = (("train", True), ("evaluation", False))
+    for split, labelled in parts:
+        if by_label[labelled]:
+            path = by_label[labelled][0].path
+            _take(found, 1, split, ListedRows(path.name, path, by_label[labelled]), {}, config)
+
+
+def _clip(row: Row, config: CorpusConfig) -> Clip:
+    clip_id = file_clip_id(row.filename)
+    name = parse_tau_name(clip_id, row.scene) if config.names else None
+    city = row.city or (name.city if name is not None else None)
+    return Clip(
+        clip_id=clip_id,
+        filename=row.filename,
+        scene=row.scene,
+        device=row.device or (name.device if name is not None else DEFAULT_DEVICE),
+        city=city,
+        location=row.location or (name.location if name is not None else None),
+        segment=row.segment or (name.segment if name is not None else None),
+    )
+
+
+def _path_problem(row: Row) -> Problem | None:
+    path = PurePosixPath(row.filename)
+    if path.is_absolute() or ".." in path.parts:
+        return Problem(
+            "bad path",
+            row,
+            f"{row.filename} leads out of the data set's folder. File names are relative to it: shorten them, or give "
+            "the folder that holds the audio.",
+        )
+    return None
+
+
+def _no_label(row: Row, split: str) -> Problem:
+    what = "training" if split == "train" else split
+    return Problem(
+        "no label",
+        row,
+        f"{row.filename} has no scene_label, here or in the table that describes the clips. Every {what} clip needs "
+        "one; a list with none at all is an evaluation list.",
+    )
+
+
+def _contradiction(row: Row, clip: Clip, known: Clip) -> Problem:
+    if clip.filename != known.filename or clip.scene != known.scene:
+        return Problem(
+            "two files" if clip.filename != known.filename else "two labels",
+            row,
+            f"{row.filename} ({row.scene}) contradicts an earlier list, which has {known.filename} ({known.scene}). A "
+            "clip has one file and one scene: mend one of the lists.",
+        )
+    return Problem(
+        "two labels",
+        row,
+        f"{row.filename} has device {clip.device}, city {clip.city}, location {clip.location}, segment {clip.segment} "
+        f"here, but {known.device}, {known.city}, {known.location}, {known.segment} earlier. Mend one of the rows.",
+    )
+
+
+def _again(row: Row, split: str, earlier: str, fold: int) -> Problem:
+    if split != earlier:
+        return Problem(
+            "two lists",
+            row,
+            f"{row.filename} is also in the {earlier} list of fold {fold}. A clip belongs to one list of a fold: take "
+            "it out of one.",
+        )
+    return Problem("listed twice", row, f"{row.filename} is in this list of fold {fold} already", fatal=False)
+
+
+def _class_problems(found: Resolved, folds: Mapping[int, Mapping[ListedSplit, ListedRows]]) -> Iterable[Problem]:
+    for fold, lists in folds.items():
+        if "train" not in lists:
+            continue
+        splits = found.folds[fold]
+        known = {str(found.clips[i].scene) for i, split in splits.items() if split == "train"}
+        for split in ("validation", "test"):
+            for row in lists[split].rows if split in lists else ():
+                clip = found.clips.get(file_clip_id(row.filename))
+                if clip is None or clip.scene is None or clip.scene in known or splits[clip.clip_id] != split:
+                    continue
+                yield Problem(
+                    "unknown class",
+                    row,
+                    f"scene {clip.scene!r} of {row.filename} does not occur in {lists['train'].title} "
+                    f"({', '.join(sorted(known))}). Mend the label, add training clips of {clip.scene!r}, or take it "
+                    f"out of {lists[split].title}.",
+                )
+
+
+def _outside_classes(found: Resolved, config: CorpusConfig) -> Iterable[Problem]:
+    if not config.classes:
+        return
+    for clip_id, clip in found.clips.items():
+        if clip.scene is not None and clip.scene not in config.classes:
+            yield Problem(
+                "unknown class",
+                found.rows[clip_id],
+                f"scene {clip.scene!r} of {clip.filename} is none of prepare.corpus.classes "
+                f"({', '.join(config.classes)}). Mend the label, or add the class.",
+            )
+
+
+def _location_problems(found: Resolved, config: CorpusConfig) -> Iterable[Problem]:
+    """Yield one problem for each location that a fold has on both sides."""
+    for fold, splits in found.folds.items():
+        at: dict[str, dict[ListedSplit, str]] = defaultdict(dict)
+        for clip_id, split in splits.items():
+            location = found.clips[clip_id].location
+            if location is not None:
+                at[location].setdefault(split, clip_id)
+        for location, first in at.items():
+            for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
+                if one not in first or other not in first:
+                    continue
+                heard, tested = found.rows[first[one]], found.rows[first[other]]
+                yield Problem(
+                    "shared location",
+                    tested,
+                    f"{tested.filename}, in the {other} list of fold {fold}, is from location {location}, and so is "
+                    f"{heard.filename} of the {one} list ({heard.path.name}, line {heard.line}): its score would tell "
+                    "of a place that was heard before. Take the location out of one list, or cut folds by location "
+                    "with prepare.corpus.k_folds"
+                    + ("." if other == "validation" else ", or accept it with prepare.corpus.shared_locations=warn."),
+                    fatal=other == "validation" or config.shared_locations == "refuse",
+                )
+
+
+def _name_problems(found: Resolved) -> Iterable[Problem]:
+    """Yield the clips whose label or table contradicts their file name.
+
+    All clips of one name-scene have one label: the scene itself, or in a relabelled edition another one for all.
+    """
+    names: dict[str, TauName] = {}
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for clip_id, clip in found.clips.items():
+        name = parse_tau_name(clip_id, clip.scene)
+        if name is not None:
+            names[clip_id] = name
+            if clip.scene is not None:
+                labels[name.scene][clip.scene] += 1
+    usual = {
+        scene: scene if scene in counts else min(counts, key=lambda label: (-counts[label], label))
+        for scene, counts in labels.items()
+    }
+    for clip_id, name in names.items():
+        clip, row = found.clips[clip_id], found.rows[clip_id]
+        wrong = clip.scene in TAU_SCENES and name.scene in TAU_SCENES and clip.scene != name.scene
+        if clip.scene is not None and (wrong or clip.scene != usual[name.scene]):
+            yield Problem(
+                "name against label",
+                row,
+                f"{clip.filename} has the scene {clip.scene!r}, but its name says {name.scene}"
+                + (f", which is {usual[name.scene]!r} elsewhere" if usual[name.scene] != name.scene else "")
+                + ". Mend the label or the name, or let names tell nothing with prepare.corpus.names=false.",
+            )
+        for what, said, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
+            if said != named:
+                yield Problem(
+                    "name against table",
+                    row,
+                    f"{clip.filename} has the {what} {said!r}, but its name says {named!r}; the table counts",
+                    fatal=False,
+                )
+
+
+def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:
+    """Return a warning where a fold has training clips and nothing to test them on."""
+    untested = [str(k) for k, splits in folds.items() if "train" in splits.values() and "test" not in splits.values()]
+    if not untested:
+        return []
+    which = f"fold {untested[0]} has" if len(untested) == 1 else f"folds {', '.join(untested)} have"
+    return [
+        f"{which} no labelled evaluate list, so no candidate can be tested; prepare.corpus.k_folds=5 cuts folds with a "
+        "test part each"
+    ]

@@ -1,0 +1,256 @@
+"""A data set that one plain table describes: CSV or TSV with a header, or Parquet, one row per clip.
+
+A column of files (relative to the data set's folder, or to its `audio/`) and one of labels; device, location, city,
+segment, split and fold are optional. Columns are named in the configuration, or found under a usual name.
+
+How the columns become splits:
+
+- **split alone**: one fold, numbered 1. `train`, `training` → train; `validation`, `valid`, `val` → validation, and
+  then none is cut from training; `test`, `testing`, `evaluate` → test, or evaluation if none of the rows has a label;
+  `evaluation`, `eval` → evaluation, labelled or not. A row with nothing in the column is in no list.
+- **fold alone**: a row of fold k is test in fold k and train in all others (as in ESC-50). A row with nothing in the
+  column is in no list.
+- **both**: a row is in that split of that fold; with no fold, of every fold. A clip of several folds has several rows.
+- **neither**: k folds by location (`prepare.corpus.k_folds`, by default 5); rows without a label → evaluation.
+
+Folds that count from 0 are numbered from 1 here. Where a city is given, it is put in front of locations that don't
+begin with it, so that locations are unique across cities.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from data_prep.config import CorpusConfig
+from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
+from data_prep.corpora.lists import filename_of, read_records
+from data_prep.corpus import ListedSplit
+from data_prep.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "file": ("filename", "file", "path", "file_name", "filepath"),
+    "label": ("scene_label", "scene", "label", "class", "category"),
+    "device": ("source_label", "device"),
+    "location": ("identifier", "location"),
+    "city": ("city",),
+    "segment": ("segment",),
+    "split": ("split", "subset"),
+    "fold": ("fold",),
+}
+"""Names under which a column is found that the configuration doesn't name, in the order of preference."""
+SPLIT_WORDS: Mapping[str, ListedSplit] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+    "evaluate": "test",
+    "evaluation": "evaluation",
+    "eval": "evaluation",
+}
+N_TRIED = 50
+"""Files that are looked for to find out whether names are relative to the data set's folder or to its `audio/`."""
+_FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:\.0)?")
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A row with what its split and fold columns say."""
+
+    row: Row
+    split: ListedSplit | None
+    fold: int | None
+
+
+def read_table(root: Path, config: CorpusConfig) -> Listing:
+    """Return what the data set's table lists.
+
+    Raises:
+        DataError: if there is no table or several, it can't be read, a column is not there, or a value is none that
+            its column may have.
+    """
+    path = root / config.table if config.table is not None else find_table(root)
+    columns, records = _read(path)
+    chosen = _choose_columns(columns, config, path)
+    placed = [_place(path, line, fields, chosen, root) for line, fields in records]
+    if not placed:
+        raise DataError(f"{path}: the table is empty.")
+    prefix = _prefix(root, [entry.row.filename for entry in placed[:N_TRIED]])
+    placed = [replace(entry, row=replace(entry.row, filename=prefix + entry.row.filename)) for entry in placed]
+    warnings = []
+    if "label" not in chosen:
+        warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}): no clip has one")
+    if 0 in {entry.fold for entry in placed}:
+        placed = [replace(entry, fold=None if entry.fold is None else entry.fold + 1) for entry in placed]
+        warnings.append(f"the folds of {path.name} count from 0; here they are numbered from 1")
+    folds = _folds(path, placed, by_split="split" in chosen, by_fold="fold" in chosen)
+    if not folds:
+        return Listing("table", {}, [entry.row for entry in placed], tuple(warnings))
+    unlisted = [
+        e.row for e in placed if ("split" in chosen and e.split is None) or ("split" not in chosen and e.fold is None)
+    ]
+    return Listing("table", folds, unlisted, tuple(warnings))
+
+
+def find_table(root: Path) -> Path:
+    """Return the only table of a data set's folder that has a column of files, `meta` or `metadata` before others.
+
+    Raises:
+        DataError: if there is none or several.
+    """
+    tables = tables_of(root)
+    named = [path for path in tables if path.stem in ("meta", "metadata")]
+    if len(named or tables) == 1:
+        return (named or tables)[0]
+    if not tables:
+        raise DataError(
+            f"{root}: holds no table ({', '.join(SUFFIXES)}) with a column of files ({', '.join(USUAL['file'])}). Name "
+            "table and columns: --table meta.csv --file-column path --label-column label."
+        )
+    raise DataError(f"{root}: holds several tables ({', '.join(path.name for path in tables)}). Name one with --table.")
+
+
+def tables_of(root: Path) -> list[Path]:
+    """Return the tables directly in `root` that have a column of files under a usual name."""
+    return [
+        path
+        for path in sorted(root.iterdir())
+        if path.suffix.lower() in SUFFIXES and path.is_file() and _usual("file", _columns(path)) is not None
+    ]
+
+
+def _columns(path: Path) -> Sequence[str]:
+    try:
+        return _read(path)[0]
+    except DataError:
+        return ()
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such table. Its name is relative to the data set's folder.")
+    if path.suffix.lower() == ".parquet":
+        return _read_parquet(path)
+    return read_records(path)
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+    records = [
+        (number, {str(key): _text(value) for key, value in record.items()})
+        for number, record in enumerate(table.to_pylist(), start=1)
+    ]
+    return list(table.column_names), records
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value != value:  # NaN differs from itself
+        return None
+    return str(value).strip() or None
+
+
+def _choose_columns(columns: Sequence[str], config: CorpusConfig, path: Path) -> dict[str, str]:
+    chosen = {}
+    for what in USUAL:
+        wanted = getattr(config, f"{what}_column")
+        if wanted is not None and wanted not in columns:
+            raise DataError(
+                f"{path}: has no column {wanted!r}, which prepare.corpus.{what}_column names. It has "
+                f"{', '.join(columns) or 'none'}."
+            )
+        name = wanted or _usual(what, columns)
+        if name is not None:
+            chosen[what] = name
+    if "file" not in chosen:
+        raise DataError(
+            f"{path}: has no column of files ({', '.join(USUAL['file'])}), but {', '.join(columns) or 'none at all'}. "
+            "Name it with --file-column or prepare.corpus.file_column."
+        )
+    return chosen
+
+
+def _usual(what: str, columns: Sequence[str]) -> str | None:
+    by_lower = {column.lower(): column for column in reversed(columns)}
+    return next((by_lower[name] for name in USUAL[what] if name in by_lower), None)
+
+
+def _place(path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapping[str, str], root: Path) -> _Placed:
+    def field(what: str) -> str | None:
+        """Return the row's entry in the column for `what`."""
+        return fields.get(chosen[what]) if what in chosen else None
+
+    filename = filename_of(field("file"), path, line)
+    if PurePosixPath(filename).is_absolute() and PurePosixPath(filename).is_relative_to(root.resolve()):
+        filename = str(PurePosixPath(filename).relative_to(root.resolve()))
+    city, location = field("city"), field("location")
+    if city is not None and location is not None and not location.startswith(city):
+        location = f"{city}-{location}"
+    row = Row(path, line, filename, field("label"), field("device"), city, location, field("segment"))
+    return _Placed(row, _split(field("split"), row), _fold(field("fold"), row))
+
+
+def _split(word: str | None, row: Row) -> ListedSplit | None:
+    if word is None:
+        return None
+    if word.lower() not in SPLIT_WORDS:
+        raise DataError(
+            f"{row.where}: {word!r} is no split. Known are {', '.join(SPLIT_WORDS)}; nothing means: in no list."
+        )
+    return SPLIT_WORDS[word.lower()]
+
+
+def _fold(word: str | None, row: Row) -> int | None:
+    if word is None:
+        return None
+    match = _FOLD.fullmatch(word.lower())
+    if match is None:
+        raise DataError(f"{row.where}: {word!r} is no fold. Folds are whole numbers, such as 1 or fold1.")
+    return int(match[1])
+
+
+def _prefix(root: Path, names: Sequence[str]) -> str:
+    def n_found(folder: Path) -> int:
+        """Return how many of the first files lie in `folder`."""
+        return sum((folder / name).is_file() for name in names)
+
+    return "audio/" if not n_found(root) and n_found(root / "audio") else ""
+
+
+def _folds(path: Path, placed: Sequence[_Placed], *, by_split: bool, by_fold: bool) -> Folds:
+    numbers = sorted({entry.fold for entry in placed if entry.fold is not None})
+    if by_fold and not by_split and len(numbers) == 1:
+        raise DataError(
+            f"{path}: all clips are of fold {numbers[0]}, which leaves none to train on. Give the others a fold, name "
+            "a split column, or cut folds with prepare.corpus.k_folds."
+        )
+    folds: dict[int, dict[ListedSplit, list[Row]]] = {}
+    for number, split, row in _entries(placed, numbers or [1], by_split=by_split):
+        folds.setdefault(number, {}).setdefault(split, []).append(row)
+    return {
+        number: {split: ListedRows(f"the {split} rows of {path.name}", path, rows) for split, rows in lists.items()}
+        for number, lists in sorted(folds.items())
+    }
+
+
+def _entries(
+    placed: Sequence[_Placed], numbers: Sequence[int], *, by_split: bool
+) -> Iterator[tuple[int, ListedSplit, Row]]:
+    for entry in placed:
+        for number in numbers:
+            if by_split and entry.split is not None and entry.fold in (None, number):
+                yield number, entry.split, entry.row
+            elif not by_split and entry.fold is not None:
+                yield number, "test" if entry.fold == number else "train", entry.row

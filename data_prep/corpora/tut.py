@@ -1,0 +1,54 @@
+"""TUT Acoustic Scenes 2016 and 2017 (and TUT Urban Acoustic Scenes 2018): lists without headers, `.txt`, by TAB.
+
+`meta.txt` has `audio/b020_90_100.wav`, scene and, in 2017, the recording's identifier; `foldK_train.txt` and
+`foldK_evaluate.txt` have file and scene, `foldK_test.txt` the file alone. Names are recording_start_end, in seconds:
+segments of one recording must stay together, so the recording is the location. Evaluation sets rename their files to
+1.wav …; the original name stands in the third column of `evaluate.txt` (2016) or in `map.txt` (2017).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from data_prep.corpora.fold_lists import SETUP, find_lists, read_folds
+from data_prep.corpora.listing import Listing, Row
+from data_prep.corpora.lists import filename_of, read_bare_list, read_list
+
+_TUT_NAME = re.compile(r"(?P<recording>[a-z]+\d+)_(?P<segment>\d+_\d+)")
+
+
+def read_tut(root: Path) -> Listing:
+    """Return the lists of a TUT edition; without any in `evaluation_setup/`, those of `meta.txt`.
+
+    Raises:
+        DataError: if a list can't be read.
+    """
+    mapping = root / SETUP / "map.txt"
+    originals = (
+        {fields[0]: fields[1] for _, fields in read_bare_list(mapping) if len(fields) > 1} if mapping.exists() else {}
+    )
+
+    def read(path: Path) -> list[Row]:
+        """Return the rows of one list."""
+        return [_row(path, line, fields, originals) for line, fields in read_bare_list(path)]
+
+    bare, headed = root / "meta.txt", root / "meta.csv"
+    described = read(bare) if bare.exists() else read_list(headed) if headed.exists() else []
+    return Listing("tut", read_folds(find_lists(root, ".txt"), read), described)
+
+
+def _row(path: Path, line: int, fields: list[str], originals: Mapping[str, str]) -> Row:
+    filename, scene, third = (*fields, "", "", "")[:3]
+    original = third if PurePosixPath(third).suffix else originals.get(filename, filename)
+    name = _TUT_NAME.fullmatch(PurePosixPath(original).stem)
+    identifier = third if third and third != original else None
+    return Row(
+        path,
+        line,
+        filename_of(filename, path, line),
+        scene=scene or None,
+        location=identifier or (name["recording"] if name is not None else None),
+        segment=name["segment"] if name is not None else None,
+    )
