@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from asc_models.config import EXPORT_MODES, ExportMode
-from asc_models.errors import SizeError
-from asc_models.topology import AnyModelConfig, Layer, Shape, layers
+from asc_models.network import NetworkConfig
+from asc_models.topology import Counter, Layer, Shape, count, layers
 
 KERNEL_BYTES: dict[ExportMode, int] = {"float32": 4, "float16": 2, "int8_weights": 1}
 BIAS_BYTES: dict[ExportMode, int] = {"float32": 4, "float16": 2, "int8_weights": 4}
 """Biases stay float32 in weight-only int8 files."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Estimate:
     """What a network will weigh and cost.
 
@@ -22,12 +23,18 @@ class Estimate:
     element-wise work stand apart. `peak_activation_bytes` counts float32 activations that live together.
     """
 
+    config: NetworkConfig
     input_shape: Shape
+    n_classes: int
     n_params: int
     macs: int
     peak_activation_bytes: int
     weight_bytes: dict[ExportMode, int]
-    layers: tuple[Layer, ...]
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The weighted layers, first to last; found when they are asked for."""
+        return layers(self.config, self.input_shape, self.n_classes)
 
     def quantities(self, mode: ExportMode) -> dict[str, int]:
         """Return {quantity: value} for the size rules; non-zero bytes by their upper bound."""
@@ -44,22 +51,21 @@ class Estimate:
         return max(self.layers, key=lambda layer: layer.n_kernel + layer.n_bias)
 
 
-def estimate(config: AnyModelConfig, input_shape: Shape, n_classes: int) -> Estimate:
+def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estimate:
     """Return the size and cost of `config` on inputs of `input_shape` (n_mels, n_frames, n_channels).
 
     Raises:
-        SizeError: if the input is so small that pooling leaves nothing of it.
+        SizeError: if the input is too small for the network's strides or poolings.
     """
-    table = layers(config, input_shape, n_classes)
-    if any(min(layer.output_shape) < 1 or layer.n_kernel < 1 for layer in table):
-        raise SizeError(f"an input of {input_shape} is too small for this network: its pooling leaves nothing of it")
+    counted = count(config, input_shape, n_classes)
     return Estimate(
+        config=config,
         input_shape=input_shape,
-        n_params=sum(layer.n_params for layer in table),
-        macs=sum(layer.macs for layer in table),
-        peak_activation_bytes=4 * max(layer.n_live for layer in table),
-        weight_bytes={mode: _weight_bytes(table, mode) for mode in EXPORT_MODES},
-        layers=table,
+        n_classes=n_classes,
+        n_params=counted.n_params,
+        macs=counted.macs,
+        peak_activation_bytes=4 * counted.peak_live,
+        weight_bytes={mode: _weight_bytes(counted, mode) for mode in EXPORT_MODES},
     )
 
 
@@ -68,7 +74,7 @@ def layer_bytes(layer: Layer, mode: ExportMode) -> int:
     return layer.n_kernel * KERNEL_BYTES[mode] + layer.n_bias * BIAS_BYTES[mode]
 
 
-def _weight_bytes(table: tuple[Layer, ...], mode: ExportMode) -> int:
+def _weight_bytes(counted: Counter, mode: ExportMode) -> int:
     # The converter adds zeros where a convolution has no bias, and merges vectors of equal length into one buffer.
-    zeros = sum({layer.n_zero_bias for layer in table})
-    return sum(layer_bytes(layer, mode) for layer in table) + zeros * BIAS_BYTES[mode]
+    n_bias = counted.n_bias + sum(counted.zero_biases)
+    return counted.n_kernel * KERNEL_BYTES[mode] + n_bias * BIAS_BYTES[mode]

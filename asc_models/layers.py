@@ -49,3 +49,26 @@ class ChannelStatistics(keras.layers.Layer):  # type: ignore[misc]  # likewise
         return tf.concat(
             [tf.reduce_mean(inputs, axis=-1, keepdims=True), tf.reduce_max(inputs, axis=-1, keepdims=True)], axis=-1
         )
+
+
+@register
+class GlobalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """x + γ · x · n(x) + β, where n is each channel's energy over the map relative to the channels' mean energy.
+
+    Global response normalization (Woo et al., "ConvNeXt V2", 2023) as CP-Mobile has it: one γ and one β for all
+    channels, both 0 at first. The energy is the root mean square over the map: the ratio is that of the L2 norms.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create γ and β."""
+        self.gamma = self.add_weight(shape=(1,), initializer="zeros", name="gamma")
+        self.beta = self.add_weight(shape=(1,), initializer="zeros", name="beta")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return maps of the inputs' shape."""
+        # The square root's slope at 0 is infinite, and a dead channel has energy 0. A floor by MAXIMUM, not an ε added,
+        # which the exported file would hold as one more constant.
+        energy = tf.sqrt(tf.maximum(tf.reduce_mean(tf.square(inputs), axis=(1, 2), keepdims=True), 1e-12))
+        relative = energy / tf.reduce_mean(energy, axis=-1, keepdims=True)
+        return inputs + (inputs * (relative * self.gamma.value) + self.beta.value)

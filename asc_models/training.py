@@ -18,8 +18,8 @@ from asc_models.batches import TrainingBatches, evaluation_batches
 from asc_models.builder import build
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
+from asc_models.network import NetworkConfig
 from asc_models.schedule import learning_rate
-from asc_models.topology import AnyModelConfig
 from data_prep.files import written_whole
 from data_prep.reader import FeatureSet
 from data_prep.schema import content_hash
@@ -47,7 +47,7 @@ class Trainer:
     """
 
     def __init__(
-        self, model_config: AnyModelConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
+        self, model_config: NetworkConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
     ) -> None:
         keras.utils.set_random_seed(seed)
         self.config = train_config

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
 
-from asc_models.config import BaselineConfig, CheckpointMetric, ExportMode, ModelConfig, TrainConfig
+from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
+from asc_models.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.files import write_text, written_whole
@@ -30,7 +30,7 @@ class CandidateConfig(Config):
     """Candidate, without its seed."""
     trial_id: str | None
     """The trial that proposed it; null for a system given by name."""
-    model: ModelConfig | BaselineConfig = Field(discriminator="family")
+    model: AnyModelConfig
     """The network."""
     train: TrainConfig
     """The recipe, with the length of this training."""

@@ -11,10 +11,11 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from yaml.constructor import ConstructorError
 
-from asc_models.config import BaselineConfig, CheckpointMetric, ExportMode, ModelConfig, TrainConfig
+from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
+from asc_models.families import AnyModelConfig
+from asc_models.network import NetworkConfig
 from asc_models.presets import PRESETS, preset
 from asc_models.rules import RulesConfig
-from asc_models.topology import AnyModelConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import Config, parse_config
@@ -29,7 +30,7 @@ class SystemConfig(Config):
     """The candidate's name."""
     preset: str | None = None
     """Name of a preset network."""
-    model: ModelConfig | BaselineConfig | None = Field(None, discriminator="family")
+    model: AnyModelConfig | None = None
     """Or the network itself."""
     epochs: int | None = Field(None, ge=1)
     """Length of its training; null means train.epochs."""
@@ -48,7 +49,7 @@ class SystemConfig(Config):
         return self
 
     @property
-    def network(self) -> AnyModelConfig:
+    def network(self) -> NetworkConfig:
         """The network's description."""
         return self.model if self.model is not None else preset(str(self.preset))
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asc_models.config import ModelConfig
 from asc_models.errors import ExportError
 from asc_models.estimate import estimate
+from asc_models.families import parse_network
 from asc_models.rules import check
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import Manifest, read_manifest
@@ -106,7 +106,7 @@ def _jobs(run: RunDirectory, config: RunConfig, manifest: Manifest, ledger: Ledg
         (system.name, None, system.network, system.epochs or config.train.epochs) for system in wanted.systems
     ]
     for event in best_trials(ledger.events(), wanted.n_candidates):
-        network = ModelConfig.model_validate(event["config"]["model"])
+        network = parse_network(event["config"]["model"])
         networks.append((event["trial_id"], event["trial_id"], network, config.train.epochs))
     if not networks:
         raise RunError(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from asc_models.config import Attention, BlockConfig, ModelConfig
+from asc_models.families import Attention, ModelConfig, StageConfig
 from search.sweep_config import SpaceConfig, block_filters
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def params_to_model(params: Mapping[str, Any]) -> ModelConfig:
     return ModelConfig(
         stem_filters=params["stem_filters"],
         stem_stride=params["stem_stride"],
-        blocks=tuple(
-            BlockConfig(
+        stages=tuple(
+            StageConfig(
                 filters=block_filters(params["base_filters"], params["growth"], index),
                 stride=2 if index < params["n_strided"] else 1,
             )

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from asc_models.config import Attention, ExportMode, Stride, stride_pair, validate_stride
+from asc_models.config import ExportMode
+from asc_models.families import Attention
+from asc_models.network import Stride, stride_pair, validate_stride
 from data_prep.schema import Config
 
 MAX_FILTERS = 1024

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from asc_models.config import ExportMode, ModelConfig, TrainConfig
+from asc_models.config import ExportMode, TrainConfig
 from asc_models.errors import ExportError, SizeError, TrainingError
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError
@@ -137,12 +137,11 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     def _fresh_trainer(self) -> Trainer:
         import keras
 
+        from asc_models.families import parse_network
         from asc_models.training import Trainer
 
         keras.backend.clear_session()
-        return Trainer(
-            ModelConfig.model_validate(self._model), self._shared.train, self._split("train"), seed=self._shared.seed
-        )
+        return Trainer(parse_network(self._model), self._shared.train, self._split("train"), seed=self._shared.seed)
 
     def _split(self, split: str) -> FeatureSet:
         from data_prep.reader import read_split

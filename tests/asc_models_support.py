@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from asc_models.config import BlockConfig, ModelConfig
+from asc_models.families import BlockConfig, ModelConfig
 from data_prep.config import ReaderSpec
 from data_prep.reader import FeatureSet
 

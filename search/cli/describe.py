@@ -11,7 +11,8 @@ from search.cli.options import JsonOption, terminal
 
 if TYPE_CHECKING:
     from asc_models.estimate import Estimate
-    from asc_models.topology import AnyModelConfig, Shape
+    from asc_models.network import NetworkConfig
+    from asc_models.topology import Shape
 
 
 def describe(
@@ -61,9 +62,8 @@ def describe(
     screen.table("Layers with weights", ("layer", "output", "parameters", "MACs"), rows)
 
 
-def _network(what: str, seconds: float, n_classes: int) -> tuple[AnyModelConfig, Shape, int]:
-    from asc_models.config import BaselineConfig
-    from asc_models.presets import preset
+def _network(what: str, seconds: float, n_classes: int) -> tuple[NetworkConfig, Shape, int]:
+    from asc_models.presets import PRESETS, preset
     from data_prep.config import FeatureSpec, ReaderSpec
     from data_prep.errors import ConfigError
     from data_prep.schema import parse_config
@@ -80,9 +80,8 @@ def _network(what: str, seconds: float, n_classes: int) -> tuple[AnyModelConfig,
         raise ConfigError(f"{what}: neither a candidate's folder (it has no config.yaml) nor a .tflite file")
     model = preset(what)
     features = parse_config(FeatureSpec, {"clip_seconds": seconds}, "--seconds")
-    if isinstance(model, BaselineConfig):  # its own features: 40 mels, 40 ms windows, 50 % overlap, no deltas
-        return model, (40, round(50 * seconds), 1), n_classes
-    return model, ReaderSpec().input_shape(features), n_classes
+    own_shape = PRESETS[what].input_shape
+    return model, own_shape(seconds) if own_shape else ReaderSpec().input_shape(features), n_classes
 
 
 def _verdicts(cost: Estimate) -> dict[str, dict[str, Any]]:

@@ -4,9 +4,10 @@ from asc_models_support import SMALL_MODEL, feature_set, with_random_weights
 
 from asc_models.artifact import Artifact
 from asc_models.builder import build
-from asc_models.config import EXPORT_MODES, BaselineConfig, ModelConfig, TrainConfig
+from asc_models.config import EXPORT_MODES, TrainConfig
 from asc_models.errors import ExportError
 from asc_models.export import export
+from asc_models.families import BaselineConfig, ModelConfig
 from asc_models.measure import measure
 from asc_models.training import Trainer
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asc_models.batches import TrainingBatches, evaluation_batches
-from asc_models.config import ModelConfig, TrainConfig
+from asc_models.config import TrainConfig
 from asc_models.estimate import estimate
-from asc_models.presets import PRESETS, PUBLISHED_PARAMETERS, preset
+from asc_models.families import ModelConfig
+from asc_models.presets import PRESETS, preset
 from asc_models.rules import RulesConfig, check
 from asc_models.schedule import cycle_ends, learning_rate
 from data_prep.errors import ConfigError
@@ -85,17 +86,17 @@ def test_limits_add_to_a_rule_set():
 def test_presets_are_near_their_published_sizes():
     """System 4 is within 2 % of the report's 50,238 parameters, the baseline exactly the organisers' 46,246."""
     system4 = estimate(preset("cao2021-system4"), (128, 423, 3), 10)
-    assert abs(system4.n_params / PUBLISHED_PARAMETERS["cao2021-system4"] - 1) < 0.02
+    assert abs(system4.n_params / PRESETS["cao2021-system4"].published_params - 1) < 0.02
     assert system4.weight_bytes["float16"] < 128_000
     baseline = estimate(preset("dcase2021-baseline"), (40, 500, 1), 10)
-    assert baseline.n_params == PUBLISHED_PARAMETERS["dcase2021-baseline"]
+    assert baseline.n_params == PRESETS["dcase2021-baseline"].published_params
 
 
 def test_system_4_is_the_largest_and_has_four_blocks():
     """The report: 5 × 5 kernels in systems 1 and 2, 3 × 3 in 3 and 4, four blocks in system 4."""
-    systems = [PRESETS[f"cao2021-system{i}"] for i in (1, 2, 3, 4)]
+    systems = [preset(f"cao2021-system{i}") for i in (1, 2, 3, 4)]
     assert [system.kernel_size for system in systems] == [5, 5, 3, 3]
-    assert [len(system.blocks) for system in systems] == [3, 3, 3, 4]
+    assert [len(system.stages) for system in systems] == [3, 3, 3, 4]
     sizes = [estimate(system, (128, 423, 3), 10).n_params for system in systems]
     assert max(sizes) == sizes[3]
 
@@ -107,5 +108,5 @@ def test_all_problems_of_a_network_are_told_at_once():
     message = str(error.value)
     assert "net.yaml: 3 problems" in message
     assert "kernel: unknown key; did you mean 'kernel_size'?" in message
-    assert "blocks.0: a stride must be 1 to 4" in message
+    assert "stages.0: a stride must be 1 to 4" in message
     assert "expansion" in message

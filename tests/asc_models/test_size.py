@@ -4,9 +4,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asc_models.builder import build
-from asc_models.config import EXPORT_MODES, BaselineConfig, ModelConfig
+from asc_models.config import EXPORT_MODES
 from asc_models.estimate import estimate
 from asc_models.export import export
+from asc_models.families import BaselineConfig, ModelConfig
 from asc_models.measure import measure
 
 SHAPE = (32, 40, 3)

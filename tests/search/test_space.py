@@ -29,10 +29,10 @@ def test_params_survive_encoding_and_json(params):
 def test_every_point_is_a_network(params):
     """Each point of the space describes a network with the blocks, widths and strides that its knobs say."""
     model = params_to_model(params)
-    assert len(model.blocks) == params["n_blocks"]
-    assert model.blocks[0].filters == params["base_filters"]
-    assert all(block.filters % 8 == 0 for block in model.blocks)
-    assert sum(block.stride == 2 for block in model.blocks) == min(params["n_strided"], params["n_blocks"])
+    assert len(model.stages) == params["n_blocks"]
+    assert model.stages[0].filters == params["base_filters"]
+    assert all(block.filters % 8 == 0 for block in model.stages)
+    assert sum(block.stride == 2 for block in model.stages) == min(params["n_strided"], params["n_blocks"])
 
 
 @given(points)

@@ -1,0 +1,47 @@
+"""Every family of networks: one file each, entered here.
+
+To add one, write its description (a `NetworkConfig`) in a file of its own and enter it into `AnyModelConfig`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter
+
+from asc_models.families.cp_mobile import CpMobileConfig
+from asc_models.families.dcase_baseline import BaselineConfig
+from asc_models.families.residual_network import Attention, BlockConfig, ModelConfig, StageConfig
+from asc_models.network import NetworkConfig
+
+__all__ = [
+    "FAMILIES",
+    "AnyModelConfig",
+    "Attention",
+    "BaselineConfig",
+    "BlockConfig",
+    "CpMobileConfig",
+    "ModelConfig",
+    "StageConfig",
+    "parse_network",
+]
+
+AnyModelConfig = Annotated[ModelConfig | BaselineConfig | CpMobileConfig, Field(discriminator="family")]
+"""A network of any family, told apart by its `family`."""
+
+FAMILIES: dict[str, type[NetworkConfig]] = {
+    config.model_fields["family"].default: config for config in get_args(get_args(AnyModelConfig)[0])
+}
+"""{name: description} of every family."""
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyModelConfig)
+
+
+def parse_network(data: Any) -> NetworkConfig:
+    """Return the network that `data`, as read from JSON, describes.
+
+    Raises:
+        pydantic.ValidationError: if it describes none.
+    """
+    network: NetworkConfig = _ADAPTER.validate_python(data)
+    return network
