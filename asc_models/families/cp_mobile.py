@@ -38,7 +38,7 @@ class CpMobileConfig(NetworkConfig):
     """Factor by which a block widens its input, to a multiple of 8."""
     n_blocks: tuple[int, ...] = (3, 2, 1)
     """Blocks in each stage."""
-    strides: dict[int, Stride] = {2: (2, 2), 4: (2, 1)}
+    strides: dict[int, Stride] = Field({2: (2, 2), 4: (2, 1)})
     """{number of a block, from 1: its stride (frequency, time)}; the others have stride 1."""
     response_norm: bool = True
     """Global response normalization behind every block."""
