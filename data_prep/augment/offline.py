@@ -35,9 +35,10 @@ def pitch_shift(y: Waveform, sample_rate: int, semitones: float) -> Waveform:
     return fit_length(shift_pitch(y, sample_rate, semitones), len(y))
 
 
-def speed_change(y: Waveform, factor: float, n_samples: int) -> Waveform:
+def speed_change(y: Waveform, sample_rate: int, factor: float, n_samples: int) -> Waveform:
     """Return `y` `factor` times as fast at the same pitch, (n_samples,): begun again where it ends, or cut."""
-    return np.resize(stretch_time(y, factor), n_samples)
+    needed = int(np.ceil(n_samples * factor)) + sample_rate  # a second more: what follows the cut may sound into it
+    return np.resize(stretch_time(y[:needed], sample_rate, factor), n_samples)
 
 
 def mix(y: Waveform, y2: Waveform, gain: float, gain2: float) -> Waveform:
@@ -151,7 +152,7 @@ def augmented(
     if kind == "pitch_shift":
         return pitch_shift(y, spec.sample_rate, drawn["semitones"])
     if kind == "speed_change":
-        return speed_change(y, drawn["factor"], spec.n_samples)
+        return speed_change(y, spec.sample_rate, drawn["factor"], spec.n_samples)
     if kind == "mix" and partner is not None:
         return mix(y, partner, drawn["gain"], drawn["gain2"])
     if kind == "device_response" and response is not None:

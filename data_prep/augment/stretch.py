@@ -1,4 +1,9 @@
-"""Another pitch at the same speed, another speed at the same pitch."""
+"""Another pitch at the same speed, another speed at the same pitch: Signalsmith Stretch, through `python-stretch`.
+
+With its cheaper preset it takes about two thirds of the time of librosa's phase vocoder, and for scenes it is the
+better one: clicks stay clicks (0.6 ms of spread against 14), sweeps and noise keep their levels. A shifted tone of
+150 Hz may be off by 30 cents. `tests/benchmarks/stretchers.py` prints the comparison.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,25 @@ import numpy.typing as npt
 
 Waveform = npt.NDArray[np.float32]
 
-
-def stretch_time(y: Waveform, factor: float) -> Waveform:
-    """Return `y` played `factor` times as fast at the same pitch: (round(n_samples / factor),) float32."""
-    from librosa.effects import time_stretch
-
-    stretched: Waveform = time_stretch(y, rate=factor)
-    return stretched
+_SEED = 0
+"""Of the phases that it makes up when it plays much slower: without one, every process would draw its own."""
 
 
 def shift_pitch(y: Waveform, sample_rate: int, semitones: float) -> Waveform:
     """Return `y` at a pitch higher by `semitones` (12 are an octave) and the same speed, (n_samples,) float32."""
-    from librosa.effects import pitch_shift
+    return _processed(y, sample_rate, 1.0, semitones)
 
-    shifted: Waveform = pitch_shift(y, sr=sample_rate, n_steps=semitones)
-    return shifted
+
+def stretch_time(y: Waveform, sample_rate: int, factor: float) -> Waveform:
+    """Return `y` played `factor` times as fast at the same pitch, (about n_samples / factor,) float32."""
+    return _processed(y, sample_rate, factor, 0.0)
+
+
+def _processed(y: Waveform, sample_rate: int, factor: float, semitones: float) -> Waveform:
+    from python_stretch.Signalsmith import Stretch
+
+    stretcher = Stretch(_SEED)
+    stretcher.preset(1, sample_rate, True)
+    stretcher.setTransposeSemitones(semitones)
+    stretcher.timeFactor = factor
+    return np.asarray(stretcher.process(y[None]), dtype=np.float32)[0]

@@ -62,9 +62,9 @@ def response() -> np.ndarray:
     return taps
 
 
-def digest_of(task: tuple[str, int]) -> str:
-    kind, seed = task
-    return hashlib.sha256(copy_of(kind, f"clip-{seed}", noise(seed), OfflineSpec()).tobytes()).hexdigest()
+def digest_of(task: tuple[str, int, OfflineSpec]) -> str:
+    kind, seed, settings = task
+    return hashlib.sha256(copy_of(kind, f"clip-{seed}", noise(seed), settings).tobytes()).hexdigest()
 
 
 def test_a_stream_depends_on_seed_clip_and_augmentation_alone():
@@ -111,7 +111,7 @@ def test_a_copy_is_what_its_draws_say(kind):
     drawn = draw(kind, settings, stream(0, "clip", kind))
     expected = {
         "pitch_shift": lambda: pitch_shift(y, RATE, drawn["semitones"]),
-        "speed_change": lambda: speed_change(y, drawn["factor"], SPEC.n_samples),
+        "speed_change": lambda: speed_change(y, RATE, drawn["factor"], SPEC.n_samples),
         "mix": lambda: mix(y, noise(9), drawn["gain"], drawn["gain2"]),
         "device_response": lambda: compress(
             device_response(y, response()), RATE, drawn["threshold_db"], drawn["ratio"]
@@ -123,13 +123,14 @@ def test_a_copy_is_what_its_draws_say(kind):
 
 
 def test_copies_are_the_same_bytes_in_one_process_and_in_several():
-    """Two spawned processes give, in any order, the bytes that this one gives."""
-    tasks = [(kind, seed) for kind in KINDS for seed in (1, 2)]
+    """Two spawned processes give, in any order, the bytes that this one gives; at extreme settings too."""
+    settings = (OfflineSpec(), OfflineSpec(speed=(0.25, 0.25), semitones=(-24, -24)))
+    tasks = [(kind, seed, chosen) for kind in KINDS for seed in (1, 2) for chosen in settings]
     here = [digest_of(task) for task in tasks]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         there = list(pool.map(digest_of, tasks[::-1]))[::-1]
     assert here == there
-    assert len(set(here)) == len(here)
+    assert len(set(here)) == 12  # mix and device_response know neither speed nor pitch
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,33 +143,35 @@ def test_silence_stays_silence(kind):
 
 @pytest.mark.parametrize("semitones", [-4.0, -0.5, 0.3, 4.0, 12.0])
 def test_pitch_shift_moves_a_tone_and_keeps_its_length(semitones):
-    """A tone of 440 Hz comes out within 4 cents of its new pitch, at its level and length."""
+    """A tone of 440 Hz comes out within 15 cents of its new pitch, at its level and length."""
     y = pitch_shift(tone(440), RATE, semitones)
     assert y.shape == tone(440).shape
-    assert abs(1200 * np.log2(pitch_of(y) / 440) - 100 * semitones) < 4
+    assert abs(1200 * np.log2(pitch_of(y) / 440) - 100 * semitones) < 15
     middle = slice(RATE // 4, -RATE // 4)
-    assert abs(20 * np.log10(y[middle].std() / tone(440)[middle].std())) < 1.5
+    assert abs(20 * np.log10(y[middle].std() / tone(440)[middle].std())) < 1.0
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 2.0])
 def test_speed_change_keeps_pitch_and_moves_events(factor):
-    """A burst at 0.5 s comes out at 0.5 s / factor (within 40 ms); a tone keeps its pitch within 4 cents."""
-    assert abs(1200 * np.log2(pitch_of(speed_change(tone(440), factor, SPEC.n_samples)) / 440)) < 4
+    """A burst at 0.5 s comes out at 0.5 s / factor (within 20 ms); a tone keeps its pitch within 4 cents."""
+    assert abs(1200 * np.log2(pitch_of(speed_change(tone(440), RATE, factor, SPEC.n_samples)) / 440)) < 4
     burst = np.zeros(SPEC.n_samples, dtype=np.float32)
     burst[RATE // 2 - 200 : RATE // 2 + 200] = noise(3, 400)
-    played = speed_change(burst, factor, SPEC.n_samples)[: round(SPEC.n_samples / factor)] ** 2  # its first playing
+    played = (
+        speed_change(burst, RATE, factor, SPEC.n_samples)[: round(SPEC.n_samples / factor)] ** 2
+    )  # its first playing
     centre = np.average(np.arange(len(played)), weights=played) / RATE
-    assert centre == pytest.approx(0.5 / factor, abs=0.04)
+    assert centre == pytest.approx(0.5 / factor, abs=0.02)
 
 
 def test_a_faster_clip_begins_again_and_a_slower_one_is_cut():
     """At twice the speed the second half is the first again; at half of it n_samples are kept."""
     y = noise(4)
-    fast = speed_change(y, 2.0, SPEC.n_samples)
+    fast = speed_change(y, RATE, 2.0, SPEC.n_samples)
     half = SPEC.n_samples // 2
     n = -(-SPEC.n_samples // 2)
     np.testing.assert_array_equal(fast[:half], fast[n : n + half])
-    assert speed_change(y, 0.5, SPEC.n_samples).shape == (SPEC.n_samples,)
+    assert speed_change(y, RATE, 0.5, SPEC.n_samples).shape == (SPEC.n_samples,)
 
 
 def test_mix_with_itself_is_the_clip_louder():
