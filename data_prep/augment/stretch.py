@@ -33,4 +33,5 @@ def _processed(y: Waveform, sample_rate: int, factor: float, semitones: float) -
     stretcher.preset(1, sample_rate, True)
     stretcher.setTransposeSemitones(semitones)
     stretcher.timeFactor = factor
-    return np.asarray(stretcher.process(y[None]), dtype=np.float32)[0]
+    out: Waveform = np.asarray(stretcher.process(y[None]), dtype=np.float32)[0]
+    return out
