@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from data_prep.corpus import Corpus
 from data_prep.errors import DataError
-from data_prep.manifest import Manifest, locations_on_both_sides
+from data_prep.manifest import Manifest, Quarantined, locations_on_both_sides
 
 N_NAMED = 3
 """Examples that a message names."""
@@ -16,15 +16,8 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
     """Check that what could be read is enough to go on with.
 
     Raises:
-        DataError: if more than half of the files are corrupt, or a fold's training has no clip of a scene.
+        DataError: if a fold's training has no clip of a scene.
     """
-    n_bad, n_all = len(manifest.quarantine), len(corpus.clips)
-    if n_bad > n_all / 2:
-        first = manifest.quarantine[0]
-        raise DataError(
-            f"{corpus.root}: {n_bad:,} of {n_all:,} audio files cannot be read, more than half. The first is "
-            f"{first.filename}: {first.reason} Check that the audio was unpacked completely."
-        )
     scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
     for fold, listed in corpus.folds.items():
         needed = {scenes[clip_id] for clip_id, name in listed.items() if name in ("train", "test")}
@@ -33,18 +26,21 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
         present = {scenes[clip_id] for clip_id, split in manifest.folds[fold].items() if split == "train"}
         for scene in sorted(str(scene) for scene in needed - present):
             raise DataError(
-                f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} left after missing and corrupt "
+                f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} left after missing and unusable "
                 "files and held-out devices were taken out. Restore its files, or hold out fewer devices."
             )
 
 
-def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, float]) -> tuple[str, ...]:
+def collect_warnings(
+    corpus: Corpus, manifest: Manifest, seconds: Mapping[str, float], lost_copies: Sequence[Quarantined]
+) -> tuple[str, ...]:
     """Return what a user should know about the data set.
 
     Args:
         corpus: the data set.
         manifest: what was prepared of it.
-        seconds: lengths of the recordings that are not about `clip_seconds` long, by clip id.
+        seconds: lengths of the recordings that are not `clip_seconds` long, by clip id.
+        lost_copies: copies that could not be made, as a file changed meanwhile.
     """
     found = list(corpus.warnings)
     if manifest.missing:
@@ -54,7 +50,12 @@ def collect_warnings(corpus: Corpus, manifest: Manifest, seconds: Mapping[str, f
         )
     if manifest.quarantine:
         names = [f"{entry.filename} ({entry.reason.rstrip('.')})" for entry in manifest.quarantine]
-        found.append(f"{_are(len(names), 'file')} corrupt and left out: {_some(names)}")
+        found.append(f"{_are(len(names), 'clip')} left out, see quarantine.csv: {_some(names)}")
+    if lost_copies:
+        found.append(
+            f"{_are(len(lost_copies), 'copy', 'copies')} missing, as a recording could not be read again: "
+            f"{_some([entry.clip_id for entry in lost_copies])}"
+        )
     if manifest.silent:
         found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {_some(manifest.silent)}")
     wanted = manifest.spec.clip_seconds
@@ -99,5 +100,5 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:N_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _are(n: int, noun: str) -> str:
-    return f"{n:,} {noun} is" if n == 1 else f"{n:,} {noun}s are"
+def _are(n: int, noun: str, nouns: str | None = None) -> str:
+    return f"{n:,} {noun} is" if n == 1 else f"{n:,} {nouns or noun + 's'} are"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from data_prep.errors import DataError
 from data_prep.manifest import PREPARE_AGAIN, read_manifest
+from data_prep.store import Location, open_store
 
 
-def summarize(shards: Path) -> dict[str, Any]:
+def summarize(shards: Location) -> dict[str, Any]:
     """Return what the folder `shards` holds, as plain values for JSON or a table.
 
-    Keys: name, hash, spec, spec_hash, validation, classes, n_clips, n_unlisted, folds {fold: {split: {n_clips,
+    Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split: {n_clips, n_copies,
     n_locations, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes, bytes_per_clip.
     Checksums are not verified: reading a split does that.
 
@@ -24,14 +24,13 @@ def summarize(shards: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(shards)
     about: dict[str, tuple[str, str]] = {}
-    n_bytes = 0
+    store = open_store(shards)
     for entry in manifest.shards:
-        path = shards / entry.file
         try:
-            table = pq.read_table(path, columns=["clip_id", "scene", "device"])
-            n_bytes += path.stat().st_size
+            with store.open(entry.file) as file:
+                table = pq.read_table(file, columns=["clip_id", "scene", "device"])
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read: {error}. {PREPARE_AGAIN}") from None
+            raise DataError(f"{store.place(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
         for row in table.to_pylist():
             about[row["clip_id"]] = (row["scene"] or "(unlabelled)", row["device"])
 
@@ -40,6 +39,7 @@ def summarize(shards: Path) -> dict[str, Any]:
         return {
             "n_clips": len(clip_ids),
             "n_locations": len({manifest.locations[i] for i in clip_ids if i in manifest.locations}),
+            "n_copies": sum(i in manifest.sources for i in clip_ids),
             "by_scene": dict(sorted(Counter(about[i][0] for i in clip_ids).items())),
             "by_device": dict(sorted(Counter(about[i][1] for i in clip_ids).items())),
         }
@@ -49,6 +49,8 @@ def summarize(shards: Path) -> dict[str, Any]:
         "hash": manifest.hash(),
         "spec": manifest.spec.model_dump(mode="json"),
         "spec_hash": manifest.spec_hash,
+        "copies": {made.augmentation: made.n_copies for made in manifest.copies},
+        "offline": manifest.offline.model_dump(mode="json") if manifest.offline is not None else None,
         "validation": manifest.validation.model_dump(mode="json"),
         "classes": list(manifest.classes),
         "n_clips": manifest.n_clips,
@@ -64,6 +66,6 @@ def summarize(shards: Path) -> dict[str, Any]:
         "silent": list(manifest.silent),
         "warnings": list(manifest.warnings),
         "n_shards": len(manifest.shards),
-        "n_bytes": n_bytes,
-        "bytes_per_clip": round(n_bytes / max(1, manifest.n_clips)),
+        "n_bytes": sum(entry.n_bytes for entry in manifest.shards),
+        "bytes_per_clip": manifest.bytes_per_clip,
     }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from data_prep.config import FeatureSpec, ValidationSpec
+from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec, ValidationSpec
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json
 from data_prep.schema import Config, content_hash
 from data_prep.splits import Split
+from data_prep.store import Location, Store, open_store
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Grows whenever a reader of the old shards would misread the new ones."""
 MANIFEST_NAME = "manifest.json"
 PREPARE_AGAIN = "Give `asc prepare` again: what is sound is reused."
@@ -26,17 +26,29 @@ class ShardEntry(Config):
     file: str
     """Its name inside the folder."""
     rows: int
-    """Clips in it."""
+    """Clips in it, copies included."""
+    n_bytes: int
+    """Size of the file."""
     sha256: str
     """Checksum of its bytes, 64 hexadecimal digits."""
 
 
 class Quarantined(Config):
-    """A listed clip whose file is corrupt: it is in no shard and in no split."""
+    """A listed clip that is put aside: it is in no split."""
 
     clip_id: str
     filename: str
+    fault: Literal["unreadable", "length", "duplicate"]
+    """Its file can't be decoded, is far too short or long, or holds what another clip's file holds."""
     reason: str
+    """In words, with the way out."""
+
+
+class Copies(Config):
+    """Augmented copies of one kind."""
+
+    augmentation: OfflineAugmentation
+    n_copies: int
 
 
 class Manifest(Config):
@@ -52,18 +64,26 @@ class Manifest(Config):
     """`spec.hash()`, for whoever reads the file without this program."""
     validation: ValidationSpec
     """How the validation split was cut."""
+    copies: tuple[Copies, ...]
+    """The augmented copies of training clips."""
+    offline: OfflineSpec | None
+    """What the copies were made like; null where there are none."""
     classes: tuple[str, ...]
     """The order of the scenes in every later stage."""
     n_clips: int
-    """Clips in the shards."""
+    """Rows in the shards: clips as recorded and copies."""
+    bytes_per_clip: int
+    """Size of all shards by `n_clips`, rounded."""
     n_unlisted: int
     """Clips of the data set that no fold lists: not prepared."""
     counts: dict[int, dict[str, int]]
-    """Clips by fold and split."""
+    """Rows by fold and split."""
     folds: dict[int, dict[str, Split]]
-    """For each fold the split of its clips by their ids. A clip of a held-out device may be in none."""
+    """For each fold the split of its rows by their ids. A clip of a held-out device may be in none."""
+    sources: dict[str, tuple[str, ...]]
+    """Of each copy, by its id: the ids of the recorded clips that went into it."""
     locations: dict[str, str]
-    """Location by clip id, where it is known."""
+    """Location by id of a recorded clip, where it is known."""
     shards: tuple[ShardEntry, ...]
     missing: tuple[str, ...]
     """Listed files that were not on disk."""
@@ -85,27 +105,35 @@ class Manifest(Config):
         )
 
 
-def write_manifest(shards: Path, manifest: Manifest) -> None:
-    """Write the manifest of the folder `shards`, after the check that every reading makes too.
+def write_manifest(store: Store, manifest: Manifest) -> None:
+    """Write the manifest of a folder, after the checks that every reading makes too.
 
     Raises:
-        DataError: if a location is both in training and in validation.
+        DataError: if a location is both in training and in validation, or a copy is where it must not be.
     """
-    _validate_locations(manifest, shards / MANIFEST_NAME)
-    write_json(shards / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    _validate_locations(manifest, store.place(MANIFEST_NAME))
+    _validate_copies(manifest, store.place(MANIFEST_NAME))
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    store.write(MANIFEST_NAME, text.encode())
 
 
-def read_manifest(shards: Path) -> Manifest:
-    """Return the manifest of the folder `shards`.
+def read_manifest(shards: Location) -> Manifest:
+    """Return the manifest of the folder or URI `shards`.
 
     Raises:
-        DataError: if it is missing, of another format version or damaged, or if a location is both in training and in
-            validation.
+        DataError: if it is missing, of another format version or damaged, if a location is both in training and in
+            validation, or if an augmented copy is outside the folds that train on all its sources.
     """
-    path = shards / MANIFEST_NAME
-    if not path.exists():
-        raise DataError(f"{path}: no such file: nothing was prepared here, or it did not finish. {PREPARE_AGAIN}")
-    data: Any = read_json(path)
+    store = open_store(shards)
+    path = store.place(MANIFEST_NAME)
+    try:
+        data: Any = json.loads(store.read(MANIFEST_NAME))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file: nothing was prepared here, or it did not finish. {PREPARE_AGAIN}"
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise DataError(
@@ -121,10 +149,11 @@ def read_manifest(shards: Path) -> Manifest:
     if manifest.spec.hash() != manifest.spec_hash:
         raise DataError(f"{path}: spec and spec_hash disagree: it was edited by hand. {PREPARE_AGAIN}")
     _validate_locations(manifest, path)
+    _validate_copies(manifest, path)
     return manifest
 
 
-def _validate_locations(manifest: Manifest, path: Path) -> None:
+def _validate_locations(manifest: Manifest, path: str) -> None:
     for fold in manifest.folds:
         both = locations_on_both_sides(manifest, fold, "train", "validation")
         if both:
@@ -132,6 +161,17 @@ def _validate_locations(manifest: Manifest, path: Path) -> None:
                 f"{path}: fold {fold} has clips of location {both[0]} both in training and in validation, so "
                 f"validation would tell of clips that training has heard. {PREPARE_AGAIN}"
             )
+
+
+def _validate_copies(manifest: Manifest, path: str) -> None:
+    for fold, splits in manifest.folds.items():
+        for copy, sources in manifest.sources.items():
+            if copy in splits and any(splits.get(clip_id) != "train" for clip_id in (copy, *sources)):
+                raise DataError(
+                    f"{path}: fold {fold} has the augmented copy {copy} in {splits[copy]}, made from "
+                    f"{', '.join(f'{i} ({splits.get(i)})' for i in sources)}. A copy and all that went into it belong "
+                    f"to training. {PREPARE_AGAIN}"
+                )
 
 
 def locations_on_both_sides(manifest: Manifest, fold: int, one: Split, other: Split) -> list[str]:

@@ -7,63 +7,76 @@ have no place in the shards or the manifest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+import json
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from data_prep.config import FeatureSpec
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json
-from data_prep.manifest import FORMAT_VERSION, Quarantined
+from data_prep.manifest import FORMAT_VERSION, Quarantined, ShardEntry
 from data_prep.schema import Config, content_hash
+from data_prep.store import Store
 
 NOTES_FOLDER = ".sources"
+
+Standing = Literal["new", "changed", "damaged"]
+"""Why a shard is made: it was not there, its audio or its settings have changed, or its bytes are not those written."""
 
 
 class ShardNote(Config):
     """What one shard was made from, and what was found on the way."""
 
     sources: str
-    """Fingerprint of the feature and of every audio file: listed name, size, time of change."""
+    """Fingerprint of the feature, the augmentation and every audio file: listed name, size, time of change."""
     places: str
     """Fingerprint of the shard's columns split and fold."""
-    rows: int
-    sha256: str
+    shard: ShardEntry
     quarantine: tuple[Quarantined, ...]
     silent: tuple[str, ...]
     seconds: dict[str, float]
-    """Length of the recordings that are not `clip_seconds` long, by clip id."""
+    """Length of the recordings that are not as long as the feature's clips, by clip id."""
+    digests: dict[str, str]
+    """Digest of the stored log-mel by clip id: equal ones are one recording under two names."""
 
 
-def sources_fingerprint(root: Path, clips: Sequence[Clip], spec: FeatureSpec) -> str:
-    """Return a fingerprint that changes when the shard of `clips` would have to be extracted anew."""
-    files = []
-    for clip in clips:
-        status = (root / clip.filename).stat()
-        identity = (clip.filename, clip.scene, clip.device, clip.city, clip.location, clip.segment)
-        files.append([*identity, status.st_size, status.st_mtime_ns])
-    return content_hash({"format": FORMAT_VERSION, "spec": spec.hash(), "files": files}, 64)
+def file_identity(root: Path, clip: Clip) -> list[Any]:
+    """Return what says that a clip's file is still the one that was read: all that is listed of it, its size and time."""
+    status = (root / clip.filename).stat()
+    identity = (clip.filename, clip.scene, clip.device, clip.city, clip.location, clip.segment)
+    return [*identity, status.st_size, status.st_mtime_ns]
 
 
-def note_path(shard: Path) -> Path:
-    """Return where the note of `shard` lies."""
-    return shard.parent / NOTES_FOLDER / f"{shard.stem}.json"
+def sources_fingerprint(root: Path, clips: Iterable[Clip], settings: Any) -> str:
+    """Return a fingerprint that changes when what was made of `clips` under `settings` has to be made anew."""
+    files = [file_identity(root, clip) for clip in clips]
+    return content_hash({"format": FORMAT_VERSION, "settings": settings, "files": files}, 64)
 
 
-def write_note(shard: Path, note: ShardNote) -> None:
-    """Write the note of a shard that is complete on disk."""
-    write_json(note_path(shard), note.model_dump(mode="json"))
+def note_name(shard: str) -> str:
+    """Return the name of the note of the shard named `shard`."""
+    return f"{NOTES_FOLDER}/{PurePosixPath(shard).stem}.json"
 
 
-def read_valid_note(shard: Path, sources: str) -> ShardNote | None:
-    """Return the note of `shard` if the shard is whole and was made from `sources`, else None."""
+def write_note(store: Store, note: ShardNote) -> None:
+    """Write the note of a shard that is complete in the store."""
+    store.write(note_name(note.shard.file), json.dumps(note.model_dump(mode="json")).encode())
+
+
+def read_note(store: Store, shard: str, sources: str) -> ShardNote | Standing:
+    """Return the note of the shard named `shard` if that is whole and was made from `sources`, else why it isn't."""
     try:
-        note = ShardNote.model_validate(read_json(note_path(shard)))
-        if note.sources != sources:
-            return None
-        data = shard.read_bytes()
-    except (DataError, ValidationError, OSError):
-        return None  # no note, or none that can be trusted: the shard is made again
-    return note if hashlib.sha256(data).hexdigest() == note.sha256 else None
+        note = ShardNote.model_validate_json(store.read(note_name(shard)))
+    except FileNotFoundError:
+        return "new"
+    except (DataError, ValidationError):
+        return "damaged"
+    if note.sources != sources:
+        return "changed"
+    try:
+        data = store.read(shard)
+    except (FileNotFoundError, DataError):
+        return "damaged"
+    return note if hashlib.sha256(data).hexdigest() == note.shard.sha256 else "damaged"

@@ -1,39 +1,36 @@
-"""Audio on disk → shards and their manifest. Killed at any moment and started again, it goes on where it stopped."""
+"""Audio on disk → shards and their manifest. Killed at any moment and started again, it goes on where it stopped.
+
+The way through: lists → splits → shards of clips as recorded → what is put aside → copies of training clips → manifest.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, get_args
 
-from data_prep.config import OFFLINE_AUGMENTATIONS_BUILT, FeatureSpec, PrepareConfig
+from data_prep.augment.correction import Correction, correction_name
+from data_prep.config import OfflineAugmentation, PrepareConfig
+from data_prep.copies import Folds, Row, copy_rows, folds_of_copy, recorded_rows, training_folds
 from data_prep.corpora import read_corpus
-from data_prep.corpus import Clip, Corpus
-from data_prep.errors import ConfigError, DataError
-from data_prep.extract import Extracted, Task, extract_task
-from data_prep.files import write_error
-from data_prep.findings import collect_warnings, validate_outcome
-from data_prep.manifest import (
-    FORMAT_VERSION,
-    MANIFEST_NAME,
-    Manifest,
-    Quarantined,
-    ShardEntry,
-    write_manifest,
-)
-from data_prep.notes import NOTES_FOLDER, ShardNote, note_path, read_valid_note, sources_fingerprint, write_note
+from data_prep.corpus import Corpus
+from data_prep.correcting import correct_folds, seal_name
+from data_prep.errors import ConfigError
+from data_prep.extract import Copying
+from data_prep.jobs import Bench, Job, Part, bring_up_to_date, place_part, plan_jobs
+from data_prep.manifest import Manifest, Quarantined, write_manifest
+from data_prep.notes import NOTES_FOLDER, note_name
+from data_prep.outcome import make_manifest
 from data_prep.progress import ProgressCallback
-from data_prep.schema import content_hash
-from data_prep.shards import Place, log_mels_of, read_shard, shard_name, write_shard
-from data_prep.splits import Split, assign_splits
+from data_prep.quarantine import find_quarantined, validate_quarantine, write_quarantine
+from data_prep.shards import Place
+from data_prep.splits import assign_splits
+from data_prep.store import Location, Store, open_store
 from data_prep.workers import Executor, worker_pool
-
-CLIPS_PER_TASK = 16
-"""Clips that a worker takes at once: few enough to share a small data set evenly, enough to make sending cheap."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +39,28 @@ class Prepared:
 
     manifest: Manifest
     n_clips: int
-    """Clips in the shards."""
+    """Rows in the shards: clips as recorded, and copies."""
     n_computed: int
-    """Clips whose audio was read now (the corrupt ones among them)."""
+    """Rows that were made now (the corrupt ones among them)."""
     n_reused: int
-    """Clips that an earlier `prepare` had finished."""
+    """Rows that an earlier `prepare` had finished."""
+    made: Mapping[str, int]
+    """Why how many rows were made now: new, changed (audio or settings), damaged."""
     seconds: float
     warnings: tuple[str, ...]
     """What was odd about the data set, in words; also in the manifest."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One shard to be."""
-
-    path: Path
-    clips: tuple[Clip, ...]
-    sources: str
-
-
 def prepare(
     root: Path,
-    shards: Path,
+    shards: Location,
     config: PrepareConfig,
     *,
     n_workers: int = 1,
     executor: Executor | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Prepared:
-    """Extract the features of every listed clip of the data set `root` into the folder `shards`.
+    """Extract the features of every listed clip of the data set `root`, and of its copies, into the place `shards`.
 
     Shards of an earlier call are kept where settings, lists and audio files (name, size, time) are still the same; the
     result is the same bytes as that of one undisturbed call. The manifest is removed before the first change and
@@ -78,221 +68,172 @@ def prepare(
 
     Args:
         root: the data set's folder.
-        shards: where the shards go; made if need be.
-        config: what to extract and how to cut the validation split.
+        shards: folder or URI where the shards go; made if need be.
+        config: what to extract, how to cut the validation split, which copies to make.
         n_workers: processes that read audio; 1 stays in this one. Others are spawned, never forked, so a script that
             calls this needs the usual `if __name__ == "__main__":`.
         executor: takes the place of own processes.
-        on_progress: called with (clips done, clips in all).
+        on_progress: called with (rows done, rows in all).
 
     Raises:
-        DataError: if the data set can't be used (see `read_corpus`), more than half of its files are corrupt, a
-            scene loses its last training clip, or another process prepares into the same folder.
-        ConfigError: if an augmentation is asked for that this version can't make.
+        DataError: if the data set can't be used (see `read_corpus`), more clips have to be put aside than the
+            configuration takes, a scene loses its last training clip, spectrum correction finds no pairs, or another
+            process prepares into the same folder.
+        ConfigError: if device responses are asked for without a folder of them.
         AscError: if the disk is full; what was finished stays and is reused.
     """
     start = time.monotonic()
     validate_augmentations(config)
     corpus = read_corpus(root, config.corpus)
     folds = assign_splits(corpus, config.validation)
-    try:
-        shards.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(shards, error) from error
-    with _locked(shards), worker_pool(n_workers, executor) as mapper:
-        jobs = _plan(corpus, shards, config)
-        notes, n_computed = _write_shards(corpus, jobs, folds, config.features, mapper, on_progress)
-        manifest = _manifest(corpus, jobs, notes, folds, config)
-        write_manifest(shards, manifest)
-        _remove_strays(shards, jobs)
+    store = open_store(shards)
+    with store.locked(), worker_pool(n_workers, executor) as mapper:
+        progress = _Progress(_n_rows(corpus, folds, config), on_progress)
+        bench = Bench(
+            store=store,
+            root=corpus.root,
+            spec=config.features,
+            length_tolerance=config.quarantine.length_tolerance,
+            strict=config.quarantine.strict,
+            mapper=mapper,
+            tick=progress.tick,
+        )
+        recorded, quarantine = _prepare_recorded(bench, corpus, folds, config)
+        left_out = {entry.clip_id for entry in quarantine}
+        kept = {fold: {i: split for i, split in of.items() if i not in left_out} for fold, of in folds.items()}
+        copies = _prepare_copies(bench, corpus, kept, config)
+        progress.end()
+        manifest = make_manifest(corpus, kept, quarantine, recorded, copies, config)
+        write_manifest(store, manifest)
+        _remove_strays(store, [*recorded.jobs, *copies.jobs], kept if _corrects(config) else ())
+    made = recorded.made + copies.made
     return Prepared(
         manifest=manifest,
         n_clips=manifest.n_clips,
-        n_computed=n_computed,
-        n_reused=len(corpus.clips) - n_computed,
+        n_computed=made.total(),
+        n_reused=sum(len(job.rows) for part in (recorded, copies) for job in part.jobs) - made.total(),
+        made=dict(made),
         seconds=time.monotonic() - start,
         warnings=manifest.warnings,
     )
 
 
 def validate_augmentations(config: PrepareConfig) -> None:
-    """Refuse offline augmentations that this version can't make, rather than leave them out.
+    """Refuse copies that can't be made as they are asked for.
 
     Raises:
-        ConfigError: naming them.
+        ConfigError: saying what is missing.
     """
-    missing = [name for name in config.augmentations if name not in OFFLINE_AUGMENTATIONS_BUILT]
-    if missing:
+    responses = config.offline.responses
+    if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
         raise ConfigError(
-            f"prepare.augmentations: {', '.join(missing)}: not built yet in this version, and not silently left out. "
-            "To go on without copies: --set 'prepare.augmentations=[]'"
+            f"prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
+            f"{'none is named' if responses is None else f'{responses} is no folder'}. "
+            "Name one, or take device_response out of prepare.augmentations."
         )
 
 
-def _plan(corpus: Corpus, shards: Path, config: PrepareConfig) -> list[_Job]:
-    size = config.clips_per_shard
-    groups = [corpus.clips[i : i + size] for i in range(0, len(corpus.clips), size)]
-    return [
-        _Job(shards / shard_name(i), clips, sources_fingerprint(corpus.root, clips, config.features))
-        for i, clips in enumerate(groups)
-    ]
+def _prepare_recorded(
+    bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig
+) -> tuple[Part, tuple[Quarantined, ...]]:
+    """Bring the shards of clips as recorded up to date; return them and what is put aside."""
+    places = _places(corpus, folds, frozenset())
+    part = bring_up_to_date(bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), places)
+    quarantine = find_quarantined(corpus, part.notes, places, config.quarantine)
+    write_quarantine(bench.store, corpus, quarantine, [clip_id for note in part.notes for clip_id in note.silent])
+    validate_quarantine(bench.store, corpus, quarantine, config.quarantine)
+    places = _places(corpus, folds, frozenset(entry.clip_id for entry in quarantine))
+    return place_part(bench, part, places), quarantine
 
 
-def _write_shards(
-    corpus: Corpus,
-    jobs: Sequence[_Job],
-    folds: Mapping[int, Mapping[str, Split]],
-    spec: FeatureSpec,
-    mapper: Executor,
-    on_progress: ProgressCallback | None,
-) -> tuple[list[ShardNote], int]:
-    """Bring every shard up to date; return their notes and the number of clips whose audio was read."""
-    found = [read_valid_note(job.path, job.sources) for job in jobs]
-    places = _places(corpus, folds)
-    pending = [job for job, note in zip(jobs, found, strict=True) if note is None]
-    n_done = len(corpus.clips) - sum(len(job.clips) for job in pending)
-    if on_progress is not None:
-        on_progress(n_done, len(corpus.clips))
-    outcomes = iter(mapper.map(extract_task, [task for job in pending for task in _tasks(corpus.root, job, spec)]))
-    notes = []
-    for job, note in zip(jobs, found, strict=True):
-        if note is None:
-            results: list[Extracted] = []
-            while len(results) < len(job.clips):
-                results += next(outcomes)
-                if on_progress is not None:
-                    on_progress(n_done + len(results), len(corpus.clips))
-            n_done += len(job.clips)
-            notes.append(_write_new(job, results, places, spec))
-        else:
-            notes.append(_replace_columns(job, note, places, spec))
-    return notes, sum(len(job.clips) for job in pending)
+def _prepare_copies(bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig) -> Part:
+    """Bring the shards of all copies up to date; `folds` has the usable clips alone."""
+    training = training_folds(folds)
+    corrections: dict[int, Correction] = {}
+    if _corrects(config):
+        by_fold = {k: [clip for clip in corpus.clips if k in training.get(clip.clip_id, ())] for k in folds}
+        corrections = correct_folds(bench, {k: clips for k, clips in by_fold.items() if clips})
+    jobs: list[Job] = []
+    places: dict[str, Place] = {}
+    for augmentation in dict.fromkeys(config.augmentations):
+        rows = list(copy_rows(augmentation, corpus.clips, folds, config.offline.seed))
+        places |= {row.clip.clip_id: Place(folds_of_copy(row, training)[0], "train") for row in rows}
+        for fold in dict.fromkeys(row.fold for row in rows):
+            correction = corrections[fold] if fold is not None else None
+            jobs += _copy_jobs(bench, [row for row in rows if row.fold == fold], augmentation, correction, config)
+    return place_part(bench, bring_up_to_date(bench, jobs, places), places)
 
 
-def _tasks(root: Path, job: _Job, spec: FeatureSpec) -> Iterator[Task]:
-    for i in range(0, len(job.clips), CLIPS_PER_TASK):
-        yield Task(tuple(root / clip.filename for clip in job.clips[i : i + CLIPS_PER_TASK]), spec)
-
-
-def _write_new(job: _Job, results: Sequence[Extracted], places: Mapping[str, Place], spec: FeatureSpec) -> ShardNote:
-    pairs = list(zip(job.clips, results, strict=True))
-    good = [(clip, result.log_mel) for clip, result in pairs if result.log_mel is not None]
-    _forget(job.path)
-    sha256 = write_shard(job.path, [clip for clip, _ in good], places, [log_mel for _, log_mel in good])
-    note = ShardNote(
-        sources=job.sources,
-        places=_places_fingerprint(job, places),
-        rows=len(good),
-        sha256=sha256,
-        quarantine=tuple(
-            Quarantined(clip_id=clip.clip_id, filename=clip.filename, reason=result.reason)
-            for clip, result in pairs
-            if result.log_mel is None
-        ),
-        silent=tuple(clip.clip_id for clip, result in pairs if result.silent),
-        seconds={
-            clip.clip_id: round(result.seconds, 3)
-            for clip, result in pairs
-            if result.log_mel is not None and abs(result.seconds - spec.clip_seconds) > 0.05 * spec.clip_seconds
-        },
-    )
-    write_note(job.path, note)
-    return note
-
-
-def _replace_columns(job: _Job, note: ShardNote, places: Mapping[str, Place], spec: FeatureSpec) -> ShardNote:
-    """Write split and fold of a finished shard anew if the validation split was cut otherwise: that needs no audio."""
-    fingerprint = _places_fingerprint(job, places)
-    if note.places == fingerprint:
-        return note
-    entry = ShardEntry(file=job.path.name, rows=note.rows, sha256=note.sha256)
-    table = read_shard(job.path.parent, entry)
-    kept = set(table["clip_id"].to_pylist())
-    clips = [clip for clip in job.clips if clip.clip_id in kept]
-    _forget(job.path)
-    sha256 = write_shard(job.path, clips, places, list(log_mels_of(table, spec, str(job.path))))
-    changed = note.updated(places=fingerprint, sha256=sha256)
-    write_note(job.path, changed)
-    return changed
-
-
-def _forget(shard: Path) -> None:
-    """Take back what says that the shard is good, before its bytes change."""
-    (shard.parent / MANIFEST_NAME).unlink(missing_ok=True)
-    note_path(shard).unlink(missing_ok=True)
-
-
-def _manifest(
-    corpus: Corpus,
-    jobs: Sequence[_Job],
-    notes: Sequence[ShardNote],
-    folds: Mapping[int, Mapping[str, Split]],
+def _copy_jobs(
+    bench: Bench,
+    rows: Sequence[Row],
+    augmentation: OfflineAugmentation,
+    correction: Correction | None,
     config: PrepareConfig,
-) -> Manifest:
-    quarantine = tuple(entry for note in notes for entry in note.quarantine)
-    corrupt = {entry.clip_id for entry in quarantine}
-    kept = {k: {i: split for i, split in fold.items() if i not in corrupt} for k, fold in folds.items()}
-    entries = zip(jobs, notes, strict=True)
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        name=corpus.name,
-        spec=config.features,
-        spec_hash=config.features.hash(),
-        validation=config.validation,
-        classes=corpus.classes,
-        n_clips=sum(note.rows for note in notes),
-        n_unlisted=corpus.n_unlisted,
-        counts={k: dict(Counter(fold.values())) for k, fold in kept.items()},
-        folds=kept,
-        locations={
-            clip.clip_id: clip.location for clip in corpus.clips if clip.location and clip.clip_id not in corrupt
-        },
-        shards=tuple(ShardEntry(file=job.path.name, rows=note.rows, sha256=note.sha256) for job, note in entries),
-        missing=corpus.missing,
-        quarantine=quarantine,
-        silent=tuple(clip_id for note in notes for clip_id in note.silent),
-        warnings=(),
-    )
-    validate_outcome(corpus, manifest)
-    seconds = {clip_id: length for note in notes for clip_id, length in note.seconds.items()}
-    return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds))
+) -> list[Job]:
+    """Return the jobs for the copies of one kind (and, of corrected ones, of one fold)."""
+    settings: dict[str, Any] = {"augmentation": augmentation}
+    if correction is None:
+        settings["offline"] = config.offline.model_dump(mode="json")
+    else:
+        settings["gain"] = hashlib.sha256(correction.combined.tobytes()).hexdigest()
+    responses = None
+    if augmentation == "device_response" and config.offline.responses is not None:
+        responses = Path(config.offline.responses)
+        settings["responses"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(responses.iterdir())]
+    fold = rows[0].fold
+    kind = augmentation if fold is None else f"{augmentation}-fold{fold}"
+    copying = Copying(augmentation, config.offline, None if correction is None else correction.combined, responses)
+    return plan_jobs(bench, rows, config.clips_per_shard, kind=kind, settings=settings, copying=copying)
 
 
-def _places(corpus: Corpus, folds: Mapping[int, Mapping[str, Split]]) -> dict[str, Place]:
+def _corrects(config: PrepareConfig) -> bool:
+    return "spectrum_correction" in config.augmentations
+
+
+def _places(corpus: Corpus, folds: Folds, left_out: Collection[str]) -> dict[str, Place]:
     places: dict[str, Place] = {}
     for fold in sorted(folds):
         for clip_id, split in folds[fold].items():
-            places.setdefault(clip_id, Place(fold, split))
+            if clip_id not in left_out:
+                places.setdefault(clip_id, Place(fold, split))
     return {clip.clip_id: places.get(clip.clip_id, Place(None, None)) for clip in corpus.clips}
 
 
-def _places_fingerprint(job: _Job, places: Mapping[str, Place]) -> str:
-    return content_hash([[places[clip.clip_id].fold, places[clip.clip_id].split] for clip in job.clips], 64)
+def _n_rows(corpus: Corpus, folds: Folds, config: PrepareConfig) -> int:
+    """Return how many rows there will be if no clip has to be put aside."""
+    seed = config.offline.seed
+    n_copies = sum(1 for kind in config.augmentations for _ in copy_rows(kind, corpus.clips, folds, seed))
+    return len(corpus.clips) + n_copies
 
 
-def _remove_strays(shards: Path, jobs: Sequence[_Job]) -> None:
+class _Progress:
+    """Counts finished rows for the caller; the total is right once it is known what is put aside."""
+
+    def __init__(self, n_total: int, on_progress: ProgressCallback | None) -> None:
+        self._n_done = 0
+        self._n_total = n_total
+        self._tell = on_progress or (lambda done, total: None)
+        self._tell(0, n_total)
+
+    def tick(self, n_rows: int) -> None:
+        """Tell of rows that were just finished."""
+        self._n_done += n_rows
+        self._tell(self._n_done, self._n_total)
+
+    def end(self) -> None:
+        """Tell of the end, where copies fell away with the clips that were put aside."""
+        if self._n_done < self._n_total:
+            self._tell(self._n_done, self._n_done)
+
+
+def _remove_strays(store: Store, jobs: Sequence[Job], corrected_folds: Collection[int]) -> None:
     """Remove what earlier calls left and no manifest lists: surplus shards and parts of killed writers."""
-    known = {path for job in jobs for path in (job.path, note_path(job.path))}
-    for pattern in (
-        "shard-*.parquet",
-        ".shard-*.tmp",
-        ".manifest.json.*.tmp",
-        f"{NOTES_FOLDER}/*.json",
-        f"{NOTES_FOLDER}/.*.tmp",
-    ):
-        for path in shards.glob(pattern):
-            if path not in known:
-                path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(shards: Path) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, also when it is killed."""
-    with (shards / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"{shards}: another process prepares into this folder. Wait for it, or take another."
-            ) from None
-        yield
+    known = {name for job in jobs for name in (job.name, note_name(job.name))}
+    known |= {name for fold in corrected_folds for name in (correction_name(fold), seal_name(fold))}
+    ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".shard-*.tmp", ".*.parquet.*.tmp", ".manifest.json.*.tmp"]
+    ours += [f"{kind}-*.parquet" for kind in get_args(OfflineAugmentation)]
+    for name in store.names():
+        mine = name.startswith(f"{NOTES_FOLDER}/") or any(fnmatch(name, pattern) for pattern in ours)
+        if mine and name not in known:
+            store.remove(name)

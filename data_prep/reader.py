@@ -20,6 +20,7 @@ from data_prep.features import to_inputs
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.shards import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.splits import SPLITS
+from data_prep.store import Location, open_store
 
 Indices = npt.NDArray[np.integer] | slice
 
@@ -58,21 +59,22 @@ class FeatureSet:
         return FeatureSet(self.log_mel[indices], self.labels[indices], rows, self.classes, self.reader)
 
 
-def read_split(shards: Path, split: str, *, fold: int, reader: ReaderSpec) -> FeatureSet:
+def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -> FeatureSet:
     """Return the clips of one split of one fold, in the order of the data set's lists.
 
     Raises:
         DataError: if the fold or split is unknown or empty, or a shard is missing or damaged.
     """
     manifest = read_manifest(shards)
+    store = open_store(shards)
     chosen = _chosen(manifest, split, fold, shards)
     tables, parts = [], []
     for entry in manifest.shards:
-        table = read_shard(shards, entry)
+        table = read_shard(store, entry)
         table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
         if table.num_rows:
             tables.append(table.select(list(CLIP_COLUMNS)))
-            parts.append(log_mels_of(table, manifest.spec, str(shards / entry.file)))
+            parts.append(log_mels_of(table, manifest.spec, store.place(entry.file)))
     clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
     if len(clips) != len(chosen):
         raise DataError(
@@ -84,7 +86,7 @@ def read_split(shards: Path, split: str, *, fold: int, reader: ReaderSpec) -> Fe
     return FeatureSet(np.concatenate(parts), labels, clips, manifest.classes, reader)
 
 
-def _chosen(manifest: Manifest, split: str, fold: int, shards: Path) -> list[str]:
+def _chosen(manifest: Manifest, split: str, fold: int, shards: Location) -> list[str]:
     if fold not in manifest.folds:
         raise DataError(f"{shards}: has no fold {fold}; it has {', '.join(map(str, manifest.folds))}.")
     if split not in SPLITS:

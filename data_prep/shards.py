@@ -1,11 +1,30 @@
-"""Parquet shards: one row per clip, the log-mel as float16 bytes; beside each a note of what it was made from."""
+"""Parquet shards: one row per clip, the log-mel as float16 bytes.
+
+Any reader of Parquet takes them (pandas, DuckDB, pyarrow). The columns:
+
+===============  ========  ==============================================================================================
+clip_id          string    identifies the row; a copy's is its source's, `+` and the augmentation
+filename         string    the recording, as the data set lists it
+scene            string    label; null where unlabelled
+device           string    what it was recorded with; `a` where nothing is known
+city             string    null where unknown
+location         string    unique across cities; null where unknown
+segment          string    the recorded moment, shared by the devices that heard it; null where unknown
+split            string    train, validation, test or evaluation in the lowest fold that uses it; null if none does
+fold             int32     that fold; the manifest has every fold
+augmentation     string    `none` for a clip as recorded, else what the copy was made by
+source_clip_id   string    the clip as recorded that it was made from
+n_mels           int32     mel bands
+n_frames         int32     frames
+log_mel          binary    float16, little endian, C order, (n_mels, n_frames): natural logarithm, unscaled
+===============  ========  ==============================================================================================
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.config import FeatureSpec
-from data_prep.corpus import Clip
+from data_prep.copies import Row
 from data_prep.errors import DataError
-from data_prep.files import written_whole
 from data_prep.manifest import PREPARE_AGAIN, ShardEntry
+from data_prep.store import Store
 
 LogMels = npt.NDArray[np.float16]
 
@@ -42,7 +61,7 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a clip belongs in the lowest fold that uses it: the shard's own columns; the manifest has every fold."""
 
@@ -50,18 +69,20 @@ class Place:
     split: str | None
 
 
-def shard_name(index: int) -> str:
-    """Return the file name of shard `index`."""
-    return f"shard-{index:05d}.parquet"
+def shard_name(kind: str, index: int) -> str:
+    """Return the file name of a shard: `shard-00000.parquet` of clips as recorded, `mix-00000.parquet` of copies."""
+    return f"{kind}-{index:05d}.parquet"
 
 
-def write_shard(path: Path, clips: Sequence[Clip], places: Mapping[str, Place], log_mels: Sequence[LogMels]) -> str:
-    """Write the clips with their log-mels (n_mels, n_frames) float16; return the SHA-256 of the file's bytes."""
-    columns = {name: [getattr(clip, name) for clip in clips] for name in CLIP_COLUMNS}
-    columns["split"] = [places[clip.clip_id].split for clip in clips]
-    columns["fold"] = [places[clip.clip_id].fold for clip in clips]
-    columns["augmentation"] = ["none"] * len(clips)
-    columns["source_clip_id"] = [clip.clip_id for clip in clips]
+def write_shard(
+    store: Store, name: str, rows: Sequence[Row], places: Mapping[str, Place], log_mels: Sequence[LogMels]
+) -> ShardEntry:
+    """Write the rows with their log-mels (n_mels, n_frames) float16; return what the manifest says of the file."""
+    columns = {column: [getattr(row.clip, column) for row in rows] for column in CLIP_COLUMNS}
+    columns["split"] = [places[row.clip.clip_id].split for row in rows]
+    columns["fold"] = [places[row.clip.clip_id].fold for row in rows]
+    columns["augmentation"] = [row.augmentation for row in rows]
+    columns["source_clip_id"] = [row.source.clip_id for row in rows]
     columns["n_mels"] = [x.shape[0] for x in log_mels]
     columns["n_frames"] = [x.shape[1] for x in log_mels]
     columns["log_mel"] = [np.ascontiguousarray(x, dtype="<f2").tobytes() for x in log_mels]
@@ -69,26 +90,23 @@ def write_shard(path: Path, clips: Sequence[Clip], places: Mapping[str, Place], 
     # Log-mels hardly compress, and plain pages are read twice as fast as dictionary-coded ones.
     pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="none", use_dictionary=False)
     data = sink.getvalue()
-    with written_whole(path) as temporary:
-        temporary.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    store.write(name, data)
+    return ShardEntry(file=name, rows=len(rows), n_bytes=data.size, sha256=hashlib.sha256(data).hexdigest())
 
 
-def read_shard(folder: Path, entry: ShardEntry) -> pa.Table:
-    """Return the rows of a shard, after its checksum was verified.
+def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
+    """Return the rows of a shard.
 
     Raises:
-        DataError: if the shard is missing or its bytes are not those that were written.
+        DataError: if the file is missing, or its bytes are not those that were written.
     """
-    path = folder / entry.file
+    place = store.place(entry.file)
     try:
-        data = path.read_bytes()
+        data = store.read(entry.file)
     except FileNotFoundError:
-        raise DataError(f"{path}: the manifest lists this shard, but it is missing. {PREPARE_AGAIN}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{place}: the manifest lists this shard, but it is missing. {PREPARE_AGAIN}") from None
     if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise DataError(f"{path}: its bytes are not those that were written (checksum differs). {PREPARE_AGAIN}")
+        raise DataError(f"{place}: its bytes are not those that were written (checksum differs). {PREPARE_AGAIN}")
     return pq.read_table(pa.BufferReader(data))
 
 

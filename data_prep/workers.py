@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from data_prep.errors import AscError
-from data_prep.extract import Extracted, Task
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+IN_FLIGHT = 4
+"""Tasks that wait or run for each worker: enough that none stands idle, few enough that memory stays flat."""
 
 
 class Executor(Protocol):
-    """Whatever spreads work: `concurrent.futures` executors fit; results must come back in the items' order."""
+    """Whatever spreads work. Results come back in the items' order; few items at a time are under way."""
 
-    def map(self, function: Callable[[Task], list[Extracted]], items: Iterable[Task], /) -> Iterable[list[Extracted]]:
-        """Return the results of `function` for each item, in order."""
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the results of `function` for each item, in order."""
         ...
 
 
 class _InProcess:
-    def map(self, function: Callable[[Task], list[Extracted]], items: Iterable[Task], /) -> Iterable[list[Extracted]]:
-        """Return the results one by one, as they are asked for."""
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the results one by one, as they are asked for."""
         return map(function, items)
+
+
+class _Pool:
+    """An executor of `concurrent.futures`, given a bounded number of items at a time."""
+
+    def __init__(self, pool: Any, n_workers: int) -> None:
+        self._pool = pool
+        self._n_in_flight = IN_FLIGHT * n_workers
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the results in order; an item is taken when one before it was given back."""
+        waiting: deque[Any] = deque()
+        for item in items:
+            waiting.append(self._pool.submit(function, item))
+            if len(waiting) >= self._n_in_flight:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @contextmanager
@@ -40,9 +64,9 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
         from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
         # Spawned: a fork of a process in which TensorFlow or Ray has started threads can hang.
-        pool: Any = ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
         try:
-            yield pool
+            yield _Pool(pool, n_workers)
         except BrokenExecutor:
             raise AscError(
                 f"one of the {n_workers} worker processes died, perhaps for want of memory. What was finished is kept: "

@@ -1,0 +1,96 @@
+"""Clips that are put aside or flagged, and the table of them: `SHARDS/quarantine.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+
+from data_prep.config import QuarantineSpec
+from data_prep.corpus import Corpus
+from data_prep.errors import DataError
+from data_prep.manifest import Quarantined
+from data_prep.notes import ShardNote
+from data_prep.shards import Place
+from data_prep.store import Store
+
+QUARANTINE_NAME = "quarantine.csv"
+COLUMNS = ("clip_id", "filename", "fault", "action", "reason")
+N_NAMED = 3
+"""Examples that a message names."""
+
+
+def find_quarantined(
+    corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place], spec: QuarantineSpec
+) -> tuple[Quarantined, ...]:
+    """Return the clips to put aside: what the workers could not use, and second names of one recording."""
+    found = [entry for note in notes for entry in note.quarantine]
+    return (*found, *(_duplicates(corpus, notes, places) if spec.duplicates == "leave_out" else ()))
+
+
+def _duplicates(
+    corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]
+) -> list[Quarantined]:
+    """Return the clips whose recording another clip has too, all but one of each.
+
+    The one that stays is a test clip where there is one: what is left out then is no training clip that the test would
+    find again. Clips of an evaluation list always stay, as each needs a prediction; silent ones are alike by nature.
+    """
+    silent = {clip_id for note in notes for clip_id in note.silent}
+    digests = {clip_id: digest for note in notes for clip_id, digest in note.digests.items()}
+    usable = [clip for clip in corpus.clips if clip.clip_id in digests and clip.clip_id not in silent]
+    order = {"evaluation": 0, "test": 1}
+    stays: dict[str, str] = {}
+    for clip in sorted(usable, key=lambda clip: order.get(places[clip.clip_id].split or "", 2)):
+        stays.setdefault(digests[clip.clip_id], clip.filename)
+    return [
+        Quarantined(
+            clip_id=clip.clip_id,
+            filename=clip.filename,
+            fault="duplicate",
+            reason=f"holds the same recording as {stays[digests[clip.clip_id]]}. Take one of them out of the lists, or "
+            "keep both: prepare.quarantine.duplicates=keep.",
+        )
+        for clip in usable
+        if stays[digests[clip.clip_id]] != clip.filename and places[clip.clip_id].split != "evaluation"
+    ]
+
+
+def write_quarantine(
+    store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], silent: Collection[str]
+) -> None:
+    """Write the table of clips put aside and of silent ones; without any, the table has its header alone."""
+    names = {clip.clip_id: clip.filename for clip in corpus.clips}
+    rows = [(entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine]
+    rows += [
+        (clip_id, names[clip_id], "silent", "kept", "holds no sound: zeros under min–max scaling.")
+        for clip_id in sorted(silent)
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    store.write(QUARANTINE_NAME, text.getvalue().encode())
+
+
+def validate_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], spec: QuarantineSpec) -> None:
+    """Check that no more clips were put aside than the user takes.
+
+    Raises:
+        DataError: if more than `spec.max_share` of them were, or any where `spec.strict` is set.
+    """
+    n_bad, n_all = len(quarantine), len(corpus.clips)
+    if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
+        return
+    named = "; ".join(f"{entry.filename}: {entry.reason}" for entry in quarantine[:N_NAMED])
+    limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
+    raise DataError(
+        f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. {named}"
+        f"{' …' if n_bad > N_NAMED else ''} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without them: "
+        f"--set prepare.quarantine.max_share={_above(n_bad / n_all)}"
+    )
+
+
+def _above(share: float) -> float:
+    """Return the nearest whole percent above `share`, as a share."""
+    return min(1.0, (int(share * 100) + 1) / 100)

@@ -1,0 +1,231 @@
+"""Where shards live: a local folder, or an object store under `s3://` or `gs://`, through the same few operations."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol, cast
+
+from data_prep.errors import DataError
+from data_prep.files import write_error, written_whole
+
+Location = Path | str
+"""A local folder, or the URI of a place in an object store (`s3://bucket/folder`)."""
+
+SCHEMES = ("s3", "gs")
+
+
+class Store(Protocol):
+    """A folder of files that are written whole or not at all. Names are relative, with `/` between folders."""
+
+    def place(self, name: str) -> str:
+        """Return the full path or URI of `name`, for messages."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of `name`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            DataError: if it can't be read.
+        """
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """Return `name` opened for reading at any place in it. Raises as `read`."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write `name`, whole or not at all.
+
+        Raises:
+            AscError: if there is no space, or the place can't be written.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove `name` if it is there."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return the names of all files, sorted, those that killed writers left behind among them."""
+        ...
+
+    def locked(self) -> Any:
+        """Return a context in which no other process prepares into this place, as far as the place can promise it."""
+        ...
+
+
+def open_store(location: Location) -> Store:
+    """Return the store at a local folder or at an `s3://` or `gs://` URI.
+
+    Object stores are reached through `pyarrow.fs`: credentials, region and endpoint come from their usual environment
+    variables (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, …) or from the URI's query
+    (`s3://bucket/folder?endpoint_override=http://host:9000`).
+
+    Raises:
+        DataError: if the URI names no place that can be reached.
+    """
+    if isinstance(location, Path) or "://" not in location:
+        return LocalStore(Path(location))
+    return ObjectStore(location)
+
+
+def parse_location(text: str) -> Location:
+    """Return what a user gave as a place for shards: a path, or a URI of one of `SCHEMES`.
+
+    Raises:
+        DataError: if it is a URI of another scheme.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Path(text)
+    if scheme == "file":
+        return Path(rest)
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise DataError(f"{text}: shards live in a local folder or under {known}; {scheme}:// is not known here.")
+    return text
+
+
+class LocalStore:
+    """A folder of this machine, or of a file system that every machine mounts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def place(self, name: str) -> str:
+        """Return the path of `name`."""
+        return str(self.root / name)
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of `name`."""
+        with self.open(name) as file:
+            return file.read()
+
+    def open(self, name: str) -> BinaryIO:
+        """Return `name` opened for reading."""
+        try:
+            return (self.root / name).open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DataError(f"{self.root / name}: cannot be read: {error.strerror}") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write `name` beside its place, flush it to the disk, and rename it there."""
+        with written_whole(self.root / name) as temporary:
+            temporary.write_bytes(data)
+
+    def remove(self, name: str) -> None:
+        """Remove `name` if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """Return the names of all files below the folder."""
+        return sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, also when it is killed.
+
+        Raises:
+            DataError: if another process holds it.
+            AscError: if the folder can't be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / ".lock").open("w")
+        except OSError as error:
+            raise write_error(self.root, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(
+                    f"{self.root}: another process prepares into this folder. Wait for it, or take another."
+                ) from None
+            yield
+
+
+class ObjectStore:
+    """A place in an object store. An object appears whole when its upload ends, so nothing half-written is ever seen.
+
+    There is no lock that goes with a killed process: that two machines don't prepare into one place at once is the
+    user's to see to. Where they do, each object is one of theirs, and the manifest's checksums tell which shards fit it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        from pyarrow import fs
+
+        self._uri, _, self._query = uri.partition("?")
+        self._uri = self._uri.rstrip("/")
+        try:
+            self._fs, path = fs.FileSystem.from_uri(uri)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{uri}: {_words(error)}. Expected s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.") from None
+        self._root = PurePosixPath(path)
+
+    def place(self, name: str) -> str:
+        """Return the URI of `name`."""
+        return f"{self._uri}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of `name`."""
+        with self.open(name) as file:
+            return file.read()
+
+    def open(self, name: str) -> BinaryIO:
+        """Return `name` opened for reading."""
+        try:
+            return cast(BinaryIO, self._fs.open_input_file(str(self._root / name)))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DataError(f"{self.place(name)}: cannot be read: {_words(error)}. {CREDENTIALS}") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Upload `name`."""
+        try:
+            with self._fs.open_output_stream(str(self._root / name)) as stream:
+                stream.write(data)
+        except OSError as error:
+            raise DataError(f"{self.place(name)}: cannot be written: {_words(error)}. {CREDENTIALS}") from None
+
+    def remove(self, name: str) -> None:
+        """Remove `name` if it is there."""
+        path = str(self._root / name)
+        try:
+            self._fs.delete_file(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise DataError(f"{self.place(name)}: cannot be removed: {_words(error)}. {CREDENTIALS}") from None
+
+    def names(self) -> list[str]:
+        """Return the names of all objects below the place."""
+        from pyarrow import fs
+
+        chosen = fs.FileSelector(str(self._root), recursive=True, allow_not_found=True)
+        try:
+            found = self._fs.get_file_info(chosen)
+        except OSError as error:
+            raise DataError(f"{self._uri}: cannot be listed: {_words(error)}. {CREDENTIALS}") from None
+        files = [PurePosixPath(info.path) for info in found if info.type == fs.FileType.File]
+        return sorted(str(path.relative_to(self._root)) for path in files)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make sure that the place can be reached; see the class about two at once."""
+        self.names()
+        yield
+
+
+CREDENTIALS = "Check the address, and that the credentials in the environment may read and write there."
+
+
+def _words(error: Exception) -> str:
+    """Return the first line of what Arrow says."""
+    return str(error).splitlines()[0].rstrip(". ")
