@@ -138,8 +138,20 @@ class ValidationSpec(Config):
 
 OfflineAugmentation = Literal["spectrum_correction", "pitch_shift", "speed_change", "mix", "device_response"]
 """What makes one more copy of the training clips each: the report's four, and devices' impulse responses."""
-OFFLINE_AUGMENTATIONS_BUILT: frozenset[OfflineAugmentation] = frozenset()
-"""Those that this version can make; the others are refused by name, not passed over."""
+
+
+class QuarantineSpec(Config):
+    """Which clips are put aside, and how many of them a `prepare` takes."""
+
+    max_share: float = Field(0.01, ge=0.0, le=1.0)
+    """More than this share of the clips put aside stops the stage."""
+    strict: bool = False
+    """Stop at the first."""
+    length_tolerance: float = Field(0.5, ge=0.0, le=1000.0)
+    """Share of `clip_seconds` by which a recording may be shorter or longer and still be padded or cut. More than one
+    sample is reported."""
+    duplicates: Literal["leave_out", "keep"] = "leave_out"
+    """What to do with a recording that is listed under several names."""
 
 
 class PrepareConfig(Config):
@@ -152,6 +164,8 @@ class PrepareConfig(Config):
     """Copies of the training clips to make."""
     offline: OfflineSpec = OfflineSpec()
     """What the copies are made like."""
+    quarantine: QuarantineSpec = QuarantineSpec()
+    """Clips that can't be used."""
     clips_per_shard: int = Field(512, ge=1)
     """Clips in one Parquet file."""
 

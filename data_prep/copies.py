@@ -48,9 +48,7 @@ def recorded_rows(clips: Sequence[Clip]) -> tuple[Row, ...]:
     return tuple(Row(clip, clip) for clip in clips)
 
 
-def copy_rows(
-    augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: Folds, seed: int
-) -> Iterator[Row]:
+def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: Folds, seed: int) -> Iterator[Row]:
     """Yield the copies that `augmentation` makes of `clips`: one for each that some fold trains on.
 
     Spectrum correction makes one for each clip of device a and each fold. A mix takes as partner another clip of the

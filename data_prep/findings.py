@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from data_prep.corpus import Corpus
 from data_prep.errors import DataError
 from data_prep.manifest import Manifest, Quarantined, locations_on_both_sides
+from data_prep.splits import Split
 
 N_NAMED = 3
 """Examples that a message names."""
@@ -23,7 +24,7 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
         needed = {scenes[clip_id] for clip_id, name in listed.items() if name in ("train", "test")}
         if "train" not in listed.values():
             continue  # a list to predict, with nothing to learn from
-        present = {scenes[clip_id] for clip_id, split in manifest.folds[fold].items() if split == "train"}
+        present = _scenes_in(manifest, fold, "train", scenes)
         for scene in sorted(str(scene) for scene in needed - present):
             raise DataError(
                 f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} left after missing and unusable "
@@ -59,8 +60,9 @@ def collect_warnings(
     if manifest.silent:
         found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {_some(manifest.silent)}")
     wanted = manifest.spec.clip_seconds
-    short = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length < wanted]
-    long = [f"{clip_id} ({length:g} s)" for clip_id, length in seconds.items() if length > wanted]
+    farthest = sorted(seconds.items(), key=lambda item: -abs(item[1] - wanted))
+    short = [f"{clip_id} ({length:g} s)" for clip_id, length in farthest if length < wanted]
+    long = [f"{clip_id} ({length:g} s)" for clip_id, length in farthest if length > wanted]
     if short:
         found.append(
             f"{_are(len(short), 'clip')} shorter than clip_seconds = {wanted:g} and padded with zeros: {_some(short)}"
@@ -83,16 +85,21 @@ def collect_warnings(
 
 
 def _validation_gaps(corpus: Corpus, manifest: Manifest) -> list[str]:
-    scenes = {clip.clip_id: str(clip.scene) for clip in corpus.clips}
+    scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
     found = []
-    for fold, splits in manifest.folds.items():
-        by_split = {
-            name: {scenes[i] for i, split in splits.items() if split == name} for name in ("train", "validation")
-        }
-        gaps = sorted(by_split["train"] - by_split["validation"])
+    for fold in manifest.folds:
+        gaps = sorted(
+            str(scene)
+            for scene in _scenes_in(manifest, fold, "train", scenes) - _scenes_in(manifest, fold, "validation", scenes)
+        )
         if gaps:
             found.append(f"fold {fold}: scenes with one training location have no clip in validation: {_some(gaps)}")
     return found
+
+
+def _scenes_in(manifest: Manifest, fold: int, split: Split, scenes: Mapping[str, str | None]) -> set[str | None]:
+    """Return the scenes of the recorded clips in a split."""
+    return {scenes[i] for i, name in manifest.folds[fold].items() if name == split and i in scenes}
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,8 +15,9 @@ from data_prep.store import Location, open_store
 def summarize(shards: Location) -> dict[str, Any]:
     """Return what the folder `shards` holds, as plain values for JSON or a table.
 
-    Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split: {n_clips, n_copies,
-    n_locations, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes, bytes_per_clip.
+    Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split:
+    {n_clips, n_locations, n_copies, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes,
+    bytes_per_clip.
     Checksums are not verified: reading a split does that.
 
     Raises:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec, ValidationSpec
+from data_prep.augment.config import OfflineSpec
+from data_prep.config import FeatureSpec, OfflineAugmentation, ValidationSpec
 from data_prep.errors import DataError
 from data_prep.schema import Config, content_hash
 from data_prep.splits import Split

@@ -43,7 +43,7 @@ class ShardNote(Config):
 
 
 def file_identity(root: Path, clip: Clip) -> list[Any]:
-    """Return what says that a clip's file is still the one that was read: all that is listed of it, its size and time."""
+    """Return what says that a clip's file is still the one that was read: its list entry, its size, its time."""
     status = (root / clip.filename).stat()
     identity = (clip.filename, clip.scene, clip.device, clip.city, clip.location, clip.segment)
     return [*identity, status.st_size, status.st_mtime_ns]

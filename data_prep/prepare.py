@@ -231,7 +231,7 @@ def _remove_strays(store: Store, jobs: Sequence[Job], corrected_folds: Collectio
     """Remove what earlier calls left and no manifest lists: surplus shards and parts of killed writers."""
     known = {name for job in jobs for name in (job.name, note_name(job.name))}
     known |= {name for fold in corrected_folds for name in (correction_name(fold), seal_name(fold))}
-    ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".shard-*.tmp", ".*.parquet.*.tmp", ".manifest.json.*.tmp"]
+    ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".*.parquet.*.tmp", ".*.csv.*.tmp", ".manifest.*.tmp"]
     ours += [f"{kind}-*.parquet" for kind in get_args(OfflineAugmentation)]
     for name in store.names():
         mine = name.startswith(f"{NOTES_FOLDER}/") or any(fnmatch(name, pattern) for pattern in ours)

@@ -28,9 +28,7 @@ def find_quarantined(
     return (*found, *(_duplicates(corpus, notes, places) if spec.duplicates == "leave_out" else ()))
 
 
-def _duplicates(
-    corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]
-) -> list[Quarantined]:
+def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]) -> list[Quarantined]:
     """Return the clips whose recording another clip has too, all but one of each.
 
     The one that stays is a test clip where there is one: what is left out then is no training clip that the test would
@@ -56,12 +54,12 @@ def _duplicates(
     ]
 
 
-def write_quarantine(
-    store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], silent: Collection[str]
-) -> None:
+def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], silent: Collection[str]) -> None:
     """Write the table of clips put aside and of silent ones; without any, the table has its header alone."""
     names = {clip.clip_id: clip.filename for clip in corpus.clips}
-    rows = [(entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine]
+    rows: list[tuple[str, ...]] = [
+        (entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine
+    ]
     rows += [
         (clip_id, names[clip_id], "silent", "kept", "holds no sound: zeros under min–max scaling.")
         for clip_id in sorted(silent)
@@ -86,8 +84,8 @@ def validate_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quara
     limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
     raise DataError(
         f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. {named}"
-        f"{' …' if n_bad > N_NAMED else ''} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without them: "
-        f"--set prepare.quarantine.max_share={_above(n_bad / n_all)}"
+        f"{' …' if n_bad > N_NAMED else ''} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without "
+        f"them: --set prepare.quarantine.max_share={_above(n_bad / n_all)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 Any reader of Parquet takes them (pandas, DuckDB, pyarrow). The columns:
 
-===============  ========  ==============================================================================================
+===============  ========  ============================================================================================
 clip_id          string    identifies the row; a copy's is its source's, `+` and the augmentation
 filename         string    the recording, as the data set lists it
 scene            string    label; null where unlabelled
@@ -17,7 +17,7 @@ source_clip_id   string    the clip as recorded that it was made from
 n_mels           int32     mel bands
 n_frames         int32     frames
 log_mel          binary    float16, little endian, C order, (n_mels, n_frames): natural logarithm, unscaled
-===============  ========  ==============================================================================================
+===============  ========  ============================================================================================
 """
 
 from __future__ import annotations

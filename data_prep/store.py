@@ -90,6 +90,11 @@ def parse_location(text: str) -> Location:
     return text
 
 
+def location_text(location: Location) -> str:
+    """Return a place for shards as text that another process understands: a URI, or an absolute path."""
+    return location if isinstance(location, str) and "://" in location else str(Path(location).absolute())
+
+
 class LocalStore:
     """A folder of this machine, or of a file system that every machine mounts."""
 
@@ -154,7 +159,7 @@ class ObjectStore:
     """A place in an object store. An object appears whole when its upload ends, so nothing half-written is ever seen.
 
     There is no lock that goes with a killed process: that two machines don't prepare into one place at once is the
-    user's to see to. Where they do, each object is one of theirs, and the manifest's checksums tell which shards fit it.
+    user's to see to. Where they do, each object is one of theirs, and the manifest's checksums tell which fit it.
     """
 
     def __init__(self, uri: str) -> None:

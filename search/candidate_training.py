@@ -17,6 +17,7 @@ from data_prep.files import write_text, written_whole
 from data_prep.manifest import read_manifest
 from data_prep.reader import read_split
 from data_prep.schema import Config, parse_config
+from data_prep.store import Location
 from results.candidates import CandidateMetrics, write_metrics
 from results.predictions import Predictions, write_predictions
 from results.rundir import CandidateFiles
@@ -76,7 +77,7 @@ class Trained:
 
 
 def train_candidate(
-    config: CandidateConfig, shards: Path, files: CandidateFiles, *, on_epoch: Callable[[int], None]
+    config: CandidateConfig, shards: Location, files: CandidateFiles, *, on_epoch: Callable[[int], None]
 ) -> Trained:
     """Train and export a candidate on the training and validation splits; the test split is not touched.
 
@@ -120,7 +121,12 @@ def train_candidate(
 
 
 def score_candidate(
-    config: CandidateConfig, shards: Path, files: CandidateFiles, trained: Trained, *, on_read: Callable[[str], None]
+    config: CandidateConfig,
+    shards: Location,
+    files: CandidateFiles,
+    trained: Trained,
+    *,
+    on_read: Callable[[str], None],
 ) -> None:
     """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
 

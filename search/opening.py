@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,6 +12,7 @@ from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.manifest import Manifest
 from data_prep.schema import parse_config
+from data_prep.store import Location, parse_location
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, differing_keys
@@ -111,6 +111,6 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}}
 
 
-def default_shards(run: RunDirectory, shards: Path | None) -> Path:
+def default_shards(run: RunDirectory, shards: str | None) -> Location:
     """Return the folder of the run's shards: the shared place if one is named, else its own."""
-    return shards if shards is not None else run.shards_dir
+    return parse_location(shards) if shards is not None else run.shards_dir

@@ -12,6 +12,7 @@ from data_prep.manifest import read_manifest
 from data_prep.prepare import prepare, validate_augmentations
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
+from data_prep.store import Location
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig
@@ -39,18 +40,27 @@ class Place:
     """Where a run works: its directory, its shards, and the cluster if there is one."""
 
     run: RunDirectory
-    shards: Path
+    shards: Location
     address: str | None = None
 
 
-def prepare_stage(data: Path, shards: Path, config: RunConfig, narrator: Narrator, n_workers: int) -> None:
-    """Bring the shards up to date."""
-    with narrator.stage("Prepare", "clips") as on_progress:
-        done = prepare(data, shards, config.prepare, n_workers=n_workers, on_progress=on_progress)
+def prepare_stage(
+    data: Path, shards: Location, config: RunConfig, narrator: Narrator, n_workers: int, address: str | None = None
+) -> None:
+    """Bring the shards up to date, in own processes or on the Ray cluster at `address`."""
+    from search.ray_executor import ray_executor
+
+    with narrator.stage("Prepare", "clips") as on_progress, ray_executor(address) as executor:
+        done = prepare(data, shards, config.prepare, n_workers=n_workers, executor=executor, on_progress=on_progress)
     for warning in done.warnings:
         narrator.warn(warning)
-    again = f" ({done.n_reused:,} were there)" if done.n_reused else ""
-    narrator.note(f"{done.n_clips:,} clips of {len(done.manifest.classes)} scenes{again} in {done.seconds:.1f} s")
+    n_copies = sum(made.n_copies for made in done.manifest.copies)
+    copies = f", {n_copies:,} of them augmented copies," if n_copies else ""
+    made = [f"{n:,} {why}" for why, n in done.made.items()]
+    again = f" ({done.n_reused:,} were there, {', '.join(made) or 'nothing to do'})" if done.n_reused else ""
+    narrator.note(
+        f"{done.n_clips:,} clips{copies} of {len(done.manifest.classes)} scenes{again} in {done.seconds:.1f} s"
+    )
 
 
 def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> None:
@@ -161,7 +171,7 @@ def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *,
     validate_augmentations(config.prepare)
     open_run(place.run, config)
     with Ledger.open_for_writing(place.run.ledger_path) as ledger:
-        prepare_stage(data, place.shards, config, narrator, n_workers)
+        prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
         bind_data(place.run, read_manifest(place.shards))
         search_stage(place, config, ledger, narrator)
         retrain_stage(place, config, ledger, narrator)

@@ -15,6 +15,7 @@ from asc_models.rules import check
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
+from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.rundir import CandidateFiles, RunDirectory
 from search.candidate_training import CandidateConfig, Trained, score_candidate, train_candidate
@@ -48,7 +49,7 @@ def retrain(
     run: RunDirectory,
     config: RunConfig,
     *,
-    shards: Path,
+    shards: Location,
     ledger: Ledger,
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
@@ -153,7 +154,7 @@ def _require_feasible(name: str, network: Any, config: RunConfig, manifest: Mani
 def _train_all(
     open_jobs: list[_Job],
     jobs: list[_Job],
-    shards: Path,
+    shards: Location,
     ledger: Ledger,
     address: str | None,
     on_progress: ProgressCallback | None,
@@ -174,7 +175,7 @@ def _train_all(
                 "candidate_started", candidate=job.files.name, trial_id=job.config.trial_id, seed=job.config.seed
             )
             config = job.config.model_dump(mode="json")
-            pending[train.remote(config, str(shards.absolute()), str(job.files.root.absolute()), mailbox)] = job
+            pending[train.remote(config, location_text(shards), str(job.files.root.absolute()), mailbox)] = job
         while pending:
             done, _ = ray.wait(list(pending), num_returns=1, timeout=POLL_S)
             epochs |= ray.get(mailbox.take.remote())
@@ -188,7 +189,7 @@ def _train_all(
     return failures
 
 
-def _finish(job: _Job, result: Trained | str, shards: Path, ledger: Ledger) -> str | None:
+def _finish(job: _Job, result: Trained | str, shards: Location, ledger: Ledger) -> str | None:
     """Score what was trained; return why the candidate failed, or None. Every reading of test is a line first."""
     name = job.files.name
 
@@ -249,7 +250,7 @@ def _train_in_worker(config: dict[str, Any], shards: str, root: str, mailbox: An
     try:
         return train_candidate(
             CandidateConfig.model_validate(config),
-            Path(shards),
+            shards,
             files,
             on_epoch=lambda epoch: mailbox.put.remote(files.name, epoch),
         )

@@ -21,6 +21,7 @@ from data_prep.errors import RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
+from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.proposer import Assess, Proposer, Sizing, require_feasible
@@ -60,7 +61,7 @@ class SearchOutcome:
 def run_search(
     run: RunDirectory,
     *,
-    shards: Path,
+    shards: Location,
     config: SweepSettings,
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
@@ -180,7 +181,7 @@ def _state(
 
 
 def _train(
-    state: SweepState, first: Trial, config: SweepSettings, shards: Path, checkpoints: Path, address: str | None
+    state: SweepState, first: Trial, config: SweepSettings, shards: Location, checkpoints: Path, address: str | None
 ) -> None:
     """Run trials, beginning with `first`, until the sweep has none left."""
     from search.ray_session import ray_session
@@ -196,7 +197,7 @@ def _train(
         from search.trainable import SceneTrial, SharedConfig
 
         shared = SharedConfig(
-            shards=str(shards.absolute()),
+            shards=location_text(shards),
             checkpoints=str(checkpoints.absolute()),
             fold=config.fold,
             reader=config.reader,

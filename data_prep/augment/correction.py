@@ -157,10 +157,23 @@ def read_correction(path: Path) -> Correction:
         DataError: if the file is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: no spectrum correction can be read from it: {error}") from None
+    return parse_correction(text, str(path))
+
+
+def parse_correction(text: str, source: str) -> Correction:
+    """Return the correction in `text`, as `correction_to_csv` gave it, the same to the last bit.
+
+    Raises:
+        DataError: naming `source`, if it is damaged.
+    """
+    try:
         by_device: dict[str, list[tuple[float, float, int]]] = {}
-        for row in rows:
+        for row in csv.DictReader(io.StringIO(text)):
             line = (float(row["frequency_hz"]), float(row["factor"]), int(row["n_pairs"]))
             by_device.setdefault(row["device"], []).append(line)
         tables = {device: np.array(lines, dtype=np.float64) for device, lines in by_device.items()}
@@ -172,7 +185,5 @@ def read_correction(path: Path) -> Correction:
             n_pairs=tuple(int(table[0, 2]) for table in tables.values()),
             frequency_hz=combined[:, 0],
         )
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: no spectrum correction can be read from it: {error}") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{source}: no spectrum correction can be read from it: {error}") from None

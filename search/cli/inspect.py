@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +11,16 @@ from search.cli.terminal import Terminal
 
 
 def inspect(
-    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of feature shards.", show_default=False)],
+    shards: Annotated[
+        str, typer.Argument(metavar="SHARDS", help="Folder or URI of feature shards.", show_default=False)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Say what prepared data hold: features, scenes, splits, devices, and what was put aside."""
     from data_prep.inspect import summarize
+    from data_prep.store import parse_location
 
-    summary = summarize(shards)
+    summary = summarize(parse_location(shards))
     screen = terminal()
     if as_json:
         screen.json(summary)
@@ -33,6 +35,8 @@ def inspect(
     screen.say("")
     for fold, splits in summary["folds"].items():
         _show_fold(screen, fold, splits, summary["classes"])
+    if summary["copies"]:
+        screen.table("Augmented copies of training clips", ("augmentation", "copies"), list(summary["copies"].items()))
     for kind in ("quarantine", "silent", "missing"):
         if summary[kind]:
             columns = ("clip", "reason") if kind == "quarantine" else ("clip",)

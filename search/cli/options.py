@@ -24,7 +24,8 @@ SETTINGS = Settings()
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 OutOption = Annotated[Path, typer.Option("--out", help="Run directory.", show_default=False)]
 ShardsOption = Annotated[
-    Path | None, typer.Option("--shards", help="Folder of feature shards. Default: RUN/shards.", show_default=False)
+    str | None,
+    typer.Option("--shards", help="Folder or URI of feature shards. Default: RUN/shards.", show_default=False),
 ]
 AddressOption = Annotated[
     str | None,

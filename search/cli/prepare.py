@@ -7,26 +7,32 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import SetOption, WorkersOption, n_workers, terminal
+from search.cli.options import AddressOption, SetOption, WorkersOption, n_workers, terminal
 
 
 def prepare(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.", show_default=False)],
-    shards: Annotated[Path, typer.Option("--out", help="Folder for the shards.", show_default=False)],
+    shards: Annotated[
+        str, typer.Option("--out", help="Folder for the shards, or s3://, gs:// URI.", show_default=False)
+    ],
     config_file: Annotated[
         str, typer.Option("--config", help="YAML file or shipped name; its section `prepare` counts.")
     ] = "default",
     overrides: SetOption = None,
     workers: WorkersOption = None,
+    address: AddressOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first clip that cannot be used.")] = False,
 ) -> None:
     """Extract log-mel features into Parquet shards and cut the validation split by location.
 
     Run again, it redoes only what is missing or has changed.
     """
+    from data_prep.store import parse_location
     from search.config import read_run_config
     from search.pipeline import prepare_stage
 
     screen = terminal()
-    config = read_run_config(config_file, overrides or ())
-    prepare_stage(data, shards, config, screen, n_workers(workers))
+    asked = [*(overrides or ()), *(["prepare.quarantine.strict=true"] if strict else [])]
+    config = read_run_config(config_file, asked)
+    prepare_stage(data, parse_location(shards), config, screen, n_workers(workers), address)
     screen.say(f"Shards: {shards}")

@@ -18,7 +18,7 @@ def retrain(run: RunArgument, shards: ShardsOption = None, address: AddressOptio
     directory = RunDirectory(run)
     config = read_run(directory)
     place = Place(directory, default_shards(directory, shards), address)
-    if shards is None and not place.shards.is_dir():
+    if shards is None and not directory.shards_dir.is_dir():
         raise RunError(f"{place.shards}: no shards there; where the run's shards lie elsewhere, give --shards SHARDS")
     bind_data(directory, read_manifest(place.shards))
     with Ledger.open_for_writing(directory.ledger_path) as ledger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ def search(
     config_file: Annotated[
         str, typer.Argument(metavar="CONFIG", help="YAML file, or a shipped name.", show_default=False)
     ],
-    shards: Annotated[Path, typer.Option("--shards", help="Folder of feature shards.", show_default=False)],
+    shards: Annotated[str, typer.Option("--shards", help="Folder or URI of feature shards.", show_default=False)],
     out: OutOption,
     overrides: SetOption = None,
     address: AddressOption = None,
@@ -25,6 +24,7 @@ def search(
     """
     from data_prep.errors import ConfigError
     from data_prep.manifest import read_manifest
+    from data_prep.store import parse_location
     from results.ledger import Ledger
     from results.rundir import RunDirectory
     from search.config import read_run_config
@@ -35,11 +35,12 @@ def search(
     config = read_run_config(config_file, overrides or ())
     if config.search is None:
         raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
-    manifest = read_manifest(shards)
+    place = parse_location(shards)
+    manifest = read_manifest(place)
     check_fold(config.fold, manifest)
     run = RunDirectory(out)
     open_run(run, config)
     bind_data(run, manifest)
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        search_stage(Place(run, shards, address), config, ledger, screen)
+        search_stage(Place(run, place, address), config, ledger, screen)
     screen.say(f"Trials: {run.trials_path}")
