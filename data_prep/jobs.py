@@ -97,11 +97,10 @@ def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
     made: Counter[str] = Counter()
     pending = []
     for job, note in zip(jobs, found, strict=True):
-        if isinstance(note, ShardNote):
-            bench.tick(len(job.rows))
-        else:
+        if not isinstance(note, ShardNote):
             pending.append(job)
             made[note] += len(job.rows)
+    bench.tick(sum(len(job.rows) for job in jobs) - made.total())
     outcomes = bench.mapper.map(extract_task, (task for job in pending for task in _tasks(bench, job, places)))
     notes = []
     for job, note in zip(jobs, found, strict=True):

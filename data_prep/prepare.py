@@ -219,7 +219,8 @@ class _Progress:
     def tick(self, n_rows: int) -> None:
         """Tell of rows that were just finished."""
         self._n_done += n_rows
-        self._tell(self._n_done, self._n_total)
+        if n_rows:
+            self._tell(self._n_done, self._n_total)
 
     def end(self) -> None:
         """Tell of the end, where copies fell away with the clips that were put aside."""

@@ -44,7 +44,7 @@ class RayExecutor:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from None
+            raise error.cause from None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ def test_the_summary_counts_what_was_prepared(make_corpus, small_config, tmp_pat
     assert splits["train"] == {
         "n_clips": 12,
         "n_locations": 6,
+        "n_copies": 0,
         "by_scene": {"bus": 6, "park": 6},
         "by_device": {"a": 6, "b": 6},
     }

@@ -8,6 +8,7 @@ import pytest
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import DataError
 from data_prep.manifest import FORMAT_VERSION, Manifest, ShardEntry, read_manifest, write_manifest
+from data_prep.store import LocalStore
 
 
 def manifest(**changes) -> Manifest:
@@ -19,12 +20,16 @@ def manifest(**changes) -> Manifest:
         spec_hash=spec.hash(),
         validation=ValidationSpec(),
         classes=("bus", "park"),
+        copies=(),
+        offline=None,
         n_clips=3,
+        bytes_per_clip=100,
         n_unlisted=0,
         counts={1: {"train": 2, "validation": 1}},
         folds={1: {"x": "train", "y": "train", "z": "validation"}},
+        sources={},
         locations={"x": "here", "y": "here", "z": "there"},
-        shards=(ShardEntry(file="shard-00000.parquet", rows=3, sha256="0" * 64),),
+        shards=(ShardEntry(file="shard-00000.parquet", rows=3, n_bytes=300, sha256="0" * 64),),
         missing=(),
         quarantine=(),
         silent=(),
@@ -35,7 +40,7 @@ def manifest(**changes) -> Manifest:
 
 def test_what_is_written_is_read(tmp_path):
     """Writing and reading gives the same manifest with the same hash; folds are numbers again."""
-    write_manifest(tmp_path, manifest())
+    write_manifest(LocalStore(tmp_path), manifest())
     assert read_manifest(tmp_path) == manifest()
     assert read_manifest(tmp_path).hash() == manifest().hash()
 
@@ -48,7 +53,7 @@ def test_what_is_written_is_read(tmp_path):
         ({"spec": FeatureSpec(n_mels=64)}, False),
         ({"classes": ("park", "bus")}, False),
         ({"folds": {1: {"x": "train", "y": "train", "z": "test"}}}, False),
-        ({"shards": (ShardEntry(file="shard-00000.parquet", rows=3, sha256="1" * 64),)}, False),
+        ({"shards": (ShardEntry(file="shard-00000.parquet", rows=3, n_bytes=300, sha256="1" * 64),)}, False),
     ],
 )
 def test_the_hash_identifies_the_data_alone(changes, same):
@@ -60,7 +65,7 @@ def test_a_location_on_both_sides_is_refused(tmp_path):
     """Neither written nor read: a location in training and validation is named, with its fold."""
     leaky = manifest(locations={"x": "here", "y": "there", "z": "there"})
     with pytest.raises(DataError, match="fold 1 has clips of location there both in training and in validation"):
-        write_manifest(tmp_path, leaky)
+        write_manifest(LocalStore(tmp_path), leaky)
     assert not (tmp_path / "manifest.json").exists()
     (tmp_path / "manifest.json").write_text(leaky.model_dump_json())
     with pytest.raises(DataError, match="fold 1 has clips of location there"):
@@ -88,3 +93,23 @@ def test_unfinished_foreign_and_damaged_folders_are_told_apart(tmp_path):
     path.write_text("{")
     with pytest.raises(DataError, match="cannot be read as JSON"):
         read_manifest(tmp_path)
+
+
+def test_a_copy_outside_its_sources_training_is_refused(tmp_path):
+    """Neither written nor read: an augmented copy in validation, or one whose source is a test clip in that fold."""
+    sources = {"x+mix": ("x", "y")}
+    good = manifest(folds={1: {"x": "train", "y": "train", "z": "validation", "x+mix": "train"}}, sources=sources)
+    write_manifest(LocalStore(tmp_path), good)
+    for folds in (
+        {1: {"x": "train", "y": "train", "x+mix": "validation"}},
+        {1: {"x": "train", "y": "test", "x+mix": "train"}},
+        {1: {"x": "train", "x+mix": "train"}},
+    ):
+        with pytest.raises(DataError, match=r"fold 1 has the augmented copy x\+mix in (train|validation), made from x"):
+            write_manifest(LocalStore(tmp_path), good.updated(folds=folds))
+        path = tmp_path / "manifest.json"
+        data = json.loads(path.read_text())
+        path.write_text(json.dumps({**data, "folds": folds}))
+        with pytest.raises(DataError, match="belong to training"):
+            read_manifest(tmp_path)
+        write_manifest(LocalStore(tmp_path), good)

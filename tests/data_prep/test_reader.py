@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from data_prep.config import ReaderSpec
+from data_prep.copies import recorded_rows
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
-from data_prep.manifest import ShardEntry
 from data_prep.prepare import prepare
 from data_prep.reader import extract_files, read_split
 from data_prep.shards import CLIP_COLUMNS, Place, log_mels_of, read_shard, write_shard
+from data_prep.store import LocalStore
 
 
 @pytest.fixture
@@ -37,8 +38,10 @@ def test_write_then_read_is_identity(rows):
     clips = [Clip(name, f"audio/{name}", scene, "a", None, place, None) for name, scene, place, _ in rows]
     places = {clip.clip_id: Place(1, "train") for clip in clips}
     with tempfile.TemporaryDirectory() as folder:
-        sha256 = write_shard(Path(folder) / "s.parquet", clips, places, [x for *_, x in rows])
-        table = read_shard(Path(folder), ShardEntry(file="s.parquet", rows=len(rows), sha256=sha256))
+        store = LocalStore(Path(folder))
+        entry = write_shard(store, "s.parquet", recorded_rows(clips), places, [x for *_, x in rows])
+        assert entry.n_bytes == (Path(folder) / "s.parquet").stat().st_size
+        table = read_shard(store, entry)
     assert [Clip(**row) for row in table.select(list(CLIP_COLUMNS)).to_pylist()] == clips
     expected = np.array([x for *_, x in rows], dtype=np.float16).reshape(-1, SMALL.n_mels, SMALL.n_frames)
     np.testing.assert_array_equal(log_mels_of(table, SMALL, "s"), expected)

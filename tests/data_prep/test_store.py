@@ -1,0 +1,113 @@
+"""Shards in a local folder and in an object store: the same bytes through the same operations."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from data_prep.config import ReaderSpec
+from data_prep.errors import DataError
+from data_prep.inspect import summarize
+from data_prep.manifest import read_manifest
+from data_prep.prepare import prepare
+from data_prep.reader import read_split
+from data_prep.store import open_store, parse_location
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    """The address of an S3-compatible server of this machine, with one bucket, for the time of this module."""
+    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("moto") / "log").open("w")
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    environment = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_REGION": "us-east-1"}
+    before = dict(os.environ)
+    os.environ.update(environment, AWS_ENDPOINT_URL=address, AWS_EC2_METADATA_DISABLED="true")
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(urllib.request.Request(f"{address}/sets", method="PUT"), timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+        log.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_shards_in_an_object_store_are_those_of_a_folder(s3, make_corpus, small_config, tmp_path):
+    """Prepared into s3://, read back, taken up again and mended there: the same bytes as in a local folder."""
+    root = make_corpus()
+    config = small_config.updated(augmentations=("mix",))
+    local, there = tmp_path / "shards", "s3://sets/tau/shards"
+    prepare(root, local, config)
+    done = prepare(root, there, config)
+    assert done.manifest == read_manifest(there) == read_manifest(local)
+    names = [name for name in open_store(local).names() if not name.startswith(".")]
+    assert [name for name in open_store(there).names() if not name.startswith(".")] == names
+    for name in names:
+        assert open_store(there).read(name) == (local / name).read_bytes()
+    one, other = (read_split(place, "train", fold=1, reader=ReaderSpec()) for place in (there, local))
+    assert one.clips.equals(other.clips)
+    assert (one.log_mel == other.log_mel).all()
+    assert summarize(there) == {**summarize(local)}
+    assert prepare(root, there, config).n_computed == 0
+    open_store(there).write("shard-00001.parquet", b"damaged")
+    with pytest.raises(DataError, match=r"s3://sets/tau/shards/shard-00001.parquet: its bytes are not those"):
+        read_split(there, "train", fold=1, reader=ReaderSpec())
+    assert prepare(root, there, config).made == {"damaged": 5}
+    assert read_split(there, "train", fold=1, reader=ReaderSpec()).n_clips == one.n_clips
+
+
+def test_an_endpoint_may_stand_in_the_uri(s3, make_corpus, small_config):
+    """`endpoint_override` in the URI's query reaches the store without an environment variable."""
+    os.environ.pop("AWS_ENDPOINT_URL")
+    try:
+        place = f"s3://sets/other?endpoint_override={s3.replace('http://', '')}&scheme=http"
+        prepare(make_corpus(), place, small_config)
+        assert read_manifest(place).n_clips == 24
+        assert open_store(place).place("manifest.json") == "s3://sets/other/manifest.json"
+    finally:
+        os.environ["AWS_ENDPOINT_URL"] = s3
+
+
+def test_a_bucket_that_is_not_there_is_told(s3, make_corpus, small_config):
+    """A missing bucket is an expected failure with the URI and the way out, for reading and for writing."""
+    with pytest.raises(DataError, match=r"s3://nowhere/x.*Check the address"):
+        prepare(make_corpus(), "s3://nowhere/x", small_config)
+    with pytest.raises(DataError, match=r"s3://nowhere/x/manifest\.json: "):
+        read_manifest("s3://nowhere/x")
+
+
+def test_places_are_paths_or_known_uris():
+    """A path stays a path, file:// becomes one, s3:// and gs:// stay URIs; another scheme is refused."""
+    assert parse_location("a/b") == Path("a/b")
+    assert parse_location("file:///a/b") == Path("/a/b")
+    assert parse_location("s3://bucket/x") == "s3://bucket/x"
+    with pytest.raises(DataError, match=r"ftp://host/x: shards live in a local folder or under s3://, gs://"):
+        parse_location("ftp://host/x")
+
+
+def test_a_name_that_is_not_there_is_not_found(tmp_path):
+    """Reading what isn't there says so in the built-in way; removing it is nothing."""
+    store = open_store(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        store.read("a")
+    store.remove("a")
+    store.write("b/c", b"x")
+    assert store.names() == ["b/c"]
+    assert store.read("b/c") == b"x"
