@@ -9,8 +9,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, JustifyMethod
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from data_prep.progress import ProgressCallback
 
@@ -42,6 +52,7 @@ class Terminal:
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
             TextColumn(unit),
+            _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -85,6 +96,17 @@ class Terminal:
             table.add_row(*row)
         self._out.print(table)
         self._out.print()
+
+
+class _RateColumn(ProgressColumn):
+    """How fast it goes: units a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate as text; empty until there is one."""
+        rate = task.finished_speed or task.speed
+        if not rate:
+            return Text("")
+        return Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s", style="progress.data.speed")
 
 
 def _cell(value: Any) -> str:

@@ -4,7 +4,6 @@ import pytest
 
 from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import read_manifest
-from data_prep.prepare import validate_augmentations
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, differing_keys, read_run_config, shipped_configs
@@ -36,13 +35,6 @@ def test_the_reports_configuration_is_the_report():
     assert config.retrain.mode == "float16"
     assert config.search is None
     assert len(config.prepare.augmentations) == 4
-
-
-def test_augmentations_that_are_not_built_are_refused_by_name():
-    """What this version can't make is refused with its name and the way out, not passed over."""
-    with pytest.raises(ConfigError, match=r"spectrum_correction, pitch_shift.*not built yet.*--set"):
-        validate_augmentations(read_run_config("tau2020-cao2021").prepare)
-    validate_augmentations(read_run_config("tau2020-cao2021", ["prepare.augmentations=[]"]).prepare)
 
 
 def test_overrides_win_and_are_checked():
