@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asc_models.config import TrainConfig
+from asc_models.config import Balance, TrainConfig
 from data_prep.augment import batch as augment
 from data_prep.reader import FeatureSet
 
@@ -37,6 +37,8 @@ class TrainingBatches:
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
         self._cache = features.inputs(slice(None)) if fits else None
 
+        self._groups = None if config.balance == "none" else _groups(features, config.balance)
+
     @property
     def batch_shape(self) -> tuple[int, int, int, int]:
         """(batch_size, n_mels, cropped n_frames, n_channels), the same for every batch."""
@@ -57,9 +59,13 @@ class TrainingBatches:
             yield self._augmented(indices, rng)
 
     def _order(self, rng: np.random.Generator, n_draws: int) -> npt.NDArray[np.int64]:
-        n_clips = self._features.n_clips
-        rounds = math.ceil(n_draws / n_clips)
-        return np.concatenate([rng.permutation(n_clips) for _ in range(rounds)])[:n_draws]
+        if self._groups is None:
+            return _draws(rng, np.arange(self._features.n_clips), n_draws)
+        # As many draws of each group; those left over go to groups at random.
+        shares = np.full(len(self._groups), n_draws // len(self._groups))
+        shares[rng.permutation(len(shares))[: n_draws % len(shares)]] += 1
+        drawn = [_draws(rng, group, int(n)) for group, n in zip(self._groups, shares, strict=True)]
+        return rng.permutation(np.concatenate(drawn))
 
     def _augmented(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
         config = self._config
@@ -87,6 +93,18 @@ class TrainingBatches:
         y = np.full((len(labels), n_classes), smoothing / n_classes, np.float32)
         y[np.arange(len(labels)), labels] += 1.0 - smoothing
         return y
+
+
+def _draws(rng: np.random.Generator, clips: npt.NDArray[np.int64], n_draws: int) -> npt.NDArray[np.int64]:
+    """Return `n_draws` of `clips` at random, none a second time before all were drawn once."""
+    rounds = math.ceil(n_draws / len(clips))
+    return np.concatenate([rng.permutation(clips) for _ in range(rounds)] or [clips[:0]])[:n_draws]
+
+
+def _groups(features: FeatureSet, balance: Balance) -> list[npt.NDArray[np.int64]]:
+    """Return the clips of each class, or of each device, as indices."""
+    keys = features.labels if balance == "class" else features.clips["device"].to_numpy(str)
+    return [np.flatnonzero(keys == key) for key in np.unique(keys)]
 
 
 def evaluation_batches(features: FeatureSet, batch_size: int = 32) -> Iterator[Any]:

@@ -11,6 +11,8 @@ from data_prep.schema import Config
 ExportMode = Literal["float32", "float16", "int8_weights"]
 EXPORT_MODES: tuple[ExportMode, ...] = ("float32", "float16", "int8_weights")
 
+Schedule = Literal["sgdr", "one-cycle", "cosine"]
+Balance = Literal["none", "class", "device"]
 CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 """What the best epoch of a training is best in."""
 
@@ -19,25 +21,35 @@ class TrainConfig(Config):
     """The seed's recipe: SGD with warm restarts, mixup over adjacent batches, random crops."""
 
     epochs: int = Field(600, ge=1)
-    """Length of the training; the rate is lowest at 2, 6, 14, 30, 62, 126, 254, 510."""
+    """Length of the training; with the default schedule the rate is lowest at 2, 6, 14, 30, 62, 126, 254, 510."""
+    schedule: Schedule = "sgdr"
+    """Course of the rate: `sgdr` is cosine with warm restarts, `cosine` falls once over all epochs, `one-cycle` rises
+    over the first three tenths of them and falls over the rest."""
     batch_size: int = Field(16, ge=1)
     """Examples in a step; with mixup each step draws two batches and makes one."""
     learning_rate: float = Field(0.1, gt=0.0)
-    """Rate at the start of every cycle."""
+    """Highest rate: at the start of every cycle."""
     min_learning_rate: float = Field(1e-5, ge=0.0)
-    """Rate at the end of every cycle."""
+    """Lowest rate: at the end of every cycle."""
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
     """Momentum of SGD."""
     weight_decay: float = Field(0.0, ge=0.0)
     """L2 penalty on kernels: half of this times the sum of squares is added to the loss."""
+    gradient_clip: float = Field(0.0, ge=0.0)
+    """Largest norm of a step's gradient over all weights, longer ones are scaled down to it; 0 turns it off."""
+    ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
+    """Evaluate and export a moving average of the weights: each step keeps this share of it; 0 turns it off."""
     first_cycle: int = Field(2, ge=1)
-    """Epochs of the first cosine cycle."""
+    """Epochs of the first cosine cycle of `sgdr`; a search compares its trials at the ends of these cycles."""
     cycle_factor: int = Field(2, ge=1)
     """Each cycle is this much longer than the one before."""
+    balance: Balance = "none"
+    """Draw every class, or every device, equally often in an epoch, whatever their shares of the data."""
     mixup_alpha: float = Field(0.4, ge=0.0)
     """α of mixup's Beta(α, α), drawn per example; 0 turns it off."""
     crop_fraction: float = Field(400 / 423, gt=0.0, le=1.0)
-    """Share of the frames that a training example keeps, at a random place."""
+    """Share of the frames that a training example keeps, at a random place; a network that takes one length only (the
+    DCASE 2021 baseline) trains on whole clips."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the target that is spread evenly over the classes."""
     time_roll: bool = False

@@ -1,4 +1,4 @@
-"""Cosine learning rates with warm restarts (SGDR: Loshchilov and Hutter, 2017), in closed form."""
+"""Learning rates in closed form: cosine with warm restarts (the default), one cosine, one cycle."""
 
 from __future__ import annotations
 
@@ -19,12 +19,34 @@ def cycle_ends(first_cycle: int, cycle_factor: int, last_epoch: int) -> list[int
     return ends
 
 
+WARM_UP_SHARE = 0.3
+"""Share of `one-cycle` in which the rate rises."""
+WARM_UP_FACTOR = 25.0
+"""`one-cycle` starts at the highest rate divided by this."""
+
+
 def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """Return the rate at `epoch` (finished epochs, with the fraction of the running one)."""
-    start, length = 0.0, float(config.first_cycle)
-    while epoch >= start + length:
-        start += length
-        length *= config.cycle_factor
-    share = (epoch - start) / length
-    span = config.learning_rate - config.min_learning_rate
-    return config.min_learning_rate + 0.5 * span * (1.0 + math.cos(math.pi * share))
+    """Return the rate at `epoch` (finished epochs, with the fraction of the running one).
+
+    Sources: SGDR, Loshchilov and Hutter 2017; one-cycle, Smith and Topin 2018, with the shares that fast.ai made
+    customary, a cosine fall, and the momentum left as it is.
+    """
+    high, low = config.learning_rate, config.min_learning_rate
+    if config.schedule == "sgdr":
+        start, length = 0.0, float(config.first_cycle)
+        while epoch >= start + length:
+            start += length
+            length *= config.cycle_factor
+        return _cosine(high, low, (epoch - start) / length)
+    share = min(1.0, epoch / config.epochs)
+    if config.schedule == "cosine":
+        return _cosine(high, low, share)
+    if share < WARM_UP_SHARE:
+        first = max(low, high / WARM_UP_FACTOR)
+        return first + (high - first) * share / WARM_UP_SHARE
+    return _cosine(high, low, (share - WARM_UP_SHARE) / (1.0 - WARM_UP_SHARE))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    """Return what lies `share` of the way down half a cosine from `start` to `end`."""
+    return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * share))

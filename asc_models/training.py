@@ -1,4 +1,4 @@
-"""The seed's training: SGD with momentum and warm restarts on mixed batches, in a lean step, resumable exactly."""
+"""Training: SGD with momentum on mixed batches, in a lean step, resumable exactly."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from data_prep.schema import content_hash
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+DIVERGED_LOSS = 1e3
+"""An epoch's mean cross-entropy beyond which a training counts as lost, long before it is no number any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochStats:
@@ -49,18 +52,26 @@ class Trainer:
     def __init__(
         self, model_config: NetworkConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
     ) -> None:
+        if not model_config.takes_any_length:
+            train_config = train_config.updated(crop_fraction=1.0)
         keras.utils.set_random_seed(seed)
         self.config = train_config
         self.epoch = 0
-        self.model = build(
-            model_config, train_set.input_shape, len(train_set.classes), weight_decay=train_config.weight_decay
+        network = (model_config, train_set.input_shape, len(train_set.classes))
+        self.model = build(*network, weight_decay=train_config.weight_decay)
+        # With a moving average `model` holds the average, and the weights in training are those of a second model.
+        self._trained = (
+            build(*network, weight_decay=train_config.weight_decay) if train_config.ema_decay else self.model
         )
+        if self._trained is not self.model:
+            self._trained.set_weights(self.model.get_weights())
         self._batches = TrainingBatches(train_set, train_config, seed)
-        self._logits = keras.Model(self.model.inputs, self.model.get_layer("logits").output)
-        self._weights = [variable.value for variable in self.model.trainable_variables]
+        self._logits = keras.Model(self._trained.inputs, self._trained.get_layer("logits").output)
+        self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._velocities = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
-        # The length of the training isn't part of it: the cycles don't depend on where they are cut off.
-        recipe = train_config.model_dump(mode="json", exclude={"epochs"})
+        # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
+        excluded = {"epochs"} if train_config.schedule == "sgdr" else None
+        recipe = train_config.model_dump(mode="json", exclude=excluded)
         self._identity = content_hash([model_config.model_dump(mode="json"), recipe, seed])
         shape = self._batches.batch_shape
         self._step = tf.function(
@@ -71,13 +82,14 @@ class Trainer:
                 tf.TensorSpec((), tf.float32),
             ],
         )
+        self._average = tf.function(self._average_eagerly)
         self._predict = tf.function(lambda x: self.model(x, training=False), reduce_retracing=True)
 
     def train_to(self, epoch: int, on_epoch: Callable[[EpochStats], None] | None = None) -> None:
         """Train until `epoch` epochs are finished.
 
         Raises:
-            TrainingError: if the loss is no longer a finite number.
+            TrainingError: if the training diverges: a loss that ran away, a loss or a weight that is no finite number.
         """
         while self.epoch < epoch:
             stats = self._train_epoch()
@@ -101,6 +113,8 @@ class Trainer:
         """Write the whole state of the training (weights, momentum, epoch, and `extra` arrays) to an .npz file."""
         arrays: Arrays = {f"variable_{i}": value for i, value in enumerate(self.weights())}
         arrays |= {f"velocity_{i}": velocity.numpy() for i, velocity in enumerate(self._velocities)}
+        if self._trained is not self.model:
+            arrays |= {f"trained_{i}": variable.numpy() for i, variable in enumerate(self._trained.variables)}
         arrays |= {f"extra_{name}": value for name, value in extra.items()}
         state = np.array(json.dumps({"epoch": self.epoch, "identity": self._identity}))
         with written_whole(path) as temporary, temporary.open("wb") as file:
@@ -123,6 +137,9 @@ class Trainer:
                 f"{path}: belongs to another network, recipe or seed; delete it to train from the start"
             )
         self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
+        if self._trained is not self.model:
+            for i, variable in enumerate(self._trained.variables):
+                variable.assign(arrays[f"trained_{i}"])
         for i, velocity in enumerate(self._velocities):
             velocity.assign(arrays[f"velocity_{i}"])
         self.epoch = int(state["epoch"])
@@ -140,8 +157,38 @@ class Trainer:
                     f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
                     f"learning rate {rate:.3g}; lower train.learning_rate"
                 )
+            if self.config.ema_decay:
+                self._average(tf.constant(self._ema_decay(self.epoch * steps + step), tf.float32))
+        mean = float(np.mean(losses))
+        self._require_sound(mean, rate)
         self.epoch += 1
-        return EpochStats(self.epoch, float(np.mean(losses)), rate)
+        return EpochStats(self.epoch, mean, rate)
+
+    def _require_sound(self, mean_loss: float, rate: float) -> None:
+        """Raise TrainingError if an epoch's loss ran away or its last steps spoilt the weights."""
+        found = ""
+        if mean_loss > DIVERGED_LOSS:
+            found = f"its mean loss is {mean_loss:,.0f} (more than {DIVERGED_LOSS:,.0f} counts as diverged)"
+        # A loss can be a number while weights are not: a ReLU turns what is no number into 0.
+        elif not all(np.isfinite(variable.numpy()).all() for variable in self._trained.variables):
+            found = "a weight is no finite number"
+        if found:
+            raise TrainingError(
+                f"training diverged in epoch {self.epoch + 1}: {found} at learning rate {rate:.3g}; lower "
+                "train.learning_rate"
+            )
+
+    def _ema_decay(self, n_steps: int) -> float:
+        """Return the share of the average that a step keeps: less at first, when the average is mostly its start.
+
+        As TensorFlow's ExponentialMovingAverage with `num_updates`.
+        """
+        return min(self.config.ema_decay, (1 + n_steps) / (10 + n_steps))
+
+    def _average_eagerly(self, decay: Any) -> None:
+        for average, variable in zip(self.model.variables, self._trained.variables, strict=True):
+            if variable.dtype == "float32":  # the states of dropout's generators are whole numbers
+                average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
     def _step_eagerly(self, x: Any, y: Any, rate: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -149,6 +196,8 @@ class Trainer:
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
             total = tf.add_n([loss, *self._logits.losses]) if self._logits.losses else loss
         gradients = tape.gradient(total, self._weights)
+        if self.config.gradient_clip:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.gradient_clip)
         # One kernel a weight instead of the optimizer's several: v ← momentum·v − rate·g, w ← w + v.
         for weight, velocity, gradient in zip(self._weights, self._velocities, gradients, strict=True):
             tf.raw_ops.ResourceApplyKerasMomentum(

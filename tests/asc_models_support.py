@@ -40,7 +40,13 @@ def with_random_weights(model, seed: int = 0):
 
 
 def feature_set(
-    n_clips: int = 24, n_classes: int = 3, n_mels: int = 16, n_frames: int = 20, deltas: int = 0, seed: int = 0
+    n_clips: int = 24,
+    n_classes: int = 3,
+    n_mels: int = 16,
+    n_frames: int = 20,
+    deltas: int = 0,
+    seed: int = 0,
+    n_devices: int = 1,
 ):
     """Return clips whose scene is the band that is loud, with noise: easy to learn, not constant."""
     rng = np.random.default_rng(seed)
@@ -55,7 +61,7 @@ def feature_set(
             "clip_id": [f"clip{i}" for i in range(n_clips)],
             "filename": [f"audio/clip{i}.wav" for i in range(n_clips)],
             "scene": [classes[label] for label in labels],
-            "device": ["a"] * n_clips,
+            "device": ["abcdef"[i % n_devices] for i in range(n_clips)],
             "city": [None] * n_clips,
             "location": [f"place{i // 2}" for i in range(n_clips)],
             "segment": [None] * n_clips,
@@ -67,3 +73,20 @@ def feature_set(
 SMALL_MODEL = ModelConfig(
     stem_filters=8, blocks=(BlockConfig(filters=8, stride=2), BlockConfig(filters=8)), reduction_ratio=4
 )
+
+
+def file_macs(path) -> int:
+    """Return the multiply–accumulates of a TFLite file's convolutions and dense layers, from the file alone."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    graph, total = model.subgraphs[0], 0
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        if kind in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D):
+            _, height, width, _ = graph.tensors[operator.outputs[0]].shape
+            total += int(np.prod(graph.tensors[operator.inputs[1]].shape)) * int(height) * int(width)
+        elif kind == schema.BuiltinOperator.FULLY_CONNECTED:
+            total += int(np.prod(graph.tensors[operator.inputs[1]].shape))
+    return total

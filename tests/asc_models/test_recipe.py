@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from asc_models_support import feature_set
@@ -34,6 +36,38 @@ def test_the_rate_restarts_at_a_cycles_end():
     assert learning_rate(config, 6 - 1e-9) == pytest.approx(1e-5)
     assert learning_rate(config, 6) == pytest.approx(0.1)
     assert learning_rate(config, 4) == pytest.approx((0.1 + 1e-5) / 2)
+
+
+@pytest.mark.parametrize("schedule", ["sgdr", "one-cycle", "cosine"])
+@given(share=st.floats(0, 1.2))
+def test_every_schedule_stays_between_its_ends(schedule, share):
+    """At any time of any schedule the rate is between min_learning_rate and learning_rate."""
+    config = TrainConfig(schedule=schedule, epochs=50)
+    assert 1e-5 <= learning_rate(config, share * 50) <= 0.1 + 1e-12
+
+
+def test_named_schedules_have_their_shape():
+    """`cosine` falls once over all epochs; `one-cycle` rises from a 25th over three tenths, then falls."""
+    cosine, one_cycle = (TrainConfig(schedule=name, epochs=50) for name in ("cosine", "one-cycle"))
+    assert [learning_rate(cosine, epoch) for epoch in (0, 25, 50)] == pytest.approx([0.1, 0.050005, 1e-5])
+    expected = [0.004, 0.052, 0.1, 0.050005, 1e-5]
+    assert [learning_rate(one_cycle, epoch) for epoch in (0, 7.5, 15, 32.5, 50)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("balance", ["class", "device"])
+def test_balance_draws_every_group_equally_often(balance):
+    """However uneven the data, an epoch holds each class (device) equally often, give or take one; no clip is lost."""
+    data = feature_set(24, n_devices=2)
+    labels = np.array([0] * 18 + [1] * 4 + [2] * 2)
+    devices = ["a"] * 20 + ["b"] * 4
+    uneven = replace(data, labels=labels, clips=data.clips.assign(device=devices))
+    config = TrainConfig(batch_size=8, mixup_alpha=0.0, crop_fraction=1.0, balance=balance)
+    batches = TrainingBatches(uneven, config, 0)
+    order = batches._order(np.random.default_rng(0), 240)
+    drawn = labels[order] if balance == "class" else np.array(devices)[order]
+    _, counts = np.unique(drawn, return_counts=True)
+    assert counts.max() - counts.min() <= 1
+    assert set(order) == set(range(24))
 
 
 def test_an_epoch_has_one_step_a_batch_and_draws_two():

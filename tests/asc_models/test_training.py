@@ -7,6 +7,7 @@ from asc_models_support import SMALL_MODEL, feature_set
 from asc_models.builder import build
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
+from asc_models.families import BaselineConfig
 from asc_models.fitting import EpochRecord, best_epoch, fit
 from asc_models.layers import FusedBatchNormalization
 from asc_models.training import Trainer
@@ -37,25 +38,49 @@ def test_the_same_seed_gives_the_same_weights():
     assert not same(trainers[0].weights(), trainers[2].weights())
 
 
+SWITCHES = {
+    "none": {},
+    "mixing": {"freq_mixstyle_p": 0.5, "frequency_mask": 4, "time_mask": 4, "label_smoothing": 0.1},
+    "moving": {"time_roll": True, "frequency_shift": 2, "time_stretch": 1.3},
+    "weight decay": {"weight_decay": 1e-3},
+    "clipping": {"gradient_clip": 0.1},
+    "average": {"ema_decay": 0.9},
+    "class balance": {"balance": "class"},
+    "device balance": {"balance": "device"},
+    "one-cycle": {"schedule": "one-cycle"},
+    "cosine": {"schedule": "cosine", "epochs": 4},
+}
+SWITCHES["all"] = {key: value for switch in SWITCHES.values() for key, value in switch.items()}
+
+
+def requires_exact_resume(switches, stops, folder):
+    """Train to epoch 4 in one go, and again from the checkpoints at `stops`: equal weights, losses and predictions."""
+    model, data = SMALL_MODEL.updated(dropout=0.3), feature_set(20, n_devices=2)
+    config = TrainConfig(**{"epochs": 4, "batch_size": 8, "learning_rate": 0.05, **switches})
+    whole, stats = Trainer(model, config, data, seed=5), []
+    for epoch in (1, 2, 3):
+        whole.train_to(epoch, stats.append)
+        whole.save(folder / f"{epoch}.npz")
+    whole.train_to(4, stats.append)
+    for stop in stops:
+        again, resumed = Trainer(model, config, data, seed=5), []
+        again.load(folder / f"{stop}.npz")
+        again.train_to(4, resumed.append)
+        assert resumed == stats[stop:]
+        assert same(whole.weights(), again.weights())
+        np.testing.assert_array_equal(whole.predict(data), again.predict(data))
+
+
 def test_a_resumed_training_equals_an_undisturbed_one(tmp_path):
-    """Stopped at epoch 3 and taken up by a new trainer, with dropout and every augmentation: the same weights at 6."""
-    model = SMALL_MODEL.updated(dropout=0.3)
-    config = CONFIG.updated(
-        time_roll=True,
-        frequency_shift=2,
-        time_stretch=1.3,
-        frequency_mask=4,
-        time_mask=4,
-        freq_mixstyle_p=0.5,
-        weight_decay=1e-3,
-    )
-    whole, first, second = (Trainer(model, config, feature_set(), seed=5) for _ in range(3))
-    whole.train_to(6)
-    first.train_to(3)
-    first.save(tmp_path / "state.npz")
-    second.load(tmp_path / "state.npz")
-    second.train_to(6)
-    assert same(whole.weights(), second.weights())
+    """With every switch on: stopped at any epoch and taken up by a new trainer, weights and losses are equal."""
+    requires_exact_resume(SWITCHES["all"], (1, 2, 3), tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
+def test_training_with_each_switch_resumes_exactly(switch, tmp_path):
+    """With each switch alone, and with none, the same."""
+    requires_exact_resume(switch, (1, 2, 3), tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -75,6 +100,62 @@ def test_divergence_is_an_error_with_its_place():
     trainer = Trainer(SMALL_MODEL, CONFIG.updated(learning_rate=1e30), feature_set(), seed=0)
     with pytest.raises(TrainingError, match=r"diverged in epoch 1, step \d.*learning rate \S+e\+\d\d"):
         trainer.train_to(2)
+
+
+def test_a_loss_without_bound_is_divergence():
+    """A training whose loss runs away but stays a number ends likewise, with the loss and the rate."""
+    model = SMALL_MODEL.updated(normalization="none", attention="none")
+    trainer = Trainer(model, CONFIG.updated(learning_rate=3.0, momentum=0.0), feature_set(), seed=0)
+    with pytest.raises(TrainingError, match=r"diverged in epoch \d+.*lower train.learning_rate"):
+        trainer.train_to(6)
+
+
+def test_weights_that_are_no_numbers_are_divergence():
+    """A weight spoilt by the last step is told at the epoch's end, even where the loss is still a number."""
+    trainer = Trainer(SMALL_MODEL, CONFIG, feature_set(8), seed=0)
+    kernel = trainer.model.get_layer("block1_project").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(TrainingError, match="diverged in epoch 1"):
+        trainer.train_to(1)
+
+
+def test_the_average_is_the_average():
+    """With ema_decay the model holds Σ of the trained weights, weighted as the rule says; without, the weights."""
+    config = CONFIG.updated(ema_decay=0.5)
+    plain, averaged = (Trainer(SMALL_MODEL, c, feature_set(8), seed=2) for c in (CONFIG, config))
+    expected = [weight.astype(np.float64) for weight in plain.model.get_weights()]
+    for step in range(4):  # one step an epoch
+        plain.train_to(step + 1)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = [decay * a + (1 - decay) * w for a, w in zip(expected, plain.model.get_weights(), strict=True)]
+    averaged.train_to(4)
+    for ours, theirs in zip(averaged.model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_bounds_a_steps_length():
+    """With gradient_clip g the first step is no longer than rate × g; a large g changes nothing."""
+    config = CONFIG.updated(learning_rate=0.05, schedule="cosine")
+    steps = {}
+    for clip in (0.0, 0.01, 1e6):
+        trainer = Trainer(SMALL_MODEL, config.updated(gradient_clip=clip), feature_set(8), seed=2)
+        before = [variable.numpy() for variable in trainer.model.trainable_variables]
+        trainer.train_to(1)
+        after = [variable.numpy() for variable in trainer.model.trainable_variables]
+        steps[clip] = [b - a for a, b in zip(before, after, strict=True)]
+    length = np.sqrt(sum((step**2).sum() for step in steps[0.01]))
+    assert length == pytest.approx(0.05 * 0.01, rel=1e-3)
+    for one, other in zip(steps[0.0], steps[1e6], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-8)
+
+
+def test_a_network_of_one_length_trains_on_whole_clips():
+    """The baseline takes no crops: it trains under the default recipe, which crops, on every frame."""
+    network = BaselineConfig(filters=(4, 4, 4), pools=((2, 2), (2, 2)))
+    trainer = Trainer(network, CONFIG, feature_set(8), seed=0)
+    trainer.train_to(1)
+    assert trainer.config.crop_fraction == 1.0
+    assert trainer.model.input_shape == (None, 16, 20, 1)
 
 
 def test_a_step_is_that_of_keras_sgd():

@@ -1,0 +1,70 @@
+"""What every family and every block must do; a new one is tested as soon as it is registered."""
+
+import numpy as np
+import pytest
+from asc_models_support import feature_set, file_macs, with_random_weights
+
+from asc_models.artifact import Artifact
+from asc_models.blocks import BLOCKS
+from asc_models.builder import build
+from asc_models.config import EXPORT_MODES, TrainConfig
+from asc_models.estimate import estimate
+from asc_models.export import export
+from asc_models.families import FAMILIES, BaselineConfig, ModelConfig, StageConfig, parse_network
+from asc_models.measure import measure
+from asc_models.topology import layers
+from asc_models.training import Trainer
+
+STAGES = (StageConfig(filters=8, stride=2, repeats=2), StageConfig(filters=12, stride=(1, 2)))
+SAMPLES = {"dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2)))}  # its own need 500 frames
+NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items()}
+NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
+SHAPE = (32, 40, 3)
+
+networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+
+
+@networks
+def test_a_network_survives_json(network):
+    """A description read back from its own JSON is the same network."""
+    assert parse_network(network.model_dump(mode="json")) == network
+    assert parse_network(network.model_dump(mode="json")).hash() == network.hash()
+
+
+@networks
+def test_a_network_matches_its_closed_form(network, tmp_path):
+    """Parameters are the Keras model's, MACs the exported file's, weight bytes the file's in every mode."""
+    expected = estimate(network, SHAPE, 10)
+    model = with_random_weights(build(network, SHAPE, 10))
+    assert model.count_params() == expected.n_params
+    assert sum(layer.n_params for layer in layers(network, SHAPE, 10)) == expected.n_params
+    for mode in EXPORT_MODES:
+        export(model, SHAPE, tmp_path / "model.tflite", mode)
+        assert measure(tmp_path / "model.tflite").weight_bytes == expected.weight_bytes[mode], mode
+        if mode == "float32":
+            assert file_macs(tmp_path / "model.tflite") == expected.macs
+
+
+@networks
+def test_layers_are_named_alike_in_table_and_model(network):
+    """Every weighted layer of the table is a layer of the Keras model; the classifier's may be called logits there."""
+    names = {layer.name for layer in build(network, SHAPE, 10).layers}
+    described = {layer.name for layer in layers(network, SHAPE, 10)}
+    assert described - names <= {"classifier"}
+    assert "logits" in names
+
+
+@networks
+def test_a_network_trains_and_its_files_agree(network, tmp_path):
+    """Some epochs lower the loss, and every mode's file then answers as the float model does."""
+    data = feature_set(24, n_mels=32, n_frames=40, deltas=2)
+    trainer = Trainer(network, TrainConfig(batch_size=8, learning_rate=0.05), data, seed=0)
+    stats = []
+    trainer.train_to(6, stats.append)
+    assert stats[-1].loss < stats[0].loss
+    theirs = trainer.predict(data)
+    for mode in EXPORT_MODES:
+        export(trainer.model, data.input_shape, tmp_path / "model.tflite", mode)
+        ours = Artifact(tmp_path / "model.tflite").predict(data)
+        np.testing.assert_allclose(ours, theirs, atol=0.1, err_msg=mode)
+        assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
