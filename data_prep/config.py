@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from data_prep.augment.config import OfflineSpec
+from data_prep.presets import FEATURE_PRESETS
 from data_prep.schema import Config
 
 DELTA_LOSS = 4
@@ -14,16 +15,28 @@ DELTA_LOSS = 4
 
 
 class FeatureSpec(Config):
-    """The stored log-mel: whatever would need the audio again to change. Defaults are the seed's (Hu et al. 2020)."""
+    """The stored log-mel: whatever would need the audio again to change. Defaults are the seed's (Hu et al. 2020).
+
+    A preset's name stands for its settings, alone (`features: cpmobile2023`) or under others that win over it
+    (`features: {preset: cpmobile2023, n_mels: 128}`).
+    """
 
     sample_rate: int = Field(44_100, ge=8_000, le=192_000)
     """Hz; audio at another rate is resampled."""
     clip_seconds: float = Field(10.0, gt=0.1, le=120.0)
     """Length of every clip in seconds."""
     n_fft: int = Field(2048, ge=64, le=65_536)
-    """Points of the Fourier transform; the Hann window has the same length."""
+    """Points of the Fourier transform; powers of two are fastest by far."""
+    win_length: int | None = Field(None, ge=16)
+    """Samples of the window, in the middle of n_fft; null means n_fft."""
+    window: Literal["hann", "hamming"] = "hann"
+    """Shape of the window, periodic."""
     hop_length: int = Field(1024, ge=16)
-    """Samples from one frame to the next; frames are centred."""
+    """Samples from one frame to the next; frames are centred, and there is silence around a clip."""
+    preemphasis: float = Field(0.0, ge=0.0, lt=1.0)
+    """Factor of the sample before, which is subtracted from every sample."""
+    power: Literal[1, 2] = 2
+    """What a mel band sums: 2 the bins' power, 1 their magnitude."""
     n_mels: int = Field(128, ge=8, le=512)
     """Mel bands."""
     fmin_hz: float = Field(0.0, ge=0.0)
@@ -35,15 +48,29 @@ class FeatureSpec(Config):
     norm: Literal["slaney"] | None = None
     """Area normalization of the mel filters."""
     log_offset: float = Field(1e-8, gt=0.0)
-    """Added to the mel power before the natural logarithm."""
+    """Added to a mel band's sum before the natural logarithm."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, data: Any) -> Any:
+        given = {"preset": data} if isinstance(data, str) else data
+        if not isinstance(given, dict) or "preset" not in given:
+            return data
+        name = given["preset"]
+        if name not in FEATURE_PRESETS:
+            raise ValueError(f"no feature is called {name!r}; there are {', '.join(FEATURE_PRESETS)}")
+        return {**FEATURE_PRESETS[name], **{key: value for key, value in given.items() if key != "preset"}}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.n_fft % 2:
             raise ValueError(f"n_fft must be even, or frames have no centre sample: {self.n_fft}")
-        if self.hop_length > self.n_fft:
+        if self.window_samples > self.n_fft:
+            raise ValueError(f"win_length must not exceed n_fft: {self.win_length} > {self.n_fft}")
+        if self.hop_length > self.window_samples:
             raise ValueError(
-                f"hop_length must not exceed n_fft, or samples are skipped: {self.hop_length} > {self.n_fft}"
+                f"hop_length must not exceed {'n_fft' if self.win_length is None else 'win_length'}, or samples are "
+                f"skipped: {self.hop_length} > {self.window_samples}"
             )
         top = self.fmax_hz if self.fmax_hz is not None else self.sample_rate / 2
         if not self.fmin_hz < top <= self.sample_rate / 2:
@@ -51,6 +78,11 @@ class FeatureSpec(Config):
                 f"0 <= fmin_hz < fmax_hz <= sample_rate / 2 must hold: {self.fmin_hz}, {top}, {self.sample_rate / 2}"
             )
         return self
+
+    @property
+    def window_samples(self) -> int:
+        """Samples that a frame sees."""
+        return self.n_fft if self.win_length is None else self.win_length
 
     @property
     def n_samples(self) -> int:

@@ -16,7 +16,7 @@ from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.corpus import file_clip_id
 from data_prep.errors import DataError
 from data_prep.extract import extract
-from data_prep.features import to_inputs
+from data_prep.inputs import to_inputs
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.shards import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.splits import SPLITS

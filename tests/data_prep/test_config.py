@@ -20,6 +20,8 @@ def test_defaults_are_the_seeds_feature():
     ("changes", "rule"),
     [
         ({"hop_length": 4096}, "hop_length must not exceed n_fft"),
+        ({"win_length": 4096}, "win_length must not exceed n_fft: 4096 > 2048"),
+        ({"win_length": 512}, "hop_length must not exceed win_length, or samples are skipped: 1024 > 512"),
         ({"n_fft": 2047}, "n_fft must be even"),
         ({"fmin_hz": 900.0, "fmax_hz": 800.0}, "fmin_hz < fmax_hz <= sample_rate / 2"),
         ({"fmax_hz": 30_000.0}, "fmin_hz < fmax_hz <= sample_rate / 2"),
@@ -60,3 +62,19 @@ def test_equal_settings_have_equal_hashes():
     assert canonical_json({"b": 1, "a": [True, None]}) == '{"a":[true,null],"b":1}'
     assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
     assert len(content_hash(1, 64)) == 64
+
+
+def test_a_preset_stands_for_its_settings():
+    """A name gives the preset, alone or under settings that win over it; an unknown one lists them all."""
+    plain = parse_config(PrepareConfig, {"features": "cpmobile2023"}, "own.yaml").features
+    assert (plain.sample_rate, plain.n_mels) == (32_000, 256)
+    assert (plain.n_fft, plain.win_length, plain.hop_length) == (4096, 3072, 500)
+    changed = parse_config(PrepareConfig, {"features": {"preset": "cpmobile2023", "n_mels": 64}}, "own.yaml").features
+    assert changed == plain.updated(n_mels=64)
+    assert FeatureSpec.model_validate("cao2021") == FeatureSpec()
+    baseline = FeatureSpec.model_validate("dcase2021-baseline")
+    assert baseline.window_samples == 0.04 * baseline.sample_rate
+    assert baseline.hop_length == 0.5 * baseline.window_samples
+    assert FeatureSpec.model_validate(plain.model_dump(mode="json")) == plain
+    with pytest.raises(ConfigError, match=r"features: no feature is called 'mfcc'; there are cao2021, dcase2021-base"):
+        parse_config(PrepareConfig, {"features": "mfcc"}, "own.yaml")
