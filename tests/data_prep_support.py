@@ -54,3 +54,21 @@ def write_audio(root: Path, rows: list[Row], seconds=1.0, rate=8000) -> None:
         path = root / row.filename
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, 0.1 * np.random.default_rng(i).standard_normal(round(seconds * rate)), rate)
+
+
+def write_tree(root: Path, files: dict[str, str | bytes], audio: list[str] | tuple[str, ...] = ()) -> Path:
+    """Write text files and short recordings, each with sounds of its own; return `root`."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for i, name in enumerate(audio):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(i).standard_normal(800), 8000)
+    return root
+
+
+def lines(*rows: tuple[str, ...] | str, sep: str = "\t", end: str = "\n") -> str:
+    """Return the text of a list."""
+    return "".join((row if isinstance(row, str) else sep.join(row)) + end for row in rows)

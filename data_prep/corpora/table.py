@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
@@ -240,7 +240,11 @@ def _folds(path: Path, placed: Sequence[_Placed], *, by_split: bool, by_fold: bo
     for number, split, row in _entries(placed, numbers or [1], by_split=by_split):
         folds.setdefault(number, {}).setdefault(split, []).append(row)
     return {
-        number: {split: ListedRows(f"the {split} rows of {path.name}", path, rows) for split, rows in lists.items()}
+        number: {
+            split: ListedRows(f"the {split} rows of {path.name}", path, lists[split])
+            for split in get_args(ListedSplit)  # training first, as in lists of folds
+            if split in lists
+        }
         for number, lists in sorted(folds.items())
     }
 

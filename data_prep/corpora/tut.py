@@ -30,20 +30,23 @@ def read_tut(root: Path) -> Listing:
         {fields[0]: fields[1] for _, fields in read_bare_list(mapping) if len(fields) > 1} if mapping.exists() else {}
     )
 
+    identifiers: dict[str, str] = {}
+
     def read(path: Path) -> list[Row]:
         """Return the rows of one list."""
-        return [_row(path, line, fields, originals) for line, fields in read_bare_list(path)]
+        return [_row(path, line, fields, originals, identifiers) for line, fields in read_bare_list(path)]
 
     bare, headed = root / "meta.txt", root / "meta.csv"
     described = read(bare) if bare.exists() else read_list(headed) if headed.exists() else []
+    identifiers |= {row.filename: row.location for row in described if row.location is not None}
     return Listing("tut", read_folds(find_lists(root, ".txt"), read), described)
 
 
-def _row(path: Path, line: int, fields: list[str], originals: Mapping[str, str]) -> Row:
+def _row(path: Path, line: int, fields: list[str], originals: Mapping[str, str], identifiers: Mapping[str, str]) -> Row:
     filename, scene, third = (*fields, "", "", "")[:3]
     original = third if PurePosixPath(third).suffix else originals.get(filename, filename)
     name = _TUT_NAME.fullmatch(PurePosixPath(original).stem)
-    identifier = third if third and third != original else None
+    identifier = third if third and third != original else identifiers.get(filename)
     return Row(
         path,
         line,

@@ -1,0 +1,151 @@
+"""A data set that one table describes."""
+
+import pandas as pd
+import pytest
+from data_prep_support import lines, write_tree
+
+from data_prep.config import CorpusConfig
+from data_prep.corpora import read_corpus
+from data_prep.corpus import Corpus
+from data_prep.errors import DataError
+
+NAMES = [f"rec{i}.wav" for i in range(10)]
+LABELS = ["rain", "wind"] * 5
+
+
+def splits(corpus: Corpus, fold: int = 1) -> list[str]:
+    return [corpus.folds[fold].get(clip.clip_id, "") for clip in corpus.clips]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_csv_tsv_and_parquet_say_the_same(tmp_path, kind, end):
+    """Comma, TAB with byte order mark, or Parquet: the same clips, columns named in the configuration."""
+    frame = pd.DataFrame(
+        {
+            "wave": NAMES,
+            "what": LABELS,
+            "microphone": ["m1"] * 10,
+            "where": [f"yard {i // 2}" for i in range(10)],
+            "town": ["Oslo"] * 10,
+            "moment": list(range(10)),
+            "part": ["train"] * 6 + ["val"] * 2 + ["test"] * 2,
+        }
+    )
+    path = tmp_path / f"clips.{kind}"
+    if kind == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, sep="," if kind == "csv" else "\t", index=False, lineterminator=end, encoding="utf-8-sig")
+    config = CorpusConfig(
+        table=path.name,
+        file_column="wave",
+        label_column="what",
+        device_column="microphone",
+        location_column="where",
+        city_column="town",
+        segment_column="moment",
+        split_column="part",
+    )
+    corpus = read_corpus(write_tree(tmp_path, {}, NAMES), config)
+    assert corpus.layout == "table"
+    clip = corpus.clips[3]
+    assert (clip.filename, clip.scene, clip.device) == ("rec3.wav", "wind", "m1")
+    assert (clip.city, clip.location, clip.segment) == ("Oslo", "Oslo-yard 1", "3")
+    assert splits(corpus) == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+
+
+def test_usual_names_need_no_naming(tmp_path):
+    """meta.csv with path, label, location, fold is found and read by itself; files may lie in audio/."""
+    rows = [(n, s, f"l{i // 2}", str(i // 2 % 3)) for i, (n, s) in enumerate(zip(NAMES, LABELS, strict=True))]
+    text = lines(("Path", "label", "location", "fold"), *rows, sep=",")
+    corpus = read_corpus(write_tree(tmp_path, {"meta.csv": text}, [f"audio/{n}" for n in NAMES]))
+    assert {clip.filename for clip in corpus.clips} == {f"audio/{name}" for name in NAMES}
+    assert sorted(corpus.folds) == [1, 2, 3]
+    assert {i for i, split in corpus.folds[1].items() if split == "test"} == {"rec0", "rec1", "rec6", "rec7"}
+    assert list(corpus.folds[1].values()).count("train") == 6
+    assert corpus.warnings == ("the folds of meta.csv count from 0; here they are numbered from 1",)
+
+
+def test_split_and_fold_together(tmp_path):
+    """Both columns: a clip has a row per fold; a row without fold counts in each, one without split in none."""
+    rows = [
+        ("rec0.wav", "rain", "train", "1"),
+        ("rec0.wav", "rain", "test", "2"),
+        ("rec1.wav", "rain", "test", "1"),
+        ("rec1.wav", "rain", "train", "fold2"),
+        ("rec2.wav", "", "evaluation", ""),
+        ("rec3.wav", "rain", "", "1"),
+    ]
+    text = lines(("file", "scene", "split", "fold"), *rows)
+    corpus = read_corpus(write_tree(tmp_path, {"list.tsv": text}, NAMES[:4]))
+    assert corpus.folds == {
+        1: {"rec0": "train", "rec1": "test", "rec2": "evaluation"},
+        2: {"rec0": "test", "rec1": "train", "rec2": "evaluation"},
+    }
+    assert (corpus.n_unlisted, corpus.warnings) == (1, ())
+
+
+def test_neither_split_nor_fold_makes_k_folds(tmp_path):
+    """Without both columns labelled clips are cut into five folds, or as many as asked; unlabelled are to predict."""
+    rows = [(n, s, f"l{i}") for i, (n, s) in enumerate(zip(NAMES, LABELS, strict=True))]
+    text = lines(("file", "scene", "location"), *rows, ("new.wav", "", ""))
+    root = write_tree(tmp_path, {"list.csv": text}, [*NAMES, "new.wav"])
+    for k, config in ((5, CorpusConfig()), (2, CorpusConfig(k_folds=2))):
+        corpus = read_corpus(root, config)
+        assert sorted(corpus.folds) == list(range(1, k + 1))
+        assert {splits["new"] for splits in corpus.folds.values()} == {"evaluation"}
+        tested = [i for splits in corpus.folds.values() for i, split in splits.items() if split == "test"]
+        assert sorted(tested) == sorted(f"rec{i}" for i in range(10))
+
+
+def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
+    """A table with absolute paths is read as if they were relative; paths that lead elsewhere are refused."""
+    rows = [(str(tmp_path / "data" / n), s, "train") for n, s in zip(NAMES, LABELS, strict=True)]
+    root = write_tree(tmp_path / "data", {"t.csv": lines(("file", "label", "split"), *rows, sep=",")}, NAMES)
+    assert [clip.filename for clip in read_corpus(root).clips] == NAMES
+    for bad in ("/elsewhere/x.wav", "../x.wav"):
+        (root / "t.csv").write_text(lines(("file", "label", "split"), (bad, "rain", "train"), sep=","))
+        with pytest.raises(DataError, match=r"t\.csv, line 2: .*x\.wav leads out of the data set's folder"):
+            read_corpus(root)
+
+
+def test_mistakes_in_tables_are_named(tmp_path):
+    """No such table or column, several tables, a bad split or fold, one fold only: place and way out are told."""
+    root = write_tree(tmp_path, {"a.csv": lines(("file", "label"), ("rec0.wav", "rain"), sep=",")}, NAMES)
+    for config, message in (
+        (CorpusConfig(table="b.csv"), r"b\.csv: no such table"),
+        (
+            CorpusConfig(label_column="x"),
+            r"has no column 'x', which prepare.corpus.label_column names. It has file, label",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_corpus(root, config)
+    for text, message in (
+        (
+            lines(("file", "label", "split"), ("rec0.wav", "rain", "dev")),
+            r"a\.csv, line 2: 'dev' is no split. Known are",
+        ),
+        (lines(("file", "label", "fold"), ("rec0.wav", "rain", "x1")), r"a\.csv, line 2: 'x1' is no fold"),
+        (
+            lines(("file", "label", "fold"), ("rec0.wav", "rain", "1")),
+            "all clips are of fold 1, which leaves none to train",
+        ),
+        (lines(("file", "label", "split"), ("", "rain", "train")), r"a\.csv, line 2: the row has no file name"),
+        (lines(("file", "file"), ("rec0.wav", "rain")), "names a column twice"),
+        (lines(("file", "label", "split"), ("rec0.wav", "", "train")), "line 2: rec0.wav has no scene_label"),
+    ):
+        (root / "a.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_corpus(root, CorpusConfig(table="a.csv"))
+    (root / "a.csv").write_text(lines(("sound", "label"), ("rec0.wav", "rain")))
+    with pytest.raises(DataError, match=r"has no column of files .*, but sound, label. Name it with --file-column"):
+        read_corpus(root, CorpusConfig(table="a.csv"))
+    (root / "t.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet"):
+        read_corpus(root, CorpusConfig(table="t.parquet"))
+    for name in ("a.csv", "b.csv"):
+        (root / name).write_text(lines(("file", "label"), ("rec0.wav", "rain")))
+    with pytest.raises(DataError, match=r"holds several tables \(a.csv, b.csv\). Name one with --table"):
+        read_corpus(root)
