@@ -18,10 +18,17 @@ def tone(hz: float, seconds: float, rate: int) -> np.ndarray:
     [
         ("wav", "PCM_16", 2**-15),
         ("wav", "PCM_24", 2**-23),
+        ("wav", "PCM_32", 1e-7),
         ("wav", "FLOAT", 1e-7),
+        ("wav", "DOUBLE", 1e-7),
+        ("wav", "PCM_U8", 2**-7),
         ("flac", "PCM_16", 2**-15),
+        ("flac", "PCM_24", 2**-23),
         ("aiff", "PCM_16", 2**-15),
+        ("rf64", "PCM_16", 2**-15),
         ("ogg", "VORBIS", 0.02),
+        ("ogg", "OPUS", 0.08),
+        ("mp3", "MPEG_LAYER_III", 0.08),
     ],
 )
 def test_containers_give_the_samples_that_were_written(tmp_path, suffix, subtype, tolerance):
@@ -90,3 +97,29 @@ def test_corrupt_files_are_named_with_the_reason(tmp_path):
     for name, reason in reasons.items():
         with pytest.raises(DataError, match=rf"{name}: .*{reason}"):
             read_clip(tmp_path / name, SMALL)
+
+
+def test_a_header_that_promises_the_impossible_costs_no_memory(tmp_path):
+    """A FLAC whose header says four thousand million samples more is refused without room being made for them."""
+    path = tmp_path / "long.flac"
+    soundfile.write(path, tone(440, 1, 8000), 8000)
+    data = bytearray(path.read_bytes())
+    data[4 + 4 + 13] |= 0x0F  # the high bits of the sample count in STREAMINFO
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"(ends after 8,000 of|cannot be decoded)"):
+        read_clip(path, SMALL)
+
+
+def test_long_recordings_are_read_piece_by_piece(tmp_path, monkeypatch):
+    """More samples than one block come out as those that were written."""
+    monkeypatch.setattr("data_prep.audio.BLOCK_SAMPLES", 1000)
+    y = tone(440, 1, 8000).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", np.stack([y, y], axis=1), 8000, subtype="FLOAT")
+    np.testing.assert_array_equal(read_mono(tmp_path / "long.wav", 8000), y)
+
+
+def test_absurd_rates_are_refused(tmp_path):
+    """A sample rate of 2 Hz comes from a damaged header."""
+    soundfile.write(tmp_path / "slow.wav", np.ones(10), 2)
+    with pytest.raises(DataError, match="has a sample rate of 2 Hz"):
+        read_mono(tmp_path / "slow.wav", 8000)

@@ -1,0 +1,218 @@
+"""What a recording's container says of its own length and form: tells a file that was cut off or altered.
+
+libsndfile decodes a truncated WAV, AIFF or Ogg file without a word, only shorter, and reads a WAV with a damaged header
+at whatever rate it says. Here the promise is held against the bytes:
+
+- **WAV**: the data chunk must be there to its last byte (sizes that mean "unknown" are let pass) with a chunk or
+  nothing behind it; rate, width and channels must agree with the redundant bytes per second and per frame.
+- **Ogg**: every page has a checksum and a number, the last one an end mark.
+- **MP3**: frames must follow each other to the end of the file, and the last be whole. A file without an Info header
+  that was cut exactly between two frames can't be told from a shorter recording.
+- **FLAC**: the file's rate must be that of its first frame; the rest its decoder checks, frame by frame.
+- **AIFF, AU, CAF, W64**: libsndfile's own notes on sizes.
+
+A changed sample inside uncompressed audio can't be told from sound, nor most changes inside MP3, which has no
+checksums; a changed rate in AIFF, AU or CAF, which say it once, only where it is absurd.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+_UNKNOWN_SIZE = 0x7FFF_0000
+"""Sizes from here up are written by programs that don't know the length yet."""
+_LINEAR = (1, 3, 6, 7)
+"""WAV formats with a fixed width: PCM, float, A-law, μ-law."""
+_EXTENSIBLE = 0xFFFE
+_FLAC_RATES = dict(
+    enumerate(
+        (88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000),
+        start=1,
+    )
+)
+"""Hz by the code in a frame's header (RFC 9639, 9.1.2); other codes say it elsewhere."""
+_SIZE_NOTE = re.compile(r"^\s*([A-Za-z ]+?)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_N_SYNC = 65_536
+"""Bytes in which the first MP3 frame is looked for."""
+_MP3_KBPS = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Kilobits per second by (MPEG version, layer) and the header's index from 1 (ISO 11172-3, 13818-3)."""
+_MP3_RATES = (44_100, 48_000, 32_000)
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what contradicts itself in the container of `path`, or None.
+
+    Raises:
+        OSError: if the file can't be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+        return _wave_damage(path)
+    if head[:4] == b"fLaC":
+        return _flac_damage(path)
+    if head[:4] == b"OggS":
+        return _ogg_damage(path.read_bytes())
+    if head[:3] == b"ID3" or (path.suffix.lower() == ".mp3" and head[:1] != b""):
+        return _mp3_damage(path.read_bytes())
+    return None
+
+
+def size_note(extra_info: str) -> str | None:
+    """Return what libsndfile notes of a chunk that promises more bytes than the file has, or None.
+
+    Args:
+        extra_info: `soundfile.SoundFile.extra_info`.
+    """
+    for name, promised, present in _SIZE_NOTE.findall(extra_info):
+        # A missing pad byte after the last chunk is common and harmless.
+        if "yte" not in name and int(present) + 8 < int(promised) < _UNKNOWN_SIZE:
+            return f"is cut off: its {name.strip()} has {int(present):,} of {int(promised):,} bytes"
+    return None
+
+
+def _wave_damage(path: Path) -> str | None:
+    n_file = path.stat().st_size
+    long_size = None
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, size = head[:4], int.from_bytes(head[4:], "little")
+            start = file.tell()
+            if name == b"ds64":
+                long_size = int.from_bytes(file.read(16)[8:], "little")
+            elif name == b"fmt " and (problem := _format_damage(file.read(min(size, 40)))) is not None:
+                return problem
+            elif name == b"data":
+                size = long_size if long_size is not None and size == 0xFFFF_FFFF else size
+                present = n_file - start
+                if present < size < _UNKNOWN_SIZE or (long_size is not None and present < size):
+                    return f"is cut off: {present:,} of {size:,} bytes of sound are there"
+                file.seek(start + size + size % 2)
+                return _tail_damage(file.read(4), present - size)
+            file.seek(start + size + size % 2)
+    return "has no sound: its header ends before the data chunk"
+
+
+def _format_damage(chunk: bytes) -> str | None:
+    if len(chunk) < 16:
+        return "has a format chunk that is too short"
+    tag, n_channels, rate, bytes_per_second, bytes_per_frame, bits = struct.unpack("<HHIIHH", chunk[:16])
+    if tag == _EXTENSIBLE and len(chunk) >= 26:
+        tag = int.from_bytes(chunk[24:26], "little")
+    if tag in _LINEAR and bytes_per_frame != n_channels * -(-bits // 8):
+        return f"contradicts itself: {n_channels} channels of {bits} bits in {bytes_per_frame} bytes per frame"
+    if tag in (6, 7) and bits != 8:
+        return f"contradicts itself: A-law and μ-law have 8 bits, not {bits}"
+    if tag in _LINEAR and bytes_per_second != rate * bytes_per_frame:
+        return f"contradicts itself: {rate:,} Hz × {bytes_per_frame} bytes, but {bytes_per_second:,} bytes per second"
+    return None
+
+
+def _tail_damage(name: bytes, n_bytes: int) -> str | None:
+    """Say whether what follows the sound is no chunk: then the sound goes on behind its promised size."""
+    if len(name) < 4 or not any(name) or all(0x20 <= byte < 0x7F for byte in name):
+        return None
+    return f"contradicts itself: {n_bytes:,} bytes behind its sound belong to nothing"
+
+
+def _flac_damage(path: Path) -> str | None:
+    with path.open("rb") as file:
+        file.seek(4)
+        header = file.read(4)
+        info = file.read(int.from_bytes(header[1:], "big")) if header[:1] in (b"\x00", b"\x80") else b""
+        while len(header) == 4 and not header[0] & 0x80:
+            header = file.read(4)
+            file.seek(int.from_bytes(header[1:], "big"), 1)
+        frame = file.read(4)
+    if len(info) < 18 or len(frame) < 4 or frame[0] != 0xFF:
+        return None  # cut off or no FLAC: the decoder says so
+    stated, first = int.from_bytes(info[10:13], "big") >> 4, _FLAC_RATES.get(frame[2] & 0x0F)
+    return None if first in (None, stated) else f"contradicts itself: {stated:,} Hz, but its frames have {first:,} Hz"
+
+
+def _ogg_damage(data: bytes) -> str | None:
+    """Follow the pages (RFC 3533) through the file."""
+    numbers: dict[int, int] = {}
+    ended: dict[int, bool] = {}
+    at = 0
+    while at < len(data):
+        if data[at : at + 4] != b"OggS":
+            return f"is damaged at byte {at:,}, where a page should begin"
+        n_segments = data[at + 26] if at + 27 <= len(data) else 0
+        body = at + 27 + n_segments
+        end = body + sum(data[at + 27 : body])
+        if end > len(data) or body > len(data) or at + 27 > len(data):
+            return f"is cut off within its last page, at byte {len(data):,}"
+        flags, serial, number, checksum = struct.unpack("<xB8xIII", data[at + 4 : at + 26])
+        blank = data[at : at + 22] + bytes(4) + data[at + 26 : end]
+        if _ogg_checksum(blank) != checksum:
+            return f"is damaged between bytes {at:,} and {end:,}: the checksum of a page is wrong"
+        if serial in numbers and number != numbers[serial] + 1:
+            return f"lacks {number - numbers[serial] - 1:,} pages before byte {at:,}"
+        numbers[serial], ended[serial] = number, bool(flags & 4)
+        at = end
+    return None if all(ended.values()) else "is cut off: it ends without the mark of its end"
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Return Ogg's CRC-32, which takes bits the other way round than zlib's and inverts neither end."""
+    mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def _mp3_damage(data: bytes) -> str | None:
+    at = 0
+    if data[:3] == b"ID3" and len(data) > 10:
+        at = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+    last = min(len(data), at + _N_SYNC)
+    while at < last and not _mp3_frames_at(data, at):
+        at += 1
+    if at >= last:
+        return None  # no MPEG audio: the decoder says so
+    while at < len(data):
+        length = _mp3_frame_bytes(data[at : at + 4])
+        if length is None:
+            tail = data[at:]
+            if tail[:3] in (b"TAG", b"APE", b"LYR", b"ID3") or not tail.strip(b"\0"):
+                return None
+            return f"is damaged at byte {at:,}, where a frame should begin"
+        if at + length > len(data):
+            return f"is cut off within its last frame: {len(data) - at:,} of {length:,} bytes are there"
+        at += length
+    return None
+
+
+def _mp3_frames_at(data: bytes, at: int) -> bool:
+    """Say whether a frame begins here and another right behind it, or the file ends within it."""
+    length = _mp3_frame_bytes(data[at : at + 4])
+    if length is None:
+        return False
+    return at + length + 4 > len(data) or _mp3_frame_bytes(data[at + length : at + length + 4]) is not None
+
+
+def _mp3_frame_bytes(header: bytes) -> int | None:
+    """Return the length of the MPEG audio frame with this header, or None if it is no header."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)
+    kbps_index, rate_index, padding = header[2] >> 4, (header[2] >> 2) & 3, (header[2] >> 1) & 1
+    if version == 1 or layer == 4 or kbps_index in (0, 15) or rate_index == 3:
+        return None
+    first = version == 3  # MPEG 1; 2 is MPEG 2 and 0 is MPEG 2.5
+    rate = _MP3_RATES[rate_index] >> (0 if first else 1 if version == 2 else 2)
+    bits_per_second = 1000 * _MP3_KBPS[1 if first else 2, layer][kbps_index - 1]
+    if layer == 1:
+        return (12 * bits_per_second // rate + padding) * 4
+    return (144 if first or layer == 2 else 72) * bits_per_second // rate + padding
