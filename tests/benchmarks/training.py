@@ -2,9 +2,10 @@
 
     python tests/benchmarks/training.py [--preset cao2021-system4] [--rounds 5] [--steps 10]
 
-On two processors: one training on two threads, and two trainings on one thread each (a sweep), stock and ours. Every process is started and warmed up first; then they take turns, round by round, so that whatever else the machine
-does hits all alike. Printed is each set-up's median rate in clips per second (of both trainings
-together, where there are two) and its ratio to stock `fit` on two threads, with the least and the largest of the rounds.
+On two processors: one training on two threads, and two trainings on one thread each (a sweep), stock and ours. Every
+process is started and warmed up first; then they take turns, round by round, so that whatever else the machine does
+hits all alike. Printed is each set-up's median rate in clips per second (of both trainings together, where there are
+two) and its ratio to stock `fit` on two threads, with the least and the largest of the rounds.
 
 The stock network has Keras' own BatchNormalization; both train on inputs of 128 × 400 × 3 in batches of 16 without
 augmentation. `recipe` is ours with the report's mixup and random crops, whose batches are then made on the way. Last
