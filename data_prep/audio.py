@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from data_prep.containers import find_damage, size_note
 from data_prep.errors import DataError
+from data_prep.riff import read_pcm16
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -58,6 +59,9 @@ def decode_mono(path: Path) -> tuple[Waveform, int]:
         DataError: as `read_clip`; also if the container contradicts itself, so that libsndfile would decode it to
             something else than what was recorded (see `data_prep.containers`).
     """
+    plain = read_pcm16(path)
+    if plain is not None:
+        return plain
     import soundfile
 
     if path.is_dir() or not path.exists():  # libsndfile's word for these is "System error"
