@@ -7,6 +7,7 @@ from functools import cached_property
 
 from asc_models.config import EXPORT_MODES, ExportMode
 from asc_models.network import NetworkConfig
+from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from asc_models.topology import Counter, Layer, Shape, count, layers
 
 KERNEL_BYTES: dict[ExportMode, int] = {"float32": 4, "float16": 2, "int8_weights": 1}
@@ -30,6 +31,8 @@ class Estimate:
     macs: int
     peak_activation_bytes: int
     weight_bytes: dict[ExportMode, int]
+    keras_float16_bytes: int
+    """As the challenge's printer of 2021 counted a Keras model: float16, but batch norm in float32 and not folded."""
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -46,9 +49,28 @@ class Estimate:
             "peak_activation_bytes": self.peak_activation_bytes,
         }
 
-    def largest_layer(self) -> Layer:
-        """Return the layer with the most weights."""
-        return max(self.layers, key=lambda layer: layer.n_kernel + layer.n_bias)
+    def largest(self, quantity: Quantity, mode: ExportMode) -> tuple[Layer, int]:
+        """Return the layer with the largest part in `quantity`, and that part in the quantity's unit.
+
+        Of activation bytes that is the layer that runs at the peak.
+        """
+        parts = [self._part(layer, quantity, mode) for layer in self.layers]
+        return self.layers[parts.index(max(parts))], max(parts)
+
+    def verdict(self, rules: RulesConfig, mode: ExportMode) -> Verdict:
+        """Return whether the network, exported as `mode`, is within `rules`; what is over names its largest layer."""
+        return check(rules, self.quantities(mode), lambda quantity: self._largest_named(quantity, mode))
+
+    def _part(self, layer: Layer, quantity: Quantity, mode: ExportMode) -> int:
+        if quantity == "n_params":
+            return layer.n_params
+        if quantity == "macs":
+            return layer.macs
+        return 4 * layer.n_live if quantity == "peak_activation_bytes" else layer_bytes(layer, mode)
+
+    def _largest_named(self, quantity: Quantity, mode: ExportMode) -> str:
+        layer, value = self.largest(quantity, mode)
+        return f"{layer.name} {value:,}"
 
 
 def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estimate:
@@ -66,6 +88,7 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estim
         macs=counted.macs,
         peak_activation_bytes=4 * counted.peak_live,
         weight_bytes={mode: _weight_bytes(counted, mode) for mode in EXPORT_MODES},
+        keras_float16_bytes=2 * counted.n_params + 2 * counted.n_norm,
     )
 
 

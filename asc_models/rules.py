@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -58,14 +58,24 @@ class RulesConfig(Config):
 class Check:
     """One quantity against its limit."""
 
-    quantity: str
+    quantity: Quantity
     value: int
     limit: int
+    largest: str = ""
+    """Where it is over: the layer with the largest part in it, and that part; empty where that isn't known."""
 
     @property
     def feasible(self) -> bool:
         """True where the value is within the limit."""
         return self.value <= self.limit
+
+    @property
+    def reason(self) -> str:
+        """By how much it is over, and the largest layer; empty where it is within."""
+        if self.feasible:
+            return ""
+        largest = f" (largest: {self.largest})" if self.largest else ""
+        return f"{self.quantity} {self.value:,} over {self.limit:,} by {self.value - self.limit:,}{largest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +91,23 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """What is over, and by how much; empty where nothing is."""
-        over = (check for check in self.checks if not check.feasible)
-        return "; ".join(
-            f"{check.quantity} {check.value:,} over {check.limit:,} by {check.value - check.limit:,}" for check in over
-        )
+        """What is over, by how much, and the largest layer; empty where nothing is."""
+        return "; ".join(check.reason for check in self.checks if not check.feasible)
 
 
-def check(rules: RulesConfig, quantities: Mapping[str, int]) -> Verdict:
-    """Return the verdict on `quantities`; a limit on a quantity that isn't known yet (a file's size) is passed over."""
-    limits = rules.in_force()
-    return Verdict(tuple(Check(name, quantities[name], limit) for name, limit in limits.items() if name in quantities))
+def check(
+    rules: RulesConfig, quantities: Mapping[str, int], largest: Callable[[Quantity], str] | None = None
+) -> Verdict:
+    """Return the verdict on `quantities`; a limit on a quantity that isn't known yet (a file's size) is passed over.
+
+    Args:
+        rules: the limits.
+        quantities: {quantity: value}.
+        largest: from a quantity that is over to the layer with the largest part in it, and that part.
+    """
+    checks = []
+    for name, limit in rules.in_force().items():
+        if name in quantities:
+            is_over = quantities[name] > limit
+            checks.append(Check(name, quantities[name], limit, largest(name) if largest and is_over else ""))
+    return Verdict(tuple(checks))

@@ -63,6 +63,8 @@ class Counter:
         """Values of the depthwise kernels."""
         self.n_bias = 0
         """Values of folded biases, of norms that stay, of factors."""
+        self.n_norm = 0
+        """Values of batch norms, four a channel."""
         self.peak_live = 0
         """Most activation values alive at once."""
         self.zero_biases: set[int] = set()
@@ -92,6 +94,8 @@ class Counter:
         normalized = normalization == "batch"
         if biased is None:
             biased = not normalized
+        if normalized:
+            self.n_norm += 4 * filters
         n_params = n_kernel + filters * (4 * normalized + biased)
         self._weigh(name, "conv", x, y, n_params, n_kernel, filters if normalized or biased else 0, 1)
         return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
@@ -110,8 +114,10 @@ class Counter:
         channels = x[2]
         y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
         n_kernel = kernel_size * kernel_size * channels
-        n_params = n_kernel + channels * (4 if normalization == "batch" else 1)
-        self._weigh(name, "depthwise", x, y, n_params, n_kernel, channels, 1)
+        n_values = channels * (4 if normalization == "batch" else 1)
+        if normalization == "batch":
+            self.n_norm += n_values
+        self._weigh(name, "depthwise", x, y, n_kernel + n_values, n_kernel, channels, 1)
         return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
 
     def dense(self, x: Shape, name: str, units: int, *, activation: Activation = "none") -> Shape:
@@ -123,6 +129,7 @@ class Counter:
 
     def norm(self, x: Shape, name: str) -> Shape:
         """Return the shape of a batch norm that stays."""
+        self.n_norm += 4 * x[2]
         self._weigh(name, "norm", x, x, 4 * x[2], 0, 2 * x[2], 1)
         return x
 

@@ -22,7 +22,7 @@ from asc_models.network import NetworkConfig
 from asc_models.schedule import learning_rate
 from data_prep.files import written_whole
 from data_prep.reader import FeatureSet
-from data_prep.schema import content_hash
+from data_prep.schema import differing_keys
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -72,7 +72,7 @@ class Trainer:
         # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
         excluded = {"epochs"} if train_config.schedule == "sgdr" else None
         recipe = train_config.model_dump(mode="json", exclude=excluded)
-        self._identity = content_hash([model_config.model_dump(mode="json"), recipe, seed])
+        self._described = {"model": model_config.model_dump(mode="json"), "train": recipe, "seed": seed}
         shape = self._batches.batch_shape
         self._step = tf.function(
             self._step_eagerly,
@@ -116,7 +116,7 @@ class Trainer:
         if self._trained is not self.model:
             arrays |= {f"trained_{i}": variable.numpy() for i, variable in enumerate(self._trained.variables)}
         arrays |= {f"extra_{name}": value for name, value in extra.items()}
-        state = np.array(json.dumps({"epoch": self.epoch, "identity": self._identity}))
+        state = np.array(json.dumps({"epoch": self.epoch, "described": self._described}))
         with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, state=state, **arrays)
 
@@ -130,11 +130,13 @@ class Trainer:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
             state = json.loads(str(arrays.pop("state")))
+            epoch, described = int(state["epoch"]), state["described"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
-        if state["identity"] != self._identity:
+        if differing := differing_keys(described, self._described):
             raise TrainingError(
-                f"{path}: belongs to another network, recipe or seed; delete it to train from the start"
+                f"{path}: belongs to another network, recipe or seed ({'; '.join(differing[:3])}); go on with its "
+                "settings, or delete it to train from the start"
             )
         self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
         if self._trained is not self.model:
@@ -142,7 +144,7 @@ class Trainer:
                 variable.assign(arrays[f"trained_{i}"])
         for i, velocity in enumerate(self._velocities):
             velocity.assign(arrays[f"velocity_{i}"])
-        self.epoch = int(state["epoch"])
+        self.epoch = epoch
         return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
 
     def _train_epoch(self) -> EpochStats:

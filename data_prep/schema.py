@@ -63,6 +63,14 @@ def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
         raise ConfigError(f"{source}: {count}\n" + "\n".join(f"  {line}" for line in problems)) from None
 
 
+def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Return the key paths at which two nested mappings differ, with both values."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [line for key in keys for line in differing_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} there, {new!r} here"]
+
+
 def _describe(cls: type[Config], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
     if problem["type"] == "extra_forbidden":

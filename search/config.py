@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -199,11 +199,3 @@ def _override(data: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {parent} is no section")
         section = child
     section[last] = _load(value, f"--set {override}")
-
-
-def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Return the key paths at which two nested mappings differ, with both values."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [line for key in keys for line in differing_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
-    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} there, {new!r} here"]

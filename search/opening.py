@@ -11,11 +11,11 @@ import yaml
 from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.manifest import Manifest
-from data_prep.schema import parse_config
+from data_prep.schema import differing_keys, parse_config
 from data_prep.store import Location, parse_location
 from results.ledger import Ledger
 from results.rundir import RunDirectory
-from search.config import RunConfig, differing_keys
+from search.config import RunConfig
 
 VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
 """Packages whose versions a run notes: those that can change its numbers."""

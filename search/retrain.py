@@ -11,7 +11,6 @@ from typing import Any
 from asc_models.errors import ExportError
 from asc_models.estimate import estimate
 from asc_models.families import parse_network
-from asc_models.rules import check
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
@@ -142,12 +141,11 @@ def _cost(job: _Job, manifest: Manifest) -> int:
 
 def _require_feasible(name: str, network: Any, config: RunConfig, manifest: Manifest) -> None:
     cost = estimate(network, config.reader.input_shape(manifest.spec), len(manifest.classes))
-    verdict = check(config.rules, cost.quantities(config.retrain.mode))
+    verdict = cost.verdict(config.rules, config.retrain.mode)
     if not verdict.feasible:
-        layer = cost.largest_layer()
         raise BudgetError(
-            f"{name} is over the limit as {config.retrain.mode}: {verdict.reason}. Its largest layer is {layer.name} "
-            f"({layer.n_kernel:,} weights). Narrow it, lower its expansion, or choose a smaller retrain.mode."
+            f"{name} is over the limit as {config.retrain.mode}: {verdict.reason}. Narrow that layer, lower the "
+            "expansion, or choose a smaller retrain.mode."
         )
 
 

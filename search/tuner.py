@@ -15,7 +15,7 @@ from typing import Any
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
 from asc_models.estimate import estimate
-from asc_models.rules import RulesConfig, check
+from asc_models.rules import RulesConfig
 from data_prep.config import ReaderSpec
 from data_prep.errors import RunError
 from data_prep.manifest import Manifest, read_manifest
@@ -137,7 +137,7 @@ def candidate_sizing(config: SweepSettings, manifest: Manifest, params: Params) 
         cost = estimate(params_to_model(params), config.reader.input_shape(manifest.spec), len(manifest.classes))
     except SizeError as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-    verdict = check(config.rules, cost.quantities(config.search.mode))
+    verdict = cost.verdict(config.rules, config.search.mode)
     return Sizing(
         feasible=verdict.feasible,
         weight_bytes=cost.weight_bytes[config.search.mode],

@@ -10,9 +10,16 @@ import typer
 from search.cli.options import JsonOption, terminal
 
 if TYPE_CHECKING:
+    from asc_models.config import ExportMode
     from asc_models.estimate import Estimate
     from asc_models.network import NetworkConfig
+    from asc_models.rules import RuleName, RulesConfig, Verdict
     from asc_models.topology import Shape
+    from search.cli.terminal import Terminal
+
+Rules = dict["RuleName", "RulesConfig"]
+Verdicts = dict["RuleName", dict["ExportMode", "Verdict"]]
+"""{rule set: {export mode: verdict}}"""
 
 
 def describe(
@@ -24,23 +31,38 @@ def describe(
             show_default=False,
         ),
     ],
-    seconds: Annotated[float, typer.Option("--seconds", help="Clip length in seconds, for a preset.")] = 10.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="Clip length, for a preset. Default: its data set's.", show_default=False),
+    ] = None,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Scenes to tell apart, for a preset.")] = 10,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="QUANTITY=N",
+            help="Also judge by rules of your own, such as weight_bytes=64000; as often as needed.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print parameters, multiply-accumulates, activations and weight bytes, and the verdict of every size rule."""
     screen = terminal()
+    rules = _rules(limits or [])
     if what.endswith(".tflite") and not Path(what).is_dir():
-        _describe_file(Path(what), as_json)
+        _describe_file(Path(what), rules, screen, as_json)
         return
     model, shape, n_classes = _network(what, seconds, classes)
     from asc_models.estimate import estimate
 
     cost = estimate(model, shape, n_classes)
+    verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
     if as_json:
-        screen.json(_as_json(cost))
+        screen.json(_as_json(cost, verdicts))
         return
     screen.say(f"{what}: input {' × '.join(map(str, shape))}, {n_classes} scenes")
+    _show_preset(what, screen)
     screen.table(
         "Cost per inference",
         ("quantity", "value"),
@@ -49,20 +71,15 @@ def describe(
             ("multiply-accumulates", cost.macs),
             ("peak activation bytes (float32)", cost.peak_activation_bytes),
             *((f"weight bytes as {mode}", size) for mode, size in cost.weight_bytes.items()),
+            ("in Keras, float16 but for batch norm", cost.keras_float16_bytes),
         ],
     )
-    rules = _verdicts(cost)
-    modes = list(cost.weight_bytes)
-    screen.table(
-        "Size rules: fits, or how many times the limit it has",
-        ("rule", *modes),
-        [(rule, *(_verdict_cell(verdicts[mode]) for mode in modes)) for rule, verdicts in rules.items()],
-    )
+    _show_verdicts(verdicts, screen)
     rows = [(layer.name, " × ".join(map(str, layer.output_shape)), layer.n_params, layer.macs) for layer in cost.layers]
     screen.table("Layers with weights", ("layer", "output", "parameters", "MACs"), rows)
 
 
-def _network(what: str, seconds: float, n_classes: int) -> tuple[NetworkConfig, Shape, int]:
+def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkConfig, Shape, int]:
     from asc_models.presets import PRESETS, preset
     from data_prep.config import FeatureSpec, ReaderSpec
     from data_prep.errors import ConfigError
@@ -79,27 +96,66 @@ def _network(what: str, seconds: float, n_classes: int) -> tuple[NetworkConfig, 
     if Path(what).exists():
         raise ConfigError(f"{what}: neither a candidate's folder (it has no config.yaml) nor a .tflite file")
     model = preset(what)
-    features = parse_config(FeatureSpec, {"clip_seconds": seconds}, "--seconds")
+    length = PRESETS[what].seconds if seconds is None else seconds
+    features = parse_config(FeatureSpec, {"clip_seconds": length}, "--seconds")
     own_shape = PRESETS[what].input_shape
-    return model, own_shape(seconds) if own_shape else ReaderSpec().input_shape(features), n_classes
+    return model, own_shape(length) if own_shape else ReaderSpec().input_shape(features), n_classes
 
 
-def _verdicts(cost: Estimate) -> dict[str, dict[str, Any]]:
-    from asc_models.rules import LIMITS, RulesConfig, check
+def _rules(limits: list[str]) -> Rules:
+    from asc_models.rules import LIMITS, RulesConfig
+    from data_prep.errors import ConfigError
+    from data_prep.schema import parse_config
 
-    return {
-        name: {mode: check(RulesConfig(name=name), cost.quantities(mode)) for mode in cost.weight_bytes}
-        for name, limits in LIMITS.items()
-        if limits
+    rules = {name: RulesConfig(name=name) for name, allowed in LIMITS.items() if allowed}
+    parsed = {}
+    for limit in limits:
+        quantity, equals, value = limit.partition("=")
+        if not equals or not value.replace("_", "").isdigit():
+            raise ConfigError(f"--limit {limit}: must be quantity=number, such as weight_bytes=64000")
+        parsed[quantity.strip()] = int(value)
+    if parsed:
+        rules["custom"] = parse_config(RulesConfig, {"name": "custom", "limits": parsed}, "--limit")
+    return rules
+
+
+def _show_preset(what: str, screen: Terminal) -> None:
+    from asc_models.presets import PRESETS
+
+    if what not in PRESETS:
+        return
+    facts = PRESETS[what]
+    for label, text in (("Source", facts.source), ("Published", facts.published), ("Assumed", facts.assumed)):
+        if text:
+            screen.paragraph(f"{label}: {text}")
+    screen.say("")
+
+
+def _show_verdicts(verdicts: Verdicts, screen: Terminal) -> None:
+    """Print who fits what, and once for every quantity that is over: by how much, and the largest layer."""
+    modes = list(next(iter(verdicts.values())))
+    screen.table(
+        "Size rules",
+        ("exported as", *verdicts),
+        [(mode, *("fits" if verdicts[rule][mode].feasible else "over" for rule in verdicts)) for mode in modes],
+    )
+    over = {
+        (check.quantity, check.value, check.limit): (mode, check)
+        for judged in verdicts.values()
+        for mode, verdict in reversed(judged.items())  # of equal values the first mode's name stays
+        for check in verdict.checks
+        if not check.feasible
     }
+    if over:
+        rows = [
+            (f"{name} {mode}" if name.endswith("weight_bytes") else name, value, value - limit, check.largest)
+            for (name, value, limit), (mode, check) in sorted(over.items())
+        ]
+        columns = ("over the limit", "has", "too much", "largest layer")
+        screen.table("What is over", columns, rows)
 
 
-def _verdict_cell(verdict: Any) -> str:
-    over = [check for check in verdict.checks if not check.feasible]
-    return ", ".join(f"{check.value / check.limit:.2f} × {check.quantity}" for check in over) or "fits"
-
-
-def _as_json(cost: Estimate) -> dict[str, Any]:
+def _as_json(cost: Estimate, verdicts: Verdicts) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
@@ -109,22 +165,29 @@ def _as_json(cost: Estimate) -> dict[str, Any]:
         "peak_activation_bytes": cost.peak_activation_bytes,
         "weight_bytes": cost.weight_bytes,
         "rules": {
-            rule: {
-                mode: {"feasible": verdict.feasible, "checks": [asdict(check) for check in verdict.checks]}
-                for mode, verdict in verdicts.items()
-            }
-            for rule, verdicts in _verdicts(cost).items()
+            rule: {mode: _verdict_as_json(verdict) for mode, verdict in judged.items()}
+            for rule, judged in verdicts.items()
         },
         "layers": [asdict(layer) for layer in cost.layers],
     }
 
 
-def _describe_file(path: Path, as_json: bool) -> None:
+def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    checks = [{"quantity": check.quantity, "value": check.value, "limit": check.limit} for check in verdict.checks]
+    return {"feasible": verdict.feasible, "checks": checks}
+
+
+def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) -> None:
     from asc_models.measure import measure
+    from asc_models.rules import check
 
     sizes = measure(path).quantities()
-    screen = terminal()
     if as_json:
         screen.json(sizes)
-    else:
-        screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
+        return
+    screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
+    judged = {name: check(rule, sizes) for name, rule in rules.items()}
+    rows = [
+        (name, verdict.reason or "fits") for name, verdict in judged.items() if verdict.checks
+    ]  # a file doesn't tell its parameters: 2022's rule has nothing to say
+    screen.table("Size rules, of what a file shows", ("rules", "verdict"), rows)

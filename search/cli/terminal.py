@@ -78,6 +78,10 @@ class Terminal:
         """Print a result."""
         self._out.print(text, highlight=False, markup=False)
 
+    def paragraph(self, text: str) -> None:
+        """Print a text, broken at the screen's width."""
+        self._out.print(text, highlight=False, markup=False, soft_wrap=False)
+
     def json(self, value: Any) -> None:
         """Print a result for a machine."""
         print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec
 from data_prep.errors import ConfigError
-from data_prep.schema import canonical_json, content_hash, parse_config
+from data_prep.schema import canonical_json, content_hash, differing_keys, parse_config
 
 
 def test_defaults_are_the_seeds_feature():
@@ -78,3 +78,8 @@ def test_a_preset_stands_for_its_settings():
     assert FeatureSpec.model_validate(plain.model_dump(mode="json")) == plain
     with pytest.raises(ConfigError, match=r"features: no feature is called 'mfcc'; there are cao2021, dcase2021-base"):
         parse_config(PrepareConfig, {"features": "mfcc"}, "own.yaml")
+
+
+def test_differing_keys_go_into_depth():
+    """Only what differs is told, with its path."""
+    assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]

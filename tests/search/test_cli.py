@@ -92,6 +92,34 @@ def test_describe_as_json_is_the_contract():
     assert [layer["name"] for layer in table["layers"]][:2] == ["conv1", "conv2"]
 
 
+@pytest.mark.parametrize("name", ["cao2021-system1", "cao2021-system4", "cp-mobile", "dcase2021-baseline"])
+def test_describe_fits_a_terminal_and_says_what_is_assumed(name):
+    """80 columns hold every line; source and published size stand beside the count; what is over has its layer."""
+    text = asc("describe", name).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Source: " in text
+    words = " ".join(text.split())
+    if name == "cao2021-system4":
+        assert "Published: 50,238 non-zero parameters, 102.9 KB quantized" in words
+        assert "can't be matched exactly" in words
+        assert "macs 68,567,968 38,567,968 block1_expand 27,787,264" in words
+
+
+def test_describe_judges_by_limits_of_ones_own():
+    """--limit adds a rule set `custom`; a quantity that there isn't, or no number, is an error."""
+    table = json.loads(asc("describe", "cp-mobile", "--limit", "macs=4_000_000", "--json").stdout)
+    assert table["input_shape"] == [256, 64, 1]
+    assert table["rules"]["custom"]["float32"] == {
+        "feasible": False,
+        "checks": [{"quantity": "macs", "value": 4_128_768, "limit": 4_000_000}],
+    }
+    assert (
+        "--limit macs=few: must be quantity=number"
+        in asc("describe", "cp-mobile", "--limit", "macs=few", code=1).stderr
+    )
+    assert "limits.bytes" in asc("describe", "cp-mobile", "--limit", "bytes=1", code=1).stderr
+
+
 def test_version_is_the_packages():
     """`asc --version` prints the package's version."""
     from data_prep import __version__

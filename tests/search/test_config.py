@@ -6,7 +6,7 @@ from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import read_manifest
 from results.ledger import Ledger
 from results.rundir import RunDirectory
-from search.config import RunConfig, differing_keys, read_run_config, shipped_configs
+from search.config import RunConfig, read_run_config, shipped_configs
 from search.opening import bind_data, open_run, read_run
 
 
@@ -106,11 +106,6 @@ def test_a_folder_without_a_run_is_named(tmp_path):
     """Stage commands on a folder that is no run say so."""
     with pytest.raises(RunError, match="no run directory"):
         read_run(RunDirectory(tmp_path))
-
-
-def test_differing_keys_go_into_depth():
-    """Only what differs is told, with its path."""
-    assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]
 
 
 def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):

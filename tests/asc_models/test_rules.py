@@ -1,0 +1,49 @@
+"""Verdicts: what is over, by how much, and where."""
+
+import pytest
+
+from asc_models.estimate import estimate
+from asc_models.presets import preset
+from asc_models.rules import LIMITS, RulesConfig, check
+
+SHAPE = (128, 423, 3)
+SYSTEM4 = estimate(preset("cao2021-system4"), SHAPE, 10)
+QUANTITIES = {
+    "weight_bytes": "block4_project 10,560",
+    "nonzero_weight_bytes": "block4_project 10,560",
+    "n_params": "block4_project 10,560",
+    "macs": "block1_expand 27,787,264",
+    "peak_activation_bytes": "block1_expand 5,210,112",
+}
+
+
+@pytest.mark.parametrize(("quantity", "largest"), QUANTITIES.items())
+def test_a_verdict_names_what_is_over_and_its_largest_layer(quantity, largest):
+    """Every quantity can be limited: the verdict gives value, limit, what is too much, and the largest layer's part."""
+    value = SYSTEM4.quantities("int8_weights")[quantity]
+    verdict = SYSTEM4.verdict(RulesConfig(name="custom", limits={quantity: 1000}), "int8_weights")
+    assert not verdict.feasible
+    assert verdict.reason == f"{quantity} {value:,} over 1,000 by {value - 1000:,} (largest: {largest})"
+
+
+def test_the_limit_itself_is_within():
+    """A value equal to its limit is feasible, and gives no reason."""
+    limits = SYSTEM4.quantities("float16")
+    verdict = SYSTEM4.verdict(RulesConfig(name="custom", limits=limits), "float16")
+    assert verdict.feasible
+    assert verdict.reason == ""
+
+
+def test_file_bytes_are_judged_once_there_is_a_file():
+    """A limit on the file's size is passed over before the export, and held against what was measured behind it."""
+    rules = RulesConfig(name="custom", limits={"file_bytes": 50_000})
+    assert SYSTEM4.verdict(rules, "int8_weights").checks == ()
+    assert check(rules, {"file_bytes": 50_001}).reason == "file_bytes 50,001 over 50,000 by 1"
+
+
+def test_every_years_rules():
+    """2021 limits non-zero bytes; 2022 parameters and MACs; 2023 to 2025 bytes and MACs (the challenges' pages)."""
+    assert LIMITS["dcase2021"] == {"nonzero_weight_bytes": 128_000}
+    assert LIMITS["dcase2022"] == {"n_params": 128_000, "macs": 30_000_000}
+    for year in ("dcase2023", "dcase2024", "dcase2025"):
+        assert LIMITS[year] == {"weight_bytes": 128_000, "macs": 30_000_000}
