@@ -18,6 +18,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -79,23 +80,40 @@ def mean_log_spectrum(y: npt.NDArray[np.float32], spec: FeatureSpec) -> Spectrum
     return total / len(frames)
 
 
-def pairs(clips: Iterable[Clip]) -> dict[str, list[tuple[Clip, Clip]]]:
+class Recording(Protocol):
+    """What tells twins: a `Clip`, or a row of a table of clips."""
+
+    @property
+    def scene(self) -> str | None: ...  # noqa: D102
+    @property
+    def device(self) -> str: ...  # noqa: D102
+    @property
+    def location(self) -> str | None: ...  # noqa: D102
+    @property
+    def segment(self) -> str | None: ...  # noqa: D102
+
+
+R = TypeVar("R", bound=Recording)
+
+
+def pairs(clips: Iterable[R]) -> dict[str, list[tuple[R, R]]]:
     """Return {device: [(its clip, device a's clip of the same moment), …]}, devices sorted, pairs as the clips come.
 
     A moment is one segment of one location and scene; clips of which one of these is unknown have no twin. Give the
     training clips of one fold and no others: the factors are learned from them.
     """
     clips = list(clips)
-    moments = {_moment(clip): clip for clip in clips if clip.device == REFERENCE_DEVICE and None not in _moment(clip)}
-    found: dict[str, list[tuple[Clip, Clip]]] = {}
+    moments = {_moment(clip): clip for clip in clips if clip.device == REFERENCE_DEVICE}
+    found: dict[str, list[tuple[R, R]]] = {}
     for clip in clips:
-        twin = moments.get(_moment(clip))
-        if twin is not None and clip.device != REFERENCE_DEVICE:
-            found.setdefault(clip.device, []).append((clip, twin))
+        moment = _moment(clip)
+        known = all(isinstance(part, str) for part in moment)
+        if known and clip.device != REFERENCE_DEVICE and moment in moments:
+            found.setdefault(clip.device, []).append((clip, moments[moment]))
     return {device: found[device] for device in sorted(found)}
 
 
-def _moment(clip: Clip) -> tuple[str | None, str | None, str | None]:
+def _moment(clip: Recording) -> tuple[str | None, str | None, str | None]:
     return clip.scene, clip.location, clip.segment
 
 

@@ -1,0 +1,115 @@
+"""Augmentation of stored log-mels, before they are scaled: what audio would sound like, without the audio.
+
+Here a sum of sounds is a sum of powers and a filter is a gain per mel band; behind min–max scaling neither is true any
+more. Batches are float32 (b, n_mels, n_frames), natural logarithm of mel power + offset, as the shards hold it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from data_prep.augment.correction import pairs
+from data_prep.config import FeatureSpec
+from data_prep.features import mel_filters
+
+LogMels = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.float32]
+
+
+def to_power(x: LogMels, log_offset: float) -> LogMels:
+    """Return mel power in units of the offset: 0 where the clip is silent, never less."""
+    power: LogMels = np.exp(x - np.float32(np.log(log_offset)))
+    power -= 1
+    return np.maximum(power, 0, out=power)
+
+
+def to_log_mel(power: LogMels, log_offset: float) -> LogMels:
+    """Return the log-mel of mel power in units of the offset: the inverse of `to_power`."""
+    out: LogMels = np.log(power + 1)
+    out += np.float32(np.log(log_offset))
+    return out
+
+
+def mix_scenes(
+    power: LogMels, partners: LogMels, gains: npt.NDArray[np.floating], gains2: npt.NDArray[np.floating]
+) -> LogMels:
+    """Return the mel power of each example mixed with its partner, at gains (b,) on the waveforms.
+
+    Two recordings are independent: their powers add, but for beats that average out over a band's bins. That is what
+    `data_prep.augment.offline.mix` gives on audio, within 1.5 dB rms.
+    """
+    return _each(np.square(gains)) * power + _each(np.square(gains2)) * partners
+
+
+def scale_bands(power: LogMels, offsets: Offsets) -> LogMels:
+    """Return the mel power with the gain exp(offsets) of each example and band; offsets (b, n_mels) or (n_mels,)."""
+    return np.asarray(power * np.exp(offsets)[..., None], dtype=np.float32)
+
+
+def _each(values: npt.NDArray[np.floating]) -> LogMels:
+    return np.asarray(values, dtype=np.float32)[:, None, None]
+
+
+def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:
+    """Return what a gain on the magnitude spectrum adds to the log-mel of an even spectrum, (n_mels,) float32.
+
+    Args:
+        gain: (n_fft // 2 + 1,) factors: a spectrum correction's, or the magnitudes of an impulse response's transform.
+        spec: the stored feature.
+    """
+    filters = mel_filters(spec)
+    weight = filters.sum(axis=1)
+    power = filters @ np.square(gain, dtype=np.float64)
+    return np.log(np.where(weight > 0, power / np.maximum(weight, 1e-12), 1.0) + 1e-12).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceOffsets:
+    """How much louder than device a each other device hears each mel band, in units of the log-mel."""
+
+    devices: tuple[str, ...]
+    """Those that have pairs with device a, sorted."""
+    offsets: Offsets
+    """(n_devices, n_mels)."""
+
+    @property
+    def combined(self) -> Offsets:
+        """(n_mels,): spectrum correction's, the mean over devices of their factors on the magnitude."""
+        return np.asarray(2 * np.log(np.mean(np.exp(self.offsets / 2), axis=0)), dtype=np.float32)
+
+
+def estimate_offsets(log_mel: npt.NDArray[np.floating], clips: pd.DataFrame) -> DeviceOffsets | None:
+    """Return the devices' offsets from the pairs of one moment among `clips`, or None where there are no pairs.
+
+    The mean over pairs and frames of the difference of log-mels: spectrum correction's estimate
+    (data_prep/augment/correction.py) with mel bands in the place of bins.
+
+    Args:
+        log_mel: (n_clips, n_mels, n_frames) as stored.
+        clips: their rows: scene, device, location, segment.
+    """
+    found = pairs(
+        _Row(*row) for row in zip(range(len(clips)), *(clips[name] for name in _Row._fields[1:]), strict=True)
+    )
+    if not found:
+        return None
+    rows = [[(theirs.number, reference.number) for theirs, reference in twins] for twins in found.values()]
+    needed = sorted({row for twins in rows for pair in twins for row in pair})
+    means = {row: log_mel[row].mean(axis=1, dtype=np.float64) for row in needed}
+    offsets = [np.mean([means[theirs] - means[reference] for theirs, reference in twins], axis=0) for twins in rows]
+    return DeviceOffsets(tuple(found), np.asarray(offsets, dtype=np.float32))
+
+
+class _Row(NamedTuple):
+    """A row of a table of clips."""
+
+    number: int
+    scene: str | None
+    device: str
+    location: str | None
+    segment: str | None
