@@ -27,8 +27,8 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from data_prep.figures.style import DARK, LIGHT, to_svg, write_figure
     from results.figures.all import Plot, all_plots
-    from results.figures.style import DARK, LIGHT, to_svg, write_figure
 
     data = read_run_data(run)
     tables = all_tables(data)

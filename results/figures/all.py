@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from data_prep.figures.style import Theme, styled
 from results.figures.scores import confusion_figure, group_figure
 from results.figures.search import learning_figure, pareto_figure
-from results.figures.style import Theme, styled
 from results.rundata import RunData
 from results.tables import confusion_table, group_table
 

@@ -11,7 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from results.figures.style import Theme, new_axes, percent, titled
+from data_prep.figures.style import Theme, titled
+from results.figures.style import new_axes, percent
 
 MAX_ANNOTATED = 20
 """Up to this many scenes the cells of a confusion matrix carry their numbers."""

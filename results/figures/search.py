@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
+from data_prep.figures.style import Theme, titled
 from results.figures.labels import place_labels
 from results.figures.scales import accuracy_axis, scale_axes
-from results.figures.style import Margins, Theme, new_axes, titled
+from results.figures.style import Margins, new_axes
 from results.pareto import pareto_front
 from results.report_text import plural
 from results.rundata import RunData

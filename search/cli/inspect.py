@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.options import JsonOption, terminal
 from search.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from data_prep.store import Location
 
 
 def inspect(
@@ -15,13 +19,26 @@ def inspect(
         str, typer.Argument(metavar="SHARDS", help="Folder or URI of feature shards.", show_default=False)
     ],
     as_json: JsonOption = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="OUT", help="Folder to draw figures into, PNG and SVG.", show_default=False),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", help="Fold of the figures. Default: the lowest.", show_default=False)
+    ] = None,
 ) -> None:
-    """Say what prepared data hold: features, scenes, splits, devices, and what was put aside."""
+    """Say what prepared data hold: features, scenes, splits, devices, and what was put aside.
+
+    With --plot also draw it: log-mels and deltas of a few clips of each scene, the devices' average spectra before and
+    after spectrum correction, and the counts by scene, device and split.
+    """
     from data_prep.inspect import summarize
     from data_prep.store import parse_location
 
     summary = summarize(parse_location(shards))
     screen = terminal()
+    if plot is not None:
+        _draw(screen, parse_location(shards), plot, fold)
     if as_json:
         screen.json(summary)
         return
@@ -43,6 +60,13 @@ def inspect(
             screen.table(kind.capitalize(), columns, [_named(entry)[: len(columns)] for entry in summary[kind]])
     for warning in summary["warnings"]:
         screen.warn(warning)
+
+
+def _draw(screen: Terminal, shards: Location, folder: Path, fold: int | None) -> None:
+    from data_prep.figures.all import write_figures
+
+    for path in write_figures(shards, folder, fold=fold):
+        screen.note(f"Figure: {path} (and .svg)")
 
 
 def _show_fold(screen: Terminal, fold: Any, splits: dict[str, Any], classes: list[str]) -> None:

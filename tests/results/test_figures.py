@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from results_support import add_candidate, add_search, make_run
 
+from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.config import EnsembleConfig
 from results.ensemble import build_ensemble
 from results.figures.all import all_plots
 from results.figures.scores import group_figure
 from results.figures.search import learning_figure, pareto_figure, trial_sizes
-from results.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.limits import SizeLimit
 from results.rundata import RunData, read_run_data
 

@@ -1,0 +1,1 @@
+"""Figures of prepared data, and how every figure looks. Imports matplotlib: only what draws imports it."""

@@ -1,0 +1,153 @@
+"""What clips look like: log-mels with their deltas, scene by scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from data_prep.config import FeatureSpec
+from data_prep.features import deltas, mel_filters
+from data_prep.figures.data import Example, PlotData
+from data_prep.figures.style import Theme, blank
+
+DB = 10 / np.log(10)
+"""Decibels in one unit of the natural logarithm of power."""
+_CHANNELS = ("log-mel", "Δ", "ΔΔ")
+_MAPS = ("magma", "RdBu_r", "PuOr_r")
+_PANEL = (1.5, 0.8)
+"""Inches of one picture."""
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN, _ROW = 2.1, 0.3, 1.0, 1.15, 0.3, 1.08
+_MOST_COLUMNS = 160
+"""Of one picture; longer clips are averaged, or a figure of thirty clips takes many megabytes."""
+
+
+def mel_centres_hz(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Return the centre of each mel band in Hz, (n_mels,): of its filter's weight over the bins."""
+    filters = mel_filters(spec)
+    bins_hz = np.fft.rfftfreq(spec.n_fft, 1 / spec.sample_rate)
+    weights = filters.sum(axis=1)
+    known = weights > 0  # a band narrower than a bin may miss all of them
+    centres = (filters[known] @ bins_hz) / weights[known]
+    return np.asarray(np.interp(np.arange(len(weights)), np.flatnonzero(known), centres))
+
+
+def log_mel_figure(data: PlotData, theme: Theme) -> Figure:
+    """Return a few clips of each scene: the log-mel, its deltas and the deltas' deltas, in dB on shared scales."""
+    n_clips = max(len(found) for found in data.examples.values())
+    group = 3 * _PANEL[0] + 0.12
+    width = _LEFT + n_clips * group + (n_clips - 1) * _BETWEEN + _RIGHT
+    height = _TOP + len(data.examples) * _ROW + _BOTTOM
+    figure = blank(theme, width, height)
+    scales = _scales([e.log_mel for found in data.examples.values() for e in found])
+    for row, (scene, found) in enumerate(data.examples.items()):
+        y = height - _TOP - row * _ROW - _PANEL[1]
+        figure.text(0.25 / width, (y + _PANEL[1] / 2) / height, scene.replace("_", " "), color=theme.ink, va="center")
+        for column, example in enumerate(found):
+            x = _LEFT + column * (group + _BETWEEN)
+            first, last = column == 0, row == len(data.examples) - 1
+            _draw_clip(figure, theme, (x, y), example, data.spec, scales, hz=first, seconds=last)
+    figure.text(0.25 / width, 1 - 0.38 / height, f"{data.name}: clips as stored", **_title(theme))
+    figure.text(0.25 / width, 1 - 0.62 / height, _subtitle(data), color=theme.muted, fontsize=9.5)
+    _draw_scales(figure, theme, scales)
+    return figure
+
+
+def _title(theme: Theme) -> dict[str, Any]:
+    return {"color": theme.ink, "fontsize": 13, "fontweight": "bold"}
+
+
+def _subtitle(data: PlotData) -> str:
+    spec = data.spec
+    return (
+        f"Training clips of fold {data.fold}, {spec.clip_seconds:g} s each: {spec.n_mels} mel bands × {spec.n_frames} "
+        "frames, with first and second deltas."
+    )
+
+
+def _channels(log_mel: npt.NDArray[np.float16]) -> list[npt.NDArray[np.float32]]:
+    """Return log-mel, deltas and their deltas in dB."""
+    x = log_mel.astype(np.float32) * np.float32(DB)
+    slope = deltas(x)
+    return [x, slope, deltas(slope)]
+
+
+def _scales(log_mels: list[npt.NDArray[np.float16]]) -> list[Normalize]:
+    """Return one scale for all log-mels, and one, even about 0, for each order of deltas."""
+    parts = [_channels(x) for x in log_mels]
+    low, high = np.percentile(np.stack([part[0] for part in parts]), (1, 99.9))
+    most = [float(np.percentile(np.abs(np.stack([part[k] for part in parts])), 99)) for k in (1, 2)]
+    low = max(low, high - 80)  # digital silence is far below everything that can be told apart
+    return [Normalize(low, max(high, low + 1)), *(Normalize(-max(m, 0.1), max(m, 0.1)) for m in most)]
+
+
+def _draw_clip(
+    figure: Figure,
+    theme: Theme,
+    corner: tuple[float, float],
+    example: Example,
+    spec: FeatureSpec,
+    scales: list[Normalize],
+    *,
+    hz: bool,
+    seconds: bool,
+) -> None:
+    """Draw the three pictures of a clip side by side, the lower left corner at `corner` inches."""
+    width, height = figure.get_size_inches()
+    for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel), scales, _MAPS, strict=True)):
+        x, y = corner[0] + k * (_PANEL[0] + 0.06), corner[1]
+        axes = figure.add_axes((x / width, y / height, _PANEL[0] / width, _PANEL[1] / height))
+        lost = (spec.n_frames - picture.shape[1]) / 2 * spec.hop_length / spec.sample_rate
+        extent = (lost, spec.clip_seconds - lost, 0, spec.n_mels)
+        axes.imshow(
+            _shortened(picture),
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            cmap=colours,
+            norm=scale,
+            interpolation="none",
+        )
+        axes.set_xlim(0, spec.clip_seconds)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        axes.tick_params(colors=theme.muted, labelcolor=theme.muted, labelsize=7.5, length=2.5, pad=2)
+        ticks = [float(f) for f in (100, 1000, 4000, 16_000) if spec.fmin_hz < f < spec.sample_rate / 2]
+        places = np.interp(ticks, mel_centres_hz(spec), np.arange(spec.n_mels) + 0.5)
+        axes.set_yticks(places if hz and k == 0 else [], [_hz(f) for f in ticks] if hz and k == 0 else None)
+        axes.set_xticks([0, spec.clip_seconds] if k == 0 else [])
+        axes.set_xticklabels(["0", f"{spec.clip_seconds:g} s"] if seconds and k == 0 else [] if k else ["", ""])
+        if k == 0:
+            place = f"device {example.device}" + (f", {example.location}" if example.location else "")
+            axes.set_title(place, loc="left", fontsize=8, color=theme.muted, pad=3)
+        else:
+            axes.set_title(_CHANNELS[k], loc="right", fontsize=8, color=theme.muted, pad=3)
+
+
+def _shortened(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the picture with neighbouring frames averaged until it is narrow enough."""
+    n = -(-picture.shape[1] // _MOST_COLUMNS)
+    whole = picture[:, : picture.shape[1] // n * n]
+    return np.asarray(whole.reshape(len(picture), -1, n).mean(axis=2))
+
+
+def _hz(hz: float) -> str:
+    return f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"
+
+
+def _draw_scales(figure: Figure, theme: Theme, scales: list[Normalize]) -> None:
+    """Draw the three colour scales along the bottom."""
+    width, height = figure.get_size_inches()
+    names = ("log-mel, dB", "Δ, dB a frame", "ΔΔ, dB a frame²")
+    for k, (scale, colours, name) in enumerate(zip(scales, _MAPS, names, strict=True)):
+        axes = figure.add_axes(((_LEFT + k * (_PANEL[0] + 0.06)) / width, 0.5 / height, 1.12 / width, 0.1 / height))
+        bar = figure.colorbar(ScalarMappable(scale, colours), cax=axes, orientation="horizontal")
+        bar.outline.set_visible(False)
+        ends = [float(scale.vmin or 0), float(scale.vmax or 0)]
+        bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
+        axes.tick_params(colors=theme.muted, labelcolor=theme.muted, labelsize=7.5, length=2.5, pad=2)
+        axes.set_title(name, loc="left", fontsize=8, color=theme.muted, pad=3)
