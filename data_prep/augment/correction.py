@@ -26,6 +26,7 @@ import numpy.typing as npt
 from data_prep.config import FeatureSpec
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
+from data_prep.features import window_of
 from data_prep.files import write_text
 
 Spectrum = npt.NDArray[np.float64]
@@ -66,14 +67,14 @@ def mean_log_spectrum(y: npt.NDArray[np.float32], spec: FeatureSpec) -> Spectrum
 
     Args:
         y: waveform (n_samples,) float32.
-        spec: frames and window are those of the stored feature: centred, Hann.
+        spec: frames and window are those of the stored feature, centred; a preemphasis is the same for all devices
+            and left out.
     """
     from scipy.fft import rfft
 
-    n = spec.n_fft
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(y, n // 2), n)[:: spec.hop_length]
-    total = np.zeros(n // 2 + 1)
+    window = window_of(spec).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(y, spec.n_fft // 2), spec.n_fft)[:: spec.hop_length]
+    total = np.zeros(spec.n_fft // 2 + 1)
     for start in range(0, len(frames), _BLOCK):
         magnitude = np.abs(rfft(frames[start : start + _BLOCK] * window, axis=1)) + np.float32(EPSILON)
         total += np.log(magnitude).sum(axis=0, dtype=np.float64)

@@ -21,17 +21,18 @@ LogMels = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.float32]
 
 
-def to_power(x: LogMels, log_offset: float) -> LogMels:
-    """Return mel power in units of the offset: 0 where the clip is silent, never less."""
-    power: LogMels = np.exp(x - np.float32(np.log(log_offset)))
+def to_power(x: LogMels, spec: FeatureSpec) -> LogMels:
+    """Return mel power in units of the offset (of its square where bands sum magnitudes): 0 in silence, never less."""
+    power: LogMels = np.exp(x - np.float32(np.log(spec.log_offset)))
     power -= 1
-    return np.maximum(power, 0, out=power)
+    np.maximum(power, 0, out=power)
+    return power if spec.power == 2 else np.square(power, out=power)
 
 
-def to_log_mel(power: LogMels, log_offset: float) -> LogMels:
+def to_log_mel(power: LogMels, spec: FeatureSpec) -> LogMels:
     """Return the log-mel of mel power in units of the offset: the inverse of `to_power`."""
-    out: LogMels = np.log(power + 1)
-    out += np.float32(np.log(log_offset))
+    out: LogMels = np.log((power if spec.power == 2 else np.sqrt(power)) + 1)
+    out += np.float32(np.log(spec.log_offset))
     return out
 
 
@@ -56,7 +57,9 @@ def _each(values: npt.NDArray[np.floating]) -> LogMels:
 
 
 def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:
-    """Return what a gain on the magnitude spectrum adds to the log-mel of an even spectrum, (n_mels,) float32.
+    """Return the logarithm of the power gain in each mel band that a gain on the magnitude spectrum makes, (n_mels,).
+
+    That is what it adds to the log-mel of a spectrum that is even within the bands.
 
     Args:
         gain: (n_fft // 2 + 1,) factors: a spectrum correction's, or the magnitudes of an impulse response's transform.
