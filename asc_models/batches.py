@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from asc_models.config import Balance, TrainConfig
 from data_prep.augment import batch as augment
+from data_prep.augment.onthefly import OnTheFly
 from data_prep.reader import FeatureSet
 
 Array = npt.NDArray[np.float32]
@@ -34,9 +35,10 @@ class TrainingBatches:
         self._seed = seed
         shape = features.input_shape
         self._crop_shape = (shape[0], max(1, round(shape[1] * config.crop_fraction)), shape[2])
+        self._on_the_fly = _on_the_fly(features, config)
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
-        self._cache = features.inputs(slice(None)) if fits else None
-
+        self._cache = features.inputs(slice(None)) if fits and self._on_the_fly is None else None
+        self._step = augment.composed(steps_of(config))
         self._groups = None if config.balance == "none" else _groups(features, config.balance)
 
     @property
@@ -68,24 +70,12 @@ class TrainingBatches:
         return rng.permutation(np.concatenate(drawn))
 
     def _augmented(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
-        config = self._config
-        x: Array = self._cache[indices] if self._cache is not None else self._features.inputs(indices)
-        y = self._targets(self._features.labels[indices])
-        if config.time_stretch > 1:
-            x = augment.time_stretch(x, config.time_stretch, rng)
-        if config.frequency_shift:
-            x = augment.frequency_shift(x, config.frequency_shift, rng)
-        if config.time_roll:
-            x = augment.time_roll(x, rng)
-        if self._crop_shape != x.shape[1:]:
-            x = augment.random_crop(x, config.crop_fraction, rng)
-        if config.mixup_alpha:
-            x, y = augment.mixup(x, y, config.mixup_alpha, rng)
-        if config.freq_mixstyle_p:
-            x = augment.freq_mixstyle(x, config.freq_mixstyle_p, config.freq_mixstyle_alpha, rng)
-        if config.frequency_mask or config.time_mask:
-            x = augment.spec_augment(x, config.frequency_mask, config.time_mask, rng)
-        return x, y
+        x: Array
+        if self._on_the_fly is not None:
+            x = self._features.inputs_of(self._on_the_fly(indices, rng))
+        else:
+            x = self._cache[indices] if self._cache is not None else self._features.inputs(indices)
+        return self._step(x, self._targets(self._features.labels[indices]), rng)
 
     def _targets(self, labels: npt.NDArray[np.int64]) -> Array:
         n_classes = len(self._features.classes)
@@ -93,6 +83,36 @@ class TrainingBatches:
         y = np.full((len(labels), n_classes), smoothing / n_classes, np.float32)
         y[np.arange(len(labels)), labels] += 1.0 - smoothing
         return y
+
+
+def steps_of(config: TrainConfig) -> list[augment.Step]:
+    """Return the augmentations of network inputs that `config` turns on, in the order they are applied."""
+    on = augment.on_inputs
+    frequency, time = config.frequency_mask, config.time_mask
+    mixstyle = {"p": config.freq_mixstyle_p, "alpha": config.freq_mixstyle_alpha}
+    masks = {"frequency_mask": frequency, "time_mask": time, "per_channel": config.mask_per_channel}
+    steps = (
+        (config.time_stretch > 1, on(augment.time_stretch, factor=config.time_stretch)),
+        (config.frequency_shift > 0, on(augment.frequency_shift, max_bands=config.frequency_shift)),
+        (config.time_roll, on(augment.time_roll)),
+        (config.crop_fraction < 1, on(augment.random_crop, fraction=config.crop_fraction)),
+        (config.mixup_alpha > 0, augment.on_both(augment.mixup, alpha=config.mixup_alpha)),
+        (config.freq_mixstyle_p > 0, on(augment.freq_mixstyle, **mixstyle)),
+        (frequency > 0 or time > 0, on(augment.spec_augment, **masks)),
+    )
+    return [step for wanted, step in steps if wanted]
+
+
+def _on_the_fly(features: FeatureSet, config: TrainConfig) -> OnTheFly | None:
+    """Return what changes stored features before they are scaled, or None where nothing of it is turned on."""
+    if not config.scene_mix_p + config.spectrum_correction_p + config.device_offset_p:
+        return None
+    return OnTheFly(
+        features,
+        scene_mix_p=config.scene_mix_p,
+        spectrum_correction_p=config.spectrum_correction_p,
+        device_offset_p=config.device_offset_p,
+    )
 
 
 def _draws(rng: np.random.Generator, clips: npt.NDArray[np.int64], n_draws: int) -> npt.NDArray[np.int64]:

@@ -62,13 +62,27 @@ class TrainConfig(Config):
     """SpecAugment: one frequency mask of fewer than this many bins; 0 turns it off (the recipe's is 13)."""
     time_mask: int = Field(0, ge=0)
     """SpecAugment: one time mask of fewer than this many frames; 0 turns it off (the recipe's is 40)."""
+    mask_per_channel: bool = False
+    """SpecAugment: each channel gets masks of its own; else log-mel and deltas share them."""
     freq_mixstyle_p: float = Field(0.0, ge=0.0, le=1.0)
     """Probability that Freq-MixStyle mixes a batch's per-band statistics; 0 turns it off."""
     freq_mixstyle_alpha: float = Field(0.3, gt=0.0)
     """α of Freq-MixStyle's Beta(α, α)."""
+    scene_mix_p: float = Field(0.0, ge=0.0, le=1.0)
+    """Probability that an example is mixed with another clip of its scene, on the stored features: every time another
+    mix, where `prepare.augmentations: [mix]` stores one copy."""
+    spectrum_correction_p: float = Field(0.0, ge=0.0, le=1.0)
+    """Probability that a clip of device a is heard as the other devices hear it on average, on the stored features."""
+    device_offset_p: float = Field(0.0, ge=0.0, le=1.0)
+    """Probability that a clip of device a is heard as one other device hears it, drawn each time."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.spectrum_correction_p + self.device_offset_p > 1:
+            raise ValueError(
+                "an example is heard as by one device: spectrum_correction_p + device_offset_p must not exceed 1, got "
+                f"{self.spectrum_correction_p} + {self.device_offset_p}"
+            )
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate must not exceed learning_rate: {self.min_learning_rate} > {self.learning_rate}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_prep.config import FeatureSpec, ReaderSpec
+from data_prep.copies import RECORDED
 from data_prep.corpus import file_clip_id
 from data_prep.errors import DataError
 from data_prep.extract import extract
@@ -34,9 +35,12 @@ class FeatureSet:
     labels: npt.NDArray[np.int64]
     """(n_clips,): index into `classes`, −1 where unlabelled."""
     clips: pd.DataFrame
-    """One row per clip: clip_id, filename, scene, device, city, location, segment."""
+    """One row per clip: clip_id, filename, scene, device, city, location, segment, augmentation (`none`: as recorded).
+    """
     classes: tuple[str, ...]
     reader: ReaderSpec
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    """The stored feature."""
 
     @property
     def n_clips(self) -> int:
@@ -51,12 +55,16 @@ class FeatureSet:
 
     def inputs(self, indices: Indices) -> npt.NDArray[np.float32]:
         """Return the network input (b, n_mels, n_frames, n_channels) of the clips at `indices`, full length."""
-        return to_inputs(self.log_mel[indices], self.reader)
+        return self.inputs_of(self.log_mel[indices])
+
+    def inputs_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return the network input of log-mels (b, n_mels, n_frames) such as these, augmented ones for instance."""
+        return to_inputs(log_mel, self.reader)
 
     def take(self, indices: Indices) -> FeatureSet:
         """Return the clips at `indices` as a set of their own."""
         rows = self.clips.iloc[indices].reset_index(drop=True)
-        return FeatureSet(self.log_mel[indices], self.labels[indices], rows, self.classes, self.reader)
+        return FeatureSet(self.log_mel[indices], self.labels[indices], rows, self.classes, self.reader, self.spec)
 
 
 def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -> FeatureSet:
@@ -73,7 +81,7 @@ def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -
         table = read_shard(store, entry)
         table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
         if table.num_rows:
-            tables.append(table.select(list(CLIP_COLUMNS)))
+            tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
             parts.append(log_mels_of(table, manifest.spec, store.place(entry.file)))
     clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
     if len(clips) != len(chosen):
@@ -83,7 +91,7 @@ def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -
         )
     numbers = {scene: i for i, scene in enumerate(manifest.classes)}
     labels = np.array([numbers.get(scene, -1) for scene in clips["scene"]], dtype=np.int64)
-    return FeatureSet(np.concatenate(parts), labels, clips, manifest.classes, reader)
+    return FeatureSet(np.concatenate(parts), labels, clips, manifest.classes, reader, manifest.spec)
 
 
 def _chosen(manifest: Manifest, split: str, fold: int, shards: Location) -> list[str]:
@@ -118,4 +126,5 @@ def extract_files(files: Sequence[Path], spec: FeatureSpec, reader: ReaderSpec, 
     clips["clip_id"] = [file_clip_id(path.name) for path in files]
     clips["filename"] = [str(path) for path in files]
     clips["device"] = "a"
-    return FeatureSet(np.stack(log_mels), np.full(len(files), -1, dtype=np.int64), clips, classes, reader)
+    clips["augmentation"] = RECORDED
+    return FeatureSet(np.stack(log_mels), np.full(len(files), -1, dtype=np.int64), clips, classes, reader, spec)

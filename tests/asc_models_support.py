@@ -65,6 +65,7 @@ def feature_set(
             "city": [None] * n_clips,
             "location": [f"place{i // 2}" for i in range(n_clips)],
             "segment": [None] * n_clips,
+            "augmentation": ["none"] * n_clips,
         }
     )
     return FeatureSet(log_mel.astype(np.float16), labels.astype(np.int64), clips, classes, ReaderSpec(deltas=deltas))

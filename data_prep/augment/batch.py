@@ -1,14 +1,42 @@
 """Augmentation of training batches in NumPy: pure functions of a batch and an explicit random generator.
 
-Batches are float32 (b, n_mels, n_frames, n_channels); a new array comes back, the argument stays as it was.
+Batches are float32 (b, n_mels, n_frames, n_channels); a new array comes back, the argument stays as it was. What comes
+in one after the other is a sequence of steps: `composed` makes one of them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Batch = npt.NDArray[np.float32]
+Step = Callable[[Batch, Batch, np.random.Generator], tuple[Batch, Batch]]
+"""(inputs, labels, generator) → inputs, labels. Mixup halves both, the others leave labels as they are."""
+
+
+def composed(steps: Sequence[Step]) -> Step:
+    """Return the steps one after the other as one; all draw from the same generator."""
+
+    def step(x: Batch, y: Batch, rng: np.random.Generator) -> tuple[Batch, Batch]:
+        """Take every step."""
+        for one in steps:
+            x, y = one(x, y, rng)
+        return x, y
+
+    return step
+
+
+def on_inputs(augmentation: Callable[..., Batch], **settings: Any) -> Step:
+    """Return `augmentation(x, rng=…, **settings)` as a step."""
+    return lambda x, y, rng: (augmentation(x, **settings, rng=rng), y)
+
+
+def on_both(augmentation: Callable[..., tuple[Batch, Batch]], **settings: Any) -> Step:
+    """Return `augmentation(x, y, rng=…, **settings)`, such as mixup, as a step."""
+    return lambda x, y, rng: augmentation(x, y, **settings, rng=rng)
 
 
 def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple[Batch, Batch]:
@@ -56,19 +84,30 @@ def time_roll(x: Batch, rng: np.random.Generator) -> Batch:
     return np.stack([np.roll(example, shift, axis=1) for example, shift in zip(x, shifts, strict=True)])
 
 
-def spec_augment(x: Batch, frequency_mask: int, time_mask: int, rng: np.random.Generator) -> Batch:
+def spec_augment(
+    x: Batch, frequency_mask: int, time_mask: int, rng: np.random.Generator, *, per_channel: bool = False
+) -> Batch:
     """Return each example with one band of mels and one stretch of frames set to 0 (Park et al. 2019).
 
     Widths are uniform over 0 … mask − 1, so the seed's recipe is 13 bins and 40 frames; a mask of 0 is none. A mask
     never exceeds the picture. 0 is the floor of a min–max scaled clip and no slope of a delta.
+
+    Args:
+        x: the batch.
+        frequency_mask: bound of the band's width in mel bands.
+        time_mask: bound of the stretch's length in frames.
+        rng: source of the draws.
+        per_channel: each channel gets masks of its own; else the channels share them.
     """
     out = x.copy()
+    # A picture is what gets masks of its own: (n_mels, n_frames, channels that share them).
+    pictures = [channel for example in out for channel in np.split(example, x.shape[3], axis=2)] if per_channel else out
     for axis, mask in ((0, frequency_mask), (1, time_mask)):
         size = x.shape[axis + 1]
-        widths = rng.integers(0, max(1, min(mask, size + 1)), len(x))
+        widths = rng.integers(0, max(1, min(mask, size + 1)), len(pictures))
         starts = rng.integers(0, size - widths + 1)
-        for example, start, width in zip(out, starts, widths, strict=True):
-            example[(slice(None),) * axis + (slice(start, start + width),)] = 0
+        for picture, start, width in zip(pictures, starts, widths, strict=True):
+            picture[(slice(None),) * axis + (slice(start, start + width),)] = 0
     return out
 
 

@@ -73,7 +73,7 @@ def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:
 
 @dataclass(frozen=True, eq=False)
 class DeviceOffsets:
-    """How much louder than device a each other device hears each mel band, in units of the log-mel."""
+    """How much louder than device a each other device hears each mel band: natural logarithms of power ratios."""
 
     devices: tuple[str, ...]
     """Those that have pairs with device a, sorted."""
@@ -86,26 +86,29 @@ class DeviceOffsets:
         return np.asarray(2 * np.log(np.mean(np.exp(self.offsets / 2), axis=0)), dtype=np.float32)
 
 
-def estimate_offsets(log_mel: npt.NDArray[np.floating], clips: pd.DataFrame) -> DeviceOffsets | None:
-    """Return the devices' offsets from the pairs of one moment among `clips`, or None where there are no pairs.
+def estimate_offsets(
+    log_mel: npt.NDArray[np.floating], clips: pd.DataFrame, spec: FeatureSpec, rows: npt.NDArray[np.integer]
+) -> DeviceOffsets | None:
+    """Return the devices' offsets from the pairs of one moment among clips, or None where there are no pairs.
 
     The mean over pairs and frames of the difference of log-mels: spectrum correction's estimate
     (data_prep/augment/correction.py) with mel bands in the place of bins.
 
     Args:
         log_mel: (n_clips, n_mels, n_frames) as stored.
-        clips: their rows: scene, device, location, segment.
+        clips: one row per clip: scene, device, location, segment.
+        spec: the stored feature.
+        rows: which clips to take: those as recorded, no copies.
     """
-    found = pairs(
-        _Row(*row) for row in zip(range(len(clips)), *(clips[name] for name in _Row._fields[1:]), strict=True)
-    )
+    described = [clips[name].to_numpy(object)[rows] for name in _Row._fields[1:]]
+    found = pairs(_Row(*row) for row in zip(rows.tolist(), *described, strict=True))
     if not found:
         return None
-    rows = [[(theirs.number, reference.number) for theirs, reference in twins] for twins in found.values()]
-    needed = sorted({row for twins in rows for pair in twins for row in pair})
-    means = {row: log_mel[row].mean(axis=1, dtype=np.float64) for row in needed}
-    offsets = [np.mean([means[theirs] - means[reference] for theirs, reference in twins], axis=0) for twins in rows]
-    return DeviceOffsets(tuple(found), np.asarray(offsets, dtype=np.float32))
+    twins = [[(theirs.number, reference.number) for theirs, reference in those] for those in found.values()]
+    needed = {number for those in twins for pair in those for number in pair}
+    means = {number: log_mel[number].mean(axis=1, dtype=np.float64) for number in sorted(needed)}
+    offsets = [np.mean([means[theirs] - means[reference] for theirs, reference in those], axis=0) for those in twins]
+    return DeviceOffsets(tuple(found), np.asarray(offsets, dtype=np.float32) * np.float32(2 / spec.power))
 
 
 class _Row(NamedTuple):

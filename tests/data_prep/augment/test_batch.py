@@ -5,9 +5,12 @@ import pytest
 from scipy import stats
 
 from data_prep.augment.batch import (
+    composed,
     freq_mixstyle,
     frequency_shift,
     mixup,
+    on_both,
+    on_inputs,
     random_crop,
     spec_augment,
     time_roll,
@@ -32,6 +35,7 @@ ALL = {
     "random_crop": lambda x, rng: random_crop(x, 0.5, rng),
     "time_roll": time_roll,
     "spec_augment": lambda x, rng: spec_augment(x, 13, 30, rng),
+    "spec_augment, per channel": lambda x, rng: spec_augment(x, 13, 30, rng, per_channel=True),
     "freq_mixstyle": lambda x, rng: freq_mixstyle(x, 1.0, 0.3, rng),
     "frequency_shift": lambda x, rng: frequency_shift(x, 4, rng),
     "time_stretch": lambda x, rng: time_stretch(x, 1.5, rng),
@@ -136,6 +140,49 @@ def test_spec_augment_without_masks_changes_nothing_and_large_ones_fit(rng):
     x = batch()
     np.testing.assert_array_equal(spec_augment(x, 0, 1, rng), x)
     assert spec_augment(x, 1000, 1000, rng).shape == x.shape
+
+
+def test_spec_augment_per_channel_masks_each_on_its_own(rng):
+    """Each channel has one band and one stretch; widths are uniform in each, and channels are independent."""
+    n, n_mels, n_frames, n_channels = 1500, 32, 50, 3
+    out = spec_augment(np.ones((n, n_mels, n_frames, n_channels), np.float32), 9, 20, rng, per_channel=True)
+    widths = np.empty((2, n, n_channels), dtype=int)
+    for channel in range(n_channels):
+        masked = out[..., channel] == 0
+        bands, frames = masked.all(axis=2), masked.all(axis=1)
+        np.testing.assert_array_equal(masked, bands[:, :, None] | frames[:, None, :])
+        for axis, (lines, limit) in enumerate(((bands, 9), (frames, 20))):
+            assert (np.abs(np.diff(lines.astype(int), axis=1)).sum(axis=1) <= 2).all()  # in one piece
+            widths[axis, :, channel] = lines.sum(axis=1)
+            assert stats.chisquare(np.bincount(widths[axis, :, channel], minlength=limit)).pvalue > CHANCE
+    for axis in (0, 1):
+        for one, other in ((0, 1), (1, 2), (0, 2)):
+            assert stats.pearsonr(widths[axis, :, one], widths[axis, :, other]).pvalue > CHANCE
+
+
+def test_masks_start_anywhere(rng):
+    """A band of a given width starts at every place that it fits in, alike often (χ²), shared or per channel."""
+    for per_channel in (False, True):
+        out = spec_augment(np.ones((6000, 12, 3, 1), np.float32), 4, 0, rng, per_channel=per_channel)
+        bands = out[:, :, 0, 0] == 0
+        starts = bands[bands.sum(axis=1) == 3].argmax(axis=1)
+        assert stats.chisquare(np.bincount(starts, minlength=10)).pvalue > CHANCE
+
+
+def test_steps_compose_in_order(rng):
+    """Composed steps draw one after the other from one generator, as plain calls do; none at all is the identity."""
+    x2, y2 = batch(), np.eye(8, dtype=np.float32)
+    step = composed(
+        [on_inputs(time_roll), on_inputs(random_crop, fraction=0.5), on_both(mixup, alpha=0.4), on_inputs(time_roll)]
+    )
+    x, y = step(x2, y2, np.random.default_rng(5))
+    plain = np.random.default_rng(5)
+    expected, labels = mixup(random_crop(time_roll(x2, plain), 0.5, plain), y2, 0.4, plain)
+    np.testing.assert_array_equal(x, time_roll(expected, plain))
+    np.testing.assert_array_equal(y, labels)
+    same = composed([])(x2, y2, rng)
+    assert same[0] is x2
+    assert same[1] is y2
 
 
 def test_freq_mixstyle_mixes_the_statistics_of_each_band(rng):

@@ -1,0 +1,107 @@
+"""Mixes of a scene and other devices' hearing on training clips as they are drawn, instead of copies made beforehand.
+
+They act on stored log-mels, before scaling: every epoch hears other mixes and no copy is stored. How near they come to
+the copies computed from audio is held by tests/data_prep/augment/test_logmel.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.augment.correction import REFERENCE_DEVICE
+from data_prep.augment.logmel import LogMels, Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
+from data_prep.copies import RECORDED
+from data_prep.errors import DataError
+from data_prep.reader import FeatureSet
+
+Rows = npt.NDArray[np.integer]
+
+
+class OnTheFly:
+    """Draws clips of a training set, some of them mixed with another of their scene or heard as by another device.
+
+    Args:
+        features: the training split; offsets between devices are estimated from its pairs of one moment.
+        scene_mix_p: probability that an example is mixed with another recorded clip of its scene.
+        mix_gain: range of the two gains of a mix.
+        spectrum_correction_p: probability that a recorded clip of device a is heard as by the others on average.
+        device_offset_p: probability that it is heard as by one of them, each as likely as the others. Together with
+            `spectrum_correction_p` at most 1: an example is heard as by one device.
+
+    Raises:
+        DataError: if devices are wanted and there are no pairs to learn them from.
+    """
+
+    def __init__(
+        self,
+        features: FeatureSet,
+        *,
+        scene_mix_p: float = 0.0,
+        mix_gain: tuple[float, float] = (0.5, 1.0),
+        spectrum_correction_p: float = 0.0,
+        device_offset_p: float = 0.0,
+    ) -> None:
+        self._features = features
+        self._mix_p, self._mix_gain = scene_mix_p, mix_gain
+        self._correction_p, self._device_p = spectrum_correction_p, device_offset_p
+        recorded = features.clips["augmentation"].to_numpy(str) == RECORDED
+        self._of_a = recorded & (features.clips["device"].to_numpy(str) == REFERENCE_DEVICE)
+        known = np.flatnonzero(recorded & (features.labels >= 0))
+        self._of_scene = {label: known[features.labels[known] == label] for label in range(len(features.classes))}
+        self._offsets = self._estimate(np.flatnonzero(recorded)) if spectrum_correction_p + device_offset_p else None
+
+    def _estimate(self, rows: Rows) -> Offsets:
+        """Return the correction's offsets, then each device's, (1 + n_devices, n_mels)."""
+        features = self._features
+        found = estimate_offsets(features.log_mel, features.clips, features.spec, rows)
+        if found is None:
+            raise DataError(
+                "train.spectrum_correction_p and train.device_offset_p need moments that device a and another device "
+                "both recorded (same scene, location and segment) among the training clips; there are none. Set them "
+                "to 0."
+            )
+        return np.concatenate([found.combined[None], found.offsets])
+
+    def __call__(self, indices: Rows, rng: np.random.Generator) -> LogMels:
+        """Return the log-mels (b, n_mels, n_frames) float32 of the clips at `indices`, some of them changed."""
+        x = self._features.log_mel[indices].astype(np.float32)
+        spec = self._features.spec
+        mixed = rng.random(len(indices)) < self._mix_p
+        partners = self._partners(indices, rng)
+        gains = rng.uniform(*self._mix_gain, (2, len(indices)))
+        heard_by = self._draw_devices(indices, rng)
+        changed = np.flatnonzero(mixed | (heard_by >= 0))
+        if not len(changed):
+            return x
+        power = to_power(x[changed], spec)
+        places = np.flatnonzero(mixed[changed])  # where in `power` the mixed ones are
+        if len(places):
+            rows = changed[places]
+            others = to_power(self._features.log_mel[partners[rows]].astype(np.float32), spec)
+            power[places] = mix_scenes(power[places], others, *gains[:, rows])
+        if self._offsets is not None:
+            coloured = np.flatnonzero(heard_by[changed] >= 0)
+            power[coloured] = scale_bands(power[coloured], self._offsets[heard_by[changed][coloured]])
+        x[changed] = to_log_mel(power, spec)
+        return x
+
+    def _partners(self, indices: Rows, rng: np.random.Generator) -> Rows:
+        """Return for each example another recorded clip of its scene, itself where there is none."""
+        partners = np.array(indices)
+        for i, (row, label) in enumerate(zip(indices, self._features.labels[indices], strict=True)):
+            pool = self._of_scene.get(int(label), indices[:0])
+            own = int(np.searchsorted(pool, row))
+            inside = own < len(pool) and pool[own] == row
+            if len(pool) - inside > 0:
+                drawn = int(rng.integers(len(pool) - inside))
+                partners[i] = pool[drawn + (inside and drawn >= own)]
+        return partners
+
+    def _draw_devices(self, indices: Rows, rng: np.random.Generator) -> Rows:
+        """Return the row of the offsets that each example gets, −1 for none."""
+        share = rng.random(len(indices))
+        n_rows = 2 if self._offsets is None else len(self._offsets)
+        device = rng.integers(1, n_rows, len(indices))
+        one = np.where(share < self._correction_p + self._device_p, device, -1)
+        return np.where(self._of_a[indices], np.where(share < self._correction_p, 0, one), -1)
