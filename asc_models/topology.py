@@ -38,7 +38,7 @@ class Layer:
     n_bias: int
     """Values of the bias after folding, or of a norm's or factor's constants; 0 where there is none."""
     n_live: int
-    """Activation values alive while it runs: its input, its output, and whatever waits for later."""
+    """Activation values alive while it runs: its input, its output, the network's input, and what waits for later."""
     uses: int = 1
     """How often it runs in one inference: the layers of channel attention run twice."""
 
@@ -52,9 +52,14 @@ class Counter:
     """`Network` on shapes: adds up what the layers hold and cost, in values, not bytes.
 
     It makes no object a layer, and so takes some 20 microseconds a network.
+
+    Args:
+        input_shape: the network's input. It counts as alive all along: interpreters keep their inputs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, input_shape: Shape) -> None:
+        self._input = input_shape
+        self._n_input = _size(input_shape)
         self.n_params = 0
         self.macs = 0
         self.n_kernel = 0
@@ -217,7 +222,7 @@ class Counter:
         return (x[0], x[1], x[2])
 
     def _live(self, n_values: int) -> None:
-        n_live = n_values + self._n_kept
+        n_live = n_values + self._n_kept + self._n_input
         if n_live > self.peak_live:
             self.peak_live = n_live
 
@@ -237,6 +242,8 @@ class Counter:
         n_live = x[0] * x[1] * x[2] + n_places * y[2]
         if x is not self._kept:
             n_live += self._n_kept
+        if x is not self._input:
+            n_live += self._n_input
         if n_live > self.peak_live:
             self.peak_live = n_live
         return n_live
@@ -245,8 +252,8 @@ class Counter:
 class _Table(Counter):
     """A counter that also writes down every layer."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, input_shape: Shape) -> None:
+        super().__init__(input_shape)
         self.layers: list[Layer] = []
 
     def _weigh(
@@ -269,14 +276,14 @@ def count(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Counter:
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
     """
-    counter = Counter()
+    counter = Counter(input_shape)
     config.assemble(counter, input_shape, n_classes)
     return counter
 
 
 def layers(config: NetworkConfig, input_shape: Shape, n_classes: int) -> tuple[Layer, ...]:
     """Return the weighted layers of a network, first to last; arguments and errors as `count`."""
-    table = _Table()
+    table = _Table(input_shape)
     config.assemble(table, input_shape, n_classes)
     return tuple(table.layers)
 

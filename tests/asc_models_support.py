@@ -6,28 +6,69 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from asc_models.families import BlockConfig, ModelConfig
+from asc_models.blocks import BLOCKS
+from asc_models.families import BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
 from data_prep.config import ReaderSpec
 from data_prep.reader import FeatureSet
 
 
 def model_configs() -> st.SearchStrategy[ModelConfig]:
-    """Return a strategy over small networks of every kind the factory knows."""
-    block = st.builds(
-        BlockConfig, filters=st.sampled_from([1, 4, 8, 12, 16]), stride=st.sampled_from([1, 2, (2, 1), (1, 2)])
+    """Return a strategy over small residual networks of every kind the factory knows."""
+    stage = st.builds(
+        StageConfig,
+        filters=st.sampled_from([1, 4, 8, 12, 16]),
+        stride=st.sampled_from([1, 2, (2, 1), (1, 2)]),
+        repeats=st.sampled_from([1, 1, 2]),
     )
     return st.builds(
         ModelConfig,
+        input_norm=st.booleans(),
         stem_filters=st.sampled_from([4, 8, 16]),
         stem_stride=st.sampled_from([1, 2, (2, 1)]),
-        blocks=st.lists(block, min_size=1, max_size=4).map(tuple),
+        stages=st.lists(stage, min_size=1, max_size=4).map(tuple),
+        block=st.sampled_from(sorted(BLOCKS)),
         kernel_size=st.sampled_from([3, 5]),
         expansion=st.sampled_from([1, 2, 3]),
         attention=st.sampled_from(["none", "channel", "spatial", "casam"]),
+        attention_at=st.sampled_from(["input", "block", "stage"]),
         reduction_ratio=st.sampled_from([2, 4, 8, 32]),
         spatial_kernel_size=st.sampled_from([3, 7]),
+        activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "none"]),
+        normalization=st.sampled_from(["batch", "batch", "none"]),
+        head=st.sampled_from(["average", "max", "convolution"]),
         dropout=st.sampled_from([0.0, 0.2]),
     )
+
+
+def cp_mobile_configs() -> st.SearchStrategy[CpMobileConfig]:
+    """Return a strategy over small networks of CP-Mobile's kind."""
+    return st.builds(
+        CpMobileConfig,
+        base_channels=st.sampled_from([8, 16]),
+        channels_multiplier=st.sampled_from([1.0, 1.5, 2.0]),
+        expansion_rate=st.sampled_from([1.0, 1.75, 3.0]),
+        n_blocks=st.sampled_from([(1,), (2, 1), (3, 2, 1)]),
+        strides=st.sampled_from([{}, {1: 2}, {1: (2, 1)}, {1: (1, 2)}]),
+        response_norm=st.booleans(),
+    )
+
+
+def baseline_configs() -> st.SearchStrategy[BaselineConfig]:
+    """Return a strategy over small networks of the 2021 baseline's kind."""
+    return st.builds(
+        BaselineConfig,
+        filters=st.tuples(*[st.sampled_from([2, 4, 8])] * 3),
+        dense_units=st.sampled_from([5, 20]),
+        pools=st.sampled_from([((5, 5), (2, 2)), ((2, 2), (4, 10)), ((2, 4), (2, 1))]),
+    )
+
+
+NETWORK_CONFIGS = {
+    "inverted_residual": model_configs(),
+    "dcase_baseline": baseline_configs(),
+    "cp_mobile": cp_mobile_configs(),
+}
+"""{family: strategy}"""
 
 
 def with_random_weights(model, seed: int = 0):

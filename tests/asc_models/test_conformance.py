@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from asc_models_support import feature_set, file_macs, with_random_weights
+from asc_models_support import NETWORK_CONFIGS, feature_set, file_macs, with_random_weights
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from asc_models.artifact import Artifact
 from asc_models.blocks import BLOCKS
@@ -12,6 +14,7 @@ from asc_models.estimate import estimate
 from asc_models.export import export
 from asc_models.families import FAMILIES, BaselineConfig, ModelConfig, StageConfig, parse_network
 from asc_models.measure import measure
+from asc_models.memory import arena_bytes
 from asc_models.topology import layers
 from asc_models.training import Trainer
 
@@ -43,6 +46,40 @@ def test_a_network_matches_its_closed_form(network, tmp_path):
         assert measure(tmp_path / "model.tflite").weight_bytes == expected.weight_bytes[mode], mode
         if mode == "float32":
             assert file_macs(tmp_path / "model.tflite") == expected.macs
+
+
+def requires_closed_forms(network, folder):
+    """Assert that parameters, MACs, float32 bytes are exact, and activation bytes a lower bound of the arena's."""
+    expected = estimate(network, SHAPE, 10)
+    model = with_random_weights(build(network, SHAPE, 10))
+    assert model.count_params() == expected.n_params
+    export(model, SHAPE, folder / "model.tflite", "float32")
+    assert file_macs(folder / "model.tflite") == expected.macs
+    assert measure(folder / "model.tflite").weight_bytes == expected.weight_bytes["float32"]
+    assert expected.peak_activation_bytes <= arena_bytes(folder / "model.tflite")
+
+
+@pytest.mark.parametrize("family", NETWORK_CONFIGS)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_networks_match_their_closed_forms(family, data, tmp_path):
+    """Whatever a family's settings, the closed forms hold."""
+    requires_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("family", NETWORK_CONFIGS)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_hundreds_of_random_networks_match_their_closed_forms(family, data, tmp_path):
+    """The same over two hundred networks a family."""
+    requires_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
+
+
+def test_every_family_is_drawn_at_random():
+    """A family that is registered has a strategy for random tests."""
+    assert set(NETWORK_CONFIGS) == set(FAMILIES)
 
 
 @networks
