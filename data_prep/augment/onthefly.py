@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.augment.correction import REFERENCE_DEVICE
-from data_prep.augment.logmel import LogMels, Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
+from data_prep.augment.logmel import Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
 from data_prep.copies import RECORDED
 from data_prep.errors import DataError
 from data_prep.reader import FeatureSet
@@ -63,10 +63,10 @@ class OnTheFly:
             )
         return np.concatenate([found.combined[None], found.offsets])
 
-    def __call__(self, indices: Rows, rng: np.random.Generator) -> LogMels:
-        """Return the log-mels (b, n_mels, n_frames) float32 of the clips at `indices`, some of them changed."""
-        x = self._features.log_mel[indices].astype(np.float32)
-        spec = self._features.spec
+    def __call__(self, indices: Rows, rng: np.random.Generator) -> npt.NDArray[np.float16]:
+        """Return the clips at `indices`, some of them changed, (b, n_mels, n_frames) float16 as copies are stored."""
+        features = self._features
+        x = features.log_mel[indices]
         mixed = rng.random(len(indices)) < self._mix_p
         partners = self._partners(indices, rng)
         gains = rng.uniform(*self._mix_gain, (2, len(indices)))
@@ -74,16 +74,16 @@ class OnTheFly:
         changed = np.flatnonzero(mixed | (heard_by >= 0))
         if not len(changed):
             return x
-        power = to_power(x[changed], spec)
+        power = to_power(x[changed].astype(np.float32), features.spec)
         places = np.flatnonzero(mixed[changed])  # where in `power` the mixed ones are
         if len(places):
             rows = changed[places]
-            others = to_power(self._features.log_mel[partners[rows]].astype(np.float32), spec)
+            others = to_power(features.log_mel[partners[rows]].astype(np.float32), features.spec)
             power[places] = mix_scenes(power[places], others, *gains[:, rows])
         if self._offsets is not None:
-            coloured = np.flatnonzero(heard_by[changed] >= 0)
-            power[coloured] = scale_bands(power[coloured], self._offsets[heard_by[changed][coloured]])
-        x[changed] = to_log_mel(power, spec)
+            places = np.flatnonzero(heard_by[changed] >= 0)
+            power[places] = scale_bands(power[places], self._offsets[heard_by[changed[places]]])
+        x[changed] = to_log_mel(power, features.spec)
         return x
 
     def _partners(self, indices: Rows, rng: np.random.Generator) -> Rows:
