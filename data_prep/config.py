@@ -98,8 +98,9 @@ class FeatureSpec(Config):
 class ReaderSpec(Config):
     """How stored log-mels become network input: can vary inside a sweep, travels with the model."""
 
-    scaling: Literal["none", "minmax"] = "minmax"
-    """Per-clip min–max to [0, 1] before the deltas, or none."""
+    scaling: Literal["none", "minmax", "standardize"] = "minmax"
+    """Before the deltas: `minmax` each clip to [0, 1], or `standardize` each mel band by its mean and deviation over
+    the training clips, or none."""
     deltas: Literal[0, 1, 2] = 2
     """Orders of deltas stacked as channels behind the log-mel."""
     edges: Literal["crop", "pad"] = "crop"

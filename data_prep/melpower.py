@@ -244,10 +244,8 @@ def _bin_rows(n: int) -> Indices:
 def _frames(z: Any, y: Any, begin: Any, hop: Any, window: Any, edge: Any) -> None:
     """Write sixteen windowed frames, the first at `begin`, into `z`: even samples real, odd ones imaginary parts."""
     if begin < 0 or begin + len(edge) > len(y):  # some reach beyond the clip: zeros there
-        edge[:] = _ZERO
-        first, stop = max(begin, 0), min(begin + len(edge), len(y))
-        if first < stop:
-            edge[first - begin : stop - begin] = y[first:stop]
+        for i in range(len(edge)):
+            edge[i] = y[begin + i] if 0 <= begin + i < len(y) else _ZERO
         y, begin = edge, 0
     for i in range(0, len(window), N_LANES):
         load_turned(z, i * N_LANES, y, begin + i, hop, window, i)
@@ -352,7 +350,9 @@ def _mel_power(y: Any, mel: Any, total: Any, sizes: Any, tables: Any, gain: Any,
         _transform(z, half, roots)
         _power(power, z, half, rows, real_roots)
         _finish(power, sums, gain, is_magnitude)
-        total[first : first + n] = sums[:n]
+        for lane in range(n):
+            total[first + lane] = sums[lane]
         for band in range(len(first_bins)):
             _band(sums, power, first_bins[band], weights[begins[band] : begins[band + 1]])
-            mel[band, first : first + n] = sums[:n]
+            for lane in range(n):
+                mel[band, first + lane] = sums[lane]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ from data_prep.copies import RECORDED
 from data_prep.corpus import file_clip_id
 from data_prep.errors import DataError
 from data_prep.extract import extract
-from data_prep.inputs import to_inputs
+from data_prep.inputs import n_kept_frames, to_inputs
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.shards import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.splits import SPLITS
+from data_prep.statistics import BandStatistics, fit_statistics
 from data_prep.store import Location, open_store
 
 Indices = npt.NDArray[np.integer] | slice
@@ -41,6 +42,8 @@ class FeatureSet:
     reader: ReaderSpec
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     """The stored feature."""
+    statistics: BandStatistics | None = None
+    """Of the training clips, where the reader standardizes by them."""
 
     @property
     def n_clips(self) -> int:
@@ -50,8 +53,8 @@ class FeatureSet:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(n_mels, n_frames, n_channels) of what `inputs` gives."""
-        shape = to_inputs(np.zeros((1, *self.log_mel.shape[1:]), dtype=np.float16), self.reader).shape
-        return shape[1], shape[2], shape[3]
+        n_mels, n_frames = self.log_mel.shape[1:]
+        return n_mels, n_kept_frames(n_frames, self.reader), self.reader.n_channels
 
     def inputs(self, indices: Indices) -> npt.NDArray[np.float32]:
         """Return the network input (b, n_mels, n_frames, n_channels) of the clips at `indices`, full length."""
@@ -59,16 +62,26 @@ class FeatureSet:
 
     def inputs_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Return the network input of log-mels (b, n_mels, n_frames) such as these, augmented ones for instance."""
-        return to_inputs(log_mel, self.reader)
+        return to_inputs(log_mel, self.reader, self.statistics)
 
     def take(self, indices: Indices) -> FeatureSet:
         """Return the clips at `indices` as a set of their own."""
         rows = self.clips.iloc[indices].reset_index(drop=True)
-        return FeatureSet(self.log_mel[indices], self.labels[indices], rows, self.classes, self.reader, self.spec)
+        return replace(self, log_mel=self.log_mel[indices], labels=self.labels[indices], clips=rows)
 
 
-def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -> FeatureSet:
+def read_split(
+    shards: Location, split: str, *, fold: int, reader: ReaderSpec, statistics: BandStatistics | None = None
+) -> FeatureSet:
     """Return the clips of one split of one fold, in the order of the data set's lists.
+
+    Args:
+        shards: where they are.
+        split: which clips.
+        fold: of which fold.
+        reader: how they become network input.
+        statistics: what a standardizing reader scales by; None fits them to the fold's training split, whichever split
+            is read.
 
     Raises:
         DataError: if the fold or split is unknown or empty, or a shard is missing or damaged.
@@ -76,13 +89,19 @@ def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -
     manifest = read_manifest(shards)
     store = open_store(shards)
     chosen = _chosen(manifest, split, fold, shards)
-    tables, parts = [], []
+    # All at once in their own width: 110 KB for a clip of 128 × 431, 1.54 GB for the 13,962 of TAU 2020's fold.
+    log_mel = np.empty((len(chosen), manifest.spec.n_mels, manifest.spec.n_frames), dtype=np.float16)
+    tables, n = [], 0
     for entry in manifest.shards:
         table = read_shard(store, entry)
         table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
         if table.num_rows:
             tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
-            parts.append(log_mels_of(table, manifest.spec, store.place(entry.file)))
+            # A row too many is told below, by its count.
+            log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.place(entry.file))[
+                : len(log_mel) - n
+            ]
+            n += table.num_rows
     clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
     if len(clips) != len(chosen):
         raise DataError(
@@ -91,7 +110,20 @@ def read_split(shards: Location, split: str, *, fold: int, reader: ReaderSpec) -
         )
     numbers = {scene: i for i, scene in enumerate(manifest.classes)}
     labels = np.array([numbers.get(scene, -1) for scene in clips["scene"]], dtype=np.int64)
-    return FeatureSet(np.concatenate(parts), labels, clips, manifest.classes, reader, manifest.spec)
+    if reader.scaling != "standardize":
+        statistics = None
+    elif statistics is None:
+        statistics = fit_statistics(log_mel) if split == "train" else training_statistics(shards, fold=fold)
+    return FeatureSet(log_mel, labels, clips, manifest.classes, reader, manifest.spec, statistics)
+
+
+def training_statistics(shards: Location, *, fold: int) -> BandStatistics:
+    """Return the statistics of a fold's training split, augmented copies included; no other clip is looked at.
+
+    Raises:
+        DataError: as `read_split`.
+    """
+    return fit_statistics(read_split(shards, "train", fold=fold, reader=ReaderSpec(scaling="none")).log_mel)
 
 
 def _chosen(manifest: Manifest, split: str, fold: int, shards: Location) -> list[str]:
@@ -108,8 +140,21 @@ def _chosen(manifest: Manifest, split: str, fold: int, shards: Location) -> list
     return chosen
 
 
-def extract_files(files: Sequence[Path], spec: FeatureSpec, reader: ReaderSpec, classes: tuple[str, ...]) -> FeatureSet:
+def extract_files(
+    files: Sequence[Path],
+    spec: FeatureSpec,
+    reader: ReaderSpec,
+    classes: tuple[str, ...],
+    statistics: BandStatistics | None = None,
+) -> FeatureSet:
     """Return the features of single audio files, unlabelled, as `prepare` would store them.
+
+    Args:
+        files: the recordings.
+        spec: the stored feature.
+        reader: how it becomes network input.
+        classes: scenes in the network's order.
+        statistics: of the training clips, for a reader that standardizes.
 
     Raises:
         DataError: if there are none, or one can't be read.
@@ -127,4 +172,5 @@ def extract_files(files: Sequence[Path], spec: FeatureSpec, reader: ReaderSpec, 
     clips["filename"] = [str(path) for path in files]
     clips["device"] = "a"
     clips["augmentation"] = RECORDED
-    return FeatureSet(np.stack(log_mels), np.full(len(files), -1, dtype=np.int64), clips, classes, reader, spec)
+    labels = np.full(len(files), -1, dtype=np.int64)
+    return FeatureSet(np.stack(log_mels), labels, clips, classes, reader, spec, statistics)

@@ -17,6 +17,7 @@ from data_prep.files import write_text, written_whole
 from data_prep.manifest import read_manifest
 from data_prep.reader import read_split
 from data_prep.schema import Config, parse_config
+from data_prep.statistics import BandStatistics
 from data_prep.store import Location
 from results.candidates import CandidateMetrics, write_metrics
 from results.predictions import Predictions, write_predictions
@@ -39,6 +40,8 @@ class CandidateConfig(Config):
     """What is extracted from audio."""
     reader: ReaderSpec
     """How features become network input."""
+    statistics: BandStatistics | None = None
+    """Of the training clips, if the reader standardizes by them: fitted by the training."""
     classes: tuple[str, ...]
     """Scenes in the order of the network's outputs."""
     mode: ExportMode
@@ -99,7 +102,8 @@ def train_candidate(
     from asc_models.training import Trainer
 
     train = read_split(shards, "train", fold=config.fold, reader=config.reader)
-    validation = read_split(shards, "validation", fold=config.fold, reader=config.reader)
+    config = config.updated(statistics=train.statistics)
+    validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     trainer = Trainer(config.model, config.train, train, seed=config.seed)
     result = fit(
         trainer,
@@ -145,11 +149,12 @@ def score_candidate(
     from asc_models.measure import measure
 
     artifact = Artifact(files.tflite_path)
+    statistics = read_candidate_config(files.config_path).statistics
     present = set(read_manifest(shards).folds[config.fold].values())
     summaries: dict[str, dict[str, Any]] = {}
     for split in [name for name in ("validation", "test", "evaluation") if name in present]:
         on_read(split)
-        features = read_split(shards, split, fold=config.fold, reader=config.reader)
+        features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
         predictions = Predictions(features.clips, artifact.predict(features), features.classes)
         write_predictions(files.predictions_path(split), predictions)
         if predictions.is_labelled:

@@ -148,7 +148,10 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
 
         if split not in self._features:
             shared = self._shared
-            self._features[split] = read_split(shared.shards, split, fold=shared.fold, reader=shared.reader)
+            statistics = None if split == "train" else self._split("train").statistics
+            self._features[split] = read_split(
+                shared.shards, split, fold=shared.fold, reader=shared.reader, statistics=statistics
+            )
         return self._features[split]
 
     def _measure(self, trainer: Trainer) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def predict(
     if not model.is_file():
         raise DataError(f"{candidate}: no candidate (it has no model.tflite); candidates are folders in RUN/candidates")
     config = read_candidate_config(candidate / "config.yaml")
-    features = extract_files(audio, config.features, config.reader, config.classes)
+    features = extract_files(audio, config.features, config.reader, config.classes, config.statistics)
     probabilities = Artifact(model).predict(features)
     if as_json:
         named = (dict(zip(config.classes, map(float, row), strict=True)) for row in probabilities)

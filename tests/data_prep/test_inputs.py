@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
+from data_prep import inputs
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.inputs import deltas, to_inputs
+from data_prep.statistics import BandStatistics, fit_statistics
 
 
 def test_deltas_of_an_impulse_are_the_formulas_weights():
@@ -89,3 +92,48 @@ def test_too_few_frames_for_the_deltas_are_refused():
     """Eight frames have no second delta: the message names the key and the way out."""
     with pytest.raises(ConfigError, match=r"reader.deltas: 2 orders of deltas need more than 8 frames, clips have 8"):
         to_inputs(np.zeros((1, 4, 8), dtype=np.float16), ReaderSpec())
+
+
+def test_standardizing_subtracts_and_divides_band_by_band():
+    """Each band becomes (x − mean) / deviation with the given statistics, before the deltas; none given is an error."""
+    stored = np.random.default_rng(0).normal(-3, 2, (2, 3, 20)).astype(np.float16)
+    statistics = BandStatistics(mean=(1.0, -2.0, 0.5), deviation=(2.0, 4.0, 0.25))
+    reader = ReaderSpec(scaling="standardize", deltas=1)
+    got = to_inputs(stored, reader, statistics)
+    x = (stored.astype(np.float32) - np.array([[1], [-2], [0.5]])) / np.array([[2], [4], [0.25]])
+    np.testing.assert_allclose(got[..., 0], x[..., 2:-2], atol=1e-5)
+    np.testing.assert_allclose(got[..., 1], deltas(x), atol=1e-5)
+    with pytest.raises(ConfigError, match=r"standardize needs .* statistics of 3 mel bands, and none were given"):
+        to_inputs(stored, reader)
+    with pytest.raises(ConfigError, match="these are of 2"):
+        to_inputs(stored, reader, BandStatistics(mean=(0.0, 0.0), deviation=(1.0, 1.0)))
+
+
+def test_fitted_statistics_are_numpys():
+    """Mean and deviation are those of all frames of all clips, per band; a band that never changes is divided by 1."""
+    stored = np.random.default_rng(0).normal(-8, 3, (5, 4, 30)).astype(np.float16)
+    stored[:, 2] = -18.42
+    got = fit_statistics(stored)
+    np.testing.assert_allclose(got.mean, stored.astype(np.float64).mean(axis=(0, 2)))
+    expected = stored.astype(np.float64).std(axis=(0, 2))
+    np.testing.assert_allclose(got.deviation, np.where(np.arange(4) == 2, 1.0, expected))
+
+
+@given(
+    hnp.arrays(np.float16, (2, 5, 24), elements=st.floats(-60000, 60000, width=16)),
+    st.sampled_from([0, 1, 2]),
+    st.sampled_from(["crop", "pad"]),
+    st.sampled_from(["none", "minmax", "standardize"]),
+)
+def test_compiled_and_plain_stacking_are_the_same_to_the_bit(stored, n_deltas, edges, scaling):
+    """Any float16 numbers, tiny ones too, give the same input through compiled code and through NumPy, wider ones too."""
+    reader = ReaderSpec(deltas=n_deltas, edges=edges, scaling=scaling)
+    statistics = BandStatistics(mean=(0.1, -7.0, 2.0, 0.0, 1.0), deviation=(0.3, 1.0, 7.0, 2.0, 1e-3))
+    compiled = to_inputs(stored, reader, statistics)
+    plain = np.empty_like(compiled)
+    shift, scale = np.zeros(5, np.float32), np.ones(5, np.float32)
+    if scaling == "standardize":
+        shift, scale = np.float32(statistics.mean), np.float32(statistics.deviation)
+    inputs._stack(stored, shift, scale, scaling == "minmax", 2 * n_deltas if edges == "pad" else 0, plain)
+    np.testing.assert_array_equal(compiled, plain)
+    np.testing.assert_array_equal(to_inputs(stored.astype(np.float32), reader, statistics), plain)

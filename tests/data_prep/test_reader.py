@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as ds
 import pytest
+import soundfile
 from data_prep_support import SMALL, scene_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +18,9 @@ from data_prep.copies import recorded_rows
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
 from data_prep.prepare import prepare
-from data_prep.reader import extract_files, read_split
+from data_prep.reader import extract_files, read_split, training_statistics
 from data_prep.shards import CLIP_COLUMNS, Place, log_mels_of, read_shard, write_shard
+from data_prep.statistics import BandStatistics
 from data_prep.store import LocalStore
 
 
@@ -86,6 +89,49 @@ def test_inputs_take_slices_and_index_arrays(shards):
     np.testing.assert_array_equal(few.inputs(slice(None)), whole[chosen])
     assert few.clips["clip_id"].tolist() == clips.clips["clip_id"].iloc[chosen].tolist()
     assert few.labels.tolist() == clips.labels[chosen].tolist()
+
+
+def test_standardization_is_fitted_on_training_clips_only(make_corpus, small_config, tmp_path):
+    """Louder validation and test clips change nothing in the fitted statistics; every split is scaled by the same."""
+    reader = ReaderSpec(scaling="standardize", deltas=0)
+    root = make_corpus()
+    prepare(root, tmp_path / "one", small_config)
+    train, validation, test = (
+        read_split(tmp_path / "one", split, fold=1, reader=reader) for split in ("train", "validation", "test")
+    )
+    assert train.statistics == validation.statistics == test.statistics == training_statistics(tmp_path / "one", fold=1)
+    x = train.inputs(slice(None))
+    np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(x.std(axis=(0, 2, 3)), 1, atol=1e-4)
+
+    for name in [*validation.clips["filename"], *test.clips["filename"]]:
+        y, rate = soundfile.read(root / name)
+        soundfile.write(root / name, np.clip(3 * y, -1, 1), rate)
+    prepare(root, tmp_path / "other", small_config)
+    louder = read_split(tmp_path / "other", "validation", fold=1, reader=reader)
+    assert not np.array_equal(louder.log_mel, validation.log_mel)
+    assert louder.statistics == train.statistics
+    given = BandStatistics(mean=(0.0,) * SMALL.n_mels, deviation=(2.0,) * SMALL.n_mels)
+    halved = read_split(tmp_path / "other", "test", fold=1, reader=reader, statistics=given)
+    np.testing.assert_array_equal(halved.inputs(slice(None))[..., 0], halved.log_mel.astype(np.float32) / 2)
+
+
+def test_shards_are_read_by_others(shards):
+    """pyarrow, pandas and DuckDB, given the folder alone, find the same rows and a log-mel behind its bytes."""
+    pattern = str(shards / "shard-*.parquet")
+    by_arrow = ds.dataset([*sorted(shards.glob("shard-*.parquet"))]).to_table().to_pandas()
+    by_pandas = pd.concat([pd.read_parquet(path) for path in sorted(shards.glob("shard-*.parquet"))], ignore_index=True)
+    pd.testing.assert_frame_equal(by_arrow, by_pandas)
+    clips = read_split(shards, "test", fold=1, reader=ReaderSpec())
+    rows = by_pandas[by_pandas["split"] == "test"]
+    assert rows["clip_id"].tolist() == clips.clips["clip_id"].tolist()
+    for row, log_mel in zip(rows.itertuples(), clips.log_mel, strict=True):
+        np.testing.assert_array_equal(np.frombuffer(row.log_mel, "<f2").reshape(row.n_mels, row.n_frames), log_mel)
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    counted = duckdb.sql(f"select scene, count(*) as n from '{pattern}' where split = 'test' group by scene").df()
+    assert dict(zip(counted["scene"], counted["n"], strict=True)) == rows["scene"].value_counts().to_dict()
+    one = duckdb.sql(f"select log_mel from '{pattern}' where clip_id = '{rows['clip_id'].iloc[0]}'").fetchall()
+    assert [bytes(stored) for (stored,) in one] == [rows["log_mel"].iloc[0]]
 
 
 def test_damaged_and_missing_shards_are_named(shards):
