@@ -8,8 +8,7 @@ A loop over sixteen numbers becomes vector instructions only if the compiler can
 nothing that is still to be read, and it rarely can. So the first half of this module gives it sixteen float32 as one
 value, loaded, added, multiplied and stored at once; the second half computes with them.
 
-The compiled code is kept beside this file (or where NUMBA_CACHE_DIR says) until this file changes, so that only the
-first process on a machine spends seconds on compiling.
+The compiled code is kept until this file changes, so that only the first process on a machine spends seconds on it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+from data_prep.compiling import compiled, compiled_here
 
 if TYPE_CHECKING:
     from data_prep.config import FeatureSpec
@@ -169,7 +170,6 @@ _ROW: Final = 2 * N_LANES
 """Values of one complex number in every lane: the real parts, then the imaginary parts."""
 _ZERO: Final = np.float32(0)
 _HALF: Final = np.float32(0.5)
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy"}
 
 
 def is_compilable(n_fft: int) -> bool:
@@ -240,7 +240,7 @@ def _bin_rows(n: int) -> Indices:
     return places * _ROW
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _frames(z: Any, y: Any, begin: Any, hop: Any, window: Any, edge: Any) -> None:
     """Write sixteen windowed frames, the first at `begin`, into `z`: even samples real, odd ones imaginary parts."""
     if begin < 0 or begin + len(edge) > len(y):  # some reach beyond the clip: zeros there
@@ -251,7 +251,7 @@ def _frames(z: Any, y: Any, begin: Any, hop: Any, window: Any, edge: Any) -> Non
         load_turned(z, i * N_LANES, y, begin + i, hop, window, i)
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _transform(z: Any, n: Any, roots: Any) -> None:
     """Replace `n` complex numbers per lane by their discrete Fourier transform, in the order of `_bin_rows`."""
     size, stride = n, 2  # the roots of unity stand as pairs of reals
@@ -289,7 +289,7 @@ def _transform(z: Any, n: Any, roots: Any) -> None:
             store(z, b + N_LANES, ai - bi)
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _power(power: Any, z: Any, half: Any, rows: Any, roots: Any) -> None:
     """Write the power of the bins 0 … half of the real frames, whose samples were paired into complex numbers."""
     even, odd, share = load(z, 0), load(z, N_LANES), fill(_HALF)
@@ -306,7 +306,7 @@ def _power(power: Any, z: Any, half: Any, rows: Any, roots: Any) -> None:
         store(power, (half - k) * N_LANES, vr * vr + vi * vi)
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _finish(power: Any, sums: Any, gain: Any, is_magnitude: Any) -> None:
     """Write each lane's power over all bins into `sums`, then take the root if asked and apply the gain."""
     total = fill(_ZERO)
@@ -319,7 +319,7 @@ def _finish(power: Any, sums: Any, gain: Any, is_magnitude: Any) -> None:
     store(sums, 0, total)
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _band(sums: Any, power: Any, first_bin: Any, weights: Any) -> None:
     """Write one mel band's sum over its bins into `sums`."""
     total = fill(_ZERO)
@@ -328,15 +328,7 @@ def _band(sums: Any, power: Any, first_bin: Any, weights: Any) -> None:
     store(sums, 0, total)
 
 
-def _compiled(function: Any) -> Any:
-    """Return `function` compiled, from where it is kept if it can be kept anywhere."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # neither this folder nor the user's is writable: each process compiles for itself
-        return njit(**_OPTIONS)(function)
-
-
-@_compiled
+@compiled
 def _mel_power(y: Any, mel: Any, total: Any, sizes: Any, tables: Any, gain: Any, bands: Any, buffers: Any) -> None:
     """Fill `mel` and `total`, block by block."""
     hop, half, is_magnitude = sizes

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy"}
+from data_prep.compiling import OPTIONS, compiled, compiled_here
+
 _HALF_TO_FLOAT: Final = np.float32(2.0**112)
 """A float16's exponent and fraction, moved into a float32's place, are too small by this factor."""
 _NEAR, _FAR, _ONE = np.float32(0.1), np.float32(0.2), np.float32(1)
@@ -35,8 +36,9 @@ def stack(
         margin: times that the first and the last frame are repeated.
         out: takes 1 to 3 channels.
     """
-    plane = np.empty(log_mel.shape[1:], dtype=np.float32)
-    rows = np.empty((3, plane.shape[1] + 2 * margin), dtype=np.float32)
+    n_mels, n_frames = log_mel.shape[1:]
+    plane = np.empty((n_mels, n_frames), dtype=np.float32)
+    rows = np.empty((3, n_frames + 2 * margin), dtype=np.float32)
     for clip, target in zip(log_mel, out, strict=True):
         if clip.dtype == np.float16:
             _decode(np.ascontiguousarray(clip).view(np.uint16).reshape(-1), plane.reshape(-1), _bits_of(plane))
@@ -49,15 +51,7 @@ def _bits_of(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return plane.reshape(-1).view(np.uint32)
 
 
-def _compiled(function: Any) -> Any:
-    """Return `function` compiled, from where it is kept if it can be kept anywhere."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # neither this folder nor the user's is writable: each process compiles for itself
-        return njit(**_OPTIONS)(function)
-
-
-@_compiled
+@compiled
 def _decode(bits: Any, plane: Any, words: Any) -> None:
     """Write the float16 numbers behind `bits` into `plane`, whose bits are `words`."""
     for i in range(len(bits)):
@@ -68,7 +62,7 @@ def _decode(bits: Any, plane: Any, words: Any) -> None:
         words[i] |= np.uint32(bits[i] & np.uint16(0x8000)) << np.uint32(16)
 
 
-@njit(fastmath={"nnan", "nsz"}, **_OPTIONS)
+@njit(fastmath={"nnan", "nsz"}, **OPTIONS)
 def _extremes(plane: Any) -> Any:
     """Return minimum and maximum."""
     low = high = plane[0]
@@ -78,14 +72,14 @@ def _extremes(plane: Any) -> Any:
     return low, high
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _slope(x: Any, out: Any, n: Any) -> None:
     """Write the `n` valid deltas of `x`."""
     for t in range(n):
         out[t] = (x[t + 3] - x[t + 1]) * _NEAR + (x[t + 4] - x[t]) * _FAR
 
 
-@njit(**_OPTIONS)
+@compiled_here
 def _interleave(x: Any, slope: Any, curve: Any, n_channels: Any, target: Any) -> None:
     """Write the channels of one mel band, each from the middle of its row, frame by frame."""
     n = len(target) // n_channels
@@ -103,7 +97,7 @@ def _interleave(x: Any, slope: Any, curve: Any, n_channels: Any, target: Any) ->
             target[3 * t + 2] = curve[t]
 
 
-@_compiled
+@compiled
 def _stack(plane: Any, shift: Any, scale: Any, is_minmax: Any, margin: Any, rows: Any, out: Any) -> None:
     """Fill `out` (n_mels, n_frames', n_channels) from one clip."""
     n_mels, n_frames = plane.shape

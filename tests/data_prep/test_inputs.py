@@ -126,7 +126,7 @@ def test_fitted_statistics_are_numpys():
     st.sampled_from(["none", "minmax", "standardize"]),
 )
 def test_compiled_and_plain_stacking_are_the_same_to_the_bit(stored, n_deltas, edges, scaling):
-    """Any float16 numbers, tiny ones too, give the same input through compiled code and through NumPy, wider ones too."""
+    """Any float16 numbers, as such or widened, give the same input through compiled code and through NumPy."""
     reader = ReaderSpec(deltas=n_deltas, edges=edges, scaling=scaling)
     statistics = BandStatistics(mean=(0.1, -7.0, 2.0, 0.0, 1.0), deviation=(0.3, 1.0, 7.0, 2.0, 1e-3))
     compiled = to_inputs(stored, reader, statistics)
