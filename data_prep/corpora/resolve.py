@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.contradictions import class_problems, location_problems, name_problems, outside_classes
 from data_prep.corpora.kfold import cut_folds
 from data_prep.corpora.listing import ListedRows, Listing, Row
 from data_prep.corpora.lists import by_filename
-from data_prep.corpora.names import TauName, parse_tau_name
+from data_prep.corpora.names import parse_tau_name
 from data_prep.corpora.problems import Problem, told
 from data_prep.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 
@@ -32,8 +32,13 @@ class Resolved:
     unlisted: list[Row] = field(default_factory=list)
     """Rows that describe a clip which no fold lists."""
     problems: list[Problem] = field(default_factory=list)
-    warnings: tuple[str, ...] = ()
-    """What is odd, problems that are not fatal included."""
+    remarks: tuple[str, ...] = ()
+    """What else is odd."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that is odd, problems that are not fatal included."""
+        return (*self.remarks, *told(self.problems))
 
     def classes(self, config: CorpusConfig) -> tuple[str, ...]:
         """Return the scenes in their order: as configured, TAU's own, or sorted."""
@@ -59,18 +64,19 @@ def resolve(listing: Listing, config: CorpusConfig) -> Resolved:
         _take_all(found, described.values(), config)
     listed_names = {clip.filename for clip in found.clips.values()}
     found.unlisted = [row for name, row in described.items() if name not in listed_names]
-    warnings = list(listing.warnings)
+    remarks = list(listing.warnings)
     if config.k_folds is not None or not listing.folds:
-        found.folds, remarks = cut_folds(found.clips, found.folds, config.k_folds or DEFAULT_K_FOLDS, config.seed)
-        warnings += remarks
+        k = config.k_folds or DEFAULT_K_FOLDS
+        found.folds, odd = cut_folds(found.clips, found.folds, k, config.seed)
+        remarks += odd
     else:
-        found.problems += _class_problems(found, listing.folds)
-        found.problems += _location_problems(found, config)
-        warnings += _no_test(found.folds)
-    found.problems += _outside_classes(found, config)
+        found.problems += class_problems(found.clips, found.folds, listing.folds)
+        found.problems += location_problems(found.clips, found.rows, found.folds, config)
+        remarks += _no_test(found.folds)
+    found.problems += outside_classes(found.clips, found.rows, config)
     if config.names:
-        found.problems += _name_problems(found)
-    found.warnings = (*warnings, *told(found.problems))
+        found.problems += name_problems(found.clips, found.rows)
+    found.remarks = tuple(remarks)
     return found
 
 
@@ -205,102 +211,6 @@ def _again(row: Row, split: str, earlier: str, fold: int) -> Problem:
             "it out of one.",
         )
     return Problem("listed twice", row, f"{row.filename} is in this list of fold {fold} already", fatal=False)
-
-
-def _class_problems(found: Resolved, folds: Mapping[int, Mapping[ListedSplit, ListedRows]]) -> Iterable[Problem]:
-    for fold, lists in folds.items():
-        if "train" not in lists:
-            continue
-        splits = found.folds[fold]
-        known = {str(found.clips[i].scene) for i, split in splits.items() if split == "train"}
-        for split in ("validation", "test"):
-            for row in lists[split].rows if split in lists else ():
-                clip = found.clips.get(file_clip_id(row.filename))
-                if clip is None or clip.scene is None or clip.scene in known or splits[clip.clip_id] != split:
-                    continue
-                yield Problem(
-                    "unknown class",
-                    row,
-                    f"scene {clip.scene!r} of {row.filename} does not occur in {lists['train'].title} "
-                    f"({', '.join(sorted(known))}). Mend the label, add training clips of {clip.scene!r}, or take it "
-                    f"out of {lists[split].title}.",
-                )
-
-
-def _outside_classes(found: Resolved, config: CorpusConfig) -> Iterable[Problem]:
-    if not config.classes:
-        return
-    for clip_id, clip in found.clips.items():
-        if clip.scene is not None and clip.scene not in config.classes:
-            yield Problem(
-                "unknown class",
-                found.rows[clip_id],
-                f"scene {clip.scene!r} of {clip.filename} is none of prepare.corpus.classes "
-                f"({', '.join(config.classes)}). Mend the label, or add the class.",
-            )
-
-
-def _location_problems(found: Resolved, config: CorpusConfig) -> Iterable[Problem]:
-    """Yield one problem for each location that a fold has on both sides."""
-    for fold, splits in found.folds.items():
-        at: dict[str, dict[ListedSplit, str]] = defaultdict(dict)
-        for clip_id, split in splits.items():
-            location = found.clips[clip_id].location
-            if location is not None:
-                at[location].setdefault(split, clip_id)
-        for location, first in at.items():
-            for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
-                if one not in first or other not in first:
-                    continue
-                heard, tested = found.rows[first[one]], found.rows[first[other]]
-                yield Problem(
-                    "shared location",
-                    tested,
-                    f"{tested.filename}, in the {other} list of fold {fold}, is from location {location}, and so is "
-                    f"{heard.filename} of the {one} list ({heard.path.name}, line {heard.line}): its score would tell "
-                    "of a place that was heard before. Take the location out of one list, or cut folds by location "
-                    "with prepare.corpus.k_folds"
-                    + ("." if other == "validation" else ", or accept it with prepare.corpus.shared_locations=warn."),
-                    fatal=other == "validation" or config.shared_locations == "refuse",
-                )
-
-
-def _name_problems(found: Resolved) -> Iterable[Problem]:
-    """Yield the clips whose label or table contradicts their file name.
-
-    All clips of one name-scene have one label: the scene itself, or in a relabelled edition another one for all.
-    """
-    names: dict[str, TauName] = {}
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for clip_id, clip in found.clips.items():
-        name = parse_tau_name(clip_id, clip.scene)
-        if name is not None:
-            names[clip_id] = name
-            if clip.scene is not None:
-                labels[name.scene][clip.scene] += 1
-    usual = {
-        scene: scene if scene in counts else min(counts, key=lambda label: (-counts[label], label))
-        for scene, counts in labels.items()
-    }
-    for clip_id, name in names.items():
-        clip, row = found.clips[clip_id], found.rows[clip_id]
-        wrong = clip.scene in TAU_SCENES and name.scene in TAU_SCENES and clip.scene != name.scene
-        if clip.scene is not None and (wrong or clip.scene != usual[name.scene]):
-            yield Problem(
-                "name against label",
-                row,
-                f"{clip.filename} has the scene {clip.scene!r}, but its name says {name.scene}"
-                + (f", which is {usual[name.scene]!r} elsewhere" if usual[name.scene] != name.scene else "")
-                + ". Mend the label or the name, or let names tell nothing with prepare.corpus.names=false.",
-            )
-        for what, said, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
-            if said != named:
-                yield Problem(
-                    "name against table",
-                    row,
-                    f"{clip.filename} has the {what} {said!r}, but its name says {named!r}; the table counts",
-                    fatal=False,
-                )
 
 
 def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:

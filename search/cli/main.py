@@ -11,6 +11,7 @@ import typer
 from data_prep import __version__
 from data_prep.errors import AscError
 from search.cli import (
+    data,
     describe,
     ensemble,
     inspect,
@@ -44,6 +45,7 @@ TOOLS = "Looking and using"
 app.command("demo", rich_help_panel=LINE)(line.demo)
 app.command("run", rich_help_panel=LINE)(line.run)
 app.command("synth", rich_help_panel=STAGES)(synth.synth)
+app.add_typer(data.app, name="data", rich_help_panel=STAGES)
 app.command("prepare", rich_help_panel=STAGES)(prepare.prepare)
 app.command("search", rich_help_panel=STAGES)(sweep.search)
 app.command("retrain", rich_help_panel=STAGES)(retrain.retrain)

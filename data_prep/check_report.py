@@ -1,0 +1,107 @@
+"""What `asc data check` reports, and its tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data_prep.files import write_text
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or odd."""
+
+    severity: Severity
+    """`error`: `asc prepare` would refuse the data set or put the clip aside."""
+    kind: str
+    """missing, unreadable, silent, duplicate, length, form, unlisted, or what is wrong with the lists."""
+    filename: str
+    """Relative to the data set's folder; empty where it is about no single file."""
+    where: str
+    """List and line."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """Clips of one fold, split, device and scene."""
+
+    fold: int
+    split: str
+    device: str
+    scene: str
+    n_listed: int
+    n_usable: int
+    """Those that are on disk and can be decoded."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found."""
+
+    layout: str
+    """Empty where the lists can't be read."""
+    n_listed: int
+    n_files: int
+    """Audio files on disk, all decoded."""
+    n_described: int
+    """Clips that only the describing table has: not prepared."""
+    hours: float
+    """Length of what could be decoded."""
+    typical_seconds: float
+    """Median length of a recording."""
+    forms: Mapping[tuple[str, int, int], int]
+    """Files by encoding, rate in Hz and channels."""
+    findings: tuple[Finding, ...]
+    counts: tuple[Count, ...]
+
+    @property
+    def n_errors(self) -> int:
+        """Findings that `asc prepare` would refuse."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+
+FINDING_COLUMNS = ("severity", "kind", "filename", "where", "message")
+COUNT_COLUMNS = ("fold", "split", "device", "scene", "n_listed", "n_usable")
+
+
+def report_values(report: CheckReport) -> dict[str, Any]:
+    """Return the report as plain values for JSON."""
+    return {
+        **{name: getattr(report, name) for name in ("layout", "n_listed", "n_files", "n_described", "n_errors")},
+        "hours": round(report.hours, 3),
+        "typical_seconds": report.typical_seconds,
+        "forms": [
+            {"encoding": encoding, "sample_rate": rate, "channels": channels, "n_files": n}
+            for (encoding, rate, channels), n in report.forms.items()
+        ],
+        "findings": [asdict(finding) for finding in report.findings],
+        "counts": [asdict(count) for count in report.counts],
+    }
+
+
+def write_report(report: CheckReport, path: Path) -> Path:
+    """Write the findings to `path` and the counts beside it, both as CSV; return the latter's path.
+
+    Raises:
+        AscError: if they can't be written.
+    """
+    counts_path = path.with_name(f"{path.stem}.counts.csv")
+    write_text(path, _csv(FINDING_COLUMNS, report.findings))
+    write_text(counts_path, _csv(COUNT_COLUMNS, report.counts))
+    return counts_path
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Finding] | Sequence[Count]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,176 @@
+"""`asc data`: getting a data set and looking at what it holds, before anything is prepared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.cli.corpus_options import (
+    CityColumnOption,
+    DeviceColumnOption,
+    FileColumnOption,
+    FoldColumnOption,
+    KFoldsOption,
+    LabelColumnOption,
+    LayoutOption,
+    LocationColumnOption,
+    SegmentColumnOption,
+    SplitColumnOption,
+    SplitOption,
+    TableOption,
+    corpus_overrides,
+)
+from search.cli.options import JsonOption, SetOption, WorkersOption, n_workers, terminal
+from search.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from data_prep.check_report import CheckReport
+
+N_SHOWN = 5
+"""Findings of one kind that are named on the screen; the table has all."""
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Get a data set, and check what it holds before it is prepared."
+)
+
+
+@app.command()
+def download(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Data set; without it, they are listed.", show_default=False)
+    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="New folder for it.", show_default=False)] = None,
+) -> None:
+    """Load a published data set, check it against its checksums and unpack it.
+
+    Stopped and given again, it goes on where it stopped.
+    """
+    from data_prep.download import download as load
+    from data_prep.download import needed_bytes
+    from data_prep.download_sets import KNOWN, load_set
+
+    screen = terminal()
+    if name is None:
+        rows = [
+            (key, known.title, None if known.n_bytes is None else f"{known.n_bytes / 1e9:.1f}")
+            for key, known in KNOWN.items()
+        ]
+        screen.table("Data sets", ("name", "is", "GB to load"), rows)
+        return
+    data_set = load_set(name)
+    if folder is None:
+        raise typer.BadParameter("name the folder that it shall be loaded into", param_hint="DIR")
+    needed = needed_bytes(data_set)
+    size = f"about {needed / 1e9:.1f} GB on disk" if needed is not None else "size not known beforehand"
+    screen.note(f"{KNOWN[name].title}: {len(data_set.parts)} archives, {size}")
+    screen.note(f"Licence: {data_set.licence}")
+    with screen.stage("Download", "MB") as on_progress:
+        load(data_set, folder, on_progress=lambda done, total: on_progress(done // 10**6, total // 10**6))
+    screen.say(f"{name}: {folder}. Next: asc data check {folder}")
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write all findings to this CSV, and the counts beside it as NAME.counts.csv.",
+            show_default=False,
+        ),
+    ] = None,
+    config_file: Annotated[
+        str | None,
+        typer.Option("--config", help="YAML file or shipped name that the data shall suit.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+    layout: LayoutOption = None,
+    table: TableOption = None,
+    file_column: FileColumnOption = None,
+    label_column: LabelColumnOption = None,
+    device_column: DeviceColumnOption = None,
+    location_column: LocationColumnOption = None,
+    city_column: CityColumnOption = None,
+    segment_column: SegmentColumnOption = None,
+    split_column: SplitColumnOption = None,
+    fold_column: FoldColumnOption = None,
+    k_folds: KFoldsOption = None,
+    split: SplitOption = None,
+) -> None:
+    """Decode every recording and say what is missing, corrupt, duplicated or listed wrongly.
+
+    Exits with 1 if `asc prepare` would refuse the data set or put a clip aside. With a configuration, clips must have
+    its length; without, the length that most have.
+    """
+    from data_prep.check import check_data
+    from data_prep.check_report import report_values, write_report
+    from search.config import read_run_config
+
+    screen = terminal()
+    config = read_run_config(config_file or "default", [*corpus_overrides(context.params), *(overrides or ())]).prepare
+    wanted = config.features.clip_seconds if config_file or overrides else None
+    with screen.stage("Check", "files") as on_progress:
+        report = check_data(data, config, clip_seconds=wanted, n_workers=n_workers(workers), on_progress=on_progress)
+    if out is not None:
+        screen.note(f"Written: {out}, {write_report(report, out)}")
+    if as_json:
+        screen.json(report_values(report))
+    else:
+        _show(screen, report)
+    if report.n_errors:
+        raise typer.Exit(1)
+
+
+def _show(screen: Terminal, report: CheckReport) -> None:
+    screen.say(
+        f"{report.n_listed:,} clips listed (layout {report.layout or 'not told'}), {report.n_described:,} described "
+        f"but in no list, {report.n_files:,} audio files on disk: {report.hours:.2f} h, usually "
+        f"{report.typical_seconds:g} s each"
+    )
+    screen.say("")
+    screen.table(
+        "Recordings",
+        ("encoding", "Hz", "channels", "files"),
+        [(*form, n) for form, n in sorted(report.forms.items(), key=lambda item: -item[1])],
+    )
+    for fold in sorted({count.fold for count in report.counts}):
+        _show_fold(screen, report, fold)
+    kinds = Counter((finding.severity, finding.kind) for finding in report.findings)
+    if not kinds:
+        screen.say("Nothing is wrong.")
+        return
+    screen.table("Findings", ("severity", "kind", "n"), [(*kind, n) for kind, n in kinds.items()])
+    for severity, kind in kinds:
+        found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
+        for finding in found[:N_SHOWN]:
+            place = f" ({finding.where})" if finding.where else ""
+            tell = screen.error if severity == "error" else screen.warn
+            tell(f"{kind}: {finding.filename or 'data set'}{place}: {finding.message}")
+        if len(found) > N_SHOWN:
+            screen.say(f"… and {len(found) - N_SHOWN:,} more of {kind}; --out report.csv writes all")
+
+
+def _show_fold(screen: Terminal, report: CheckReport, fold: int) -> None:
+    counts = [count for count in report.counts if count.fold == fold]
+    columns = list(dict.fromkeys((count.split, count.device) for count in counts))
+    scenes = sorted({count.scene for count in counts})
+    cells = {(count.split, count.device, count.scene): count for count in counts}
+    rows: list[tuple[Any, ...]] = [
+        (scene, *(_cell([cells[*column, scene]] if (*column, scene) in cells else []) for column in columns))
+        for scene in scenes
+    ]
+    totals = [_cell([c for c in counts if (c.split, c.device) == column]) for column in columns]
+    title = f"Fold {fold}: clips by split, device and scene (usable/listed where they differ)"
+    screen.table(title, ("", *(f"{split}\n{device}" for split, device in columns)), [*rows, ("all", *totals)])
+
+
+def _cell(counts: list[Any]) -> int | str:
+    listed, usable = sum(count.n_listed for count in counts), sum(count.n_usable for count in counts)
+    return listed if usable == listed else f"{usable:,}/{listed:,}"

@@ -1,0 +1,99 @@
+"""`asc data` and the options that say how a data set is read, as a user gives them."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "{sample_rate: 8000, clip_seconds: 0.5, n_fft: 256, hop_length: 128, n_mels: 16}"
+
+
+def asc(*arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "search.cli.main", *map(str, arguments)]
+    env = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=env)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def table_data(tmp_path) -> Path:
+    """Twelve recordings of two scenes at six places, and a table with columns of unusual names."""
+    root = tmp_path / "data"
+    root.mkdir()
+    rows = [("wave", "what", "place")]
+    for i in range(12):
+        rows.append((f"r{i}.wav", ("rain", "wind")[i % 2], f"yard{i // 2}"))
+        soundfile.write(root / f"r{i}.wav", 0.1 * np.random.default_rng(i).standard_normal(4000), 8000)
+    (root / "clips.csv").write_text("".join(",".join(row) + "\n" for row in rows))
+    return root
+
+
+COLUMNS = ("--table", "clips.csv", "--file-column", "wave", "--label-column", "what", "--location-column", "place")
+
+
+def test_a_table_is_prepared_with_columns_from_the_command_line(table_data, tmp_path):
+    """`asc prepare` with a table, its columns and k folds: shards with that many folds."""
+    shards = tmp_path / "shards"
+    asc(
+        "prepare", table_data, "--out", shards, "--workers", 1, *COLUMNS, "--k-folds", 3,
+        "--set", f"prepare.features={SMALL}",
+    )  # fmt: skip
+    manifest = json.loads((shards / "manifest.json").read_text())
+    assert sorted(manifest["folds"]) == ["1", "2", "3"]
+    assert manifest["classes"] == ["rain", "wind"]
+    assert manifest["locations"]["r0"] == "yard0"
+    wrong = asc("prepare", table_data, "--out", tmp_path / "x", *COLUMNS[:-1], "spot", code=1)
+    assert "has no column 'spot', which prepare.corpus.location_column names" in wrong.stderr
+
+
+def test_check_exits_with_1_where_prepare_would_refuse(table_data, tmp_path):
+    """A sound table exits with 0; with a file cut off, 1, the file named, and the tables written."""
+    good = asc("data", "check", table_data, "--workers", 1, *COLUMNS)
+    assert "Nothing is wrong." in good.stdout
+    assert "12 clips listed (layout table)" in good.stdout
+    path = table_data / "r3.wav"
+    path.write_bytes(path.read_bytes()[:3000])
+    out = tmp_path / "report.csv"
+    bad = asc("data", "check", table_data, "--workers", 1, *COLUMNS, "--out", out, "--json", code=1)
+    report = json.loads(bad.stdout)
+    assert (report["n_errors"], report["findings"][0]["filename"]) == (1, "r3.wav")
+    with out.open() as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["unreadable"]
+    assert (tmp_path / "report.counts.csv").exists()
+    shown = asc("data", "check", table_data, "--workers", 1, *COLUMNS, code=1)
+    assert "unreadable: r3.wav" in shown.stderr
+    assert "is cut off: 2,956 of 8,000 bytes of sound are there" in shown.stderr
+    assert "1/2" in shown.stdout
+
+
+def test_check_names_what_is_no_data_set(tmp_path):
+    """No folder, or one without anything known: one message, exit 1."""
+    assert "no such data set" in asc("data", "check", tmp_path / "nowhere", code=1).stderr
+    assert "holds no list of a fold; expected: audio/" in asc("data", "check", tmp_path, "--workers", 1, code=1).stderr
+
+
+def test_download_lists_what_there_is_and_fails_in_words(tmp_path):
+    """Without a name the sets with their sizes; without a connection the address, the licence and the way on."""
+    listed = asc("data", "download").stdout
+    assert "tau2020-mobile " in listed
+    assert "27.4" in listed
+    assert "no data set is called that" in asc("data", "download", "tau1999", tmp_path / "x", code=1).stderr
+    assert "name the folder" in asc("data", "download", "tut2016", code=2).stderr
+    dead = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
+    failed = asc("data", "download", "tut2016", tmp_path / "x", code=1, **dead).stderr
+    assert "TUT Acoustic Scenes 2016: 11 archives, about 10.4 GB on disk" in failed
+    assert "Free for experimental, non-commercial use" in failed
+    assert "zenodo.org/record/45739" in failed
+    assert "give the same command again" in failed
+    (tmp_path / "x/mine.txt").write_text("")
+    (tmp_path / "x/.download.json").unlink()
+    assert "is not empty" in asc("data", "download", "tut2016", tmp_path / "x", code=1, **dead).stderr
