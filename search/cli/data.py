@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.corpus_options import (
-    CityColumnOption,
-    DeviceColumnOption,
-    FileColumnOption,
-    FoldColumnOption,
-    KFoldsOption,
-    LabelColumnOption,
-    LayoutOption,
-    LocationColumnOption,
-    SegmentColumnOption,
-    SplitColumnOption,
-    SplitOption,
-    TableOption,
-    corpus_overrides,
-)
+from search.cli.corpus_options import with_corpus_options
 from search.cli.options import JsonOption, SetOption, WorkersOption, n_workers, terminal
 from search.cli.terminal import Terminal
 
@@ -73,8 +60,8 @@ def download(
 
 
 @app.command()
+@with_corpus_options
 def check(
-    context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.", show_default=False)],
     out: Annotated[
         Path | None,
@@ -91,18 +78,7 @@ def check(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
-    layout: LayoutOption = None,
-    table: TableOption = None,
-    file_column: FileColumnOption = None,
-    label_column: LabelColumnOption = None,
-    device_column: DeviceColumnOption = None,
-    location_column: LocationColumnOption = None,
-    city_column: CityColumnOption = None,
-    segment_column: SegmentColumnOption = None,
-    split_column: SplitColumnOption = None,
-    fold_column: FoldColumnOption = None,
-    k_folds: KFoldsOption = None,
-    split: SplitOption = None,
+    corpus: Sequence[str] = (),
 ) -> None:
     """Decode every recording and say what is missing, corrupt, duplicated or listed wrongly.
 
@@ -114,7 +90,7 @@ def check(
     from search.config import read_run_config
 
     screen = terminal()
-    config = read_run_config(config_file or "default", [*corpus_overrides(context.params), *(overrides or ())]).prepare
+    config = read_run_config(config_file or "default", [*corpus, *(overrides or ())]).prepare
     wanted = config.features.clip_seconds if config_file or overrides else None
     with screen.stage("Check", "files") as on_progress:
         report = check_data(data, config, clip_seconds=wanted, n_workers=n_workers(workers), on_progress=on_progress)

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.cli.corpus_options import (
-    CityColumnOption,
-    DeviceColumnOption,
-    FileColumnOption,
-    FoldColumnOption,
-    KFoldsOption,
-    LabelColumnOption,
-    LayoutOption,
-    LocationColumnOption,
-    SegmentColumnOption,
-    SplitColumnOption,
-    SplitOption,
-    TableOption,
-    corpus_overrides,
-)
+from search.cli.corpus_options import with_corpus_options
 from search.cli.options import AddressOption, SetOption, WorkersOption, n_workers, terminal
 
 
+@with_corpus_options
 def prepare(
-    context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.", show_default=False)],
     shards: Annotated[
         str, typer.Option("--out", help="Folder for the shards, or s3://, gs:// URI.", show_default=False)
@@ -38,18 +25,7 @@ def prepare(
     workers: WorkersOption = None,
     address: AddressOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first clip that cannot be used.")] = False,
-    layout: LayoutOption = None,
-    table: TableOption = None,
-    file_column: FileColumnOption = None,
-    label_column: LabelColumnOption = None,
-    device_column: DeviceColumnOption = None,
-    location_column: LocationColumnOption = None,
-    city_column: CityColumnOption = None,
-    segment_column: SegmentColumnOption = None,
-    split_column: SplitColumnOption = None,
-    fold_column: FoldColumnOption = None,
-    k_folds: KFoldsOption = None,
-    split: SplitOption = None,
+    corpus: Sequence[str] = (),
 ) -> None:
     """Extract log-mel features into Parquet shards and cut the validation split by location.
 
@@ -60,7 +36,7 @@ def prepare(
     from search.pipeline import prepare_stage
 
     screen = terminal()
-    asked = [*corpus_overrides(context.params), *(overrides or ())]
+    asked = [*corpus, *(overrides or ())]
     config = read_run_config(config_file, [*asked, *(["prepare.quarantine.strict=true"] if strict else [])])
     prepare_stage(data, parse_location(shards), config, screen, n_workers(workers), address)
     screen.say(f"Shards: {shards}")
