@@ -80,8 +80,12 @@ def random_crop(x: Batch, fraction: float, rng: np.random.Generator) -> Batch:
 
 def time_roll(x: Batch, rng: np.random.Generator) -> Batch:
     """Return each example rolled along time by a number of frames of its own, uniform over all of them."""
-    shifts = rng.integers(0, x.shape[2], len(x))
-    return np.stack([np.roll(example, shift, axis=1) for example, shift in zip(x, shifts, strict=True)])
+    n_frames = x.shape[2]
+    out = np.empty_like(x)
+    for example, shift, target in zip(x, rng.integers(0, n_frames, len(x)), out, strict=True):
+        target[:, shift:] = example[:, : n_frames - shift]
+        target[:, :shift] = example[:, n_frames - shift :]
+    return out
 
 
 def spec_augment(
@@ -120,14 +124,19 @@ def freq_mixstyle(x: Batch, p: float, alpha: float, rng: np.random.Generator) ->
     """
     if rng.random() >= p:
         return x.copy()
-    mean = x.mean(axis=(2, 3), keepdims=True)
-    deviation = np.sqrt(x.var(axis=(2, 3), keepdims=True) + np.float32(1e-6))
-    lam = rng.beta(alpha, alpha, (len(x), 1, 1, 1)).astype(np.float32)
+    bands = x.reshape(*x.shape[:2], -1)  # (b, n_mels, frames and channels)
+    # Example by example, here and below: one fits the processor's cache, a batch does not.
+    mean = np.stack([example.mean(axis=1, keepdims=True) for example in bands])
+    deviation = np.stack([np.sqrt(example.var(axis=1, keepdims=True) + np.float32(1e-6)) for example in bands])
+    lam = rng.beta(alpha, alpha, (len(x), 1, 1)).astype(np.float32)
     other = rng.permutation(len(x))
-    new_mean = lam * mean + (1 - lam) * mean[other]
-    new_deviation = lam * deviation + (1 - lam) * deviation[other]
-    out: Batch = (x - mean) / deviation * new_deviation + new_mean
-    return out
+    scale = (lam * deviation + (1 - lam) * deviation[other]) / deviation
+    offset = lam * mean + (1 - lam) * mean[other] - scale * mean
+    out = np.empty_like(bands)
+    for example, factor, summand, target in zip(bands, scale, offset, out, strict=True):
+        np.multiply(example, factor, out=target)
+        target += summand
+    return out.reshape(x.shape)
 
 
 def frequency_shift(x: Batch, max_bands: int, rng: np.random.Generator) -> Batch:
@@ -136,10 +145,13 @@ def frequency_shift(x: Batch, max_bands: int, rng: np.random.Generator) -> Batch
     On a mel scale that is about what another pitch does. The edge band fills what is uncovered.
     """
     n_mels = x.shape[1]
-    shifts = rng.integers(-max_bands, max_bands + 1, len(x))
-    return np.stack(
-        [example[np.clip(np.arange(n_mels) - shift, 0, n_mels - 1)] for example, shift in zip(x, shifts, strict=True)]
-    )
+    out = np.empty_like(x)
+    for example, shift, target in zip(x, rng.integers(-max_bands, max_bands + 1, len(x)), out, strict=True):
+        up, down = (min(max(step, 0), n_mels - 1) for step in (shift, -shift))
+        target[up : n_mels - down] = example[down : n_mels - up]
+        target[:up] = example[0]
+        target[n_mels - down :] = example[-1]
+    return out
 
 
 def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
@@ -153,14 +165,19 @@ def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
     """
     if factor < 1:
         raise ValueError(f"the factor of a time stretch must be at least 1, got {factor}")
-    n_frames, n_channels = x.shape[2], x.shape[3]
-    speeds = factor ** rng.uniform(-1, 1, len(x))
-    out = np.empty_like(x)
-    for example, speed, target in zip(x, speeds, out, strict=True):
+    n_mels, n_frames, n_channels = x.shape[1:]
+    channels = np.arange(n_channels)
+    out = np.empty(x.shape, dtype=np.float32)  # in C order whatever x's is: its rows are written through views
+    for example, speed, target in zip(x, factor ** rng.uniform(-1, 1, len(x)), out, strict=True):
         place = (np.arange(n_frames) * speed) % max(1, n_frames - 1)
-        left = place.astype(np.int64)
-        share = (place - left).astype(np.float32)[None, :, None]
+        left = place.astype(np.int64)[:, None]
+        share = (place[:, None] - left).astype(np.float32)
+        steeper = (speed**channels).astype(np.float32)
+        rows, played = example.reshape(n_mels, -1), target.reshape(n_mels, -1)  # frames and channels side by side
+        np.take(rows, (left * n_channels + channels).ravel(), axis=1, out=played, mode="clip")
+        played *= ((1 - share) * steeper).ravel()
         right = np.minimum(left + 1, n_frames - 1)
-        target[:] = (1 - share) * example[:, left] + share * example[:, right]
-        target *= (speed ** np.arange(n_channels)).astype(np.float32)
+        after = np.take(rows, (right * n_channels + channels).ravel(), axis=1, mode="clip")
+        after *= (share * steeper).ravel()
+        played += after
     return out

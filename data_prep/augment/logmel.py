@@ -1,7 +1,8 @@
 """Augmentation of stored log-mels, before they are scaled: what audio would sound like, without the audio.
 
 Here a sum of sounds is a sum of powers and a filter is a gain per mel band; behind min–max scaling neither is true any
-more. Batches are float32 (b, n_mels, n_frames), natural logarithm of mel power + offset, as the shards hold it.
+more. Clips are float32 (n_mels, n_frames), natural logarithm of mel power + offset, as the shards hold it; they are
+taken one at a time, which fits the processor's cache.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Offsets = npt.NDArray[np.float32]
 
 def to_power(x: LogMels, spec: FeatureSpec) -> LogMels:
     """Return mel power in units of the offset (of its square where bands sum magnitudes): 0 in silence, never less."""
-    power: LogMels = np.exp(x - np.float32(np.log(spec.log_offset)))
+    power: LogMels = x - np.float32(np.log(spec.log_offset))
+    np.exp(power, out=power)
     power -= 1
     np.maximum(power, 0, out=power)
     return power if spec.power == 2 else np.square(power, out=power)
@@ -31,29 +33,27 @@ def to_power(x: LogMels, spec: FeatureSpec) -> LogMels:
 
 def to_log_mel(power: LogMels, spec: FeatureSpec) -> LogMels:
     """Return the log-mel of mel power in units of the offset: the inverse of `to_power`."""
-    out: LogMels = np.log((power if spec.power == 2 else np.sqrt(power)) + 1)
+    out: LogMels = np.sqrt(power) if spec.power == 1 else power.copy()
+    out += 1
+    np.log(out, out=out)
     out += np.float32(np.log(spec.log_offset))
     return out
 
 
-def mix_scenes(
-    power: LogMels, partners: LogMels, gains: npt.NDArray[np.floating], gains2: npt.NDArray[np.floating]
-) -> LogMels:
-    """Return the mel power of each example mixed with its partner, at gains (b,) on the waveforms.
+def mix_scenes(power: LogMels, partner: LogMels, gain: float, gain2: float) -> LogMels:
+    """Return the mel power of two clips mixed, at gains on their waveforms.
 
     Two recordings are independent: their powers add, but for beats that average out over a band's bins. That is what
     `data_prep.augment.offline.mix` gives on audio, within 1.5 dB rms.
     """
-    return _each(np.square(gains)) * power + _each(np.square(gains2)) * partners
+    mixed: LogMels = power * np.float32(gain**2)
+    mixed += partner * np.float32(gain2**2)
+    return mixed
 
 
 def scale_bands(power: LogMels, offsets: Offsets) -> LogMels:
-    """Return the mel power with the gain exp(offsets) of each example and band; offsets (b, n_mels) or (n_mels,)."""
-    return np.asarray(power * np.exp(offsets)[..., None], dtype=np.float32)
-
-
-def _each(values: npt.NDArray[np.floating]) -> LogMels:
-    return np.asarray(values, dtype=np.float32)[:, None, None]
+    """Return the mel power with the gain exp(offsets) in each band; offsets (n_mels,)."""
+    return np.asarray(power * np.exp(offsets)[:, None], dtype=np.float32)
 
 
 def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:

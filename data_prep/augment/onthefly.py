@@ -71,19 +71,14 @@ class OnTheFly:
         partners = self._partners(indices, rng)
         gains = rng.uniform(*self._mix_gain, (2, len(indices)))
         heard_by = self._draw_devices(indices, rng)
-        changed = np.flatnonzero(mixed | (heard_by >= 0))
-        if not len(changed):
-            return x
-        power = to_power(x[changed].astype(np.float32), features.spec)
-        places = np.flatnonzero(mixed[changed])  # where in `power` the mixed ones are
-        if len(places):
-            rows = changed[places]
-            others = to_power(features.log_mel[partners[rows]].astype(np.float32), features.spec)
-            power[places] = mix_scenes(power[places], others, *gains[:, rows])
-        if self._offsets is not None:
-            places = np.flatnonzero(heard_by[changed] >= 0)
-            power[places] = scale_bands(power[places], self._offsets[heard_by[changed[places]]])
-        x[changed] = to_log_mel(power, features.spec)
+        for i in np.flatnonzero(mixed | (heard_by >= 0)):
+            power = to_power(x[i].astype(np.float32), features.spec)
+            if mixed[i]:
+                partner = to_power(features.log_mel[partners[i]].astype(np.float32), features.spec)
+                power = mix_scenes(power, partner, *gains[:, i])
+            if heard_by[i] >= 0 and self._offsets is not None:
+                power = scale_bands(power, self._offsets[heard_by[i]])
+            x[i] = to_log_mel(power, features.spec)
         return x
 
     def _partners(self, indices: Rows, rng: np.random.Generator) -> Rows:

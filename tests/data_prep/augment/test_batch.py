@@ -55,6 +55,15 @@ def test_augmentations_are_pure_float32_and_repeatable(name):
     assert not np.array_equal(first, ALL[name](x, np.random.default_rng(4)))
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_layout_in_memory_does_not_matter(name):
+    """A view of a larger array, or one with its axes stored in another order, gives what its copy gives."""
+    whole = np.random.default_rng(5).normal(size=(10, 3, 44, 18)).astype(np.float32)
+    view = whole[1:9, :, 2:42, 1:17].transpose(0, 3, 2, 1)
+    expected = ALL[name](np.ascontiguousarray(view), np.random.default_rng(3))
+    np.testing.assert_allclose(ALL[name](view, np.random.default_rng(3)), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_mixup_draws_a_share_per_example_from_beta(rng):
     """λ follows Beta(0.4, 0.4) (Kolmogorov–Smirnov on 4,000 examples), and data and labels share it."""
     n = 4000
