@@ -34,7 +34,7 @@ class Artifact:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _without_greeting():
+            with silenced():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=n_threads)
                 self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
@@ -77,7 +77,7 @@ class Artifact:
 
 
 @contextlib.contextmanager
-def _without_greeting() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keep the interpreter's note on its delegate out of the user's terminal: it writes to the descriptor itself.
 
     Nothing is lost: what it can't do, it raises.

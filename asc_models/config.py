@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from data_prep.schema import Config
 
-ExportMode = Literal["float32", "float16", "int8_weights"]
-EXPORT_MODES: tuple[ExportMode, ...] = ("float32", "float16", "int8_weights")
+ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
+"""How an exported file stores and computes; asc_models.quantization says what each is."""
+EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
+CALIBRATED_MODES: tuple[ExportMode, ...] = ("int8",)
+"""Modes that need training clips to be exported: their activations' ranges are measured."""
 
 Schedule = Literal["sgdr", "one-cycle", "cosine"]
 Balance = Literal["none", "class", "device"]

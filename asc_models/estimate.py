@@ -7,12 +7,9 @@ from functools import cached_property
 
 from asc_models.config import EXPORT_MODES, ExportMode
 from asc_models.network import NetworkConfig
+from asc_models.quantization.limits import DYNAMIC_RANGE_MIN_VALUES, INT4_MIN_VALUES
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from asc_models.topology import Counter, Layer, Shape, count, layers
-
-KERNEL_BYTES: dict[ExportMode, int] = {"float32": 4, "float16": 2, "int8_weights": 1}
-BIAS_BYTES: dict[ExportMode, int] = {"float32": 4, "float16": 2, "int8_weights": 4}
-"""Biases stay float32 in weight-only int8 files."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +92,32 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estim
 
 def layer_bytes(layer: Layer, mode: ExportMode) -> int:
     """Return the bytes of one layer's kernel and bias in the exported file."""
-    return layer.n_kernel * KERNEL_BYTES[mode] + layer.n_bias * BIAS_BYTES[mode]
+    n_kernel = kernel_bytes(layer.n_kernel, mode, is_depthwise=layer.kind == "depthwise")
+    return n_kernel + layer.n_bias * bias_width(mode)
+
+
+def kernel_bytes(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
+    """Return the bytes of a kernel; in int4, two values share one, and a single last value has one to itself."""
+    if mode == "int4_int8_weights" and n_values >= INT4_MIN_VALUES and not is_depthwise:
+        return -(-n_values // 2)
+    if mode == "dynamic_range" and n_values < DYNAMIC_RANGE_MIN_VALUES:
+        return 4 * n_values
+    return n_values * {"float32": 4, "float16": 2}.get(mode, 1)
+
+
+def bias_width(mode: ExportMode) -> int:
+    """Return the bytes of one value of a bias, a norm or a factor: float32 wherever kernels are integers."""
+    return 2 if mode == "float16" else 4
 
 
 def _weight_bytes(counted: Counter, mode: ExportMode) -> int:
     # The converter adds zeros where a convolution has no bias, and merges vectors of equal length into one buffer.
-    n_bias = counted.n_bias + sum(counted.zero_biases)
-    return counted.n_kernel * KERNEL_BYTES[mode] + n_bias * BIAS_BYTES[mode]
+    n_bytes = (counted.n_bias + sum(set(counted.zero_biases))) * bias_width(mode)
+    if mode in _BY_SIZE:
+        n_bytes += sum(kernel_bytes(n, mode, is_depthwise=False) for n in counted.kernels)
+        return n_bytes + sum(kernel_bytes(n, mode, is_depthwise=True) for n in counted.depthwise_kernels)
+    return n_bytes + kernel_bytes(counted.n_kernel, mode, is_depthwise=False)
+
+
+_BY_SIZE: tuple[ExportMode, ...] = ("dynamic_range", "int4_int8_weights")
+"""Modes that treat a kernel by its size; in the others all kernels are alike, and their sum will do."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,28 +11,42 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from asc_models.config import ExportMode
 from asc_models.errors import ExportError
+from asc_models.quantization.recipes import quantize
+from asc_models.quantization.terminal import quiet
 from asc_models.topology import Shape
 from data_prep.files import written_whole
+from data_prep.reader import FeatureSet
+
+CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")
+"""What the converter does by itself."""
 
 
-def export(model: keras.Model, input_shape: Shape, path: Path, mode: ExportMode) -> None:
+def export(
+    model: keras.Model, input_shape: Shape, path: Path, mode: ExportMode, calibration: FeatureSet | None = None
+) -> None:
     """Write `model` as a TFLite file that takes one clip of `input_shape`, whole or not at all.
 
-    `float16` is the converter's own. `int8_weights` quantizes every kernel by channel and leaves biases and
-    activations in float32: ai-edge-quantizer's weight-only recipe on the float32 file.
+    Args:
+        model: the trained network.
+        input_shape: (n_mels, n_frames, n_channels) of a clip.
+        path: takes the file.
+        mode: how it stores and computes (asc_models.quantization).
+        calibration: clips of the training split, for modes that need some (asc_models.config.CALIBRATED_MODES).
 
     Raises:
-        ExportError: if the converter or the quantizer refuses the model.
+        ExportError: if the converter or the quantizer refuses the model, or a mode that needs calibration has no clips.
     """
-    content = convert(model, input_shape, half=mode == "float16")
-    if mode == "int8_weights":
-        content = quantize_weights(content)
+    content = (
+        convert(model, input_shape, mode)
+        if mode in CONVERSIONS
+        else quantize(convert(model, input_shape), mode, calibration)
+    )
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 
 
-def convert(model: keras.Model, input_shape: Shape, *, half: bool = False) -> bytes:
-    """Return `model` as a float32 TFLite file, or with float16 constants where `half` is set.
+def convert(model: keras.Model, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:
+    """Return `model` as a TFLite file: as it is, with float16 constants, or with the converter's dynamic range.
 
     Raises:
         ExportError: if the converter refuses the model.
@@ -44,42 +55,14 @@ def convert(model: keras.Model, input_shape: Shape, *, half: bool = False) -> by
     concrete = function.get_concrete_function(tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel"))
     # The converter leaves a Keras 3 model's variables unfrozen. Doing it here and going by way of the concrete
     # function, not of a saved model, takes a second where `from_keras_model` takes three to five.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(concrete)])
-    if half:
+    converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(concrete)])
+    if conversion != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if conversion == "float16":
         converter.target_spec.supported_types = [tf.float16]
     try:
-        with _quiet():
+        with quiet():
             content: bytes = converter.convert()
     except Exception as error:  # the converter has no class of its own for its refusals
         raise ExportError(f"the TFLite converter refused the model: {error}") from error
     return content
-
-
-def quantize_weights(content: bytes) -> bytes:
-    """Return a float32 TFLite file with every kernel in int8, by channel.
-
-    Raises:
-        ExportError: if the quantizer refuses the file.
-    """
-    from ai_edge_quantizer import quantizer, recipe
-
-    try:
-        with _quiet():
-            tool = quantizer.Quantizer(content)
-            tool.load_quantization_recipe(recipe.weight_only_wi8_afp32())
-            return bytes(tool.quantize().quantized_model)
-    except Exception as error:  # likewise
-        raise ExportError(f"the quantizer refused the file: {error}") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the tools' chatter (a deprecation warning, a table of sizes) out of the user's terminal."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)

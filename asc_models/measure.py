@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from asc_models.errors import ExportError
+from asc_models.flatbuffer import Graph, read_tflite
 
 ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
 """Operators whose constant operands are weights: kernels, biases, per-channel factors."""
 
-FILE_IDENTIFIER = b"TFL3"
-"""What a TFLite file has behind its first offset."""
-
 FLOAT_BITS = {"FLOAT64": 64, "FLOAT32": 32, "FLOAT16": 16, "BFLOAT16": 16}
-INTEGER_BITS = {"INT64": 64, "INT32": 32, "INT16": 16, "INT8": 8, "UINT8": 8, "INT4": 4, "INT2": 2}
+INTEGER_BITS = {
+    **{"INT64": 64, "INT32": 32, "INT16": 16, "INT8": 8, "INT4": 4, "INT2": 2},
+    **{"UINT64": 64, "UINT32": 32, "UINT16": 16, "UINT8": 8, "UINT4": 4},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class Measured:
     """Sizes of an exported file, in bytes.
 
     `weight_bytes` counts every constant that an arithmetic operator reads as kernel, bias or factor, looked up through
-    DEQUANTIZE, each buffer once, at its own width, zero biases that the converter added included. Scales and zero
-    points are `quantization_bytes`; `file_bytes` is everything. `n_nonzero` counts the stored values that aren't zero.
+    DEQUANTIZE, each buffer once, at its own width (values of 4 bits two to a byte), zero biases that the converter
+    added included. Scales and zero points are `quantization_bytes`; `file_bytes` is everything. `n_nonzero` counts the
+    stored values that aren't zero.
     """
 
     weight_bytes: int
@@ -45,45 +46,29 @@ def measure(path: Path) -> Measured:
     """Return the sizes of the TFLite file at `path`.
 
     Raises:
-        ExportError: if the file cannot be read as TFLite.
+        ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    try:
-        content = path.read_bytes()
-        if content[4:8] != FILE_IDENTIFIER:
-            raise ValueError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-        graph = model.subgraphs[0]
-    except (OSError, TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error) as error:
-        raise ExportError(f"{path}: cannot be read as a TFLite file: {error}") from error
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    types = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    weights = {
-        tensor.buffer: tensor for tensor in _weight_tensors(model, graph, names) if _data(model, tensor) is not None
-    }
-    sizes = [_constant(_data(model, tensor), types[tensor.type]) for tensor in weights.values()]
+    file = read_tflite(path)
+    weights: dict[int, _Constant] = {}
+    for graph in file.graphs:
+        for tensor in _weight_tensors(graph):
+            if graph.data(tensor) is not None:
+                weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
+    tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
     return Measured(
-        weight_bytes=sum(size.stored for size in sizes),
-        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in sizes),
-        quantization_bytes=sum(_quantization_bytes(tensor) for tensor in graph.tensors),
-        file_bytes=len(content),
-        n_nonzero=sum(size.n_nonzero for size in sizes),
+        weight_bytes=sum(size.stored for size in weights.values()),
+        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in weights.values()),
+        quantization_bytes=sum(_quantization_bytes(graph, tensor) for graph, tensor in tensors),
+        file_bytes=file.n_bytes,
+        n_nonzero=sum(size.n_nonzero for size in weights.values()),
     )
 
 
-def _weight_tensors(model: Any, graph: Any, names: dict[int, str]) -> list[Any]:
+def _weight_tensors(graph: Graph) -> list[int]:
     """Return the tensors that arithmetic operators read, each replaced by what it was dequantized from."""
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    operators = [(names[codes[operator.opcodeIndex]], operator) for operator in graph.operators]
-    sources = {operator.outputs[0]: operator.inputs[0] for name, operator in operators if name == "DEQUANTIZE"}
-    read = (index for name, operator in operators if name in ARITHMETIC for index in operator.inputs if index >= 0)
-    return [graph.tensors[sources.get(index, index)] for index in read]
-
-
-def _data(model: Any, tensor: Any) -> Any:
-    data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+    sources = {operator.outputs[0]: operator.inputs[0] for operator in graph.operators if operator.name == "DEQUANTIZE"}
+    read = (index for operator in graph.operators if operator.name in ARITHMETIC for index in operator.inputs)
+    return [sources.get(index, index) for index in read if index >= 0]
 
 
 class _Constant(NamedTuple):
@@ -94,23 +79,31 @@ class _Constant(NamedTuple):
     bits: int
 
 
-def _constant(data: Any, kind: str) -> _Constant:
+def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
+    data, kind = graph.data(tensor), graph.type_name(tensor)
+    assert data is not None
     if kind in FLOAT_BITS:
         bits = FLOAT_BITS[kind]
         # By value, not by bits, where NumPy knows the type: −0.0 is a zero too.
         values = data.view(f"u{bits // 8}" if kind == "BFLOAT16" else f"f{bits // 8}")
-        return _Constant(data.size, int(np.count_nonzero(values)), bits)
+        n_nonzero = np.count_nonzero(values & 0x7FFF if kind == "BFLOAT16" else values)
+        return _Constant(data.size, int(n_nonzero), bits)
+    if kind not in INTEGER_BITS:
+        known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
+        raise ExportError(
+            f"{path}: weights {graph.name(tensor)!r} are of {kind}, whose size is not known; known are {known}. "
+            "Export the model again with one of this tool's modes."
+        )
     bits = INTEGER_BITS[kind]
+    _, zero_points = graph.quantization(tensor)
+    zero = int(zero_points[0]) if zero_points.size == 1 else 0  # a kernel quantized by channel has no zero points but 0
     if bits >= 8:
-        return _Constant(data.size, int(np.count_nonzero(data.view(f"i{bits // 8}"))), bits)
+        values = data.view(f"{kind[0].lower()}{bits // 8}")
+        return _Constant(data.size, int(np.count_nonzero(values != zero)), bits)
     packed = np.stack([(data >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])
     return _Constant(data.size, int(np.count_nonzero(packed)), bits)
 
 
-def _quantization_bytes(tensor: Any) -> int:
-    quantization = tensor.quantization
-    if quantization is None:
-        return 0
-    scales = 0 if quantization.scale is None else 4 * len(quantization.scale)
-    zeros = 0 if quantization.zeroPoint is None else 8 * len(quantization.zeroPoint)
-    return scales + zeros
+def _quantization_bytes(graph: Graph, tensor: int) -> int:
+    scales, zero_points = graph.quantization(tensor)
+    return 4 * scales.size + 8 * zero_points.size

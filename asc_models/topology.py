@@ -64,16 +64,18 @@ class Counter:
         self.macs = 0
         self.n_kernel = 0
         """Values of all kernels, the depthwise ones too."""
-        self.n_depthwise = 0
-        """Values of the depthwise kernels."""
+        self.kernels: list[int] = []
+        """Values of each kernel that isn't depthwise."""
+        self.depthwise_kernels: list[int] = []
+        """Values of each depthwise kernel."""
         self.n_bias = 0
         """Values of folded biases, of norms that stay, of factors."""
         self.n_norm = 0
         """Values of batch norms, four a channel."""
         self.peak_live = 0
         """Most activation values alive at once."""
-        self.zero_biases: set[int] = set()
-        """Lengths of the zero biases that the converter adds; it merges those of equal length."""
+        self.zero_biases: list[int] = []
+        """Lengths of the zero biases that the converter adds."""
         self._kept: Shape | None = None
         self._n_kept = 0
 
@@ -236,9 +238,11 @@ class Counter:
         n_places = y[0] * y[1]
         self.macs += uses * n_kernel * n_places
         if kind == "depthwise":
-            self.n_depthwise += n_kernel
-        elif kind == "conv" and not n_bias:
-            self.zero_biases.add(y[2])
+            self.depthwise_kernels.append(n_kernel)
+        elif n_kernel:
+            self.kernels.append(n_kernel)
+            if kind == "conv" and not n_bias:
+                self.zero_biases.append(y[2])
         n_live = x[0] * x[1] * x[2] + n_places * y[2]
         if x is not self._kept:
             n_live += self._n_kept

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 _WEIGHTS = {
     "float32": "weights in 32-bit floats",
     "float16": "weights in 16-bit floats",
+    "dynamic_range": "weights in 8-bit integers, small layers and biases in 32-bit floats",
     "int8_weights": "weights in 8-bit integers, biases in 32-bit floats",
+    "int8": "weights and activations in 8-bit integers, biases in 32 bits",
+    "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
 _SWITCHES = {
     "mixup_alpha": "mixup",

@@ -8,10 +8,17 @@ from asc_models.config import EXPORT_MODES, TrainConfig
 from asc_models.errors import ExportError
 from asc_models.export import export
 from asc_models.families import BaselineConfig, ModelConfig
+from asc_models.flatbuffer import read_tflite
 from asc_models.measure import measure
 from asc_models.training import Trainer
 
-TOLERANCE = {"float32": 1e-5, "float16": 5e-3, "int8_weights": 5e-2}
+TOLERANCE = {
+    "float32": 1e-5,
+    "float16": 5e-3,
+    "dynamic_range": 5e-2,
+    "int8_weights": 5e-2,
+    "int4_int8_weights": 5e-2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,19 @@ def test_pruned_zeros_are_not_counted_as_non_zero(trainer, tmp_path):
     full, pruned = measure(tmp_path / "full.tflite"), measure(tmp_path / "pruned.tflite")
     assert full.weight_bytes == pruned.weight_bytes
     assert full.nonzero_weight_bytes - pruned.nonzero_weight_bytes == 4 * values.size // 2
+
+
+def test_weights_of_an_unknown_type_are_told(trainer, tmp_path):
+    """A kernel of a type that has no width here, or that no schema knows, is an error that names it, not a guess."""
+    path = tmp_path / "model.tflite"
+    export(trainer.model, (16, 12, 3), path, "float32")
+    file = read_tflite(path)
+    kernel = file.graph.operators[0].inputs[1]
+    for number, name in ((5, "STRING"), (99, "type 99")):
+        file._model.subgraphs[0].tensors[kernel].type = number
+        path.write_bytes(file.content())
+        with pytest.raises(ExportError, match=rf"model.tflite.*stem.*{name}.*FLOAT32.*Export the model again"):
+            measure(path)
 
 
 def test_files_that_are_no_tflite_are_named(tmp_path):

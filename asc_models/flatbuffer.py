@@ -1,0 +1,178 @@
+"""TFLite files as operators, tensors and constants: reading and writing the format, no framework."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.errors import ExportError
+
+FILE_IDENTIFIER = b"TFL3"
+"""What a TFLite file has behind its first offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of a graph, its tensors by their numbers; −1 stands for an operand that is left out."""
+
+    name: str
+    """Such as CONV_2D."""
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+    """The operator's own settings, as the schema has them."""
+
+
+class Graph:
+    """One subgraph of a file.
+
+    Args:
+        model: the whole file, as the schema's objects.
+        subgraph: the part of it.
+    """
+
+    def __init__(self, model: Any, subgraph: Any) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        self._model = model
+        self._tensors = subgraph.tensors
+        self._type_names = _names(schema.TensorType)
+        names = _names(schema.BuiltinOperator)
+        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+        self.operators = tuple(
+            Operator(
+                names.get(codes[operator.opcodeIndex], f"operator {codes[operator.opcodeIndex]}"),
+                tuple(int(index) for index in operator.inputs),
+                tuple(int(index) for index in operator.outputs),
+                operator.builtinOptions,
+            )
+            for operator in subgraph.operators
+        )
+
+    @property
+    def n_tensors(self) -> int:
+        """Number of tensors."""
+        return len(self._tensors)
+
+    def name(self, tensor: int) -> str:
+        """Return a tensor's name."""
+        return str(self._tensors[tensor].name.decode())
+
+    def type_name(self, tensor: int) -> str:
+        """Return a tensor's type, such as FLOAT32, or `type 99` where the schema knows none of that number."""
+        number = int(self._tensors[tensor].type)
+        return self._type_names.get(number, f"type {number}")
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """Return a tensor's shape."""
+        return tuple(int(size) for size in self._tensors[tensor].shape)
+
+    def buffer(self, tensor: int) -> int:
+        """Return the number of a tensor's buffer; tensors of the same value may share one."""
+        return int(self._tensors[tensor].buffer)
+
+    def data(self, tensor: int) -> npt.NDArray[np.uint8] | None:
+        """Return a constant's bytes; None where the tensor is computed."""
+        data = self._model.buffers[self._tensors[tensor].buffer].data
+        return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+
+    def quantization(self, tensor: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return a tensor's scales and zero points, both empty where it isn't quantized."""
+        quantization = self._tensors[tensor].quantization
+        scale = None if quantization is None else quantization.scale
+        zero_point = None if quantization is None else quantization.zeroPoint
+        return (
+            np.asarray([] if scale is None else scale, np.float32),
+            np.asarray([] if zero_point is None else zero_point, np.int64),
+        )
+
+    def floats(self, tensor: int) -> npt.NDArray[np.float32]:
+        """Return a copy of a float32 constant, in its shape."""
+        data = self.data(tensor)
+        if data is None:
+            raise ValueError(f"{self.name(tensor)} is no constant")
+        return data.view(np.float32).reshape(self._tensors[tensor].shape).copy()
+
+    def set_floats(self, tensor: int, values: npt.NDArray[np.float32]) -> None:
+        """Replace a float32 constant by values of its shape."""
+        self._model.buffers[self._tensors[tensor].buffer].data = np.frombuffer(
+            values.astype(np.float32).tobytes(), np.uint8
+        )
+
+    def readers(self, tensor: int) -> Sequence[Operator]:
+        """Return the operators that read a tensor."""
+        return [operator for operator in self.operators if tensor in operator.inputs]
+
+
+class TfliteFile:
+    """A TFLite file in memory.
+
+    Args:
+        content: its bytes.
+        name: what messages call it.
+
+    Raises:
+        ExportError: if the bytes cannot be read as TFLite.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        try:
+            if content[4:8] != FILE_IDENTIFIER:
+                raise ValueError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
+            self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+            self.graphs = tuple(Graph(self._model, subgraph) for subgraph in self._model.subgraphs)
+            self.n_bytes = len(content)
+            self._check()
+        except (TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error) as error:
+            raise ExportError(f"{name}: cannot be read as a TFLite file: {error}") from error
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that an interpreter runs."""
+        return self.graphs[0]
+
+    def content(self) -> bytes:
+        """Return the file's bytes, with what was changed."""
+        from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
+
+        return bytes(convert_object_to_bytearray(self._model))
+
+    def _check(self) -> None:
+        if not self.graphs:
+            raise ValueError("it holds no graph")
+        for graph in self.graphs:
+            for operator in graph.operators:
+                for tensor in (*operator.inputs, *operator.outputs):
+                    if tensor >= graph.n_tensors:
+                        raise ValueError(f"{operator.name} names tensor {tensor} of {graph.n_tensors}")
+
+
+def read_tflite(path: Path) -> TfliteFile:
+    """Return the TFLite file at `path`.
+
+    Raises:
+        ExportError: if it is missing or cannot be read as TFLite.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read as a TFLite file: {error}") from error
+    return TfliteFile(content, str(path))
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return dict(_entries(enumeration))
+
+
+def _entries(enumeration: type) -> Iterator[tuple[int, str]]:
+    for name, value in vars(enumeration).items():
+        if isinstance(value, int):
+            yield value, name

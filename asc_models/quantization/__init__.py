@@ -1,0 +1,15 @@
+"""Export modes beyond plain floats.
+
+| mode | kernels | biases, norms, factors | activations |
+|---|---|---|---|
+| `float32` | float32 | float32 | float32 |
+| `float16` | float16 | float16 | float32 |
+| `dynamic_range` | int8 from 1,024 values on, float32 below | float32 | int8 in passing |
+| `int8_weights` | int8 by channel | float32 | float32 |
+| `int4_int8_weights` | int4 where it pays (4,096 values or more, not depthwise), int8 elsewhere | float32 | float32 |
+| `int8` | int8 by channel | int32 in integer convolutions, float32 elsewhere | int8 in and between convolutions |
+
+`dynamic_range` is the converter's own, for comparison; the integer modes are ai-edge-quantizer's, with recipes by
+operator (`recipes.py`, `static.py`). `int8` needs calibration clips (`calibration.py`); its weights are as many bytes
+as those of `int8_weights`, whatever the clips.
+"""
