@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import defaultdict
 
 import numpy as np
@@ -67,7 +68,8 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
         }
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with silenced():
+    with silenced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that to preserve all tensors is for debugging: here it is the purpose
         interpreter = Interpreter(
             model_content=content,
             num_threads=1,

@@ -41,8 +41,9 @@ def test_a_network_matches_its_closed_form(network, tmp_path):
     model = with_random_weights(build(network, SHAPE, 10))
     assert model.count_params() == expected.n_params
     assert sum(layer.n_params for layer in layers(network, SHAPE, 10)) == expected.n_params
+    clips = feature_set(6, 10, n_mels=32, n_frames=48, deltas=2)
     for mode in EXPORT_MODES:
-        export(model, SHAPE, tmp_path / "model.tflite", mode)
+        export(model, SHAPE, tmp_path / "model.tflite", mode, clips)
         assert measure(tmp_path / "model.tflite").weight_bytes == expected.weight_bytes[mode], mode
         if mode == "float32":
             assert file_macs(tmp_path / "model.tflite") == expected.macs
@@ -101,7 +102,7 @@ def test_a_network_trains_and_its_files_agree(network, tmp_path):
     assert stats[-1].loss < stats[0].loss
     theirs = trainer.predict(data)
     for mode in EXPORT_MODES:
-        export(trainer.model, data.input_shape, tmp_path / "model.tflite", mode)
+        export(trainer.model, data.input_shape, tmp_path / "model.tflite", mode, data)
         ours = Artifact(tmp_path / "model.tflite").predict(data)
         np.testing.assert_allclose(ours, theirs, atol=0.1, err_msg=mode)
         assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
