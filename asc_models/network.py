@@ -127,7 +127,7 @@ class NetworkConfig(Config, ABC):
     """A description of a network: settings, and the layers that follow from them.
 
     A family derives from it, adds a field `family` with its own name as the only value, writes its layers in
-    `assemble`, and is entered into `asc_models.families.AnyModelConfig`. Everything else (size and cost, building,
+    `assemble`, and is entered into `asc_models.families`. Everything else (size and cost, building,
     training, export, the conformance tests) follows from that.
     """
 

@@ -1,13 +1,13 @@
 """Every family of networks: one file each, entered here.
 
-To add one, write its description (a `NetworkConfig`) in a file of its own and enter it into `AnyModelConfig`.
+To add one, write its description (a `NetworkConfig`) in a file of its own and enter it into `_Families`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import Discriminator, TypeAdapter
 
 from asc_models.families.cp_mobile import CpMobileConfig
 from asc_models.families.dcase_baseline import BaselineConfig
@@ -26,13 +26,22 @@ __all__ = [
     "parse_network",
 ]
 
-AnyModelConfig = Annotated[ModelConfig | BaselineConfig | CpMobileConfig, Field(discriminator="family")]
-"""A network of any family, told apart by its `family`."""
+_Families = ModelConfig | BaselineConfig | CpMobileConfig
 
 FAMILIES: dict[str, type[NetworkConfig]] = {
-    config.model_fields["family"].default: config for config in get_args(get_args(AnyModelConfig)[0])
+    config.model_fields["family"].default: config for config in get_args(_Families)
 }
 """{name: description} of every family."""
+
+AnyModelConfig = Annotated[
+    _Families,
+    Discriminator(
+        "family",
+        custom_error_type="family",
+        custom_error_message=f"a network names its family, which is one of {', '.join(FAMILIES)}",
+    ),
+]
+"""A network of any family, told apart by its `family`."""
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyModelConfig)
 

@@ -49,8 +49,8 @@ def test_a_network_matches_its_closed_form(network, tmp_path):
             assert file_macs(tmp_path / "model.tflite") == expected.macs
 
 
-def requires_closed_forms(network, folder):
-    """Assert that parameters, MACs, float32 bytes are exact, and activation bytes a lower bound of the arena's."""
+def assert_closed_forms(network, folder):
+    """Parameters, MACs and float32 bytes are exact, activation bytes a lower bound of the arena."""
     expected = estimate(network, SHAPE, 10)
     model = with_random_weights(build(network, SHAPE, 10))
     assert model.count_params() == expected.n_params
@@ -65,7 +65,7 @@ def requires_closed_forms(network, folder):
 @given(data=st.data())
 def test_random_networks_match_their_closed_forms(family, data, tmp_path):
     """Whatever a family's settings, the closed forms hold."""
-    requires_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
+    assert_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
 
 
 @pytest.mark.full
@@ -75,7 +75,7 @@ def test_random_networks_match_their_closed_forms(family, data, tmp_path):
 @given(data=st.data())
 def test_hundreds_of_random_networks_match_their_closed_forms(family, data, tmp_path):
     """The same over two hundred networks a family."""
-    requires_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
+    assert_closed_forms(data.draw(NETWORK_CONFIGS[family]), tmp_path)
 
 
 def test_every_family_is_drawn_at_random():

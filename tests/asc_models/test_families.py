@@ -88,6 +88,7 @@ def test_stages_are_blocks_in_a_row():
     )
     assert layers(stages, (32, 40, 3), 10) == layers(blocks, (32, 40, 3), 10)
     assert [stage.repeats for stage in blocks.stages] == [1, 1, 1, 1]
+    assert parse_network({"family": "inverted_residual", "blocks": [{"filters": 8}]}).stages[0].filters == 8
 
 
 @pytest.mark.parametrize(("place", "n_attentions"), [("input", 1), ("block", 5), ("stage", 2)])

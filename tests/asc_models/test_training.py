@@ -53,7 +53,7 @@ SWITCHES = {
 SWITCHES["all"] = {key: value for switch in SWITCHES.values() for key, value in switch.items()}
 
 
-def requires_exact_resume(switches, stops, folder):
+def assert_exact_resume(switches, stops, folder):
     """Train to epoch 4 in one go, and again from the checkpoints at `stops`: equal weights, losses and predictions."""
     model, data = SMALL_MODEL.updated(dropout=0.3), feature_set(20, n_devices=2)
     config = TrainConfig(**{"epochs": 4, "batch_size": 8, "learning_rate": 0.05, **switches})
@@ -73,14 +73,14 @@ def requires_exact_resume(switches, stops, folder):
 
 def test_a_resumed_training_equals_an_undisturbed_one(tmp_path):
     """With every switch on: stopped at any epoch and taken up by a new trainer, weights and losses are equal."""
-    requires_exact_resume(SWITCHES["all"], (1, 2, 3), tmp_path)
+    assert_exact_resume(SWITCHES["all"], (1, 2, 3), tmp_path)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
 def test_training_with_each_switch_resumes_exactly(switch, tmp_path):
     """With each switch alone, and with none, the same."""
-    requires_exact_resume(switch, (1, 2, 3), tmp_path)
+    assert_exact_resume(switch, (1, 2, 3), tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -209,15 +209,16 @@ def test_fused_batch_norm_is_batch_norm():
     np.testing.assert_allclose(np.asarray(fused.moving_variance) - 0.99**2, moved * bessel, rtol=1e-3)
 
 
-def test_fit_keeps_the_best_epoch_and_resumes(tmp_path):
+@pytest.mark.parametrize("config", [CONFIG, CONFIG.updated(ema_decay=0.9)], ids=["plain", "average"])
+def test_fit_keeps_the_best_epoch_and_resumes(config, tmp_path):
     """The model ends with the best validation epoch's weights, and a killed fit goes on to the same end."""
     train, validation = feature_set(24), feature_set(12, seed=9)
-    whole = Trainer(SMALL_MODEL, CONFIG, train, seed=0)
+    whole = Trainer(SMALL_MODEL, config, train, seed=0)
     result = fit(whole, validation, epochs=6, checkpoint=tmp_path / "a.npz")
     assert result.best == best_epoch(list(result.history), "macro_accuracy")
     assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
-    fit(Trainer(SMALL_MODEL, CONFIG, train, seed=0), validation, epochs=3, checkpoint=tmp_path / "b.npz")
-    second = Trainer(SMALL_MODEL, CONFIG, train, seed=0)
+    fit(Trainer(SMALL_MODEL, config, train, seed=0), validation, epochs=3, checkpoint=tmp_path / "b.npz")
+    second = Trainer(SMALL_MODEL, config, train, seed=0)
     resumed = fit(second, validation, epochs=6, checkpoint=tmp_path / "b.npz")
     assert resumed == result
     assert same(whole.weights(), second.weights())

@@ -4,6 +4,7 @@ import pytest
 
 from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import read_manifest
+from data_prep.schema import parse_config
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
@@ -134,3 +135,24 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
     """A key under the parent of its section is pointed to its place, not to a neighbour that sounds alike."""
     with pytest.raises(ConfigError, match=r"did you mean 'features\.clip_seconds'\?"):
         read_run_config("default", ["prepare.clip_seconds=1"])
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"family": "cp_mobile", "expansion_rate": 0}, "model.cp_mobile.expansion_rate: Input should be greater than"),
+        ({"family": "cp_mobile", "base_chanels": 8}, "unknown key; did you mean 'base_channels'?"),
+        (
+            {"family": "cpm"},
+            "model: a network names its family, which is one of inverted_residual, dcase_baseline, cp_",
+        ),
+        ({"stem_filters": 8}, "model: a network names its family, which is one of inverted_residual"),
+    ],
+)
+def test_a_system_may_be_of_any_family(network, message):
+    """retrain.systems takes every registered family, and a mistake in one is told with its key path."""
+    section = {"systems": [{"name": "one", "model": {"family": "cp_mobile", "base_channels": 8}}]}
+    assert parse_config(RunConfig, {"retrain": section}, "run.yaml").retrain.systems[0].network.base_channels == 8
+    with pytest.raises(ConfigError) as error:
+        parse_config(RunConfig, {"retrain": {"systems": [{"name": "one", "model": network}]}}, "run.yaml")
+    assert message in str(error.value)
