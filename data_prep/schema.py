@@ -84,6 +84,13 @@ def _describe(cls: type[Config], problem: Any) -> str:
         return f"{path}: unknown key; {way_out}"
     if problem["type"] == "missing":
         return f"{path}: required, but missing"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        key = problem["ctx"]["discriminator"].strip("'")
+        kinds = [
+            model.model_fields[key].default for model in _models_at(cls, problem["loc"]) if key in model.model_fields
+        ]
+        found = f" (got {problem['ctx']['tag']!r})" if "tag" in problem["ctx"] else ", but names none"
+        return f"{path}: must name its {key}, one of {', '.join(kinds)}{found}"
     message = problem["msg"].removeprefix("Value error, ")
     value = problem.get("input")
     if isinstance(value, Mapping) or value is None:

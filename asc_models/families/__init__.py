@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import Discriminator, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from asc_models.families.cp_mobile import CpMobileConfig
 from asc_models.families.dcase_baseline import BaselineConfig
@@ -33,14 +33,7 @@ FAMILIES: dict[str, type[NetworkConfig]] = {
 }
 """{name: description} of every family."""
 
-AnyModelConfig = Annotated[
-    _Families,
-    Discriminator(
-        "family",
-        custom_error_type="family",
-        custom_error_message=f"a network names its family, which is one of {', '.join(FAMILIES)}",
-    ),
-]
+AnyModelConfig = Annotated[_Families, Field(discriminator="family")]
 """A network of any family, told apart by its `family`."""
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyModelConfig)

@@ -144,9 +144,12 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
         ({"family": "cp_mobile", "base_chanels": 8}, "unknown key; did you mean 'base_channels'?"),
         (
             {"family": "cpm"},
-            "model: a network names its family, which is one of inverted_residual, dcase_baseline, cp_",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile (got 'cpm')",
         ),
-        ({"stem_filters": 8}, "model: a network names its family, which is one of inverted_residual"),
+        (
+            {"stem_filters": 8},
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, but names",
+        ),
     ],
 )
 def test_a_system_may_be_of_any_family(network, message):
