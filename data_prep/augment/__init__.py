@@ -1,1 +1,1 @@
-"""Augmentation on batches, in NumPy: asc_models and search only configure it."""
+"""Augmentation of training clips: copies from audio, stored log-mels as they are drawn, batches of network input."""

@@ -55,9 +55,9 @@ def device_response(y: Waveform, response: Waveform) -> Waveform:
     from scipy.signal import oaconvolve
 
     delay = int(np.argmax(np.abs(response)))
-    heard = oaconvolve(y.astype(np.float64), response.astype(np.float64))[delay : delay + len(y)]
-    level, before = np.sqrt(np.mean(np.square(heard))), np.sqrt(np.mean(np.square(y, dtype=np.float64)))
-    return np.asarray(heard * (before / level) if level > 0 else heard, dtype=np.float32)
+    heard: Waveform = oaconvolve(y, response)[delay : delay + len(y)]
+    level, before = (float(np.sqrt(np.mean(np.square(z, dtype=np.float64)))) for z in (heard, y))
+    return heard * np.float32(before / level) if level > 0 else heard
 
 
 def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -> Waveform:
@@ -73,8 +73,8 @@ def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -
 
     size = max(1, round(sample_rate * _METER_SECONDS))
     n_blocks = -(-len(y) // size)
-    padded = np.pad(y.astype(np.float64), (0, n_blocks * size - len(y)), mode="edge")
-    power = np.mean(np.square(padded.reshape(n_blocks, size)), axis=1)
+    padded = np.pad(y, (0, n_blocks * size - len(y)), mode="edge")
+    power = np.mean(np.square(padded.reshape(n_blocks, size)), axis=1, dtype=np.float64)
     mean = float(power.mean())
     if ratio == 1 or mean == 0:
         return y.copy()
@@ -82,8 +82,12 @@ def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -
     meter, _ = lfilter([0.2], [1.0, -0.8], power, zi=[0.8 * mean])
     over_db = np.maximum(0.0, 10 * np.log10(meter / mean + 1e-12) - threshold_db)
     gain = 10 ** (-over_db * (1 - 1 / ratio) / 20)
-    centres = (np.arange(n_blocks) + 0.5) * size
-    return np.asarray(y * np.interp(np.arange(len(y)), centres, gain), dtype=np.float32)
+    # Linear between the middles of the blocks, the first and last value held outside of them.
+    ends = np.concatenate([gain[:1], gain, gain[-1:]]).astype(np.float32)
+    share = ((np.arange(size, dtype=np.float32) + 0.5) / size)[None]
+    ramps = ends[:-1, None] + share * np.diff(ends)[:, None]
+    out: Waveform = y * ramps.ravel()[size // 2 : size // 2 + len(y)].astype(np.float32, copy=False)
+    return out
 
 
 def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
