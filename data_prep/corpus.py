@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from posixpath import splitext
 from typing import Literal
 
 TAU_SCENES = (
@@ -67,7 +68,10 @@ class Corpus:
 
 def file_clip_id(filename: str) -> str:
     """Return the id of the clip in the file `filename` of a list: without `audio/` in front, without its suffix."""
-    return str(PurePosixPath(filename.removeprefix("audio/")).with_suffix(""))
+    name = filename.removeprefix("audio/")
+    if "//" in name or "./" in name:
+        name = str(PurePosixPath(name))
+    return splitext(name)[0]  # pathlib takes five times as long, and a list may have 230,000 names
 
 
 def location_of(clip: Clip) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.corpus import ListedSplit
@@ -31,8 +31,10 @@ class Row:
         """Return this row with what only `other` says."""
         if other is None:
             return self
-        return replace(
-            self,
+        return Row(
+            self.path,
+            self.line,
+            self.filename,
             scene=self.scene or other.scene,
             device=self.device or other.device,
             city=self.city or other.city,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_prep.corpora.listing import Row
@@ -105,13 +105,8 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _stripped(fields: Mapping[str, str | None]) -> dict[str, str | None]:
-    def pairs() -> Iterator[tuple[str, str | None]]:
-        """Yield the named fields; what stands beyond the last column has no name."""
-        for name, value in fields.items():
-            if isinstance(name, str) and isinstance(value, str | None):
-                yield name, (value or "").strip() or None
-
-    return dict(pairs())
+    """Return the named fields; what stands beyond the last column has no name, and is a list."""
+    return {name: value.strip() or None if value else None for name, value in fields.items() if name is not None}
 
 
 def _empty(path: Path) -> DataError:

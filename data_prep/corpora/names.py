@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from data_prep.corpus import TAU_SCENES
 
@@ -31,7 +30,7 @@ def parse_tau_name(clip_id: str, scene: str | None) -> TauName | None:
     A name of five or six parts is TAU's if its first part is one of the ten scenes or the clip's own label. The label
     may be another than the name's scene: in the 3-class edition airports are labelled `indoor`.
     """
-    found = _TAU_NAME.fullmatch(PurePosixPath(clip_id).name)
+    found = _TAU_NAME.fullmatch(clip_id, clip_id.rfind("/") + 1)
     if found is None or (found["scene"] not in TAU_SCENES and found["scene"] != scene):
         return None
     location = f"{found['city']}-{found['location']}"

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.config import FeatureSpec, ValidationSpec
+from data_prep.config import FeatureSpec, ReaderSpec, ValidationSpec
 from data_prep.errors import DataError
+from data_prep.inspect import summarize
 from data_prep.manifest import FORMAT_VERSION, Manifest, ShardEntry, read_manifest, write_manifest
+from data_prep.prepare import prepare
+from data_prep.reader import read_split
 from data_prep.store import LocalStore
 
 
@@ -113,3 +116,22 @@ def test_a_copy_outside_its_sources_training_is_refused(tmp_path):
         with pytest.raises(DataError, match="belong to training"):
             read_manifest(tmp_path)
         write_manifest(LocalStore(tmp_path), good)
+
+
+def test_a_manifest_that_was_tampered_with_is_refused_by_every_reader(make_corpus, small_config, tmp_path):
+    """A validation clip moved into training on disk: the reader, the summary and the search's way in all refuse."""
+    shards = tmp_path / "shards"
+    prepare(make_corpus(), shards, small_config)
+    path = shards / "manifest.json"
+    data = json.loads(path.read_text())
+    moved = next(clip_id for clip_id, split in data["folds"]["1"].items() if split == "validation")
+    data["folds"]["1"][moved] = "train"
+    path.write_text(json.dumps(data))
+    message = r"fold 1 has clips of location .* both in training and in validation"
+    for read in (
+        lambda: read_manifest(shards),
+        lambda: summarize(shards),
+        lambda: read_split(shards, "test", fold=1, reader=ReaderSpec()),
+    ):
+        with pytest.raises(DataError, match=message):
+            read()
