@@ -85,13 +85,20 @@ class Recording(Protocol):
     """What tells twins: a `Clip`, or a row of a table of clips."""
 
     @property
-    def scene(self) -> str | None: ...  # noqa: D102
+    def scene(self) -> str | None:
+        """Its label."""
+
     @property
-    def device(self) -> str: ...  # noqa: D102
+    def device(self) -> str:
+        """What recorded it."""
+
     @property
-    def location(self) -> str | None: ...  # noqa: D102
+    def location(self) -> str | None:
+        """Where."""
+
     @property
-    def segment(self) -> str | None: ...  # noqa: D102
+    def segment(self) -> str | None:
+        """When: the recorded moment."""
 
 
 R = TypeVar("R", bound=Recording)
