@@ -13,22 +13,30 @@ from search.config import shipped_configs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(
+    [str(command.name) for command in app.registered_commands]
+    + [
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        if group.typer_instance is not None
+        for command in group.typer_instance.registered_commands
+    ]
+)
 
 
 def test_the_table_of_commands_is_complete():
     """Every command of `asc` has a row, and every row a command."""
-    rows = re.findall(r"^\| `asc ([a-z]+)", README, re.MULTILINE)
-    assert sorted(rows) == sorted(command.name for command in app.registered_commands)
+    rows = re.findall(r"^\| `asc ([a-z]+(?: [a-z]+)?)", README, re.MULTILINE)
+    assert sorted(rows) == COMMANDS
 
 
 def test_the_options_it_names_exist():
     """Each --option beside an `asc` command in the README is an option of that command or of `asc`."""
     help_of = {
-        name: CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
-        for name in (command.name for command in app.registered_commands)
+        name: CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"}).stdout for name in COMMANDS
     }
-    uses = re.findall(r"asc ([a-z]+)([^`\n|]*)", README)
-    named = [(name, option) for name, rest in uses if name in help_of for option in re.findall(r"--[a-z]+", rest)]
+    uses = re.findall(rf"asc ({'|'.join(COMMANDS)})\b([^`\n|]*)", README)
+    named = [(name, option) for name, rest in uses if name in help_of for option in re.findall(r"--[a-z-]+", rest)]
     assert len(named) > 5
     assert [(name, option) for name, option in named if option not in help_of[name]] == []
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from search.cli.corpus_options import with_corpus_options
 from search.cli.options import (
     AddressOption,
     OutOption,
@@ -48,6 +50,7 @@ def demo(
     show_outcome(screen, run_directory, page, time.monotonic() - started)
 
 
+@with_corpus_options
 def run(
     config_file: Annotated[
         str,
@@ -61,6 +64,7 @@ def run(
     overrides: SetOption = None,
     address: AddressOption = None,
     workers: WorkersOption = None,
+    corpus: Sequence[str] = (),
 ) -> None:
     """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
 
@@ -73,7 +77,7 @@ def run(
 
     started = time.monotonic()
     screen = terminal()
-    config = read_run_config(config_file, overrides or ())
+    config = read_run_config(config_file, [*corpus, *(overrides or ())])
     run_directory = RunDirectory(out)
     place = Place(run_directory, default_shards(run_directory, shards), address)
     page = run_line(data, place, config, screen, n_workers=n_workers(workers))
