@@ -13,14 +13,13 @@ from search.config import shipped_configs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GROUPS = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
 COMMANDS = sorted(
-    [str(command.name) for command in app.registered_commands]
-    + [
-        f"{group.name} {command.name}"
-        for group in app.registered_groups
-        if group.typer_instance is not None
-        for command in group.typer_instance.registered_commands
-    ]
+    prefix + (command.name or command.callback.__name__)
+    for prefix, part in GROUPS
+    if part is not None
+    for command in part.registered_commands
+    if command.callback is not None
 )
 
 
