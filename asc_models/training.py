@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from asc_models.errors import TrainingError
 from asc_models.network import NetworkConfig
 from asc_models.schedule import learning_rate
 from data_prep.files import written_whole
+from data_prep.prefetch import prefetched
 from data_prep.reader import FeatureSet
 from data_prep.schema import differing_keys
 
@@ -98,7 +100,8 @@ class Trainer:
 
     def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         """Return the float model's probabilities, shape (n_clips, n_classes)."""
-        return np.concatenate([self._predict(tf.constant(x)).numpy() for x in evaluation_batches(features)])
+        with closing(prefetched(evaluation_batches(features))) as batches:
+            return np.concatenate([self._predict(tf.constant(x)).numpy() for x in batches])
 
     def weights(self) -> list[npt.NDArray[Any]]:
         """Return copies of every variable of the model, random states included."""
@@ -151,16 +154,17 @@ class Trainer:
         losses = []
         steps = self._batches.steps_per_epoch
         rate = 0.0
-        for step, (x, y) in enumerate(self._batches.epoch(self.epoch)):
-            rate = learning_rate(self.config, self.epoch + step / steps)
-            losses.append(float(self._step(tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32))))
-            if not np.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
-                    f"learning rate {rate:.3g}; lower train.learning_rate"
-                )
-            if self.config.ema_decay:
-                self._average(tf.constant(self._ema_decay(self.epoch * steps + step), tf.float32))
+        with closing(prefetched(self._batches.epoch(self.epoch))) as batches:
+            for step, (x, y) in enumerate(batches):
+                rate = learning_rate(self.config, self.epoch + step / steps)
+                losses.append(float(self._step(tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32))))
+                if not np.isfinite(losses[-1]):
+                    raise TrainingError(
+                        f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
+                        f"learning rate {rate:.3g}; lower train.learning_rate"
+                    )
+                if self.config.ema_decay:
+                    self._average(tf.constant(self._ema_decay(self.epoch * steps + step), tf.float32))
         mean = float(np.mean(losses))
         self._require_sound(mean, rate)
         self.epoch += 1
