@@ -139,20 +139,20 @@ def _show_verdicts(verdicts: Verdicts, screen: Terminal) -> None:
         ("exported as", *verdicts),
         [(mode, *("fits" if verdicts[rule][mode].feasible else "over" for rule in verdicts)) for mode in modes],
     )
-    over = {
-        (check.quantity, check.value, check.limit): (mode, check)
-        for judged in verdicts.values()
-        for mode, verdict in reversed(judged.items())  # of equal values the first mode's name stays
-        for check in verdict.checks
-        if not check.feasible
-    }
+    over = {}
+    for judged in verdicts.values():
+        for mode, verdict in judged.items():
+            for check in verdict.checks:
+                if not check.feasible:
+                    # Non-zero bytes are judged by their upper bound, which is all of them: one line for both.
+                    name = f"bytes as {mode}" if check.quantity.endswith("weight_bytes") else check.quantity
+                    over[name, check.limit] = check
     if over:
-        rows = [
-            (f"{name} {mode}" if name.endswith("weight_bytes") else name, value, value - limit, check.largest)
-            for (name, value, limit), (mode, check) in sorted(over.items())
-        ]
-        columns = ("over the limit", "has", "too much", "largest layer")
-        screen.table("What is over", columns, rows)
+        screen.table(
+            "What is over",
+            ("over the limit", "has", "too much", "largest layer"),
+            [(name, found.value, found.value - limit, found.largest) for (name, limit), found in over.items()],
+        )
 
 
 def _as_json(cost: Estimate, verdicts: Verdicts) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def test_describe_fits_a_terminal_and_says_what_is_assumed(name):
         assert "Published: 50,238 non-zero parameters, 102.9 KB quantized" in words
         assert "can't be matched exactly" in words
         assert "macs 68,567,968 38,567,968 block1_expand 27,787,264" in words
+        assert "bytes as float32 193,212 65,212 block4_project 41,280" in words
 
 
 def test_describe_judges_by_limits_of_ones_own():
