@@ -28,9 +28,19 @@ class Estimate:
     n_params: int
     macs: int
     peak_activation_bytes: int
-    weight_bytes: dict[ExportMode, int]
     keras_float16_bytes: int
     """As the challenge's printer of 2021 counted a Keras model: float16, but batch norm in float32 and not folded."""
+    counted: Counter
+    """What its layers hold together."""
+
+    @cached_property
+    def weight_bytes(self) -> dict[ExportMode, int]:
+        """{export mode: bytes of weights in its file}."""
+        return {mode: self.weight_bytes_as(mode) for mode in EXPORT_MODES}
+
+    def weight_bytes_as(self, mode: ExportMode) -> int:
+        """Return the bytes of weights in the file of one mode; a search asks for no other."""
+        return _weight_bytes(self.counted, mode)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -39,9 +49,10 @@ class Estimate:
 
     def quantities(self, mode: ExportMode) -> dict[str, int]:
         """Return {quantity: value} for the size rules; non-zero bytes by their upper bound."""
+        weight_bytes = self.weight_bytes_as(mode)
         return {
-            "weight_bytes": self.weight_bytes[mode],
-            "nonzero_weight_bytes": self.weight_bytes[mode],
+            "weight_bytes": weight_bytes,
+            "nonzero_weight_bytes": weight_bytes,
             "n_params": self.n_params,
             "macs": self.macs,
             "peak_activation_bytes": self.peak_activation_bytes,
@@ -85,8 +96,8 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estim
         n_params=counted.n_params,
         macs=counted.macs,
         peak_activation_bytes=4 * counted.peak_live,
-        weight_bytes={mode: _weight_bytes(counted, mode) for mode in EXPORT_MODES},
         keras_float16_bytes=2 * counted.n_params + 2 * counted.n_norm,
+        counted=counted,
     )
 
 

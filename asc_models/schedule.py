@@ -47,6 +47,19 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     return _cosine(high, low, (share - WARM_UP_SHARE) / (1.0 - WARM_UP_SHARE))
 
 
+def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
+    """Return what to say of a training that ends between two restarts; empty where it ends at one, or has none."""
+    ends = cycle_ends(config.first_cycle, config.cycle_factor, 10**9)
+    if config.schedule != "sgdr" or epochs in ends:
+        return ""
+    before = [end for end in ends if end < epochs][-1:]
+    clean = [*before, next(end for end in ends if end > epochs)]
+    return (
+        f"{epochs} epochs end in the middle of a warm-restart cycle, at a rate of {learning_rate(config, epochs):.2g}: "
+        f"the rate is lowest at {' and '.join(map(str, clean))}"
+    )
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     """Return what lies `share` of the way down half a cosine from `start` to `end`."""
     return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * share))

@@ -70,6 +70,7 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
 
     if config.search is None:
         return
+    _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = SweepSettings(
         space=config.space,
         search=config.search,
@@ -102,6 +103,8 @@ def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Nar
     """Train the chosen candidates at full length."""
     from search.retrain import retrain
 
+    lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
+    _warn_of_cut_cycles(config, lengths | ({config.train.epochs} if config.retrain.n_candidates else set()), narrator)
     with narrator.stage("Retrain", "epochs") as on_progress:
         outcome = retrain(
             place.run,
@@ -117,6 +120,14 @@ def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Nar
     again = f", {n_earlier} from before" if n_earlier else ""
     plural = "" if outcome.n_candidates == 1 else "s"
     narrator.note(f"{outcome.n_candidates} candidate{plural}{again}, in {outcome.seconds:.1f} s")
+
+
+def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator) -> None:
+    from asc_models.schedule import mid_cycle_warning
+
+    for epochs in sorted(lengths):
+        if warning := mid_cycle_warning(config.train, epochs):
+            narrator.warn(warning)
 
 
 def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:

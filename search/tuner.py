@@ -140,7 +140,7 @@ def candidate_sizing(config: SweepSettings, manifest: Manifest, params: Params) 
     verdict = cost.verdict(config.rules, config.search.mode)
     return Sizing(
         feasible=verdict.feasible,
-        weight_bytes=cost.weight_bytes[config.search.mode],
+        weight_bytes=cost.weight_bytes_as(config.search.mode),
         limit=limit,
         reason=verdict.reason,
         n_params=cost.n_params,

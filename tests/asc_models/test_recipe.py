@@ -12,7 +12,7 @@ from asc_models.estimate import estimate
 from asc_models.families import ModelConfig
 from asc_models.presets import PRESETS, preset
 from asc_models.rules import RulesConfig, check
-from asc_models.schedule import cycle_ends, learning_rate
+from asc_models.schedule import cycle_ends, learning_rate, mid_cycle_warning
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 
@@ -44,6 +44,17 @@ def test_every_schedule_stays_between_its_ends(schedule, share):
     """At any time of any schedule the rate is between min_learning_rate and learning_rate."""
     config = TrainConfig(schedule=schedule, epochs=50)
     assert 1e-5 <= learning_rate(config, share * 50) <= 0.1 + 1e-12
+
+
+def test_a_length_between_restarts_is_told():
+    """600 epochs end mid-cycle, with the clean stops beside; 510 end at a restart; one cosine has no restarts."""
+    told = mid_cycle_warning(TrainConfig(), 600)
+    assert told == (
+        "600 epochs end in the middle of a warm-restart cycle, at a rate of 0.093: the rate is lowest at 510 and 1022"
+    )
+    assert mid_cycle_warning(TrainConfig(), 510) == ""
+    assert mid_cycle_warning(TrainConfig(), 1).endswith("the rate is lowest at 2")
+    assert mid_cycle_warning(TrainConfig(schedule="cosine"), 600) == ""
 
 
 def test_named_schedules_have_their_shape():

@@ -36,7 +36,7 @@ def proposer(space, limit=LIMIT, seed=0, n_startup=8):
 def accuracy_of(params):
     """A made-up truth: width and attention help, with a wave in it so that the largest isn't simply the best."""
     model = params_to_model(params)
-    size = sum(block.filters for block in model.blocks) * model.expansion
+    size = sum(block.filters for block in model.stages) * model.expansion
     attention = {"none": 0.0, "channel": 0.02, "spatial": 0.01, "casam": 0.03}[model.attention]
     return 0.5 + 0.06 * np.log(size) / np.log(2000) + attention + 0.02 * np.sin(size / 97) - params["dropout"] * 0.02
 
