@@ -27,6 +27,11 @@ _MOST_COLUMNS = 160
 """Of one picture; longer clips are averaged, or a figure of thirty clips takes many megabytes."""
 
 
+def db_of(spec: FeatureSpec) -> float:
+    """Return the decibels in one unit of the stored log-mel: of power, or of magnitude where bands sum magnitudes."""
+    return float(DB * 2 / spec.power)
+
+
 def mel_centres_hz(spec: FeatureSpec) -> npt.NDArray[np.float64]:
     """Return the centre of each mel band in Hz, (n_mels,): of its filter's weight over the bins."""
     filters = mel_filters(spec)
@@ -44,7 +49,7 @@ def log_mel_figure(data: PlotData, theme: Theme) -> Figure:
     width = _LEFT + n_clips * group + (n_clips - 1) * _BETWEEN + _RIGHT
     height = _TOP + len(data.examples) * _ROW + _BOTTOM
     figure = blank(theme, width, height)
-    scales = _scales([e.log_mel for found in data.examples.values() for e in found])
+    scales = _scales([e.log_mel for found in data.examples.values() for e in found], data.spec)
     for row, (scene, found) in enumerate(data.examples.items()):
         y = height - _TOP - row * _ROW - _PANEL[1]
         figure.text(0.25 / width, (y + _PANEL[1] / 2) / height, scene.replace("_", " "), color=theme.ink, va="center")
@@ -70,16 +75,16 @@ def _subtitle(data: PlotData) -> str:
     )
 
 
-def _channels(log_mel: npt.NDArray[np.float16]) -> list[npt.NDArray[np.float32]]:
+def _channels(log_mel: npt.NDArray[np.float16], spec: FeatureSpec) -> list[npt.NDArray[np.float32]]:
     """Return log-mel, deltas and their deltas in dB."""
-    x = log_mel.astype(np.float32) * np.float32(DB)
+    x = log_mel.astype(np.float32) * np.float32(db_of(spec))
     slope = deltas(x)
     return [x, slope, deltas(slope)]
 
 
-def _scales(log_mels: list[npt.NDArray[np.float16]]) -> list[Normalize]:
+def _scales(log_mels: list[npt.NDArray[np.float16]], spec: FeatureSpec) -> list[Normalize]:
     """Return one scale for all log-mels, and one, even about 0, for each order of deltas."""
-    parts = [_channels(x) for x in log_mels]
+    parts = [_channels(x, spec) for x in log_mels]
     low, high = np.percentile(np.stack([part[0] for part in parts]), (1, 99.9))
     most = [float(np.percentile(np.abs(np.stack([part[k] for part in parts])), 99)) for k in (1, 2)]
     low = max(low, high - 80)  # digital silence is far below everything that can be told apart
@@ -99,7 +104,7 @@ def _draw_clip(
 ) -> None:
     """Draw the three pictures of a clip side by side, the lower left corner at `corner` inches."""
     width, height = figure.get_size_inches()
-    for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel), scales, _MAPS, strict=True)):
+    for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel, spec), scales, _MAPS, strict=True)):
         x, y = corner[0] + k * (_PANEL[0] + 0.06), corner[1]
         axes = figure.add_axes((x / width, y / height, _PANEL[0] / width, _PANEL[1] / height))
         lost = (spec.n_frames - picture.shape[1]) / 2 * spec.hop_length / spec.sample_rate

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from data_prep.augment.correction import REFERENCE_DEVICE, Correction, pairs
 from data_prep.augment.logmel import band_offsets
 from data_prep.figures.data import PlotData
-from data_prep.figures.log_mels import DB, mel_centres_hz
+from data_prep.figures.log_mels import DB, db_of, mel_centres_hz
 from data_prep.figures.style import Theme, blank, plain, titled
 
 Curve = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ def average_spectra(data: PlotData) -> Averages:
 
 
 def _mean(data: PlotData, rows: npt.NDArray[np.integer]) -> Curve:
-    return np.asarray(data.means[rows].mean(axis=0) * DB)
+    return np.asarray(data.means[rows].mean(axis=0) * db_of(data.spec))
 
 
 def distance_db(averages: Averages, reference: Curve) -> float:
