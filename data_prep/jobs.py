@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep.config import FeatureSpec
+from data_prep.config import FeatureSpec, QuarantineSpec
 from data_prep.copies import RECORDED, Row
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
@@ -46,8 +46,7 @@ class Bench:
     root: Path
     """Of the data set."""
     spec: FeatureSpec
-    length_tolerance: float
-    strict: bool
+    quarantine: QuarantineSpec
     mapper: Executor
     tick: Callable[[int], None]
     """Called with the number of rows that were just finished."""
@@ -86,7 +85,7 @@ def plan_jobs(
     jobs = []
     for number, group in enumerate(groups):
         clips = [clip for row in group for clip in row.clips]
-        what = {"spec": bench.spec.hash(), "tolerance": bench.length_tolerance, "copying": settings}
+        what = {"spec": bench.spec.hash(), "tolerance": bench.quarantine.length_tolerance, "copying": settings}
         jobs.append(Job(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
     return jobs
 
@@ -108,7 +107,7 @@ def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
             results: list[Extracted] = []
             while len(results) < len(job.rows):
                 part = next(outcomes)
-                if bench.strict:
+                if bench.quarantine.strict:
                     _refuse(job.rows[len(results) :], part)
                 results += part
                 bench.tick(len(part))
@@ -155,7 +154,7 @@ def _source(bench: Bench, row: Row, places: Places) -> Source:
         path=bench.root / row.source.filename,
         clip_id=row.source.clip_id,
         partner=path(row.partner),
-        length_tolerance=bench.length_tolerance if judged else None,
+        length_tolerance=bench.quarantine.length_tolerance if judged else None,
     )
 
 

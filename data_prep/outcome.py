@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from data_prep.config import PrepareConfig
-from data_prep.copies import Folds, folds_of_copy, training_folds
+from data_prep.copies import Folds, Row, folds_of_copy, training_folds
 from data_prep.corpus import Corpus
 from data_prep.findings import collect_warnings, validate_outcome
 from data_prep.jobs import Part
@@ -38,11 +38,7 @@ def make_manifest(
     gone = [entry for note in copies.notes for entry in note.quarantine]
     lost = {entry.clip_id for entry in gone}
     made = [row for job in copies.jobs for row in job.rows if row.clip.clip_id not in lost]
-    training = training_folds(folds)
-    splits: dict[int, dict[str, Split]] = {fold: dict(of) for fold, of in folds.items()}
-    for row in made:
-        for fold in folds_of_copy(row, training):
-            splits[fold][row.clip.clip_id] = "train"
+    splits = _with_copies(folds, made)
     notes = [*recorded.notes, *copies.notes]
     n_rows = sum(note.shard.rows for note in notes)
     put_aside = {entry.clip_id for entry in quarantine}
@@ -76,3 +72,13 @@ def make_manifest(
     validate_outcome(corpus, manifest)
     seconds = {clip_id: length for note in recorded.notes for clip_id, length in note.seconds.items()}
     return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, gone))
+
+
+def _with_copies(folds: Folds, copies: Sequence[Row]) -> dict[int, dict[str, Split]]:
+    """Return the splits of clips as recorded and of their copies."""
+    training = training_folds(folds)
+    splits: dict[int, dict[str, Split]] = {fold: dict(of) for fold, of in folds.items()}
+    for row in copies:
+        for fold in folds_of_copy(row, training):
+            splits[fold][row.clip.clip_id] = "train"
+    return splits

@@ -89,15 +89,7 @@ def prepare(
     store = open_store(shards)
     with store.locked(), worker_pool(n_workers, executor) as mapper:
         progress = _Progress(_n_rows(corpus, folds, config), on_progress)
-        bench = Bench(
-            store=store,
-            root=corpus.root,
-            spec=config.features,
-            length_tolerance=config.quarantine.length_tolerance,
-            strict=config.quarantine.strict,
-            mapper=mapper,
-            tick=progress.tick,
-        )
+        bench = Bench(store, corpus.root, config.features, config.quarantine, mapper, progress.tick)
         recorded, quarantine = _prepare_recorded(bench, corpus, folds, config)
         left_out = {entry.clip_id for entry in quarantine}
         kept = {fold: {i: split for i, split in of.items() if i not in left_out} for fold, of in folds.items()}
