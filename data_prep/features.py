@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,13 @@ class LogMel:
             mel[:, deep] = self._mel_exactly(exact, deep, factors)
         return np.log(mel, out=mel)
 
+    @cached_property
+    def _basis(self) -> Any:
+        """The mel filters as a sparse matrix: a filter has few bins, and no threads are started for the product."""
+        from scipy.sparse import csr_array
+
+        return csr_array(self._filters)
+
     def _mel_exactly(
         self, y: npt.NDArray[np.floating], frames: npt.NDArray[np.intp], factors: npt.NDArray[np.float64] | None
     ) -> Float32:
@@ -73,15 +80,21 @@ class LogMel:
         from scipy.fft import rfft
 
         spec = self.spec
-        padded = np.pad(y.astype(np.float64), spec.n_fft // 2)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
         out = np.empty((spec.n_mels, len(frames)), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
             block = slice(start, start + BLOCK)
-            power = np.abs(rfft(windows[frames[block]] * self._window, axis=1)) ** spec.power
+            windowed = np.zeros((len(frames[block]), spec.n_fft))
+            for row, begin in zip(windowed, frames[block] * spec.hop_length - spec.n_fft // 2, strict=True):
+                first, stop = max(begin, 0), min(begin + spec.n_fft, len(y))
+                row[first - begin : stop - begin] = y[first:stop]
+            windowed *= self._window
+            spectrum = rfft(windowed, axis=1)
+            power = np.square(spectrum.real) + np.square(spectrum.imag)
+            if spec.power == 1:
+                power = np.sqrt(power)
             if factors is not None:
                 power *= factors
-            out[:, block] = self._filters @ power.T + spec.log_offset
+            out[:, block] = self._basis @ power.T + spec.log_offset
         return out
 
 
