@@ -33,6 +33,8 @@ class CandidateMetrics:
         epochs: epochs trained.
         seed: seed of the retraining.
         trial_id: the trial that proposed it.
+        agreement_beyond_chance: Cohen's κ of the two over validation and calibration clips, near-ties left out.
+        export_seconds: what the export took.
         n_nonzero: weights in the exported file that are not zero, where they were counted.
     """
 
@@ -50,6 +52,8 @@ class CandidateMetrics:
     seed: int
     trial_id: str | None
     n_nonzero: int | None = None
+    agreement_beyond_chance: float | None = None
+    export_seconds: float | None = None
 
     def value(self, split: str, name: str) -> float:
         """Return a score of a split, NaN where there is none."""

@@ -43,6 +43,16 @@ class CandidateFiles:
         """Scores and sizes; written last, so that its presence means a finished candidate."""
         return self.root / "metrics.json"
 
+    @property
+    def card_path(self) -> Path:
+        """What the exported file is, in words."""
+        return self.root / "card.md"
+
+    @property
+    def package_path(self) -> Path:
+        """The exported file with all that it takes to run it, as one zip."""
+        return self.root / f"{self.name}.zip"
+
     def predictions_path(self, split: str) -> Path:
         """Return where the class probabilities of a split are."""
         return self.root / "predictions" / f"{split}.parquet"

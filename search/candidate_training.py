@@ -9,64 +9,16 @@ from typing import Any
 
 import yaml
 
-from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
-from asc_models.families import AnyModelConfig
-from data_prep.config import FeatureSpec, ReaderSpec
-from data_prep.errors import ConfigError
+from data_prep.errors import DataError
 from data_prep.files import write_text, written_whole
-from data_prep.manifest import read_manifest
+from data_prep.manifest import Manifest, read_manifest
 from data_prep.reader import read_split
-from data_prep.schema import Config, parse_config
-from data_prep.statistics import BandStatistics
 from data_prep.store import Location
 from results.candidates import CandidateMetrics, write_metrics
 from results.predictions import Predictions, write_predictions
 from results.rundir import CandidateFiles
-from search.config import parse_yaml
-
-
-class CandidateConfig(Config):
-    """`config.yaml` of a candidate: all that is needed to train it again, and to run its file on new audio."""
-
-    name: str
-    """Candidate, without its seed."""
-    trial_id: str | None
-    """The trial that proposed it; null for a system given by name."""
-    model: AnyModelConfig
-    """The network."""
-    train: TrainConfig
-    """The recipe, with the length of this training."""
-    features: FeatureSpec
-    """What is extracted from audio."""
-    reader: ReaderSpec
-    """How features become network input."""
-    statistics: BandStatistics | None = None
-    """Of the training clips, if the reader standardizes by them: fitted by the training."""
-    classes: tuple[str, ...]
-    """Scenes in the order of the network's outputs."""
-    mode: ExportMode
-    """Export of the file."""
-    checkpoint: CheckpointMetric
-    """What the kept epoch is best in."""
-    seed: int
-    """Seed of the training."""
-    fold: int
-    """Fold that was trained on."""
-    data_hash: str
-    """Identity of the prepared data."""
-
-
-def read_candidate_config(path: Path) -> CandidateConfig:
-    """Return a candidate's configuration.
-
-    Raises:
-        ConfigError: if the file is missing or is no candidate's configuration.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse_config(CandidateConfig, parse_yaml(text, str(path)), str(path))
+from search.candidate_config import CandidateConfig, read_candidate_config
+from search.candidate_package import write_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +29,35 @@ class Trained:
     """The epoch whose weights were kept."""
     agreement: float
     """Share of validation clips on which the exported file chooses the scene that the network chose."""
+    agreement_beyond_chance: float
+    """Cohen's κ of the two over validation and calibration clips, near-ties left out: what the gate goes by."""
+    export_seconds: float
+    """What the export took."""
+
+
+def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
+    """Refuse prepared data that a model was not made for.
+
+    Args:
+        config: the model's.
+        manifest: the data's.
+        model: what messages call the model.
+
+    Raises:
+        DataError: if the data's feature or order of classes is another.
+    """
+    if config.classes != manifest.classes:
+        raise DataError(
+            f"{model}: tells {', '.join(config.classes)} apart, in this order; the prepared data {manifest.name!r} "
+            f"have {', '.join(manifest.classes)}. Use the shards that it was trained on, or retrain it on these."
+        )
+    theirs, ours = manifest.spec.model_dump(), config.features.model_dump()
+    different = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs.get(key)]
+    if different:
+        raise DataError(
+            f"{model}: was trained on another feature than that of the prepared data {manifest.name!r} (the model's "
+            f"against the data's): {', '.join(different)}. Prepare the data with the model's feature, or retrain it."
+        )
 
 
 def train_candidate(
@@ -93,14 +74,15 @@ def train_candidate(
         on_epoch: called with the number of finished epochs.
 
     Raises:
+        DataError: if the shards hold another feature or other classes than the candidate's.
         TrainingError: if the training diverges.
-        ExportError: if the network cannot be exported or its file not run.
+        ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
     """
-    from asc_models.artifact import Artifact
-    from asc_models.export import export
     from asc_models.fitting import fit
     from asc_models.training import Trainer
+    from search.candidate_export import export_candidate
 
+    require_same_data(config, read_manifest(shards), config.name)
     train = read_split(shards, "train", fold=config.fold, reader=config.reader)
     config = config.updated(statistics=train.statistics)
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
@@ -118,10 +100,8 @@ def train_candidate(
         keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
         trainer.model.save(keras_file)
         keras_file.replace(temporary)
-    export(trainer.model, train.input_shape, files.tflite_path, config.mode)
-    chosen = trainer.predict(validation).argmax(axis=1)
-    exported = Artifact(files.tflite_path).predict(validation).argmax(axis=1)
-    return Trained(result.best.epoch, float((chosen == exported).mean()))
+    exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
+    return Trained(result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2))
 
 
 def score_candidate(
@@ -150,7 +130,9 @@ def score_candidate(
 
     artifact = Artifact(files.tflite_path)
     statistics = read_candidate_config(files.config_path).statistics
-    present = set(read_manifest(shards).folds[config.fold].values())
+    manifest = read_manifest(shards)
+    require_same_data(config, manifest, config.name)
+    present = set(manifest.folds[config.fold].values())
     summaries: dict[str, dict[str, Any]] = {}
     for split in [name for name in ("validation", "test", "evaluation") if name in present]:
         on_read(split)
@@ -166,12 +148,15 @@ def score_candidate(
         n_params=cost.n_params,
         macs=cost.macs,
         agreement=trained.agreement,
+        agreement_beyond_chance=trained.agreement_beyond_chance,
+        export_seconds=trained.export_seconds,
         mode=config.mode,
         best_epoch=trained.best_epoch,
         epochs=config.train.epochs,
         seed=config.seed,
         trial_id=config.trial_id,
     )
+    write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
     checkpoint_path(files).unlink(missing_ok=True)
 

@@ -17,7 +17,8 @@ from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.rundir import CandidateFiles, RunDirectory
-from search.candidate_training import CandidateConfig, Trained, score_candidate, train_candidate
+from search.candidate_config import CandidateConfig
+from search.candidate_training import Trained, score_candidate, train_candidate
 from search.config import RunConfig
 from search.tuner import available_cpus
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from asc_models.config import ExportMode, TrainConfig
+from asc_models.config import CALIBRATED_MODES, ExportMode, TrainConfig
 from asc_models.errors import ExportError, SizeError, TrainingError
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError
@@ -154,6 +154,14 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             )
         return self._features[split]
 
+    def _calibration(self) -> FeatureSet | None:
+        """Return the clips that a calibrated export takes its ranges from, the same for every trial."""
+        from asc_models.quantization.calibration import draw_calibration
+
+        if self._shared.mode not in CALIBRATED_MODES:
+            return None
+        return draw_calibration(self._split("train"), seed=self._shared.seed)
+
     def _measure(self, trainer: Trainer) -> dict[str, Any]:
         from asc_models.artifact import Artifact
         from asc_models.export import export
@@ -163,7 +171,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         validation = self._split("validation")
         with tempfile.TemporaryDirectory(prefix="asc-trial-") as folder:
             path = Path(folder) / "model.tflite"
-            export(trainer.model, validation.input_shape, path, self._shared.mode)
+            export(trainer.model, validation.input_shape, path, self._shared.mode, self._calibration())
             sizes = measure(path)
             probabilities = Artifact(path, n_threads=self._shared.cpus_per_trial).predict(validation)
         values = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections import defaultdict
 
 import numpy as np
@@ -11,10 +9,14 @@ import numpy.typing as npt
 
 from asc_models.errors import ExportError
 from asc_models.flatbuffer import TfliteFile
+from asc_models.quantization.drift import preserving_interpreter
 from data_prep.reader import FeatureSet
 
 CALIBRATION_CLIPS = 256
 """Clips that ranges are taken from. On ESC-10, half as many leave a tenth more error in the logits."""
+
+MAX_ACTIVATION = 1e9
+"""What no activation of a sound network comes near."""
 
 Ranges = dict[str, dict[str, npt.NDArray[np.float32]]]
 """{tensor: {"min", "max"}}, as ai-edge-quantizer takes them."""
@@ -24,7 +26,7 @@ def draw_calibration(train: FeatureSet, n_clips: int = CALIBRATION_CLIPS, *, see
     """Return clips of the training split, as evenly over the scenes, and within each over its devices, as they go.
 
     Scenes take turns; a scene's turns go round its devices. So a device with few clips is heard as often as the main
-    one, until it has none left.
+    one, until it has none left. Recordings only: augmented copies are not what the file will hear.
 
     Args:
         train: the training split: never another, or the export would know what it is tested on.
@@ -34,7 +36,8 @@ def draw_calibration(train: FeatureSet, n_clips: int = CALIBRATION_CLIPS, *, see
     rng = np.random.default_rng(seed)
     groups: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     devices = train.clips["device"].astype(str).to_numpy()
-    for index in rng.permutation(train.n_clips):
+    is_recording = (train.clips["augmentation"] == "none").to_numpy()
+    for index in rng.permutation(np.flatnonzero(is_recording)):
         groups[int(train.labels[index])][devices[index]].append(int(index))
     turns = [_around(list(by_device.values())) for _, by_device in sorted(groups.items())]
     return train.take(np.array(sorted(_around(turns)[:n_clips]), np.int64))
@@ -52,12 +55,8 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
     The quantizer's own calibration is a moving average of them, about half the true range.
 
     Raises:
-        ExportError: if an activation is not finite.
+        ExportError: if an activation is no number, or beyond all measure.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    from asc_models.artifact import silenced
-
     graph = TfliteFile(content, "the float32 file").graph
     tensors = sorted(
         {
@@ -67,16 +66,7 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
             if tensor >= 0 and graph.data(tensor) is None and graph.type_name(tensor) == "FLOAT32"
         }
     )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with silenced(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that to preserve all tensors is for debugging: here it is the purpose
-        interpreter = Interpreter(
-            model_content=content,
-            num_threads=1,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        interpreter.allocate_tensors()
+    interpreter = preserving_interpreter(content)
     entry = interpreter.get_input_details()[0]["index"]
     low, high = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
     for index in range(clips.n_clips):
@@ -84,10 +74,10 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
         interpreter.invoke()
         for place, tensor in enumerate(tensors):
             values = interpreter.get_tensor(tensor)
-            low[place] = min(low[place], values.min())
-            high[place] = max(high[place], values.max())
+            low[place] = np.minimum(low[place], values.min())  # unlike min, keeps what is no number
+            high[place] = np.maximum(high[place], values.max())
     for place, tensor in enumerate(tensors):
-        if not np.isfinite(low[place] + high[place]):
+        if not max(abs(low[place]), abs(high[place])) < MAX_ACTIVATION:  # no number is not less either
             raise ExportError(
                 f"the network's activation {graph.name(tensor)!r} reaches {low[place]:g} to {high[place]:g} on the "
                 "calibration clips: it has diverged; train it again at a lower train.learning_rate"

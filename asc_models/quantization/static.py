@@ -32,8 +32,9 @@ ACTIVATIONS = ("HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6")
 BETWEEN = ("MAX_POOL_2D", "HARD_SWISH")
 """What stands between integer convolutions and is carried out in integers too."""
 
-LARGEST_RESCALING = 2.0**7
-"""From an integer convolution's accumulator to its output; XNNPACK takes less than 2⁸."""
+LARGEST_RESCALING = 1.0
+"""From an integer convolution's accumulator to its output; XNNPACK takes less than 256, and trained
+layers have some thousandths."""
 SMALLEST_RESCALING = 2.0**-30
 """Likewise; it takes 2⁻³² and more."""
 LARGEST_BIAS = 2.0**28
@@ -87,14 +88,14 @@ def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
         kernel = np.abs(graph.floats(operator.inputs[1]))
         largest = kernel.max(axis=tuple(set(range(4)) - {axis}), keepdims=True)
         source_step = max(_span(widened[source]) / 255, 1e-9)
-        # The step of a kernel is its largest value / 127, and an output's step must be some of source × kernel steps.
-        floor = 255 * source_step * float(largest.max()) / 127 / LARGEST_RESCALING
-        limits = widened[target]
-        limits["max"] = np.maximum(limits["max"], limits["min"].clip(max=0) + np.float32(max(floor, 1e-6)))
-        target_step = _span(limits) / 255
         bias = np.abs(graph.floats(operator.inputs[2])).reshape(largest.shape)
-        least = np.maximum(bias / source_step / LARGEST_BIAS, target_step / source_step * SMALLEST_RESCALING) * 127
-        reach = np.maximum(largest, least).astype(np.float32)
+        reach = np.maximum(largest, 127 * bias / source_step / LARGEST_BIAS)
+        # An output's step must be a fair part of the accumulator's: input step times kernel step, which is reach / 127.
+        floor = 255 * source_step * float(reach.max()) / 127 / LARGEST_RESCALING
+        limits = widened[target]
+        limits["max"] = np.maximum(limits["max"], np.minimum(limits["min"], 0) + np.float32(max(floor, 1e-6)))
+        least = 127 * _span(limits) / 255 / source_step * SMALLEST_RESCALING
+        reach = np.maximum(reach, least).astype(np.float32)
         widened[graph.name(operator.inputs[1])] = {"min": -reach, "max": reach}
     return widened
 

@@ -89,7 +89,7 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
         names = sorted(folder.name for folder in (Path(what) / "candidates").iterdir() if folder.is_dir())
         raise ConfigError(f"{what}: is a run, not a candidate; its candidates/ holds {', '.join(names) or 'none'}")
     if (Path(what) / "config.yaml").is_file():
-        from search.candidate_training import read_candidate_config
+        from search.candidate_config import read_candidate_config
 
         config = read_candidate_config(Path(what) / "config.yaml")
         return config.model, config.reader.input_shape(config.features), len(config.classes)

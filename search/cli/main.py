@@ -11,6 +11,7 @@ import typer
 from data_prep import __version__
 from data_prep.errors import AscError
 from search.cli import (
+    bench,
     data,
     describe,
     ensemble,
@@ -56,6 +57,7 @@ app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
 app.command("status", rich_help_panel=TOOLS)(status.status)
 app.command("predict", rich_help_panel=TOOLS)(predict.predict)
+app.command("bench", rich_help_panel=TOOLS)(bench.bench)
 app.command("score", rich_help_panel=TOOLS)(score.score)
 
 

@@ -12,7 +12,12 @@ from search.cli.options import JsonOption, terminal
 
 def predict(
     candidate: Annotated[
-        Path, typer.Argument(metavar="CANDIDATE", help="A candidate's folder, RUN/candidates/NAME.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="CANDIDATE",
+            help="A candidate's folder, RUN/candidates/NAME, or the zip in it (or anywhere else).",
+            show_default=False,
+        ),
     ],
     audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Recordings.", show_default=False)],
     top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print for each recording.")] = 3,
@@ -20,17 +25,16 @@ def predict(
 ) -> None:
     """Name the scene of recordings with an exported file, features and all."""
     from asc_models.artifact import Artifact
-    from data_prep.errors import DataError
     from data_prep.reader import extract_files
-    from search.candidate_training import read_candidate_config
+    from search.candidate_config import read_candidate_config
+    from search.candidate_package import CONFIG, MODEL, opened_candidate
 
     screen = terminal()
-    model = candidate / "model.tflite"
-    if not model.is_file():
-        raise DataError(f"{candidate}: no candidate (it has no model.tflite); candidates are folders in RUN/candidates")
-    config = read_candidate_config(candidate / "config.yaml")
+    with opened_candidate(candidate) as folder:
+        config = read_candidate_config(folder / CONFIG)
+        artifact = Artifact(folder / MODEL)
     features = extract_files(audio, config.features, config.reader, config.classes, config.statistics)
-    probabilities = Artifact(model).predict(features)
+    probabilities = artifact.predict(features)
     if as_json:
         named = (dict(zip(config.classes, map(float, row), strict=True)) for row in probabilities)
         screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, named, strict=True)])

@@ -44,24 +44,37 @@ ANY_NETWORK = st.one_of(wide_networks(), *NETWORK_CONFIGS.values())
 
 
 def check_every_mode(config, seed):
-    """Hold the estimate against files with weights that are all different and not zero (equal ones are merged)."""
-    model = with_random_weights(build(config, SHAPE, N_CLASSES), seed)
+    """Hold the estimate against files with weights that are all different and not zero."""
     expected = estimate(config, SHAPE, N_CLASSES)
+    model = build(config, SHAPE, N_CLASSES)
     assert model.count_params() == expected.n_params
+    for attempt in range(3):  # constants of one value may be equal when rounded, and are merged then: draw others
+        measured = measured_in_every_mode(with_random_weights(model, seed + 100 * attempt))
+        weight_bytes = {mode: sizes.weight_bytes for mode, sizes in measured.items()}
+        assert all(n_bytes <= expected.weight_bytes[mode] for mode, n_bytes in weight_bytes.items())
+        if weight_bytes == expected.weight_bytes:
+            break
+    assert weight_bytes == expected.weight_bytes
+    for mode, sizes in measured.items():
+        assert sizes.nonzero_weight_bytes <= expected.quantities(mode)["nonzero_weight_bytes"], mode
+    assert expected.weight_bytes["int4_int8_weights"] <= expected.weight_bytes["int8_weights"]
+    for mode in EXPORT_MODES:
+        zeros = 4 * sum({layer.n_zero_bias for layer in expected.layers})
+        assert 0 <= expected.weight_bytes[mode] - sum(layer_bytes(layer, mode) for layer in expected.layers) <= zeros
+
+
+def measured_in_every_mode(model):
+    """Return {mode: what the exported file holds}."""
     floats = convert(model, SHAPE)
+    measured = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         for mode in EXPORT_MODES:
-            path.write_bytes(
-                convert(model, SHAPE, mode) if mode in CONVERSIONS else quantize(floats, mode, CALIBRATION)
-            )
-            measured = measure(path)
-            assert (mode, measured.weight_bytes) == (mode, expected.weight_bytes[mode])
-            assert measured.nonzero_weight_bytes <= expected.quantities(mode)["nonzero_weight_bytes"], mode
-            assert measured.file_bytes == path.stat().st_size
-    assert expected.weight_bytes["int4_int8_weights"] <= expected.weight_bytes["int8_weights"]
-    table = {mode: sum(layer_bytes(layer, mode) for layer in expected.layers) for mode in EXPORT_MODES}
-    assert all(table[mode] <= expected.weight_bytes[mode] for mode in EXPORT_MODES)
+            is_converted = mode in CONVERSIONS
+            path.write_bytes(convert(model, SHAPE, mode) if is_converted else quantize(floats, mode, CALIBRATION))
+            measured[mode] = measure(path)
+            assert measured[mode].file_bytes == path.stat().st_size
+    return measured
 
 
 @settings(max_examples=20, deadline=None)

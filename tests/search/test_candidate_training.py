@@ -17,7 +17,8 @@ from data_prep.config import ReaderSpec
 from data_prep.manifest import read_manifest
 from data_prep.reader import training_statistics
 from results.rundir import CandidateFiles
-from search.candidate_training import CandidateConfig, read_candidate_config, score_candidate, train_candidate
+from search.candidate_config import CandidateConfig, read_candidate_config
+from search.candidate_training import score_candidate, train_candidate
 
 
 def test_predict_gives_what_was_evaluated(tmp_path):

@@ -148,7 +148,7 @@ def test_the_keras_file_is_the_exported_network(finished):
     import asc_models.layers  # registers what the file names
     from data_prep.reader import read_split
     from results.predictions import read_predictions
-    from search.candidate_training import read_candidate_config
+    from search.candidate_config import read_candidate_config
 
     assert asc_models.layers.FusedBatchNormalization
     candidate = next((finished / "run" / "candidates").iterdir())

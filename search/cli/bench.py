@@ -1,0 +1,43 @@
+"""`asc bench`: what an exported file costs to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import JsonOption, terminal
+
+
+def bench(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A candidate's folder or zip, or a .tflite file.", show_default=False),
+    ],
+    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips that are timed.")] = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """Time a clip on one thread and measure peak memory, in a process that does nothing else."""
+    from dataclasses import asdict
+
+    from asc_models.bench import bench as run
+    from search.candidate_package import MODEL, opened_candidate
+
+    screen = terminal()
+    if model.suffix == ".tflite" and not model.is_dir():
+        cost = run(model, n_clips)
+    else:
+        with opened_candidate(model) as folder:
+            cost = run(folder / MODEL, n_clips)
+    if as_json:
+        screen.json(asdict(cost))
+        return
+    rows = [
+        ("ms per clip, median", cost.median_ms),
+        ("ms per clip, 95 % take less", cost.p95_ms),
+        ("clips timed", cost.n_clips),
+        ("peak memory, bytes", cost.peak_rss_bytes),
+        ("of which before the file was loaded", cost.idle_rss_bytes),
+    ]
+    screen.table(f"{model} on one thread, features not included", ("quantity", "value"), rows)
