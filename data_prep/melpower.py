@@ -67,6 +67,7 @@ def load(typing: Any, array: Any, index: Any) -> Any:
     """Return the lanes `array[index : index + 16]` of a one-dimensional float32 array; the index is not checked."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         address = _address(context, builder, signature.args[0], *args)
         return builder.load(address, align=4)
 
@@ -78,6 +79,7 @@ def store(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
     """Write the lanes to `array[index : index + 16]`; the index is not checked."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         builder.store(args[2], _address(context, builder, signature.args[0], *args[:2]), align=4)
         return context.get_dummy_value()
 
@@ -89,6 +91,7 @@ def fill(typing: Any, value: Any) -> Any:
     """Return `value` in every lane."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N_LANES)
         return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), everywhere)
@@ -101,6 +104,7 @@ def root(typing: Any, lanes: Any) -> Any:
     """Return the square root of every lane."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), f"llvm.sqrt.v{N_LANES}f32"
         )
@@ -117,6 +121,7 @@ def load_turned(typing: Any, target: Any, to: Any, source: Any, at: Any, pitch: 
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         target, to, source, at, pitch, factors, first = args
         arrays = signature.args
         weights = builder.load(_address(context, builder, arrays[5], factors, first), align=4)
@@ -151,13 +156,17 @@ def _define(operation: Any, name: str) -> None:
 
     @type_callable(operation)
     def type_it(context: Any) -> Any:
+        """Return the rule for the result's type."""
+
         def typer(left: Any, right: Any) -> Any:
+            """Return lanes for lanes, None for what isn't ours."""
             return _LANES if isinstance(left, _LanesType) and isinstance(right, _LanesType) else None
 
         return typer
 
     @lower_builtin(operation, _LanesType, _LanesType)
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Return what the instructions give."""
         return getattr(builder, name)(*args, flags=_FLAGS)
 
 
