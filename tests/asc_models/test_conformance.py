@@ -11,10 +11,11 @@ from asc_models.blocks import BLOCKS
 from asc_models.builder import build
 from asc_models.config import EXPORT_MODES, TrainConfig
 from asc_models.estimate import estimate
-from asc_models.export import export
+from asc_models.export import CONVERSIONS, convert, export
 from asc_models.families import FAMILIES, BaselineConfig, ModelConfig, StageConfig, parse_network
 from asc_models.measure import measure
 from asc_models.memory import arena_bytes
+from asc_models.quantization.recipes import quantize
 from asc_models.topology import layers
 from asc_models.training import Trainer
 
@@ -23,6 +24,16 @@ SAMPLES = {"dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
 NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
 SHAPE = (32, 40, 3)
+
+
+def files_of(model, clips, path):
+    """Yield every mode with its file at `path`; the integer modes share one conversion, which takes the most time."""
+    floats = convert(model, clips.input_shape)
+    for mode in EXPORT_MODES:
+        content = convert(model, clips.input_shape, mode) if mode in CONVERSIONS else quantize(floats, mode, clips)
+        path.write_bytes(content)
+        yield mode, path
+
 
 networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
@@ -42,11 +53,10 @@ def test_a_network_matches_its_closed_form(network, tmp_path):
     assert model.count_params() == expected.n_params
     assert sum(layer.n_params for layer in layers(network, SHAPE, 10)) == expected.n_params
     clips = feature_set(6, 10, n_mels=32, n_frames=48, deltas=2)
-    for mode in EXPORT_MODES:
-        export(model, SHAPE, tmp_path / "model.tflite", mode, clips)
-        assert measure(tmp_path / "model.tflite").weight_bytes == expected.weight_bytes[mode], mode
+    for mode, path in files_of(model, clips, tmp_path / "model.tflite"):
+        assert measure(path).weight_bytes == expected.weight_bytes[mode], mode
         if mode == "float32":
-            assert file_macs(tmp_path / "model.tflite") == expected.macs
+            assert file_macs(path) == expected.macs
 
 
 def assert_closed_forms(network, folder):
@@ -101,8 +111,7 @@ def test_a_network_trains_and_its_files_agree(network, tmp_path):
     trainer.train_to(6, stats.append)
     assert stats[-1].loss < stats[0].loss
     theirs = trainer.predict(data)
-    for mode in EXPORT_MODES:
-        export(trainer.model, data.input_shape, tmp_path / "model.tflite", mode, data)
-        ours = Artifact(tmp_path / "model.tflite").predict(data)
+    for mode, path in files_of(trainer.model, data, tmp_path / "model.tflite"):
+        ours = Artifact(path).predict(data)
         np.testing.assert_allclose(ours, theirs, atol=0.1, err_msg=mode)
         assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
