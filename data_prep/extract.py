@@ -72,7 +72,7 @@ class Extracted:
     seconds: float
     """Length of the recording before it was padded or cut."""
     digest: str
-    """Of the log-mel's bytes, 32 hexadecimal digits."""
+    """First 32 hexadecimal digits of the SHA-256 of the log-mel's bytes."""
 
 
 def extract_task(task: Task) -> list[Extracted]:
@@ -116,8 +116,9 @@ def _extract(source: Source, task: Task) -> Extracted:
         )
         return Extracted(None, "length", reason, False, seconds, "")
     log_mel = _log_mel(y, spec, task.copying)
-    silent = bool(np.ptp(log_mel) == 0)
-    return Extracted(log_mel, "", "", silent, seconds, hashlib.blake2b(log_mel.tobytes(), digest_size=16).hexdigest())
+    bits = log_mel.ravel().view(np.uint16)  # fifty times as fast to compare as float16
+    silent = bool((bits == bits[0]).all())
+    return Extracted(log_mel, "", "", silent, seconds, hashlib.sha256(log_mel).hexdigest()[:32])
 
 
 def _log_mel(y: Waveform, spec: FeatureSpec, copying: Copying | None) -> npt.NDArray[np.float16]:
