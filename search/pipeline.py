@@ -116,6 +116,8 @@ def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Nar
         )
     for failure in outcome.failures:
         narrator.warn(failure)
+    for line in outcome.exports:
+        narrator.note(line)
     n_earlier = outcome.n_candidates - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     plural = "" if outcome.n_candidates == 1 else "s"

@@ -15,6 +15,7 @@ from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text
+from results.candidates import read_metrics
 from results.ledger import Ledger
 from results.rundir import CandidateFiles, RunDirectory
 from search.candidate_config import CandidateConfig
@@ -34,6 +35,8 @@ class RetrainOutcome:
     """Finished candidates, earlier calls' included."""
     n_new: int
     """Of these, trained now."""
+    exports: tuple[str, ...]
+    """What came of the exports, a line for each candidate that was trained now."""
     failures: tuple[str, ...]
     """What went wrong, a line for each candidate that failed."""
     seconds: float
@@ -79,8 +82,18 @@ def retrain(
     return RetrainOutcome(
         n_candidates=n_finished,
         n_new=sum(job.files.is_finished for job in open_jobs),
+        exports=tuple(_export_line(job) for job in open_jobs if job.files.is_finished),
         failures=tuple(failures),
         seconds=time.monotonic() - started,
+    )
+
+
+def _export_line(job: _Job) -> str:
+    metrics = read_metrics(job.files.metrics_path)
+    agreement, seconds = metrics.agreement, metrics.export_seconds
+    return (
+        f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "
+        f"chooses as its network does on {agreement or 0:.2%} of validation"
     )
 
 

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the converter and the quantizer log and print (a deprecation warning, a table of sizes) to themselves.
+    """Keep what the converter and the quantizer log and print to themselves: warnings, tables of sizes, bars.
 
     Nothing is lost: what they can't do, they raise.
     """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        nowhere = io.StringIO()
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -124,12 +124,14 @@ def test_the_run_holds_what_the_contract_names(finished):
     for candidate in (run / "candidates").iterdir():
         present = sorted(str(path.relative_to(candidate)) for path in candidate.rglob("*") if path.is_file())
         assert present == [
+            "card.md",
             "config.yaml",
             "metrics.json",
             "model.keras",
             "model.tflite",
             "predictions/test.parquet",
             "predictions/validation.parquet",
+            f"{candidate.name}.zip",
         ]
         metrics = json.loads((candidate / "metrics.json").read_text())
         assert metrics["test"]["n_clips"] == 6
