@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from asc_models_support import SMALL_MODEL, feature_set
@@ -52,6 +53,7 @@ def test_the_gate_counts_from_two_clips_on(tmp_path):
 def test_the_layer_that_drifts_is_named(tmp_path):
     """A file with one layer's kernel scale doubled: it comes first, though the layers behind it hand its error on."""
     clips = feature_set(6, deltas=1)
+    keras.utils.set_random_seed(0)
     model = build(SMALL_MODEL, clips.input_shape, 3)
     path = tmp_path / "model.tflite"
     export(model, clips.input_shape, path, "int8_weights")
@@ -67,7 +69,7 @@ def test_the_layer_that_drifts_is_named(tmp_path):
     drifts = layer_drift(convert(model, clips.input_shape), path, clips.inputs(slice(None)))
     assert drifts[0].name.startswith("block2_depthwise")
     assert drifts[0].own > 0.3
-    assert max(drift.error for drift in drifts if drift.name.startswith(("stem", "block1"))) < 0.1
+    assert max(drift.own for drift in drifts[1:]) < drifts[0].own / 2
 
 
 def test_layer_names_are_those_of_the_description():
