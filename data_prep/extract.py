@@ -118,7 +118,7 @@ def _extract(source: Source, task: Task) -> Extracted:
     log_mel = _log_mel(y, spec, task.copying)
     bits = log_mel.ravel().view(np.uint16)  # fifty times as fast to compare as float16
     silent = bool((bits == bits[0]).all())
-    return Extracted(log_mel, "", "", silent, seconds, hashlib.sha256(log_mel).hexdigest()[:32])
+    return Extracted(log_mel, "", "", silent, seconds, hashlib.sha256(log_mel.tobytes()).hexdigest()[:32])
 
 
 def _log_mel(y: Waveform, spec: FeatureSpec, copying: Copying | None) -> npt.NDArray[np.float16]:
