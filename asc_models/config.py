@@ -11,8 +11,8 @@ from data_prep.schema import Config
 ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
 """How an exported file stores and computes; asc_models.quantization says what each is."""
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
-CALIBRATED_MODES: tuple[ExportMode, ...] = ("int8",)
-"""Modes that need training clips to be exported: their activations' ranges are measured."""
+CALIBRATED_MODES: tuple[ExportMode, ...] = ("int4_int8_weights", "int8")
+"""Modes that need training clips to be exported: ranges of activations and the logits' shift are measured on them."""
 
 Schedule = Literal["sgdr", "one-cycle", "cosine"]
 Balance = Literal["none", "class", "device"]

@@ -105,6 +105,10 @@ class Graph:
             values.astype(np.float32).tobytes(), np.uint8
         )
 
+    def is_computed(self, tensor: int) -> bool:
+        """True where an operator gives the tensor: neither constant nor the graph's input."""
+        return any(tensor in operator.outputs for operator in self.operators)
+
     def readers(self, tensor: int) -> Sequence[Operator]:
         """Return the operators that read a tensor."""
         return [operator for operator in self.operators if tensor in operator.inputs]
@@ -128,6 +132,7 @@ class TfliteFile:
             if content[4:8] != FILE_IDENTIFIER:
                 raise ValueError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
             self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+            self._take_in_buffers(content)
             self.graphs = tuple(Graph(self._model, subgraph) for subgraph in self._model.subgraphs)
             self.n_bytes = len(content)
             self._check()
@@ -144,6 +149,15 @@ class TfliteFile:
         from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
 
         return bytes(convert_object_to_bytearray(self._model))
+
+    def _take_in_buffers(self, content: bytes) -> None:
+        """Read the constants that lie behind the flatbuffer: the quantizer puts those of larger models there."""
+        for buffer in self._model.buffers:
+            if buffer.offset > 1:
+                if buffer.offset + buffer.size > len(content):
+                    raise ValueError(f"a constant ends at byte {buffer.offset + buffer.size:,} of {len(content):,}")
+                buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+                buffer.offset = buffer.size = 0
 
     def _check(self) -> None:
         if not self.graphs:

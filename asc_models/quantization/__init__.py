@@ -10,6 +10,7 @@
 | `int8` | int8 by channel | int32 in integer convolutions, float32 elsewhere | int8 in and between convolutions |
 
 `dynamic_range` is the converter's own, for comparison; the integer modes are ai-edge-quantizer's, with recipes by
-operator (`recipes.py`, `static.py`). `int8` needs calibration clips (`calibration.py`); its weights are as many bytes
-as those of `int8_weights`, whatever the clips.
+operator (`recipes.py`, `static.py`). `int8` and `int4_int8_weights` need calibration clips (`calibration.py`), which
+never change their bytes of weights: those of `int8` are as many as those of `int8_weights`. The number of non-zero
+bytes depends on the weights in every mode; the estimate is its upper bound.
 """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from asc_models.config import ExportMode
+from asc_models.config import CALIBRATED_MODES, ExportMode
 from asc_models.errors import ExportError
 from asc_models.flatbuffer import Graph, TfliteFile
+from asc_models.quantization.correction import with_corrected_bias
 from asc_models.quantization.limits import INT4_MIN_VALUES
 from asc_models.quantization.static import scope_of, static_recipe
 from asc_models.quantization.terminal import quiet
@@ -24,15 +25,19 @@ def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = 
     Raises:
         ExportError: if the quantizer refuses the file, or a mode that needs calibration clips has none.
     """
-    if mode == "int8":
-        if calibration is None:
-            raise ExportError("export as int8 needs calibration clips: training clips, drawn by draw_calibration")
-        return apply(content, *static_recipe(content, calibration))
     if mode == "int8_weights":
         return apply(content, _weights())
+    if mode not in CALIBRATED_MODES:
+        raise ValueError(f"the quantizer makes int8_weights and {', '.join(CALIBRATED_MODES)}, not {mode}")
+    if calibration is None:
+        raise ExportError(f"export as {mode} needs calibration clips: training clips, drawn by draw_calibration")
     if mode == "int4_int8_weights":
-        return apply(content, _mixed_weights(content))
-    raise ValueError(f"the quantizer makes int8, int8_weights and int4_int8_weights, not {mode}")
+        return with_corrected_bias(content, calibration, lambda floats: apply(floats, _mixed_weights(floats)))
+    recipe, ranges = static_recipe(content, calibration)
+    # The quantizer writes into the ranges that it is given.
+    return with_corrected_bias(
+        content, calibration, lambda floats: apply(floats, recipe, {name: dict(ends) for name, ends in ranges.items()})
+    )
 
 
 def _weights() -> Any:

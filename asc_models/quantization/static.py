@@ -12,7 +12,9 @@ What breaks the stock tools' full int8 on networks with attention, and what stan
 3. The quantizer's own calibration is a moving average of extremes, about half the true range. Here ranges are the true
    ones (calibration.py).
 
-SOFTMAX and the logits stay float too: int8 logits cost log loss. Input and output of the file are float.
+SOFTMAX and the logits stay float too: int8 logits cost log loss. So does a first convolution on several channels:
+log-mel and its deltas would share one scale, a tenth of which is left for the deltas. Input and output of the file are
+float. What bias the rounding leaves in the logits is taken out afterwards (correction.py).
 """
 
 from __future__ import annotations
@@ -69,12 +71,16 @@ def scope_of(graph: Graph, operator: Operator) -> str:
 
 
 def _stays_float(graph: Graph, operator: Operator) -> bool:
-    """True for linear convolutions that are 1 × 1 or give a single channel: projections, masks, classifiers."""
-    is_linear = operator.options.fusedActivationFunction == 0 and not any(
-        reader.name in ACTIVATIONS for reader in graph.readers(operator.outputs[0])
-    )
-    n_outputs, height, width, _ = graph.shape(operator.inputs[1])
-    return is_linear and operator.name == "CONV_2D" and (height * width == 1 or n_outputs == 1)
+    """True for linear convolutions that are 1 × 1 or give a single channel (projections, masks, classifiers), and for
+    the one that reads the file's input where that has several channels."""
+    if operator.name != "CONV_2D":
+        return False
+    n_outputs, height, width, n_inputs = graph.shape(operator.inputs[1])
+    if graph.is_computed(operator.inputs[0]):
+        activated = any(reader.name in ACTIVATIONS for reader in graph.readers(operator.outputs[0]))
+        is_linear = operator.options.fusedActivationFunction == 0 and not activated
+        return is_linear and (height * width == 1 or n_outputs == 1)
+    return n_inputs > 1
 
 
 def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:

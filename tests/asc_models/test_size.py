@@ -93,6 +93,12 @@ def test_estimate_equals_measure_many_times(config, seed):
     check_every_mode(config, seed)
 
 
+def test_constants_behind_the_flatbuffer_are_counted():
+    """A network of over a megabyte, whose kernels the quantizer stores outside the flatbuffer, is weighed too."""
+    stages = tuple({"filters": 64, "stride": 2} for _ in range(3))
+    check_every_mode(ModelConfig(stages=stages, block="residual", attention="channel", reduction_ratio=2), 0)
+
+
 def test_baseline_weighs_what_the_organisers_print():
     """The 2021 baseline has 46,246 parameters and 91,980 bytes as TFLite float16 (organisers' printed figures)."""
     table = estimate(BaselineConfig(), (40, 500, 1), 10)

@@ -71,6 +71,17 @@ def test_convolutions_run_in_integers_and_softmax_in_float(tmp_path):
         used = [graph.type_name(tensor) for tensor in (*operator.inputs, *operator.outputs)]
         types.setdefault(operator.name, []).append(used)
     assert types["DEPTHWISE_CONV_2D"] == [["INT8", "INT8", "INT32", "INT8"]] * 2
-    assert types["CONV_2D"].count(["INT8", "INT8", "INT32", "INT8"]) == 3  # the stem and two expansions
+    assert types["CONV_2D"].count(["INT8", "INT8", "INT32", "INT8"]) == 2  # the expansions
     assert types["SOFTMAX"] == [["FLOAT32", "FLOAT32"]]
-    assert graph.type_name(graph.operators[0].inputs[0]) == "FLOAT32"
+    (entry,) = (tensor for tensor in range(graph.n_tensors) if graph.name(tensor) == "log_mel")
+    assert graph.type_name(entry) == "FLOAT32"
+
+
+def test_a_first_convolution_of_one_channel_runs_in_integers(tmp_path):
+    """Without deltas the input has one scale of its own, and the stem is an integer convolution too."""
+    clips = feature_set(8)
+    model = with_random_weights(build(SMALL_MODEL, clips.input_shape, 3))
+    export(model, clips.input_shape, tmp_path / "model.tflite", "int8", clips)
+    graph = read_tflite(tmp_path / "model.tflite").graph
+    kernels = [operator.inputs[1] for operator in graph.operators if operator.name == "CONV_2D"]
+    assert [graph.type_name(kernel) for kernel in kernels].count("INT8") == 3
