@@ -113,6 +113,8 @@ def _draw_corrected(
             axes.plot(hz, curve, **{**styles[device], "alpha": 0.55})
     axes.plot(hz, reference, **{**styles[REFERENCE_DEVICE], "color": theme.muted, "linewidth": 1.0})
     axes.plot(hz, corrected, **styles[REFERENCE_DEVICE])
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the words above the curves
     place = int(np.abs(corrected - reference)[len(hz) // 40 :].argmax()) + len(hz) // 40
     higher = 1 if reference[place] > corrected[place] else -1
     for curve, words, up in ((reference, "a, as recorded", higher), (corrected, "a, corrected", -higher)):
