@@ -68,7 +68,17 @@ def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quaranti
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(rows)
-    store.write(QUARANTINE_NAME, text.getvalue().encode())
+    content = text.getvalue().encode()
+    if not _holds(store, content):
+        store.write(QUARANTINE_NAME, content)
+
+
+def _holds(store: Store, content: bytes) -> bool:
+    """Return whether the table is there and says this already."""
+    try:
+        return store.read(QUARANTINE_NAME) == content
+    except FileNotFoundError:
+        return False
 
 
 def validate_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], spec: QuarantineSpec) -> None:

@@ -209,7 +209,7 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
         **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": ("a", "b")},
         **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 3, "n_unlisted": 6_105},
         **{"counts": {1: {"train": 2, "test": 1}}, "folds": {}, "locations": {}, "shards": (), "missing": ()},
-        quarantine=(Quarantined(clip_id="x", filename="audio/x.wav", reason="corrupt"),),
+        quarantine=(Quarantined(clip_id="x", filename="audio/x.wav", fault="unreadable", reason="corrupt"),),
         **{"silent": (), "warnings": ()},
     )
     write_manifest(run.shards_dir, manifest)
