@@ -14,6 +14,7 @@ from results_support import add_search, make_run
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
 from data_prep.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
+from data_prep.store import LocalStore
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.ledger import Ledger
@@ -210,9 +211,9 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
         **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 3, "n_unlisted": 6_105},
         **{"counts": {1: {"train": 2, "test": 1}}, "folds": {}, "locations": {}, "shards": (), "missing": ()},
         quarantine=(Quarantined(clip_id="x", filename="audio/x.wav", fault="unreadable", reason="corrupt"),),
-        **{"silent": (), "warnings": ()},
+        **{"silent": (), "warnings": (), "copies": (), "offline": None, "bytes_per_clip": 0, "sources": {}},
     )
-    write_manifest(run.shards_dir, manifest)
+    write_manifest(LocalStore(run.shards_dir), manifest)
     render_report(run)
     counts = _page(run).split('id="table-counts"')[1].split("</table>")[0]
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
