@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asc_models.errors import ExportError
+from asc_models.flatbuffer import read_tflite
 
 
 def arena_bytes(path: Path) -> int:
@@ -15,25 +16,23 @@ def arena_bytes(path: Path) -> int:
     keep their activations to themselves, so the file runs without any.
 
     Raises:
-        ExportError: if the interpreter refuses the file.
+        ExportError: if the file can't be read, or the interpreter refuses it.
     """
-    from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    graph = read_tflite(path).graph
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
         interpreter = Interpreter(
             model_path=str(path),
             num_threads=1,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         interpreter.allocate_tensors()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise ExportError(f"{path}: the TFLite interpreter refuses the file: {error}") from error
     starts, ends = [], []
-    for index, tensor in enumerate(model.subgraphs[0].tensors):
-        constant = model.buffers[tensor.buffer].data
-        if constant is not None and len(constant):
+    for index in range(graph.n_tensors):
+        if graph.data(index) is not None:
             continue
         try:
             view = interpreter.tensor(index)()
