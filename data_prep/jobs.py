@@ -184,7 +184,7 @@ def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places)
         seconds={
             clip_id: round(result.seconds, 4)
             for clip_id, result in recorded
-            if not result.fault and abs(result.seconds - bench.spec.clip_seconds) > odd_s
+            if result.fault in ("", "length") and abs(result.seconds - bench.spec.clip_seconds) > odd_s
         },
         digests={clip_id: result.digest for clip_id, result in recorded if not result.fault},
     )

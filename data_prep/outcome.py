@@ -70,7 +70,8 @@ def make_manifest(
         warnings=(),
     )
     validate_outcome(corpus, manifest)
-    seconds = {clip_id: length for note in recorded.notes for clip_id, length in note.seconds.items()}
+    lengths = (item for note in recorded.notes for item in note.seconds.items())
+    seconds = {clip_id: length for clip_id, length in lengths if clip_id not in put_aside}
     return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, gone))
 
 

@@ -133,7 +133,7 @@ def _prepare_recorded(
     part = bring_up_to_date(bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), places)
     quarantine = find_quarantined(corpus, part.notes, places, config.quarantine)
     write_quarantine(bench.store, corpus, quarantine, [clip_id for note in part.notes for clip_id in note.silent])
-    validate_quarantine(bench.store, corpus, quarantine, config.quarantine)
+    validate_quarantine(bench.store, corpus, quarantine, part.notes, config)
     places = _places(corpus, folds, frozenset(entry.clip_id for entry in quarantine))
     return place_part(bench, part, places), quarantine
 

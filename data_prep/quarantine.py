@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
+from statistics import median
 
-from data_prep.config import QuarantineSpec
+from data_prep.config import PrepareConfig, QuarantineSpec
 from data_prep.corpus import Corpus
 from data_prep.errors import DataError
 from data_prep.manifest import Quarantined
@@ -81,21 +82,38 @@ def _holds(store: Store, content: bytes) -> bool:
         return False
 
 
-def validate_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], spec: QuarantineSpec) -> None:
+def validate_quarantine(
+    store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], notes: Sequence[ShardNote], config: PrepareConfig
+) -> None:
     """Check that no more clips were put aside than the user takes.
 
     Raises:
-        DataError: if more than `spec.max_share` of them were, or any where `spec.strict` is set.
+        DataError: if more than `max_share` of them were, or any where `strict` is set.
     """
+    spec = config.quarantine
     n_bad, n_all = len(quarantine), len(corpus.clips)
     if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
         return
-    named = "; ".join(f"{entry.filename}: {entry.reason}" for entry in quarantine[:N_NAMED])
     limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
+    others = ", ".join(entry.filename for entry in quarantine[1:N_NAMED])
+    likewise = f" Likewise {others}{' and more' if n_bad > N_NAMED else ''}." if others else ""
     raise DataError(
-        f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. {named}"
-        f"{' …' if n_bad > N_NAMED else ''} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without "
-        f"them: --set prepare.quarantine.max_share={_above(n_bad / n_all)}"
+        f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. "
+        f"{_usual_length(notes, n_all, config.features.clip_seconds)}{quarantine[0].filename}: {quarantine[0].reason}"
+        f"{likewise} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without them: --set "
+        f"prepare.quarantine.max_share={_above(n_bad / n_all)}"
+    )
+
+
+def _usual_length(notes: Sequence[ShardNote], n_clips: int, clip_seconds: float) -> str:
+    """Return a hint where most recordings have quite another length than clips are to have, else nothing."""
+    lengths = [length for note in notes for length in note.seconds.values()]
+    usual = median(lengths) if len(lengths) > n_clips / 2 else clip_seconds
+    if abs(usual - clip_seconds) < 0.05 * clip_seconds:
+        return ""
+    return (
+        f"Most recordings are about {usual:.3g} s long, not {clip_seconds:g} s: perhaps it should be --set "
+        f"prepare.features.clip_seconds={usual:.3g}. "
     )
 
 

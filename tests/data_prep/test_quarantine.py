@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from data_prep_support import Row, scene_rows
+from data_prep_support import SMALL, Row, scene_rows
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -118,6 +118,15 @@ def test_recordings_of_quite_another_length_are_left_out(make_corpus, small_conf
     assert (entry.filename, entry.fault) == (names[2], "length")
     assert entry.reason.startswith("is 0.250 s long, clips are 1 s and may miss that by 50%.")
     assert len(done.warnings) == 1
+
+
+def test_a_wrong_length_in_the_settings_is_recognised(make_corpus, small_config, tmp_path):
+    """Where most recordings have another length than clips are to have, the message says which, and the key to set."""
+    config = small_config.updated(features=SMALL.updated(clip_seconds=4.0))
+    with pytest.raises(
+        DataError, match=r"24 of 24 .* about 1 s long, not 4 s: .* --set prepare.features.clip_seconds=1\."
+    ):
+        prepare(make_corpus(), tmp_path, config)
 
 
 def test_odd_lengths_and_unknown_locations_are_told(make_corpus, small_config, tmp_path):
