@@ -77,3 +77,15 @@ def test_the_measured_candidates_are_those_of_the_reference_run():
             f"{low:.1f}–{high:.1f} %",
             f"{float(row['test_log_loss']):.3f}",
         ]
+
+
+def test_what_it_says_of_int8_is_in_the_reference_table():
+    """The range of agreement and the largest losses of full int8 are those of the table of export modes."""
+    with (ROOT / "results/reference/quantization/quantization.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["mode"] == "int8"]
+    agreement = [100 * float(row["agreement"]) for row in rows]
+    drop = max(float(row["drop_points"]) for row in rows)
+    rise = max(float(row["log_loss"]) - float(row["log_loss_network"]) for row in rows)
+    text = " ".join(README.split())
+    assert f"on {min(agreement):.1f} to {max(agreement):.1f} % of them" in text
+    assert f"at most {drop:.1f} points lower, its log loss at most {rise:.4f} higher" in text
