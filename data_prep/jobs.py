@@ -86,6 +86,7 @@ def plan_jobs(
     for number, group in enumerate(groups):
         clips = [clip for row in group for clip in row.clips]
         what = {"spec": bench.spec.hash(), "tolerance": bench.quarantine.length_tolerance, "copying": settings}
+        what["rows"] = [row.clip.clip_id for row in group]  # a second fold gives corrected copies other ids
         jobs.append(Job(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
     return jobs
 

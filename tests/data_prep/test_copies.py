@@ -165,6 +165,19 @@ def test_every_fold_has_copies_of_its_own_training(make_corpus, all_four, tmp_pa
     }
 
 
+def test_a_fold_that_comes_later_makes_corrected_copies_anew(make_corpus, all_four, tmp_path):
+    """Corrected copies of one fold are named otherwise once there are two: shards and manifest agree all the same."""
+    root = make_corpus()
+    prepare(root, tmp_path / "s", all_four)
+    write_lists(root, scene_rows(), fold=2, meta=False)
+    done = prepare(root, tmp_path / "s", all_four)
+    for fold in (1, 2):
+        train = read_split(tmp_path / "s", "train", fold=fold, reader=ReaderSpec())
+        assert train.n_clips == done.manifest.counts[fold]["train"]
+    prepare(root, tmp_path / "fresh", all_four)
+    assert contents(tmp_path / "s") == contents(tmp_path / "fresh")
+
+
 splits = st.sampled_from(["train", "validation", "test"])
 
 
