@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asc_models.config import TrainConfig
 from asc_models.errors import ExportError
 from asc_models.estimate import estimate
 from asc_models.families import parse_network
@@ -116,25 +117,27 @@ def best_trials(events: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]
 def _jobs(run: RunDirectory, config: RunConfig, manifest: Manifest, ledger: Ledger) -> list[_Job]:
     """Return every training that the configuration asks for, the longest first."""
     wanted = config.retrain
-    networks: list[tuple[str, str | None, Any, int]] = [
-        (system.name, None, system.network, system.epochs or config.train.epochs) for system in wanted.systems
+    networks: list[tuple[str, str | None, Any, TrainConfig]] = [
+        (system.name, None, system.network, config.train.updated(epochs=system.epochs or config.train.epochs))
+        for system in wanted.systems
     ]
     for event in best_trials(ledger.events(), wanted.n_candidates):
         network = parse_network(event["config"]["model"])
-        networks.append((event["trial_id"], event["trial_id"], network, config.train.epochs))
+        own = TrainConfig.model_validate({**event["config"]["train"], "epochs": config.train.epochs})
+        networks.append((event["trial_id"], event["trial_id"], network, own))
     if not networks:
         raise RunError(
             "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
         )
     jobs = []
     for seed in wanted.seeds:
-        for name, trial_id, network, epochs in networks:
+        for name, trial_id, network, train in networks:
             _require_feasible(name, network, config, manifest)
             candidate = CandidateConfig(
                 name=name,
                 trial_id=trial_id,
                 model=network,
-                train=config.train.updated(epochs=epochs),
+                train=train,
                 features=manifest.spec,
                 reader=config.reader,
                 classes=manifest.classes,

@@ -50,7 +50,7 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
         return {
             "shared": self._shared,
             "trial_id": trial.trial_id,
-            "model": trial.config["model"],
+            **{part: trial.config[part] for part in ("model", "train", "mode")},
             "next_rung": trial.next_rung,
         }
 

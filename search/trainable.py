@@ -37,12 +37,8 @@ class SharedConfig(Config):
     """Fold whose training and validation splits are read. Never its test split."""
     reader: ReaderSpec
     """How the stored log-mels become network input."""
-    train: TrainConfig
-    """The recipe."""
     rungs: tuple[int, ...]
     """Epochs at which trials are compared."""
-    mode: ExportMode
-    """Export that is scored."""
     seed: int
     """Of every trial's training."""
     cpus_per_trial: int
@@ -50,7 +46,11 @@ class SharedConfig(Config):
 
 
 class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
-    """A candidate in training. Its configuration: `shared` (a SharedConfig), trial_id, model, next_rung."""
+    """A candidate in training.
+
+    Its configuration: `shared` (a SharedConfig), trial_id, next_rung, and of its own what its point of the space says:
+    model, train (the recipe) and mode (the export that is scored).
+    """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -99,6 +99,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._shared = SharedConfig.model_validate(config["shared"])
         self._asc_trial_id = str(config["trial_id"])
         self._model = config["model"]
+        self._train = TrainConfig.model_validate(config["train"])
+        self._mode: ExportMode = config["mode"]
         self._next_rung = int(config["next_rung"])
         self._trainer = None
 
@@ -141,7 +143,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         from asc_models.training import Trainer
 
         keras.backend.clear_session()
-        return Trainer(parse_network(self._model), self._shared.train, self._split("train"), seed=self._shared.seed)
+        return Trainer(parse_network(self._model), self._train, self._split("train"), seed=self._shared.seed)
 
     def _split(self, split: str) -> FeatureSet:
         from data_prep.reader import read_split
@@ -158,7 +160,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         """Return the clips that a calibrated export takes its ranges from, the same for every trial."""
         from asc_models.quantization.calibration import draw_calibration
 
-        if self._shared.mode not in CALIBRATED_MODES:
+        if self._mode not in CALIBRATED_MODES:
             return None
         return draw_calibration(self._split("train"), seed=self._shared.seed)
 
@@ -171,7 +173,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         validation = self._split("validation")
         with tempfile.TemporaryDirectory(prefix="asc-trial-") as folder:
             path = Path(folder) / "model.tflite"
-            export(trainer.model, validation.input_shape, path, self._shared.mode, self._calibration())
+            export(trainer.model, validation.input_shape, path, self._mode, self._calibration())
             sizes = measure(path)
             probabilities = Artifact(path, n_threads=self._shared.cpus_per_trial).predict(validation)
         values = {

@@ -201,9 +201,7 @@ def _train(
             checkpoints=str(checkpoints.absolute()),
             fold=config.fold,
             reader=config.reader,
-            train=config.train.updated(epochs=search.epochs),
             rungs=tuple(rung_epochs(config.train, search.epochs, search.min_epochs)),
-            mode=search.mode,
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,
         )

@@ -91,7 +91,8 @@ def sweep(
     """Return a sweep with made-up sizes and rungs at 2, 6, 14, and its ledger."""
 
     def describe(params):
-        config = {"model": params_to_model(params).model_dump(mode="json")}
+        model = params_to_model(params).model_dump(mode="json")
+        config = {"model": model, "train": TrainConfig().model_dump(mode="json"), "mode": "int8_weights"}
         return content_hash([config, data_hash]), config
 
     ledger = Ledger(path)
@@ -118,15 +119,17 @@ def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str
         checkpoints=str(checkpoints),
         fold=1,
         reader=asked.reader,
-        train=asked.train.updated(epochs=4, **changes.pop("train", {})),
         rungs=(2, 4),
-        mode="int8_weights",
         seed=0,
         cpus_per_trial=1,
     )
     space = Space(SPACE)
     model = params_to_model(space.smallest()).model_dump(mode="json")
-    return {"shared": shared.model_dump(mode="json"), "trial_id": "t0001", "model": model, "next_rung": 0, **changes}
+    train = asked.train.updated(epochs=4, **changes.pop("train", {})).model_dump(mode="json")
+    return {
+        "shared": shared.model_dump(mode="json"), "trial_id": "t0001", "next_rung": 0,
+        "model": model, "train": train, "mode": "int8_weights", **changes,
+    }  # fmt: skip
 
 
 def run_steps(config: dict[str, object], n_steps: int = 1) -> list[dict[str, object]]:

@@ -18,7 +18,8 @@ def test_suggestions_are_the_sweeps_trials_in_order_and_then_finished(state):
     configs = [searcher.suggest(f"ray{i}") for i in range(3)]
     assert [config["trial_id"] for config in configs] == ["t0001", "t0002", "t0003"]
     assert all(config["shared"] == {"fold": 1} and config["next_rung"] == 0 for config in configs)
-    assert [config["model"] for config in configs] == [trial.config["model"] for trial in state.trials.values()]
+    for config, trial in zip(configs, state.trials.values(), strict=True):
+        assert {part: config[part] for part in ("model", "train", "mode")} == trial.config
     assert all(assess(trial.params).feasible for trial in state.trials.values())
     json.dumps(configs)  # plain values only: they go through Ray
     assert searcher.suggest("ray3") == Searcher.FINISHED

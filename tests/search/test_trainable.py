@@ -88,3 +88,11 @@ def test_missing_shards_are_fatal(steps, tmp_path):
     [result] = steps(trial_config(tmp_path / "nowhere", tmp_path), 1)
     assert result["outcome"] == "fatal"
     assert "nowhere" in result["reason"]
+
+
+def test_a_trial_trains_by_its_own_recipe_and_is_scored_in_its_own_mode(steps, whole, shards, tmp_path):
+    """Recipe and export mode come with the trial: another rate gives other scores, float32 four times the kernels."""
+    [result] = steps(trial_config(shards, tmp_path, train={"learning_rate": 1e-4}, mode="float32"), 1)
+    assert result["outcome"] == "rung", result
+    assert abs(result["log_loss"] - whole[0]["log_loss"]) > 0.01
+    assert result["weight_bytes"] > 2 * whole[0]["weight_bytes"]
