@@ -18,9 +18,10 @@ def page_content(data: RunData) -> Content:
         "headline": headline(data),
         "nothing_selected": nothing_selected(data),
         "pareto_note": (
-            "Values are those of the exported files on validation. A trial counts with the last rung it finished, so "
-            "that trials of few epochs stand below retrained candidates; crosses are proposals that were refused "
-            "before training."
+            "Values are those of the exported files on validation. A trial counts with the last rung it reached, so "
+            "that trials of few epochs stand below retrained candidates. The front is that of finished trials alone: "
+            "a paused or stopped one is a mark, never a part of it. Crosses are proposals that were refused before "
+            "training."
         ),
         "candidates": candidates(data),
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],

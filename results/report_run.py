@@ -14,14 +14,16 @@ from data_prep.files import read_json
 from data_prep.manifest import MANIFEST_NAME, read_manifest
 from results.report_text import Content, count, data_name, fold_of, number, percent, plural, table
 from results.rundata import RunData
+from results.trial_states import STATES
+from results.trials import ranked_trials
 
 
 def search_text(data: RunData) -> Content:
-    """Return how much was searched, and the furthest and best trials."""
+    """Return how much was searched, and the best trials, finished ones first."""
     trials = data.trials
     n_infeasible = int((trials["state"] == "infeasible").sum())
     trained = trials[trials["state"] != "infeasible"]
-    scored = trained[trained["macro_accuracy"].notna()]
+    best = ranked_trials(trained).head(8)
     if trained.empty:
         over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
         return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": ""}
@@ -31,11 +33,15 @@ def search_text(data: RunData) -> Content:
         f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} together in {hours:.2f} trial hours; "
         f"{plural(n_infeasible, 'proposal')} over the limit, refused without training."
     )
-    if scored.empty:
+    if best.empty:
         return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None, "shared": ""}
     states = trials["state"].value_counts()
-    state_rows = [[state, count(n)] for state, n in sorted(states.items())]
-    best = scored.sort_values(["epochs", "macro_accuracy", "log_loss"], ascending=[False, False, True]).head(8)
+    if n_paused := int(states.get("paused", 0)):
+        text += (
+            f" {plural(n_paused, 'trial')} paused before the last rung: not finished, no part of the front, and taken "
+            "up again where a later search has reason to."
+        )
+    state_rows = [[state, count(states[state])] for state in STATES if state in states]
     return {"text": text, "table": table(["state", "trials"], state_rows), **_best(best)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import pandas as pd
 from data_prep.files import written_whole
 from results.ledger import Ledger
 from results.rundir import RunDirectory
-
-Event = Mapping[str, Any]
+from results.trial_states import Event, state_after
 
 INTEGERS = ("n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "rung", "epochs", "seed")
 FLOATS = ("macro_accuracy", "log_loss", "seconds")
@@ -29,18 +28,21 @@ _AT_RUNG = (
     *("rung", "epochs", "macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes"),
     *("n_params", "macs"),
 )
+_OF_TRIALS = frozenset({"trial_started", "trial_promoted", "trial_resumed", "trial_retried", "rung", "trial_ended"})
 
 
 def trials_table(events: Iterable[Event]) -> pd.DataFrame:
     """Return one row per trial in order of appearance, infeasible proposals included.
 
     A trial's scores and sizes are those of the highest rung it finished; sizes before the first rung are estimates.
-    `seconds` is the sum over its rungs. State: `running` from its start, then as `trial_ended` says. An infeasible
-    proposal has no id of its own and is called `infeasible-<n>`.
+    `seconds` is the sum over its rungs. States are those of results/trial_states.py: `finished` are only those that
+    trained to the last rung. An infeasible proposal has no id of its own and is called `infeasible-<n>`.
     """
     rows: dict[str, dict[str, Any]] = {}
+    n_infeasible = 0
     for event in events:
-        _apply(rows, event)
+        n_infeasible += event["event"] == "infeasible"
+        _apply(rows, event, f"infeasible-{n_infeasible}")
     names = sorted({key for row in rows.values() for key in row if key.startswith("param_")})
     frame = pd.DataFrame(
         [{column: row.get(column) for column in ("trial_id", *names, *COLUMNS)} for row in rows.values()],
@@ -50,6 +52,19 @@ def trials_table(events: Iterable[Event]) -> pd.DataFrame:
     types = {"trial_id": "string", **dict.fromkeys(INTEGERS, "Int64"), **dict.fromkeys(FLOATS, "float64")}
     frame = frame.astype({**types, **dict.fromkeys(TEXTS, "string")})
     return frame.assign(**{name: _uniform(frame[name]) for name in names})
+
+
+def ranked_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that have a value, the best first: finished ones, then by how far they came, failed ones last.
+
+    A value of few epochs says little of one of many, so that no trial that was paused or stopped stands before a
+    finished one, whatever it reached.
+    """
+    scored = trials[trials["macro_accuracy"].notna() & (trials["state"] != "infeasible")]
+    place = scored["state"].map({"finished": 0, "failed": 2}).fillna(1)
+    by = ["_place", "epochs", "macro_accuracy", "log_loss"]
+    ordered = scored.assign(_place=place).sort_values(by, ascending=[True, False, False, True], kind="stable")
+    return ordered.drop(columns="_place")
 
 
 def rungs_table(events: Iterable[Event]) -> pd.DataFrame:
@@ -74,36 +89,29 @@ def write_trials(run: RunDirectory) -> Path:
     return run.trials_path
 
 
-def _apply(rows: dict[str, dict[str, Any]], event: Event) -> None:
+def _apply(rows: dict[str, dict[str, Any]], event: Event, infeasible_id: str) -> None:
     kind = event["event"]
     if kind == "infeasible":
-        number = 1 + sum(row["state"] == "infeasible" for row in rows.values())
-        trial_id = str(event.get("trial_id") or f"infeasible-{number}")
+        trial_id = str(event.get("trial_id") or infeasible_id)
         rows[trial_id] = {
             **_params(event),
             **{key: event.get(key) for key in _AT_START},
             "trial_id": trial_id,
-            "state": "infeasible",
+            "state": state_after(event, None),
             "reason": event.get("reason"),
         }
-    elif kind == "trial_started":
-        known = rows.get(event["trial_id"], {})
-        start = {key: event[key] for key in _AT_START if key in event and key not in known}
-        rows[event["trial_id"]] = {
-            **known,
-            **_params(event),
-            **start,
-            "trial_id": event["trial_id"],
-            "state": "running",
-        }
-    elif kind in {"rung", "trial_resumed", "trial_ended"}:
-        row = rows.setdefault(event["trial_id"], {"trial_id": event["trial_id"], "state": "running"})
-        if kind == "trial_resumed":
-            row["state"] = "running"
-        elif kind == "trial_ended":
-            row.update(state=event["state"], reason=event.get("reason"))
-        else:
-            _apply_rung(row, event)
+        return
+    if kind not in _OF_TRIALS:
+        return
+    row = rows.setdefault(event["trial_id"], {"trial_id": event["trial_id"]})
+    row["state"] = state_after(event, row.get("state"))
+    if kind == "trial_started":
+        row.update(_params(event))
+        row.update({key: event[key] for key in _AT_START if key in event and key not in row})
+    elif kind == "rung":
+        _apply_rung(row, event)
+    elif kind in {"trial_ended", "trial_retried"}:
+        row["reason"] = event.get("reason")
 
 
 def _apply_rung(row: dict[str, Any], event: Event) -> None:

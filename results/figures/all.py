@@ -71,10 +71,12 @@ def _score_plots(data: RunData, name: str) -> list[Plot]:
 
 
 def _pareto_alt(data: RunData) -> str:
-    n = int(data.trials["macro_accuracy"].notna().sum())
+    scored = data.trials[data.trials["macro_accuracy"].notna()]
+    n_finished = int((scored["state"] == "finished").sum())
     return (
-        f"Scatter plot of validation macro accuracy against size for {n} trials and {len(data.candidates)} retrained "
-        f"candidates, with the Pareto front and the limit of {data.limit.limit:,}."
+        f"Scatter plot of validation macro accuracy against size for {len(scored)} trials and {len(data.candidates)} "
+        f"retrained candidates, with the Pareto front of the {n_finished} finished trials and the limit of "
+        f"{data.limit.limit:,}."
     )
 
 

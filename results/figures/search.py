@@ -39,10 +39,11 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
     everything = [*zip(size[trained], accuracy[trained], strict=True), *((x, y) for x, y, *_ in marks)]
     scale_axes(axes, [x for x, _ in everything], [y for _, y in everything], limit, quantity)
     _trials(axes, data.trials[trained], size[trained], accuracy[trained], theme)
-    front = pareto_front(accuracy[trained], size[trained])
+    finished = trained & (data.trials["state"] == "finished").to_numpy(dtype=bool)
+    front = pareto_front(accuracy[finished], size[finished])
     if len(front):
-        best = accuracy[trained][front]
-        edges = [*size[trained][front], limit]
+        best = accuracy[finished][front]
+        edges = [*size[finished][front], limit]
         axes.step(
             edges,
             [*best, best[-1]],
@@ -50,7 +51,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
             color=theme.ink,
             linewidth=1.4,
             zorder=3,
-            label="front of the trials",
+            label="front of the finished trials",
         )
     _limit(axes, data, theme)
     for x, y, _, look in marks:
@@ -66,8 +67,8 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
         axes,
         theme,
         "Accuracy against size",
-        f"{plural(int(trained.sum()), 'trial')} with a value, {plural(n_infeasible, 'proposal')} over the limit, "
-        "refused untrained",
+        f"{plural(int(trained.sum()), 'trial')} with a value, {int(finished.sum()):,} of them finished; "
+        f"{plural(n_infeasible, 'proposal')} over the limit, refused untrained",
     )
     _legend(axes, theme)
     labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
@@ -80,16 +81,16 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
 
 
 def learning_figure(data: RunData, theme: Theme) -> Figure:
-    """Return validation accuracy over epochs, one line per trial; those that reached the last rung stand out."""
+    """Return validation accuracy over epochs, one line per trial; finished ones stand out, the best of them most."""
     figure, axes = new_axes(theme, 9.2, 4.6, Margins(bottom=0.82))
     rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
-    top = int(rungs["epochs"].max()) if len(rungs) else 0
+    finished = set(data.trials["trial_id"][data.trials["state"] == "finished"])
     labels: list[tuple[float, float, str, dict[str, Any]]] = []
     lines = [(str(name), frame.sort_values("epochs")) for name, frame in rungs.groupby("trial_id")]
-    best = _best_trial(rungs, top)
-    for name, frame in sorted(lines, key=lambda line: (int(line[1]["epochs"].max()), line[0] == best)):
+    best = _best_trial(rungs[rungs["trial_id"].isin(finished)])
+    for name, frame in sorted(lines, key=lambda line: (line[0] in finished, line[0] == best)):
         x, y = frame["epochs"].to_numpy(dtype=float), frame["macro_accuracy"].to_numpy(dtype=float)
-        reached = x[-1] == top
+        reached = name in finished
         color = theme.accent if name == best else theme.primary if reached else theme.muted
         axes.plot(
             x,
@@ -116,7 +117,7 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
         axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
     axes.set_ylabel("macro accuracy on validation", color=theme.ink)
-    titled(axes, theme, "What the search spent its epochs on", "a line is a trial; grey ones were stopped early")
+    titled(axes, theme, "What the search spent its epochs on", "a line is a trial; grey ones have not finished")
     place_labels(axes, labels, [point for _, frame in lines for point in _along(frame)], theme.muted)
     return figure
 
@@ -138,9 +139,10 @@ def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
     return values
 
 
-def _best_trial(rungs: pd.DataFrame, top: int) -> str | None:
-    at_top = rungs[rungs["epochs"] == top].sort_values("macro_accuracy")
-    return None if at_top.empty else str(at_top["trial_id"].iloc[-1])
+def _best_trial(rungs: pd.DataFrame) -> str | None:
+    """Return the trial with the best value at its last rung."""
+    last = rungs.sort_values("epochs", kind="stable").groupby("trial_id").tail(1).sort_values("macro_accuracy")
+    return None if last.empty else str(last["trial_id"].iloc[-1])
 
 
 def _marks(data: RunData) -> list[tuple[float, float, str, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from results.ledger import Ledger
 from results.rundir import RunDirectory
-from results.trials import rungs_table, trials_table, write_trials
+from results.trials import ranked_trials, rungs_table, trials_table, write_trials
 
 START = {"n_params": 10, "macs": 100, "weight_bytes": 40, "seed": 3}
 
@@ -36,27 +36,67 @@ def test_a_diverged_rung_has_no_score() -> None:
     assert pd.isna(trials_table(events)["macro_accuracy"][0])
 
 
-def test_states_follow_the_events() -> None:
-    """Started is running, at a rung and resumed too; ended is what the event says."""
+def _event(kind: str, trial_id: str, **more: Any) -> dict[str, Any]:
+    return {"event": kind, "trial_id": trial_id, **more}
+
+
+STORIES: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "begun": ("running", []),
+    "of an old ledger": ("running", [_rung("", 0, 0.4)]),
+    "goes on": ("running", [_rung("", 0, 0.4, decision="continue")]),
+    "waits": ("paused", [_rung("", 0, 0.4, decision="pause")]),
+    "promoted": ("running", [_rung("", 0, 0.4, decision="pause"), _event("trial_promoted", "", rung=1)]),
+    "waits again": (
+        "paused",
+        [
+            _rung("", 0, 0.4, decision="pause"),
+            _event("trial_promoted", "", rung=1),
+            _event("trial_resumed", "", rung=1),
+            _rung("", 1, 0.5, decision="pause"),
+        ],
+    ),
+    "resumed": ("running", [_rung("", 0, 0.4, decision="continue"), _event("trial_resumed", "", rung=1)]),
+    "retried": ("running", [_event("trial_retried", "", reason="out of memory")]),
+    "not yet ended": ("running", [_rung("", 0, 0.4, decision="finish")]),
+    "finished": ("finished", [_rung("", 0, 0.4, decision="finish"), _event("trial_ended", "", state="finished")]),
+    "stopped": ("stopped", [_rung("", 0, 0.4, decision="stop"), _event("trial_ended", "", state="stopped")]),
+    "failed": ("failed", [_event("trial_ended", "", state="failed", reason="diverged")]),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_states_follow_the_events(name: str) -> None:
+    """A rung pauses only where it says so, a promotion, resumption or retry sets going, an end is final."""
+    state, events = STORIES[name]
+    (row,) = trials_table([_started("t"), *({**event, "trial_id": "t"} for event in events)]).to_dict("records")
+    assert row["state"] == state
+
+
+def test_infeasible_proposals_are_rows_of_their_own() -> None:
+    """Proposals that were never trained have their size and the reason, and names that count on."""
     events = [
-        _started("run"),
-        *(_started("pause"), _rung("pause", 0, 0.4)),
-        *(_started("again"), _rung("again", 0, 0.4), {"event": "trial_resumed", "trial_id": "again"}),
-        *(
-            _started("end"),
-            _rung("end", 0, 0.4),
-            {"event": "trial_ended", "trial_id": "end", "state": "stopped", "reason": "r"},
-        ),
         {"event": "infeasible", "params": {"blocks": 9}, "weight_bytes": 999, "limit": 500, "reason": "too large"},
+        _started("t"),
         {"event": "infeasible", "params": {"blocks": 8}, "weight_bytes": 998, "limit": 500, "reason": "too large"},
+        {"event": "session", "n_concurrent": 2},
     ]
     table = trials_table(events).set_index("trial_id")
-    assert table["state"].to_dict() == {
-        **{"run": "running", "pause": "running", "again": "running", "end": "stopped"},
-        **{"infeasible-1": "infeasible", "infeasible-2": "infeasible"},
-    }
+    assert table["state"].to_dict() == {"infeasible-1": "infeasible", "t": "running", "infeasible-2": "infeasible"}
     assert table.loc["infeasible-1", "weight_bytes"] == 999
     assert table.loc["infeasible-1", "reason"] == "too large"
+
+
+def test_finished_trials_rank_before_better_values_of_fewer_epochs() -> None:
+    """A paused, stopped or failed trial with a higher value, even of as many epochs, stands behind finished ones."""
+    events: list[dict[str, Any]] = []
+    for name, state, rung, accuracy in (
+        *(("low", "finished", 2, 0.5), ("high", "finished", 2, 0.6), ("waits", "paused", 1, 0.9)),
+        *(("far", "stopped", 2, 0.95), ("broke", "failed", 2, 0.99), ("near", "paused", 0, 0.97)),
+    ):
+        events += [_started(name), _rung(name, rung, accuracy, decision="pause" if state == "paused" else "continue")]
+        events += [] if state == "paused" else [_event("trial_ended", name, state=state)]
+    events += [_started("no value")]
+    assert ranked_trials(trials_table(events))["trial_id"].tolist() == ["high", "low", "far", "waits", "near", "broke"]
 
 
 def test_columns_are_the_contract_even_without_events() -> None:
