@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from data_prep.errors import DataError
 from data_prep.files import write_error, written_whole
+
+if TYPE_CHECKING:
+    from data_prep.conditional_put import ConditionalPut
 
 Location = Path | str
 """A local folder, or the URI of a place in an object store (`s3://bucket/folder`)."""
@@ -42,6 +47,13 @@ class Store(Protocol):
 
         Raises:
             AscError: if there is no space, or the place can't be written.
+        """
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write `name` unless it is there, and return whether it was written: of several at once, one is told True.
+
+        Raises as `write`.
         """
         ...
 
@@ -86,13 +98,21 @@ def parse_location(text: str) -> Location:
         return Path(rest)
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise DataError(f"{text}: shards live in a local folder or under {known}; {scheme}:// is not known here.")
+        raise DataError(f"{text}: places are local folders or under {known}; {scheme}:// is not known here.")
     return text
 
 
 def location_text(location: Location) -> str:
     """Return a place for shards as text that another process understands: a URI, or an absolute path."""
     return location if isinstance(location, str) and "://" in location else str(Path(location).absolute())
+
+
+def location_inside(location: Location, name: str) -> Location:
+    """Return the place of a folder `name` below another place; a URI keeps its query."""
+    if isinstance(location, Path) or "://" not in location:
+        return Path(location) / name
+    base, mark, query = location.partition("?")
+    return f"{base.rstrip('/')}/{name}{mark}{query}"
 
 
 class LocalStore:
@@ -123,6 +143,25 @@ class LocalStore:
         """Write `name` beside its place, flush it to the disk, and rename it there."""
         with written_whole(self.root / name) as temporary:
             temporary.write_bytes(data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write `name` beside its place and link it there, which fails where there is one: on NFS too."""
+        path = self.root / name
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise write_error(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
 
     def remove(self, name: str) -> None:
         """Remove `name` if it is there."""
@@ -165,13 +204,15 @@ class ObjectStore:
     def __init__(self, uri: str) -> None:
         from pyarrow import fs
 
-        self._uri, _, self._query = uri.partition("?")
+        self._given = uri
+        self._uri, _, _ = uri.partition("?")
         self._uri = self._uri.rstrip("/")
         try:
             self._fs, path = fs.FileSystem.from_uri(uri)
         except (OSError, ValueError) as error:
             raise DataError(f"{uri}: {_words(error)}. Expected s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.") from None
         self._root = PurePosixPath(path)
+        self._conditional: ConditionalPut | None = None
 
     def place(self, name: str) -> str:
         """Return the URI of `name`."""
@@ -196,6 +237,23 @@ class ObjectStore:
         try:
             with self._fs.open_output_stream(str(self._root / name)) as stream:
                 stream.write(data)
+        except OSError as error:
+            raise DataError(f"{self.place(name)}: cannot be written: {_words(error)}. {CREDENTIALS}") from None
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Upload `name` on the condition that there is none.
+
+        Where the answer to an upload is lost, it is repeated, and then finds itself: what is there is ours if it is
+        the very same, so `data` must hold something that no other writer's has.
+        """
+        from data_prep.conditional_put import ConditionalPut
+
+        if self._conditional is None:
+            self._conditional = ConditionalPut(self._given)
+        try:
+            return self._conditional.create(name, data) or self.read(name) == data
+        except FileNotFoundError:  # removed since
+            return False
         except OSError as error:
             raise DataError(f"{self.place(name)}: cannot be written: {_words(error)}. {CREDENTIALS}") from None
 

@@ -68,14 +68,15 @@ class Ledger:
             RunError: if another process writes this ledger.
             AscError: if the disk is full; nothing of the line stays behind then.
         """
+        self._write(ledger_line(event, fields))
+
+    def _write(self, data: bytes) -> None:
+        """Write whole lines."""
         if self._file is None:
             self._open()
         assert self._file is not None
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps(_plain({"event": event, "time": time, **fields}), ensure_ascii=False, allow_nan=False)
         size = os.fstat(self._file).st_size
         try:
-            data = (line + "\n").encode()
             while data:
                 data = data[os.write(self._file, data) :]
             os.fsync(self._file)
@@ -135,6 +136,13 @@ class Ledger:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._file, whole)
+
+
+def ledger_line(event: str, fields: Mapping[str, Any]) -> bytes:
+    """Return an event as a line of a ledger, told the time of now."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps(_plain({"event": event, "time": time, **fields}), ensure_ascii=False, allow_nan=False)
+    return (line + "\n").encode()
 
 
 def _plain(value: Any) -> Any:

@@ -1,14 +1,11 @@
 """Shards in a local folder and in an object store: the same bytes through the same operations."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from s3_support import s3_server
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
@@ -16,37 +13,15 @@ from data_prep.inspect import summarize
 from data_prep.manifest import read_manifest
 from data_prep.prepare import prepare
 from data_prep.reader import read_split
-from data_prep.store import open_store, parse_location
+from data_prep.store import location_inside, open_store, parse_location
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     """The address of an S3-compatible server of this machine, with one bucket, for the time of this module."""
     pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("w")
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    environment = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_REGION": "us-east-1"}
-    before = dict(os.environ)
-    os.environ.update(environment, AWS_ENDPOINT_URL=address, AWS_EC2_METADATA_DISABLED="true")
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{address}/sets", method="PUT"), timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    with s3_server(tmp_path_factory.mktemp("moto")) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
-        log.close()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def test_shards_in_an_object_store_are_those_of_a_folder(s3, make_corpus, small_config, tmp_path):
@@ -98,7 +73,7 @@ def test_places_are_paths_or_known_uris():
     assert parse_location("a/b") == Path("a/b")
     assert parse_location("file:///a/b") == Path("/a/b")
     assert parse_location("s3://bucket/x") == "s3://bucket/x"
-    with pytest.raises(DataError, match=r"ftp://host/x: shards live in a local folder or under s3://, gs://"):
+    with pytest.raises(DataError, match=r"ftp://host/x: places are local folders or under s3://, gs://"):
         parse_location("ftp://host/x")
 
 
@@ -111,3 +86,28 @@ def test_a_name_that_is_not_there_is_not_found(tmp_path):
     store.write("b/c", b"x")
     assert store.names() == ["b/c"]
     assert store.read("b/c") == b"x"
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_of_several_that_create_one_name_one_does(kind, request, tmp_path):
+    """A name is created once: of eight at a time one is told so and its bytes are there; later ones are refused."""
+    location = (
+        tmp_path / "there"
+        if kind == "folder"
+        else f"s3://sets/create?endpoint_override={request.getfixturevalue('s3')}"
+    )
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda i: open_store(location).create("a/lock", f"{i}".encode()), range(8)))
+    assert sum(told) == 1
+    store = open_store(location)
+    assert store.read("a/lock") == str(told.index(True)).encode()
+    assert not store.create("a/lock", b"late")
+    assert store.names() == ["a/lock"]
+    store.remove("a/lock")
+    assert store.create("a/lock", b"anew")
+
+
+def test_a_folder_inside_a_place():
+    """A folder below a place keeps a URI's query at its end."""
+    assert location_inside(Path("a"), "b") == Path("a/b")
+    assert location_inside("s3://c/d/?region=x", "b") == "s3://c/d/b?region=x"
