@@ -21,10 +21,21 @@ VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray"
 """Packages whose versions a run notes: those that can change its numbers."""
 
 
+ADJUSTABLE = (
+    *("search.n_trials", "search.n_concurrent", "search.cpus_per_trial", "search.gpus_per_trial"),
+    *("search.max_failures", "search.max_failed_share"),
+)
+"""What may differ from one session of a run to the next: how much is searched and with what, never what a trial is."""
+
+
+ADJUSTABLE_PREFIXES = tuple(f"{key}:" for key in ADJUSTABLE)
+
+
 def open_run(run: RunDirectory, config: RunConfig) -> None:
     """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
 
-    A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration.
+    A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration;
+    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for.
 
     Raises:
         RunError: if the directory belongs to another configuration, with every differing key, or holds other files.
@@ -36,10 +47,15 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
         _write(run, {**resolved, "versions": _versions()})
         return
     stored = run.read_config()
-    differing = differing_keys({key: value for key, value in stored.items() if key in resolved}, resolved)
-    if differing and not has_training(run):
+    settings = {key: value for key, value in stored.items() if key in resolved}
+    if settings == resolved:
+        return
+    differing = [line for line in differing_keys(settings, resolved) if not line.startswith(ADJUSTABLE_PREFIXES)]
+    if not has_training(run):
         _write(run, {**resolved, "versions": _versions()})
-    elif differing:
+    elif not differing:
+        _write(run, {**stored, **resolved})
+    else:
         shown = "\n".join(f"  {line}" for line in differing[:12])
         more = f"\n  and {len(differing) - 12} more" if len(differing) > 12 else ""
         raise RunError(

@@ -92,10 +92,13 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
         write_trials(place.run)
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
+    states = {
+        "paused": outcome.n_paused, "stopped early": outcome.n_stopped, "failed": outcome.n_failed,
+    }  # fmt: skip
+    others = "".join(f", {n} {state}" for state, n in states.items() if n)
     narrator.note(
-        f"{outcome.n_trials} trials{again}: {outcome.n_finished} finished, {outcome.n_stopped} stopped early, "
-        f"{outcome.n_failed} failed; {outcome.n_infeasible} proposals over the limit, not trained; "
-        f"{outcome.seconds:.1f} s"
+        f"{outcome.n_trials} trials{again}: {outcome.n_finished} finished{others}; "
+        f"{outcome.n_infeasible} proposals over the limit, not trained; {outcome.seconds:.1f} s"
     )
 
 

@@ -7,16 +7,17 @@ limit is repaired: shrunk step by step until it fits, then entered as a trial of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
 
 from data_prep.errors import BudgetError
-from search.rungs import to_scalar
+from search.objectives import Objectives, Value
 from search.space import Params, Space
+from search.trial import EndState
 
 MAX_ASKS = 20
 """Proposals in a row that may turn out known before one is drawn at random."""
@@ -25,12 +26,7 @@ MAX_ENUMERATED = 100_000
 MAX_DRAWS = 10_000
 """Draws in larger spaces before they count as exhausted."""
 
-EndState = Literal["finished", "stopped", "failed"]
-_OPTUNA_STATES = {
-    "finished": optuna.trial.TrialState.COMPLETE,
-    "stopped": optuna.trial.TrialState.PRUNED,
-    "failed": optuna.trial.TrialState.FAIL,
-}
+SCORE = Objectives(("macro_accuracy",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,6 @@ class Proposal:
 
     params: Params
     sizing: Sizing
-    number: int
-    """Its trial in the study."""
 
 
 Assess = Callable[[Params], Sizing]
@@ -105,7 +99,8 @@ class Proposer:
         self._rng = np.random.default_rng(seed)
         self._seen: set[str] = set()
         self._infeasible: set[str] = set()
-        self._running: dict[int, optuna.Trial] = {}
+        self._asked: dict[str, optuna.Trial] = {}
+        self._running: dict[str, optuna.Trial] = {}
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup, multivariate=True)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
 
@@ -121,20 +116,16 @@ class Proposer:
             params = self.space.decode(trial.params)
             sizing = self._assess(params)
             if sizing.feasible and self._key_of(params) not in self._seen:
-                return self._running_trial(trial, params, sizing)
+                self._asked[self._key_of(params)] = trial
+                return Proposal(params, sizing)
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if not sizing.feasible:
                 self._note_infeasible(params, sizing)
                 repaired = self.repair(params)
                 if repaired is not None:
-                    return self.take(repaired)
+                    return Proposal(repaired, self._assess(repaired))
         unseen = self._draw_unseen()
-        return None if unseen is None else self.take(unseen)
-
-    def take(self, params: Params) -> Proposal:
-        """Enter a given point as a running trial of the study."""
-        self._study.enqueue_trial(self.space.encode(params))
-        return self._running_trial(self._study.ask(self._distributions), params, self._assess(params))
+        return None if unseen is None else Proposal(unseen, self._assess(unseen))
 
     def repair(self, params: Params) -> Params | None:
         """Return the largest new point that fits, going down from `params`; None where there is none on the way.
@@ -149,14 +140,24 @@ class Proposer:
             params = min(options, key=lambda option: option[0].weight_bytes)[1]
         return None
 
-    def report(self, number: int, epochs: int, macro_accuracy: float, log_loss: float) -> None:
-        """Tell the study a trial's value at a rung."""
-        self._running[number].report(to_scalar(macro_accuracy, log_loss), step=epochs)
+    def enter(self, trial_id: str, params: Params) -> None:
+        """Enter a point that is, or was, trained under `trial_id`."""
+        key = self._key_of(params)
+        self._seen.add(key)
+        if key in self._asked:
+            self._running[trial_id] = self._asked.pop(key)
+        else:
+            self._study.enqueue_trial(self.space.encode(params))
+            self._running[trial_id] = self._study.ask(self._distributions)
 
-    def end(self, number: int, state: EndState) -> None:
+    def observe(self, trial_id: str, epochs: int, value: Value) -> None:
+        """Tell the study a trial's value at a rung."""
+        self._running[trial_id].report(-SCORE.losses(value)[0], step=epochs)
+
+    def end(self, trial_id: str, state: EndState) -> None:
         """Tell the study how a trial ended. A stopped one keeps its value but ranks below those that went on."""
-        trial = self._running.pop(number)
-        values = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        trial = self._running.pop(trial_id)
+        values = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if state == "failed" or not values:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         elif state == "finished":
@@ -171,33 +172,6 @@ class Proposer:
     def mark_infeasible(self, params: Params) -> None:
         """Don't tell about this point again."""
         self._infeasible.add(self._key_of(params))
-
-    def restore(self, params: Params, state: EndState, values: Mapping[int, tuple[float, float]]) -> None:
-        """Enter a trial of an earlier session.
-
-        Args:
-            params: its point.
-            state: how it ended.
-            values: {epochs: (macro_accuracy, log_loss)} at its rungs.
-        """
-        self._seen.add(self._key_of(params))
-        if state != "failed" and not values:
-            state = "failed"
-        scalars = {epochs: to_scalar(*value) for epochs, value in values.items()}
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=_OPTUNA_STATES[state],
-                params=self.space.encode(params),
-                distributions=self._distributions,
-                intermediate_values=scalars,
-                value=None if state == "failed" else scalars[max(scalars)],
-            )
-        )
-
-    def _running_trial(self, trial: optuna.Trial, params: Params, sizing: Sizing) -> Proposal:
-        self._seen.add(self._key_of(params))
-        self._running[trial.number] = trial
-        return Proposal(params, sizing, trial.number)
 
     def _note_infeasible(self, params: Params, sizing: Sizing) -> None:
         key = self._key_of(params)

@@ -1,4 +1,8 @@
-"""Ray Tune's view of the rungs: hands every result to the sweep and returns its decision. Nothing is decided here."""
+"""Ray Tune's view of the rungs: hands every result to the sweep and carries out its decision. Nothing is decided here.
+
+A pause is Ray's own, without Ray's checkpoint: the trial's state is in its rung checkpoint already, and its process is
+free for another trial at once. A promoted trial goes on in whichever process is free.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ class SweepErrors:
 
 
 class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type information
-    """Asynchronous successive halving at the ends of the warm-restart cycles."""
+    """Pauses, promotes, stops and finishes trials at the rungs as the sweep decides."""
 
     _supports_buffered_results = False
 
@@ -32,9 +36,10 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
         super().__init__()
         self._state = state
         self._errors = errors
+        self._paused: dict[str, Any] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Return whether the trial goes on to the next rung, after writing what it measured to the ledger."""
+        """Return what becomes of the trial, after writing what it measured to the ledger."""
         trial_id = trial.config["trial_id"]
         try:
             if result["outcome"] == "fatal":
@@ -42,16 +47,39 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
             if result["outcome"] == "failed":
                 self._state.on_failure(trial_id, result["reason"])
                 return str(TrialScheduler.STOP)
-            goes_on = self._state.on_rung(trial_id, result["rung"], result)
-            # Where its process dies, Ray gives the trial's configuration to another one.
-            trial.set_config({**trial.config, "next_rung": result["rung"] + 1})
+            entered = self._state.on_rung(trial_id, result["rung"], result)
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        # Where its process dies, or when it is promoted, Ray gives the trial's configuration to another process.
+        trial.set_config({**trial.config, "next_rung": entered.next_rung})
+        if entered.is_paused:
+            self._paused[trial_id] = trial
+            tune_controller.pause_trial(trial, should_checkpoint=False)
+            return str(TrialScheduler.NOOP)
+        return str(TrialScheduler.CONTINUE if entered.state is None else TrialScheduler.STOP)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Return the trial to start next: a paused one that may go on, else whichever was suggested first.
+
+        Paused trials don't end by themselves: once nothing is left to do, Ray is told to let go of them. The sweep
+        keeps them as paused.
+        """
+        try:
+            promoted = self._state.next_promotion()
+        except AscError as error:
+            raise self._errors.keep(error)  # noqa: B904 - the same error
+        if promoted is not None:
+            return self._paused.pop(promoted.trial_id)
+        if self._paused and self._state.is_done:
+            for trial in self._paused.values():
+                tune_controller.stop_trial(trial)
+            self._paused.clear()
+        pending = (trial for trial in tune_controller.get_trials() if trial.status == trial.PENDING)
+        return next(pending, None)  # the inherited choice would start paused trials too
 
 
 class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type information
-    """Tells the sweep of trials whose process died more often than is allowed.
+    """Tells the sweep of trials whose process died: taken up again, or lost where that happened too often.
 
     Not the scheduler's `on_trial_error`: Ray calls that also where it will take the trial up again.
     """
@@ -60,11 +88,18 @@ class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type informati
         self._state = state
         self._errors = errors
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that the trial is taken up again."""
+        self._tell(self._state.on_retry, trial)
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """End the trial as failed, with the last line of what Ray knows."""
+        """End the trial as failed."""
+        self._tell(self._state.on_failure, trial)
+
+    def _tell(self, hear: Any, trial: Any) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()
         reason = f"its process died: {lines[-1].strip()}" if lines else "its process died"
         try:
-            self._state.on_failure(trial.config["trial_id"], reason)
+            hear(trial.config["trial_id"], reason)
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error

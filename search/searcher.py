@@ -7,11 +7,14 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search.sweep_state import SweepState, Trial
+from search.sweep_state import SweepState
+from search.trial import Trial
 
 
 class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type information
-    """Suggests the sweep's trials: interrupted ones first, then proposals that fit the limit.
+    """Suggests the sweep's trials: interrupted ones, those paused by an earlier session that go on now, then new ones.
+
+    Trials that this session has paused are the scheduler's to promote.
 
     A suggestion is the whole configuration of a trial (search/trainable.py). What trials measure reaches the study
     through the scheduler, which knows the rungs; Ray's own saving and restoring of searchers is not used.
@@ -39,14 +42,14 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next trial's configuration, FINISHED where nothing is left, None to be asked again later."""
+        """Return the next trial's configuration, None where nothing is due now, FINISHED where nothing is left."""
         trial, self._first = self._first, None
         if trial is None:
-            if self._n_concurrent is not None and self._state.n_running >= self._n_concurrent:
+            if self._n_concurrent is not None and self._state.n_training >= self._n_concurrent:
                 return None
             trial = self._state.next_trial()
         if trial is None:
-            return str(Searcher.FINISHED)
+            return str(Searcher.FINISHED) if self._state.is_done else None
         return {
             "shared": self._shared,
             "trial_id": trial.trial_id,

@@ -11,6 +11,7 @@ from asc_models.config import ExportMode
 from asc_models.families import Attention
 from asc_models.network import Stride, stride_pair, validate_stride
 from data_prep.schema import Config
+from search.objectives import Objective, Objectives
 
 MAX_FILTERS = 1024
 """Widest block that a network's description takes."""
@@ -93,8 +94,14 @@ class SearchConfig(Config):
     """Epochs of a trial that is never stopped; 62 is the end of a warm-restart cycle."""
     min_epochs: int = Field(6, ge=1)
     """No trial is compared before it has trained this long; rungs are the ends of cycles from here on."""
+    scheduler: Literal["pareto", "asha", "hyperband", "none"] = "pareto"
+    """Who trains on at a rung: `pareto` pauses trials and promotes along the front of all objectives, so that small
+    networks survive beside large ones; `asha` and `hyperband` stop all but the most accurate; `none` stops nobody."""
     eta: int = Field(2, ge=2)
     """Reduction factor: at each rung about one trial in eta goes on."""
+    objectives: tuple[Objective, ...] | None = None
+    """A score (macro_accuracy or log_loss), then costs (weight_bytes, macs); null means macro_accuracy, weight_bytes,
+    and macs where the rules limit them."""
     n_startup: int = Field(8, ge=1)
     """Trials drawn at random before the model of the space proposes."""
     mode: ExportMode = "int8_weights"
@@ -105,3 +112,10 @@ class SearchConfig(Config):
     """Trials side by side; null means as many as the processors carry."""
     max_failures: int = Field(2, ge=0)
     """How often a trial whose process or node died is taken up again at its last rung."""
+    max_failed_share: float = Field(0.5, ge=0.0, le=1.0)
+    """The search ends, with a summary, once more than this share of its trials has failed (and five at least)."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _comparable(cls, names: tuple[Objective, ...] | None) -> tuple[Objective, ...] | None:
+        return names if names is None else Objectives(names).names

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from data_prep.errors import RunError
-from search.proposer import EndState, Proposer, Sizing
-from search.rungs import Decision, Rungs
+from search.halving import Halving
+from search.objectives import Value
+from search.proposer import Proposer, Sizing
 from search.space import Params
+from search.trial import EndState, Trial
 
 MEASURED = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "seconds")
 """What a trial tells at a rung, beside which rung it is."""
-MAX_FAILED_AT_FIRST = 5
-"""Where this many trials have failed and none has reached a rung, the fault is not theirs: the sweep ends."""
+MIN_FAILED = 5
+"""A sweep is not given up for its failures before this many trials have failed."""
 
 
 class EventLog(Protocol):
@@ -32,32 +33,6 @@ class EventLog(Protocol):
         """Return all events, oldest first."""
 
 
-@dataclass(slots=True)
-class Trial:
-    """One candidate with one seed, as far as it has come."""
-
-    trial_id: str
-    key: str
-    params: Params | None
-    """Its point; None where an earlier session searched a space that this point has left since."""
-    config: dict[str, Any]
-    """What is trained: the key's description."""
-    values: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """{rung: (macro_accuracy, log_loss)}."""
-    state: EndState | None = None
-    """How it ended; None while it has not."""
-    reason: str | None = None
-    number: int | None = None
-    """Its trial in the study, in this session."""
-    decision: Decision = "continue"
-    """What its last rung decided."""
-
-    @property
-    def next_rung(self) -> int:
-        """The rung it trains to next."""
-        return max(self.values, default=-1) + 1
-
-
 class SweepState:
     """Trials from proposal to end, every step written to the ledger before it counts."""
 
@@ -65,23 +40,25 @@ class SweepState:
         self,
         ledger: EventLog,
         proposer: Proposer,
-        rungs: Rungs,
+        halving: Halving,
         *,
         n_trials: int,
         seed: int,
         describe: Callable[[Params], tuple[str, dict[str, Any]]],
-        on_end: Callable[[Trial, int], None] = lambda trial, n_ended: None,
+        max_failed_share: float = 0.5,
+        on_change: Callable[[Trial, int], None] = lambda trial, n_told: None,
     ) -> None:
         """Rebuild the sweep from `ledger`.
 
         Args:
             ledger: its events are the only memory.
             proposer: fresh; earlier trials are entered into it here.
-            rungs: fresh; earlier values are recorded here.
-            n_trials: trials to train in all, earlier ones included.
+            halving: fresh; earlier values are recorded here.
+            n_trials: trials to begin in all, earlier ones included.
             seed: of every trial's training.
             describe: a point's ledger key and what is trained.
-            on_end: told about every trial that ends, and how many have.
+            max_failed_share: the sweep ends where more than this share of its trials has failed.
+            on_change: told about every trial that has reached a rung or ended, and how many have.
 
         Raises:
             RunError: if the ledger's trials were trained on other data or by other settings.
@@ -89,13 +66,16 @@ class SweepState:
         self.trials: dict[str, Trial] = {}
         self.n_infeasible = 0
         self.n_new = 0
+        """Trials that this session has begun, taken up or promoted."""
         self._ledger = ledger
         self._proposer = proposer
-        self._rungs = rungs
+        self._halving = halving
         self._n_trials = n_trials
         self._seed = seed
         self._describe = describe
-        self._on_end = on_end
+        self._max_failed_share = max_failed_share
+        self._on_change = on_change
+        self._is_exhausted = False
         proposer.on_infeasible = self.on_infeasible
         for event in ledger.events():
             self._replay(event)
@@ -106,76 +86,94 @@ class SweepState:
         return dict, ()
 
     @property
-    def n_ended(self) -> int:
-        """Trials that have ended."""
-        return sum(trial.state is not None for trial in self.trials.values())
+    def n_told(self) -> int:
+        """Trials that have come to something: reached a rung, or ended."""
+        return sum(bool(trial.values) or trial.state is not None for trial in self.trials.values())
+
+    @property
+    def n_training(self) -> int:
+        """Trials that this session is training."""
+        return sum(trial.is_training for trial in self.trials.values())
 
     @property
     def is_done(self) -> bool:
-        """Whether as many trials as were asked for have ended (a space may be exhausted before)."""
-        return self.n_ended >= self._n_trials
+        """Whether nothing is left to do: as many trials begun as were asked for, and all that may go on has.
 
-    @property
-    def n_running(self) -> int:
-        """Trials handed out in this session that have not ended."""
-        return sum(trial.state is None and trial.number is not None for trial in self.trials.values())
+        Paused trials may be left: with more trials asked for they can be promoted later.
+        """
+        return (
+            not self._resumable
+            and not self.n_training
+            and (self._is_exhausted or len(self.trials) >= self._n_trials)
+            and not self._halving.promotable()
+        )
 
     def next_trial(self) -> Trial | None:
-        """Return the next trial to train, interrupted ones first; None where there is nothing left to train.
+        """Return the next trial for a process: interrupted ones, then an earlier session's promoted ones, then new.
 
-        Its `trial_started` is in the ledger when this returns.
+        Its line is in the ledger when this returns. None where there is nothing now: something may come as long as
+        `is_done` is false.
         """
         if self._resumable:
             return self._resume(self._resumable.pop(0))
-        if len(self.trials) >= self._n_trials:
+        promotable = self._halving.promotable()
+        for trial_id in promotable:
+            if not self.trials[trial_id].is_handed_out:
+                return self._promote(self.trials[trial_id])
+        if promotable or self._is_exhausted or len(self.trials) >= self._n_trials:
             return None
         proposal = self._proposer.propose()
         if proposal is None:
+            self._is_exhausted = True
             return None
-        key, config = self._describe(proposal.params)
-        trial = Trial(f"t{len(self.trials) + 1:04d}", key, proposal.params, config, number=proposal.number)
-        self._ledger.append(
-            "trial_started",
-            trial_id=trial.trial_id,
-            key=key,
-            params=proposal.params,
-            config=config,
-            seed=self._seed,
-            n_params=proposal.sizing.n_params,
-            macs=proposal.sizing.macs,
-            weight_bytes=proposal.sizing.weight_bytes,
-        )
-        self.trials[trial.trial_id] = trial
-        self.n_new += 1
-        return trial
+        return self._begin(proposal.params, proposal.sizing)
 
-    def on_rung(self, trial_id: str, rung: int, measured: Mapping[str, Any]) -> bool:
-        """Enter what a trial measured at `rung`; return whether it goes on."""
+    def next_promotion(self) -> Trial | None:
+        """Return the paused trial of this session that goes on now, or None; its line is in the ledger then."""
+        for trial_id in self._halving.promotable():
+            if self.trials[trial_id].is_handed_out:
+                return self._promote(self.trials[trial_id])
+        return None
+
+    def on_rung(self, trial_id: str, rung: int, measured: Mapping[str, Any]) -> Trial:
+        """Enter what a trial measured at `rung`; return the trial, whose `decision` and `state` say how it goes on."""
         trial = self.trials[trial_id]
         if rung != trial.next_rung:
             raise ValueError(f"trial {trial_id} tells of rung {rung}, but it was training to rung {trial.next_rung}")
-        epochs = self._rungs.epochs[rung]
+        value = _value(measured, trial.macs)
+        decision = self._halving.record(trial_id, rung, value)
         self._ledger.append(
-            "rung", trial_id=trial_id, rung=rung, epochs=epochs, **{name: measured[name] for name in MEASURED}
+            "rung",
+            trial_id=trial_id,
+            rung=rung,
+            epochs=self._halving.epochs[rung],
+            **{name: measured[name] for name in MEASURED},
+            decision=decision,
         )
-        value = (float(measured["macro_accuracy"]), float(measured["log_loss"]))
         trial.values[rung] = value
-        if trial.number is not None:
-            self._proposer.report(trial.number, epochs, *value)
-        trial.decision = self._rungs.record(trial_id, rung, *value)
-        return not self._end_as_decided(trial)
+        trial.decision = decision
+        self._proposer.observe(trial_id, self._halving.epochs[rung], value)
+        if not self._end_as_decided(trial):
+            self._on_change(trial, self.n_told)
+        return trial
+
+    def on_retry(self, trial_id: str, reason: str) -> None:
+        """Note that a trial's process died and the trial is taken up again."""
+        self._ledger.append("trial_retried", trial_id=trial_id, rung=self.trials[trial_id].next_rung, reason=reason)
 
     def on_failure(self, trial_id: str, reason: str) -> None:
         """Enter that a trial failed; the sweep goes on without it.
 
         Raises:
-            RunError: if the first trials have all failed.
+            RunError: if more than the allowed share of the trials has failed.
         """
         trial = self.trials[trial_id]
         if trial.state is None:
+            self._halving.drop(trial_id)
             self._end(trial, "failed", reason)
-        if self.n_ended >= MAX_FAILED_AT_FIRST:
-            self.require_success()
+        n_failed = sum(trial.state == "failed" for trial in self.trials.values())
+        if n_failed >= MIN_FAILED and n_failed > self._max_failed_share * len(self.trials):
+            raise RunError(self._failure_summary())
 
     def on_infeasible(self, params: Params, sizing: Sizing) -> None:
         """Enter a proposal that the rules forbid to train."""
@@ -191,15 +189,61 @@ class SweepState:
         )
 
     def require_success(self) -> None:
-        """Raise RunError if trials have ended and every one of them failed, with the commonest reason."""
+        """Raise RunError if trials have failed and none has ever reached a rung, with the reasons."""
+        failed = any(trial.state == "failed" for trial in self.trials.values())
+        if failed and not any(trial.values for trial in self.trials.values()):
+            raise RunError(self._failure_summary())
+
+    def _failure_summary(self) -> str:
         reasons = Counter(trial.reason or "unknown" for trial in self.trials.values() if trial.state == "failed")
-        if not reasons or any(trial.values for trial in self.trials.values()):
-            return
-        reason, count = reasons.most_common(1)[0]
-        raise RunError(
-            f"all {reasons.total()} trials so far have failed, {count} of them with: {reason}. Mend that, then search "
-            "in a new run directory (a failed trial is not trained again)."
+        lines = "".join(f"\n  {count} × {reason}" for reason, count in reasons.most_common(5))
+        return (
+            f"{reasons.total()} of {len(self.trials)} trials have failed (search.max_failed_share allows "
+            f"{self._max_failed_share:.0%}):{lines}\nMend that, then search in a new run directory: a failed trial is "
+            "not trained again."
         )
+
+    def _begin(self, params: Params, sizing: Sizing) -> Trial:
+        key, config = self._describe(params)
+        trial = Trial(f"t{len(self.trials) + 1:04d}", key, params, config, sizing.macs, is_handed_out=True)
+        self._ledger.append(
+            "trial_started",
+            trial_id=trial.trial_id,
+            key=key,
+            params=params,
+            config=config,
+            seed=self._seed,
+            n_params=sizing.n_params,
+            macs=sizing.macs,
+            weight_bytes=sizing.weight_bytes,
+        )
+        self.trials[trial.trial_id] = trial
+        self._proposer.enter(trial.trial_id, params)
+        self.n_new += 1
+        return trial
+
+    def _promote(self, trial: Trial) -> Trial:
+        self._require_params(trial, "can be promoted")
+        self._ledger.append("trial_promoted", trial_id=trial.trial_id, rung=trial.next_rung)
+        self._halving.promote(trial.trial_id)
+        trial.decision = "continue"
+        self.n_new += not trial.is_handed_out
+        trial.is_handed_out = True
+        return trial
+
+    def _resume(self, trial: Trial) -> Trial:
+        self._require_params(trial, "was interrupted")
+        self._ledger.append("trial_resumed", trial_id=trial.trial_id, rung=trial.next_rung)
+        self.n_new += 1
+        trial.is_handed_out = True
+        return trial
+
+    def _require_params(self, trial: Trial, what: str) -> None:
+        if trial.params is None:
+            raise RunError(
+                f"trial {trial.trial_id} {what}, and its point is no longer in the space: take the run's own "
+                "configuration, or a new run directory."
+            )
 
     def _replay(self, event: Mapping[str, Any]) -> None:
         kind = event["event"]
@@ -212,9 +256,16 @@ class SweepState:
             self._replay_start(event)
         elif kind == "rung":
             self._replay_rung(event)
+        elif kind == "trial_promoted":
+            self._halving.promote(event["trial_id"])
+            self.trials[event["trial_id"]].decision = "continue"
         elif kind == "trial_ended":
             trial = self.trials[event["trial_id"]]
             trial.state, trial.reason = event["state"], event.get("reason")
+            if trial.state == "failed":
+                self._halving.drop(trial.trial_id)
+            if trial.params is not None:
+                self._proposer.end(trial.trial_id, trial.state)
 
     def _replay_start(self, event: Mapping[str, Any]) -> None:
         params = self._proposer.space.parse(event["params"])
@@ -224,63 +275,46 @@ class SweepState:
                 f"{event['key']}, now {self._describe(params)[0]}): take the configuration and data of the run, or a "
                 "new run directory."
             )
-        self.trials[event["trial_id"]] = Trial(event["trial_id"], event["key"], params, dict(event["config"]))
-        self._proposer.mark_seen(event["key"])
+        trial = Trial(event["trial_id"], event["key"], params, dict(event["config"]), event["macs"])
+        self.trials[trial.trial_id] = trial
+        if params is None:
+            self._proposer.mark_seen(trial.key)
+        else:
+            self._proposer.enter(trial.trial_id, params)
 
     def _replay_rung(self, event: Mapping[str, Any]) -> None:
-        trial, rung = self.trials[event["trial_id"]], event["rung"]
-        if self._rungs.epochs[rung : rung + 1] != (event["epochs"],):
+        trial, rung, epochs = self.trials[event["trial_id"]], event["rung"], event["epochs"]
+        if self._halving.epochs[rung : rung + 1] != (epochs,):
             raise RunError(
-                f"trial {trial.trial_id} of this run was compared at epoch {event['epochs']}, which is not rung {rung} "
-                f"of {list(self._rungs.epochs)}: take the run's own search.min_epochs, or a new run directory."
+                f"trial {trial.trial_id} of this run was compared at epoch {epochs}, which is not rung {rung} "
+                f"of {list(self._halving.epochs)}: take the run's own search.min_epochs, or a new run directory."
             )
-        value = (event["macro_accuracy"], event["log_loss"])
+        value = _value(event, trial.macs)
         trial.values[rung] = value
-        trial.decision = self._rungs.record(trial.trial_id, rung, *value)
+        trial.decision = self._halving.record(trial.trial_id, rung, value)
+        if trial.params is not None:
+            self._proposer.observe(trial.trial_id, epochs, value)
 
     def _settle(self) -> list[Trial]:
-        """Write the ends that a crash kept back, enter what has ended into the study, return the interrupted trials."""
-        interrupted = []
-        for trial in self.trials.values():
-            if trial.state is None and not self._end_as_decided(trial):
-                interrupted.append(trial)
-            elif trial.state is not None and trial.params is not None:
-                values = {self._rungs.epochs[rung]: value for rung, value in trial.values.items()}
-                self._proposer.restore(trial.params, trial.state, values)
-        return interrupted
+        """Write the ends that a crash kept back, and return the interrupted trials."""
+        open_trials = [trial for trial in self.trials.values() if trial.state is None]
+        return [trial for trial in open_trials if not self._end_as_decided(trial) and not trial.is_paused]
 
-    def _resume(self, trial: Trial) -> Trial:
-        if trial.params is None:
-            raise RunError(
-                f"trial {trial.trial_id} was interrupted, and its point is no longer in the space: take the run's "
-                "own configuration, or a new run directory."
-            )
-        trial.number = self._proposer.take(trial.params).number
-        for rung, value in sorted(trial.values.items()):
-            self._proposer.report(trial.number, self._rungs.epochs[rung], *value)
-        self._ledger.append("trial_resumed", trial_id=trial.trial_id, rung=trial.next_rung)
-        self.n_new += 1
-        return trial
+    def _end_as_decided(self, trial: Trial) -> bool:
+        """End `trial` if its last rung said so; return whether it did."""
+        if trial.decision == "finish":
+            self._end(trial, "finished", None)
+        elif trial.decision == "stop":
+            self._end(trial, "stopped", self._halving.reason(trial.trial_id))
+        return trial.state is not None
 
     def _end(self, trial: Trial, state: EndState, reason: str | None) -> None:
         self._ledger.append("trial_ended", trial_id=trial.trial_id, state=state, reason=reason)
         trial.state, trial.reason = state, reason
-        if trial.number is not None:
-            self._proposer.end(trial.number, state)
-        self._on_end(trial, self.n_ended)
+        if trial.params is not None:
+            self._proposer.end(trial.trial_id, state)
+        self._on_change(trial, self.n_told)
 
-    def _end_as_decided(self, trial: Trial) -> bool:
-        """End `trial` if its last rung said so; return whether it did."""
-        if trial.decision == "continue":
-            return False
-        if trial.decision == "finish":
-            self._end(trial, "finished", None)
-            return True
-        rung = max(trial.values)
-        n, epochs = len(self._rungs.values(rung)), self._rungs.epochs[rung]
-        self._end(
-            trial,
-            "stopped",
-            f"not among the best 1/{self._rungs.eta} of the {n} trials that had reached epoch {epochs}",
-        )
-        return True
+
+def _value(measured: Mapping[str, Any], macs: int) -> Value:
+    return Value(float(measured["macro_accuracy"]), float(measured["log_loss"]), int(measured["weight_bytes"]), macs)

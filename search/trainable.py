@@ -19,7 +19,7 @@ from asc_models.errors import ExportError, SizeError, TrainingError
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError
 from data_prep.schema import Config
-from search.rungs import checkpoint_path
+from search.trial import checkpoint_path
 
 if TYPE_CHECKING:
     from asc_models.training import Trainer

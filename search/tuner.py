@@ -24,11 +24,13 @@ from data_prep.schema import content_hash
 from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.rundir import RunDirectory
+from search.halving import HALVINGS, rung_epochs
+from search.objectives import Objectives
 from search.proposer import Assess, Proposer, Sizing, require_feasible
-from search.rungs import Rungs, checkpoint_path, rung_epochs
 from search.space import Params, Space, params_to_model
 from search.sweep_config import SearchConfig, SpaceConfig
-from search.sweep_state import SweepState, Trial
+from search.sweep_state import SweepState
+from search.trial import Trial, checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,11 @@ class SearchOutcome:
     n_trials: int
     n_finished: int
     n_stopped: int
+    n_paused: int
     n_failed: int
     n_infeasible: int
     n_new: int
-    """Trials begun or taken up in this session: 0 where there was nothing to do."""
+    """Trials begun, taken up or promoted in this session: 0 where there was nothing to do."""
     seconds: float
     """Of this session."""
 
@@ -77,7 +80,7 @@ def run_search(
         shards: folder of the prepared features.
         config: what to search and how.
         address: of a running Ray cluster; None starts Ray on this machine and ends it afterwards.
-        on_progress: told (trials ended, trials asked for).
+        on_progress: told (trials that have reached a rung or ended, trials asked for).
         ledger: the run's ledger where the caller holds its lock already.
 
     Raises:
@@ -97,18 +100,21 @@ def run_search(
         checkpoints = run.root / "search" / "checkpoints"
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
-            on_progress(state.n_ended, config.search.n_trials)
+            on_progress(state.n_told, config.search.n_trials)
         if not state.is_done:
             first = state.next_trial()
             if first is not None:
+                log.append("session_started", n_trials=config.search.n_trials, epochs=list(_epochs(config)))
                 _train(state, first, config, shards, checkpoints, address)
+                log.append("session_ended")
         _remove_leftovers(checkpoints, state)
         state.require_success()
-    states = [trial.state for trial in state.trials.values()]
+    states = ["paused" if trial.is_paused else trial.state for trial in state.trials.values()]
     return SearchOutcome(
         n_trials=len(states),
         n_finished=states.count("finished"),
         n_stopped=states.count("stopped"),
+        n_paused=states.count("paused"),
         n_failed=states.count("failed"),
         n_infeasible=state.n_infeasible,
         n_new=state.n_new,
@@ -160,11 +166,12 @@ def _state(
     search = config.search
     describe = partial(trial_description, config, manifest.hash())
 
-    def on_end(trial: Trial, n_ended: int) -> None:
-        """Let go of the checkpoint, and tell."""
-        checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
+    def on_change(trial: Trial, n_told: int) -> None:
+        """Let go of an ended trial's checkpoint, and tell."""
+        if trial.state is not None:
+            checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
         if on_progress is not None:
-            on_progress(n_ended, search.n_trials)
+            on_progress(n_told, search.n_trials)
 
     n_earlier = sum(event["event"] == "trial_started" for event in ledger.events())
     proposer = Proposer(
@@ -174,10 +181,30 @@ def _state(
         seed=(search.seed + 1_000_003 * n_earlier) % 2**32,  # a resumed sampler must not draw its first points again
         n_startup=search.n_startup,
     )
-    rungs = Rungs(rung_epochs(config.train, search.epochs, search.min_epochs), search.eta)
+    halving = HALVINGS[search.scheduler](_epochs(config), search.eta, objectives(config))
     return SweepState(
-        ledger, proposer, rungs, n_trials=search.n_trials, seed=search.seed, describe=describe, on_end=on_end
+        ledger,
+        proposer,
+        halving,
+        n_trials=search.n_trials,
+        seed=search.seed,
+        describe=describe,
+        max_failed_share=search.max_failed_share,
+        on_change=on_change,
     )
+
+
+def _epochs(config: SweepSettings) -> tuple[int, ...]:
+    return tuple(rung_epochs(config.train, config.search.epochs, config.search.min_epochs))
+
+
+def objectives(config: SweepSettings) -> Objectives:
+    """Return what trials are compared by: as configured, or accuracy, bytes, and MACs where the rules limit them."""
+    if config.search.objectives is not None:
+        return Objectives(config.search.objectives)
+    if "macs" in config.rules.in_force():
+        return Objectives(("macro_accuracy", "weight_bytes", "macs"))
+    return Objectives()
 
 
 def _train(
@@ -187,7 +214,10 @@ def _train(
     from search.ray_session import ray_session
 
     search = config.search
-    n_cpus = search.cpus_per_trial * (search.n_concurrent or max(1, available_cpus() // search.cpus_per_trial))
+    n_concurrent = search.n_concurrent
+    if n_concurrent is None and address is None:  # a cluster's size is Ray's to know
+        n_concurrent = max(1, available_cpus() // search.cpus_per_trial)
+    n_cpus = search.cpus_per_trial * (n_concurrent or 1)
     checkpoints.mkdir(parents=True, exist_ok=True)
     with ray_session(address, n_cpus), tempfile.TemporaryDirectory(prefix="asc-tune-") as storage:
         from ray import tune
@@ -201,7 +231,7 @@ def _train(
             checkpoints=str(checkpoints.absolute()),
             fold=config.fold,
             reader=config.reader,
-            rungs=tuple(rung_epochs(config.train, search.epochs, search.min_epochs)),
+            rungs=_epochs(config),
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,
         )
@@ -209,7 +239,7 @@ def _train(
         tuner = tune.Tuner(
             SceneTrial,
             tune_config=tune.TuneConfig(
-                search_alg=ConstrainedSearcher(state, first, shared.model_dump(mode="json"), search.n_concurrent),
+                search_alg=ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent),
                 scheduler=RungScheduler(state, errors),
                 num_samples=-1,
                 reuse_actors=True,
@@ -231,9 +261,9 @@ def _train(
             if errors.first is not None:
                 raise errors.first from None
             raise
-    if state.n_running:
+    if state.n_training:
         raise RunError(
-            f"Ray ended with {state.n_running} trials unfinished. Nothing that was finished is lost: give the same "
+            f"Ray ended with {state.n_training} trials unfinished. Nothing that was finished is lost: give the same "
             "command again."
         )
 

@@ -13,8 +13,9 @@ from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationS
 from data_prep.prepare import prepare
 from data_prep.schema import content_hash
 from results.ledger import Ledger
+from search.halving import HALVINGS
+from search.objectives import Objectives
 from search.proposer import Proposer, Sizing
-from search.rungs import Rungs
 from search.space import Space, params_to_model
 from search.sweep_config import SearchConfig, SpaceConfig
 from search.sweep_state import SweepState
@@ -85,8 +86,9 @@ def sweep(
     path: Path,
     n_trials: int = 6,
     data_hash: str = "d",
-    on_end=lambda trial, n_ended: None,
+    on_change=lambda trial, n_told: None,
     space: SpaceConfig = SpaceConfig(),  # noqa: B008 - frozen
+    scheduler: str = "asha",
 ):
     """Return a sweep with made-up sizes and rungs at 2, 6, 14, and its ledger."""
 
@@ -99,13 +101,14 @@ def sweep(
     proposer = Proposer(
         Space(space), assess, lambda params: describe(params)[0], seed=len(ledger.events()), n_startup=4
     )
-    rungs = Rungs((2, 6, 14), eta=2)
-    return SweepState(ledger, proposer, rungs, n_trials=n_trials, seed=0, describe=describe, on_end=on_end), ledger
+    halving = HALVINGS[scheduler]((2, 6, 14), 2, Objectives())
+    state = SweepState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe, on_change=on_change)
+    return state, ledger
 
 
-def measured(accuracy: float, loss: float = 1.0) -> dict[str, float]:
+def measured(accuracy: float, loss: float = 1.0, weight_bytes: int = 100) -> dict[str, float]:
     """Return what a trial tells at a rung."""
-    sizes = {"weight_bytes": 100, "nonzero_weight_bytes": 90, "file_bytes": 200}
+    sizes = {"weight_bytes": weight_bytes, "nonzero_weight_bytes": 90, "file_bytes": 200}
     return {"macro_accuracy": accuracy, "log_loss": loss, **sizes, "seconds": 0.5}
 
 

@@ -5,7 +5,7 @@ from search_support import measured, sweep
 
 from data_prep.errors import AscError, RunError
 from search.scheduler import LostTrials, RungScheduler, SweepErrors
-from search.sweep_state import MAX_FAILED_AT_FIRST
+from search.sweep_state import MIN_FAILED
 
 
 @pytest.fixture
@@ -32,6 +32,41 @@ def test_results_are_decided_by_the_rungs(state):
     assert scheduler.on_trial_result(None, ray_trial(good), at_rung(1, 0.8)) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, ray_trial(good), at_rung(2, 0.8)) == TrialScheduler.STOP
     assert (good.state, bad.state) == ("finished", "stopped")
+
+
+class Controller:
+    """What the scheduler asks of Ray's controller, noted."""
+
+    def __init__(self):
+        self.paused, self.stopped = [], []
+
+    def pause_trial(self, trial, should_checkpoint):
+        assert not should_checkpoint
+        self.paused.append(trial)
+
+    def stop_trial(self, trial):
+        self.stopped.append(trial)
+
+    def get_trials(self):
+        return []
+
+
+def test_a_paused_trial_is_ray_s_to_pause_and_comes_back_promoted(tmp_path):
+    """At a rung a trial is paused in Ray; once it may go on it is the one to run, at its next rung."""
+    state = sweep(tmp_path / "ledger.jsonl", n_trials=2, scheduler="pareto")[0]
+    scheduler, controller = RungScheduler(state, SweepErrors()), Controller()
+    good, bad = ray_trial(state.next_trial()), ray_trial(state.next_trial())
+    assert scheduler.on_trial_result(controller, good, at_rung(0, 0.8)) == TrialScheduler.NOOP
+    assert scheduler.choose_trial_to_run(controller) is None
+    assert scheduler.on_trial_result(controller, bad, at_rung(0, 0.3)) == TrialScheduler.NOOP
+    assert controller.paused == [good, bad]
+    assert scheduler.choose_trial_to_run(controller) is good
+    assert good.config["next_rung"] == 1
+    scheduler.on_trial_result(controller, good, at_rung(1, 0.8))
+    assert controller.stopped == []
+    assert scheduler.choose_trial_to_run(controller) is None
+    assert set(controller.stopped) == {good, bad}, "nothing is left to do, so Ray lets go of what waits"
+    assert all(trial.is_paused for trial in state.trials.values())
 
 
 def test_a_trial_that_moves_to_another_process_goes_on_at_the_rung_it_had_told(state):
@@ -72,9 +107,19 @@ def test_where_every_process_dies_the_sweep_ends(state):
     """When the first trials all lose their processes, the error is kept for the driver and raised."""
     errors = SweepErrors()
     callback = LostTrials(state, errors)
-    for _ in range(MAX_FAILED_AT_FIRST - 1):
+    for _ in range(MIN_FAILED - 1):
         callback.on_trial_error(0, [], ray_trial(state.next_trial()))
     last = ray_trial(state.next_trial())
     with pytest.raises(RunError):
         callback.on_trial_error(0, [], last)
     assert isinstance(errors.first, RunError)
+
+
+def test_a_trial_that_is_taken_up_again_is_noted(tmp_path):
+    """A process that died once costs a line that says so, and no trial."""
+    state, ledger = sweep(tmp_path / "ledger.jsonl")
+    trial = state.next_trial()
+    LostTrials(state, SweepErrors()).on_trial_recover(0, [], ray_trial(trial))
+    assert trial.is_training
+    assert ledger.events()[-1]["event"] == "trial_retried"
+    assert ledger.events()[-1]["reason"] == "its process died: exit code 134"

@@ -22,6 +22,9 @@ def test_suggestions_are_the_sweeps_trials_in_order_and_then_finished(state):
         assert {part: config[part] for part in ("model", "train", "mode")} == trial.config
     assert all(assess(trial.params).feasible for trial in state.trials.values())
     json.dumps(configs)  # plain values only: they go through Ray
+    assert searcher.suggest("ray3") is None, "they may still be promoted, or their processes die"
+    for trial_id in state.trials:
+        state.on_failure(trial_id, "diverged")
     assert searcher.suggest("ray3") == Searcher.FINISHED
 
 

@@ -1,0 +1,71 @@
+"""What the kinds of successive halving have in common.
+
+A trial trains from rung to rung. At each it tells its value and learns what becomes of it. Rungs are at the ends of the
+warm-restart cycles, where the learning rate is lowest and models compare. All of this is pure logic: it is rebuilt from
+a ledger by recording the same values, and promoting the same trials, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from asc_models.config import TrainConfig
+from asc_models.schedule import cycle_ends
+from search.objectives import Value
+
+Decision = Literal["continue", "pause", "stop", "finish"]
+"""What a rung decides: go on at once, wait for a promotion, end here, or that it was the last."""
+
+
+class Halving(Protocol):
+    """Decides at the rungs which trials go on."""
+
+    epochs: tuple[int, ...]
+    """Epochs of the rungs; at the last a trial is finished."""
+
+    def record(self, trial_id: str, rung: int, value: Value) -> Decision:
+        """Enter a trial's value at `rung` (from 0) and return what becomes of the trial."""
+
+    def promotable(self) -> list[str]:
+        """Return the paused trials that may go on now, the best claim first."""
+
+    def promote(self, trial_id: str) -> None:
+        """Let a paused trial go on to its next rung."""
+
+    def drop(self, trial_id: str) -> None:
+        """Forget a trial that failed: it takes up no one's place."""
+
+    def reason(self, trial_id: str) -> str:
+        """Return why a trial was stopped."""
+
+
+def rung_epochs(train: TrainConfig, epochs: int, min_epochs: int) -> list[int]:
+    """Return the epochs at which trials are compared; the last is `epochs` itself, where a trial is finished."""
+    ends = cycle_ends(train.first_cycle, train.cycle_factor, epochs)
+    return [end for end in ends if min_epochs <= end < epochs] + [epochs]
+
+
+class RungValues:
+    """The values that trials have reached at each rung."""
+
+    def __init__(self, epochs: Sequence[int]) -> None:
+        self.epochs = tuple(epochs)
+        self._values: list[dict[str, Value]] = [{} for _ in self.epochs]
+
+    def __getitem__(self, rung: int) -> dict[str, Value]:
+        return self._values[rung]
+
+    @property
+    def last(self) -> int:
+        """Number of the last rung."""
+        return len(self.epochs) - 1
+
+    def furthest(self, trial_id: str) -> int:
+        """Return the highest rung that a trial has reached."""
+        return max(rung for rung, values in enumerate(self._values) if trial_id in values)
+
+    def drop(self, trial_id: str) -> None:
+        """Forget a trial."""
+        for values in self._values:
+            values.pop(trial_id, None)

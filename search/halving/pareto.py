@@ -1,0 +1,78 @@
+"""Successive halving that promotes along the whole front, so that small networks survive beside large ones.
+
+Asynchronous successive halving (Li et al., 2020, "A System for Massively Parallel Hyperparameter Tuning", MLSys) in its
+promoting form: at each rung a trial pauses; the best 1/η of the trials that have reached a rung go on, whenever they
+come to be among those. "Best" is by front and crowding in all objectives (Schmucker et al., 2021). Symbols: η = `eta`,
+the rungs' resources r_k = `epochs[k]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search.halving.base import Decision, RungValues
+from search.objectives import Objectives, Value
+
+
+class ParetoHalving:
+    """Pauses at rungs and promotes the best 1/η by front and crowding.
+
+    Args:
+        epochs: of the rungs.
+        eta: at each rung one trial in `eta` goes on.
+        objectives: what is compared.
+    """
+
+    def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives) -> None:
+        self.epochs = tuple(epochs)
+        self._eta = eta
+        self._objectives = objectives
+        self._values = RungValues(epochs)
+        self._promoted: list[set[str]] = [set() for _ in self.epochs]
+        self._claims: list[list[str] | None] = [[] for _ in self.epochs]
+
+    def record(self, trial_id: str, rung: int, value: Value) -> Decision:
+        """Enter a value; the trial goes on at once where it may, which saves the pause."""
+        self._values[rung][trial_id] = value
+        self._claims[rung] = None
+        if rung == self._values.last:
+            return "finish"
+        if trial_id not in self._claimants(rung):
+            return "pause"
+        self._promote_from(rung, trial_id)
+        return "continue"
+
+    def promotable(self) -> list[str]:
+        """Return the paused trials that may go on, those on higher rungs first."""
+        rungs = range(self._values.last - 1, -1, -1)
+        return [trial_id for rung in rungs for trial_id in self._claimants(rung)]
+
+    def promote(self, trial_id: str) -> None:
+        """Let a trial go on from the highest rung it has reached."""
+        self._promote_from(self._values.furthest(trial_id), trial_id)
+
+    def drop(self, trial_id: str) -> None:
+        """Forget a trial; where it had been promoted, another may be in its stead."""
+        self._values.drop(trial_id)
+        for promoted in self._promoted:
+            promoted.discard(trial_id)
+        self._claims = [None] * len(self.epochs)
+
+    def reason(self, trial_id: str) -> str:
+        """Return nothing of use: this kind stops no trial."""
+        return ""
+
+    def _promote_from(self, rung: int, trial_id: str) -> None:
+        self._promoted[rung].add(trial_id)
+        self._claims[rung] = None
+
+    def _claimants(self, rung: int) -> list[str]:
+        """Return the trials among the best 1/η of a rung that are still paused there."""
+        claims = self._claims[rung]
+        if claims is None:
+            values, promoted = self._values[rung], self._promoted[rung]
+            n_kept = len(values) // self._eta
+            best = self._objectives.ranked(values)[:n_kept] if n_kept > len(promoted) else []
+            claims = [trial_id for trial_id in best if trial_id not in promoted][: n_kept - len(promoted)]
+            self._claims[rung] = claims
+        return claims
