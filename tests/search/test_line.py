@@ -91,12 +91,14 @@ def kill_after(folder: Path, awaited: str) -> None:
 
 
 def test_nothing_finished_is_trained_again(finished):
-    """Over two kills and three calls, each trial starts once, ends once and reaches each rung once."""
+    """Over two kills and three calls each trial starts once, reaches each rung once, and half of them the last."""
     log = events(finished)
     for kind, keys in (("trial_started", ["trial_id"]), ("trial_ended", ["trial_id"]), ("rung", ["trial_id", "rung"])):
         seen = [tuple(event[key] for key in keys) for event in log if event["event"] == kind]
         assert len(seen) == len(set(seen))
-    assert sum(event["event"] == "trial_ended" for event in log) == 4
+    rungs = [event["rung"] for event in log if event["event"] == "rung"]
+    assert (rungs.count(0), rungs.count(1)) == (4, 2)
+    assert [event["state"] for event in log if event["event"] == "trial_ended"] == ["finished"] * 2
     finished_candidates = [event["candidate"] for event in log if event["event"] == "candidate_finished"]
     assert len(finished_candidates) == len(set(finished_candidates)) == 2
 
