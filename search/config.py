@@ -99,6 +99,7 @@ class RunConfig(Config):
     def _check(self) -> Self:
         if self.search is None and not self.retrain.systems:
             raise ValueError("there is nothing to do: no search, and no retrain.systems")
+        self.space.check_recipe(self.train)
         return self
 
 
@@ -191,11 +192,14 @@ def _override(data: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: must be key.path=value, such as search.n_trials=32")
-    *parents, last = key.strip().split(".")
-    section = data
-    for parent in parents:
-        child = section.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {parent} is no section")
-        section = child
-    section[last] = _load(value, f"--set {override}")
+    section, parts = data, key.strip().split(".")
+    while True:
+        # A key may have dots in it itself: space has `train.learning_rate`.
+        n_parts = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in section), 1)
+        name, parts = ".".join(parts[:n_parts]), parts[n_parts:]
+        if not parts:
+            break
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"--set {override}: {name} is no section")
+    section[name] = _load(value, f"--set {override}")

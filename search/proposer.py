@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import optuna
@@ -180,11 +179,12 @@ class Proposer:
             self.on_infeasible(params, sizing)
 
     def _draw_unseen(self) -> Params | None:
-        size = self.space.size
-        enumerable = size <= MAX_ENUMERATED
-        order: Any = self._rng.permutation(size) if enumerable else self._rng.integers(size, size=MAX_DRAWS)
-        for index in order:
-            params = self.space.point(int(index))
+        space = self.space
+        if space.size > MAX_ENUMERATED:
+            points = (space.draw(self._rng) for _ in range(MAX_DRAWS))
+        else:
+            points = (space.point(int(index)) for index in self._rng.permutation(int(space.size)))
+        for params in points:
             if self._key_of(params) not in self._seen and self._assess(params).feasible:
                 return params
         return None

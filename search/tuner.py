@@ -16,18 +16,21 @@ from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
 from asc_models.estimate import estimate
 from asc_models.rules import RulesConfig
+from asc_models.topology import Shape
 from data_prep.config import ReaderSpec
-from data_prep.errors import RunError
+from data_prep.errors import ConfigError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.rundir import RunDirectory
+from search.building import build
 from search.halving import HALVINGS, rung_epochs
+from search.knobs import Params
 from search.objectives import Objectives
 from search.proposer import Assess, Proposer, Sizing, require_feasible
-from search.space import Params, Space, params_to_model
+from search.space import Space
 from search.sweep_config import SearchConfig, SpaceConfig
 from search.sweep_state import SweepState
 from search.trial import Trial, checkpoint_path
@@ -90,8 +93,9 @@ def run_search(
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
-    space = Space(config.space)
-    assess = partial(candidate_sizing, config, manifest)
+    input_shape, n_classes = config.reader.input_shape(manifest.spec), len(manifest.classes)
+    space = Space(config.space, input_shape, n_classes)
+    assess = partial(candidate_sizing, config, input_shape, n_classes)
     require_feasible(space, assess)
     own: AbstractContextManager[Ledger] = (
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
@@ -125,28 +129,31 @@ def run_search(
 def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
     """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
     search = config.search
+    candidate = build(config.space.family, params)
     described = {
-        "model": params_to_model(params).model_dump(mode="json"),
-        "train": config.train.updated(epochs=search.epochs).model_dump(mode="json"),
+        "model": candidate.model.model_dump(mode="json"),
+        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).model_dump(mode="json"),
         "reader": config.reader.model_dump(mode="json"),
-        "mode": search.mode,
+        "mode": candidate.mode or search.mode,
         "fold": config.fold,
     }
     return content_hash([described, data_hash, search.seed, search.epochs]), described
 
 
-def candidate_sizing(config: SweepSettings, manifest: Manifest, params: Params) -> Sizing:
+def candidate_sizing(config: SweepSettings, input_shape: Shape, n_classes: int, params: Params) -> Sizing:
     """Return a point's size and cost by closed forms, held against the rules."""
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
-        cost = estimate(params_to_model(params), config.reader.input_shape(manifest.spec), len(manifest.classes))
-    except SizeError as error:
+        candidate = build(config.space.family, params)
+        cost = estimate(candidate.model, input_shape, n_classes)
+    except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-    verdict = cost.verdict(config.rules, config.search.mode)
+    mode = candidate.mode or config.search.mode
+    verdict = cost.verdict(config.rules, mode)
     return Sizing(
         feasible=verdict.feasible,
-        weight_bytes=cost.weight_bytes_as(config.search.mode),
+        weight_bytes=cost.weight_bytes_as(mode),
         limit=limit,
         reason=verdict.reason,
         n_params=cost.n_params,

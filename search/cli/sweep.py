@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.cli.options import AddressOption, OutOption, SetOption, terminal
+from search.cli.options import AddressOption, SetOption, terminal
 
 
 def search(
     config_file: Annotated[
         str, typer.Argument(metavar="CONFIG", help="YAML file, or a shipped name.", show_default=False)
     ],
-    shards: Annotated[str, typer.Option("--shards", help="Folder or URI of feature shards.", show_default=False)],
-    out: OutOption,
+    shards: Annotated[
+        str | None, typer.Option("--shards", help="Folder or URI of feature shards.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run directory.", show_default=False)] = None,
     overrides: SetOption = None,
     address: AddressOption = None,
+    is_dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what the space holds under the limit: its size, the share that fits, the smallest and the "
+            "largest candidate. Needs neither --out nor --shards.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for a machine.")] = False,
 ) -> None:
     """Search the space of networks under the size limit. Nothing over the limit is ever trained.
 
@@ -35,6 +47,16 @@ def search(
     config = read_run_config(config_file, overrides or ())
     if config.search is None:
         raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
+    if is_dry:
+        from search.cli.dry_run import dry_run
+
+        dry_run(config, shards, screen, as_json)
+        return
+    missing = next((name for name, value in (("--shards", shards), ("--out", out)) if value is None), None)
+    if shards is None or out is None:
+        raise typer.BadParameter(f"needs {missing} (but for --dry-run)")
+    if as_json:
+        raise typer.BadParameter("--json goes with --dry-run; `asc status RUN --json` tells of a search")
     place = parse_location(shards)
     manifest = read_manifest(place)
     check_fold(config.fold, manifest)

@@ -19,7 +19,7 @@ from asc_models.network import NetworkConfig
 from asc_models.presets import PRESETS
 from asc_models.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec
-from search.space import Space, params_to_model
+from search.space import Space
 from search.sweep_config import SpaceConfig
 
 N_POINTS = 10
@@ -55,7 +55,7 @@ def main() -> None:
     }
     space = Space(SpaceConfig())
     points = np.random.default_rng(0).integers(space.size, size=N_POINTS)
-    rows[f"{N_POINTS} of the search space"] = [(params_to_model(space.point(int(i))), shape) for i in points]
+    rows[f"{N_POINTS} of the search space"] = [(space.candidate(space.point(int(i))).model, shape) for i in points]
     compare(rows["cao2021-system4"])  # the first model of a process pays for more than itself
     print(f"{'network':<24}{'estimate':>12}{'build':>12}{'ratio':>10}")
     for name, networks in rows.items():

@@ -41,7 +41,8 @@ def test_the_reports_configuration_is_the_report():
 def test_overrides_win_and_are_checked():
     """--set reaches any depth, its value is YAML, and what it sets is checked like the file."""
     config = read_run_config("demo", ["search.n_trials=3", "train.min_learning_rate=1.0e-4", "space.kernel_size=[5]"])
-    assert (config.search.n_trials, config.train.min_learning_rate, config.space.kernel_size) == (3, 1e-4, (5,))
+    assert (config.search.n_trials, config.train.min_learning_rate) == (3, 1e-4)
+    assert config.space.knobs["kernel_size"].choices == (5,)
     with pytest.raises(ConfigError, match=r"search\.n_trails: unknown key; did you mean 'n_trials'\?"):
         read_run_config("demo", ["search.n_trails=3"])
     with pytest.raises(ConfigError, match=r"must be key\.path=value"):

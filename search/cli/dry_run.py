@@ -1,0 +1,185 @@
+"""`asc search --dry-run`: what a space holds under the limit, and what searching it would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asc_models.topology import Shape
+    from search.cli.terminal import Terminal
+    from search.config import RunConfig
+    from search.survey import Sized, Survey
+    from search.tuner import SweepSettings
+
+DEFAULT_SCENES = 10
+"""Scenes to tell apart where no data says how many."""
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What the networks are given."""
+
+    shape: Shape
+    n_classes: int
+    source: str
+
+
+def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bool) -> None:
+    """Look at the space, and print what it holds. Nothing is written, nothing trained.
+
+    Args:
+        config: with a search.
+        shards: whose manifest tells the input's shape and the scenes; None takes both from the configuration.
+        screen: takes the tables.
+        as_json: print JSON instead.
+
+    Raises:
+        BudgetError: if nothing in the space fits.
+    """
+    from search.proposer import require_feasible
+    from search.space import Space
+    from search.survey import survey
+    from search.tuner import SweepSettings, candidate_sizing
+
+    assert config.search is not None
+    given = _input(config, shards)
+    settings = SweepSettings(
+        space=config.space,
+        search=config.search,
+        train=config.train,
+        reader=config.reader,
+        rules=config.rules,
+        fold=config.fold,
+    )
+    space = Space(config.space, given.shape, given.n_classes)
+    assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
+    with screen.stage("Space", "points") as on_progress:
+        found = survey(space, assess, on_progress=on_progress)
+    if not found.n_feasible:
+        require_feasible(space, assess)
+    if as_json:
+        screen.json(_as_json(settings, given, found))
+        return
+    _show(settings, given, found, screen)
+
+
+def _input(config: RunConfig, shards: str | None) -> _Input:
+    from data_prep.manifest import read_manifest
+    from data_prep.store import parse_location
+    from search.opening import check_fold
+
+    if shards is not None:
+        manifest = read_manifest(parse_location(shards))
+        check_fold(config.fold, manifest)
+        return _Input(config.reader.input_shape(manifest.spec), len(manifest.classes), f"as in {shards}")
+    shape = config.reader.input_shape(config.prepare.features)
+    named = len(config.prepare.corpus.classes)
+    scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"
+    source = f"by prepare.features, reader and {scenes}; --shards takes them from the data"
+    return _Input(shape, named or DEFAULT_SCENES, source)
+
+
+def _epochs(settings: SweepSettings) -> tuple[tuple[int, ...], int, int]:
+    """Return the rungs, the most epochs that the search can train, and how many where one in eta goes on."""
+    from search.halving import rung_epochs
+
+    search = settings.search
+    rungs = tuple(rung_epochs(settings.train, search.epochs, search.min_epochs))
+    steps = [end - start for start, end in zip((0, *rungs), rungs, strict=False)]
+    expected = sum(step * search.n_trials / search.eta**number for number, step in enumerate(steps))
+    return rungs, search.n_trials * search.epochs, round(expected)
+
+
+def _show(settings: SweepSettings, given: _Input, found: Survey, screen: Terminal) -> None:
+    rows = []
+    for name, knob in settings.space.knobs.items():
+        written = f"{knob.low:g} to {knob.high:g}{', by logarithm' if knob.log else ''}"
+        choices = written if knob.is_range else ", ".join(_written(choice) for choice in knob.choices)
+        when = "; ".join(f"{other} is {' or '.join(map(_written, values))}" for other, values in knob.when.items())
+        rows.append((name, choices, when))
+    screen.table(f"Knobs of {settings.space.family}", ("knob", "choices", "only where"), rows)
+    screen.table("Space", ("quantity", "value"), _sizes(found))
+    if found.smallest is not None and found.largest is not None:
+        _show_ends(settings, found.smallest, found.largest, found.is_exact, screen)
+    n_trials = settings.search.n_trials
+    rungs, most, expected = _epochs(settings)
+    screen.say(
+        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, rungs))}: about "
+        f"{expected:,} epochs in all where 1 in {settings.search.eta} goes on, {most:,} at most."
+    )
+    if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
+        screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")
+    limits = ", ".join(f"{name} {limit:,}" for name, limit in settings.rules.in_force().items())
+    screen.say(f"Limits ({settings.rules.name}): {limits}.")
+    screen.say(f"Input {' × '.join(map(str, given.shape))}, {given.n_classes} scenes: {given.source}.")
+
+
+def _sizes(found: Survey) -> list[tuple[str, Any]]:
+    n_points = "unlimited" if found.n_points is None else f"{found.n_points:,}"
+    if found.is_exact:
+        return [
+            ("points", n_points),
+            ("different candidates", found.n_candidates),
+            ("of these fit", found.n_feasible_candidates),
+            ("share of the points that fits", f"{found.share:.1%}"),
+        ]
+    low, high = found.interval
+    return [
+        ("points", n_points),
+        ("drawn at random", found.n_seen),
+        ("share that fits", f"{found.share:.1%} ({low:.1%} to {high:.1%} in 95 of 100 samples)"),
+    ]
+
+
+def _show_ends(settings: SweepSettings, smallest: Sized, largest: Sized, is_exact: bool, screen: Terminal) -> None:
+    ends = (("smallest that fits", smallest), ("largest that fits", largest))
+    modes = [end.params.get("mode", settings.search.mode) for _, end in ends]
+    rows: list[tuple[Any, ...]] = [
+        ("parameters", *(end.sizing.n_params for _, end in ends)),
+        ("weight bytes", *(end.sizing.weight_bytes for _, end in ends)),
+        ("exported as", *modes),
+        ("multiply-accumulates", *(end.sizing.macs for _, end in ends)),
+    ]
+    for name in settings.space.knobs:
+        if name != "mode":
+            rows.append((name, *(_written(end.params[name]) if name in end.params else None for _, end in ends)))
+    title = "Candidates" if is_exact else "Candidates, as found from the sample by single steps"
+    screen.table(title, ("", *(name for name, _ in ends)), rows)
+
+
+def _written(value: Any) -> str:
+    return " × ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _as_json(settings: SweepSettings, given: _Input, found: Survey) -> dict[str, Any]:
+    rungs, most, expected = _epochs(settings)
+    low, high = found.interval
+
+    def sized(end: Sized | None) -> dict[str, Any] | None:
+        """Return a candidate in plain values."""
+        if end is None:
+            return None
+        costs = {name: getattr(end.sizing, name) for name in ("n_params", "weight_bytes", "macs")}
+        return {**costs, "mode": end.params.get("mode", settings.search.mode), "params": end.params}
+
+    return {
+        "input_shape": list(given.shape),
+        "n_classes": given.n_classes,
+        "input_from": given.source,
+        "limits": settings.rules.in_force(),
+        "n_points": found.n_points,
+        "n_seen": found.n_seen,
+        "is_exact": found.is_exact,
+        "n_candidates": found.n_candidates,
+        "n_feasible_candidates": found.n_feasible_candidates,
+        "feasible_share": found.share,
+        "feasible_share_95": [low, high],
+        "smallest": sized(found.smallest),
+        "largest": sized(found.largest),
+        "n_trials": settings.search.n_trials,
+        "rungs": list(rungs),
+        "epochs_at_most": most,
+        "epochs_expected": expected,
+    }

@@ -1,0 +1,348 @@
+"""Section `space` of a configuration: which knobs there are, checked against what they set before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+from pydantic import Field, ValidationError, model_serializer, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from asc_models.config import TrainConfig
+from asc_models.families import FAMILIES
+from data_prep.errors import ConfigError
+from data_prep.schema import Config
+from search.building import (
+    SHAPED,
+    TRAIN,
+    build,
+    has_inside,
+    is_shape,
+    known_knobs,
+    normalized,
+    problems,
+    require_known,
+)
+from search.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
+from search.lattice import Lattice
+
+DEFAULT_SHAPE: dict[str, tuple[Any, ...]] = {
+    "n_blocks": (3, 4, 5, 6),
+    "base_filters": (16, 24, 32, 40, 48, 56),
+    "growth": (1.0, 1.25, 1.5),
+    "n_strided": (2, 3),
+}
+"""Choices of the stages' numbers, unless `stages` is a knob itself."""
+DEFAULTS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "inverted_residual": {
+        "stem_filters": (16, 24, 32),
+        "kernel_size": (3, 5),
+        "expansion": (2, 3, 4),
+        "attention": ("none", "channel", "spatial", "casam"),
+        "reduction_ratio": (4, 8, 16),
+        "dropout": (0.0, 0.2),
+    },
+    "cp_mobile": {
+        "base_channels": (8, 16, 24, 32),
+        "channels_multiplier": (1.25, 1.5, 1.75, 2.0),
+        "expansion_rate": (1.5, 1.75, 2.0, 2.5),
+    },
+}
+"""{family: {knob: choices}} that a space has unless it names others; they lie around the published networks."""
+CONDITIONS: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = {
+    "inverted_residual": {
+        "reduction_ratio": {"attention": ("channel", "casam")},
+        "spatial_kernel_size": {"attention": ("spatial", "casam")},
+        "attention_at": {"attention": ("channel", "spatial", "casam")},
+    }
+}
+"""{family: {knob: condition}} of knobs that have no effect otherwise, whether or not the space says so."""
+
+Problem = tuple[tuple[str | int, ...], str, Any]
+"""Where, what, and the value (None where it says nothing)."""
+
+
+class SpaceConfig(Config):
+    """Section `space`: what is searched. Defaults lie around the seed's networks.
+
+    A key is a field of the network (`kernel_size`, `stages.0.filters`; `model.` may stand before it), of the recipe
+    (`train.learning_rate`) or `mode`, the export. It takes one value, a list of choices, `{low, high, step}` or, of
+    real numbers, `{low, high, log: true}`; `{choices: …, when: {attention: [channel, casam]}}` gives it an effect only
+    where another knob has one of these values. `inverted_residual` takes n_blocks, base_filters, growth and n_strided
+    instead of its stages.
+    """
+
+    family: str = "inverted_residual"
+    """Which kind of network."""
+    knobs: dict[str, Knob] = Field(default_factory=dict)
+    """{name: knob}, the section's other keys."""
+    monotone: tuple[tuple[str, ...], ...] = ()
+    """Lists of knobs along which values must not fall."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        found: list[Problem] = []
+        family = data.get("family", SHAPED)
+        if family not in FAMILIES:
+            _raise([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
+        specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
+        knobs = _knobs(family, dict(specs), found)
+        _raise(found)
+        rising = _rising(data.get("monotone", ()), knobs, found)
+        _raise(found)
+        _check_lattice(knobs, rising)
+        _raise(list(_clashes(knobs, rising, knobs, lambda params: build(family, params))))
+        return {"family": family, "knobs": knobs, "monotone": rising}
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        monotone = {"monotone": [list(names) for names in self.monotone]} if self.monotone else {}
+        return {"family": self.family, **{name: knob.as_written() for name, knob in self.knobs.items()}, **monotone}
+
+    def check_recipe(self, train: TrainConfig) -> None:
+        """Make sure that every point's changes to `train` give a recipe.
+
+        Raises:
+            ValidationError: with the knobs that don't go together.
+        """
+        names = [name for name in self.knobs if name.startswith(TRAIN)]
+        if not names:
+            return
+
+        def recipe(params: Mapping[str, Any]) -> TrainConfig:
+            """Return the recipe at a point."""
+            changes = {name.removeprefix(TRAIN): value for name, value in params.items() if name.startswith(TRAIN)}
+            return train.updated(**changes)
+
+        clashes = _clashes(self.knobs, self.monotone, names, recipe)
+        _raise([(("space", *where), what, value) for where, what, value in clashes])
+
+
+def _raise(found: list[Problem]) -> None:
+    """Raise every problem that was found, each at its key."""
+    if not found:
+        return
+    details: list[InitErrorDetails] = []
+    for where, reason, value in found:
+        kind = PydanticCustomError("space", "{reason}", {"reason": reason})
+        details.append({"type": kind, "loc": where, "input": value})
+    raise ValidationError.from_exception_data("SpaceConfig", details)
+
+
+def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, what is said of it) of every knob; `train: {mixup_alpha: …}` is `train.mixup_alpha: …`."""
+    seen: set[str] = set()
+    for key, spec in data.items():
+        name = f"{prefix}{key}".removeprefix("model.")
+        items = [(name, spec)]
+        if isinstance(spec, Mapping):
+            is_section = not prefix and name in ("model", "train")
+            if is_section or (has_inside(family, name) and not any(part in SPEC_KEYS for part in spec)):
+                items = list(_flat(family, spec, found, f"{name}."))
+        for inner, inner_spec in items:
+            if inner in seen:
+                found.append(
+                    ((inner,), "stands here twice, with and without `model.` or as a section of its own", None)
+                )
+            seen.add(inner)
+            yield inner, inner_spec
+
+
+def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[str, Knob]:
+    """Return the knobs that are named and those that the family has by default, without those that have no effect."""
+    for name in specs:
+        try:
+            require_known(family, name)
+        except ValueError as error:
+            found.append(((name,), str(error), None))
+    staged = [name for name in specs if name.split(".")[0] == "stages"]
+    shaped = [name for name in specs if is_shape(family, name)]
+    if family == SHAPED and staged and shaped:
+        found.append(((staged[0],), f"describes the stages, as {listed(shaped)} do: name either those, or this", None))
+    if found:
+        return {}
+    defaults = {**({} if staged or family != SHAPED else DEFAULT_SHAPE), **DEFAULTS.get(family, {})}
+    every: dict[str, Any] = {**defaults, **specs}
+    if not every:
+        fields = [name for name in known_knobs(family) if not name.startswith(TRAIN)]
+        found.append(((), f"names no knob of {family}: give choices of {listed(fields)}", None))
+    knobs: dict[str, Knob] = {}
+    for name in sorted(every, key=lambda name: name.count(".") if not name.startswith(TRAIN) else 0):
+        knob = _knob(family, name, every[name], knobs, found)
+        if knob is not None:
+            knobs[name] = knob
+    if found:
+        return {}
+    conditions = CONDITIONS.get(family, {})
+    for name, spec in every.items():
+        given = spec.get("when", {}) if isinstance(spec, Mapping) else {}
+        own = {other: values for other, values in conditions.get(name, {}).items() if other in knobs}
+        knobs[name] = knobs[name].model_copy(update={"when": _condition(name, given, own, knobs, found)})
+    return _with_effect({name: knobs[name] for name in every}, found)
+
+
+def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[Problem]) -> Knob | None:
+    """Return one knob without its condition; None where it is wrong."""
+    others = {other: knob.choices[0] for other, knob in outer.items() if name.startswith(f"{other}.")}
+    try:
+        return read_knob(spec, lambda value: normalized(family, name, value, others))
+    except ChoiceError as error:
+        single = not isinstance(spec, (list, tuple, Mapping))
+        found.append(((name,) if single else (name, error.place), str(error), error.value))
+    except ValueError as error:
+        found.append(((name,), str(error), None))
+    return None
+
+
+def _condition(
+    name: str, given: Any, own: Mapping[str, tuple[Any, ...]], knobs: Mapping[str, Knob], found: list[Problem]
+) -> dict[str, tuple[Any, ...]]:
+    """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
+    if not isinstance(given, Mapping):
+        found.append(((name, "when"), "must name knobs and their values, such as {attention: [channel, casam]}", given))
+        return {}
+    when: dict[str, tuple[Any, ...]] = {
+        other: tuple(value for value in values if knobs[other].place(value) is not None)
+        for other, values in own.items()
+    }
+    for key, values in given.items():
+        other = str(key).removeprefix("model.")
+        where = (name, "when", str(key))
+        if other not in knobs:
+            near = difflib.get_close_matches(other, knobs, n=1)
+            way_out = f"did you mean {near[0]!r}?" if near else f"there are {listed(knobs)}"
+            found.append((where, f"is no knob of this space; {way_out}", None))
+            continue
+        knob = knobs[other]
+        if knob.is_range:
+            found.append((where, "is a range without steps, which has no values to name; give it a step", None))
+            continue
+        wanted = values if isinstance(values, (list, tuple)) else (values,)
+        wrong = [value for value in wanted if knob.place(value) is None]
+        if wrong or not wanted:
+            what = f"never has the value {wrong[0]}" if wrong else "names no value"
+            found.append((where, f"{what}; its choices are {listed(knob.choices)}", None))
+            continue
+        places = {knob.place(value) for value in wanted} & {knob.place(value) for value in when.get(other, wanted)}
+        when[other] = tuple(choice for place, choice in enumerate(knob.choices) if place in places)
+    return when
+
+
+def _with_effect(knobs: dict[str, Knob], found: list[Problem]) -> dict[str, Knob]:
+    """Return the knobs that have an effect anywhere, without conditions that always hold."""
+    kept: dict[str, Knob] = {}
+    dropped = {name for name, knob in knobs.items() if () in knob.when.values()}
+    while more := {name for name, knob in knobs.items() if name not in dropped and dropped & set(knob.when)}:
+        dropped |= more
+    for name, knob in knobs.items():
+        if name in dropped:
+            continue
+        when = {
+            other: values
+            for other, values in knob.when.items()
+            if knobs[other].when or len(values) < len(knobs[other].choices)
+        }
+        kept[name] = knob.model_copy(update={"when": when})
+    return kept
+
+
+def _rising(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> tuple[tuple[str, ...], ...]:
+    """Return the lists along which values must not fall, with the knobs' names as they are here."""
+    rising = []
+    if not isinstance(lists, (list, tuple)):
+        found.append((("monotone",), "must be a list of lists of knobs", lists))
+        return ()
+    for number, given in enumerate(lists):
+        where = ("monotone", number)
+        if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
+            found.append((where, "must be a list of knobs, such as [stages.0.filters, stages.1.filters]", given))
+            continue
+        names = tuple(name.removeprefix("model.") for name in given)
+        unknown = [name for name in names if name not in knobs]
+        unordered = [name for name in names if name in knobs and (knobs[name].is_range or not knobs[name].is_ordered)]
+        if unknown:
+            found.append((where, f"{unknown[0]} is no knob of this space; there are {listed(knobs)}", None))
+        elif unordered:
+            found.append((where, f"{unordered[0]} has no numbers as choices, so none of them is the larger", None))
+        elif len(set(names)) < max(2, len(names)):
+            found.append((where, "must name two knobs at least, and none twice", list(names)))
+        rising.append(names)
+    return tuple(rising)
+
+
+def _check_lattice(knobs: Mapping[str, Knob], rising: tuple[tuple[str, ...], ...]) -> None:
+    try:
+        lattice = Lattice(knobs, rising)
+    except ValueError as error:
+        _raise([((), str(error), None)])
+        return
+    if not lattice.size:
+        _raise([(("monotone",), "no choices rise along these lists: give the later knobs larger ones", None)])
+
+
+def _clashes(
+    knobs: Mapping[str, Knob],
+    rising: tuple[tuple[str, ...], ...],
+    among: Iterable[str],
+    make: Callable[[dict[str, Any]], Any],
+) -> Iterator[Problem]:
+    """Yield what can't be made of the space's corners: the first, up to two knobs off the first, and the last.
+
+    A rule between two fields that some choices break is broken by outermost ones: those alone are tried.
+    """
+    lattice = Lattice(knobs, rising)
+
+    def failure(values: Mapping[str, Any]) -> str | None:
+        """Return why nothing can be made of the point nearest to `values`, the other knobs at their first."""
+        wanted = {name: knobs[name].place(value) or 0 for name, value in values.items()}
+        places = lattice.nearest(activated(wanted, knobs))
+        params = {
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[places[name] or 0]
+            for name, knob in knobs.items()
+            if places[name] is not None
+        }
+        try:
+            make(params)
+        except ValidationError as error:
+            return problems(error)
+        except (ConfigError, ValueError) as error:
+            return str(error)
+        return None
+
+    first = failure({name: knob.ends[0] for name, knob in knobs.items()})
+    if first:
+        yield (), f"its first choices break a rule: {first}", None
+        return
+    varied = [name for name in among if not knobs[name].is_fixed]
+    told: set[str] = set()
+    for names in [*((name,) for name in varied), *combinations(varied, 2)]:
+        for values in product(*(knobs[name].ends for name in names)):
+            reason = failure(dict(zip(names, values, strict=True)))
+            if reason and reason not in told:
+                told.add(reason)
+                if len(names) == 1:
+                    what = f"{values[0]} breaks a rule: {reason}"
+                else:
+                    pair = f"{values[0]} does not go with {names[1]} {values[1]}"
+                    what = f"{pair}: {reason}; leave one of them out, or tie them by `when`"
+                yield (names[0],), what, None
+    last = failure({name: knob.ends[-1] for name, knob in knobs.items()})
+    if last and not told:
+        yield (), f"its last choices break a rule: {last}", None
+
+
+def activated(wanted: Mapping[str, int], knobs: Mapping[str, Knob]) -> dict[str, int]:
+    """Return wanted places of choices, with the first ones of other knobs that give the wanted ones an effect."""
+    result = dict(wanted)
+    names = list(wanted)
+    while names:
+        for other, values in knobs[names.pop()].when.items():
+            if other not in result:
+                result[other] = knobs[other].place(values[0]) or 0
+                names.append(other)
+    return result
