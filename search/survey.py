@@ -18,7 +18,7 @@ from search.space import Space
 
 MAX_EXACT = 200_000
 """Spaces of up to this many points are gone through one by one."""
-N_SAMPLE = 20_000
+N_SAMPLE = 10_000
 """Points drawn at random from a larger one."""
 PROGRESS_EVERY = 500
 """Points from one word of progress to the next."""

@@ -15,7 +15,7 @@ from typing import Any
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
 from asc_models.estimate import estimate
-from asc_models.rules import RulesConfig
+from asc_models.rules import RulesConfig, check
 from asc_models.topology import Shape
 from data_prep.config import ReaderSpec
 from data_prep.errors import ConfigError, RunError
@@ -140,8 +140,13 @@ def trial_description(config: SweepSettings, data_hash: str, params: Params) -> 
     return content_hash([described, data_hash, search.seed, search.epochs]), described
 
 
-def candidate_sizing(config: SweepSettings, input_shape: Shape, n_classes: int, params: Params) -> Sizing:
-    """Return a point's size and cost by closed forms, held against the rules."""
+def candidate_sizing(
+    config: SweepSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
+) -> Sizing:
+    """Return a point's size and cost by closed forms, held against the rules.
+
+    With `names_layers` the reason why one doesn't fit names its largest layer, which takes longer than the rest.
+    """
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
@@ -150,7 +155,7 @@ def candidate_sizing(config: SweepSettings, input_shape: Shape, n_classes: int, 
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = candidate.mode or config.search.mode
-    verdict = cost.verdict(config.rules, mode)
+    verdict = cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode))
     return Sizing(
         feasible=verdict.feasible,
         weight_bytes=cost.weight_bytes_as(mode),

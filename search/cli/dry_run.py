@@ -55,10 +55,9 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     )
     space = Space(config.space, given.shape, given.n_classes)
     assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
+    require_feasible(space, assess)
     with screen.stage("Space", "points") as on_progress:
-        found = survey(space, assess, on_progress=on_progress)
-    if not found.n_feasible:
-        require_feasible(space, assess)
+        found = survey(space, partial(assess, names_layers=False), on_progress=on_progress)
     if as_json:
         screen.json(_as_json(settings, given, found))
         return

@@ -61,6 +61,7 @@ def test_params_survive_encoding_and_json(drawn):
     """A point is the same after the sampler's encoding and after the ledger's JSON, pairs and lists included."""
     space, source = drawn
 
+    @settings(deadline=None)
     @given(source)
     def check(params):
         assert space.decode(space.encode(params)) == params
@@ -69,6 +70,7 @@ def test_params_survive_encoding_and_json(drawn):
     check()
 
 
+@settings(deadline=None)
 @given(points)
 def test_every_point_is_a_network(params):
     """Each point of the space describes a network with the blocks, widths and strides that its knobs say."""
@@ -80,6 +82,7 @@ def test_every_point_is_a_network(params):
     assert sum(block.stride == 2 for block in model.stages) == min(params["n_strided"], params["n_blocks"])
 
 
+@settings(deadline=None)
 @given(wide_points)
 def test_every_knob_reaches_what_it_is_called_after(params):
     """Fields of the network, parts of its stages, fields of the recipe and the export are what the point says."""
@@ -100,6 +103,7 @@ def test_every_knob_reaches_what_it_is_called_after(params):
     assert ("train.balance" in params) == (params["train.mixup_alpha"] == 0.4)
 
 
+@settings(deadline=None)
 @given(points)
 def test_going_down_never_adds_bytes_and_ends_at_the_smallest_corner(params):
     """Every step down weighs no more than where it came from, and the way down ends at the smallest point."""
@@ -112,20 +116,21 @@ def test_going_down_never_adds_bytes_and_ends_at_the_smallest_corner(params):
     assert {**params, "dropout": 0.0} == SPACE.smallest()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(wide_points)
 def test_going_down_ends_in_any_space(params):
     """With ranges, whole stages, exports and rising lists too: steps are points, and lead to the smallest size."""
     n_steps = 0
     while steps := WIDE.smaller(params):
-        assert all(
-            WIDE.parse(step) == step and weight_bytes(step, WIDE) <= weight_bytes(params, WIDE) for step in steps
-        )
+        assert all(WIDE.parse(step) == step for step in steps)
+        if params["mode"] == "int8_weights":  # int4 leaves small kernels in int8: one that shrinks can weigh more
+            assert max(weight_bytes(step, WIDE) for step in steps) <= weight_bytes(params, WIDE)
         params, n_steps = min(steps, key=lambda step: weight_bytes(step, WIDE)), n_steps + 1
         assert n_steps < 100
     assert weight_bytes(params, WIDE) == weight_bytes(WIDE.smallest(), WIDE)
 
 
+@settings(deadline=None)
 @given(points)
 def test_no_point_is_smaller_than_the_smallest_corner(params):
     """`smallest()` has the fewest weight bytes in the space."""
@@ -241,6 +246,7 @@ def test_neighbours_differ_in_one_knob():
     assert sorted(set(steps)) == [0.07499, 0.1, 0.1334]
 
 
+@settings(deadline=None)
 @given(wide_points)
 def test_features_lie_between_0_and_1_and_tell_points_apart(params):
     """Every point gives a vector of the same length in [0, 1], and a neighbour gives another one."""

@@ -1,0 +1,102 @@
+"""`asc search --dry-run` as a user's shell sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SPACE = (
+    "space: {n_blocks: [1, 2], base_filters: [8, 64], growth: [1.0, 1.5], kernel_size: 3, stem_filters: 8, "
+    "dropout: 0.0, train.mixup_alpha: [0.2, 0.4]}\n"
+)
+SCRIPT = (
+    "import sys\nsys.argv = ['asc', *sys.argv[1:]]\nfrom search.cli.main import main\n"
+    "try:\n    main()\nfinally:\n"
+    "    print([n for n in ('ray', 'tensorflow', 'keras', 'librosa') if n in sys.modules], file=sys.stderr)"
+)
+
+
+def asc(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `asc search` in `folder`; what was loaded is the last line of its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "search", *map(str, arguments)],
+        capture_output=True, text=True, cwd=folder, timeout=300, env={"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+    )  # fmt: skip
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_dry_run_tells_the_space_and_touches_nothing(tmp_path):
+    """Size, share, both ends and the epochs are printed; no file is written, neither Ray nor TensorFlow is loaded."""
+    (tmp_path / "run.yaml").write_text(SPACE + "rules: {name: custom, limits: {weight_bytes: 8000}}\n")
+    done = asc(tmp_path, "run.yaml", "--dry-run")
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+    words = " ".join(done.stdout.split())
+    for told in (
+        "reduction_ratio 4, 8, 16 attention is channel or casam",
+        "different candidates",
+        "share of the points that fits",
+        "smallest that fits largest that fits",
+        "exported as int8_weights int8_weights",
+        "A search would train 64 of them, compared at epochs 6, 14, 30, 62:",
+        "Limits (custom): weight_bytes 8,000.",
+        "Input 128 × 423 × 3, 10 scenes: by prepare.features, reader and the assumption of 10 scenes",
+    ):
+        assert told in words
+
+
+def test_a_machine_reads_the_same(tmp_path, shards):
+    """As JSON, with the shape of the shards' input: numbers add up, both ends fit, the largest is the larger one."""
+    (tmp_path / "run.yaml").write_text(
+        SPACE + "reader: {deltas: 0}\nrules: {name: custom, limits: {weight_bytes: 8000}}\n"
+    )
+    found = json.loads(asc(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json").stdout)
+    assert (found["input_shape"], found["n_classes"]) == ([16, 32, 1], 3)
+    assert found["n_points"] == found["n_seen"] == 2 * 2 * 2 * 2 * 3 * 8 * 2
+    assert found["is_exact"]
+    assert 0 < found["n_feasible_candidates"] < found["n_candidates"] < found["n_points"]
+    assert found["smallest"]["weight_bytes"] < found["largest"]["weight_bytes"] <= 8000
+    assert found["largest"]["params"]["train.mixup_alpha"] in (0.2, 0.4)
+    assert found["rungs"] == [6, 14, 30, 62]
+    assert found["epochs_expected"] == 64 * (6 + 8 / 2 + 16 / 4 + 32 / 8)
+    assert found["epochs_at_most"] == 64 * 62
+
+
+def test_a_space_without_end_is_told_with_its_interval(tmp_path):
+    """With a range of real numbers the points are unlimited, and the share has an interval."""
+    (tmp_path / "run.yaml").write_text("space: {train.learning_rate: {low: 0.03, high: 0.3, log: true}}\n")
+    words = " ".join(asc(tmp_path, "run.yaml", "--dry-run").stdout.split())
+    assert "points unlimited drawn at random 10,000 share that fits" in words
+    assert "in 95 of 100 samples)" in words
+    assert "train.learning_rate 0.03 to 0.3, by logarithm" in words
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "message"),
+    [
+        (
+            "rules: {name: custom, limits: {weight_bytes: 500}}\n",
+            ("--dry-run",),
+            1,
+            "nothing in the search space fits: the smallest candidate needs",
+        ),
+        ("space: {kernel_size: [4]}\n", ("--dry-run",), 1, "space.kernel_size.0: Input should be 3 or 5 (got 4)"),
+        ("search: null\nretrain: {systems: [{name: a, preset: cp-mobile}]}\n", ("--dry-run",), 1, "search is null"),
+        ("", ("--shards", "here"), 2, "needs --out"),
+        ("", (), 2, "needs --shards"),
+        ("", ("--shards", "nowhere", "--dry-run"), 1, "nowhere"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_message(tmp_path, text, arguments, code, message):
+    """A limit that nothing fits, a wrong space, a missing option: one message, and still no file."""
+    (tmp_path / "run.yaml").write_text(text)
+    done = asc(tmp_path, "run.yaml", *arguments, code=code)
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
