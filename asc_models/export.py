@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from asc_models.config import ExportMode
 from asc_models.errors import ExportError
@@ -36,13 +36,25 @@ def export(
     Raises:
         ExportError: if the converter or the quantizer refuses the model, or a mode that needs calibration has no clips.
     """
-    content = (
-        convert(model, input_shape, mode)
-        if mode in CONVERSIONS
-        else quantize(convert(model, input_shape), mode, calibration)
-    )
+    content = exported(lambda conversion: convert(model, input_shape, conversion), mode, calibration)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
+
+
+def exported(
+    converted: Callable[[ExportMode], bytes], mode: ExportMode, calibration: FeatureSet | None = None
+) -> bytes:
+    """Return a network's file in one mode.
+
+    Args:
+        converted: from one of `CONVERSIONS` to the network's file as `convert` makes it.
+        mode: how the file stores and computes.
+        calibration: clips of the training split, for modes that need some.
+
+    Raises:
+        ExportError: as `export`.
+    """
+    return converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration)
 
 
 def convert(model: keras.Model, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:
@@ -51,11 +63,17 @@ def convert(model: keras.Model, input_shape: Shape, conversion: ExportMode = "fl
     Raises:
         ExportError: if the converter refuses the model.
     """
-    function = tf.function(lambda log_mel: model(log_mel, training=False))
-    concrete = function.get_concrete_function(tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel"))
-    # The converter leaves a Keras 3 model's variables unfrozen. Doing it here and going by way of the concrete
-    # function, not of a saved model, takes a second where `from_keras_model` takes three to five.
-    converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(concrete)])
+    weights = [(weight, weight.numpy()) for weight in model.weights]
+
+    def function(log_mel: Any) -> Any:
+        """Return the answers of the network with its weights as constants: the converter has none to freeze."""
+        with keras.StatelessScope([(weight, tf.constant(values)) for weight, values in weights]):
+            return model(log_mel, training=False)
+
+    signature = tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel")
+    # By way of a concrete function, not of a saved model, this takes under a second, `from_keras_model` three to five.
+    concrete = tf.function(function).get_concrete_function(signature)
+    converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if conversion != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if conversion == "float16":

@@ -169,6 +169,22 @@ class TfliteFile:
                         raise ValueError(f"{operator.name} names tensor {tensor} of {graph.n_tensors}")
 
 
+def buffer_views(content: bytearray) -> list[npt.NDArray[np.uint8]]:
+    """Return the bytes of each buffer of a TFLite file, as views: what is written there is written into the file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    whole = np.frombuffer(content, np.uint8)
+    model = schema.Model.GetRootAs(content, 0)
+    buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
+    # Behind the flatbuffer, or in it, where a buffer without data is the number 0 to the schema's code.
+    return [
+        whole[buffer.Offset() : buffer.Offset() + buffer.Size()]
+        if buffer.Offset() > 1
+        else np.atleast_1d(buffer.DataAsNumpy())
+        for buffer in buffers
+    ]
+
+
 def read_tflite(path: Path) -> TfliteFile:
     """Return the TFLite file at `path`.
 

@@ -51,7 +51,7 @@ def measure(path: Path) -> Measured:
     file = read_tflite(path)
     weights: dict[int, _Constant] = {}
     for graph in file.graphs:
-        for tensor in _weight_tensors(graph):
+        for tensor in weight_tensors(graph):
             if graph.data(tensor) is not None:
                 weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
     tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
@@ -64,7 +64,7 @@ def measure(path: Path) -> Measured:
     )
 
 
-def _weight_tensors(graph: Graph) -> list[int]:
+def weight_tensors(graph: Graph) -> list[int]:
     """Return the tensors that arithmetic operators read, each replaced by what it was dequantized from."""
     sources = {operator.outputs[0]: operator.inputs[0] for operator in graph.operators if operator.name == "DEQUANTIZE"}
     read = (index for operator in graph.operators if operator.name in ARITHMETIC for index in operator.inputs)
