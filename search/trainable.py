@@ -1,5 +1,7 @@
 """One trial in a Ray actor: train to the next rung, export, score the exported file on validation, tell.
 
+At its last rung a trial is converted whatever is kept; before, it may be read by its template (asc_models.template).
+
 An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
 rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
 reached. What goes wrong inside a trial is told as its outcome, not raised: the sweep goes on, and the actor with it.
@@ -7,7 +9,6 @@ reached. What goes wrong inside a trial is told as its outcome, not raised: the 
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from data_prep.schema import Config
 from search.trial import checkpoint_path
 
 if TYPE_CHECKING:
+    from asc_models.reading import RungReader
     from asc_models.training import Trainer
     from data_prep.reader import FeatureSet
 
@@ -62,6 +64,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._features: dict[str, FeatureSet] = {}
         self._is_started = False
         self._trainer: Trainer | None = None
+        self._reader: RungReader | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -73,13 +76,16 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         """Train to the next rung and return what the exported file gives there.
 
         `outcome` is "rung" (with the measured values), "failed" (this trial is lost, with its reason) or "fatal"
-        (every trial would be lost likewise: shards unreadable, disk full).
+        (every trial would be lost likewise: shards unreadable, disk full). `seconds` are those of a rung together:
+        `train_seconds` for building, training and saving the network, `reading_seconds` for export and validation.
         """
         try:
             self._start_process()
             started = time.monotonic()
-            measured = self._train_and_measure()
-            seconds = round(time.monotonic() - started, 3)
+            trainer = self._trained()
+            trained = time.monotonic()
+            measured = self._measure(trainer)
+            read = time.monotonic()
         except (TrainingError, ExportError, SizeError) as error:
             return {"outcome": "failed", "reason": str(error)}
         except AscError as error:
@@ -87,7 +93,9 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         except Exception as error:  # a candidate that breaks in the framework must not end the sweep
             return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
         self._next_rung += 1
-        return {"outcome": "rung", "rung": self._next_rung - 1, **measured, "seconds": seconds}
+        spent = {"train_seconds": trained - started, "reading_seconds": read - trained, "seconds": read - started}
+        rounded = {name: round(value, 3) for name, value in spent.items()}
+        return {"outcome": "rung", "rung": self._next_rung - 1, **measured, **rounded}
 
     def cleanup(self) -> None:
         """Let go of the network and the features."""
@@ -115,7 +123,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         limit_threads(self._shared.cpus_per_trial)
         self._is_started = True
 
-    def _train_and_measure(self) -> dict[str, Any]:
+    def _trained(self) -> Trainer:
+        """Return the trial's training at its next rung, its state saved."""
         target = self._shared.rungs[self._next_rung]
         path = checkpoint_path(Path(self._shared.checkpoints), self._asc_trial_id)
         if self._trainer is None:
@@ -123,7 +132,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         if self._trainer.epoch < target:
             self._trainer.train_to(target)
             self._trainer.save(path)
-        return self._measure(self._trainer)
+        return self._trainer
 
     def _resumed(self, path: Path, target: int) -> Trainer:
         """Return the trial's training as its checkpoint left it, or from the start where there is none of use."""
@@ -165,28 +174,27 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return draw_calibration(self._split("train"), seed=self._shared.seed)
 
     def _measure(self, trainer: Trainer) -> dict[str, Any]:
-        from asc_models.artifact import Artifact
-        from asc_models.export import export
-        from asc_models.measure import measure
+        """Return what the exported file gives on validation, and its sizes."""
+        from asc_models.families import parse_network
         from asc_models.metrics import log_loss, macro_accuracy
+        from asc_models.reading import RungReader
 
-        validation = self._split("validation")
-        with tempfile.TemporaryDirectory(prefix="asc-trial-") as folder:
-            path = Path(folder) / "model.tflite"
-            export(trainer.model, validation.input_shape, path, self._mode, self._calibration())
-            sizes = measure(path)
-            probabilities = Artifact(path, n_threads=self._shared.cpus_per_trial).predict(validation)
+        if self._reader is None:
+            self._reader = RungReader(self._shared.cpus_per_trial)
+        validation, network = self._split("validation"), parse_network(self._model).hash()
+        is_last = self._next_rung == len(self._shared.rungs) - 1
+        reading = self._reader.read(trainer.model, network, validation, self._mode, self._calibration(), anew=is_last)
         values = {
-            "macro_accuracy": macro_accuracy(validation.labels, probabilities),
-            "log_loss": log_loss(validation.labels, probabilities),
+            "macro_accuracy": macro_accuracy(validation.labels, reading.probabilities),
+            "log_loss": log_loss(validation.labels, reading.probabilities),
         }
         if not all(value == value for value in values.values()):
             raise TrainingError("the exported file's probabilities are no numbers: the training has diverged")
         return {
             **values,
-            "weight_bytes": sizes.weight_bytes,
-            "nonzero_weight_bytes": sizes.nonzero_weight_bytes,
-            "file_bytes": sizes.file_bytes,
+            "weight_bytes": reading.sizes.weight_bytes,
+            "nonzero_weight_bytes": reading.sizes.nonzero_weight_bytes,
+            "file_bytes": reading.sizes.file_bytes,
         }
 
 
