@@ -42,8 +42,8 @@ class Template:
     places: dict[int, tuple[str, Float]]
     """{buffer: (constant, its type in the file)}."""
     fixed: Constants
-    """Constants that can't be told from others: equal ones, and zeros. The template holds while they stay as they are.
-    """
+    """Constants that can't be told from others, or were left out: equal ones, and zeros, such as the bias of dead units.
+    The template holds while they stay as they are."""
 
     def filled(self, constants: Constants) -> bytes | None:
         """Return the file with other weights of the same network; None where the template does not hold for them."""
@@ -78,8 +78,10 @@ def find_template(content: bytes, constants: Constants) -> Template | None:
             fixed |= {key: constants[key] for key in matching}
         elif is_weight:
             return None
-    found = {key for key, _ in places.values()} | fixed.keys()
-    return Template(content, places, fixed) if found == constants.keys() else None
+    absent = constants.keys() - {key for key, _ in places.values()} - fixed.keys()
+    if any(constants[key].any() for key in absent):
+        return None
+    return Template(content, places, fixed | {key: constants[key] for key in absent})  # zeros, which it left out
 
 
 def file_constants(model: keras.Model) -> Constants:

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from asc_models.blocks import BLOCKS
-from asc_models.families import BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
+from asc_models.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
 from data_prep.config import ReaderSpec
 from data_prep.reader import FeatureSet
 
@@ -69,6 +69,13 @@ NETWORK_CONFIGS = {
     "cp_mobile": cp_mobile_configs(),
 }
 """{family: strategy}"""
+
+
+STAGES = (StageConfig(filters=8, stride=2, repeats=2), StageConfig(filters=12, stride=(1, 2)))
+SAMPLES = {"dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2)))}  # its own need 500 frames
+NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
+NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
+"""A small network of every family and of every block."""
 
 
 def with_random_weights(model, seed: int = 0):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 
 from asc_models.config import TrainConfig
 from asc_models.rules import RulesConfig
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationSpec
+from data_prep.manifest import read_manifest, write_manifest
 from data_prep.prepare import prepare
 from data_prep.schema import content_hash
+from data_prep.shards import read_shard
+from data_prep.store import open_store
 from results.ledger import Ledger
 from search.halving import HALVINGS
 from search.objectives import Objectives
@@ -61,6 +68,24 @@ def write_shards(folder: Path) -> Path:
     config = PrepareConfig(features=SPEC, validation=ValidationSpec(fraction=0.4))
     prepare(write_corpus(folder / "corpus"), folder / "shards", config)
     return folder / "shards"
+
+
+def seal_test_split(shards: Path, folder: Path) -> Path:
+    """Write the shards into `folder`, with a log-mel of no band and no bytes in each row of fold 1's test split."""
+    store, manifest = open_store(folder), read_manifest(shards)
+    entries = []
+    for entry in manifest.shards:
+        table = read_shard(open_store(shards), entry)
+        rows = table.to_pylist()
+        for row in rows:
+            if manifest.folds[1].get(row["clip_id"]) == "test":
+                row.update(log_mel=b"", n_mels=0)
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), sink)
+        store.write(entry.file, sink.getvalue())
+        entries.append(entry.updated(sha256=hashlib.sha256(sink.getvalue()).hexdigest()))
+    write_manifest(store, manifest.model_copy(update={"shards": tuple(entries)}))
+    return folder
 
 
 def settings(**search: object) -> SweepSettings:

@@ -2,27 +2,22 @@
 
 import numpy as np
 import pytest
-from asc_models_support import NETWORK_CONFIGS, feature_set, file_macs, with_random_weights
+from asc_models_support import NETWORK_CONFIGS, NETWORKS, feature_set, file_macs, with_random_weights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asc_models.artifact import Artifact
-from asc_models.blocks import BLOCKS
 from asc_models.builder import build
 from asc_models.config import EXPORT_MODES, TrainConfig
 from asc_models.estimate import estimate
 from asc_models.export import CONVERSIONS, convert, export
-from asc_models.families import FAMILIES, BaselineConfig, ModelConfig, StageConfig, parse_network
+from asc_models.families import FAMILIES, parse_network
 from asc_models.measure import measure
 from asc_models.memory import arena_bytes
 from asc_models.quantization.recipes import quantize
 from asc_models.topology import layers
 from asc_models.training import Trainer
 
-STAGES = (StageConfig(filters=8, stride=2, repeats=2), StageConfig(filters=12, stride=(1, 2)))
-SAMPLES = {"dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2)))}  # its own need 500 frames
-NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
-NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
 SHAPE = (32, 40, 3)
 
 

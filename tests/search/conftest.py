@@ -4,12 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
-from search_support import write_shards
+from search_support import seal_test_split, write_shards
 
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory) -> Path:
     return write_shards(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def sealed_shards(shards, tmp_path_factory) -> Path:
+    """The same data, but whoever reads a test clip gets an error."""
+    return seal_test_split(shards, tmp_path_factory.mktemp("sealed") / "shards")
 
 
 @pytest.fixture(scope="session")

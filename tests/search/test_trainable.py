@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 from search_support import run_steps, trial_config
 
+from data_prep.config import ReaderSpec
+from data_prep.errors import DataError
+from data_prep.reader import read_split
+
 VALUES = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
 
 
@@ -35,6 +39,20 @@ def test_a_trial_tells_its_values_at_each_rung(whole):
         assert 0 < result["log_loss"] < 20
         assert 0 < result["nonzero_weight_bytes"] <= result["weight_bytes"] < result["file_bytes"]
         assert 0 < result["seconds"] < 300
+        assert result["seconds"] == pytest.approx(result["train_seconds"] + result["reading_seconds"], abs=0.01)
+
+
+def test_a_trial_never_touches_the_test_split(steps, shards, sealed_shards, tmp_path):
+    """Where no test clip can be read, a trial tells what it tells where they all can."""
+    with pytest.raises(DataError, match="is 0 × "):
+        read_split(sealed_shards, "test", fold=1, reader=ReaderSpec())
+    told = []
+    for number, place in enumerate((shards, sealed_shards)):
+        config = trial_config(place, tmp_path / str(number))
+        config["shared"]["reader"]["scaling"] = "standardize"  # by statistics of the training clips
+        told += steps(config, 2)
+    assert [told[2][name] for name in VALUES] == values(told[0])
+    assert [told[3][name] for name in VALUES] == values(told[1])
 
 
 def test_an_interrupted_trial_goes_on_exactly_where_it_was(steps, whole, shards, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 from search_support import LIMIT, settings
 
 from asc_models.rules import RulesConfig
-from data_prep.errors import AscError, BudgetError, RunError
+from data_prep.errors import AscError, BudgetError, DataError, RunError
+from data_prep.reader import read_split
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from results.trials import trials_table
@@ -73,8 +74,11 @@ def run(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def done(ray_here, shards, tmp_path_factory):
-    """A finished sweep of eight trials during which a training process was killed; what it came to, what it told."""
+def done(ray_here, sealed_shards, tmp_path_factory):
+    """A finished sweep of eight trials during which a training process was killed; what it came to, what it told.
+
+    On shards whose test clips can't be read.
+    """
     run = RunDirectory(tmp_path_factory.mktemp("done") / "run")
     progress, killed = [], []
 
@@ -85,7 +89,7 @@ def done(ray_here, shards, tmp_path_factory):
             os.kill(training[0], signal.SIGKILL)
             killed.append(training[0])
 
-    outcome = run_search(run, shards=shards, config=settings(n_trials=8), on_progress=on_progress)
+    outcome = run_search(run, shards=sealed_shards, config=settings(n_trials=8), on_progress=on_progress)
     return run, outcome, progress, killed
 
 
@@ -126,6 +130,15 @@ def test_no_trial_is_trained_twice_and_progress_is_told(done):
     assert set(progress) == {(n, 8) for n in range(9)}
 
 
+def test_a_sweep_never_touches_the_test_split(done, sealed_shards):
+    """No driver and no trial reads a test clip: on shards where that is an error, every trial has come to its end."""
+    run, outcome, _, _ = done
+    with pytest.raises(DataError, match="is 0 × "):
+        read_split(sealed_shards, "test", fold=1, reader=settings().reader)
+    assert (outcome.n_trials, outcome.n_failed) == (8, 0)
+    assert len(events_of(run, "rung")) >= 8
+
+
 def test_a_sweep_leaves_only_its_ledger(done):
     """Beside the ledger only the checkpoints of the paused trials are left in the run directory."""
     run, *_ = done
@@ -136,11 +149,11 @@ def test_a_sweep_leaves_only_its_ledger(done):
     assert files == ["ledger.jsonl", "ledger.lock", *paused]
 
 
-def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, shards):
+def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, sealed_shards):
     """Asked again, a finished sweep changes nothing and loads neither Ray nor TensorFlow."""
     run, *_ = done
     before = run.ledger_path.read_bytes()
-    process = driver(run, shards, "n_trials=8")
+    process = driver(run, sealed_shards, "n_trials=8")
     output = process.communicate(timeout=30)[0]
     assert (process.returncode, output.split()) == (0, ["0"]), output
     assert run.ledger_path.read_bytes() == before
