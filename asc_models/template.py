@@ -42,8 +42,8 @@ class Template:
     places: dict[int, tuple[str, Float]]
     """{buffer: (constant, its type in the file)}."""
     fixed: Constants
-    """Constants that can't be told from others, or were left out: equal ones, and zeros, such as the bias of dead units.
-    The template holds while they stay as they are."""
+    """Constants that can't be told from others, or were left out: equal ones, and zeros, such as dead units' bias. The
+    template holds while they stay as they are."""
 
     def filled(self, constants: Constants) -> bytes | None:
         """Return the file with other weights of the same network; None where the template does not hold for them."""

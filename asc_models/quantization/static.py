@@ -87,6 +87,9 @@ def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
     """Return the ranges, widened where integers of 32 bits could not get from one to the next; kernels' beside them."""
     widened = {name: dict(limits) for name, limits in ranges.items()}
     for operator in graph.operators:
+        if operator.name == "MAX_POOL_2D":  # takes its input's scale, which may have been widened
+            source, target = (graph.name(tensor) for tensor in (operator.inputs[0], operator.outputs[0]))
+            widened[target] = dict(widened[source])
         if operator.name not in CONVOLUTIONS:
             continue
         source, target = (graph.name(tensor) for tensor in (operator.inputs[0], operator.outputs[0]))

@@ -8,6 +8,7 @@ from asc_models.artifact import Artifact
 from asc_models.builder import build
 from asc_models.errors import ExportError
 from asc_models.export import convert, export
+from asc_models.families import BaselineConfig
 from asc_models.flatbuffer import read_tflite
 from asc_models.quantization.calibration import tensor_ranges
 from asc_models.quantization.probe import probe, require_running
@@ -42,6 +43,17 @@ def test_what_is_dead_does_not_break_the_file(breaks, tmp_path):
     """A ReLU that is always zero, and a kernel channel that is zero but for its bias, export, load and agree."""
     model = with_random_weights(build(SMALL_MODEL, CLIPS.input_shape, 3))
     breaks(model)
+    theirs, ours = answers(model, tmp_path / "model.tflite")
+    np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
+def test_what_is_dead_before_a_pooling_does_not_break_the_file(tmp_path):
+    """A map that is always zero, pooled and taken by the next convolution: the pooling hands on the widened range."""
+    config = BaselineConfig(filters=(2, 2, 2), dense_units=5, pools=((5, 5), (2, 2)))
+    model = with_random_weights(build(config, CLIPS.input_shape, 3))
+    for name, shift in (("conv2_norm", -1e3), ("conv3_norm", -3.0)):
+        norm = model.get_layer(name)
+        norm.beta.assign(np.full(norm.beta.shape, shift))
     theirs, ours = answers(model, tmp_path / "model.tflite")
     np.testing.assert_allclose(ours, theirs, atol=0.05)
 
