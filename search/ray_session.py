@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from data_prep.errors import RunError
+
 OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a Ray started here. Trials read their shards themselves, so next to nothing passes through it."""
+CONNECT_S = 10.0
+"""How long a cluster's address may take to answer."""
 
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor that asked for no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a header also where it is told to be silent
+    "RAY_BACKEND_LOG_LEVEL": "error",  # a refused connection is told once, by us
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger takes their place
@@ -25,11 +31,23 @@ ENVIRONMENT = {
 """Settings of Ray that are read from the environment; what the user has set there stands."""
 
 
+def cluster_address(address: str | None) -> str | None:
+    """Return the cluster to work on: the one given, else that of RAY_ADDRESS; None where Ray is started here.
+
+    `local` means here, also where RAY_ADDRESS is set, as it is in a submitted job.
+    """
+    chosen = address or os.environ.get("RAY_ADDRESS") or None
+    return None if chosen == "local" else chosen
+
+
 @contextmanager
 def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
     """Connect to the Ray cluster at `address`, or start Ray here with `n_cpus`; end what was started.
 
     A Ray that this process uses already is used, and left running. `address` None takes RAY_ADDRESS where it is set.
+
+    Raises:
+        RunError: if there is no cluster at `address`, or it doesn't let us in.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -37,12 +55,12 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
 
     logger = logging.getLogger("ray")
     level = logger.level
-    address = address or os.environ.get("RAY_ADDRESS")
+    cluster = cluster_address(address)
     folder = None
     started = not ray.is_initialized()
     try:
-        if started and address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        if started and cluster:
+            _connect(cluster)
         elif started:
             folder = tempfile.mkdtemp(prefix="asc-ray-")
             ray.init(
@@ -62,3 +80,27 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    host, separator, port = address.rpartition(":")
+    try:
+        if separator and port.isdigit() and "://" not in address:  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise RunError(f"no Ray cluster lets us in at {address}: {said}. {_way_in()}") from None
+
+
+def _way_in() -> str:
+    """Return what to look after where a cluster can't be reached, as far as can be seen from here."""
+    mode = os.environ.get("RAY_AUTH_MODE", "not set")
+    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return (
+        "Give the address that `ray start` printed on the head (HOST:6379; `auto` on a node of the cluster itself), "
+        "and set RAY_AUTH_MODE=token with the cluster's own token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, here and on "
+        f"every node (here RAY_AUTH_MODE is {mode}, a token is {'set' if has_token else 'not set'})."
+    )

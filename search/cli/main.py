@@ -14,6 +14,7 @@ from search.cli import (
     bench,
     data,
     describe,
+    doctor,
     ensemble,
     inspect,
     line,
@@ -56,6 +57,7 @@ app.command("submit", rich_help_panel=STAGES)(submit.submit)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
 app.command("status", rich_help_panel=TOOLS)(status.status)
+app.command("doctor", rich_help_panel=TOOLS)(doctor.doctor)
 app.command("predict", rich_help_panel=TOOLS)(predict.predict)
 app.command("bench", rich_help_panel=TOOLS)(bench.bench)
 app.command("score", rich_help_panel=TOOLS)(score.score)

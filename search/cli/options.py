@@ -31,6 +31,29 @@ AddressOption = Annotated[
     str | None,
     typer.Option("--address", help="Ray cluster to work on. Default: this machine.", show_default=False),
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URI",
+        help="Place that every node reaches (s3://, gs://, or a shared folder) for ledger and checkpoints; a lost RUN "
+        "is made anew from there. Default: RUN alone.",
+        show_default=False,
+    ),
+]
+CpusOption = Annotated[
+    int | None,
+    typer.Option("--cpus-per-trial", min=1, help="Threads of a trial. Default: as configured, 1.", show_default=False),
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial",
+        min=0.0,
+        help="GPUs of a trial, also a fraction such as 0.25. Default: as configured, 0.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 SetOption = Annotated[
     list[str] | None,

@@ -1,0 +1,74 @@
+"""`asc doctor`: whether this machine, or every node of a cluster, is fit to search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from search.cli.options import AddressOption, JsonOption, StorageOption, terminal
+
+COLUMNS = ("node", "CPUs", "GPUs", "storage", "shards")
+
+
+def doctor(
+    address: AddressOption = None,
+    storage: StorageOption = None,
+    shards: Annotated[
+        str | None, typer.Option("--shards", help="Folder or URI of feature shards to look for.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check from every node: versions, storage, shards, threads, GPUs, access. Says what to mend; exit 1 where it must.
+
+    Without --address (and without RAY_ADDRESS) it looks at this machine alone.
+    """
+    from data_prep.errors import RunError
+    from data_prep.store import parse_location
+    from search.doctor import examine
+
+    screen = terminal()
+    report = examine(
+        address,
+        None if storage is None else parse_location(storage),
+        None if shards is None else parse_location(shards),
+    )
+    if as_json:
+        screen.json({"nodes": report.nodes, "problems": report.problems, "remarks": report.remarks})
+    else:
+        screen.table("Versions", ("package", "version"), _versions(report.nodes))
+        screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in report.nodes.items()])
+        for remark in report.remarks:
+            screen.warn(remark)
+    if report.problems:
+        lines = "\n".join(f"  {problem}" for problem in report.problems)
+        plural = "" if len(report.problems) == 1 else "s"
+        raise RunError(f"{len(report.problems)} problem{plural} to mend:\n{lines}")
+    if not as_json:
+        screen.say(f"{len(report.nodes)} of {len(report.nodes)} fit.")
+
+
+def _node(name: str, facts: dict[str, Any], storage: str | None, shards: str | None) -> list[Any]:
+    if "error" in facts:
+        return [name, "–", "–", "–", "–"]
+    threads, gpus = str(facts["n_threads"]), str(facts["n_gpus"])
+    if "n_cpus_lent" in facts:
+        threads, gpus = f"{facts['n_cpus_lent']:g} of {threads}", f"{facts['n_gpus_lent']:g} of {gpus}"
+    read = facts["manifest_hash"] or _state(shards, facts["shards_problem"])
+    return [name, threads, gpus, _state(storage, facts["storage_problem"]), read]
+
+
+def _versions(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """Return a row for each package: its version, and where there are several, how many nodes have which."""
+    rows = []
+    known = [facts["versions"] for facts in nodes.values() if "versions" in facts]
+    for package in known[0] if known else ():
+        found = Counter(str(versions[package]) for versions in known)
+        several = len(found) > 1
+        rows.append([package, ", ".join(f"{v} on {n}" if several else v for v, n in found.most_common())])
+    return rows
+
+
+def _state(asked: str | None, problem: str | None) -> str:
+    return "not asked" if asked is None else "problem" if problem else "read, written"

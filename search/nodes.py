@@ -1,0 +1,88 @@
+"""Work that is done once on every node of a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from data_prep.errors import RunError
+from data_prep.files import write_error
+
+TIMEOUT_S = 120.0
+"""How long a node may take to start a process and answer."""
+
+
+def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    """Return {node: what `function` returned there, or the exception}, the head first.
+
+    Args:
+        function: of this package, so that the nodes find it by name.
+        arguments: what it is given.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    calls = {}
+    for node in sorted(_alive(), key=lambda node: (not _is_head(node), node["NodeManagerAddress"], node["NodeID"])):
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        calls[node_name(node)] = task.options(scheduling_strategy=here).remote(*arguments)
+    found = {}
+    for name, reference in calls.items():
+        try:
+            found[name] = ray.get(reference, timeout=TIMEOUT_S)
+        except Exception as error:  # whatever goes wrong there is the answer
+            found[name] = getattr(error, "cause", None) or error
+    return found
+
+
+def node_resources() -> dict[str, dict[str, float]]:
+    """Return {node: {resource: amount}} of the nodes that are alive."""
+    return {node_name(node): dict(node["Resources"]) for node in _alive()}
+
+
+def node_name(node: dict[str, Any]) -> str:
+    """Return what a node is called in messages: its address and the beginning of its identity."""
+    return f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})"
+
+
+def require_shared_folder(folder: Path) -> None:
+    """Make sure that every node sees the files that are written into a folder here.
+
+    Raises:
+        RunError: if a node doesn't, before anything has been trained.
+    """
+    if len(_alive()) < 2:
+        return
+    mark = folder / f".seen-{uuid4().hex}"
+    try:
+        mark.touch()
+        seen = on_every_node(sees, str(mark.absolute()))
+    except OSError as error:
+        raise write_error(folder, error) from error
+    finally:
+        mark.unlink(missing_ok=True)
+    blind = [name for name, answer in seen.items() if answer is not True]
+    if blind:
+        raise RunError(
+            f"{folder}: is not seen from {', '.join(blind)}: trials on several nodes need a common place for their "
+            "checkpoints. Give --storage (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts), "
+            "or an --out in such a folder."
+        )
+
+
+def sees(path: str) -> bool:
+    """Return whether this machine has a file."""
+    return Path(path).exists()
+
+
+def _alive() -> list[dict[str, Any]]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _is_head(node: dict[str, Any]) -> bool:
+    return "node:__internal_head__" in node["Resources"]
