@@ -72,12 +72,16 @@ class RunStorage:
         """Return the run's ledger, locked, after bringing the run's configuration into the storage."""
         ledger = StoredLedger.open_stored(run.ledger_path, self.ledger_store)
         try:
-            if run.config_path.exists():
-                self.store.write(CONFIG, run.config_path.read_bytes())
+            self.push_config(run)
         except BaseException:
             ledger.close()
             raise
         return ledger
+
+    def push_config(self, run: RunDirectory) -> None:
+        """Bring the run's configuration into the storage."""
+        if run.config_path.exists():
+            self.store.write(CONFIG, run.config_path.read_bytes())
 
 
 @contextmanager

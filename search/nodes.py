@@ -73,6 +73,20 @@ def require_shared_folder(folder: Path) -> None:
         )
 
 
+def require_gpus(gpus_per_trial: float) -> None:
+    """Make sure that a trial that wants GPUs can ever start.
+
+    Raises:
+        RunError: if no node has so many.
+    """
+    most = max((node["Resources"].get("GPU", 0.0) for node in _alive()), default=0.0)
+    if gpus_per_trial > most:
+        raise RunError(
+            f"--gpus-per-trial {gpus_per_trial:g}: there are {most:g} GPUs here, so no trial could ever start. Ask for "
+            "less, or give --address of a cluster that has more."
+        )
+
+
 def sees(path: str) -> bool:
     """Return whether this machine has a file."""
     return Path(path).exists()

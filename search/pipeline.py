@@ -14,6 +14,7 @@ from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from data_prep.store import Location
 from results.ledger import Ledger
+from results.run_storage import RunStorage, open_ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig
 from search.opening import bind_data, open_run
@@ -37,11 +38,12 @@ class Narrator(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run works: its directory, its shards, and the cluster if there is one."""
+    """Where a run works: its directory, its shards, and the cluster and the shared storage if there are such."""
 
     run: RunDirectory
     shards: Location
     address: str | None = None
+    storage: RunStorage | None = None
 
 
 def prepare_stage(
@@ -87,6 +89,7 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
             address=place.address,
             on_progress=on_progress,
             ledger=ledger,
+            storage=place.storage,
         )
     if outcome.n_new or not place.run.trials_path.exists():
         write_trials(place.run)
@@ -186,9 +189,11 @@ def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *,
     """
     validate_augmentations(config.prepare)
     open_run(place.run, config)
-    with Ledger.open_for_writing(place.run.ledger_path) as ledger:
+    with open_ledger(place.run, place.storage) as ledger:
         prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
         bind_data(place.run, read_manifest(place.shards))
+        if place.storage is not None:
+            place.storage.push_config(place.run)
         search_stage(place, config, ledger, narrator)
         retrain_stage(place, config, ledger, narrator)
         return finish_line(place, config, ledger, narrator)

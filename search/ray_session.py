@@ -101,6 +101,6 @@ def _way_in() -> str:
     has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     return (
         "Give the address that `ray start` printed on the head (HOST:6379; `auto` on a node of the cluster itself), "
-        "and set RAY_AUTH_MODE=token with the cluster's own token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, here and on "
-        f"every node (here RAY_AUTH_MODE is {mode}, a token is {'set' if has_token else 'not set'})."
+        "and set RAY_AUTH_MODE=token with the cluster's own token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, here and "
+        f"on every node (here RAY_AUTH_MODE is {mode}, a token is {'set' if has_token else 'not set'})."
     )

@@ -39,6 +39,8 @@ class SearchConfig(Config):
     """Export in which trials are held against the limit and scored."""
     cpus_per_trial: int = Field(1, ge=1)
     """Threads of a trial."""
+    gpus_per_trial: float = Field(0.0, ge=0.0)
+    """GPUs of a trial; with a fraction several share one, each taking the memory that it needs."""
     n_concurrent: int | None = Field(None, ge=1)
     """Trials side by side; null means as many as the processors carry."""
     max_failures: int = Field(2, ge=0)

@@ -20,7 +20,8 @@ from asc_models.errors import ExportError, SizeError, TrainingError
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError
 from data_prep.schema import Config
-from search.trial import checkpoint_path
+from data_prep.store import parse_location
+from search.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from asc_models.reading import RungReader
@@ -32,9 +33,9 @@ class SharedConfig(Config):
     """What every trial of a sweep is told alike."""
 
     shards: str
-    """Folder of the feature shards, reachable from every node."""
+    """Folder or URI of the feature shards, reachable from every node."""
     checkpoints: str
-    """Folder of the rung checkpoints, reachable from every node."""
+    """Folder or URI of the rung checkpoints, reachable from every node."""
     fold: int
     """Fold whose training and validation splits are read. Never its test split."""
     reader: ReaderSpec
@@ -45,6 +46,8 @@ class SharedConfig(Config):
     """Of every trial's training."""
     cpus_per_trial: int
     """Threads of a trial."""
+    gpus_per_trial: float = 0.0
+    """GPUs of a trial."""
 
 
 class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
@@ -56,8 +59,9 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Return what a trial occupies: its threads."""
-        return tune.PlacementGroupFactory([{"CPU": config["shared"]["cpus_per_trial"]}])
+        """Return what a trial occupies: its threads, and its share of a GPU."""
+        shared = config["shared"]
+        return tune.PlacementGroupFactory([{"CPU": shared["cpus_per_trial"], "GPU": shared["gpus_per_trial"]}])
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take up the first trial of this process."""
@@ -126,23 +130,24 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     def _trained(self) -> Trainer:
         """Return the trial's training at its next rung, its state saved."""
         target = self._shared.rungs[self._next_rung]
-        path = checkpoint_path(Path(self._shared.checkpoints), self._asc_trial_id)
+        checkpoints = Checkpoints(parse_location(self._shared.checkpoints))
         if self._trainer is None:
-            self._trainer = self._resumed(path, target)
+            self._trainer = self._resumed(checkpoints, target)
         if self._trainer.epoch < target:
             self._trainer.train_to(target)
-            self._trainer.save(path)
+            checkpoints.save(self._asc_trial_id, self._trainer.save)
         return self._trainer
 
-    def _resumed(self, path: Path, target: int) -> Trainer:
+    def _resumed(self, checkpoints: Checkpoints, target: int) -> Trainer:
         """Return the trial's training as its checkpoint left it, or from the start where there is none of use."""
         trainer = self._fresh_trainer()
-        if not path.exists():
-            return trainer
-        try:
-            trainer.load(path)
-        except TrainingError:
-            return trainer  # nothing was taken over: damaged, or another trial's
+        with checkpoints.opened(self._asc_trial_id) as path:
+            if path is None:
+                return trainer
+            try:
+                trainer.load(path)
+            except TrainingError:
+                return trainer  # nothing was taken over: damaged, or another trial's
         return trainer if trainer.epoch <= target else self._fresh_trainer()
 
     def _fresh_trainer(self) -> Trainer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from search.halving import Decision
@@ -50,8 +49,3 @@ class Trial:
     def is_training(self) -> bool:
         """Whether this session trains it."""
         return self.state is None and self.is_handed_out and self.decision == "continue"
-
-
-def checkpoint_path(checkpoints: Path, trial_id: str) -> Path:
-    """Return where the state of a trial at its last rung lies while it may still go on."""
-    return checkpoints / f"{trial_id}.npz"

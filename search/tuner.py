@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import time
@@ -24,8 +23,10 @@ from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from data_prep.store import Location, location_text
 from results.ledger import Ledger
+from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.building import build
+from search.checkpoints import Checkpoints
 from search.halving import HALVINGS, rung_epochs
 from search.knobs import Params
 from search.objectives import Objectives
@@ -33,7 +34,7 @@ from search.proposer import Assess, Proposer, Sizing, require_feasible
 from search.space import Space
 from search.sweep_config import SearchConfig, SpaceConfig
 from search.sweep_state import SweepState
-from search.trial import Trial, checkpoint_path
+from search.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def run_search(
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
     ledger: Ledger | None = None,
+    storage: RunStorage | None = None,
 ) -> SearchOutcome:
     """Train the trials that the run still lacks, and return what it has come to.
 
@@ -85,6 +87,7 @@ def run_search(
         address: of a running Ray cluster; None starts Ray on this machine and ends it afterwards.
         on_progress: told (trials that have reached a rung or ended, trials asked for).
         ledger: the run's ledger where the caller holds its lock already.
+        storage: the run's shared storage, taken by the caller; None keeps checkpoints in the run directory.
 
     Raises:
         BudgetError: if not even the smallest candidate fits the rules; nothing was started.
@@ -101,7 +104,10 @@ def run_search(
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
     )
     with own as log:
-        checkpoints = run.root / "search" / "checkpoints"
+        local = run.root / "search" / "checkpoints"
+        checkpoints = Checkpoints(local if storage is None else storage.checkpoints)
+        if storage is not None:
+            checkpoints.adopt(local)
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
             on_progress(state.n_told, config.search.n_trials)
@@ -109,7 +115,7 @@ def run_search(
             first = state.next_trial()
             if first is not None:
                 log.append("session_started", n_trials=config.search.n_trials, epochs=list(_epochs(config)))
-                _train(state, first, config, shards, checkpoints, address)
+                _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
                 log.append("session_ended")
         _remove_leftovers(checkpoints, state)
         state.require_success()
@@ -172,7 +178,7 @@ def _state(
     assess: Assess,
     config: SweepSettings,
     manifest: Manifest,
-    checkpoints: Path,
+    checkpoints: Checkpoints,
     on_progress: ProgressCallback | None,
 ) -> SweepState:
     search = config.search
@@ -181,7 +187,7 @@ def _state(
     def on_change(trial: Trial, n_told: int) -> None:
         """Let go of an ended trial's checkpoint, and tell."""
         if trial.state is not None:
-            checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
+            checkpoints.remove(trial.trial_id)
         if on_progress is not None:
             on_progress(n_told, search.n_trials)
 
@@ -220,32 +226,40 @@ def objectives(config: SweepSettings) -> Objectives:
 
 
 def _train(
-    state: SweepState, first: Trial, config: SweepSettings, shards: Location, checkpoints: Path, address: str | None
+    state: SweepState, first: Trial, config: SweepSettings, shards: Location, checkpoints: Location, address: str | None
 ) -> None:
     """Run trials, beginning with `first`, until the sweep has none left."""
-    from search.ray_session import ray_session
+    from search.ray_session import cluster_address, ray_session
 
     search = config.search
     n_concurrent = search.n_concurrent
-    if n_concurrent is None and address is None:  # a cluster's size is Ray's to know
+    cluster = cluster_address(address)
+    if n_concurrent is None and cluster is None:  # a cluster's size is Ray's to know
         n_concurrent = max(1, available_cpus() // search.cpus_per_trial)
     n_cpus = search.cpus_per_trial * (n_concurrent or 1)
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    if isinstance(checkpoints, Path):
+        checkpoints.mkdir(parents=True, exist_ok=True)
     with ray_session(address, n_cpus), tempfile.TemporaryDirectory(prefix="asc-tune-") as storage:
         from ray import tune
 
+        from search.nodes import require_gpus, require_shared_folder
         from search.scheduler import LostTrials, RungScheduler, SweepErrors
         from search.searcher import ConstrainedSearcher
         from search.trainable import SceneTrial, SharedConfig
 
+        if isinstance(checkpoints, Path):
+            require_shared_folder(checkpoints)
+        if cluster is None:  # a cluster may grow
+            require_gpus(search.gpus_per_trial)
         shared = SharedConfig(
             shards=location_text(shards),
-            checkpoints=str(checkpoints.absolute()),
+            checkpoints=location_text(checkpoints),
             fold=config.fold,
             reader=config.reader,
             rungs=_epochs(config),
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,
+            gpus_per_trial=search.gpus_per_trial,
         )
         errors = SweepErrors()
         tuner = tune.Tuner(
@@ -290,11 +304,9 @@ def available_cpus() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _remove_leftovers(checkpoints: Path, state: SweepState) -> None:
+def _remove_leftovers(checkpoints: Checkpoints, state: SweepState) -> None:
     """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
-    for trial in state.trials.values():
-        if trial.state is not None:
-            checkpoint_path(checkpoints, trial.trial_id).unlink(missing_ok=True)
-    for folder in (checkpoints, checkpoints.parent):
-        with contextlib.suppress(OSError):  # not empty, or never made
-            folder.rmdir()
+    for trial_id in checkpoints.trial_ids():
+        if trial_id in state.trials and state.trials[trial_id].state is not None:
+            checkpoints.remove(trial_id)
+    checkpoints.tidy()

@@ -15,9 +15,12 @@ from search.cli.options import (
     OutOption,
     SetOption,
     ShardsOption,
+    StorageOption,
     WorkersOption,
     n_workers,
+    storage_location,
     terminal,
+    working_place,
 )
 from search.cli.show import show_outcome
 
@@ -63,6 +66,7 @@ def run(
     shards: ShardsOption = None,
     overrides: SetOption = None,
     address: AddressOption = None,
+    storage: StorageOption = None,
     workers: WorkersOption = None,
     corpus: Sequence[str] = (),
 ) -> None:
@@ -70,6 +74,7 @@ def run(
 
     Run again, it goes on where it stopped, and does nothing where all is done.
     """
+    from results.run_storage import taken
     from results.rundir import RunDirectory
     from search.config import read_run_config
     from search.opening import default_shards
@@ -79,6 +84,8 @@ def run(
     screen = terminal()
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
     run_directory = RunDirectory(out)
-    place = Place(run_directory, default_shards(run_directory, shards), address)
-    page = run_line(data, place, config, screen, n_workers=n_workers(workers))
+    working_place(data=data, out=out, shards=shards, storage=storage)
+    with taken(run_directory, storage_location(storage), screen.note) as stored:
+        place = Place(run_directory, default_shards(run_directory, shards), address, stored)
+        page = run_line(data, place, config, screen, n_workers=n_workers(workers))
     show_outcome(screen, run_directory, page, time.monotonic() - started)

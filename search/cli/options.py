@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from data_prep.store import Location
+    from search.config import RunConfig
+
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray for whatever `ray job submit` starts."""
 
 
 @dataclass
@@ -80,3 +88,41 @@ def n_workers(workers: int | None) -> int:
     from search.tuner import available_cpus
 
     return workers or available_cpus()
+
+
+def storage_location(storage: str | None) -> Location | None:
+    """Return the shared storage that the user named, if any; a folder's path absolute."""
+    from data_prep.store import location_text, parse_location
+
+    return None if storage is None else parse_location(location_text(parse_location(storage)))
+
+
+def with_resources(config: RunConfig, cpus_per_trial: int | None, gpus_per_trial: float | None) -> RunConfig:
+    """Return the configuration with the resources that the user asked for."""
+    asked = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    if config.search is None or not chosen:
+        return config
+    return config.updated(search=config.search.updated(**chosen))
+
+
+def working_place(**places: Path | str | None) -> None:
+    """Leave the folder that Ray made for a submitted job: it is taken away with the job, or before.
+
+    Args:
+        places: what the user named, by option.
+
+    Raises:
+        ConfigError: if one of them lies in that folder.
+    """
+    from data_prep.errors import ConfigError
+
+    if JOB_VARIABLE not in os.environ:
+        return
+    for option, place in places.items():
+        if place is not None and "://" not in str(place) and not Path(place).is_absolute():
+            raise ConfigError(
+                f"--{option} {place}: a submitted job works in a folder that is deleted with it. Give an absolute path "
+                "that every node mounts, or s3:// or gs://."
+            )
+    os.chdir("/")

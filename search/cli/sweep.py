@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import AddressOption, SetOption, terminal
+from search.cli.options import (
+    AddressOption,
+    CpusOption,
+    GpusOption,
+    SetOption,
+    StorageOption,
+    storage_location,
+    terminal,
+    with_resources,
+    working_place,
+)
 
 
 def search(
@@ -20,6 +30,9 @@ def search(
     out: Annotated[Path | None, typer.Option("--out", help="Run directory.", show_default=False)] = None,
     overrides: SetOption = None,
     address: AddressOption = None,
+    storage: StorageOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
     is_dry: Annotated[
         bool,
         typer.Option(
@@ -37,14 +50,15 @@ def search(
     from data_prep.errors import ConfigError
     from data_prep.manifest import read_manifest
     from data_prep.store import parse_location
-    from results.ledger import Ledger
+    from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
     from search.config import read_run_config
     from search.opening import bind_data, check_fold, open_run
     from search.pipeline import Place, search_stage
 
     screen = terminal()
-    config = read_run_config(config_file, overrides or ())
+    config = with_resources(read_run_config(config_file, overrides or ()), cpus_per_trial, gpus_per_trial)
+    working_place(out=out, shards=shards, storage=storage)
     if config.search is None:
         raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
     if is_dry:
@@ -61,8 +75,9 @@ def search(
     manifest = read_manifest(place)
     check_fold(config.fold, manifest)
     run = RunDirectory(out)
-    open_run(run, config)
-    bind_data(run, manifest)
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        search_stage(Place(run, place, address), config, ledger, screen)
+    with taken(run, storage_location(storage), screen.note) as stored:
+        open_run(run, config)
+        bind_data(run, manifest)
+        with open_ledger(run, stored) as ledger:
+            search_stage(Place(run, place, address, stored), config, ledger, screen)
     screen.say(f"Trials: {run.trials_path}")

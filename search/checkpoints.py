@@ -1,0 +1,85 @@
+"""States of unfinished trials, in a folder or an object store that every node reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_prep.store import LocalStore, Location, open_store
+
+
+class Checkpoints:
+    """One state for each trial, written whole. Whoever trains and loads states does so by path (`Trainer.save`)."""
+
+    def __init__(self, location: Location) -> None:
+        self._store = open_store(location)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder they are in; None where they are in an object store."""
+        return self._store.root if isinstance(self._store, LocalStore) else None
+
+    def save(self, trial_id: str, write: Callable[[Path], None]) -> None:
+        """Keep the state that `write` writes to a path, in place of the trial's earlier one.
+
+        Raises:
+            AscError: if there is no space, or the place can't be written.
+        """
+        if self.folder is not None:
+            write(self.folder / _name(trial_id))
+            return
+        with tempfile.TemporaryDirectory(prefix="asc-checkpoint-") as folder:
+            path = Path(folder) / _name(trial_id)
+            write(path)
+            self._store.write(path.name, path.read_bytes())
+
+    @contextmanager
+    def opened(self, trial_id: str) -> Iterator[Path | None]:
+        """Yield a path where the trial's state can be read; None where there is none.
+
+        Raises:
+            DataError: if the place can't be read.
+        """
+        if self.folder is not None:
+            path = self.folder / _name(trial_id)
+            yield path if path.exists() else None
+            return
+        try:
+            data = self._store.read(_name(trial_id))
+        except FileNotFoundError:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="asc-checkpoint-") as folder:
+            path = Path(folder) / _name(trial_id)
+            path.write_bytes(data)
+            yield path
+
+    def remove(self, trial_id: str) -> None:
+        """Let go of the trial's state, if there is one."""
+        self._store.remove(_name(trial_id))
+
+    def trial_ids(self) -> set[str]:
+        """Return the trials that have a state."""
+        return {Path(name).stem for name in self._store.names() if name.endswith(".npz")}
+
+    def adopt(self, folder: Path) -> None:
+        """Take over the states that an earlier session left in a folder of this machine."""
+        there = self.trial_ids()
+        for path in folder.glob("*.npz"):
+            if path.stem not in there:
+                self._store.write(path.name, path.read_bytes())
+            path.unlink()
+
+    def tidy(self) -> None:
+        """Remove the folder, and the one around it, once they are empty."""
+        if self.folder is not None:
+            for folder in (self.folder, self.folder.parent):
+                with contextlib.suppress(OSError):  # not empty, or never made
+                    folder.rmdir()
+
+
+def _name(trial_id: str) -> str:
+    return f"{trial_id}.npz"
