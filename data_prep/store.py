@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import uuid
@@ -160,7 +161,8 @@ class LocalStore:
         except OSError as error:
             raise write_error(path, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the parent is a file: what failed has been told
+                temporary.unlink(missing_ok=True)
         return True
 
     def remove(self, name: str) -> None:

@@ -20,7 +20,6 @@ CONNECT_S = 10.0
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor that asked for no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a header also where it is told to be silent
-    "RAY_BACKEND_LOG_LEVEL": "error",  # a refused connection is told once, by us
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger takes their place
