@@ -167,10 +167,10 @@ def test_a_driver_killed_in_the_middle_is_taken_up_where_it_was(ray_here, shards
         time.sleep(0.05)
     below = descendants(process.pid)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    output = process.communicate()[0]
     before = Ledger(run.ledger_path).events()
     told = [(event["trial_id"], event["rung"]) for event in before if event["event"] == "rung"]
-    assert 4 <= len(told) < 10, "the driver was not killed in the middle"
+    assert 4 <= len(told) < 10, f"the driver was not killed in the middle: {output[-2000:]}"
     training = [pid for pid, command in below.items() if "SceneTrial" in command]
     assert training
     deadline = time.monotonic() + 60
