@@ -10,7 +10,6 @@ reached. What goes wrong inside a trial is told as its outcome, not raised: the 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
