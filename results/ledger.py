@@ -11,6 +11,7 @@ import fcntl
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any, Self
 
 from data_prep.errors import RunError
 from data_prep.files import write_error
+
+N_TRIES = 5
+"""How often the lock is tried, 20 ms apart."""
 
 
 class Ledger:
@@ -95,20 +99,7 @@ class Ledger:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        lines = data[: data.rfind(b"\n") + 1].splitlines()
-        return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
-
-    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            event = json.loads(line)
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            event = error
-        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise RunError(
-                f"{self.path}, line {number}: not an event of a run ({line[:60]!r}). The ledger is only ever appended "
-                "to, so something else changed it: restore the file, or begin a new run directory."
-            )
-        return event
+        return _parse_lines(self.path, data, 1)
 
     def _open(self) -> None:
         if self._file is not None:
@@ -117,7 +108,7 @@ class Ledger:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take_lock(self._lock)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._cut_torn_line()
         except BlockingIOError:
@@ -139,10 +130,87 @@ class Ledger:
 
 
 def ledger_line(event: str, fields: Mapping[str, Any]) -> bytes:
-    """Return an event as a line of a ledger, told the time of now."""
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps(_plain({"event": event, "time": time, **fields}), ensure_ascii=False, allow_nan=False)
-    return (line + "\n").encode()
+    """Return an event as a line of a ledger."""
+    return (json.dumps(new_event(event, **fields), ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+class LedgerTail:
+    """Reads a ledger that is being written, each event once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._n_lines = 0
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """Return what was appended since the last call, at first everything; a line that is half written waits.
+
+        Raises:
+            RunError: if a line is no event of a run, naming it.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        events = _parse_lines(self.path, data, self._n_lines + 1)
+        self._offset += data.rfind(b"\n") + 1
+        self._n_lines += len(events)
+        return events
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether a process holds the lock of the ledger at `path`: whether its run is being worked on."""
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for an instant, which a driver waits out
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def new_event(event: str, **fields: Any) -> dict[str, Any]:
+    """Return an event as its line holds it: plain values, with the time unless `fields` brings one."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    plain: dict[str, Any] = _plain({"event": event, "time": now, **fields})
+    return plain
+
+
+def _take_lock(lock: int) -> None:
+    """Lock the open file, waiting out who only looks whether it is locked.
+
+    Raises:
+        BlockingIOError: if another process keeps it.
+    """
+    for _ in range(N_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.02)
+    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _parse_lines(path: Path, data: bytes, first: int) -> list[dict[str, Any]]:
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [_parse(path, line, number) for number, line in enumerate(lines, start=first)]
+
+
+def _parse(path: Path, line: bytes, number: int) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        event = error
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise RunError(
+            f"{path}, line {number}: not an event of a run ({line[:60]!r}). The ledger is only ever appended "
+            "to, so something else changed it: restore the file, or begin a new run directory."
+        )
+    return event
 
 
 def _plain(value: Any) -> Any:

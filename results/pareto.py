@@ -27,3 +27,19 @@ def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np
     best_before = np.maximum.accumulate(np.concatenate(([-np.inf], value[order])))[:-1]
     front: npt.NDArray[np.int64] = order[value[order] > best_before].astype(np.int64)
     return front
+
+
+def hypervolume(accuracy: npt.ArrayLike, size: npt.ArrayLike, limit: float) -> float:
+    """Return the share, 0 to 1, of accuracy 0–1 × size 0–`limit` that the points dominate: larger is better.
+
+    The hypervolume indicator of Zitzler and Thiele (1999) with the reference point (accuracy 0, size `limit`).
+
+    Args:
+        accuracy: shares, shape (n,).
+        size: in bytes, shape (n,); points over the limit add nothing.
+        limit: in bytes.
+    """
+    front = pareto_front(accuracy, size)
+    value: npt.NDArray[Any] = np.asarray(accuracy, dtype=np.float64)[front]
+    room: npt.NDArray[Any] = np.maximum(0.0, 1.0 - np.asarray(size, dtype=np.float64)[front] / limit)
+    return float(np.sum(np.diff(value, prepend=0.0) * room))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from results.pareto import pareto_front
-from results.trial_states import ENDED, STATES, Event, state_after
+from results.trial_states import ENDED, OF_TRIALS, STATES, Event, state_after
 
 N_REASONS = 3
 """Reasons of failures that are told."""
@@ -21,12 +21,12 @@ class SearchPlan:
     Attributes:
         n_trials: trials to train.
         epochs: of the rungs, ascending; the last one's is a finished trial's.
-        reach: the share of the trials that is expected to come to each rung, the first's 1.
+        expected: how many of the trials are expected to come to each rung; empty where that is not known.
     """
 
     n_trials: int
     epochs: tuple[int, ...]
-    reach: tuple[float, ...]
+    expected: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class SearchProgress:
         provisional: the same of the trials that still train or wait, by their last rung: values that will change.
         failures: the commonest reasons and how often.
         epochs: trained in all sessions.
-        epochs_left: expected until the search is done; None where no plan is known or the session has ended.
+        epochs_left: expected until the search is done; None where that is not known or the session has ended.
         seconds_left: the same as time; None without a rate.
     """
 
@@ -134,11 +134,11 @@ class _Trial:
 class ProgressFold:
     """Takes the ledger's events one by one and says at any time how far the search has come."""
 
-    def __init__(self, plan: SearchPlan | None = None) -> None:
-        self.plan = plan
+    def __init__(self) -> None:
+        self._plan: SearchPlan | None = None
         self._trials: dict[str, _Trial] = {}
         self._best: dict[int, float | None] = {}
-        self._epochs_of: dict[int, int] = dict(enumerate(plan.epochs)) if plan else {}
+        self._epochs_of: dict[int, int] = {}
         self._n_infeasible = self._n_retries = self._epochs = 0
         self._still: SearchProgress | None = None
         self._end: str | None = None
@@ -149,14 +149,15 @@ class ProgressFold:
         """Take the next event; those that are none of a search's change nothing."""
         kind = event["event"]
         self._still = None
-        if kind == "session":
+        if kind == "session_started":
             self._begin_session(_time(event))
+            self._take_plan(event)
         elif kind == "session_ended":
             self._end = str(event.get("reason") or "done")
             self._ended = _time(event)
         elif kind == "infeasible":
             self._n_infeasible += 1
-        elif "trial_id" in event:
+        elif kind in OF_TRIALS:
             self._apply_to_trial(event)
 
     def _begin_session(self, started: float | None) -> None:
@@ -165,6 +166,11 @@ class ProgressFold:
         self._last: float | None = None
         self._session_epochs = 0
         self._end = self._ended = None
+
+    def _take_plan(self, event: Event) -> None:
+        epochs, expected = event.get("epochs") or (), event.get("expected") or ()
+        self._plan = SearchPlan(int(event["n_trials"]), tuple(epochs), tuple(expected))
+        self._epochs_of |= dict(enumerate(self._plan.epochs))
 
     def _apply_to_trial(self, event: Event) -> None:
         kind = event["event"]
@@ -227,7 +233,7 @@ class ProgressFold:
         states = Counter(trial.state for trial in self._trials.values())
         reasons = Counter(trial.reason or "unknown" for trial in self._trials.values() if trial.state == "failed")
         return SearchProgress(
-            n_trials=self.plan.n_trials if self.plan else None,
+            n_trials=self._plan.n_trials if self._plan else None,
             n_started=len(self._trials),
             states={state: states[state] for state in STATES if states[state]},
             n_infeasible=self._n_infeasible,
@@ -265,28 +271,27 @@ class ProgressFold:
         return tuple(trials[index] for index in front)
 
     def _epochs_left(self) -> float | None:
-        if self.plan is None or self._end is not None:
+        plan = self._plan
+        if plan is None or not plan.expected or self._end is not None:
             return None
-        n = self.plan.n_trials - sum(trial.state == "failed" and trial.rung < 0 for trial in self._trials.values())
+        n_lost = sum(trial.state == "failed" and trial.rung < 0 for trial in self._trials.values())
         left, before = 0.0, 0
-        for rung, (epochs, share) in enumerate(zip(self.plan.epochs, self.plan.reach, strict=True)):
+        for rung, (epochs, expected) in enumerate(zip(plan.epochs, plan.expected, strict=True)):
             n_reached = sum(trial.rung >= rung for trial in self._trials.values())
-            left += max(0, max(min(n, 1), int(n * share + 1e-9)) - n_reached) * (epochs - before)
+            n_expected = expected * max(0, plan.n_trials - n_lost) // plan.n_trials
+            left += max(0, n_expected - n_reached) * (epochs - before)
             before = epochs
         return left
 
 
-def summarize_search(
-    events: Iterable[Event], plan: SearchPlan | None = None, now: float | None = None
-) -> SearchProgress:
+def summarize_search(events: Iterable[Event], now: float | None = None) -> SearchProgress:
     """Return how far a search has come after all `events`.
 
     Args:
         events: the ledger's, oldest first.
-        plan: what was asked for; without it nothing is said of what is left.
         now: seconds since 1970; None means the time of the last rung.
     """
-    fold = ProgressFold(plan)
+    fold = ProgressFold()
     for event in events:
         fold.apply(event)
     return fold.progress(now)

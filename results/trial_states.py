@@ -14,6 +14,8 @@ ENDED = frozenset({"stopped", "finished", "failed"})
 """States that no event of a rung changes any more."""
 
 _GOES_ON = frozenset({"trial_started", "trial_promoted", "trial_resumed", "trial_retried"})
+OF_TRIALS = _GOES_ON | {"rung", "trial_ended"}
+"""Kinds of events that are about a trial that trains; all of them name its `trial_id`."""
 
 
 def state_after(event: Event, before: str | None) -> str | None:

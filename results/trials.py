@@ -12,7 +12,7 @@ import pandas as pd
 from data_prep.files import written_whole
 from results.ledger import Ledger
 from results.rundir import RunDirectory
-from results.trial_states import Event, state_after
+from results.trial_states import OF_TRIALS, Event, state_after
 
 INTEGERS = ("n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "rung", "epochs", "seed")
 FLOATS = ("macro_accuracy", "log_loss", "seconds")
@@ -28,7 +28,6 @@ _AT_RUNG = (
     *("rung", "epochs", "macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes"),
     *("n_params", "macs"),
 )
-_OF_TRIALS = frozenset({"trial_started", "trial_promoted", "trial_resumed", "trial_retried", "rung", "trial_ended"})
 
 
 def trials_table(events: Iterable[Event]) -> pd.DataFrame:
@@ -101,7 +100,7 @@ def _apply(rows: dict[str, dict[str, Any]], event: Event, infeasible_id: str) ->
             "reason": event.get("reason"),
         }
         return
-    if kind not in _OF_TRIALS:
+    if kind not in OF_TRIALS:
         return
     row = rows.setdefault(event["trial_id"], {"trial_id": event["trial_id"]})
     row["state"] = state_after(event, row.get("state"))

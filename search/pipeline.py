@@ -17,7 +17,12 @@ from results.ledger import Ledger
 from results.run_storage import RunStorage, open_ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig
+from search.observers.base import Observer, observed
+from search.observers.watch import Watch, file_observers
 from search.opening import bind_data, open_run
+
+WATCH = Watch()
+"""How a search is watched where nothing else is asked for."""
 
 
 class Narrator(Protocol):
@@ -25,6 +30,10 @@ class Narrator(Protocol):
 
     def stage(self, title: str, unit: str) -> AbstractContextManager[ProgressCallback]:
         """Show a stage with a progress bar until the block ends."""
+        ...
+
+    def search_view(self) -> Observer:
+        """Return who shows a search while it runs."""
         ...
 
     def note(self, text: str) -> None:
@@ -65,8 +74,8 @@ def prepare_stage(
     )
 
 
-def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> None:
-    """Train the trials that the run lacks."""
+def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator, watch: Watch = WATCH) -> None:
+    """Train the trials that the run lacks, watched by whom `watch` names."""
     from results.trials import write_trials
     from search.tuner import SweepSettings, run_search
 
@@ -81,14 +90,16 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
         rules=config.rules,
         fold=config.fold,
     )
-    with narrator.stage("Search", "trials") as on_progress:
+    observers = file_observers(watch, place.run, config.space, config.rules)
+    if not watch.json_log:
+        observers.append(narrator.search_view())
+    with observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(
             place.run,
             shards=place.shards,
             config=settings,
             address=place.address,
-            on_progress=on_progress,
-            ledger=ledger,
+            ledger=log,
             storage=place.storage,
         )
     if outcome.n_new or not place.run.trials_path.exists():
@@ -179,7 +190,9 @@ def submission_stage(place: Place, config: RunConfig, narrator: Narrator) -> Pat
     return package
 
 
-def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *, n_workers: int) -> Path:
+def run_line(
+    data: Path, place: Place, config: RunConfig, narrator: Narrator, *, n_workers: int, watch: Watch = WATCH
+) -> Path:
     """Run the whole line from audio on disk to report and submission package; return the report's page.
 
     Run again, it goes on where it stopped, and trains nothing that is finished.
@@ -194,7 +207,7 @@ def run_line(data: Path, place: Place, config: RunConfig, narrator: Narrator, *,
         bind_data(place.run, read_manifest(place.shards))
         if place.storage is not None:
             place.storage.push_config(place.run)
-        search_stage(place, config, ledger, narrator)
+        search_stage(place, config, ledger, narrator, watch)
         retrain_stage(place, config, ledger, narrator)
         return finish_line(place, config, ledger, narrator)
 

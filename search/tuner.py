@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from asc_models.estimate import estimate
 from asc_models.rules import RulesConfig, check
 from asc_models.topology import Shape
 from data_prep.config import ReaderSpec
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
@@ -27,13 +28,13 @@ from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.building import build
 from search.checkpoints import Checkpoints
-from search.halving import HALVINGS, rung_epochs
+from search.halving import HALVINGS, expected_trials, rung_epochs
 from search.knobs import Params
 from search.objectives import Objectives
 from search.proposer import Assess, Proposer, Sizing, require_feasible
 from search.space import Space
 from search.sweep_config import SearchConfig, SpaceConfig
-from search.sweep_state import SweepState
+from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
 
 
@@ -72,7 +73,7 @@ def run_search(
     config: SweepSettings,
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
-    ledger: Ledger | None = None,
+    ledger: EventLog | None = None,
     storage: RunStorage | None = None,
 ) -> SearchOutcome:
     """Train the trials that the run still lacks, and return what it has come to.
@@ -100,7 +101,7 @@ def run_search(
     space = Space(config.space, input_shape, n_classes)
     assess = partial(candidate_sizing, config, input_shape, n_classes)
     require_feasible(space, assess)
-    own: AbstractContextManager[Ledger] = (
+    own: AbstractContextManager[EventLog] = (
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
     )
     with own as log:
@@ -114,9 +115,8 @@ def run_search(
         if not state.is_done:
             first = state.next_trial()
             if first is not None:
-                log.append("session_started", n_trials=config.search.n_trials, epochs=list(_epochs(config)))
-                _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
-                log.append("session_ended")
+                with _session(log, config):
+                    _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
         _remove_leftovers(checkpoints, state)
         state.require_success()
     states = ["paused" if trial.is_paused else trial.state for trial in state.trials.values()]
@@ -130,6 +130,21 @@ def run_search(
         n_new=state.n_new,
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
+    """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
+    search, epochs = config.search, _epochs(config)
+    expected = expected_trials(search.scheduler, search.n_trials, len(epochs), search.eta)
+    ledger.append("session_started", n_trials=search.n_trials, epochs=list(epochs), expected=expected)
+    try:
+        yield
+    except BaseException as error:
+        with suppress(AscError):  # a full disk has ended it, perhaps
+            ledger.append("session_ended", reason="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    ledger.append("session_ended", reason="done")
 
 
 def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
@@ -173,7 +188,7 @@ def candidate_sizing(
 
 
 def _state(
-    ledger: Ledger,
+    ledger: EventLog,
     space: Space,
     assess: Assess,
     config: SweepSettings,

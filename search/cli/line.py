@@ -12,10 +12,12 @@ import typer
 from search.cli.corpus_options import with_corpus_options
 from search.cli.options import (
     AddressOption,
+    MlflowOption,
     OutOption,
     SetOption,
     ShardsOption,
     StorageOption,
+    TensorBoardOption,
     WorkersOption,
     n_workers,
     storage_location,
@@ -68,6 +70,8 @@ def run(
     address: AddressOption = None,
     storage: StorageOption = None,
     workers: WorkersOption = None,
+    tensorboard: TensorBoardOption = True,
+    mlflow: MlflowOption = None,
     corpus: Sequence[str] = (),
 ) -> None:
     """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
@@ -77,6 +81,7 @@ def run(
     from results.run_storage import taken
     from results.rundir import RunDirectory
     from search.config import read_run_config
+    from search.observers.watch import Watch
     from search.opening import default_shards
     from search.pipeline import Place, run_line
 
@@ -85,7 +90,8 @@ def run(
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
     run_directory = RunDirectory(out)
     working_place(data=data, out=out, shards=shards, storage=storage)
+    watch = Watch(tensorboard=tensorboard, mlflow=mlflow)
     with taken(run_directory, storage_location(storage), screen.note) as stored:
         place = Place(run_directory, default_shards(run_directory, shards), address, stored)
-        page = run_line(data, place, config, screen, n_workers=n_workers(workers))
+        page = run_line(data, place, config, screen, n_workers=n_workers(workers), watch=watch)
     show_outcome(screen, run_directory, page, time.monotonic() - started)

@@ -77,6 +77,17 @@ WorkersOption = Annotated[
     typer.Option("--workers", min=1, help="Processes that read audio. Default: all processors.", show_default=False),
 ]
 
+TensorBoardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard's files of the search to RUN/tensorboard."),
+]
+MlflowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow", metavar="URI", help="Log the search to an MLflow server, or sqlite:///FILE.", show_default=False
+    ),
+]
+
 
 def terminal() -> Terminal:
     """Return the user's screen, as quiet as asked for."""

@@ -2,47 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderResult
 
 from search.cli.options import JsonOption, RunArgument, terminal
+from search.cli.progress_view import ProgressView, one_line
 
-
-def status(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Say how far a run has come, from its ledger; works while it runs."""
-    from results.candidates import read_candidates
-    from results.ledger import Ledger
+if TYPE_CHECKING:
+    from results.progress import SearchProgress
     from results.rundir import RunDirectory
-    from results.trials import trials_table
+
+POLL_S = 1.0
+"""How often a followed ledger is looked at."""
+LINE_EVERY_S = 60.0
+"""Where the output is no terminal, a followed run takes one line in so many seconds."""
+
+
+def status(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch until nobody works on the run.")] = False,
+) -> None:
+    """Say how far a run has come, from its ledger; works while it runs, from any terminal."""
+    from results.rundir import RunDirectory
     from search.opening import read_run
 
+    if as_json and follow:
+        raise typer.BadParameter("--json tells once; for a stream give `asc search --json-log`, or read the ledger")
     directory = RunDirectory(run)
     config = read_run(directory)
-    trials = trials_table(Ledger(directory.ledger_path).events())
-    states = {str(state): int(n) for state, n in trials["state"].value_counts().items()} if len(trials) else {}
-    candidates = read_candidates(directory)
-    summary: dict[str, Any] = {
-        "run": str(directory.root),
-        "n_trials": config.search.n_trials if config.search else 0,
-        "states": states,
-        "candidates": [candidate.name for candidate in candidates],
-        "has_ensemble": directory.ensembles_path.exists(),
-        "has_report": (directory.report_dir / "index.html").exists(),
-    }
+    watcher = _Watcher(directory)
+    summary = _summary(directory, watcher.progress(), config.search.n_trials if config.search else 0)
     screen = terminal()
     if as_json:
         screen.json(summary)
         return
-    n_ended = sum(states.get(state, 0) for state in ("finished", "stopped", "failed"))
-    screen.say(f"{directory.root}: {n_ended} of {summary['n_trials']} trials ended, {len(candidates)} retrained")
-    if states:
-        screen.table("Trials", ("state", "trials"), sorted(states.items()))
-    best = trials[trials["macro_accuracy"].notna()] if len(trials) else trials
-    if len(best):
-        best = best.sort_values(["epochs", "macro_accuracy", "log_loss"], ascending=[False, False, True]).head(5)
-        columns = ["trial_id", "state", "epochs", "macro_accuracy", "log_loss", "weight_bytes", "macs"]
-        rows = [[_plain(value) for value in row] for row in best[columns].itertuples(index=False)]
-        screen.table("Furthest and best so far (validation)", columns, rows)
+    n_retrained = len(summary["candidates"])
+    stands = [f"{n_retrained} retrained", *(name for name in ("ensemble", "report") if summary[f"has_{name}"])]
+    screen.say(f"{directory.root}: {', '.join(stands)}")
+    if config.search is None:
+        return
+    if not follow:
+        screen.show(watcher)
+    elif screen.is_interactive:
+        with screen.live(watcher), _until_ctrl_c():
+            watcher.wait(POLL_S)
+    else:
+        with _until_ctrl_c():
+            while watcher.is_running:
+                screen.say(one_line(watcher.progress()))
+                watcher.wait(POLL_S, LINE_EVERY_S)
+        screen.show(watcher)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+class _Watcher:
+    """Reads a ledger on and shows what it says."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        from results.ledger import LedgerTail
+        from results.progress import ProgressFold
+
+        self._tail = LedgerTail(run.ledger_path)
+        self._fold = ProgressFold()
+        self.is_running = True
+        self.look()
+
+    def look(self) -> None:
+        """Take what has been written since."""
+        from results.ledger import is_being_written
+
+        is_running = is_being_written(self._tail.path)  # first, so that nothing of an ended run is missed
+        for event in self._tail.new_events():
+            self._fold.apply(event)
+        self.is_running = is_running
+
+    def progress(self) -> SearchProgress:
+        """Return how far the search is now, or was when its driver ended."""
+        return self._fold.progress(time.time() if self.is_running else None)
+
+    def wait(self, poll_s: float, at_most_s: float = float("inf")) -> None:
+        """Look again and again until nobody works on the run, or for so long."""
+        until = time.monotonic() + at_most_s
+        while self.is_running and time.monotonic() < until:
+            time.sleep(poll_s)
+            self.look()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show the progress and whether somebody works on it."""
+        progress = self.progress()
+        yield ProgressView(progress, _note(progress, is_running=self.is_running))
+
+
+def _note(progress: SearchProgress, *, is_running: bool) -> str:
+    if is_running:
+        return "an asc is working on this run" + ("; its search has ended" if progress.session.end else "")
+    if progress.states.get("running"):
+        return "nobody works on this run; its search was cut off: give the same command again to go on"
+    return f"nobody works on this run; its last search: {progress.session.end or 'none, or cut off'}"
+
+
+def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict[str, Any]:
+    from results.candidates import read_candidates
+    from results.ledger import is_being_written
+
+    infeasible = {"infeasible": progress.n_infeasible} if progress.n_infeasible else {}
+    return {
+        "run": str(run.root),
+        "is_running": is_being_written(run.ledger_path),
+        "n_trials": n_trials,
+        "n_started": progress.n_started,
+        "states": {**progress.states, **infeasible},
+        "search": dataclasses.asdict(progress),
+        "candidates": [candidate.name for candidate in read_candidates(run)],
+        "has_ensemble": run.ensembles_path.exists(),
+        "has_report": (run.report_dir / "index.html").exists(),
+    }
+
+
+@contextmanager
+def _until_ctrl_c() -> Iterator[None]:
+    """Take Ctrl-C as the end of looking: it interrupts nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return

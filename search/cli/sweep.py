@@ -11,8 +11,10 @@ from search.cli.options import (
     AddressOption,
     CpusOption,
     GpusOption,
+    MlflowOption,
     SetOption,
     StorageOption,
+    TensorBoardOption,
     storage_location,
     terminal,
     with_resources,
@@ -42,10 +44,16 @@ def search(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for a machine.")] = False,
+    json_log: Annotated[
+        bool,
+        typer.Option("--json-log", help="For machines: every event as a line of JSON, and nothing else, on stdout."),
+    ] = False,
+    tensorboard: TensorBoardOption = True,
+    mlflow: MlflowOption = None,
 ) -> None:
     """Search the space of networks under the size limit. Nothing over the limit is ever trained.
 
-    Run again, it goes on where it stopped.
+    Run again, it goes on where it stopped. `asc status RUN --follow` watches it from another terminal.
     """
     from data_prep.errors import ConfigError
     from data_prep.manifest import read_manifest
@@ -53,6 +61,7 @@ def search(
     from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
     from search.config import read_run_config
+    from search.observers.watch import Watch
     from search.opening import bind_data, check_fold, open_run
     from search.pipeline import Place, search_stage
 
@@ -75,9 +84,11 @@ def search(
     manifest = read_manifest(place)
     check_fold(config.fold, manifest)
     run = RunDirectory(out)
+    watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
     with taken(run, storage_location(storage), screen.note) as stored:
         open_run(run, config)
         bind_data(run, manifest)
         with open_ledger(run, stored) as ledger:
-            search_stage(Place(run, place, address, stored), config, ledger, screen)
-    screen.say(f"Trials: {run.trials_path}")
+            search_stage(Place(run, place, address, stored), config, ledger, screen, watch)
+    if not json_log:
+        screen.say(f"Trials: {run.trials_path}")

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, JustifyMethod
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,6 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from data_prep.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from search.observers.base import Observer
 
 NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
 
@@ -60,6 +64,29 @@ class Terminal:
         with Progress(*columns, console=self._err) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    def search_view(self) -> Observer:
+        """Return who shows a search: a live table on a terminal, lines now and then in a log, nothing where quiet."""
+        from search.cli.live import LiveTable, LogLines
+
+        if self._err.is_terminal and not self.quiet:
+            return LiveTable(self._err)
+        return LogLines(self.note)
+
+    @contextmanager
+    def live(self, content: RenderableType) -> Iterator[None]:
+        """Keep something that changes on the screen until the block ends; its last state stays."""
+        with Live(content, console=self._out, refresh_per_second=2, vertical_overflow="crop"):
+            yield
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether results go to a terminal."""
+        return self._out.is_terminal
+
+    def show(self, content: RenderableType) -> None:
+        """Print a result that lays itself out."""
+        self._out.print(content)
 
     def note(self, text: str) -> None:
         """Say what happened."""

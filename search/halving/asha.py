@@ -76,8 +76,7 @@ class Hyperband:
         self.epochs = tuple(epochs)
         n = len(self.epochs)
         self._brackets = [StoppingHalving(epochs, eta, objectives, first_rung) for first_rung in range(n)]
-        shares = [math.ceil(n / (n - s) * eta ** (n - 1 - s)) for s in range(n)]
-        self._shares = [share / sum(shares) for share in shares]
+        self._shares = bracket_shares(n, eta)
         self._sizes = [0] * n
         self._bracket_of: dict[str, StoppingHalving] = {}
 
@@ -106,6 +105,12 @@ class Hyperband:
     def reason(self, trial_id: str) -> str:
         """Return among how many of its bracket a stopped trial was not the best."""
         return self._bracket_of[trial_id].reason(trial_id)
+
+
+def bracket_shares(n_rungs: int, eta: int) -> list[float]:
+    """Return the share of the trials that each bracket of Hyperband gets, that from the first rung on first."""
+    sizes = [math.ceil(n_rungs / (n_rungs - s) * eta ** (n_rungs - 1 - s)) for s in range(n_rungs)]
+    return [size / sum(sizes) for size in sizes]
 
 
 class NoHalving(StoppingHalving):

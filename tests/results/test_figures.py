@@ -150,6 +150,26 @@ def test_short_bars_have_their_number_beside_them(data: RunData) -> None:
     assert long.get_color() == LIGHT.background
 
 
+@pytest.mark.parametrize("state", ["paused", "stopped", "running", "failed"])
+def test_only_finished_trials_make_the_front(data: RunData, state: str) -> None:
+    """A trial that has not finished is a mark above the front, whatever its value, and no line in the finished look."""
+    trials = data.trials.copy()
+    best = trials["macro_accuracy"].idxmax()
+    trials.loc[best, ["state", "macro_accuracy"]] = [state, 0.999]
+    changed = dataclasses.replace(data, trials=trials)
+    with styled():
+        drawn, learning = pareto_figure(changed, LIGHT), learning_figure(changed, LIGHT)
+    (front,) = [line for line in drawn.axes[0].lines if str(line.get_label()).startswith("front")]
+    finished = trials[trials["state"] == "finished"]
+    assert max(front.get_ydata()) == finished["macro_accuracy"].max() < 0.999
+    assert front.get_label() == "front of the finished trials"
+    assert f"{len(finished)} of them finished" in " | ".join(_texts(drawn))
+    name = trials.loc[best, "trial_id"]
+    assert not any(text.startswith(f"{name}  ") for text in _texts(learning))
+    grey = [line for line in learning.axes[0].lines if line.get_alpha() == 0.55]
+    assert len(grey) == len(learning.axes[0].lines) - len(finished)
+
+
 def test_learning_lines_are_the_trials(data: RunData) -> None:
     """One line per trial over its rungs, and the axis says how many got how far."""
     with styled():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from results.pareto import pareto_front
+from results.pareto import hypervolume, pareto_front
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)
 
@@ -37,3 +37,20 @@ def test_shapes_must_agree() -> None:
     """Two lengths are a programming error."""
     with pytest.raises(ValueError, match="both"):
         pareto_front([1.0], [1.0, 2.0])
+
+
+@settings(deadline=None)
+@given(points=POINTS)
+def test_the_hypervolume_is_the_dominated_area(points: list[tuple[int, int]]) -> None:
+    """Counted cell by cell on the lattice: a cell is dominated if a point is at least as accurate and as small."""
+    accuracy, size = [p[0] / 6 for p in points], [p[1] for p in points]
+    cells = [(a, b) for a in range(6) for b in range(5)]
+    n_dominated = sum(any(p[0] > a and p[1] <= b for p in points) for a, b in cells)
+    assert hypervolume(accuracy, size, limit=5) == pytest.approx(n_dominated / len(cells))
+
+
+def test_the_hypervolume_of_nothing_is_none() -> None:
+    """No point, only points over the limit, or one without a value: nothing is dominated."""
+    assert hypervolume([], [], 10) == 0
+    assert hypervolume([0.9, np.nan], [11, 3], 10) == 0
+    assert hypervolume([1.0], [0], 10) == 1

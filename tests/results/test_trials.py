@@ -78,7 +78,7 @@ def test_infeasible_proposals_are_rows_of_their_own() -> None:
         {"event": "infeasible", "params": {"blocks": 9}, "weight_bytes": 999, "limit": 500, "reason": "too large"},
         _started("t"),
         {"event": "infeasible", "params": {"blocks": 8}, "weight_bytes": 998, "limit": 500, "reason": "too large"},
-        {"event": "session", "n_concurrent": 2},
+        {"event": "session_started", "n_trials": 2},
     ]
     table = trials_table(events).set_index("trial_id")
     assert table["state"].to_dict() == {"infeasible-1": "infeasible", "t": "running", "infeasible-2": "infeasible"}

@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ledger_support import RUNGS, Book
+
+from results.ledger import Ledger
 
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "librosa", "matplotlib", "sklearn", "scipy", "pandas")
 ASC = (sys.executable, "-m", "search.cli.main")
@@ -61,12 +64,14 @@ def test_usage_errors_exit_with_2():
         (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
         (("inspect", "{tmp}"), "manifest.json"),
         (("status", "{tmp}"), "no run directory"),
+        (("status", "{tmp}", "--follow"), "no run directory"),
         (("report", "{tmp}"), "no run directory"),
         (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
         (("describe", "{tmp}/no.tflite"), "no.tflite"),
         (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
         (("describe", "{tmp}"), "neither a candidate's folder"),
         (("search", "{tmp}", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
+        (("search", "{tmp}", "--json-log", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
         (("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"), "search is null"),
         (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
         (("predict", "{tmp}", "a.wav"), "no candidate"),
@@ -157,3 +162,55 @@ def test_a_file_that_cannot_be_opened_is_a_message(tmp_path):
     (tmp_path / "ledger.jsonl").mkdir()
     done = asc("status", tmp_path, code=1)
     assert f"{tmp_path / 'ledger.jsonl'}: Is a directory" in done.stderr
+
+
+@pytest.fixture
+def searched(tmp_path):
+    """A run whose search was cut off in its middle, without Ray: two trials of four have finished, one is paused."""
+    book = Book()
+    book("session_started", n_trials=4, epochs=list(RUNGS), expected=[4, 2, 1])
+    for number in range(4):
+        book("trial_started", f"t{number}", params={}, config={}, key=f"k{number}", seed=0, macs=1, weight_bytes=100)
+        book.now += 10
+        if number < 2:
+            book.rung(f"t{number}", 0, 0.5, "continue").rung(f"t{number}", 1, 0.6, "continue")
+            book.rung(f"t{number}", 2, 0.7, "finish", 100 - number)
+    book.rung("t2", 0, 0.4, "pause")
+    (tmp_path / "config.yaml").write_text("search: {n_trials: 4, epochs: 14}\n")
+    (tmp_path / "ledger.jsonl").write_text("".join(json.dumps(event) + "\n" for event in book.events))
+    return tmp_path
+
+
+def test_status_shows_what_the_live_table_shows(searched):
+    """Front, rungs and states stand there, and that nobody works on the run, whose search was cut off."""
+    text = asc("status", searched).stdout
+    assert "Search: 4 of 4 trials, 30 epochs" in text
+    assert "1 running, 1 paused, 2 finished" in text
+    assert "nobody works on this run; its search was cut off" in text
+    assert "t1 14 70.0 % 99" in " ".join(text.split())
+    assert "left" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_status_as_json_tells_the_same(searched):
+    """States, front and what is left are fields; --json goes with one look only."""
+    table = json.loads(asc("status", searched, "--json").stdout)
+    assert table["states"] == {"running": 1, "paused": 1, "finished": 2}
+    assert table["is_running"] is False
+    assert [trial["trial_id"] for trial in table["search"]["front"]] == ["t1"]
+    assert "--json tells once" in asc("status", searched, "--json", "--follow", code=2).stderr
+
+
+def test_a_followed_run_is_shown_until_its_driver_ends(searched):
+    """While another process holds the run, --follow waits and reads on; a pipe gets a line, then the end's table."""
+    with Ledger.open_for_writing(searched / "ledger.jsonl") as ledger:
+        follower = subprocess.Popen([*ASC, "status", "-f", str(searched)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        first = [follower.stdout.readline() for _ in range(2)]
+        ledger.append("trial_ended", trial_id="t3", state="failed", reason="out of memory")
+        ledger.append("session_ended", reason="done")
+        assert follower.poll() is None
+    rest = follower.communicate(timeout=30)[0]
+    assert follower.returncode == 0
+    assert "1 running" in first[1]
+    assert "its last search: done" in rest
+    assert "failed, 1 ×: out of memory" in rest

@@ -12,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -64,8 +65,14 @@ def new_folder(path: Path) -> Path:
 def finished(tmp_path_factory) -> Path:
     """A folder with a finished run, killed with -9 once in the middle of its search and once in retraining."""
     folder = new_folder(tmp_path_factory.mktemp("line"))
-    for awaited in ("trial_ended", "candidate_started"):
-        kill_after(folder, awaited)
+    kill_after(folder, "trial_ended")
+    run = folder / "run"
+    search = [*ASC, "search", str(folder / "tiny.yaml"), "--shards", str(run / "shards"), "--out", str(run)]
+    done = subprocess.run([*search, "--json-log"], capture_output=True, text=True, cwd=ROOT, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "json.log").write_text(done.stdout)
+    (folder / "notes.log").write_text(done.stderr)
+    kill_after(folder, "candidate_started")
     done = subprocess.run(run_line(folder), capture_output=True, text=True, cwd=ROOT, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Report:" in done.stdout
@@ -101,6 +108,27 @@ def test_nothing_finished_is_trained_again(finished):
     assert [event["state"] for event in log if event["event"] == "trial_ended"] == ["finished"] * 2
     finished_candidates = [event["candidate"] for event in log if event["event"] == "candidate_finished"]
     assert len(finished_candidates) == len(set(finished_candidates)) == 2
+
+
+def test_a_search_for_machines_is_its_ledger_on_stdout(finished):
+    """--json-log: standard output is the lines that the session wrote to the ledger, and nothing else."""
+    told = (finished / "json.log").read_text()
+    assert told in (finished / "run" / "ledger.jsonl").read_text()
+    kinds = [json.loads(line)["event"] for line in told.splitlines()]
+    assert "rung" in kinds
+    assert kinds[-1] == "session_ended"
+    assert len((finished / "notes.log").read_text().splitlines()) < 8
+
+
+def test_what_watches_the_search_outlives_kills(finished):
+    """The Optuna journal has every trial once and none running; TensorBoard's files are there for every trial."""
+    storage = optuna.storages.journal.JournalFileBackend(str(finished / "run" / "search" / "optuna-journal.log"))
+    study = optuna.load_study(study_name="asc-search", storage=optuna.storages.JournalStorage(storage))
+    started = sorted(event["trial_id"] for event in events(finished) if event["event"] == "trial_started")
+    assert sorted(trial.user_attrs["trial_id"] for trial in study.trials) == started
+    assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
+    assert all(trial.params["base_filters"] in (8, 16, 24, 32) for trial in study.trials)
+    assert sorted(path.name for path in (finished / "run" / "tensorboard").iterdir()) == ["sweep", *started]
 
 
 def test_only_feasible_candidates_were_trained(finished):
@@ -248,6 +276,7 @@ def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
         assert done.returncode == 0, (stage, done.stderr)
         said[stage] = done.stdout
     assert len(Ledger(run / "ledger.jsonl").events()) == n_events
-    assert "4 of 4 trials ended, 2 retrained" in said["status"]
+    assert "run: 2 retrained, ensemble, report" in said["status"]
+    assert "Search: 4 of 4 trials" in said["status"]
     assert "3 scenes" in said["describe"]
     assert "validation" in said["inspect"]

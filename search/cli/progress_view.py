@@ -1,0 +1,158 @@
+"""How far a search has come, as tables for a terminal of any size: the live view and `asc status` show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from results.progress import RungCount, SearchProgress, Standing
+
+WIDE = 92
+"""Columns from which the best value of each rung is shown too."""
+NARROW = 72
+"""Columns below which the two tables stand one above the other."""
+MIN_ROWS = 4
+"""Rows of the front that are shown on the lowest terminal."""
+
+
+class ProgressView:
+    """A search's progress; what it shows depends on the room there is."""
+
+    def __init__(self, progress: SearchProgress, note: str = "") -> None:
+        """Take what to show.
+
+        Args:
+            progress: of the search.
+            note: whether anybody works on it, where the viewer is not the one.
+        """
+        self._progress = progress
+        self._note = note
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out."""
+        progress, width = self._progress, options.max_width
+        n_other_lines = 7 + len(progress.failures) + bool(self._note)
+        height = options.height or console.height
+        is_narrow = width < NARROW
+        n_rows = max(MIN_ROWS, height - n_other_lines - (len(progress.rungs) + 2 if is_narrow else 0))
+        rungs, front = _rungs(progress.rungs, is_wide=width >= WIDE), _front(progress, n_rows)
+        tables: RenderableType = front
+        if progress.rungs:
+            tables = Group(rungs, Text(), front) if is_narrow else _side_by_side(rungs, front)
+        yield Text(headline(progress), style="bold")
+        yield Text(states_line(progress))
+        if self._note:
+            yield Text(self._note, style="dim")
+        yield Text()
+        yield tables
+        for reason, count in progress.failures:
+            text = Text(f"failed, {count:,} ×: {' '.join(reason.split())}", style="yellow")
+            text.truncate(width, overflow="ellipsis")
+            yield text
+
+
+def headline(progress: SearchProgress) -> str:
+    """Return how far it is, how fast, and how long it still takes, in one line."""
+    session = progress.session
+    asked = f" of {progress.n_trials:,}" if progress.n_trials is not None else ""
+    rate = f" ({rate_text(session.epochs_per_s)})" if session.epochs_per_s else ""
+    parts = [f"Search: {progress.n_started:,}{asked} trials", f"{progress.epochs:,} epochs{rate}"]
+    if session.started is not None:
+        parts.append(f"{duration_text(session.seconds)} {'in all' if session.end else 'so far'}")
+    if progress.seconds_left is not None:
+        left = progress.seconds_left
+        parts.append(f"about {duration_text(left)} left" if left >= 5 else "nearly done")
+    return ", ".join(parts)
+
+
+def states_line(progress: SearchProgress) -> str:
+    """Return how many trials are in which state, and what was refused."""
+    parts = [f"{n:,} {state}" for state, n in progress.states.items()]
+    if progress.n_retries:
+        parts.append(f"{progress.n_retries:,} begun again")
+    return "; ".join([", ".join(parts) or "none yet", f"{progress.n_infeasible:,} over the limit, not trained"])
+
+
+def one_line(progress: SearchProgress) -> str:
+    """Return the progress as a log shows it."""
+    best = progress.front[-1] if progress.front else None
+    text = f"{headline(progress)}; {states_line(progress)}"
+    if best is None:
+        return text
+    return f"{text}; best finished: {100 * best.macro_accuracy:.1f} % in {best.weight_bytes:,} bytes"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a length of time in the units that matter: `40 s`, `9 min`, `3 h 12 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rate_text(epochs_per_s: float) -> str:
+    """Return a rate; slow ones by the minute."""
+    if epochs_per_s < 0.1:
+        return f"{60 * epochs_per_s:.2g}/min"
+    return f"{epochs_per_s:.2g}/s" if epochs_per_s < 10 else f"{epochs_per_s:.0f}/s"
+
+
+def _side_by_side(left: Table, right: Table) -> Table:
+    grid = Table.grid(padding=(0, 4, 0, 0))
+    grid.add_row(left, right)
+    return grid
+
+
+def _rungs(rungs: Sequence[RungCount], *, is_wide: bool) -> Table:
+    table = _table()
+    for name in ("epochs", "reached", "went on", "paused", *(["best"] if is_wide else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for rung in rungs:
+        is_last = rung is rungs[-1]
+        cells = [rung.n_reached, "" if is_last else rung.n_went_on, "" if is_last else rung.n_paused]
+        best = ["–" if rung.best is None else f"{100 * rung.best:.1f} %"] if is_wide else []
+        style = None if rung.n_reached else "dim"
+        table.add_row(f"{rung.epochs:,}", *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells), *best,
+                      style=style)  # fmt: skip
+    return table
+
+
+def _front(progress: SearchProgress, n_rows: int) -> Table:
+    """Return the finished trials' front, largest first, then in grey the best of those that are on their way."""
+    table = _table()
+    table.add_column("front so far", no_wrap=True)
+    for name in ("epochs", "accuracy", "bytes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    n_later = min(len(progress.provisional), max(2, n_rows - len(progress.front) - 2))
+    finished = _spread(progress.front[::-1], max(1, n_rows - n_later - 2))
+    for trial in finished:
+        table.add_row(*_cells(trial, trial.trial_id))
+    if len(finished) < len(progress.front):
+        table.add_row(f"and {len(progress.front) - len(finished):,} between", style="dim")
+    if not progress.front:
+        table.add_row("none finished yet", style="dim")
+    if n_later:
+        table.add_row("not finished:", style="dim")
+    for trial in progress.provisional[::-1][:n_later]:
+        table.add_row(*_cells(trial, f"{trial.trial_id} {trial.state}"), style="dim")
+    return table
+
+
+def _spread(trials: Sequence[Standing], n: int) -> list[Standing]:
+    """Return at most `n` trials, the first and the last among them."""
+    if len(trials) <= n or n < 2:
+        return list(trials[: max(1, n)]) if len(trials) > n else list(trials)
+    return [trials[round(place * (len(trials) - 1) / (n - 1))] for place in range(n)]
+
+
+def _cells(trial: Standing, name: str) -> list[str]:
+    return [name, f"{trial.epochs:,}", f"{100 * trial.macro_accuracy:.1f} %", f"{trial.weight_bytes:,}"]
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

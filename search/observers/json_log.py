@@ -1,0 +1,29 @@
+"""Every event as one line of JSON, for machines that watch a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TextIO
+
+from results.trial_states import Event
+
+
+class JsonLog:
+    """Writes this session's events to a stream, as the ledger holds them, each as soon as it happens."""
+
+    name = "JSON log"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def begin(self, earlier: Sequence[Event]) -> None:
+        """Write nothing: earlier sessions are in the ledger."""
+
+    def on_event(self, event: Event) -> None:
+        """Write one line."""
+        self._stream.write(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream open: it is the caller's."""

@@ -1,0 +1,141 @@
+"""A search as MLflow shows it: one MLflow run a trial, its parameters, and its scores over epochs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from data_prep.errors import ConfigError
+from results.trial_states import Event
+from search.observers.trial_log import TrialLog, TrialLogs
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED", "paused": "SCHEDULED"}
+"""MLflow's words; of a trial that can go on and that nobody trains, SCHEDULED."""
+TAG = "asc."
+
+
+class MlflowLog:
+    """Keeps one MLflow run per trial, known by its tags, so that a session takes up what an earlier one left."""
+
+    name = "MLflow"
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        """Look whether MLflow is there; nothing is sent yet.
+
+        Args:
+            uri: of the tracking server, or `sqlite:///FILE`.
+            experiment: its name; begun where the server has none of that name.
+
+        Raises:
+            ConfigError: if MLflow is not installed.
+        """
+        if find_spec("mlflow") is None:
+            raise ConfigError("--mlflow: MLflow is not installed; install it with: pip install 'asc-search[mlflow]'")
+        self._uri = uri
+        self._experiment = experiment
+        self._begun: str | None = None
+        self._trials = TrialLogs()
+        self._runs: dict[str, str] = {}
+        self._sent: dict[str, int] = {}
+        """{trial_id: epochs of the last rung that was sent}."""
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+
+    def begin(self, earlier: Sequence[Event]) -> None:
+        """Send what the server lacks."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is told to anyone but the server
+        from mlflow.tracking import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self._uri)
+        known = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = known.experiment_id if known else self._client.create_experiment(self._experiment)
+        for event in earlier:
+            self._note_begin(event)
+            self._trials.apply(event)
+        states = {}
+        for run in self._own_runs() if earlier else ():
+            trial_id = run.data.tags[f"{TAG}trial_id"]
+            self._runs[trial_id], self._sent[trial_id] = run.info.run_id, int(run.data.tags.get(f"{TAG}epochs", 0))
+            states[trial_id] = run.data.tags.get(f"{TAG}state")
+        for trial in self._trials.values():
+            if states.get(trial.trial_id) != trial.state or _last(trial) > self._sent.get(trial.trial_id, -1):
+                self._send(trial, is_training=False)
+
+    def on_event(self, event: Event) -> None:
+        """Send what the event says of its trial."""
+        self._note_begin(event)
+        trial = self._trials.apply(event)
+        if trial is not None:
+            self._send(trial, is_training=True)
+
+    def close(self) -> None:
+        """Leave no run RUNNING."""
+        for trial in self._trials.values():
+            if trial.state == "running" and trial.trial_id in self._runs:
+                self._send(trial, is_training=False)
+
+    def _note_begin(self, event: Event) -> None:
+        """Take the ledger's first line as the search's identity: runs of equal names may share a server."""
+        self._begun = self._begun or event["time"]
+
+    def _own_runs(self) -> list[Run]:
+        assert self._client is not None
+        runs: list[Run] = []
+        token = None
+        while True:
+            query = f"tags.`{TAG}begun` = '{self._begun}'"
+            page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _send(self, trial: TrialLog, *, is_training: bool) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        assert self._client is not None
+        if trial.trial_id not in self._runs:
+            names = {f"{TAG}trial_id": trial.trial_id, f"{TAG}begun": self._begun}
+            run = self._client.create_run(
+                self._experiment_id, _milliseconds(trial.started), tags=names, run_name=trial.trial_id
+            )
+            self._runs[trial.trial_id] = run.info.run_id
+            params = [Param(name, _text(value)) for name, value in trial.params.items()]
+            self._client.log_batch(run.info.run_id, params=params)
+        run_id, sent = self._runs[trial.trial_id], self._sent.get(trial.trial_id, 0)
+        metrics = [
+            Metric(name, value, _milliseconds(None), epochs)
+            for epochs, scores in sorted(trial.scores.items())
+            if epochs > sent
+            for name, value in scores.items()
+        ]
+        facts = {**trial.facts, "state": trial.state}
+        tags = [RunTag(f"{TAG}{name}", _text(value)) for name, value in facts.items() if value is not None]
+        self._client.log_batch(run_id, metrics=metrics, tags=tags)
+        self._sent[trial.trial_id] = _last(trial)
+        status = STATUS.get(str(trial.state), "RUNNING" if is_training else "SCHEDULED")
+        if trial.ended is not None:
+            self._client.set_terminated(run_id, status, _milliseconds(trial.ended))
+        else:
+            self._client.update_run(run_id, status=status)
+
+
+def _last(trial: TrialLog) -> int:
+    return max(trial.scores, default=0)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _milliseconds(time: str | None) -> int:
+    when = datetime.now().astimezone() if time is None else datetime.fromisoformat(time)
+    return int(1000 * when.timestamp())

@@ -1,0 +1,205 @@
+"""The search as an Optuna study in a journal file, for `optuna-dashboard` and for notebooks.
+
+A picture of the ledger, never read by the search. Trials are known by their `trial_id`, so that a session takes up the
+file where an earlier one left it, without duplicates; nothing stays RUNNING that no driver trains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.trial_states import Event
+from search.knobs import Knob
+from search.observers.trial_log import TrialLog, TrialLogs
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import JournalStorage
+    from optuna.trial import FrozenTrial
+
+STUDY = "asc-search"
+OBJECTIVES = {"macro_accuracy": "maximize", "weight_bytes": "minimize"}
+STALE_LOCK_S = 5.0
+"""A lock of Optuna's on the file is broken after so long: its process was killed, since it is held for an instant."""
+
+
+class OptunaJournal:
+    """Keeps the study in `path`: finished trials are COMPLETE, stopped ones PRUNED, paused ones WAITING."""
+
+    name = "Optuna journal"
+
+    def __init__(self, path: Path, knobs: Mapping[str, Knob]) -> None:
+        """Write nothing yet.
+
+        Args:
+            path: of the journal.
+            knobs: of the space; a value that is none of its knob's becomes an attribute of its trial.
+        """
+        self._path = path
+        self._knobs = dict(knobs)
+        self._trials = TrialLogs()
+        self._numbers: dict[str, int] = {}
+        self._storage: JournalStorage | None = None
+        self._study_id = 0
+
+    def begin(self, earlier: Sequence[Event]) -> None:
+        """Bring the file up to what the ledger says; one that is damaged is made anew."""
+        for event in earlier:
+            self._trials.apply(event)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _mend(self._path)
+        try:
+            known = self._open()
+        except (KeyError, ValueError):  # json's errors are ValueErrors
+            self._path.unlink()
+            known = self._open()
+        for trial in self._trials.values():
+            if trial.trial_id in known:
+                frozen = known[trial.trial_id]
+                self._numbers[trial.trial_id] = frozen._trial_id
+                self._update(trial, frozen, is_training=False)
+            else:
+                self._create(trial, is_training=False)
+
+    def on_event(self, event: Event) -> None:
+        """Enter what the event says of its trial."""
+        trial = self._trials.apply(event)
+        if trial is None:
+            return
+        number = self._numbers.get(trial.trial_id)
+        if number is None:
+            self._create(trial, is_training=True)
+        else:
+            self._update(trial, self._storage_in_use.get_trial(number), is_training=True)
+
+    def close(self) -> None:
+        """Leave no trial RUNNING: those that would go on are WAITING, as paused ones are."""
+        for trial in self._trials.values() if self._storage is not None else ():
+            if trial.state == "running" and trial.trial_id in self._numbers:
+                number = self._numbers[trial.trial_id]
+                self._update(trial, self._storage_in_use.get_trial(number), is_training=False)
+
+    @property
+    def _storage_in_use(self) -> JournalStorage:
+        assert self._storage is not None, "begin() comes first"
+        return self._storage
+
+    def _open(self) -> dict[str, FrozenTrial]:
+        """Open or begin the study and return its trials by `trial_id`."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        storage = JournalStorage(JournalFileBackend(str(self._path)))
+        directions = [optuna.study.StudyDirection[direction.upper()] for direction in OBJECTIVES.values()]
+        studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+        self._storage = storage
+        if STUDY in studies:
+            self._study_id = studies[STUDY]
+        else:
+            self._study_id = storage.create_new_study(directions, STUDY)
+            storage.set_study_system_attr(self._study_id, "study:metric_names", list(OBJECTIVES))
+        trials = storage.get_all_trials(self._study_id, deepcopy=False)
+        return {trial.user_attrs["trial_id"]: trial for trial in trials}
+
+    def _create(self, trial: TrialLog, *, is_training: bool) -> None:
+        from optuna.trial import create_trial
+
+        held = {
+            name: value
+            for name, value in trial.params.items()
+            if name in self._knobs and self._knobs[name].place(value) is not None
+        }
+        others = {f"param_{name}": value for name, value in trial.params.items() if name not in held}
+        state = _optuna_state(trial, is_training=is_training)
+        frozen = create_trial(
+            state=state,
+            values=_objectives(trial) if state.name == "COMPLETE" else None,
+            params={name: _value(value) for name, value in held.items()},
+            distributions={name: distribution_of(self._knobs[name]) for name in held},
+            user_attrs={"trial_id": trial.trial_id, **others, **trial.facts},
+            intermediate_values=_accuracies(trial),
+        )
+        frozen.datetime_start = _local(trial.started) if state.name != "WAITING" else None
+        frozen.datetime_complete = _local(trial.ended) if state.is_finished() else None
+        self._numbers[trial.trial_id] = self._storage_in_use.create_new_trial(self._study_id, frozen)
+
+    def _update(self, trial: TrialLog, frozen: FrozenTrial, *, is_training: bool) -> None:
+        if frozen.state.is_finished():
+            return
+        storage, number = self._storage_in_use, frozen._trial_id
+        for epochs, value in _accuracies(trial).items():
+            if epochs not in frozen.intermediate_values:
+                storage.set_trial_intermediate_value(number, epochs, value)
+        for name, value in trial.facts.items():
+            if frozen.user_attrs.get(name) != value:
+                storage.set_trial_user_attr(number, name, value)
+        state = _optuna_state(trial, is_training=is_training)
+        if state != frozen.state:
+            values = _objectives(trial) if state.name == "COMPLETE" else None
+            storage.set_trial_state_values(number, state, values)
+
+
+def distribution_of(knob: Knob) -> BaseDistribution:
+    """Return what an Optuna study says of a knob: a range of numbers, else its choices."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if knob.is_range:
+        return FloatDistribution(knob.low, knob.high, log=knob.log)
+    kinds = {type(value) for value in knob.choices}
+    if kinds == {int}:
+        return IntDistribution(min(knob.choices), max(knob.choices))
+    if kinds <= {int, float}:
+        return FloatDistribution(float(min(knob.choices)), float(max(knob.choices)))
+    return CategoricalDistribution(tuple(_value(value) for value in knob.choices))
+
+
+def _value(value: Any) -> Any:
+    """Return a knob's value as a study holds it; lists become text."""
+    return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value)
+
+
+def _objectives(trial: TrialLog) -> list[float] | None:
+    """Return a trial's values at its last rung, None where it has none."""
+    values = [trial.facts.get(name) for name in OBJECTIVES]
+    return None if any(value is None for value in values) else [float(value) for value in values if value is not None]
+
+
+def _accuracies(trial: TrialLog) -> dict[int, float]:
+    first = next(iter(OBJECTIVES))
+    return {epochs: scores[first] for epochs, scores in trial.scores.items() if first in scores}
+
+
+def _optuna_state(trial: TrialLog, *, is_training: bool) -> Any:
+    """Return the study's word for a trial's state. WAITING: it can go on, and nobody trains it now."""
+    from optuna.trial import TrialState
+
+    if trial.state == "finished":
+        return TrialState.FAIL if _objectives(trial) is None else TrialState.COMPLETE
+    words = {"stopped": TrialState.PRUNED, "failed": TrialState.FAIL, "paused": TrialState.WAITING}
+    return words.get(str(trial.state), TrialState.RUNNING if is_training else TrialState.WAITING)
+
+
+def _local(time: str | None) -> datetime:
+    """Return a time as Optuna has them: the machine's own, without a zone."""
+    when = datetime.now().astimezone() if time is None else datetime.fromisoformat(time)
+    return when.astimezone().replace(tzinfo=None)
+
+
+def _mend(path: Path) -> None:
+    """Cut away a last line that a crash left torn, and a lock that its process can't give back any more."""
+    lock = Path(f"{path}.lock")
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - lock.lstat().st_mtime > STALE_LOCK_S:
+            lock.unlink()
+    if path.exists():
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)

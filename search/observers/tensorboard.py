@@ -1,0 +1,154 @@
+"""A search as TensorBoard shows it: one curve a trial over its epochs, its parameters, and the front's growth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from results.pareto import hypervolume
+from results.progress import ProgressFold, SearchProgress
+from results.trial_states import OF_TRIALS, Event
+
+SCORES = ("macro_accuracy", "log_loss")
+EVENT_FILES = "events.out.tfevents.*"
+SWEEP = "sweep"
+"""Folder of the curves of the search as a whole."""
+
+MAX_POINTS = 500
+"""Events of earlier sessions at which these curves are drawn again."""
+
+
+class TensorBoardFiles:
+    """Writes `<folder>/<trial_id>/` and `<folder>/sweep/`, anew from the ledger at the begin of every session.
+
+    Per trial: `macro_accuracy` and `log_loss` over epochs, and its parameters for the page HParams. Per sweep, over all
+    epochs trained: the hypervolume of the front (the share of accuracy × bytes up to `limit` that it dominates), of
+    finished trials and of all, its best accuracy, and how many trials are finished, paused and over the limit.
+    """
+
+    name = "TensorBoard files"
+
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        """Write nothing yet.
+
+        Args:
+            folder: is made; event files in it are replaced.
+            limit: weight bytes allowed; without one there is no hypervolume.
+        """
+        self._folder = folder
+        self._limit = limit
+        self._fold = ProgressFold()
+        self._writers: dict[str, Any] = {}
+        self._n_files = 0
+
+    def begin(self, earlier: Sequence[Event]) -> None:
+        """Replace what is there by what the ledger says."""
+        for path in self._folder.glob(f"*/{EVENT_FILES}"):
+            path.unlink()
+        by_trial: dict[str, list[Event]] = {}
+        every = 1 + len(earlier) // MAX_POINTS
+        for number, event in enumerate(earlier, start=1):
+            self._write_sweep(event, is_shown=number % every == 0)
+            if event["event"] in OF_TRIALS:
+                by_trial.setdefault(event["trial_id"], []).append(event)
+        for trial_id, events in by_trial.items():
+            for event in events:
+                self._write_trial(event)
+            self._close(trial_id)
+
+    def on_event(self, event: Event) -> None:
+        """Write what a rung or an end adds."""
+        if event["event"] in OF_TRIALS:
+            self._write_trial(event)
+            if event["event"] == "trial_ended" or event.get("decision") == "pause":
+                self._close(event["trial_id"])
+            elif event["trial_id"] in self._writers:
+                self._writers[event["trial_id"]].flush()
+        if self._write_sweep(event):
+            self._writers[SWEEP].flush()
+
+    def close(self) -> None:
+        """Close every file."""
+        for name in list(self._writers):
+            self._close(name)
+
+    def _write_trial(self, event: Event) -> None:
+        kind, trial_id = event["event"], event["trial_id"]
+        if kind == "trial_started":
+            self._write(trial_id, event, _hparams(event)[1])
+        elif kind == "trial_ended":
+            self._write(trial_id, event, _hparams({})[2])
+        elif kind == "rung":
+            for name in SCORES:
+                if event.get(name) is not None:
+                    self._scalar(trial_id, event, name, event[name], event["epochs"])
+
+    def _write_sweep(self, event: Event, *, is_shown: bool = True) -> bool:
+        """Write the sweep's curves if `event` moves them; return whether it did."""
+        self._fold.apply(event)
+        if not is_shown or event["event"] not in {"rung", "trial_ended"}:
+            return False
+        progress = self._fold.progress()
+        for name, value in _sweep_values(progress, self._limit).items():
+            self._scalar(SWEEP, event, name, value, progress.epochs)
+        return True
+
+    def _scalar(self, name: str, event: Event, tag: str, value: float, epochs: int) -> None:
+        from tensorboardX.summary import scalar
+
+        self._write(name, event, scalar(tag, value), epochs)
+
+    def _write(self, name: str, event: Event, summary: Any, epochs: int | None = None) -> None:
+        """Write into the file of `name`; not by SummaryWriter, in whose thread a full disk goes unnoticed."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event as Line
+
+        if name not in self._writers:
+            self._n_files += 1  # files of one second are read in the order of their names
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+            self._writers[name] = EventsWriter(str(self._folder / name / "events"), f".{self._n_files:06d}")
+        line = Line(summary=summary, wall_time=datetime.fromisoformat(event["time"]).timestamp(), step=epochs or 0)
+        self._writers[name].write_event(line)
+
+    def _close(self, name: str) -> None:
+        writer = self._writers.pop(name, None)
+        if writer is not None:
+            writer.close()
+
+
+def _sweep_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:
+    values: dict[str, float] = {
+        "trials/finished": progress.states.get("finished", 0),
+        "trials/paused": progress.states.get("paused", 0),
+        "trials/over_the_limit": progress.n_infeasible,
+        "front/trials": len(progress.front),
+    }
+    if progress.front:
+        values["front/best_macro_accuracy"] = progress.front[-1].macro_accuracy
+    for name, trials in (
+        ("front/hypervolume", progress.front),
+        ("front/hypervolume_with_unfinished", (*progress.front, *progress.provisional)),
+    ):
+        if limit is not None:
+            accuracies, sizes = [t.macro_accuracy for t in trials], [t.weight_bytes for t in trials]
+            values[name] = hypervolume(accuracies, sizes, limit)
+    return values
+
+
+def _hparams(event: Event) -> Any:
+    """Return the plugin's descriptions of all trials, of one at its start, and of its end.
+
+    The first is not used: TensorBoard finds out by itself which parameters there are, also where trials differ in them.
+    """
+    from tensorboardX.summary import hparams
+
+    params = {name: _hparam(value) for name, value in (event.get("params") or {}).items()}
+    sizes = {name: event[name] for name in ("weight_bytes", "n_params", "macs") if event.get(name) is not None}
+    return hparams({**params, **sizes}, {})
+
+
+def _hparam(value: Any) -> bool | float | str:
+    return value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
