@@ -72,6 +72,10 @@ class Knob(Config):
             return 0 if within else None
         return self._places.get(identity(value))
 
+    def places(self, values: Iterable[Any]) -> set[int]:
+        """Return the numbers of choices."""
+        return {place for value in values if (place := self.place(value)) is not None}
+
     def unit(self, value: Any) -> float:
         """Return where a value stands between the smallest (0) and the largest (1): of choices by their number."""
         if not self.is_range:

@@ -32,7 +32,7 @@ class Lattice:
         """
         self._n_choices = {name: max(1, len(knob.choices)) for name, knob in knobs.items()}
         self._when = {
-            name: {other: {knobs[other].place(value) for value in values} for other, values in knob.when.items()}
+            name: {other: knobs[other].places(values) for other, values in knob.when.items()}
             for name, knob in knobs.items()
         }
         self._rises = bool(rising)
@@ -89,6 +89,17 @@ class Lattice:
         for name in self.order:
             known[name] = wanted.get(name, 0) if self._has_effect(name, known) else None
         return known
+
+    def with_effect(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        """Return the wanted numbers, and beside them the lowest of other knobs that give the wanted ones an effect."""
+        result = dict(wanted)
+        names = list(wanted)
+        while names:
+            for other, places in self._when[names.pop()].items():
+                if other not in result:
+                    result[other] = min(places)
+                    names.append(other)
+        return result
 
     def points(self) -> Iterator[Places]:
         """Yield every point once."""

@@ -23,7 +23,7 @@ from data_prep.schema import canonical_json
 from search.building import TRAIN, Candidate, build
 from search.knobs import N_STEPS, Knob, Params
 from search.lattice import Lattice, Places
-from search.space_config import SpaceConfig, activated
+from search.space_config import SpaceConfig
 
 __all__ = ["Params", "Space", "params_to_model"]
 
@@ -210,7 +210,7 @@ class Space:
         for end in (-1, 0):
             corner = {other: knob.place(knob.ends[end]) or 0 for other, knob in self.knobs.items()}
             of_use = {other: corner[other] for other in self.knobs if not self._decides(other, name)}
-            places = self._lattice.nearest({**of_use, **activated({name: corner[name]}, self.knobs)})
+            places = self._lattice.nearest({**of_use, **self._lattice.with_effect({name: corner[name]})})
             point = self._params(places, {other: knob.ends[end] for other, knob in self.knobs.items()})
             low, high = (self._cost({**point, name: value}) for value in knob.ends)
             if NEVER not in (low, high):

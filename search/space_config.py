@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import combinations, product
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError, model_serializer, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, model_serializer, model_validator
 
 from asc_models.config import TrainConfig
 from asc_models.families import FAMILIES
-from data_prep.errors import ConfigError
 from data_prep.schema import Config
 from search.building import (
     SHAPED,
@@ -22,11 +19,10 @@ from search.building import (
     is_shape,
     known_knobs,
     normalized,
-    problems,
     require_known,
 )
 from search.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
-from search.lattice import Lattice
+from search.space_checks import Problem, check_lattice, clashes, raise_problems, rising_lists
 
 DEFAULT_SHAPE: dict[str, tuple[Any, ...]] = {
     "n_blocks": (3, 4, 5, 6),
@@ -51,17 +47,13 @@ DEFAULTS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }
 """{family: {knob: choices}} that a space has unless it names others; they lie around the published networks."""
-CONDITIONS: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = {
-    "inverted_residual": {
-        "reduction_ratio": {"attention": ("channel", "casam")},
-        "spatial_kernel_size": {"attention": ("spatial", "casam")},
-        "attention_at": {"attention": ("channel", "spatial", "casam")},
-    }
+WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
+    "reduction_ratio": {"attention": ("none", "spatial")},
+    "spatial_kernel_size": {"attention": ("none", "channel")},
+    "attention_at": {"attention": ("none",)},
+    "train.freq_mixstyle_alpha": {"train.freq_mixstyle_p": (0,)},
 }
-"""{family: {knob: condition}} of knobs that have no effect otherwise, whether or not the space says so."""
-
-Problem = tuple[tuple[str | int, ...], str, Any]
-"""Where, what, and the value (None where it says nothing)."""
+"""{knob: {other knob: values of it with which the first has no effect}}, whether or not the space says so."""
 
 
 class SpaceConfig(Config):
@@ -89,14 +81,14 @@ class SpaceConfig(Config):
         found: list[Problem] = []
         family = data.get("family", SHAPED)
         if family not in FAMILIES:
-            _raise([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
+            raise_problems([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
         specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
         knobs = _knobs(family, dict(specs), found)
-        _raise(found)
-        rising = _rising(data.get("monotone", ()), knobs, found)
-        _raise(found)
-        _check_lattice(knobs, rising)
-        _raise(list(_clashes(knobs, rising, knobs, lambda params: build(family, params))))
+        raise_problems(found)
+        rising = rising_lists(data.get("monotone", ()), knobs, found)
+        raise_problems(found)
+        check_lattice(knobs, rising)
+        raise_problems(list(clashes(knobs, rising, knobs, lambda params: build(family, params))))
         return {"family": family, "knobs": knobs, "monotone": rising}
 
     @model_serializer
@@ -119,19 +111,8 @@ class SpaceConfig(Config):
             changes = {name.removeprefix(TRAIN): value for name, value in params.items() if name.startswith(TRAIN)}
             return train.updated(**changes)
 
-        clashes = _clashes(self.knobs, self.monotone, names, recipe)
-        _raise([(("space", *where), what, value) for where, what, value in clashes])
-
-
-def _raise(found: list[Problem]) -> None:
-    """Raise every problem that was found, each at its key."""
-    if not found:
-        return
-    details: list[InitErrorDetails] = []
-    for where, reason, value in found:
-        kind = PydanticCustomError("space", "{reason}", {"reason": reason})
-        details.append({"type": kind, "loc": where, "input": value})
-    raise ValidationError.from_exception_data("SpaceConfig", details)
+        found = clashes(self.knobs, self.monotone, names, recipe)
+        raise_problems([(("space", *where), what, value) for where, what, value in found])
 
 
 def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -178,11 +159,9 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
             knobs[name] = knob
     if found:
         return {}
-    conditions = CONDITIONS.get(family, {})
     for name, spec in every.items():
         given = spec.get("when", {}) if isinstance(spec, Mapping) else {}
-        own = {other: values for other, values in conditions.get(name, {}).items() if other in knobs}
-        knobs[name] = knobs[name].model_copy(update={"when": _condition(name, given, own, knobs, found)})
+        knobs[name] = knobs[name].model_copy(update={"when": _condition(name, given, knobs, found)})
     return _with_effect({name: knobs[name] for name in every}, found)
 
 
@@ -199,17 +178,16 @@ def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: l
     return None
 
 
-def _condition(
-    name: str, given: Any, own: Mapping[str, tuple[Any, ...]], knobs: Mapping[str, Knob], found: list[Problem]
-) -> dict[str, tuple[Any, ...]]:
+def _condition(name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> dict[str, tuple[Any, ...]]:
     """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
     if not isinstance(given, Mapping):
         found.append(((name, "when"), "must name knobs and their values, such as {attention: [channel, casam]}", given))
         return {}
-    when: dict[str, tuple[Any, ...]] = {
-        other: tuple(value for value in values if knobs[other].place(value) is not None)
-        for other, values in own.items()
-    }
+    when: dict[str, tuple[Any, ...]] = {}
+    for other, excluded in WITHOUT_EFFECT.get(name, {}).items():
+        if other in knobs and not knobs[other].is_range:
+            places = knobs[other].places(excluded)
+            when[other] = tuple(choice for place, choice in enumerate(knobs[other].choices) if place not in places)
     for key, values in given.items():
         other = str(key).removeprefix("model.")
         where = (name, "when", str(key))
@@ -228,7 +206,7 @@ def _condition(
             what = f"never has the value {wrong[0]}" if wrong else "names no value"
             found.append((where, f"{what}; its choices are {listed(knob.choices)}", None))
             continue
-        places = {knob.place(value) for value in wanted} & {knob.place(value) for value in when.get(other, wanted)}
+        places = knob.places(wanted) & knob.places(when.get(other, wanted))
         when[other] = tuple(choice for place, choice in enumerate(knob.choices) if place in places)
     return when
 
@@ -249,100 +227,3 @@ def _with_effect(knobs: dict[str, Knob], found: list[Problem]) -> dict[str, Knob
         }
         kept[name] = knob.model_copy(update={"when": when})
     return kept
-
-
-def _rising(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> tuple[tuple[str, ...], ...]:
-    """Return the lists along which values must not fall, with the knobs' names as they are here."""
-    rising = []
-    if not isinstance(lists, (list, tuple)):
-        found.append((("monotone",), "must be a list of lists of knobs", lists))
-        return ()
-    for number, given in enumerate(lists):
-        where = ("monotone", number)
-        if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
-            found.append((where, "must be a list of knobs, such as [stages.0.filters, stages.1.filters]", given))
-            continue
-        names = tuple(name.removeprefix("model.") for name in given)
-        unknown = [name for name in names if name not in knobs]
-        unordered = [name for name in names if name in knobs and (knobs[name].is_range or not knobs[name].is_ordered)]
-        if unknown:
-            found.append((where, f"{unknown[0]} is no knob of this space; there are {listed(knobs)}", None))
-        elif unordered:
-            found.append((where, f"{unordered[0]} has no numbers as choices, so none of them is the larger", None))
-        elif len(set(names)) < max(2, len(names)):
-            found.append((where, "must name two knobs at least, and none twice", list(names)))
-        rising.append(names)
-    return tuple(rising)
-
-
-def _check_lattice(knobs: Mapping[str, Knob], rising: tuple[tuple[str, ...], ...]) -> None:
-    try:
-        lattice = Lattice(knobs, rising)
-    except ValueError as error:
-        _raise([((), str(error), None)])
-        return
-    if not lattice.size:
-        _raise([(("monotone",), "no choices rise along these lists: give the later knobs larger ones", None)])
-
-
-def _clashes(
-    knobs: Mapping[str, Knob],
-    rising: tuple[tuple[str, ...], ...],
-    among: Iterable[str],
-    make: Callable[[dict[str, Any]], Any],
-) -> Iterator[Problem]:
-    """Yield what can't be made of the space's corners: the first, up to two knobs off the first, and the last.
-
-    A rule between two fields that some choices break is broken by outermost ones: those alone are tried.
-    """
-    lattice = Lattice(knobs, rising)
-
-    def failure(values: Mapping[str, Any]) -> str | None:
-        """Return why nothing can be made of the point nearest to `values`, the other knobs at their first."""
-        wanted = {name: knobs[name].place(value) or 0 for name, value in values.items()}
-        places = lattice.nearest(activated(wanted, knobs))
-        params = {
-            name: values.get(name, knob.low) if knob.is_range else knob.choices[places[name] or 0]
-            for name, knob in knobs.items()
-            if places[name] is not None
-        }
-        try:
-            make(params)
-        except ValidationError as error:
-            return problems(error)
-        except (ConfigError, ValueError) as error:
-            return str(error)
-        return None
-
-    first = failure({name: knob.ends[0] for name, knob in knobs.items()})
-    if first:
-        yield (), f"its first choices break a rule: {first}", None
-        return
-    varied = [name for name in among if not knobs[name].is_fixed]
-    told: set[str] = set()
-    for names in [*((name,) for name in varied), *combinations(varied, 2)]:
-        for values in product(*(knobs[name].ends for name in names)):
-            reason = failure(dict(zip(names, values, strict=True)))
-            if reason and reason not in told:
-                told.add(reason)
-                if len(names) == 1:
-                    what = f"{values[0]} breaks a rule: {reason}"
-                else:
-                    pair = f"{values[0]} does not go with {names[1]} {values[1]}"
-                    what = f"{pair}: {reason}; leave one of them out, or tie them by `when`"
-                yield (names[0],), what, None
-    last = failure({name: knob.ends[-1] for name, knob in knobs.items()})
-    if last and not told:
-        yield (), f"its last choices break a rule: {last}", None
-
-
-def activated(wanted: Mapping[str, int], knobs: Mapping[str, Knob]) -> dict[str, int]:
-    """Return wanted places of choices, with the first ones of other knobs that give the wanted ones an effect."""
-    result = dict(wanted)
-    names = list(wanted)
-    while names:
-        for other, values in knobs[names.pop()].when.items():
-            if other not in result:
-                result[other] = knobs[other].place(values[0]) or 0
-                names.append(other)
-    return result

@@ -216,6 +216,10 @@ def test_a_knob_that_never_has_an_effect_is_left_out():
     """With attention fixed to none there is no reduction ratio to search; fixed to casam it needs no condition."""
     assert "reduction_ratio" not in SpaceConfig(attention="none").knobs
     assert SpaceConfig(attention="casam").knobs["reduction_ratio"].when == {}
+    mixing = {"train.freq_mixstyle_p": [0, 0.3], "train.freq_mixstyle_alpha": [0.1, 0.3]}
+    assert SpaceConfig.model_validate(mixing).knobs["train.freq_mixstyle_alpha"].when == {
+        "train.freq_mixstyle_p": (0.3,)
+    }
 
 
 def test_defaults_fill_what_is_not_named():
