@@ -1,8 +1,9 @@
-"""A whole training with its best checkpoint on validation, resumable at any moment."""
+"""A whole training, with its best checkpoint on validation or to its very end, resumable at any moment."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,16 +15,20 @@ import numpy.typing as npt
 
 from asc_models.config import CheckpointMetric
 from asc_models.metrics import log_loss, macro_accuracy
+from asc_models.schedule import cycle_ends
 from asc_models.training import EpochStats, Trainer
 from data_prep.reader import FeatureSet
 
 SAVE_EVERY_S = 30.0
-"""A training that is killed loses at most this long, and the epoch it was in."""
+"""A training that is killed loses at most this long, and the epoch it was in. Ends of cycles are always saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch of a training: what it did, and how the float model does on validation behind it."""
+    """One epoch of a training: what it did, and how the float model does on validation behind it.
+
+    The scores are NaN where the training has no validation split.
+    """
 
     epoch: int
     loss: float
@@ -42,11 +47,12 @@ class Fit:
 
 def fit(
     trainer: Trainer,
-    validation: FeatureSet,
+    validation: FeatureSet | None,
     *,
     epochs: int,
     checkpoint: Path,
     metric: CheckpointMetric = "macro_accuracy",
+    on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Fit:
     """Train to `epochs` and leave the best validation checkpoint in the model.
@@ -56,10 +62,11 @@ def fit(
 
     Args:
         trainer: a fresh trainer.
-        validation: the split that chooses the checkpoint.
+        validation: the split that chooses the checkpoint. None where it is trained on, too: the last weights stay.
         epochs: length of the training.
         checkpoint: an .npz file for the state.
         metric: what the best epoch is best in; the other one breaks ties.
+        on_start: told once how many epochs were finished by an earlier call.
         on_epoch: called after every epoch.
 
     Raises:
@@ -69,24 +76,20 @@ def fit(
     best_weights: list[npt.NDArray[Any]] = []
     if checkpoint.exists():
         extra = trainer.load(checkpoint)
-        history = [EpochRecord(**record) for record in json.loads(str(extra["history"]))]
-        best_weights = [extra[f"best_{i}"] for i in range(len(trainer.model.variables))]
+        history = [EpochRecord(**record) for record in json.loads(str(extra.pop("history")))]
+        best_weights = [extra[f"best_{i}"] for i in range(len(extra))]
+    if on_start is not None:
+        on_start(trainer.epoch)
+    ends = {epochs, *cycle_ends(trainer.config.first_cycle, trainer.config.cycle_factor, epochs)}
     saved_at = time.monotonic()
 
     def record(stats: EpochStats) -> None:
         """Score the epoch, keep its weights where it is the best, and save now and then."""
         nonlocal best_weights, saved_at
-        probabilities = trainer.predict(validation)
-        history.append(
-            EpochRecord(
-                **asdict(stats),
-                macro_accuracy=macro_accuracy(validation.labels, probabilities),
-                log_loss=log_loss(validation.labels, probabilities),
-            )
-        )
-        if best_epoch(history, metric) is history[-1]:
+        history.append(EpochRecord(**asdict(stats), **_scores(trainer, validation)))
+        if validation is not None and best_epoch(history, metric) is history[-1]:
             best_weights = trainer.weights()
-        if time.monotonic() - saved_at > SAVE_EVERY_S or stats.epoch == epochs:
+        if time.monotonic() - saved_at > SAVE_EVERY_S or stats.epoch in ends:
             best = {f"best_{i}": value for i, value in enumerate(best_weights)}
             trainer.save(checkpoint, history=np.array(json.dumps([asdict(entry) for entry in history])), **best)
             saved_at = time.monotonic()
@@ -94,8 +97,20 @@ def fit(
             on_epoch(history[-1])
 
     trainer.train_to(epochs, record)
+    if validation is None:
+        return Fit(history[-1], tuple(history))
     trainer.set_weights(best_weights)
     return Fit(best_epoch(history, metric), tuple(history))
+
+
+def _scores(trainer: Trainer, validation: FeatureSet | None) -> dict[str, float]:
+    if validation is None:
+        return {"macro_accuracy": math.nan, "log_loss": math.nan}
+    probabilities = trainer.predict(validation)
+    return {
+        "macro_accuracy": macro_accuracy(validation.labels, probabilities),
+        "log_loss": log_loss(validation.labels, probabilities),
+    }
 
 
 def best_epoch(history: list[EpochRecord], metric: CheckpointMetric) -> EpochRecord:

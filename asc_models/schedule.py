@@ -19,6 +19,12 @@ def cycle_ends(first_cycle: int, cycle_factor: int, last_epoch: int) -> list[int
     return ends
 
 
+def last_cycle_end(config: TrainConfig, epochs: int) -> int:
+    """Return the last end of a cycle within `epochs`; `epochs` where no cycle ends before, or there are no cycles."""
+    ends = cycle_ends(config.first_cycle, config.cycle_factor, epochs) if config.schedule == "sgdr" else []
+    return ends[-1] if ends else epochs
+
+
 WARM_UP_SHARE = 0.3
 """Share of `one-cycle` in which the rate rises."""
 WARM_UP_FACTOR = 25.0
