@@ -86,7 +86,8 @@ def fit(
     def record(stats: EpochStats) -> None:
         """Score the epoch, keep its weights where it is the best, and save now and then."""
         nonlocal best_weights, saved_at
-        history.append(EpochRecord(**asdict(stats), **_scores(trainer, validation)))
+        accuracy, loss = _scores(trainer, validation)
+        history.append(EpochRecord(**asdict(stats), macro_accuracy=accuracy, log_loss=loss))
         if validation is not None and best_epoch(history, metric) is history[-1]:
             best_weights = trainer.weights()
         if time.monotonic() - saved_at > SAVE_EVERY_S or stats.epoch in ends:
@@ -103,14 +104,12 @@ def fit(
     return Fit(best_epoch(history, metric), tuple(history))
 
 
-def _scores(trainer: Trainer, validation: FeatureSet | None) -> dict[str, float]:
+def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, float]:
+    """Return macro accuracy and log loss on validation, NaN where there is none."""
     if validation is None:
-        return {"macro_accuracy": math.nan, "log_loss": math.nan}
+        return math.nan, math.nan
     probabilities = trainer.predict(validation)
-    return {
-        "macro_accuracy": macro_accuracy(validation.labels, probabilities),
-        "log_loss": log_loss(validation.labels, probabilities),
-    }
+    return macro_accuracy(validation.labels, probabilities), log_loss(validation.labels, probabilities)
 
 
 def best_epoch(history: list[EpochRecord], metric: CheckpointMetric) -> EpochRecord:

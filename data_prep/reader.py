@@ -117,8 +117,8 @@ def read_splits(
     clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
     if len(clips) != len(chosen):
         raise DataError(
-            f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards {len(clips):,}. "
-            "Empty the folder and give `asc prepare` again."
+            f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
+            f"{len(clips):,}. Empty the folder and give `asc prepare` again."
         )
     numbers = {scene: i for i, scene in enumerate(manifest.classes)}
     labels = np.array([numbers.get(scene, -1) for scene in clips["scene"]], dtype=np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class CandidateMetrics:
         agreement_beyond_chance: Cohen's κ of the two over validation and calibration clips, near-ties left out.
         export_seconds: what the export took.
         n_nonzero: weights in the exported file that are not zero, where they were counted.
+        trained_on: splits that were trained on. With validation among them there are no validation scores.
     """
 
     splits: dict[str, dict[str, Any]] = field(repr=False)
@@ -54,6 +55,7 @@ class CandidateMetrics:
     n_nonzero: int | None = None
     agreement_beyond_chance: float | None = None
     export_seconds: float | None = None
+    trained_on: tuple[str, ...] = ("train",)
 
     def value(self, split: str, name: str) -> float:
         """Return a score of a split, NaN where there is none."""
@@ -83,7 +85,8 @@ def read_metrics(path: Path) -> CandidateMetrics:
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; retrain this candidate, or delete its folder")
     splits = {split: data[split] for split in SPLITS if split in data}
-    return CandidateMetrics(splits=splits, **{name: data[name] for name in fields if name in data})
+    known = {name: data[name] for name in fields if name in data}
+    return CandidateMetrics(splits=splits, **{**known, "trained_on": tuple(data.get("trained_on", ("train",)))})
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,29 @@ class Candidate:
     def predictions(self, split: str) -> Predictions:
         """Return the probabilities of a split."""
         return read_predictions(self.files.predictions_path(split))
+
+
+FULL = "-full"
+"""What the name of a candidate that was trained on validation, too, ends with, before its seed."""
+
+
+def sibling_name(candidate: Candidate) -> str:
+    """Return the name of the same candidate trained on the training split alone; empty for one that is that itself."""
+    seed = f"-s{candidate.metrics.seed}"
+    is_full = "validation" in candidate.metrics.trained_on and candidate.name.endswith(FULL + seed)
+    return candidate.name.removesuffix(FULL + seed) + seed if is_full else ""
+
+
+def without_validation(candidates: Sequence[Candidate]) -> str:
+    """Return a sentence on the candidates that nothing is chosen by, empty where there are none."""
+    names = [candidate.name for candidate in candidates if "validation" in candidate.metrics.trained_on]
+    if not names:
+        return ""
+    was, it, has = ("was", "it takes", "has") if len(names) == 1 else ("were", "they take", "have")
+    return (
+        f"{', '.join(names)} {was} trained on train and validation and {has} no validation scores: {it} no part in "
+        "choosing, in ensembles or in fitting a temperature."
+    )
 
 
 def read_candidates(run: RunDirectory) -> list[Candidate]:

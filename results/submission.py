@@ -13,7 +13,7 @@ import yaml
 
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import write_json, written_whole
-from results.candidates import Candidate, read_candidates
+from results.candidates import Candidate, read_candidates, sibling_name
 from results.config import SubmissionConfig
 from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.limits import SizeLimit, read_size_limit
@@ -107,21 +107,32 @@ def write_submission(
 def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dict[str, str]]:
     """Return candidates and ensembles within the limit, best validation log loss first, and why others are left out.
 
-    An ensemble of one member at temperature 1 is its member, and only the member is listed.
+    An ensemble of one member at temperature 1 is its member, and only the member is listed. A candidate that was
+    trained on validation, too, has no score to rank it by: it stands in the place of its sibling, the same network with
+    the same seed trained on the training split alone, and with that one's score.
     """
     candidates = {candidate.name: candidate for candidate in read_candidates(run)}
+    siblings = {
+        name: sibling
+        for name, candidate in candidates.items()
+        if (sibling := candidates.get(sibling_name(candidate))) is not None
+    }
     found = [
         System(
             name=name,
             members=(candidate,),
             ensemble=None,
-            validation_log_loss=candidate.metrics.value("validation", "log_loss"),
+            validation_log_loss=siblings.get(name, candidate).metrics.value("validation", "log_loss"),
             size=int(getattr(candidate.metrics, limit.quantity)),
             development=candidate.metrics.splits.get("test", {}),
         )
         for name, candidate in candidates.items()
     ]
-    left_out = {}
+    left_out = {
+        sibling.name: f"{name} stands for it: the same network, trained on validation, too"
+        for name, sibling in siblings.items()
+    }
+    found = [system for system in found if system.name not in left_out]
     for ensemble in read_ensembles(run):
         gone = [name for name in ensemble.members if name not in candidates]
         if gone:
@@ -135,7 +146,7 @@ def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dic
         if system.size > limit.limit:
             left_out[system.name] = f"{limit.quantity} {system.size:,} is over the limit of {limit.limit:,}"
         elif np.isnan(system.validation_log_loss):
-            left_out[system.name] = "has no validation scores to rank it by"
+            left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
         else:
             systems.append(system)
     return systems, left_out

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.families import AnyModelConfig
@@ -34,14 +37,25 @@ class CandidateConfig(Config):
     """Scenes in the order of the network's outputs."""
     mode: ExportMode
     """Export of the file."""
-    checkpoint: CheckpointMetric
-    """What the kept epoch is best in."""
+    splits: tuple[Literal["train", "validation"], ...] = Field(("train",), min_length=1)
+    """What is trained on; with validation among them, nothing is chosen by it."""
+    checkpoint: CheckpointMetric | None
+    """What the kept epoch is best in; null keeps the last one, as a training on validation must."""
     seed: int
     """Seed of the training."""
     fold: int
     """Fold that was trained on."""
     data_hash: str
     """Identity of the prepared data."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if ("validation" in self.splits) != (self.checkpoint is None):
+            raise ValueError(
+                f"trained on {' and '.join(self.splits)}, with checkpoint {self.checkpoint}: the validation split "
+                "chooses the checkpoint or is trained on, one of the two"
+            )
+        return self
 
 
 def read_candidate_config(path: Path) -> CandidateConfig:

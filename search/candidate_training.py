@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from data_prep.errors import DataError
-from data_prep.files import write_text, written_whole
+from data_prep.files import read_json, write_json, write_text, written_whole
 from data_prep.manifest import Manifest, read_manifest
-from data_prep.reader import read_split
+from data_prep.reader import read_split, read_splits
 from data_prep.store import Location
-from results.candidates import CandidateMetrics, write_metrics
-from results.predictions import Predictions, write_predictions
+from results.candidates import SPLITS, CandidateMetrics, write_metrics
+from results.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_package import write_package
@@ -61,7 +62,12 @@ def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -
 
 
 def train_candidate(
-    config: CandidateConfig, shards: Location, files: CandidateFiles, *, on_epoch: Callable[[int], None]
+    config: CandidateConfig,
+    shards: Location,
+    files: CandidateFiles,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int], None],
 ) -> Trained:
     """Train and export a candidate on the training and validation splits; the test split is not touched.
 
@@ -71,6 +77,7 @@ def train_candidate(
         config: what to train.
         shards: folder of the prepared features.
         files: where the candidate's files go.
+        on_start: told once how many epochs an earlier call had finished.
         on_epoch: called with the number of finished epochs.
 
     Raises:
@@ -83,16 +90,17 @@ def train_candidate(
     from search.candidate_export import export_candidate
 
     require_same_data(config, read_manifest(shards), config.name)
-    train = read_split(shards, "train", fold=config.fold, reader=config.reader)
+    train = read_splits(shards, config.splits, fold=config.fold, reader=config.reader)
     config = config.updated(statistics=train.statistics)
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     trainer = Trainer(config.model, config.train, train, seed=config.seed)
     result = fit(
         trainer,
-        validation,
+        validation if config.checkpoint else None,
         epochs=config.train.epochs,
         checkpoint=checkpoint_path(files),
-        metric=config.checkpoint,
+        metric=config.checkpoint or "macro_accuracy",
+        on_start=on_start,
         on_epoch=lambda record: on_epoch(record.epoch),
     )
     write_text(files.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
@@ -100,8 +108,25 @@ def train_candidate(
         keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
         trainer.model.save(keras_file)
         keras_file.replace(temporary)
+    for split in SPLITS:  # whatever is there was another file's answers
+        files.predictions_path(split).unlink(missing_ok=True)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
-    return Trained(result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2))
+    trained = Trained(
+        result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
+    )
+    digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+    write_json(_trained_path(files), {"tflite_sha256": digest, **asdict(trained)})
+    return trained
+
+
+def read_trained(files: CandidateFiles) -> Trained | None:
+    """Return what a training told that ended but was not scored to the end; None where there is none of use."""
+    try:
+        told = read_json(_trained_path(files))
+        digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+        return Trained(**told) if told.pop("tflite_sha256") == digest else None
+    except (DataError, OSError, TypeError, KeyError, AttributeError):
+        return None  # then it is exported anew
 
 
 def score_candidate(
@@ -113,6 +138,8 @@ def score_candidate(
     on_read: Callable[[str], None],
 ) -> None:
     """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
+
+    A split that was trained on is not scored. A split that a killed call has scored is not read again.
 
     Args:
         config: what was trained.
@@ -132,13 +159,15 @@ def score_candidate(
     statistics = read_candidate_config(files.config_path).statistics
     manifest = read_manifest(shards)
     require_same_data(config, manifest, config.name)
-    present = set(manifest.folds[config.fold].values())
+    present = set(manifest.folds[config.fold].values()) - set(config.splits)
     summaries: dict[str, dict[str, Any]] = {}
     for split in [name for name in ("validation", "test", "evaluation") if name in present]:
-        on_read(split)
-        features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
-        predictions = Predictions(features.clips, artifact.predict(features), features.classes)
-        write_predictions(files.predictions_path(split), predictions)
+        path = files.predictions_path(split)
+        if not path.exists():
+            on_read(split)
+            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
+            write_predictions(path, Predictions(features.clips, artifact.predict(features), features.classes))
+        predictions = read_predictions(path, config.classes)
         if predictions.is_labelled:
             summaries[split] = predictions.summarize()
     cost = estimate(config.model, artifact.input_shape, len(config.classes))
@@ -155,12 +184,23 @@ def score_candidate(
         epochs=config.train.epochs,
         seed=config.seed,
         trial_id=config.trial_id,
+        trained_on=config.splits,
     )
     write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
-    checkpoint_path(files).unlink(missing_ok=True)
+    remove_leftovers(files)
 
 
 def checkpoint_path(files: CandidateFiles) -> Path:
     """Return where the state of an unfinished training is."""
     return files.root / "checkpoint.npz"
+
+
+def remove_leftovers(files: CandidateFiles) -> None:
+    """Delete what only an unfinished candidate needs."""
+    checkpoint_path(files).unlink(missing_ok=True)
+    _trained_path(files).unlink(missing_ok=True)
+
+
+def _trained_path(files: CandidateFiles) -> Path:
+    return files.root / "trained.json"

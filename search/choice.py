@@ -10,10 +10,10 @@ The front is the first layer of non-dominated trials; where it has fewer than ar
 Values after different lengths of training don't compare, so finished trials come before all others, and of the others
 those that went furthest.
 
-The values are noisy: over n validation clips an accuracy p has a standard error of about √(p(1 − p)/n), 0.065 for 0.7 of
-50 clips, so neighbours on a front are seldom told apart, and the front's values are better than the networks are (each
-stands there for having been lucky, too). Spreading over sizes rather than taking the K highest values is also the answer
-to that: sizes are exact. What the retrained networks are worth is told by their own seeds.
+The values are noisy: over n validation clips an accuracy p has a standard error of about √(p(1 − p)/n), 0.065 for 0.7
+of 50 clips, so neighbours on a front are seldom told apart, and the front's values are better than the networks are
+(each stands there for having been lucky, too). Spreading over sizes rather than taking the K highest values is also the
+answer to that: sizes are exact. What the retrained networks are worth is told by their own seeds.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from data_prep.errors import RunError
 from data_prep.manifest import read_manifest
@@ -20,6 +20,9 @@ from search.config import RunConfig
 from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers
 from search.opening import bind_data, open_run
+
+if TYPE_CHECKING:
+    from search.retrain import Variant
 
 WATCH = Watch()
 """How a search is watched where nothing else is asked for."""
@@ -116,29 +119,36 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
     )
 
 
-def retrain_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> None:
-    """Train the chosen candidates at full length."""
-    from search.retrain import retrain
+def retrain_stage(
+    place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator, variant: Variant | None = None
+) -> tuple[str, ...]:
+    """Train the chosen candidates at full length, or at that of `variant`; return their names."""
+    from search.retrain import Variant, retrain
 
+    variant = variant or Variant()
     lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
-    _warn_of_cut_cycles(config, lengths | ({config.train.epochs} if config.retrain.n_candidates else set()), narrator)
+    lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
+    _warn_of_cut_cycles(config, {variant.epochs} if variant.epochs else lengths, narrator)
+    if variant.with_validation:
+        narrator.note("Trained on train and validation: to the end of the last whole cycle, no checkpoint is chosen")
     with narrator.stage("Retrain", "epochs") as on_progress:
         outcome = retrain(
             place.run,
             config,
             shards=place.shards,
             ledger=ledger,
+            variant=variant,
             address=place.address,
             on_progress=on_progress,
         )
     for failure in outcome.failures:
         narrator.warn(failure)
-    for line in outcome.exports:
+    for line in (*outcome.notes, *outcome.exports):
         narrator.note(line)
-    n_earlier = outcome.n_candidates - outcome.n_new
-    again = f", {n_earlier} from before" if n_earlier else ""
-    plural = "" if outcome.n_candidates == 1 else "s"
-    narrator.note(f"{outcome.n_candidates} candidate{plural}{again}, in {outcome.seconds:.1f} s")
+    n_all = len(outcome.names)
+    again = f", {n_all - outcome.n_new} from before" if n_all > outcome.n_new else ""
+    narrator.note(f"{n_all} candidate{'' if n_all == 1 else 's'}{again}, in {outcome.seconds:.1f} s")
+    return outcome.names
 
 
 def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator) -> None:
@@ -151,12 +161,15 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
 
 def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
     """Select the ensemble on validation, under the size limit of a single model."""
+    from results.candidates import read_candidates, without_validation
     from results.ensemble import build_ensemble
     from results.limits import read_size_limit
 
     limit = read_size_limit(config.model_dump(mode="json"))
     with narrator.stage("Ensemble", "rounds") as on_progress:
         ensemble = build_ensemble(place.run, config.ensemble, limit, on_progress)
+    if sentence := without_validation(read_candidates(place.run)):
+        narrator.note(sentence)
     members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
     narrator.note(f"{members}: {ensemble.total_bytes:,} of {limit.limit:,} {limit.quantity} together")
 

@@ -2,25 +2,111 @@
 
 from __future__ import annotations
 
-from search.cli.options import AddressOption, RunArgument, ShardsOption, terminal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import AddressOption, JsonOption, RunArgument, ShardsOption, terminal
+from search.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from results.rundir import RunDirectory
+    from results.seeds import SeedGroup
 
 
-def retrain(run: RunArgument, shards: ShardsOption = None, address: AddressOption = None) -> None:
-    """Train the run's best candidates at full length, export them, and score their files."""
+def retrain(
+    run: RunArgument,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            min=0,
+            metavar="K",
+            help="Trials to retrain: from the front, spread over sizes. Default: retrain.n_candidates.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            metavar="N",
+            help="Train each with the seeds 0 to N − 1. Default: retrain.seeds.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Length of the trainings. Default: the run's own.", show_default=False),
+    ] = None,
+    with_validation: Annotated[
+        bool,
+        typer.Option(
+            "--with-validation",
+            help="Train on train and validation, for a final submission: no checkpoint is chosen, nothing is chosen by "
+            "such a candidate.",
+        ),
+    ] = False,
+    shards: ShardsOption = None,
+    address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the run's best candidates at full length, export them, and score their files, on test once.
+
+    Given again, it goes on where it stopped and trains what is missing. Candidates of another length are called
+    <trial>-e<epochs>, those trained on validation, too, <trial>-full.
+    """
     from data_prep.errors import RunError
     from data_prep.manifest import read_manifest
     from results.ledger import Ledger
     from results.rundir import RunDirectory
     from search.opening import bind_data, default_shards, read_run
     from search.pipeline import Place, retrain_stage
+    from search.retrain import Variant
 
     screen = terminal()
     directory = RunDirectory(run)
     config = read_run(directory)
+    wanted = config.retrain.updated(
+        n_candidates=config.retrain.n_candidates if top is None else top,
+        seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
+    )
     place = Place(directory, default_shards(directory, shards), address)
     if shards is None and not directory.shards_dir.is_dir():
         raise RunError(f"{place.shards}: no shards there; where the run's shards lie elsewhere, give --shards SHARDS")
     bind_data(directory, read_manifest(place.shards))
     with Ledger.open_for_writing(directory.ledger_path) as ledger:
-        retrain_stage(place, config, ledger, screen)
-    screen.say(f"Candidates: {directory.candidates_dir}")
+        names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, Variant(epochs, with_validation))
+    _show(screen, directory, names, as_json=as_json)
+
+
+def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
+    """Print what this call's candidates come to, over their seeds."""
+    from results.candidates import read_candidates, without_validation
+    from results.limits import read_size_limit
+    from results.seeds import seed_groups
+
+    limit = read_size_limit(run.read_config())
+    candidates = [candidate for candidate in read_candidates(run) if candidate.name in names]
+    groups = seed_groups(candidates)
+    if as_json:
+        screen.json({"candidates": [group.summary(limit.quantity) for group in groups]})
+        return
+    columns = ("candidate", "seeds", "bytes", "val acc", "val loss", "test acc", "test loss")
+    rows = [(group.name, len(group.seeds), group.size(limit.quantity), *_scores(group)) for group in groups]
+    screen.table("Retrained: mean ± standard deviation over seeds (lowest–highest)", columns, rows)
+    counted = limit.quantity.replace("_", " ")
+    screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); acc: macro accuracy; loss: log loss in nats")
+    if sentence := without_validation(candidates):
+        screen.say(sentence)
+    screen.say(f"Candidates: {run.candidates_dir}")
+
+
+def _scores(group: SeedGroup) -> list[str | None]:
+    from results.seeds import SCORES
+
+    spreads = [(score, group.scores.get((split, score))) for split, score in SCORES]
+    return [None if spread is None else spread.text(span=score == "macro_accuracy") for score, spread in spreads]

@@ -1,0 +1,228 @@
+"""Retrainings as Ray tasks, each in a process of its own: watched, taken up again, scored one by one by the driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asc_models.errors import ExportError
+from data_prep.errors import AscError
+from data_prep.progress import ProgressCallback
+from data_prep.store import Location, location_text
+from results.ledger import Ledger
+from results.rundir import CandidateFiles
+from search.candidate_config import CandidateConfig
+from search.candidate_training import Trained, read_trained, score_candidate, train_candidate
+from search.sweep_config import SearchConfig
+from search.tuner import available_cpus
+
+POLL_S = 0.5
+"""How often the driver looks after the trainings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training that was asked for, and where its files go."""
+
+    config: CandidateConfig
+    files: CandidateFiles
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A training whose process or node died; it can be taken up at its checkpoint."""
+
+    reason: str
+
+
+def train_all(
+    open_jobs: list[Job],
+    jobs: list[Job],
+    shards: Location,
+    ledger: Ledger,
+    search: SearchConfig | None,
+    address: str | None,
+    on_progress: ProgressCallback | None,
+) -> list[str]:
+    """Train and score `open_jobs`; return a line for each that failed.
+
+    Args:
+        open_jobs: what is not finished yet, in the order to begin with.
+        jobs: all that progress counts.
+        shards: folder of the prepared features.
+        ledger: takes what becomes of the candidates.
+        search: says what one training occupies and how often one is taken up again; None takes the defaults.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        on_progress: told (epochs done, epochs in all).
+    """
+    fleet = _Fleet(jobs, shards, ledger, search or SearchConfig(), on_progress)
+    for job in list(open_jobs):
+        trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
+        if trained is not None:
+            fleet.finish(job, trained)
+    left = [job for job in open_jobs if not job.files.is_finished]
+    if left:
+        fleet.train(left, address)
+    return fleet.failures
+
+
+class _Fleet:
+    """The trainings of one call, from the driver's side."""
+
+    def __init__(
+        self,
+        jobs: list[Job],
+        shards: Location,
+        ledger: Ledger,
+        search: SearchConfig,
+        on_progress: ProgressCallback | None,
+    ) -> None:
+        self.failures: list[str] = []
+        self._shards = shards
+        self._ledger = ledger
+        self._search = search
+        self._on_progress = on_progress
+        self._n_epochs = sum(job.config.train.epochs for job in jobs)
+        self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
+        self._begun = {event["candidate"] for event in ledger.events() if event["event"] == "candidate_started"}
+        self._n_lost: dict[str, int] = {}
+
+    def train(self, jobs: list[Job], address: str | None) -> None:
+        """Train and score `jobs`."""
+        from search.ray_session import ray_session
+
+        n_cpus = self._search.cpus_per_trial
+        with ray_session(address, max(n_cpus, min(available_cpus(), n_cpus * len(jobs)))):
+            import ray
+
+            self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
+            # Ray's own retries would leave no trace: a lost training is begun again below, with a line in the ledger.
+            self._task = ray.remote(num_cpus=n_cpus, max_calls=1, max_retries=0)(_train_in_worker)
+            self._pending = {self._begin(job): job for job in jobs}
+            while self._pending:
+                done, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
+                self._take_mail(ray.get(self._mailbox.take.remote()))
+                for reference in done:
+                    self._end(self._pending.pop(reference), _result(reference))
+                if self._on_progress is not None:
+                    self._on_progress(sum(self._epochs.values()), self._n_epochs)
+
+    def finish(self, job: Job, trained: Trained) -> None:
+        """Score what was trained. Every reading of test is a line in the ledger first."""
+        name = job.files.name
+
+        def on_read(split: str) -> None:
+            """Note a reading of a split that nothing may be chosen by."""
+            if split != "validation":
+                self._ledger.append("test_read", candidate=name, split=split)
+
+        try:
+            score_candidate(job.config, self._shards, job.files, trained, on_read=on_read)
+        except ExportError as error:
+            self._fail(name, str(error))
+            return
+        self._epochs[name] = job.config.train.epochs
+        self._ledger.append("candidate_finished", candidate=name)
+
+    def _begin(self, job: Job) -> Any:
+        name, config = job.files.name, job.config
+        if name not in self._begun:
+            self._ledger.append(
+                "candidate_started",
+                candidate=name,
+                trial_id=config.trial_id,
+                seed=config.seed,
+                epochs=config.train.epochs,
+                splits=config.splits,
+            )
+        return self._task.remote(
+            config.model_dump(mode="json"),
+            location_text(self._shards),
+            str(job.files.root.absolute()),
+            self._mailbox,
+            self._search.cpus_per_trial,
+        )
+
+    def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
+        """Take in how far the trainings are, and where those began that an earlier process had left."""
+        epochs, begun_at = mail
+        self._epochs |= epochs
+        for name, epoch in begun_at.items():
+            if name in self._begun:
+                self._ledger.append("candidate_resumed", candidate=name, epoch=epoch)
+            self._begun.add(name)
+
+    def _end(self, job: Job, result: Trained | _Lost | str) -> None:
+        name = job.files.name
+        if isinstance(result, Trained):
+            self.finish(job, result)
+        elif isinstance(result, str):
+            self._fail(name, result)
+        elif self._n_lost.get(name, 0) < self._search.max_failures:
+            self._n_lost[name] = self._n_lost.get(name, 0) + 1
+            self._ledger.append("candidate_retried", candidate=name, reason=result.reason)
+            self._begun.add(name)
+            self._pending[self._begin(job)] = job
+        else:
+            self._fail(name, result.reason)
+
+    def _fail(self, name: str, reason: str) -> None:
+        self._ledger.append("candidate_failed", candidate=name, reason=reason)
+        self.failures.append(f"{name}: {reason}")
+
+
+class _Mailbox:
+    """An actor that holds how far the trainings are until the driver asks.
+
+    They tell without waiting: a task that waits for a Ray call gives its processor back meanwhile, and Ray would start
+    another training on it.
+    """
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, int] = {}
+        self._begun_at: dict[str, int] = {}
+
+    def begin(self, candidate: str, epoch: int) -> None:
+        """Keep the number of epochs that a candidate had finished when its process took it up."""
+        self._begun_at[candidate] = epoch
+
+    def put(self, candidate: str, epoch: int) -> None:
+        """Keep the number of epochs that a candidate has finished."""
+        self._epochs[candidate] = epoch
+
+    def take(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return {candidate: finished epochs}, and since the last call {candidate: those finished when taken up}."""
+        begun_at, self._begun_at = self._begun_at, {}
+        return self._epochs, begun_at
+
+
+def _result(reference: Any) -> Trained | _Lost | str:
+    """Return what a training came to, or why it failed."""
+    import ray
+
+    try:
+        result: Trained | str = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        return _Lost(f"its process died: {str(error).splitlines()[0]}")
+    return result
+
+
+def _train_in_worker(config: dict[str, Any], shards: str, root: str, mailbox: Any, n_cpus: int) -> Trained | str:
+    """Train one candidate in a process of its own; return what it came to, or why it failed."""
+    from asc_models.training import limit_threads
+
+    limit_threads(n_cpus)
+    files = CandidateFiles(Path(root))
+    try:
+        return train_candidate(
+            CandidateConfig.model_validate(config),
+            shards,
+            files,
+            on_start=lambda epoch: mailbox.begin.remote(files.name, epoch),
+            on_epoch=lambda epoch: mailbox.put.remote(files.name, epoch),
+        )
+    except AscError as error:
+        return str(error)
