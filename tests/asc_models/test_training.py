@@ -224,6 +224,23 @@ def test_fit_keeps_the_best_epoch_and_resumes(config, tmp_path):
     assert same(whole.weights(), second.weights())
 
 
+def test_fit_without_validation_keeps_the_last_weights(tmp_path):
+    """Nothing chooses a checkpoint: the last epoch stays, its scores are no numbers, and a killed fit goes on."""
+    train, begun = feature_set(24), []
+    whole = Trainer(SMALL_MODEL, CONFIG, train, seed=0)
+    result = fit(whole, None, epochs=3, checkpoint=tmp_path / "a.npz")
+    assert result.best.epoch == 3
+    assert np.isnan([score for record in result.history for score in (record.macro_accuracy, record.log_loss)]).all()
+    straight = Trainer(SMALL_MODEL, CONFIG, train, seed=0)
+    straight.train_to(3)
+    assert same(whole.weights(), straight.weights())
+    fit(Trainer(SMALL_MODEL, CONFIG, train, seed=0), None, epochs=2, checkpoint=tmp_path / "b.npz")
+    second = Trainer(SMALL_MODEL, CONFIG, train, seed=0)
+    fit(second, None, epochs=3, checkpoint=tmp_path / "b.npz", on_start=begun.append)
+    assert begun == [2]
+    assert same(whole.weights(), second.weights())
+
+
 def test_best_epoch_breaks_ties_by_the_other_score():
     """Equal accuracy: lower log loss wins; equal both: the earlier epoch."""
     records = [

@@ -18,7 +18,7 @@ from data_prep.copies import recorded_rows
 from data_prep.corpus import Clip
 from data_prep.errors import DataError
 from data_prep.prepare import prepare
-from data_prep.reader import extract_files, read_split, training_statistics
+from data_prep.reader import extract_files, read_split, read_splits, training_statistics
 from data_prep.shards import CLIP_COLUMNS, Place, log_mels_of, read_shard, write_shard
 from data_prep.statistics import BandStatistics
 from data_prep.store import LocalStore
@@ -114,6 +114,20 @@ def test_standardization_is_fitted_on_training_clips_only(make_corpus, small_con
     given = BandStatistics(mean=(0.0,) * SMALL.n_mels, deviation=(2.0,) * SMALL.n_mels)
     halved = read_split(tmp_path / "other", "test", fold=1, reader=reader, statistics=given)
     np.testing.assert_array_equal(halved.inputs(slice(None))[..., 0], halved.log_mel.astype(np.float32) / 2)
+
+
+def test_two_splits_are_read_as_one(shards):
+    """Train and validation together are the clips of both, scaled by what both have, and of the test split nothing."""
+    reader = ReaderSpec(scaling="standardize", deltas=0)
+    apart = [read_split(shards, name, fold=1, reader=reader) for name in ("train", "validation")]
+    both = read_splits(shards, ("train", "validation"), fold=1, reader=reader)
+    rows = {row["clip_id"]: x for part in apart for row, x in zip(part.clips.to_dict("records"), part.log_mel)}
+    assert sorted(both.clips["clip_id"]) == sorted(rows)
+    for clip_id, x in zip(both.clips["clip_id"], both.log_mel, strict=True):
+        np.testing.assert_array_equal(x, rows[clip_id])
+    x = both.inputs(slice(None))
+    np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), 0, atol=1e-4)
+    assert both.statistics != apart[0].statistics
 
 
 def test_shards_are_read_by_others(shards):

@@ -35,7 +35,7 @@ from search.retrain import Variant, choose_trials, retrain
 from search.space import Space, params_to_model
 
 TINY, WIDE = (
-    params_to_model({**Space(SPACE).smallest(), **wider}) for wider in ({}, {"base_filters": 24, "n_blocks": 2})
+    params_to_model({**Space(SPACE).smallest(), **wider}) for wider in ({}, {"base_filters": 32, "n_blocks": 2})
 )
 
 
