@@ -25,9 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from asc_models.config import CheckpointMetric
 from results.pareto import pareto_front
-from search.rungs import to_scalar
+from search.objectives import Objectives, Score, Value
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,16 @@ class Choice:
 def read_contenders(
     events: Sequence[Mapping[str, Any]],
     identity: Callable[[Mapping[str, Any]], Hashable],
-    metric: CheckpointMetric = "macro_accuracy",
+    score: Score = "macro_accuracy",
 ) -> list[Contender]:
     """Return every candidate of a ledger that reached a rung and did not fail, one for each `identity`.
 
     Args:
         events: of the ledger.
         identity: equal for trial configurations that are the same network, trained alike.
-        metric: what merit is; the other score breaks ties in accuracy.
+        score: what merit is; log loss breaks ties in accuracy.
     """
+    objective = Objectives((score,))
     started = {event["trial_id"]: event for event in events if event["event"] == "trial_started"}
     ends = {event["trial_id"]: event["state"] for event in events if event["event"] == "trial_ended"}
     rungs: dict[str, Mapping[str, Any]] = {}
@@ -83,11 +83,9 @@ def read_contenders(
         if ends.get(trial_id) == "failed":
             continue
         config = started[trial_id]["config"]
-        loss = float(rung["log_loss"])
-        merit = to_scalar(float(rung["macro_accuracy"]), loss) if metric == "macro_accuracy" else -loss
-        found = Contender(
-            trial_id, config, ends.get(trial_id) == "finished", rung["epochs"], merit, rung["weight_bytes"]
-        )
+        size = int(rung["weight_bytes"])
+        (loss,) = objective.losses(Value(float(rung["macro_accuracy"]), float(rung["log_loss"]), size))
+        found = Contender(trial_id, config, ends.get(trial_id) == "finished", rung["epochs"], -loss, size)
         groups.setdefault(identity(config), []).append(found)
     return [_joined(group) for group in groups.values()]
 
@@ -113,7 +111,7 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
     Args:
         contenders: of one search.
         n: how many.
-        floor: merit of a guess, such as 1 / the number of scenes.
+        floor: merit of a guess (`guess`).
     """
     chosen: list[Contender] = []
     notes: list[str] = []
@@ -136,6 +134,11 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
     if chosen and len(chosen) < n:
         notes.append(f"{n} candidates were asked for, the search has {len(chosen)} that differ")
     return Choice(tuple(chosen), tuple(notes))
+
+
+def guess(score: Score, n_classes: int) -> float:
+    """Return the merit of probabilities that are the same for all of `n_classes` scenes."""
+    return 1 / n_classes if score == "macro_accuracy" else -math.log(n_classes)
 
 
 def spread(front: Sequence[Contender], n: int, floor: float) -> list[Contender]:

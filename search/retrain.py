@@ -29,8 +29,9 @@ from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_training import remove_leftovers
-from search.choice import Choice, choose, read_contenders
+from search.choice import Choice, choose, guess, read_contenders
 from search.config import RunConfig
+from search.objectives import Score
 from search.retrain_workers import Job, train_all
 
 
@@ -143,7 +144,9 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
         layers = trace(parse_network(trained["model"]), shape, n_classes)
         return content_hash([repr(layers), {key: trained.get(key) for key in ("train", "reader", "mode")}])
 
-    found = read_contenders(events, identity)
+    objectives = (config.search and config.search.objectives) or ("macro_accuracy",)
+    score: Score = "log_loss" if objectives[0] == "log_loss" else "macro_accuracy"
+    found = read_contenders(events, identity, score)
     over = [one for one in found if _over_limit(parse_network(one.config["model"]), one.config, config, manifest)]
     fitting = [one for one in found if one not in over]
     n = config.retrain.n_candidates
@@ -152,19 +155,24 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
             f"none of the {len(over)} trained networks is within the limit as {config.retrain.mode}: they were "
             "searched in another mode. Choose a smaller retrain.mode."
         )
-    choice = choose(fitting, n, floor=1 / n_classes)
+    choice = choose(fitting, n, floor=guess(score, n_classes))
     notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}, and left out"] if n and over else []
-    return Choice(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, config, manifest)))
+    return Choice(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
 
 
-def _what_was_chosen(choice: Choice, config: RunConfig, manifest: Manifest) -> list[str]:
+def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: Manifest) -> list[str]:
     if not choice.trials:
         return []
-    trials = ", ".join(f"{one.trial_id} ({one.weight_bytes:,} bytes, {one.merit:.3f})" for one in choice.trials)
+    merits = [abs(one.merit) for one in choice.trials]
+    trials = ", ".join(
+        f"{one.trial_id} ({one.weight_bytes:,} bytes, {merit:.3f})"
+        for one, merit in zip(choice.trials, merits, strict=True)
+    )
     n_clips = manifest.counts[config.fold].get("validation", 0)
-    best = min(max(choice.trials[0].merit, 0.0), 1.0)
-    error = math.sqrt(best * (1 - best) / n_clips) if n_clips else 0.0
-    return [f"chosen, by size and accuracy on {n_clips:,} validation clips (± {error:.3f}): {trials}"]
+    share = min(merits[0], 1.0)
+    error = f" (± {math.sqrt(share * (1 - share) / n_clips):.3f})" if score == "macro_accuracy" and n_clips else ""
+    name = score.replace("_", " ")
+    return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
 
 
 def _networks(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[_Network]:

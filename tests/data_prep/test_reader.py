@@ -121,7 +121,7 @@ def test_two_splits_are_read_as_one(shards):
     reader = ReaderSpec(scaling="standardize", deltas=0)
     apart = [read_split(shards, name, fold=1, reader=reader) for name in ("train", "validation")]
     both = read_splits(shards, ("train", "validation"), fold=1, reader=reader)
-    rows = {row["clip_id"]: x for part in apart for row, x in zip(part.clips.to_dict("records"), part.log_mel)}
+    rows = {name: x for part in apart for name, x in zip(part.clips["clip_id"], part.log_mel, strict=True)}
     assert sorted(both.clips["clip_id"]) == sorted(rows)
     for clip_id, x in zip(both.clips["clip_id"], both.log_mel, strict=True):
         np.testing.assert_array_equal(x, rows[clip_id])

@@ -271,7 +271,7 @@ def test_twins_are_chosen_once(tmp_path, shards):
     run = begin(tmp_path / "run", config, trials)
     choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
     assert sorted(one.trial_id for one in choice.trials) == ["t0001", "t0003"]
-    assert choice.notes[-1].startswith("chosen, by size and accuracy on 12 validation clips")
+    assert choice.notes[-1].startswith("chosen, by size and macro accuracy on 12 validation clips")
 
 
 def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):
