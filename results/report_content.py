@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from data_prep import __version__
-from results.report_models import candidates, ensemble_text, groups, headline, nothing_selected, published
+from results.candidates import without_validation
+from results.report_models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report_run import data_facts, limits, reproduce, search_text, submission_text
 from results.report_text import Content, data_name, fold_of, plural
 from results.rundata import RunData
@@ -24,6 +25,8 @@ def page_content(data: RunData) -> Content:
             "training."
         ),
         "candidates": candidates(data),
+        "seeds": seeds(data),
+        "without_validation": without_validation(data.candidates),
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
         "by_device": by_device,
         "by_scene": by_scene,

@@ -19,6 +19,7 @@ from results.report_text import (
     table,
 )
 from results.rundata import RunData
+from results.seeds import SCORES, seed_groups
 from results.tables import Group, group_table
 
 
@@ -121,6 +122,21 @@ def candidates(data: RunData) -> Content | None:
         )
     looks = ["chosen" if candidate is data.selected else "" for candidate in data.candidates]
     return table(columns, rows, text="mode", looks=looks)
+
+
+def seeds(data: RunData) -> Content | None:
+    """Return the table of means and spreads over seeds, None where no candidate was trained with several."""
+    found = seed_groups(data.candidates)
+    if all(len(group.members) == 1 for group in found):
+        return None  # a single seed's spread would be a row of dashes beside the table of candidates
+    columns = ["candidate", "seeds", QUANTITY_NAMES[data.limit.quantity].lower()]
+    columns += ["validation accuracy", "validation log loss", "test accuracy", "test log loss"]
+    rows = []
+    for group in found:
+        spreads = [(score, group.scores.get((split, score))) for split, score in SCORES]
+        cells = ["–" if one is None else one.text(span=score == "macro_accuracy") for score, one in spreads]
+        rows.append([group.name, str(len(group.members)), size_text(data, group.size(data.limit.quantity)), *cells])
+    return table(columns, rows)
 
 
 def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:

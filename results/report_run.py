@@ -14,6 +14,7 @@ from data_prep.files import read_json
 from data_prep.manifest import MANIFEST_NAME, read_manifest
 from results.report_text import Content, count, data_name, fold_of, number, percent, plural, table
 from results.rundata import RunData
+from results.seeds import seed_groups
 from results.trial_states import STATES
 from results.trials import ranked_trials
 
@@ -134,8 +135,8 @@ def limits(data: RunData) -> Iterable[str]:
         "Candidates and ensembles are chosen on validation log loss. The validation values of what was chosen are "
         "therefore too good; the test values are not, as long as nobody chooses by them."
     )
-    seeds = {candidate.metrics.seed for candidate in data.candidates}
-    if len(seeds) == 1:
+    groups = seed_groups(data.candidates)
+    if groups and all(len(group.members) == 1 for group in groups):
         yield "Each candidate was trained with one seed: how much another seed would change is not in the intervals."
     if data.config.get("synth"):
         yield "The corpus is synthesized. It shows that the line runs, and says nothing about real recordings."

@@ -90,8 +90,12 @@ def seed_groups(candidates: Iterable[Candidate]) -> list[SeedGroup]:
 
 
 def seeds_table(candidates: Iterable[Candidate], quantity: str = "weight_bytes") -> pd.DataFrame:
-    """Return one row per candidate: seeds, size, and each score's mean, standard deviation, lowest and highest."""
-    rows = [group.summary(quantity) for group in seed_groups(candidates)]
+    """Return one row per candidate: seeds, size, and each score's mean, standard deviation, lowest and highest.
+
+    Nothing where no candidate was trained with several seeds.
+    """
+    groups = seed_groups(candidates)
+    rows = [group.summary(quantity) for group in groups] if any(len(group.members) > 1 for group in groups) else []
     return pd.DataFrame([{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows])
 
 

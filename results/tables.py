@@ -12,6 +12,7 @@ from data_prep.files import write_text
 from results.predictions import Predictions
 from results.published import CLASS_WISE, COLUMNS, DEVICE_WISE, SYSTEMS
 from results.rundata import RunData, accuracy_interval
+from results.seeds import seeds_table
 
 Group = Literal["scene", "device"]
 
@@ -45,6 +46,7 @@ def candidates_table(data: RunData) -> pd.DataFrame:
                 "epochs": metrics.epochs,
                 "seed": metrics.seed,
                 "trial_id": metrics.trial_id,
+                "trained_on": " + ".join(metrics.trained_on),
             }
         )
     return pd.DataFrame(rows)
@@ -120,6 +122,7 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
     """Return {file stem: table}, without those that have no rows."""
     tables = {
         "candidates": candidates_table(data),
+        "seeds": seeds_table(data.candidates, data.limit.quantity),
         "ensembles": ensembles_table(data),
         "by_scene": group_table(data, "scene"),
         "by_device": group_table(data, "device"),

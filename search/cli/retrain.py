@@ -16,40 +16,46 @@ if TYPE_CHECKING:
     from results.seeds import SeedGroup
 
 
+TopOption = Annotated[
+    int | None,
+    typer.Option(
+        "--top",
+        min=0,
+        metavar="K",
+        help="Trials to retrain: from the front, spread over sizes. Default: retrain.n_candidates.",
+        show_default=False,
+    ),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        min=1,
+        metavar="N",
+        help="Train each with the seeds 0 to N − 1. Default: retrain.seeds.",
+        show_default=False,
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option("--epochs", min=1, help="Length of the trainings. Default: the run's own.", show_default=False),
+]
+WithValidationOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-validation",
+        help="Train on train and validation, for a final submission: no checkpoint is chosen, and nothing is chosen by "
+        "such a candidate.",
+    ),
+]
+
+
 def retrain(
     run: RunArgument,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            "--top",
-            min=0,
-            metavar="K",
-            help="Trials to retrain: from the front, spread over sizes. Default: retrain.n_candidates.",
-            show_default=False,
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            "--seeds",
-            min=1,
-            metavar="N",
-            help="Train each with the seeds 0 to N − 1. Default: retrain.seeds.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option("--epochs", min=1, help="Length of the trainings. Default: the run's own.", show_default=False),
-    ] = None,
-    with_validation: Annotated[
-        bool,
-        typer.Option(
-            "--with-validation",
-            help="Train on train and validation, for a final submission: no checkpoint is chosen, nothing is chosen by "
-            "such a candidate.",
-        ),
-    ] = False,
+    top: TopOption = None,
+    seeds: SeedsOption = None,
+    epochs: EpochsOption = None,
+    with_validation: WithValidationOption = False,
     shards: ShardsOption = None,
     address: AddressOption = None,
     as_json: JsonOption = False,
