@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Contender:
     trial_id: str
     config: Mapping[str, Any]
     """What was trained: the trial's `config` in the ledger."""
+    params: Mapping[str, Any]
+    """Its point: the trial's `params`."""
     is_finished: bool
     epochs: int
     """At its last rung."""
@@ -85,7 +87,8 @@ def read_contenders(
         config = started[trial_id]["config"]
         size = int(rung["weight_bytes"])
         (loss,) = objective.losses(Value(float(rung["macro_accuracy"]), float(rung["log_loss"]), size))
-        found = Contender(trial_id, config, ends.get(trial_id) == "finished", rung["epochs"], -loss, size)
+        params = started[trial_id].get("params") or {}
+        found = Contender(trial_id, config, params, ends.get(trial_id) == "finished", rung["epochs"], -loss, size)
         groups.setdefault(identity(config), []).append(found)
     return [_joined(group) for group in groups.values()]
 
@@ -94,15 +97,8 @@ def _joined(group: list[Contender]) -> Contender:
     furthest = max(one.level for one in group)
     same = sorted((one for one in group if one.level == furthest), key=lambda one: one.trial_id)
     first = same[0]
-    return Contender(
-        first.trial_id,
-        first.config,
-        first.is_finished,
-        first.epochs,
-        float(np.mean([one.merit for one in same])),
-        first.weight_bytes,
-        tuple(one.trial_id for one in group if one is not first),
-    )
+    others = tuple(one.trial_id for one in group if one is not first)
+    return replace(first, merit=float(np.mean([one.merit for one in same])), twins=others)
 
 
 def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:

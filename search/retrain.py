@@ -29,7 +29,7 @@ from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_training import remove_leftovers
-from search.choice import Choice, choose, guess, read_contenders
+from search.choice import Choice, Contender, choose, guess, read_contenders
 from search.config import RunConfig
 from search.objectives import Score
 from search.retrain_workers import Job, train_all
@@ -147,7 +147,9 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
     objectives = (config.search and config.search.objectives) or ("macro_accuracy",)
     score: Score = "log_loss" if objectives[0] == "log_loss" else "macro_accuracy"
     found = read_contenders(events, identity, score)
-    over = [one for one in found if _over_limit(parse_network(one.config["model"]), one.config, config, manifest)]
+    over = [
+        one for one in found if _over_limit(parse_network(one.config["model"]), _mode_of(one, config), config, manifest)
+    ]
     fitting = [one for one in found if one not in over]
     n = config.retrain.n_candidates
     if n and over and not fitting:
@@ -190,7 +192,7 @@ def _networks(choice: Choice, config: RunConfig, manifest: Manifest, variant: Va
     for one in choice.trials:
         configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})
         network = parse_network(one.config["model"])
-        found.append(_network(one.trial_id, one.trial_id, network, configured, _mode_of(one.config, config), variant))
+        found.append(_network(one.trial_id, one.trial_id, network, configured, _mode_of(one, config), variant))
     if not found:
         raise RunError(
             "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
@@ -207,10 +209,10 @@ def _network(
     return _Network(name + variant.suffix(configured.epochs), trial_id, network, train, mode)
 
 
-def _mode_of(trained: Mapping[str, Any], config: RunConfig) -> ExportMode:
-    """Return the export of a trial's retraining: its own where the space chose it, else the configuration's."""
-    own: ExportMode = trained.get("mode", config.retrain.mode)
-    return config.retrain.mode if config.search is not None and own == config.search.mode else own
+def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
+    """Return the export of a trial's retraining: its own where the space has it as a knob, else the configuration's."""
+    mode: ExportMode = trial.params.get("mode", config.retrain.mode)
+    return mode
 
 
 def _candidate(one: _Network, seed: int, config: RunConfig, manifest: Manifest, variant: Variant) -> CandidateConfig:
@@ -246,14 +248,14 @@ def _require_same(job: Job) -> None:
         )
 
 
-def _over_limit(network: NetworkConfig, trained: Mapping[str, Any], config: RunConfig, manifest: Manifest) -> str:
+def _over_limit(network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest) -> str:
     cost = estimate(network, config.reader.input_shape(manifest.spec), len(manifest.classes))
-    verdict = cost.verdict(config.rules, _mode_of(trained, config))
+    verdict = cost.verdict(config.rules, mode)
     return "" if verdict.feasible else verdict.reason
 
 
 def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, manifest: Manifest) -> None:
-    if reason := _over_limit(network, {}, config, manifest):
+    if reason := _over_limit(network, config.retrain.mode, config, manifest):
         raise BudgetError(
             f"{name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
             "expansion, or choose a smaller retrain.mode."

@@ -14,7 +14,7 @@ from search.choice import Contender, _area, choose, read_contenders, spread
 
 
 def contender(name: str, size: int, merit: float, epochs: int = 62, *, finished: bool = True) -> Contender:
-    return Contender(name, {"model": name}, finished, epochs, merit, size)
+    return Contender(name, {"model": name}, {}, finished, epochs, merit, size)
 
 
 def names(choice) -> list[str]:
