@@ -23,6 +23,7 @@ from search.opening import bind_data, open_run
 
 if TYPE_CHECKING:
     from search.retrain import Variant
+    from search.retrain_workers import Resources
 
 WATCH = Watch()
 """How a search is watched where nothing else is asked for."""
@@ -120,7 +121,12 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
 
 
 def retrain_stage(
-    place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator, variant: Variant | None = None
+    place: Place,
+    config: RunConfig,
+    ledger: Ledger,
+    narrator: Narrator,
+    variant: Variant | None = None,
+    resources: Resources | None = None,
 ) -> tuple[str, ...]:
     """Train the chosen candidates at full length, or at that of `variant`; return their names."""
     from search.retrain import Variant, retrain
@@ -138,6 +144,7 @@ def retrain_stage(
             shards=place.shards,
             ledger=ledger,
             variant=variant,
+            resources=resources,
             address=place.address,
             on_progress=on_progress,
         )

@@ -32,7 +32,7 @@ from search.candidate_training import remove_leftovers
 from search.choice import Choice, Contender, choose, guess, read_contenders
 from search.config import RunConfig
 from search.objectives import Score
-from search.retrain_workers import Job, train_all
+from search.retrain_workers import Job, Resources, train_all
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def retrain(
     shards: Location,
     ledger: Ledger,
     variant: Variant = Variant(),
+    resources: Resources | None = None,
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> RetrainOutcome:
@@ -96,6 +97,7 @@ def retrain(
         shards: folder of the prepared features.
         ledger: the run's, open for writing.
         variant: how this call's trainings depart from the configuration.
+        resources: of one training; None takes those of the search's trials.
         address: of a running Ray cluster; None starts Ray on this machine.
         on_progress: told (epochs done, epochs in all).
 
@@ -117,7 +119,8 @@ def retrain(
             remove_leftovers(job.files)
     jobs.sort(key=lambda job: -_cost(job, manifest))
     open_jobs = [job for job in jobs if not job.files.is_finished]
-    failures = train_all(open_jobs, jobs, shards, ledger, config.search, address, on_progress) if open_jobs else []
+    resources = resources or Resources.of(config.search)
+    failures = train_all(open_jobs, jobs, shards, ledger, resources, address, on_progress) if open_jobs else []
     names = sorted(job.files.name for job in jobs if job.files.is_finished)
     if not names:
         raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from asc_models.errors import ExportError
 from data_prep.errors import AscError
@@ -30,6 +30,22 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What one training occupies, and how often one whose process died is taken up again."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    max_failures: int = 2
+
+    @classmethod
+    def of(cls, search: SearchConfig | None) -> Self:
+        """Return what a trial of the search has; the defaults where there is no search."""
+        if search is None:
+            return cls()
+        return cls(search.cpus_per_trial, search.gpus_per_trial, search.max_failures)
+
+
+@dataclass(frozen=True, slots=True)
 class _Lost:
     """A training whose process or node died; it can be taken up at its checkpoint."""
 
@@ -41,7 +57,7 @@ def train_all(
     jobs: list[Job],
     shards: Location,
     ledger: Ledger,
-    search: SearchConfig | None,
+    resources: Resources,
     address: str | None,
     on_progress: ProgressCallback | None,
 ) -> list[str]:
@@ -52,11 +68,11 @@ def train_all(
         jobs: all that progress counts.
         shards: folder of the prepared features.
         ledger: takes what becomes of the candidates.
-        search: says what one training occupies and how often one is taken up again; None takes the defaults.
+        resources: of one training.
         address: of a running Ray cluster; None starts Ray on this machine.
         on_progress: told (epochs done, epochs in all).
     """
-    fleet = _Fleet(jobs, shards, ledger, search or SearchConfig(), on_progress)
+    fleet = _Fleet(jobs, shards, ledger, resources, on_progress)
     for job in list(open_jobs):
         trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
         if trained is not None:
@@ -75,13 +91,13 @@ class _Fleet:
         jobs: list[Job],
         shards: Location,
         ledger: Ledger,
-        search: SearchConfig,
+        resources: Resources,
         on_progress: ProgressCallback | None,
     ) -> None:
         self.failures: list[str] = []
         self._shards = shards
         self._ledger = ledger
-        self._search = search
+        self._resources = resources
         self._on_progress = on_progress
         self._n_epochs = sum(job.config.train.epochs for job in jobs)
         self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
@@ -90,15 +106,22 @@ class _Fleet:
 
     def train(self, jobs: list[Job], address: str | None) -> None:
         """Train and score `jobs`."""
-        from search.ray_session import ray_session
+        from search.ray_session import cluster_address, ray_session
 
-        n_cpus = self._search.cpus_per_trial
+        n_cpus, n_gpus = self._resources.cpus, self._resources.gpus
         with ray_session(address, max(n_cpus, min(available_cpus(), n_cpus * len(jobs)))):
             import ray
 
+            from search.nodes import require_gpus, require_shared_folder
+
+            folder = jobs[0].files.root.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            require_shared_folder(folder)
+            if cluster_address(address) is None:  # a cluster may grow
+                require_gpus(n_gpus)
             self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
             # Ray's own retries would leave no trace: a lost training is begun again below, with a line in the ledger.
-            self._task = ray.remote(num_cpus=n_cpus, max_calls=1, max_retries=0)(_train_in_worker)
+            self._task = ray.remote(num_cpus=n_cpus, num_gpus=n_gpus, max_calls=1, max_retries=0)(_train_in_worker)
             self._pending = {self._begin(job): job for job in jobs}
             while self._pending:
                 done, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
@@ -141,7 +164,7 @@ class _Fleet:
             location_text(self._shards),
             str(job.files.root.absolute()),
             self._mailbox,
-            self._search.cpus_per_trial,
+            self._resources.cpus,
         )
 
     def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
@@ -159,7 +182,7 @@ class _Fleet:
             self.finish(job, result)
         elif isinstance(result, str):
             self._fail(name, result)
-        elif self._n_lost.get(name, 0) < self._search.max_failures:
+        elif self._n_lost.get(name, 0) < self._resources.max_failures:
             self._n_lost[name] = self._n_lost.get(name, 0) + 1
             self._ledger.append("candidate_retried", candidate=name, reason=result.reason)
             self._begun.add(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import AddressOption, JsonOption, RunArgument, ShardsOption, terminal
+from search.cli.options import AddressOption, CpusOption, GpusOption, JsonOption, RunArgument, ShardsOption, terminal
 from search.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def retrain(
     with_validation: WithValidationOption = False,
     shards: ShardsOption = None,
     address: AddressOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the run's best candidates at full length, export them, and score their files, on test once.
@@ -72,6 +74,7 @@ def retrain(
     from search.opening import bind_data, default_shards, read_run
     from search.pipeline import Place, retrain_stage
     from search.retrain import Variant
+    from search.retrain_workers import Resources
 
     screen = terminal()
     directory = RunDirectory(run)
@@ -80,12 +83,20 @@ def retrain(
         n_candidates=config.retrain.n_candidates if top is None else top,
         seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
     )
+    given = Resources.of(config.search)
+    resources = Resources(
+        given.cpus if cpus_per_trial is None else cpus_per_trial,
+        given.gpus if gpus_per_trial is None else gpus_per_trial,
+        given.max_failures,
+    )
     place = Place(directory, default_shards(directory, shards), address)
     if shards is None and not directory.shards_dir.is_dir():
         raise RunError(f"{place.shards}: no shards there; where the run's shards lie elsewhere, give --shards SHARDS")
     bind_data(directory, read_manifest(place.shards))
     with Ledger.open_for_writing(directory.ledger_path) as ledger:
-        names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, Variant(epochs, with_validation))
+        names = retrain_stage(
+            place, config.updated(retrain=wanted), ledger, screen, Variant(epochs, with_validation), resources
+        )
     _show(screen, directory, names, as_json=as_json)
 
 
