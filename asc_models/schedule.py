@@ -55,7 +55,8 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
 
 def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
     """Return what to say of a training that ends between two restarts; empty where it ends at one, or has none."""
-    ends = cycle_ends(config.first_cycle, config.cycle_factor, 10**9)
+    # The end after E finished epochs, itself an end or not, is at most factor · E + first.
+    ends = cycle_ends(config.first_cycle, config.cycle_factor, epochs * config.cycle_factor + config.first_cycle)
     if config.schedule != "sgdr" or epochs in ends:
         return ""
     before = [end for end in ends if end < epochs][-1:]

@@ -14,6 +14,8 @@ from data_prep.errors import RunError
 
 OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a Ray started here. Trials read their shards themselves, so next to nothing passes through it."""
+N_STARTS = 3
+"""How often a start that took too long is tried."""
 CONNECT_S = 10.0
 """How long a cluster's address may take to answer."""
 
@@ -62,6 +64,23 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             _connect(cluster)
         elif started:
             folder = tempfile.mkdtemp(prefix="asc-ray-")
+            _start(folder, n_cpus)
+        logger.setLevel(logging.CRITICAL)  # what fails in a trial is told through the ledger
+        yield
+    finally:
+        logger.setLevel(level)
+        if started:
+            ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: str, n_cpus: int) -> None:
+    """Start Ray here. It gives itself 30 seconds, which a busy machine may miss once or twice."""
+    import ray
+
+    for left in reversed(range(N_STARTS)):
+        try:
             ray.init(
                 address="local",
                 num_cpus=n_cpus,
@@ -71,14 +90,17 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
                 logging_level=logging.ERROR,
                 _temp_dir=folder,
             )
-        logger.setLevel(logging.CRITICAL)  # what fails in a trial is told through the ledger
-        yield
-    finally:
-        logger.setLevel(level)
-        if started:
+        except Exception as error:  # Ray has no class of its own for it
             ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            if "timed out during startup" not in str(error):
+                raise
+            if not left:
+                raise RunError(
+                    f"Ray did not start here within 30 seconds, {N_STARTS} times: the machine is busy with something "
+                    "else. Nothing that was finished is lost: give the same command again once it has time."
+                ) from None
+        else:
+            return
 
 
 def _connect(address: str) -> None:

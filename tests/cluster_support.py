@@ -81,8 +81,21 @@ class LocalCluster:
         for folder in self.folders:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def add_node(self, n_cpus: int = 1, timeout_s: float = 180) -> subprocess.Popen[str]:
-        """Start the head, or where there is one a further node, and wait until it is there."""
+    def add_node(self, n_cpus: int = 1) -> subprocess.Popen[str]:
+        """Start the head, or where there is one a further node, and wait until it is there.
+
+        Ray gives a node 30 seconds to start, which a busy machine may miss.
+        """
+        for left in reversed(range(4)):
+            try:
+                return self._add_node(n_cpus)
+            except RuntimeError as error:
+                if not left or "timed out" not in str(error):
+                    raise
+                self.kill(self.nodes.pop())
+        raise AssertionError
+
+    def _add_node(self, n_cpus: int, timeout_s: float = 300) -> subprocess.Popen[str]:
         folder = Path(tempfile.mkdtemp(prefix="ascr-", dir="/tmp"))  # sockets take no long path
         self.folders.append(folder)
         first_port = 20000 + 400 * len(self.nodes) + 2000 * (os.getpid() % 8)

@@ -54,6 +54,7 @@ def test_a_length_between_restarts_is_told():
     )
     assert mid_cycle_warning(TrainConfig(), 510) == ""
     assert mid_cycle_warning(TrainConfig(), 1).endswith("the rate is lowest at 2")
+    assert mid_cycle_warning(TrainConfig(first_cycle=3, cycle_factor=1), 10).endswith("the rate is lowest at 9 and 12")
     assert mid_cycle_warning(TrainConfig(schedule="cosine"), 600) == ""
 
 

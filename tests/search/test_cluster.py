@@ -128,7 +128,7 @@ def test_a_wrong_token_is_told(tmp_path):
 
 
 def test_a_run_outlives_the_disk_of_its_driver(stored_shards, config, tmp_path):
-    """Driver killed −9 and its run directory deleted: the same command goes on from the storage, nothing twice or lost."""
+    """Driver killed −9 and its run directory deleted: the same command goes on from the storage, nothing twice."""
     storage, out = "s3://sets/disk", tmp_path / "run"
     command = [*ASC, "search", str(config), "--shards", stored_shards, "--storage", storage, "--out", str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
