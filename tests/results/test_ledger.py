@@ -6,15 +6,17 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_support import story
 
 from data_prep.errors import AscError, RunError
-from results.ledger import Ledger
+from results.ledger import Ledger, LedgerTail, is_being_written
 
 
 def test_events_come_back_as_they_were_appended(tmp_path: Path) -> None:
@@ -128,3 +130,38 @@ def test_a_line_is_plain_json(tmp_path: Path) -> None:
         ledger.append("run_started", versions={"numpy": "2"})
     (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
     assert json.loads(line)["versions"] == {"numpy": "2"}
+
+
+def test_a_followed_ledger_gives_every_event_once(tmp_path: Path) -> None:
+    """Read while it is written, half a line waits until it is whole; lines are counted on for messages."""
+    tail, path, events = LedgerTail(tmp_path / "ledger.jsonl"), tmp_path / "ledger.jsonl", story()
+    assert tail.new_events() == []
+    data = "".join(json.dumps(event) + "\n" for event in events).encode()
+    seen = []
+    for start in range(0, len(data), 777):
+        with path.open("ab") as file:
+            file.write(data[start : start + 777])
+        seen += tail.new_events()
+    assert seen == events
+    with path.open("ab") as file:
+        file.write(b"no event\n")
+    with pytest.raises(Exception, match=f"line {len(events) + 1}: not an event"):
+        tail.new_events()
+
+
+def test_whether_a_run_is_worked_on_can_be_asked_without_hindering_anyone(tmp_path: Path) -> None:
+    """The lock is seen from another process and by looking again and again no driver is ever refused."""
+    path = tmp_path / "ledger.jsonl"
+    assert not is_being_written(path)
+    with Ledger.open_for_writing(path):
+        assert is_being_written(path)
+    script = "import sys, pathlib, results.ledger as l\nwhile True: l.is_being_written(pathlib.Path(sys.argv[1]))"
+    looker = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=Path(__file__).parents[2])
+    try:
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            Ledger.open_for_writing(path).close()
+    finally:
+        looker.kill()
+        looker.wait()
+    assert not is_being_written(path)

@@ -1,0 +1,53 @@
+"""MLflow holds what the ledger says, over any number of sessions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ledger_support import story
+from observer_support import Fixed, play, play_in_sessions
+
+from data_prep.errors import ConfigError
+from results.trials import trials_table
+from search.observers.background import InBackground
+from search.observers.mlflow_log import MlflowLog
+
+
+def test_without_mlflow_the_way_out_is_told():
+    """Asked for and not installed, the message names what to install, before anything starts."""
+    script = (
+        "import sys; sys.modules['mlflow'] = None\n"
+        "from importlib import util; util.find_spec = lambda name: None\n"
+        "from search.observers.mlflow_log import MlflowLog\n"
+        "MlflowLog('http://127.0.0.1:1', 'x')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert f"{ConfigError.__name__}: --mlflow: MLflow is not installed" in done.stderr
+    assert "asc-search[mlflow]" in done.stderr
+
+
+def test_mlflow_holds_one_run_a_trial_over_sessions(tmp_path):
+    """On a database of its own: each trial once, its scores by epochs, its state; runs of other searches untouched."""
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    from mlflow.tracking import MlflowClient
+
+    events, uri = story(), f"sqlite:///{tmp_path / 'mlflow.db'}"
+    other = [{**event, "time": "2025-01-01T00:00:00+00:00"} for event in events[:3]]
+    assert play(Fixed(), other, MlflowLog(uri, "esc")) == []
+    play_in_sessions(events, [9, 21, 40], lambda: InBackground(MlflowLog(uri, "esc")))
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("esc")
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["asc.begun"][:4] == "2026"]
+    table = trials_table(events).set_index("trial_id")
+    table = table[table["state"] != "infeasible"]
+    states = {run.data.tags["asc.trial_id"]: run.data.tags["asc.state"] for run in runs}
+    assert len(runs) == len(table)
+    assert states == table["state"].to_dict()
+    assert "RUNNING" not in {run.info.status for run in runs}
+    promoted = next(run for run in runs if run.data.tags["asc.trial_id"] == "t0002")
+    history = client.get_metric_history(promoted.info.run_id, "macro_accuracy")
+    assert [(point.step, point.value) for point in history] == [(2, pytest.approx(0.43)), (6, 0.77)]
+    assert promoted.data.params["filters"] in {"8", "16", "24", "32"}
