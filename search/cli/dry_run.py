@@ -87,7 +87,8 @@ def _epochs(settings: SweepSettings) -> tuple[tuple[int, ...], int, int]:
     search = settings.search
     rungs = tuple(rung_epochs(settings.train, search.epochs, search.min_epochs))
     steps = [end - start for start, end in zip((0, *rungs), rungs, strict=False)]
-    expected = sum(step * search.n_trials / search.eta**number for number, step in enumerate(steps))
+    share = 1 if search.scheduler == "none" else 1 / search.eta
+    expected = sum(step * search.n_trials * share**number for number, step in enumerate(steps))
     return rungs, search.n_trials * search.epochs, round(expected)
 
 
@@ -104,9 +105,10 @@ def _show(settings: SweepSettings, given: _Input, found: Survey, screen: Termina
         _show_ends(settings, found.smallest, found.largest, found.is_exact, screen)
     n_trials = settings.search.n_trials
     rungs, most, expected = _epochs(settings)
+    halved = f"about {expected:,} epochs in all where 1 in {settings.search.eta} goes on, {most:,} at most"
     screen.say(
-        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, rungs))}: about "
-        f"{expected:,} epochs in all where 1 in {settings.search.eta} goes on, {most:,} at most."
+        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, rungs))}: "
+        f"{halved if expected < most else f'{most:,} epochs in all'}."
     )
     if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
         screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")

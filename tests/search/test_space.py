@@ -151,29 +151,40 @@ def test_strides_that_the_input_does_not_carry_are_not_the_smallest():
     assert Space(SpaceConfig(**section), (512, 512, 3)).smallest()["n_strided"] == 7
 
 
+CONDITIONAL = {"stages.1.filters": {"choices": [8, 16, 32], "when": {"attention": ["none", "casam"]}}}
+"""Changes `finite()` so that the middle of the rising list has an effect at some points only."""
+
+
 def brute_force(space):
     """Return every point of `finite()`, found by going through all combinations."""
     found = set()
     choices = {name: knob.choices for name, knob in space.knobs.items()}
+    conditions = {name: knob.when for name, knob in space.knobs.items()}
 
     def go(rest, chosen):
         if rest:
             for value in choices[rest[0]]:
                 go(rest[1:], {**chosen, rest[0]: value})
             return
-        widths = [chosen[f"stages.{number}.filters"] for number in range(3)]
+        here = {
+            name: value
+            for name, value in chosen.items()
+            if all(chosen[other] in values for other, values in conditions[name].items())
+        }
+        widths = [here[name] for number in range(3) if (name := f"stages.{number}.filters") in here]
         if widths == sorted(widths):
-            dropped = {"none": ("reduction_ratio", "attention_at")}.get(chosen["attention"], ())
-            found.add(tuple((name, value) for name, value in chosen.items() if name not in dropped))
+            found.add(tuple(here.items()))
 
     go(list(choices), {})
     return found
 
 
-def test_size_is_the_number_of_points():
+@pytest.mark.parametrize("changes", [{}, CONDITIONAL], ids=["plain", "conditional"])
+def test_size_is_the_number_of_points(changes):
     """The closed count is what going through all combinations finds, and so are the points, each once and by number."""
-    space = finite()
+    space = finite(**changes)
     expected = brute_force(space)
+    assert any("reduction_ratio" not in dict(point) for point in expected)
     assert space.size == len(expected)
     assert {tuple(params.items()) for params in space.points()} == expected
     assert {tuple(space.point(index).items()) for index in range(space.size)} == expected
