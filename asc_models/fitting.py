@@ -54,6 +54,7 @@ def fit(
     metric: CheckpointMetric = "macro_accuracy",
     on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_save: Callable[[], None] | None = None,
 ) -> Fit:
     """Train to `epochs` and leave the best validation checkpoint in the model.
 
@@ -68,6 +69,7 @@ def fit(
         metric: what the best epoch is best in; the other one breaks ties.
         on_start: told once how many epochs were finished by an earlier call.
         on_epoch: called after every epoch.
+        on_save: called when the checkpoint has been written.
 
     Raises:
         TrainingError: if the training diverges, or `checkpoint` belongs to another one.
@@ -94,6 +96,8 @@ def fit(
             best = {f"best_{i}": value for i, value in enumerate(best_weights)}
             trainer.save(checkpoint, history=np.array(json.dumps([asdict(entry) for entry in history])), **best)
             saved_at = time.monotonic()
+            if on_save is not None:
+                on_save()
         if on_epoch is not None:
             on_epoch(history[-1])
 

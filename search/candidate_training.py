@@ -68,6 +68,7 @@ def train_candidate(
     *,
     on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[int], None],
+    on_save: Callable[[], None] | None = None,
 ) -> Trained:
     """Train and export a candidate on the training and validation splits; the test split is not touched.
 
@@ -79,6 +80,7 @@ def train_candidate(
         files: where the candidate's files go.
         on_start: told once how many epochs an earlier call had finished.
         on_epoch: called with the number of finished epochs.
+        on_save: called when the state of the training has been written.
 
     Raises:
         DataError: if the shards hold another feature or other classes than the candidate's.
@@ -102,6 +104,7 @@ def train_candidate(
         metric=config.checkpoint or "macro_accuracy",
         on_start=on_start,
         on_epoch=lambda record: on_epoch(record.epoch),
+        on_save=on_save,
     )
     write_text(files.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     with written_whole(files.keras_path) as temporary:
@@ -115,14 +118,14 @@ def train_candidate(
         result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
     )
     digest = sha256(files.tflite_path.read_bytes()).hexdigest()
-    write_json(_trained_path(files), {"tflite_sha256": digest, **asdict(trained)})
+    write_json(trained_path(files), {"tflite_sha256": digest, **asdict(trained)})
     return trained
 
 
 def read_trained(files: CandidateFiles) -> Trained | None:
     """Return what a training told that ended but was not scored to the end; None where there is none of use."""
     try:
-        told = read_json(_trained_path(files))
+        told = read_json(trained_path(files))
         digest = sha256(files.tflite_path.read_bytes()).hexdigest()
         return Trained(**told) if told.pop("tflite_sha256") == digest else None
     except (DataError, OSError, TypeError, KeyError, AttributeError):
@@ -199,8 +202,9 @@ def checkpoint_path(files: CandidateFiles) -> Path:
 def remove_leftovers(files: CandidateFiles) -> None:
     """Delete what only an unfinished candidate needs."""
     checkpoint_path(files).unlink(missing_ok=True)
-    _trained_path(files).unlink(missing_ok=True)
+    trained_path(files).unlink(missing_ok=True)
 
 
-def _trained_path(files: CandidateFiles) -> Path:
+def trained_path(files: CandidateFiles) -> Path:
+    """Return where a training tells what its files don't, until all is scored."""
     return files.root / "trained.json"

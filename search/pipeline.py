@@ -146,6 +146,7 @@ def retrain_stage(
             variant=variant,
             resources=resources,
             address=place.address,
+            storage=place.storage,
             on_progress=on_progress,
         )
     for failure in outcome.failures:

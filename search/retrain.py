@@ -26,8 +26,10 @@ from data_prep.schema import content_hash, differing_keys
 from data_prep.store import Location
 from results.candidates import FULL, read_metrics
 from results.ledger import Ledger
+from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.candidate_config import CandidateConfig, read_candidate_config
+from search.candidate_store import exchange_candidates
 from search.candidate_training import remove_leftovers
 from search.choice import Choice, Contender, choose, guess, read_contenders
 from search.config import RunConfig
@@ -87,6 +89,7 @@ def retrain(
     variant: Variant = Variant(),
     resources: Resources | None = None,
     address: str | None = None,
+    storage: RunStorage | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> RetrainOutcome:
     """Train what `config.retrain` asks for and the run doesn't have yet.
@@ -99,6 +102,7 @@ def retrain(
         variant: how this call's trainings depart from the configuration.
         resources: of one training; None takes those of the search's trials.
         address: of a running Ray cluster; None starts Ray on this machine.
+        storage: the run's shared storage, taken by the caller; None keeps everything in the run directory.
         on_progress: told (epochs done, epochs in all).
 
     Raises:
@@ -107,6 +111,8 @@ def retrain(
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
+    if storage is not None:
+        exchange_candidates(run, storage)
     choice = choose_trials(ledger.events(), config, manifest)
     jobs = [
         Job(_candidate(one, seed, config, manifest, variant), run.candidate(one.name, seed))
@@ -120,7 +126,7 @@ def retrain(
     jobs.sort(key=lambda job: -_cost(job, manifest))
     open_jobs = [job for job in jobs if not job.files.is_finished]
     resources = resources or Resources.of(config.search)
-    failures = train_all(open_jobs, jobs, shards, ledger, resources, address, on_progress) if open_jobs else []
+    failures = train_all(open_jobs, jobs, shards, ledger, resources, address, on_progress, storage) if open_jobs else []
     names = sorted(job.files.name for job in jobs if job.files.is_finished)
     if not names:
         raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from asc_models.errors import ExportError
 from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
-from data_prep.store import Location, location_text
+from data_prep.store import Location, location_text, parse_location
 from results.ledger import Ledger
+from results.run_storage import RunStorage
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig
+from search.candidate_store import StoredCandidate
 from search.candidate_training import Trained, read_trained, score_candidate, train_candidate
 from search.sweep_config import SearchConfig
 from search.tuner import available_cpus
@@ -44,6 +48,10 @@ class Resources:
             return cls()
         return cls(search.cpus_per_trial, search.gpus_per_trial, search.max_failures)
 
+    def updated(self, cpus: int | None, gpus: float | None) -> Self:
+        """Return these with what was asked for instead."""
+        return replace(self, cpus=self.cpus if cpus is None else cpus, gpus=self.gpus if gpus is None else gpus)
+
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
@@ -60,6 +68,7 @@ def train_all(
     resources: Resources,
     address: str | None,
     on_progress: ProgressCallback | None,
+    storage: RunStorage | None = None,
 ) -> list[str]:
     """Train and score `open_jobs`; return a line for each that failed.
 
@@ -71,8 +80,9 @@ def train_all(
         resources: of one training.
         address: of a running Ray cluster; None starts Ray on this machine.
         on_progress: told (epochs done, epochs in all).
+        storage: the run's shared storage, where there is one: trainings keep their files and states there.
     """
-    fleet = _Fleet(jobs, shards, ledger, resources, on_progress)
+    fleet = _Fleet(jobs, shards, ledger, resources, on_progress, storage)
     for job in list(open_jobs):
         trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
         if trained is not None:
@@ -93,12 +103,14 @@ class _Fleet:
         ledger: Ledger,
         resources: Resources,
         on_progress: ProgressCallback | None,
+        storage: RunStorage | None,
     ) -> None:
         self.failures: list[str] = []
         self._shards = shards
         self._ledger = ledger
         self._resources = resources
         self._on_progress = on_progress
+        self._storage = storage
         self._n_epochs = sum(job.config.train.epochs for job in jobs)
         self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
         self._begun = {event["candidate"] for event in ledger.events() if event["event"] == "candidate_started"}
@@ -114,9 +126,10 @@ class _Fleet:
 
             from search.nodes import require_gpus, require_shared_folder
 
-            folder = jobs[0].files.root.parent
-            folder.mkdir(parents=True, exist_ok=True)
-            require_shared_folder(folder)
+            if self._storage is None:
+                folder = jobs[0].files.root.parent
+                folder.mkdir(parents=True, exist_ok=True)
+                require_shared_folder(folder)
             if cluster_address(address) is None:  # a cluster may grow
                 require_gpus(n_gpus)
             self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
@@ -140,13 +153,21 @@ class _Fleet:
             if split != "validation":
                 self._ledger.append("test_read", candidate=name, split=split)
 
+        stored = self._stored(name)
         try:
+            if stored is not None and read_trained(job.files) != trained:
+                stored.pull_trained(job.files)
             score_candidate(job.config, self._shards, job.files, trained, on_read=on_read)
+            if stored is not None:
+                stored.push_finished(job.files)
         except ExportError as error:
             self._fail(name, str(error))
             return
         self._epochs[name] = job.config.train.epochs
         self._ledger.append("candidate_finished", candidate=name)
+
+    def _stored(self, name: str) -> StoredCandidate | None:
+        return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
 
     def _begin(self, job: Job) -> Any:
         name, config = job.files.name, job.config
@@ -163,6 +184,7 @@ class _Fleet:
             config.model_dump(mode="json"),
             location_text(self._shards),
             str(job.files.root.absolute()),
+            None if self._storage is None else location_text(self._storage.candidate(name)),
             self._mailbox,
             self._resources.cpus,
         )
@@ -233,19 +255,37 @@ def _result(reference: Any) -> Trained | _Lost | str:
     return result
 
 
-def _train_in_worker(config: dict[str, Any], shards: str, root: str, mailbox: Any, n_cpus: int) -> Trained | str:
-    """Train one candidate in a process of its own; return what it came to, or why it failed."""
+def _train_in_worker(
+    config: dict[str, Any], shards: str, root: str, stored: str | None, mailbox: Any, n_cpus: int
+) -> Trained | str:
+    """Train one candidate in a process of its own; return what it came to, or why it failed.
+
+    With shared storage it trains in a folder of this machine, and its files and states go to the storage.
+    """
     from asc_models.training import limit_threads
 
     limit_threads(n_cpus)
-    files = CandidateFiles(Path(root))
-    try:
+    name = Path(root).name
+
+    def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained:
+        """Train into `files`, telling the driver how far it is."""
         return train_candidate(
             CandidateConfig.model_validate(config),
             shards,
             files,
-            on_start=lambda epoch: mailbox.begin.remote(files.name, epoch),
-            on_epoch=lambda epoch: mailbox.put.remote(files.name, epoch),
+            on_start=lambda epoch: mailbox.begin.remote(name, epoch),
+            on_epoch=lambda epoch: mailbox.put.remote(name, epoch),
+            on_save=on_save,
         )
+
+    try:
+        if stored is None:
+            return train(CandidateFiles(Path(root)), None)
+        with tempfile.TemporaryDirectory(prefix="asc-retrain-") as folder:
+            files, there = CandidateFiles(Path(folder) / name), StoredCandidate(parse_location(stored))
+            there.pull_checkpoint(files)
+            trained = train(files, lambda: there.push_checkpoint(files))
+            there.push_trained(files)
+            return trained
     except AscError as error:
         return str(error)

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import AddressOption, CpusOption, GpusOption, JsonOption, RunArgument, ShardsOption, terminal
+from search.cli.options import (
+    AddressOption,
+    CpusOption,
+    GpusOption,
+    JsonOption,
+    RunArgument,
+    ShardsOption,
+    StorageOption,
+    storage_location,
+    terminal,
+    working_place,
+)
 from search.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -58,6 +69,7 @@ def retrain(
     with_validation: WithValidationOption = False,
     shards: ShardsOption = None,
     address: AddressOption = None,
+    storage: StorageOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
     as_json: JsonOption = False,
@@ -69,7 +81,7 @@ def retrain(
     """
     from data_prep.errors import RunError
     from data_prep.manifest import read_manifest
-    from results.ledger import Ledger
+    from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
     from search.opening import bind_data, default_shards, read_run
     from search.pipeline import Place, retrain_stage
@@ -78,25 +90,21 @@ def retrain(
 
     screen = terminal()
     directory = RunDirectory(run)
-    config = read_run(directory)
-    wanted = config.retrain.updated(
-        n_candidates=config.retrain.n_candidates if top is None else top,
-        seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
-    )
-    given = Resources.of(config.search)
-    resources = Resources(
-        given.cpus if cpus_per_trial is None else cpus_per_trial,
-        given.gpus if gpus_per_trial is None else gpus_per_trial,
-        given.max_failures,
-    )
-    place = Place(directory, default_shards(directory, shards), address)
-    if shards is None and not directory.shards_dir.is_dir():
-        raise RunError(f"{place.shards}: no shards there; where the run's shards lie elsewhere, give --shards SHARDS")
-    bind_data(directory, read_manifest(place.shards))
-    with Ledger.open_for_writing(directory.ledger_path) as ledger:
-        names = retrain_stage(
-            place, config.updated(retrain=wanted), ledger, screen, Variant(epochs, with_validation), resources
+    working_place(run=run, shards=shards, storage=storage)
+    with taken(directory, storage_location(storage), screen.note) as stored:
+        config = read_run(directory)
+        wanted = config.retrain.updated(
+            n_candidates=config.retrain.n_candidates if top is None else top,
+            seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
         )
+        resources = Resources.of(config.search).updated(cpus_per_trial, gpus_per_trial)
+        place = Place(directory, default_shards(directory, shards), address, stored)
+        if shards is None and not directory.shards_dir.is_dir():
+            raise RunError(f"{place.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
+        bind_data(directory, read_manifest(place.shards))
+        with open_ledger(directory, stored) as ledger:
+            variant = Variant(epochs, with_validation)
+            names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, resources)
     _show(screen, directory, names, as_json=as_json)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from search_support import LIMIT, SPACE, SPEC, settings
+from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
+from search_support import LIMIT, settings
 
 from asc_models.families import StageConfig
-from asc_models.network import NetworkConfig
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.manifest import read_manifest
 from results.candidates import read_candidates, read_metrics, without_validation
@@ -30,55 +30,12 @@ from search.candidate_training import (
     train_candidate,
 )
 from search.config import RunConfig
-from search.opening import open_run
 from search.retrain import Variant, choose_trials, retrain
-from search.space import Space, params_to_model
-
-TINY, WIDE = (
-    params_to_model({**Space(SPACE).smallest(), **wider}) for wider in ({}, {"base_filters": 32, "n_blocks": 2})
-)
-
-
-def run_config(**retrain_section: object) -> RunConfig:
-    asked = settings()
-    return RunConfig(
-        prepare={"features": SPEC},
-        reader=asked.reader,
-        rules=asked.rules,
-        train=asked.train.updated(epochs=5),
-        space=asked.space,
-        search=asked.search,
-        retrain={"n_candidates": 1, **retrain_section},
-    )
-
-
-def begin(root: Path, config: RunConfig, trials: dict[str, tuple[NetworkConfig, float, int]]) -> RunDirectory:
-    """Make a run whose search finished `trials`: {trial_id: (network, macro accuracy, bytes)}."""
-    run = RunDirectory(root)
-    open_run(run, config)
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        for trial_id, (network, accuracy, size) in trials.items():
-            trained = {
-                "model": network.model_dump(mode="json"),
-                "train": config.train.updated(epochs=4).model_dump(mode="json"),
-                "reader": config.reader.model_dump(mode="json"),
-                "mode": "int8_weights",
-                "fold": 1,
-            }
-            ledger.append("trial_started", trial_id=trial_id, config=trained, seed=0)
-            scores = {"macro_accuracy": accuracy, "log_loss": 1.0, "weight_bytes": size}
-            ledger.append("rung", trial_id=trial_id, rung=0, epochs=4, **scores)
-            ledger.append("trial_ended", trial_id=trial_id, state="finished", reason=None)
-    return run
 
 
 def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         return retrain(run, config, shards=shards, ledger=ledger, **options)
-
-
-def events(run: RunDirectory, kind: str) -> list[dict]:
-    return [event for event in Ledger(run.ledger_path).events() if event["event"] == kind]
 
 
 @pytest.fixture(scope="module")
@@ -206,18 +163,6 @@ def worker_pids() -> list[int]:
         if b"_train_in_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         and int(status[int(fields[1])][1]) == os.getpid()
     ]
-
-
-def candidate_of(run: RunDirectory, shards: Path):
-    from search.candidate_config import CandidateConfig
-
-    asked, manifest = settings(), read_manifest(shards)
-    config = CandidateConfig(
-        name="t0001", trial_id="t0001", model=TINY, train=asked.train.updated(epochs=4), features=SPEC,
-        reader=asked.reader, classes=manifest.classes, mode="float32", checkpoint="log_loss", seed=0, fold=1,
-        data_hash=manifest.hash(),
-    )  # fmt: skip
-    return config, run.candidate("t0001", 0)
 
 
 def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
