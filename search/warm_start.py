@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,33 @@ class WarmStart:
     """To learn from."""
     notes: tuple[str, ...]
     """What was taken, what was left out, and why."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return this as fields of a ledger event, so that later sessions need none of the earlier runs."""
+        return {
+            "presets": [asdict(point) for point in self.presets],
+            "trials": [asdict(trial) for trial in self.trials],
+            "notes": list(self.notes),
+        }
+
+
+def parse_warm_start(event: Mapping[str, Any], space: Space) -> WarmStart:
+    """Return what `WarmStart.fields` put into a ledger event, without points that the space has lost since."""
+    presets = [(point, space.parse(point["params"])) for point in event["presets"]]
+    trials = [(trial, space.parse(trial["params"])) for trial in event["trials"]]
+    return WarmStart(
+        tuple(PresetPoint(point["name"], params, point["distance"]) for point, params in presets if params is not None),
+        tuple(
+            EarlierTrial(trial["run"], trial["trial_id"], params, _values(trial["values"]))
+            for trial, params in trials
+            if params is not None
+        ),
+        tuple(event["notes"]),
+    )
+
+
+def _values(plain: Mapping[str, Mapping[str, Any]]) -> dict[int, Value]:
+    return {int(epochs): Value(**value) for epochs, value in plain.items()}
 
 
 def read_warm_start(

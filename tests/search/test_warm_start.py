@@ -16,7 +16,7 @@ from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Space
 from search.sweep_config import SpaceConfig
-from search.warm_start import WarmStart, read_warm_start
+from search.warm_start import WarmStart, parse_warm_start, read_warm_start
 
 SHAPE, N_CLASSES = (128, 423, 3), 10
 SYSTEMS = tuple(f"cao2021-system{number}" for number in (1, 2, 3, 4))
@@ -128,6 +128,20 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
     assert found.trials[1].values == {2: Value(0.5, 1.0, 901, 7), 6: Value(0.6, 1.0, 901, 7)}
     assert (found.trials[1].run, found.trials[1].trial_id) == ("first", "t0001")
     assert found.notes == ("first: 3 of its 4 trials are known here; 1 left out: reached no rung",)
+
+
+def test_the_ledger_keeps_what_was_known(tmp_path):
+    """Written as an event and read again, it is the same, but for points that the space has no more."""
+    wide, narrow = space_of(kernel_size=[3, 5]), space_of(kernel_size=3)
+    run = write_run(tmp_path / "first", wide, describe_by(wide), list(wide.points()))
+    found = read(wide, [run], ["cao2021-system1", "cao2021-system3"])
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append("warm_started", **found.fields())
+    (event,) = ledger.events()
+    assert parse_warm_start(event, wide) == found
+    left = parse_warm_start(event, narrow)
+    assert [point.name for point in left.presets] == ["cao2021-system3"]
+    assert len(left.trials) == sum(trial.params["kernel_size"] == 3 for trial in found.trials)
 
 
 def test_of_a_wider_space_what_lies_in_this_one_is_taken(tmp_path):
