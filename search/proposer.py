@@ -1,45 +1,29 @@
-"""Proposals under a hard limit: an Optuna study whose every trained point fits, and none is trained twice.
+"""Proposals under a hard limit: every trained point fits, and none is trained twice.
 
 Optuna's own constraints are soft (points over the limit still get trained), and telling it FAIL until it proposes
-something that fits need not end: the sampler ignores failed points and draws them again. So a proposal that is over the
-limit is repaired: shrunk step by step until it fits, then entered as a trial of its own.
+something that fits need not end. So proposals come from a strategy (search/strategies) that knows what fits before
+anything is trained, and are checked once more here; where it finds nothing, any new point that fits is drawn.
+
+What is proposed depends on the seed and on what was entered and observed, in that order, and on nothing else: a
+proposer that is told a ledger again goes on as one that was never interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 
 from data_prep.errors import BudgetError
 from search.objectives import Objectives, Value
 from search.space import Params, Space
+from search.strategies import STRATEGIES, Assess, Candidates, Known, Sizing
+from search.strategies.chance import draw_feasible
 from search.trial import EndState
 
-MAX_ASKS = 20
-"""Proposals in a row that may turn out known before one is drawn at random."""
-MAX_ENUMERATED = 100_000
-"""Spaces of up to this many points are gone through one by one when the sampler has nothing new."""
-MAX_DRAWS = 10_000
-"""Draws in larger spaces before they count as exhausted."""
-
-SCORE = Objectives(("macro_accuracy",))
-
-
-@dataclass(frozen=True, slots=True)
-class Sizing:
-    """What a candidate weighs and costs before it is built, and whether the rules let it be trained."""
-
-    feasible: bool
-    weight_bytes: int
-    limit: int | None
-    """Bytes allowed, where the rules limit bytes."""
-    reason: str
-    """What is over and by how much; empty where it fits."""
-    n_params: int = 0
-    macs: int = 0
+__all__ = ["Assess", "Proposal", "Proposer", "Sizing", "require_feasible"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +32,6 @@ class Proposal:
 
     params: Params
     sizing: Sizing
-
-
-Assess = Callable[[Params], Sizing]
 
 
 def require_feasible(space: Space, assess: Assess) -> None:
@@ -68,7 +49,7 @@ def require_feasible(space: Space, assess: Assess) -> None:
 
 
 class Proposer:
-    """An Optuna study (in memory) behind the limit."""
+    """A strategy behind the limit, and what has been trained so far."""
 
     def __init__(
         self,
@@ -77,114 +58,85 @@ class Proposer:
         key_of: Callable[[Params], str],
         *,
         seed: int,
-        n_startup: int,
+        n_startup: int = 8,
+        strategy: str = "front",
+        objectives: Objectives | None = None,
     ) -> None:
-        """Begin a study.
+        """Begin with nothing known.
 
         Args:
             space: what is searched.
             assess: size and cost of a point; called before anything is trained.
             key_of: equal for points that would be the same training.
-            seed: of the sampler.
-            n_startup: trials drawn at random first.
+            seed: of all draws.
+            n_startup: trials before the strategy's model of the space proposes.
+            strategy: one of STRATEGIES.
+            objectives: what candidates are compared by; macro accuracy and weight bytes where None.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
-        self._assess = assess
-        self._key_of = key_of
-        self.on_infeasible: Callable[[Params, Sizing], None] = lambda params, sizing: None
-        """Told once about every proposal that is over the limit."""
-        self._distributions = space.distributions()
-        self._rng = np.random.default_rng(seed)
-        self._seen: set[str] = set()
-        self._infeasible: set[str] = set()
-        self._asked: dict[str, optuna.Trial] = {}
-        self._running: dict[str, optuna.Trial] = {}
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup, multivariate=True)
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._candidates = Candidates(space, assess, key_of, objectives or Objectives(), n_startup=n_startup, seed=seed)
+        self._strategy = STRATEGIES[strategy]()
+        self._seed = seed
+        self._queue: deque[Params] = deque()
+        self._by_id: dict[str, Known] = {}
 
     @property
-    def study(self) -> optuna.Study:
-        """The study, for reading."""
-        return self._study
+    def on_infeasible(self) -> Callable[[Params, Sizing], None]:
+        """Told once about every proposal that is over the limit."""
+        return self._candidates.on_infeasible
+
+    @on_infeasible.setter
+    def on_infeasible(self, tell: Callable[[Params, Sizing], None]) -> None:
+        self._candidates.on_infeasible = tell
 
     def propose(self) -> Proposal | None:
         """Return the next point to train; None where every point that fits is known."""
-        for _ in range(MAX_ASKS):
-            trial = self._study.ask(self._distributions)
-            params = self.space.decode(trial.params)
-            sizing = self._assess(params)
-            if sizing.feasible and self._key_of(params) not in self._seen:
-                self._asked[self._key_of(params)] = trial
-                return Proposal(params, sizing)
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if not sizing.feasible:
-                self._note_infeasible(params, sizing)
-                repaired = self.repair(params)
-                if repaired is not None:
-                    return Proposal(repaired, self._assess(repaired))
-        unseen = self._draw_unseen()
-        return None if unseen is None else Proposal(unseen, self._assess(unseen))
+        candidates = self._candidates
+        while self._queue:
+            params = self._queue.popleft()
+            if candidates.is_new(params) and candidates.fits(params):
+                return self._proposal(params)
+        rng = np.random.default_rng([self._seed, len(self._by_id)])
+        chosen = self._strategy.propose(candidates, rng)
+        if chosen is None or not candidates.is_new(chosen) or not candidates.assess(chosen).feasible:
+            chosen = draw_feasible(candidates, rng)
+        return None if chosen is None else self._proposal(chosen)
 
-    def repair(self, params: Params) -> Params | None:
-        """Return the largest new point that fits, going down from `params`; None where there is none on the way.
-
-        Each step goes where most bytes are saved, until a step's neighbours hold points that fit: of those the one
-        with the most bytes.
-        """
-        while options := [(self._assess(step), step) for step in self.space.smaller(params)]:
-            new = [(s, p) for s, p in options if s.feasible and self._key_of(p) not in self._seen]
-            if new:
-                return max(new, key=lambda option: option[0].weight_bytes)[1]
-            params = min(options, key=lambda option: option[0].weight_bytes)[1]
-        return None
+    def queue(self, params: Params) -> None:
+        """Propose a point before all others, if it fits and is new."""
+        self._queue.append(params)
 
     def enter(self, trial_id: str, params: Params) -> None:
         """Enter a point that is, or was, trained under `trial_id`."""
-        key = self._key_of(params)
-        self._seen.add(key)
-        if key in self._asked:
-            self._running[trial_id] = self._asked.pop(key)
-        else:
-            self._study.enqueue_trial(self.space.encode(params))
-            self._running[trial_id] = self._study.ask(self._distributions)
+        known = Known(params, self._candidates.assess(params))
+        self._candidates.seen.add(self._candidates.key_of(params))
+        self._candidates.known.append(known)
+        self._by_id[trial_id] = known
 
     def observe(self, trial_id: str, epochs: int, value: Value) -> None:
-        """Tell the study a trial's value at a rung."""
-        self._running[trial_id].report(-SCORE.losses(value)[0], step=epochs)
+        """Enter what a trial came to at a rung."""
+        self._by_id[trial_id].values[epochs] = value
+
+    def observe_elsewhere(self, params: Params, values: Mapping[int, Value]) -> None:
+        """Learn from a trial of an earlier run on the same data; its point may still be trained here.
+
+        Args:
+            params: its point.
+            values: {epochs: what it came to there}.
+        """
+        self._candidates.known.append(Known(params, self._candidates.assess(params), dict(values), is_here=False))
 
     def end(self, trial_id: str, state: EndState) -> None:
-        """Tell the study how a trial ended. A stopped one keeps its value but ranks below those that went on."""
-        trial = self._running.pop(trial_id)
-        values = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        if state == "failed" or not values:
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        elif state == "finished":
-            self._study.tell(trial, values[max(values)])
-        else:
-            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        """Enter how a trial ended: a failed one leaves what it came to behind, but no longer counts as in training."""
+        self._by_id[trial_id].is_over = True
 
     def mark_seen(self, key: str) -> None:
         """Never propose what `key` stands for."""
-        self._seen.add(key)
+        self._candidates.seen.add(key)
 
     def mark_infeasible(self, params: Params) -> None:
         """Don't tell about this point again."""
-        self._infeasible.add(self._key_of(params))
+        self._candidates.mark_infeasible(params)
 
-    def _note_infeasible(self, params: Params, sizing: Sizing) -> None:
-        key = self._key_of(params)
-        if key not in self._infeasible:
-            self._infeasible.add(key)
-            self.on_infeasible(params, sizing)
-
-    def _draw_unseen(self) -> Params | None:
-        space = self.space
-        if space.size > MAX_ENUMERATED:
-            points = (space.draw(self._rng) for _ in range(MAX_DRAWS))
-        else:
-            points = (space.point(int(index)) for index in self._rng.permutation(int(space.size)))
-        for params in points:
-            if self._key_of(params) not in self._seen and self._assess(params).feasible:
-                return params
-        return None
+    def _proposal(self, params: Params) -> Proposal:
+        return Proposal(params, self._candidates.assess(params))

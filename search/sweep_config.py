@@ -33,6 +33,9 @@ class SearchConfig(Config):
     objectives: tuple[Objective, ...] | None = None
     """A score (macro_accuracy or log_loss), then costs (weight_bytes, macs); null means macro_accuracy, weight_bytes,
     and macs where the rules limit them."""
+    strategy: Literal["random", "reject", "repair", "front"] = "front"
+    """How candidates are proposed: `front` trains next what is expected to push the front out most; `reject` and
+    `repair` draw from Optuna's TPE, and draw again or shrink what is over the limit; `random` draws at random."""
     n_startup: int = Field(8, ge=1)
     """Trials drawn at random before the model of the space proposes."""
     mode: ExportMode = "int8_weights"

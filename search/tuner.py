@@ -206,13 +206,14 @@ def _state(
         if on_progress is not None:
             on_progress(n_told, search.n_trials)
 
-    n_earlier = sum(event["event"] == "trial_started" for event in ledger.events())
     proposer = Proposer(
         space,
         assess,
         lambda params: describe(params)[0],
-        seed=(search.seed + 1_000_003 * n_earlier) % 2**32,  # a resumed sampler must not draw its first points again
+        seed=search.seed,
         n_startup=search.n_startup,
+        strategy=search.strategy,
+        objectives=objectives(config),
     )
     halving = HALVINGS[search.scheduler](_epochs(config), search.eta, objectives(config))
     return SweepState(

@@ -123,9 +123,7 @@ def sweep(
         return content_hash([config, data_hash]), config
 
     ledger = Ledger(path)
-    proposer = Proposer(
-        Space(space), assess, lambda params: describe(params)[0], seed=len(ledger.events()), n_startup=4
-    )
+    proposer = Proposer(Space(space), assess, lambda params: describe(params)[0], seed=0, n_startup=4)
     halving = HALVINGS[scheduler]((2, 6, 14), 2, Objectives())
     state = SweepState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe, on_change=on_change)
     return state, ledger

@@ -1,0 +1,18 @@
+"""Ways to propose the next candidate, by name: one file each, entered here."""
+
+from collections.abc import Callable
+
+from search.strategies.base import Assess, Candidates, Known, Sizing, Strategy
+from search.strategies.chance import RandomStrategy
+from search.strategies.front import FrontStrategy
+from search.strategies.tpe import RejectStrategy, RepairStrategy
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "random": RandomStrategy,
+    "reject": RejectStrategy,
+    "repair": RepairStrategy,
+    "front": FrontStrategy,
+}
+"""{name in `search.strategy`: its class}."""
+
+__all__ = ["STRATEGIES", "Assess", "Candidates", "Known", "Sizing", "Strategy"]

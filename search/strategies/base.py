@@ -1,0 +1,119 @@
+"""What a strategy of proposals is given, and what it gives.
+
+A strategy holds no state: what it proposes depends on the trials so far and on random numbers that depend on the seed
+and their number alone. So a search that is rebuilt from its ledger goes on with the very proposals of one that was
+never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from search.objectives import Objectives, Value
+from search.space import Params, Space
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What a candidate weighs and costs before it is built, and whether the rules let it be trained."""
+
+    feasible: bool
+    weight_bytes: int
+    limit: int | None
+    """Bytes allowed, where the rules limit bytes."""
+    reason: str
+    """What is over and by how much; empty where it fits."""
+    n_params: int = 0
+    macs: int = 0
+
+
+Assess = Callable[[Params], Sizing]
+
+
+@dataclass(slots=True)
+class Known:
+    """A point that is or was trained."""
+
+    params: Params
+    sizing: Sizing
+    values: dict[int, Value] = field(default_factory=dict)
+    """{epochs: what it came to there}."""
+    is_over: bool = False
+    """Whether its training has ended; without a value it has failed then."""
+    is_here: bool = True
+    """False for a trial of another run: it teaches, but is not on this run's front."""
+
+
+class Candidates:
+    """The points of a space, what they cost, and what was trained: all that a strategy sees.
+
+    Args:
+        space: what is searched.
+        assess: size and cost of a point.
+        key_of: equal for points that would be the same training.
+        objectives: what candidates are compared by.
+        n_startup: trials before the model of the space proposes.
+        seed: of the search.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        assess: Assess,
+        key_of: Callable[[Params], str],
+        objectives: Objectives,
+        *,
+        n_startup: int,
+        seed: int,
+    ) -> None:
+        self.space = space
+        self.objectives = objectives
+        self.n_startup = n_startup
+        self.seed = seed
+        self.known: list[Known] = []
+        """In the order in which they were entered."""
+        self.seen: set[str] = set()
+        """Keys of what must not be proposed."""
+        self.assess = assess
+        self.key_of = key_of
+        self.on_infeasible: Callable[[Params, Sizing], None] = lambda params, sizing: None
+        self._infeasible: set[str] = set()
+
+    @property
+    def told(self) -> Sequence[Known]:
+        """The points that have a value."""
+        return [point for point in self.known if point.values]
+
+    def is_new(self, params: Params) -> bool:
+        """Return whether a point may be proposed as far as earlier ones are concerned."""
+        return self.key_of(params) not in self.seen
+
+    def fits(self, params: Params) -> bool:
+        """Return whether a point that would be trained is inside the limits; tell of one that is not, once."""
+        sizing = self.assess(params)
+        if not sizing.feasible:
+            key = self.key_of(params)
+            if key not in self._infeasible:
+                self._infeasible.add(key)
+                self.on_infeasible(params, sizing)
+        return sizing.feasible
+
+    def mark_infeasible(self, params: Params) -> None:
+        """Don't tell of this point again."""
+        self._infeasible.add(self.key_of(params))
+
+
+class Strategy(Protocol):
+    """A way to propose."""
+
+    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
+        """Return a point that fits and is new; None to leave it to chance.
+
+        Args:
+            candidates: the space and what is known.
+            rng: depends on the seed and on how many trials have begun.
+        """

@@ -1,0 +1,60 @@
+"""What every trial would have come to at the last rung, as far as its values tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from search.objectives import Objectives
+from search.strategies.base import Known
+
+Array = npt.NDArray[np.float64]
+
+MIN_PAIRS = 4
+"""Trials that must have reached two rungs before the step between them has a slope."""
+
+
+def at_last_rung(known: Sequence[Known], objectives: Objectives) -> tuple[Array, Array]:
+    """Return each trial's loss as if it had trained to the highest rung that any has reached, and its variance.
+
+    From rung to rung losses fall and draw together. The step between two rungs is a straight line through the trials
+    that have values at both (its slope shrunk towards 1); what the line leaves unexplained adds to the variance. A
+    trial is carried upwards from the highest rung that it has reached.
+
+    Args:
+        known: trials with a value each, at least.
+        objectives: whose score is carried on.
+    """
+    score = objectives.score
+    losses = [{epochs: score.losses(value)[0] for epochs, value in trial.values.items()} for trial in known]
+    rungs = sorted({epochs for of_trial in losses for epochs in of_trial})
+    steps = [_step(losses, low, high) for low, high in pairwise(rungs)]
+    carried, variances = [], []
+    for of_trial in losses:
+        top = max(of_trial)
+        loss, variance = of_trial[top], 0.0
+        for slope, offset, left_over in steps[rungs.index(top) :]:
+            loss, variance = slope * loss + offset, slope**2 * variance + left_over
+        carried.append(loss)
+        variances.append(variance)
+    return np.array(carried), np.array(variances)
+
+
+def _step(losses: Sequence[dict[int, float]], low: int, high: int) -> tuple[float, float, float]:
+    """Return slope, offset and variance of the line from the losses at one rung to those at a higher one."""
+    pairs = np.array([(of_trial[low], of_trial[high]) for of_trial in losses if low in of_trial and high in of_trial])
+    if not len(pairs):
+        return 1.0, 0.0, 0.0
+    x, y = pairs.T
+    if len(pairs) < MIN_PAIRS:
+        return 1.0, float((y - x).mean()), float(np.var(y - x))
+    spread = np.var(x) * len(x)
+    prior = np.var(x)  # as if one more trial had said that the slope is 1
+    covariance = ((x - x.mean()) * (y - y.mean())).sum()
+    slope = float((covariance + prior) / (spread + prior)) if spread > 0 else 1.0
+    slope = min(1.0, max(0.1, slope))
+    offset = float(y.mean() - slope * x.mean())
+    return slope, offset, float(np.var(y - slope * x - offset))

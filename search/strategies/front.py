@@ -1,0 +1,139 @@
+"""The strategy `front`: train next what is expected to push the front out most.
+
+What a candidate weighs is known to the byte before it is trained; only its score must be guessed. A Gaussian process
+over the points (and their sizes) guesses it, from all trials at all rungs; the expected growth of the front's
+hypervolume then has a closed form (search.strategies.improvement), and of the points that fit the one with the largest
+is proposed. Points in training count as if they had come to what is guessed of them, so that parallel trials differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from search.space import Params
+from search.strategies.base import Candidates, Known
+from search.strategies.estimates import at_last_rung
+from search.strategies.improvement import front_improvement
+from search.strategies.surrogate import GaussianProcess
+from search.strategies.tpe import repair
+
+Array = npt.NDArray[np.float64]
+
+MAX_POOL = 1000
+"""Points that the search draws once and chooses from; smaller spaces are taken whole."""
+MAX_POOL_DRAWS = 3000
+"""Draws in looking for them."""
+N_REPAIRED = 50
+"""Of the points over the limit, so many are shrunk until they fit: what fits may be a small part of the space."""
+N_FRESH = 100
+"""Draws for each proposal, beside those."""
+N_PARENTS = 6
+"""Trials, the best by front and crowding, whose neighbours are looked at too."""
+MAX_NEIGHBOURS = 150
+"""Neighbours of theirs, in all."""
+MAX_TRAINED = 300
+"""Trials that the model learns from: the latest."""
+N_STARTUP_DRAWS = 8
+"""Points drawn for each of the first trials: of those the one farthest in size from what is trained."""
+ACCURATE_EVERY = 3
+"""Of so many proposals, one looks for the best score inside the limit alone, whatever it weighs."""
+
+
+class FrontStrategy:
+    """Proposes by expected hypervolume improvement with known costs."""
+
+    def __init__(self) -> None:
+        self._pool: dict[str, Known] | None = None
+
+    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
+        """Return the new point that fits and is expected to push the front out most."""
+        if len(candidates.known) < candidates.n_startup or len(candidates.told) < 2:
+            return _spread(candidates, rng)
+        pool = self._new_points(candidates, rng)
+        if not pool:
+            return None
+        known = candidates.known[-MAX_TRAINED:]
+        told = [point for point in known if point.values]
+        losses, variances = at_last_rung(told, candidates.objectives)
+        model = GaussianProcess(_features(candidates, told), losses, variances)
+        guessed, _ = model.predict(_features(candidates, known))
+        here = np.array([point.is_here for point in known])
+        costs, known_costs = _costs(candidates, pool), _costs(candidates, known)
+        if len(candidates.known) % ACCURATE_EVERY == 0:
+            costs, known_costs = costs[:, :0], known_costs[:, :0]
+        mean, deviation = model.predict(_features(candidates, pool))
+        limits = np.maximum(costs.max(axis=0), known_costs.max(axis=0))
+        growth = front_improvement(
+            mean, deviation, costs, guessed[here], known_costs[here], float(losses.max()), limits
+        )
+        return pool[int(growth.argmax())].params
+
+    def _new_points(self, candidates: Candidates, rng: np.random.Generator) -> list[Known]:
+        """Return new points that fit: of the pool, drawn now, and near the best trials."""
+        if self._pool is None:
+            self._pool = {candidates.key_of(point.params): point for point in _drawn_once(candidates)}
+        found = dict(self._pool)
+        if candidates.space.size > MAX_POOL:
+            drawn = [candidates.space.draw(rng) for _ in range(N_FRESH)]
+            for params in drawn + _neighbours(candidates, rng):
+                sizing = candidates.assess(params)
+                if sizing.feasible:
+                    found[candidates.key_of(params)] = Known(params, sizing)
+        return [point for key, point in found.items() if key not in candidates.seen]
+
+
+def _spread(candidates: Candidates, rng: np.random.Generator) -> Params | None:
+    """Return, of some points drawn at random, the one whose size is farthest from those trained."""
+    drawn = [candidates.space.draw(rng) for _ in range(N_STARTUP_DRAWS)]
+    fitting = [params for params in drawn if candidates.fits(params) and candidates.is_new(params)]
+    if not fitting:
+        return None
+    trained = np.log([max(1, point.sizing.weight_bytes) for point in candidates.known] or [1])
+    distances = [np.abs(np.log(max(1, candidates.assess(p).weight_bytes)) - trained).min() for p in fitting]
+    return fitting[int(np.argmax(distances))]
+
+
+def _drawn_once(candidates: Candidates) -> list[Known]:
+    """Return points that fit, all of a small space; of a large one drawn ones, and what some others shrink to."""
+    space = candidates.space
+    if space.size <= MAX_POOL:
+        return [Known(p, sizing) for p in space.points() if (sizing := candidates.assess(p)).feasible]
+    rng = np.random.default_rng(candidates.seed)
+    pool: list[Known] = []
+    n_repaired = 0
+    for _ in range(MAX_POOL_DRAWS):
+        params: Params | None = space.draw(rng)
+        if params is not None and not candidates.assess(params).feasible and n_repaired < N_REPAIRED:
+            params = repair(candidates, params)
+            n_repaired += 1
+        if params is not None and (sizing := candidates.assess(params)).feasible:
+            pool.append(Known(params, sizing))
+        if len(pool) == MAX_POOL:
+            break
+    return pool
+
+
+def _neighbours(candidates: Candidates, rng: np.random.Generator) -> list[Params]:
+    """Return points that differ from one of the best trials in one knob."""
+    told = [point for point in candidates.told[-MAX_TRAINED:] if point.is_here]
+    values = {index: point.values[max(point.values)] for index, point in enumerate(told)}
+    best = candidates.objectives.ranked(values)[:N_PARENTS]
+    near = [params for index in best for params in candidates.space.neighbours(told[index].params)]
+    return [near[index] for index in rng.permutation(len(near))[:MAX_NEIGHBOURS]]
+
+
+def _costs(candidates: Candidates, points: Sequence[Known]) -> Array:
+    names = candidates.objectives.names[1:]
+    return np.array([[float(getattr(point.sizing, name)) for name in names] for point in points])
+
+
+def _features(candidates: Candidates, points: Sequence[Known]) -> Array:
+    """Return what the model sees of points: every knob, and the logarithms of size and cost."""
+    rows = []
+    for point in points:
+        sizes = np.log([max(1, point.sizing.weight_bytes), max(1, point.sizing.macs)])
+        rows.append(np.concatenate([candidates.space.features(point.params), sizes]))
+    return np.array(rows)

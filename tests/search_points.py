@@ -1,0 +1,77 @@
+"""Spaces, sizes and a made-up truth for tests of proposals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asc_models.estimate import estimate
+from search.objectives import Objectives, Value
+from search.proposer import Proposer, Sizing
+from search.space import Space, params_to_model
+from search.sweep_config import SpaceConfig
+
+LIMIT = 128_000
+SMALL = SpaceConfig(
+    stem_filters=16, n_blocks=(1, 2), base_filters=(8, 16), growth=1.0, n_strided=1, kernel_size=3, expansion=(1, 2),
+    reduction_ratio=(4, 8), attention=("none", "channel"), dropout=0.0,
+)  # fmt: skip
+"""24 points, since the ratio has no effect without attention."""
+N_SMALL = 24
+
+
+def sizer(limit=LIMIT):
+    def assess(params):
+        cost = estimate(params_to_model(params), (128, 423, 3), 10)
+        n_bytes = cost.weight_bytes["int8_weights"]
+        fits = n_bytes <= limit
+        return Sizing(fits, n_bytes, limit, "" if fits else f"weight_bytes {n_bytes:,} over {limit:,}", macs=cost.macs)
+
+    return assess
+
+
+def key_of(params):
+    return params_to_model(params).hash()
+
+
+def proposer(space, limit=LIMIT, seed=0, n_startup=8, strategy="front", objectives=None):
+    return Proposer(
+        Space(space), sizer(limit), key_of, seed=seed, n_startup=n_startup, strategy=strategy, objectives=objectives
+    )
+
+
+def accuracy_of(params):
+    """A made-up truth: width and attention help, with a wave in it so that the largest isn't simply the best."""
+    model = params_to_model(params)
+    size = sum(block.filters for block in model.stages) * model.expansion
+    attention = {"none": 0.0, "channel": 0.02, "spatial": 0.01, "casam": 0.03}[model.attention]
+    return 0.5 + 0.06 * np.log(size) / np.log(2000) + attention + 0.02 * np.sin(size / 97) - params["dropout"] * 0.02
+
+
+def spend(sampler, n_trials, first=1):
+    """Train `n_trials` proposals on the made-up truth, the first rung of each and of every other the second too.
+
+    Returns (params, accuracy) of each; fewer where the proposals end before.
+    """
+    trained = []
+    for number in range(first, first + n_trials):
+        proposal = sampler.propose()
+        if proposal is None:
+            break
+        trial_id, accuracy = f"t{number:04d}", accuracy_of(proposal.params)
+        sampler.enter(trial_id, proposal.params)
+        tell(sampler, trial_id, number, accuracy, proposal.sizing)
+        trained.append((proposal.params, accuracy))
+    return trained
+
+
+def tell(sampler, trial_id, number, accuracy, sizing):
+    """Tell what a trial came to, as a search or its ledger would."""
+    sampler.observe(trial_id, 6, Value(accuracy - 0.1, 1.0, sizing.weight_bytes, sizing.macs))
+    if number % 2:
+        sampler.observe(trial_id, 14, Value(accuracy, 1.0, sizing.weight_bytes, sizing.macs))
+        sampler.end(trial_id, "finished")
+    elif number % 4 == 2:
+        sampler.end(trial_id, "stopped")
+
+
+THREE = Objectives(("macro_accuracy", "weight_bytes", "macs"))
