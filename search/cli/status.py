@@ -103,7 +103,7 @@ def _note(progress: SearchProgress, *, is_running: bool) -> str:
     if is_running:
         return "an asc is working on this run" + ("; its search has ended" if progress.session.end else "")
     if progress.states.get("running"):
-        return "nobody works on this run; its search was cut off: give the same command again to go on"
+        return "nobody works on this run; its search was cut off: search again to go on"
     return f"nobody works on this run; its last search: {progress.session.end or 'none, or cut off'}"
 
 

@@ -86,7 +86,7 @@ class Terminal:
 
     def show(self, content: RenderableType) -> None:
         """Print a result that lays itself out."""
-        self._out.print(content)
+        self._out.print(content, soft_wrap=False)
 
     def note(self, text: str) -> None:
         """Say what happened."""
