@@ -4,6 +4,7 @@
 STORAGE/config.yaml            as RUN/config.yaml
 STORAGE/ledger/00000001.jsonl  the ledger's segments (results/stored_ledger.py)
 STORAGE/driver/                the lock (results/storage_lock.py)
+STORAGE/shards/                features, unless another place is named
 STORAGE/checkpoints/           of unfinished trials
 STORAGE/candidates/<name>/     as RUN/candidates/<name>/, and the checkpoint of an unfinished training
 ```
@@ -38,6 +39,11 @@ class RunStorage:
     def checkpoints(self) -> Location:
         """Where trials keep their states."""
         return location_inside(self.location, "checkpoints")
+
+    @property
+    def shards(self) -> Location:
+        """Where the run's features are prepared, unless another place is named."""
+        return location_inside(self.location, "shards")
 
     def candidate(self, name: str) -> Location:
         """Return where the files of a candidate are."""

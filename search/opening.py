@@ -14,6 +14,7 @@ from data_prep.manifest import Manifest
 from data_prep.schema import differing_keys, parse_config
 from data_prep.store import Location, parse_location
 from results.ledger import Ledger
+from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.config import RunConfig
 
@@ -127,6 +128,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}}
 
 
-def default_shards(run: RunDirectory, shards: str | None) -> Location:
-    """Return the folder of the run's shards: the shared place if one is named, else its own."""
-    return parse_location(shards) if shards is not None else run.shards_dir
+def default_shards(run: RunDirectory, shards: str | None, storage: RunStorage | None = None) -> Location:
+    """Return the place of the run's shards: the one named, else its own folder, or its storage where it has such."""
+    if shards is not None:
+        return parse_location(shards)
+    return run.shards_dir if storage is None or run.shards_dir.is_dir() else storage.shards

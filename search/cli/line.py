@@ -92,6 +92,6 @@ def run(
     working_place(data=data, out=out, shards=shards, storage=storage)
     watch = Watch(tensorboard=tensorboard, mlflow=mlflow)
     with taken(run_directory, storage_location(storage), screen.note) as stored:
-        place = Place(run_directory, default_shards(run_directory, shards), address, stored)
+        place = Place(run_directory, default_shards(run_directory, shards, stored), address, stored)
         page = run_line(data, place, config, screen, n_workers=n_workers(workers), watch=watch)
     show_outcome(screen, run_directory, page, time.monotonic() - started)

@@ -33,7 +33,9 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.
 OutOption = Annotated[Path, typer.Option("--out", help="Run directory.", show_default=False)]
 ShardsOption = Annotated[
     str | None,
-    typer.Option("--shards", help="Folder or URI of feature shards. Default: RUN/shards.", show_default=False),
+    typer.Option(
+        "--shards", help="Folder or URI of feature shards. Default: RUN/shards, or STORAGE/shards.", show_default=False
+    ),
 ]
 AddressOption = Annotated[
     str | None,
