@@ -10,7 +10,7 @@ from uuid import uuid4
 from data_prep.errors import RunError
 from data_prep.files import write_error
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 """How long a node may take to start a process and answer."""
 
 

@@ -24,7 +24,7 @@ from search.config import RunConfig
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 N_TRIALS = 8
-PATIENCE_S = 900
+PATIENCE_S = 1200
 ASC = [sys.executable, "-m", "search.cli.main"]
 
 
