@@ -1,0 +1,93 @@
+"""Memory and time of a search's driver over thousands of trials: nothing of it grows with their number but the ledger.
+
+    python tests/benchmarks/search_memory.py [--trials 2000] [--strategy front] [--scheduler pareto]
+
+Replays a search over the default space (tens of thousands of networks, the real size and key of each) with made-up
+accuracies, through the same sweep state that Ray's adapters ask, and prints the driver's resident memory and the
+seconds a proposal takes along the way. The ledger is kept in memory here: its share is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+import numpy as np
+from search_simulator import MemoryLog
+
+from asc_models.estimate import estimate
+from data_prep.schema import content_hash
+from search.halving import HALVINGS
+from search.objectives import Objectives
+from search.proposer import Proposer, Sizing
+from search.space import Space
+from search.sweep_config import SearchConfig
+from search.sweep_state import SweepState
+
+LIMIT = 128_000
+SHAPE = (128, 423, 3)
+EPOCHS = (6, 14, 30, 62)
+
+
+def resident_bytes() -> int:
+    """Return what this process holds in memory."""
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123 - no file on a disk
+        line = next(line for line in file if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+def main() -> None:
+    """Run the trials."""
+    settings = SearchConfig()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--strategy", default=settings.strategy)
+    parser.add_argument("--scheduler", default=settings.scheduler)
+    arguments = parser.parse_args()
+    from search.config import RunConfig
+
+    space, objectives, log = Space(RunConfig().space), Objectives(), MemoryLog()
+
+    def assess(params: Any) -> Sizing:
+        cost = estimate(space.candidate(params).model, SHAPE, 10)
+        n_bytes = cost.weight_bytes_as("int8_weights")
+        return Sizing(n_bytes <= LIMIT, n_bytes, LIMIT, "over" if n_bytes > LIMIT else "", cost.n_params, cost.macs)
+
+    def describe(params: Any) -> tuple[str, dict[str, Any]]:
+        config = {"model": space.candidate(params).model.model_dump(mode="json")}
+        return content_hash(config), config
+
+    proposer = Proposer(
+        space, assess, lambda params: describe(params)[0], seed=0, strategy=arguments.strategy, objectives=objectives
+    )
+    halving = HALVINGS[arguments.scheduler](EPOCHS, settings.eta, objectives)
+    state = SweepState(log, proposer, halving, n_trials=arguments.trials, seed=0, describe=describe)
+    rng = np.random.default_rng(0)
+    print(f"{'trials':>7} {'MB resident':>12} {'MB of ledger':>13} {'s a proposal':>13}")
+    started, n_shown, seconds = time.perf_counter(), 0, 0.0
+    while (trial := state.next_promotion() or state.next_trial()) is not None:
+        seconds += time.perf_counter() - started
+        while trial.is_training:
+            n_bytes = assess(trial.params).weight_bytes
+            accuracy = 0.4 + 0.03 * np.log(n_bytes) / np.log(LIMIT) + 0.05 * trial.next_rung + rng.normal(0, 0.02)
+            sizes = {"weight_bytes": n_bytes, "nonzero_weight_bytes": n_bytes, "file_bytes": n_bytes}
+            state.on_rung(
+                trial.trial_id,
+                trial.next_rung,
+                {"macro_accuracy": accuracy, "log_loss": 1.0, **sizes, "seconds": 1.0, "train_seconds": 1.0},
+            )
+        if len(state.trials) - n_shown >= 100:
+            ledger = sum(len(json.dumps(event)) for event in log.written)
+            n_new = len(state.trials) - n_shown
+            n_shown = len(state.trials)
+            print(
+                f"{n_shown:7d} {resident_bytes() / 1e6:12.1f} {ledger / 1e6:13.1f} {seconds / n_new:13.3f}", flush=True
+            )
+            seconds = 0.0
+        started = time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
