@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,8 @@ class OptunaJournal:
         if STUDY in studies:
             self._study_id = studies[STUDY]
         else:
-            self._study_id = storage.create_new_study(directions, STUDY)
+            with _silent_optuna():
+                self._study_id = storage.create_new_study(directions, STUDY)
             storage.set_study_system_attr(self._study_id, "study:metric_names", list(OBJECTIVES))
         trials = storage.get_all_trials(self._study_id, deepcopy=False)
         return {trial.user_attrs["trial_id"]: trial for trial in trials}
@@ -185,6 +186,19 @@ def _optuna_state(trial: TrialLog, *, is_training: bool) -> Any:
         return TrialState.FAIL if _objectives(trial) is None else TrialState.COMPLETE
     words = {"stopped": TrialState.PRUNED, "failed": TrialState.FAIL, "paused": TrialState.WAITING}
     return words.get(str(trial.state), TrialState.RUNNING if is_training else TrialState.WAITING)
+
+
+@contextlib.contextmanager
+def _silent_optuna() -> Iterator[None]:
+    """Keep Optuna from telling the terminal what it does."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _local(time: str | None) -> datetime:
