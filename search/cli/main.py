@@ -87,9 +87,10 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to a user
     try:
         app()  # typer itself exits: 0, or 2 for wrong usage
-    except KeyboardInterrupt:
-        Terminal().error("interrupted. What was finished is kept: give the same command again to go on.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C, without a word
+            Terminal().error("interrupted. What was finished is kept: give the same command again to go on.")
+        raise
     except AscError as error:
         if SETTINGS.debug:
             raise

@@ -126,6 +126,20 @@ def test_describe_judges_by_limits_of_ones_own():
     assert "limits.bytes" in asc("describe", "cp-mobile", "--limit", "bytes=1", code=1).stderr
 
 
+def test_ctrl_c_is_answered():
+    """Whoever interrupts a command is told that nothing is lost, and the exit status is that of an interrupt."""
+    script = (
+        "import os, signal, sys, search.cli.main as asc\n"
+        "asc.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "sys.argv = ['asc', 'wait']\n"
+        "asc.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 130
+    assert "Error: interrupted. What was finished is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_version_is_the_packages():
     """`asc --version` prints the package's version."""
     from data_prep import __version__
