@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +79,15 @@ def prepare_stage(
     )
 
 
-def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator, watch: Watch = WATCH) -> None:
-    """Train the trials that the run lacks, watched by whom `watch` names."""
+def search_stage(
+    place: Place,
+    config: RunConfig,
+    ledger: Ledger,
+    narrator: Narrator,
+    watch: Watch = WATCH,
+    earlier: Sequence[Path] = (),
+) -> None:
+    """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
     from results.trials import write_trials
     from search.tuner import SweepSettings, run_search
 
@@ -105,6 +113,8 @@ def search_stage(place: Place, config: RunConfig, ledger: Ledger, narrator: Narr
             address=place.address,
             ledger=log,
             storage=place.storage,
+            earlier=earlier,
+            on_note=narrator.note,
         )
     if outcome.n_new or not place.run.trials_path.exists():
         write_trials(place.run)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from asc_models.config import ExportMode
+from asc_models.presets import PRESETS
 from data_prep.schema import Config
 from search.objectives import Objective, Objectives
 from search.space_config import SpaceConfig
@@ -36,6 +37,8 @@ class SearchConfig(Config):
     strategy: Literal["random", "reject", "repair", "front"] = "front"
     """How candidates are proposed: `front` trains next what is expected to push the front out most; `reject` and
     `repair` draw from Optuna's TPE, and draw again or shrink what is over the limit; `random` draws at random."""
+    presets: tuple[str, ...] = ("cao2021-system1", "cao2021-system2", "cao2021-system3", "cao2021-system4")
+    """Named networks to begin with, each as the point of the space that is nearest to it."""
     n_startup: int = Field(8, ge=1)
     """Trials drawn at random before the model of the space proposes."""
     mode: ExportMode = "int8_weights"
@@ -50,6 +53,14 @@ class SearchConfig(Config):
     """How often a trial whose process or node died is taken up again at its last rung."""
     max_failed_share: float = Field(0.5, ge=0.0, le=1.0)
     """The search ends, with a summary, once more than this share of its trials has failed (and five at least)."""
+
+    @field_validator("presets")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in PRESETS:
+                raise ValueError(f"no network is called {name!r}; there are {', '.join(PRESETS)}")
+        return names
 
     @field_validator("objectives")
     @classmethod

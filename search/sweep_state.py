@@ -7,7 +7,7 @@ search/scheduler.py), so that everything that decides can run, and be tested, wi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from data_prep.errors import RunError
@@ -16,6 +16,7 @@ from search.objectives import Value
 from search.proposer import Proposer, Sizing
 from search.space import Params
 from search.trial import EndState, Trial
+from search.warm_start import WarmStart, parse_warm_start
 
 MEASURED = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "seconds")
 """What a trial tells at a rung, beside which rung it is."""
@@ -65,6 +66,10 @@ class SweepState:
         """
         self.trials: dict[str, Trial] = {}
         self.n_infeasible = 0
+        self.warm_runs: set[str] = set()
+        """Earlier runs whose trials are known here."""
+        self.is_warm = False
+        """Whether anything was known before the first trial."""
         self.n_new = 0
         """Trials that this session has begun, taken up or promoted."""
         self._ledger = ledger
@@ -107,6 +112,16 @@ class SweepState:
             and (self._is_exhausted or len(self.trials) >= self._n_trials)
             and not self._halving.promotable()
         )
+
+    def warm_start(self, warm: WarmStart, runs: Sequence[str]) -> None:
+        """Take up what is known before the first trial; later sessions find it in the ledger.
+
+        Args:
+            warm: networks to begin with, and earlier runs' trials.
+            runs: names of these runs.
+        """
+        self._ledger.append("warm_start", runs=list(runs), **warm.fields())
+        self._take_up(warm, runs)
 
     def next_trial(self) -> Trial | None:
         """Return the next trial for a process: interrupted ones, then an earlier session's promoted ones, then new.
@@ -203,6 +218,14 @@ class SweepState:
             "not trained again."
         )
 
+    def _take_up(self, warm: WarmStart, runs: Sequence[str]) -> None:
+        self.is_warm = True
+        self.warm_runs.update(runs)
+        for point in warm.presets:
+            self._proposer.queue(point.params)
+        for trial in warm.trials:
+            self._proposer.observe_elsewhere(trial.params, trial.values)
+
     def _begin(self, params: Params, sizing: Sizing) -> Trial:
         key, config = self._describe(params)
         trial = Trial(f"t{len(self.trials) + 1:04d}", key, params, config, sizing.macs, is_handed_out=True)
@@ -252,6 +275,8 @@ class SweepState:
             params = self._proposer.space.parse(event["params"])
             if params is not None:
                 self._proposer.mark_infeasible(params)
+        elif kind == "warm_start":
+            self._take_up(parse_warm_start(event, self._proposer.space), event["runs"])
         elif kind == "trial_started":
             self._replay_start(event)
         elif kind == "rung":

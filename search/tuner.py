@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ from search.space import Space
 from search.sweep_config import SearchConfig, SpaceConfig
 from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
+from search.warm_start import read_warm_start
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def run_search(
     on_progress: ProgressCallback | None = None,
     ledger: EventLog | None = None,
     storage: RunStorage | None = None,
+    earlier: Sequence[Path] = (),
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> SearchOutcome:
     """Train the trials that the run still lacks, and return what it has come to.
 
@@ -89,6 +92,8 @@ def run_search(
         on_progress: told (trials that have reached a rung or ended, trials asked for).
         ledger: the run's ledger where the caller holds its lock already.
         storage: the run's shared storage, taken by the caller; None keeps checkpoints in the run directory.
+        earlier: directories of earlier runs, whose trials this search knows where they tell something here.
+        on_note: told what the search begins with.
 
     Raises:
         BudgetError: if not even the smallest candidate fits the rules; nothing was started.
@@ -112,6 +117,7 @@ def run_search(
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
             on_progress(state.n_told, config.search.n_trials)
+        _warm_start(state, space, config, manifest, earlier, on_note)
         if not state.is_done:
             first = state.next_trial()
             if first is not None:
@@ -145,6 +151,35 @@ def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
             ledger.append("session_ended", reason="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     ledger.append("session_ended", reason="done")
+
+
+def _warm_start(
+    state: SweepState,
+    space: Space,
+    config: SweepSettings,
+    manifest: Manifest,
+    earlier: Sequence[Path],
+    on_note: Callable[[str], None],
+) -> None:
+    """Give the sweep its first candidates, and earlier runs' trials that it does not know yet."""
+    runs = [run for run in earlier if run.resolve().name not in state.warm_runs]
+    presets = () if state.trials or state.is_warm else config.search.presets
+    if not runs and not presets:
+        return
+    warm = read_warm_start(
+        runs,
+        presets,
+        space=space,
+        describe=lambda params: trial_description(config, manifest.hash(), params)[1],
+        recipe={**config.train.model_dump(mode="json"), "mode": config.search.mode},
+        data_hash=manifest.hash(),
+        input_shape=config.reader.input_shape(manifest.spec),
+        n_classes=len(manifest.classes),
+    )
+    for note in warm.notes:
+        on_note(note)
+    if warm.presets or warm.trials:
+        state.warm_start(warm, [run.resolve().name for run in runs])
 
 
 def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:

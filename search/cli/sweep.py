@@ -35,6 +35,16 @@ def search(
     storage: StorageOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--warm-start",
+            metavar="RUN",
+            help="Directory of an earlier run on the same data, whose trials this search learns from; as often as "
+            "needed.",
+            show_default=False,
+        ),
+    ] = None,
     is_dry: Annotated[
         bool,
         typer.Option(
@@ -89,6 +99,6 @@ def search(
         open_run(run, config)
         bind_data(run, manifest)
         with open_ledger(run, stored) as ledger:
-            search_stage(Place(run, place, address, stored), config, ledger, screen, watch)
+            search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier or ())
     if not json_log:
         screen.say(f"Trials: {run.trials_path}")

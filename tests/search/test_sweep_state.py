@@ -3,8 +3,10 @@ from search_support import assess, measured, sweep
 
 from data_prep.errors import RunError
 from results.trials import trials_table
+from search.objectives import Value
 from search.sweep_config import SpaceConfig
 from search.sweep_state import MIN_FAILED
+from search.warm_start import EarlierTrial, PresetPoint, WarmStart
 
 FIXED = {"stem_filters": 8, "n_blocks": 1, "growth": 1.0, "n_strided": 1, "kernel_size": 3, "expansion": 1}
 TWO = {**FIXED, "base_filters": [8, 16], "reduction_ratio": [4, 8], "attention": "none", "dropout": 0.0}
@@ -191,6 +193,40 @@ def test_promotions_cut_anywhere_lose_nothing(path, n_results):
     assert [sum(rung == n for _, rung in rungs) for n in range(3)] == [8, 4, 2]
     assert again.is_done
     assert sorted(states_of(ledger).values()).count("finished") == 2
+
+
+@pytest.mark.parametrize("n_results", [1, 3, 4, 7, 10])
+def test_a_sweep_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, n_results):
+    """With one trial at a time, a sweep cut after any result goes on with the same candidates, rung by rung."""
+
+    def told(ledger):
+        return [(e["trial_id"], e["rung"]) for e in ledger.events() if e["event"] == "rung"], [
+            e["key"] for e in ledger.events() if e["event"] == "trial_started"
+        ]
+
+    undisturbed, ledger = sweep(tmp_path / "undisturbed.jsonl", n_trials=9, scheduler="pareto")
+    train(undisturbed)
+    expected = told(ledger)
+    cut, ledger = sweep(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
+    train(cut, n_results)
+    ledger.close()
+    again, ledger = sweep(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
+    train(again)
+    assert told(ledger) == expected
+
+
+def test_a_warm_start_is_kept_by_the_ledger(path):
+    """Networks to begin with come first, also after a break; earlier runs and their trials are known by name."""
+    state, ledger = sweep(path)
+    first, second = state._proposer.space.point(5), state._proposer.space.smallest()
+    known = EarlierTrial("before", "t0007", second, {2: Value(0.5, 1.0, 100, 9)})
+    points = (PresetPoint("far", first, 1.0), PresetPoint("near", second, 0.0))
+    state.warm_start(WarmStart(points, (known,), ("a note",)), ["before"])
+    assert state.next_trial().params == first
+    ledger.close()
+    again, ledger = sweep(path)
+    assert (again.warm_runs, again.is_warm) == ({"before"}, True)
+    assert [again.next_trial().params for _ in range(2)] == [first, second]
 
 
 def test_paused_trials_wait_for_a_later_search(path):
