@@ -139,14 +139,21 @@ def retrain_stage(
     resources: Resources | None = None,
 ) -> tuple[str, ...]:
     """Train the chosen candidates at full length, or at that of `variant`; return their names."""
+    from asc_models.schedule import last_cycle_end
     from search.retrain import Variant, retrain
 
     variant = variant or Variant()
     lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
     lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
-    _warn_of_cut_cycles(config, {variant.epochs} if variant.epochs else lengths, narrator)
+    lengths = {variant.epochs} if variant.epochs else lengths
     if variant.with_validation:
-        narrator.note("Trained on train and validation: to the end of the last whole cycle, no checkpoint is chosen")
+        ends = sorted({last_cycle_end(config.train, epochs) for epochs in lengths})
+        narrator.note(
+            "On train and validation no checkpoint is chosen: the trainings end with the last whole cycle, at epoch "
+            f"{' and '.join(map(str, ends))}"
+        )
+    else:
+        _warn_of_cut_cycles(config, lengths, narrator)
     with narrator.stage("Retrain", "epochs") as on_progress:
         outcome = retrain(
             place.run,

@@ -134,4 +134,5 @@ def _scores(group: SeedGroup) -> list[str | None]:
     from results.seeds import SCORES
 
     spreads = [(score, group.scores.get((split, score))) for split, score in SCORES]
-    return [None if spread is None else spread.text(span=score == "macro_accuracy") for score, spread in spreads]
+    texts = [None if spread is None else spread.text(span=score == "macro_accuracy") for score, spread in spreads]
+    return [text and text.replace(" (", "\n(") for text in texts]  # the range below, so that 80 columns are enough
