@@ -98,8 +98,8 @@ def retrain(
             seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
         )
         resources = Resources.of(config.search).updated(cpus_per_trial, gpus_per_trial)
-        place = Place(directory, default_shards(directory, shards), address, stored)
-        if shards is None and not directory.shards_dir.is_dir():
+        place = Place(directory, default_shards(directory, shards, stored), address, stored)
+        if place.shards == directory.shards_dir and not directory.shards_dir.is_dir():
             raise RunError(f"{place.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
         bind_data(directory, read_manifest(place.shards))
         with open_ledger(directory, stored) as ledger:

@@ -3,7 +3,10 @@
 import pytest
 from s3_support import s3_server
 
+from results.run_storage import RunStorage
+from results.rundir import RunDirectory
 from search.checkpoints import Checkpoints
+from search.opening import default_shards
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +64,13 @@ def test_states_of_an_earlier_session_are_taken_over(location, tmp_path):
     checkpoints.adopt(earlier)
     assert (read(checkpoints, "t0001"), read(checkpoints, "t0002")) == (b"newer", b"only here")
     assert not list(earlier.iterdir())
+
+
+def test_shards_lie_in_the_storage_where_nothing_else_is_said(tmp_path):
+    """The place named counts first, then what is in the run directory already, then the run's storage."""
+    run, storage = RunDirectory(tmp_path / "run"), RunStorage(tmp_path / "shared")
+    assert default_shards(run, "s3://bucket/x", storage) == "s3://bucket/x"
+    assert default_shards(run, None, storage) == tmp_path / "shared" / "shards"
+    assert default_shards(run, None) == run.shards_dir
+    run.shards_dir.mkdir(parents=True)
+    assert default_shards(run, None, storage) == run.shards_dir
