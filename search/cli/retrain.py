@@ -21,7 +21,7 @@ from search.cli.options import (
 from search.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from results.rundir import RunDirectory
     from results.seeds import SeedGroup
@@ -120,19 +120,22 @@ def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json:
     if as_json:
         screen.json({"candidates": [group.summary(limit.quantity) for group in groups]})
         return
-    columns = ("candidate", "seeds", "bytes", "val acc", "val loss", "test acc", "test loss")
-    rows = [(group.name, len(group.seeds), group.size(limit.quantity), *_scores(group)) for group in groups]
-    screen.table("Retrained: mean ± standard deviation over seeds (lowest–highest)", columns, rows)
+    columns = ("candidate", "n", "bytes", "on", "accuracy", "range", "log loss")
+    rows = [row for group in groups for row in _rows(group, group.size(limit.quantity))]
+    screen.table("Retrained: mean ± standard deviation over n seeds", columns, rows)
     counted = limit.quantity.replace("_", " ")
-    screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); acc: macro accuracy; loss: log loss in nats")
+    screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); macro accuracy; log loss in nats")
     if sentence := without_validation(candidates):
         screen.say(sentence)
     screen.say(f"Candidates: {run.candidates_dir}")
 
 
-def _scores(group: SeedGroup) -> list[str | None]:
-    from results.seeds import SCORES
-
-    spreads = [(score, group.scores.get((split, score))) for split, score in SCORES]
-    texts = [None if spread is None else spread.text(span=score == "macro_accuracy") for score, spread in spreads]
-    return [text and text.replace(" (", "\n(") for text in texts]  # the range below, so that 80 columns are enough
+def _rows(group: SeedGroup, size: int) -> Iterator[tuple[object, ...]]:
+    """Yield a candidate's rows of the table: one for each split that it has scores of."""
+    first: tuple[object, ...] = (group.name, len(group.seeds), size)
+    for split in ("validation", "test"):
+        accuracy, loss = (group.scores.get((split, score)) for score in ("macro_accuracy", "log_loss"))
+        if accuracy is not None and loss is not None:
+            span = f"{accuracy.low:.3f}–{accuracy.high:.3f}" if accuracy.sd is not None else None
+            yield (*first, split.removesuffix("idation"), accuracy.text(), span, loss.text())
+            first = ("", "", "")

@@ -278,6 +278,6 @@ def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
     assert len(Ledger(run / "ledger.jsonl").events()) == n_events
     assert "run: 2 retrained, ensemble, report" in said["status"]
     assert "Search: 4 of 4 trials" in said["status"]
-    assert "Retrained: mean ± standard deviation over seeds" in said["retrain"]
+    assert "Retrained: mean ± standard deviation over n seeds" in said["retrain"]
     assert "3 scenes" in said["describe"]
     assert "validation" in said["inspect"]
