@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from search.objectives import Objectives, Value
 from search.space import Params, Space
@@ -46,6 +47,8 @@ class Known:
     """Whether its training has ended; without a value it has failed then."""
     is_here: bool = True
     """False for a trial of another run: it teaches, but is not on this run's front."""
+    features: npt.NDArray[np.float64] | None = None
+    """What a model of the space sees of it, once one has asked."""
 
 
 class Candidates:

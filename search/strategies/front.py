@@ -34,11 +34,11 @@ N_PARENTS = 6
 """Trials, the best by front and crowding, whose neighbours are looked at too."""
 MAX_NEIGHBOURS = 150
 """Neighbours of theirs, in all."""
-MAX_TRAINED = 300
+MAX_TRAINED = 200
 """Trials that the model learns from: the latest."""
 N_STARTUP_DRAWS = 8
 """Points drawn for each of the first trials: of those the one farthest in size from what is trained."""
-ACCURATE_EVERY = 3
+ACCURATE_EVERY = 2
 """Of so many proposals, one looks for the best score inside the limit alone, whatever it weighs."""
 
 
@@ -132,8 +132,11 @@ def _costs(candidates: Candidates, points: Sequence[Known]) -> Array:
 
 def _features(candidates: Candidates, points: Sequence[Known]) -> Array:
     """Return what the model sees of points: every knob, and the logarithms of size and cost."""
-    rows = []
-    for point in points:
+    return np.array([_features_of(candidates, point) for point in points])
+
+
+def _features_of(candidates: Candidates, point: Known) -> Array:
+    if point.features is None:
         sizes = np.log([max(1, point.sizing.weight_bytes), max(1, point.sizing.macs)])
-        rows.append(np.concatenate([candidates.space.features(point.params), sizes]))
-    return np.array(rows)
+        point.features = np.concatenate([candidates.space.features(point.params), sizes])
+    return point.features

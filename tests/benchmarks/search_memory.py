@@ -4,7 +4,7 @@
 
 Replays a search over the default space (tens of thousands of networks, the real size and key of each) with made-up
 accuracies, through the same sweep state that Ray's adapters ask, and prints the driver's resident memory and the
-seconds a proposal takes along the way. The ledger is kept in memory here: its share is printed too.
+processor seconds a proposal takes along the way. The ledger is kept in memory here: its share is printed too.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def main() -> None:
     state = SweepState(log, proposer, halving, n_trials=arguments.trials, seed=0, describe=describe)
     rng = np.random.default_rng(0)
     print(f"{'trials':>7} {'MB resident':>12} {'MB of ledger':>13} {'s a proposal':>13}")
-    started, n_shown, seconds = time.perf_counter(), 0, 0.0
+    started, n_shown, seconds = time.process_time(), 0, 0.0
     while (trial := state.next_promotion() or state.next_trial()) is not None:
-        seconds += time.perf_counter() - started
+        seconds += time.process_time() - started
         while trial.is_training:
             n_bytes = assess(trial.params).weight_bytes
             accuracy = 0.4 + 0.03 * np.log(n_bytes) / np.log(LIMIT) + 0.05 * trial.next_rung + rng.normal(0, 0.02)
@@ -86,7 +86,7 @@ def main() -> None:
                 f"{n_shown:7d} {resident_bytes() / 1e6:12.1f} {ledger / 1e6:13.1f} {seconds / n_new:13.3f}", flush=True
             )
             seconds = 0.0
-        started = time.perf_counter()
+        started = time.process_time()
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ def methods(peer_eta: int) -> list[Named]:
         Named("OptunaSearch + ASHA", optuna_asha(peer_eta), "#c0392b"),
         Named("OptunaSearch, two objectives, + ASHA", optuna_asha(peer_eta, *TWO), "#e59866"),
         Named("ours", default, "#1f618d", is_ours=True),
+        Named("ours without halving", ours(settings.strategy, "none", settings.eta), "#48a9a6"),
     ]
 
 
@@ -162,7 +163,7 @@ def report(table: Table, arguments: argparse.Namespace) -> None:
         {"workers": n, "peer": name, **{key: round(value, 4) for key, value in against(grid, mine, theirs).items()}}
         for n, found in plots.items()
         for name, (method, theirs) in found.items()
-        if not method.is_ours
+        if not name.startswith("ours")
         for mine in [next(c for m, c in found.values() if m.is_ours)]
     ]
     tables = {"curves": rows, "epochs_to_match": ratios, "table_noise": noise(arguments.table)}
@@ -285,7 +286,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--epochs", type=int, default=900, help="epochs that a search may spend")
     parser.add_argument("--first-rung", type=int, default=1, help="rungs of the table before this one are left out")
-    parser.add_argument("--peer-eta", type=int, default=2, help="ASHA's reduction factor")
+    parser.add_argument("--peer-eta", type=int, default=4, help="ASHA's reduction factor: Ray's default")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--tune", action="store_true", help="compare settings on the tuning seeds instead")
     parser.add_argument("--strategies", nargs="+", default=["random", "reject", "repair", "front"])
