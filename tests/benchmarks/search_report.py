@@ -93,9 +93,8 @@ def noise(path: Path) -> list[dict[str, Any]]:
 
     rows = pd.read_parquet(path)
     knobs = list(rows.columns[: rows.columns.get_loc("seed")])
-    wide = rows.pivot_table(index=[rows[knob].astype(str) for knob in knobs], columns=["seed", "epochs"])[
-        "macro_accuracy"
-    ]
+    networks = [rows[knob].fillna(0) for knob in knobs]
+    wide = rows.pivot_table("macro_accuracy", index=networks, columns=["seed", "epochs"])
     last = wide.columns.get_level_values("epochs").max()
     found = []
     for epochs in sorted(rows["epochs"].unique()):
