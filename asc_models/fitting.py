@@ -63,7 +63,7 @@ def fit(
 
     Args:
         trainer: a fresh trainer.
-        validation: the split that chooses the checkpoint. None where it is trained on, too: the last weights stay.
+        validation: chooses the checkpoint; None where it is trained on, too, and the last weights stay.
         epochs: length of the training.
         checkpoint: an .npz file for the state.
         metric: what the best epoch is best in; the other one breaks ties.
@@ -102,10 +102,9 @@ def fit(
             on_epoch(history[-1])
 
     trainer.train_to(epochs, record)
-    if validation is None:
-        return Fit(history[-1], tuple(history))
-    trainer.set_weights(best_weights)
-    return Fit(best_epoch(history, metric), tuple(history))
+    if validation is not None:
+        trainer.set_weights(best_weights)
+    return Fit(history[-1] if validation is None else best_epoch(history, metric), tuple(history))
 
 
 def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, float]:

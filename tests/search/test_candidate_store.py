@@ -62,12 +62,14 @@ def test_a_training_goes_on_on_another_machine(tmp_path, shards, kind):
     """Killed in epoch 3, the state of epoch 2 is in the storage: a machine with an empty disk goes on from there."""
     if kind == "s3":
         with s3_server(tmp_path):
-            go_on_elsewhere(tmp_path, shards, "s3://sets/one/candidates/t0001-s0")
+            began = go_on_elsewhere(tmp_path, shards, "s3://sets/one/candidates/t0001-s0")
     else:
-        go_on_elsewhere(tmp_path, shards, tmp_path / "storage")
+        began = go_on_elsewhere(tmp_path, shards, tmp_path / "storage")
+    assert began == [2]
 
 
-def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> None:
+def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> list[int]:
+    """Return at which epoch another machine takes a killed training up; it ends it, and a third one has the result."""
     config, _ = candidate_of(RunDirectory(tmp_path), shards)
     there = StoredCandidate(location)
     first, second = (CandidateFiles(tmp_path / name / "t0001-s0") for name in ("one", "two"))
@@ -91,9 +93,9 @@ def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> None:
         on_epoch=lambda epoch: None,
         on_save=lambda: there.push_checkpoint(second),
     )
-    assert began == [2]
     there.push_trained(second)
     third = CandidateFiles(tmp_path / "three" / "t0001-s0")
     there.pull_trained(third)
     assert read_trained(third) == trained
     assert "checkpoint.npz" in open_store(location).names()
+    return began
