@@ -20,7 +20,8 @@ from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import Config, parse_config
 from results.config import EnsembleConfig, SubmissionConfig
-from search.sweep_config import SearchConfig, SpaceConfig
+from search.space_config import SpaceConfig
+from search.sweep_config import SearchConfig
 
 
 class SystemConfig(Config):

@@ -44,7 +44,7 @@ def require_feasible(space: Space, assess: Assess) -> None:
     raise BudgetError(
         f"nothing in the search space fits: the smallest candidate needs {sizing.weight_bytes:,} bytes of weights"
         f"{limit} ({sizing.reason}). Its knobs: {', '.join(f'{knob} {value}' for knob, value in smallest.items())}. "
-        "Add smaller choices of base_filters, expansion or n_blocks to `space`, or raise the limit under `rules`."
+        f"Add smaller choices of {', '.join(space.widths)} to `space`, or raise the limit under `rules`."
     )
 
 

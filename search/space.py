@@ -16,7 +16,6 @@ import numpy as np
 
 from asc_models.errors import SizeError
 from asc_models.estimate import estimate
-from asc_models.network import NetworkConfig
 from asc_models.topology import Shape
 from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
@@ -25,7 +24,7 @@ from search.knobs import N_STEPS, Knob, Params
 from search.lattice import Lattice, Places
 from search.space_config import SpaceConfig
 
-__all__ = ["Params", "Space", "params_to_model"]
+__all__ = ["Params", "Space"]
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -198,7 +197,7 @@ class Space:
         return params
 
     @cached_property
-    def _widths(self) -> tuple[str, ...]:
+    def widths(self) -> tuple[str, ...]:
         """Knobs on a scale whose larger values weigh more, tried where everything else is large."""
         return tuple(
             name
@@ -223,7 +222,7 @@ class Space:
         return other in when or any(self._decides(other, outer) for outer in when)
 
     def _narrower(self, params: Params) -> Iterator[tuple[str, Any]]:
-        for name in self._widths:
+        for name in self.widths:
             if name not in params:
                 continue
             knob, value = self.knobs[name], params[name]
@@ -240,7 +239,7 @@ class Space:
         here = self._cost(params)
         for name in params:
             knob = self.knobs[name]
-            if name in self._widths or not _changes_size(name) or knob.is_fixed:
+            if name in self.widths or not _changes_size(name) or knob.is_fixed:
                 continue
             others = knob.choices or tuple(knob.at(step / N_STEPS) for step in range(N_STEPS + 1))
             points = (self._with(params, name, value) for value in others if value != params[name])
@@ -282,15 +281,6 @@ class Space:
         if self.size == math.inf:
             ranges = ", ".join(name for name, knob in self.knobs.items() if knob.is_range)
             raise ValueError(f"the space has no end: {ranges} take any value of a range")
-
-
-def params_to_model(params: Mapping[str, Any]) -> NetworkConfig:
-    """Return the network that a point of an inverted_residual space stands for."""
-    without_ratio = params.get("attention", "casam") not in ("channel", "casam")
-    return build(
-        "inverted_residual",
-        {name: value for name, value in params.items() if name != "reduction_ratio" or not without_ratio},
-    ).model
 
 
 def _changes_size(name: str) -> bool:

@@ -10,9 +10,6 @@ from asc_models.config import ExportMode
 from asc_models.presets import PRESETS
 from data_prep.schema import Config
 from search.objectives import Objective, Objectives
-from search.space_config import SpaceConfig
-
-__all__ = ["SearchConfig", "SpaceConfig"]
 
 
 class SearchConfig(Config):

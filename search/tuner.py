@@ -33,7 +33,8 @@ from search.knobs import Params
 from search.objectives import Objectives
 from search.proposer import Assess, Proposer, Sizing, require_feasible
 from search.space import Space
-from search.sweep_config import SearchConfig, SpaceConfig
+from search.space_config import SpaceConfig
+from search.sweep_config import SearchConfig
 from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
 from search.warm_start import read_warm_start

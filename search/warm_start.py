@@ -29,6 +29,8 @@ from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Params, Space
 
+MAX_DISTANCE = 8.0
+"""Farther from a named network, by about a block, a point has little to do with it."""
 N_STARTS = 4
 """Points from which the nearest one to a network is sought."""
 
@@ -155,6 +157,9 @@ def _preset_points(
             notes.append(f"{name}: left out, no point of the space near it is a network for these features")
             continue
         apart, params = near
+        if apart > MAX_DISTANCE:
+            notes.append(f"{name}: left out, even the nearest point of the space is far from it (distance {apart:.1f})")
+            continue
         same = next((point.name for point in points if point.params == params), None)
         if same is None:
             points.append(PresetPoint(name, params, apart))

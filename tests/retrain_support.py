@@ -10,13 +10,15 @@ from asc_models.network import NetworkConfig
 from data_prep.manifest import read_manifest
 from results.ledger import Ledger
 from results.rundir import RunDirectory
+from search.building import build
 from search.candidate_config import CandidateConfig
 from search.config import RunConfig
 from search.opening import open_run
-from search.space import Space, params_to_model
+from search.space import Space
 
 TINY, WIDE = (
-    params_to_model({**Space(SPACE).smallest(), **wider}) for wider in ({}, {"base_filters": 32, "n_blocks": 2})
+    build("inverted_residual", {**Space(SPACE).smallest(), **wider}).model
+    for wider in ({}, {"base_filters": 32, "n_blocks": 2})
 )
 
 

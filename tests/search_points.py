@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from asc_models.estimate import estimate
+from search.building import build
 from search.objectives import Objectives, Value
 from search.proposer import Proposer, Sizing
-from search.space import Space, params_to_model
-from search.sweep_config import SpaceConfig
+from search.space import Space
+from search.space_config import SpaceConfig
 
 LIMIT = 128_000
 SMALL = SpaceConfig(
@@ -21,7 +22,7 @@ N_SMALL = 24
 
 def sizer(limit=LIMIT):
     def assess(params):
-        cost = estimate(params_to_model(params), (128, 423, 3), 10)
+        cost = estimate(build("inverted_residual", params).model, (128, 423, 3), 10)
         n_bytes = cost.weight_bytes["int8_weights"]
         fits = n_bytes <= limit
         return Sizing(fits, n_bytes, limit, "" if fits else f"weight_bytes {n_bytes:,} over {limit:,}", macs=cost.macs)
@@ -30,7 +31,7 @@ def sizer(limit=LIMIT):
 
 
 def key_of(params):
-    return params_to_model(params).hash()
+    return build("inverted_residual", params).model.hash()
 
 
 def proposer(space, limit=LIMIT, seed=0, n_startup=8, strategy="front", objectives=None):
@@ -41,7 +42,7 @@ def proposer(space, limit=LIMIT, seed=0, n_startup=8, strategy="front", objectiv
 
 def accuracy_of(params):
     """A made-up truth: width and attention help, with a wave in it so that the largest isn't simply the best."""
-    model = params_to_model(params)
+    model = build("inverted_residual", params).model
     size = sum(block.filters for block in model.stages) * model.expansion
     attention = {"none": 0.0, "channel": 0.02, "spatial": 0.01, "casam": 0.03}[model.attention]
     return 0.5 + 0.06 * np.log(size) / np.log(2000) + attention + 0.02 * np.sin(size / 97) - params["dropout"] * 0.02

@@ -20,11 +20,13 @@ from data_prep.schema import content_hash
 from data_prep.shards import read_shard
 from data_prep.store import open_store
 from results.ledger import Ledger
+from search.building import build
 from search.halving import HALVINGS
 from search.objectives import Objectives
 from search.proposer import Proposer, Sizing
-from search.space import Space, params_to_model
-from search.sweep_config import SearchConfig, SpaceConfig
+from search.space import Space
+from search.space_config import SpaceConfig
+from search.sweep_config import SearchConfig
 from search.sweep_state import SweepState
 from search.tuner import SweepSettings
 
@@ -118,7 +120,7 @@ def sweep(
     """Return a sweep with made-up sizes and rungs at 2, 6, 14, and its ledger."""
 
     def describe(params):
-        model = params_to_model(params).model_dump(mode="json")
+        model = build("inverted_residual", params).model.model_dump(mode="json")
         config = {"model": model, "train": TrainConfig().model_dump(mode="json"), "mode": "int8_weights"}
         return content_hash([config, data_hash]), config
 
@@ -150,7 +152,7 @@ def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str
         cpus_per_trial=1,
     )
     space = Space(SPACE)
-    model = params_to_model(space.smallest()).model_dump(mode="json")
+    model = build("inverted_residual", space.smallest()).model.model_dump(mode="json")
     train = asked.train.updated(epochs=4, **changes.pop("train", {})).model_dump(mode="json")
     return {
         "shared": shared.model_dump(mode="json"), "trial_id": "t0001", "next_rung": 0,

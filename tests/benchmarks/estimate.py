@@ -20,7 +20,7 @@ from asc_models.presets import PRESETS
 from asc_models.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec
 from search.space import Space
-from search.sweep_config import SpaceConfig
+from search.space_config import SpaceConfig
 
 N_POINTS = 10
 N_ESTIMATES = 1000

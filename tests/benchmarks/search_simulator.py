@@ -19,11 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from search.building import build
 from search.halving import HALVINGS
 from search.objectives import Objectives, Value
 from search.proposer import Proposer, Sizing
-from search.space import Space, params_to_model
-from search.sweep_config import SpaceConfig
+from search.space import Space
+from search.space_config import SpaceConfig
 from search.sweep_state import SweepState
 
 FEASIBLE_SHARE = 0.55
@@ -63,7 +64,7 @@ class Table:
 
     def key_of(self, params: Mapping[str, Any]) -> str:
         """Return which network a point stands for."""
-        return params_to_model(params).hash()
+        return build("inverted_residual", params).model.hash()
 
     def value_at(self, params: Mapping[str, Any], rung: int) -> Value:
         """Return what a network came to at a rung."""
@@ -341,7 +342,7 @@ def read_table(path: Path, *, first_rung: int = 0, share: float = FEASIBLE_SHARE
         if len(group) == len(epochs):
             reached = group.sort_values("epochs")
             point = {**FIXED, **{knob: value for knob, value in zip(knobs, params, strict=True) if value == value}}
-            values[params_to_model(point).hash()] = tuple(
+            values[build("inverted_residual", point).model.hash()] = tuple(
                 Value(row.macro_accuracy, row.log_loss, row.weight_bytes, row.macs) for row in reached.itertuples()
             )
     sizes = sorted(value[-1].weight_bytes for value in values.values())

@@ -5,7 +5,7 @@ from data_prep.errors import BudgetError
 from search.objectives import Value
 from search.proposer import Proposer, Sizing, require_feasible
 from search.space import Space
-from search.sweep_config import SpaceConfig
+from search.space_config import SpaceConfig
 
 
 def test_a_queued_point_comes_first_unless_it_is_over_the_limit_or_known():

@@ -14,9 +14,10 @@ from benchmarks.search_simulator import (
     simulate,
 )
 
+from search.building import build
 from search.objectives import Value
-from search.space import Space, params_to_model
-from search.sweep_config import SpaceConfig
+from search.space import Space
+from search.space_config import SpaceConfig
 
 TABLE = Path(__file__).parents[1] / "benchmarks" / "search_table.parquet"
 SPACE = SpaceConfig(
@@ -52,7 +53,10 @@ def tiny_table(limit=1500):
     for number, params in enumerate(space.points()):
         top = 0.4 + params["base_filters"] / 100 + (0.01 if params["kernel_size"] == 5 else 0.0)
         n_bytes = 40 * params["base_filters"] + number % 2
-        values[params_to_model(params).hash()] = (Value(top - 0.2, 1.0, n_bytes), Value(top, 1.0, n_bytes))
+        values[build("inverted_residual", params).model.hash()] = (
+            Value(top - 0.2, 1.0, n_bytes),
+            Value(top, 1.0, n_bytes),
+        )
     return Table(space, (2, 6), values, limit)
 
 

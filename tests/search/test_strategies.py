@@ -7,12 +7,13 @@ from search_points import LIMIT, N_SMALL, SMALL, THREE, key_of, proposer, sizer,
 from search.objectives import Objectives, Value
 from search.proposer import Proposer
 from search.space import Space
+from search.space_config import SpaceConfig
 from search.strategies import STRATEGIES
 from search.strategies.base import Known
 from search.strategies.estimates import at_last_rung
 from search.strategies.improvement import front_improvement
 from search.strategies.surrogate import GaussianProcess
-from search.sweep_config import SearchConfig, SpaceConfig
+from search.sweep_config import SearchConfig
 
 TIGHT = SpaceConfig(
     stem_filters=16, n_blocks=(4, 5, 6), base_filters=(40, 48, 56, 64), growth=(1.0, 1.25), n_strided=2,

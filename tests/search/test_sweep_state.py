@@ -4,7 +4,7 @@ from search_support import assess, measured, sweep
 from data_prep.errors import RunError
 from results.trials import trials_table
 from search.objectives import Value
-from search.sweep_config import SpaceConfig
+from search.space_config import SpaceConfig
 from search.sweep_state import MIN_FAILED
 from search.warm_start import EarlierTrial, PresetPoint, WarmStart
 

@@ -15,7 +15,7 @@ from results.ledger import Ledger
 from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Space
-from search.sweep_config import SpaceConfig
+from search.space_config import SpaceConfig
 from search.warm_start import WarmStart, parse_warm_start, read_warm_start
 
 SHAPE, N_CLASSES = (128, 423, 3), 10
