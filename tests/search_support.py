@@ -134,7 +134,14 @@ def sweep(
 def measured(accuracy: float, loss: float = 1.0, weight_bytes: int = 100) -> dict[str, float]:
     """Return what a trial tells at a rung."""
     sizes = {"weight_bytes": weight_bytes, "nonzero_weight_bytes": 90, "file_bytes": 200}
-    return {"macro_accuracy": accuracy, "log_loss": loss, **sizes, "seconds": 0.5}
+    return {
+        "macro_accuracy": accuracy,
+        "log_loss": loss,
+        **sizes,
+        "seconds": 0.5,
+        "train_seconds": 0.4,
+        "reading_seconds": 0.1,
+    }
 
 
 def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str, object]:
