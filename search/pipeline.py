@@ -89,7 +89,8 @@ def search_stage(
 ) -> None:
     """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
     from results.trials import write_trials
-    from search.tuner import SweepSettings, run_search
+    from search.sweep_settings import SweepSettings
+    from search.tuner import run_search
 
     if config.search is None:
         return

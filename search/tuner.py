@@ -12,44 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asc_models.config import TrainConfig
-from asc_models.errors import SizeError
-from asc_models.estimate import estimate
-from asc_models.rules import RulesConfig, check
-from asc_models.topology import Shape
-from data_prep.config import ReaderSpec
-from data_prep.errors import AscError, ConfigError, RunError
+from data_prep.errors import AscError, RunError
 from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
-from data_prep.schema import content_hash
 from data_prep.store import Location, location_text
 from results.ledger import Ledger
 from results.run_storage import RunStorage
 from results.rundir import RunDirectory
-from search.building import build
 from search.checkpoints import Checkpoints
-from search.halving import HALVINGS, expected_trials, rung_epochs
-from search.knobs import Params
-from search.objectives import Objectives
-from search.proposer import Assess, Proposer, Sizing, require_feasible
+from search.halving import HALVINGS, expected_trials
+from search.proposer import Assess, Proposer, require_feasible
 from search.space import Space
-from search.space_config import SpaceConfig
-from search.sweep_config import SearchConfig
+from search.sweep_settings import SweepSettings, candidate_sizing, trial_description
 from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
 from search.warm_start import read_warm_start
-
-
-@dataclass(frozen=True)
-class SweepSettings:
-    """The parts of a run's configuration that its search needs."""
-
-    space: SpaceConfig
-    search: SearchConfig
-    train: TrainConfig
-    reader: ReaderSpec
-    rules: RulesConfig
-    fold: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ def run_search(
 @contextmanager
 def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
     """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
-    search, epochs = config.search, _epochs(config)
+    search, epochs = config.search, config.epochs
     expected = expected_trials(search.scheduler, search.n_trials, len(epochs), search.eta)
     ledger.append("session_started", n_trials=search.n_trials, epochs=list(epochs), expected=expected)
     try:
@@ -183,46 +160,6 @@ def _warm_start(
         state.warm_start(warm, [run.resolve().name for run in runs])
 
 
-def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
-    """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
-    search = config.search
-    candidate = build(config.space.family, params)
-    described = {
-        "model": candidate.model.model_dump(mode="json"),
-        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).model_dump(mode="json"),
-        "reader": config.reader.model_dump(mode="json"),
-        "mode": candidate.mode or search.mode,
-        "fold": config.fold,
-    }
-    return content_hash([described, data_hash, search.seed, search.epochs]), described
-
-
-def candidate_sizing(
-    config: SweepSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
-) -> Sizing:
-    """Return a point's size and cost by closed forms, held against the rules.
-
-    With `names_layers` the reason why one doesn't fit names its largest layer, which takes longer than the rest.
-    """
-    size_limit = config.rules.size_limit()
-    limit = None if size_limit is None else size_limit[1]
-    try:
-        candidate = build(config.space.family, params)
-        cost = estimate(candidate.model, input_shape, n_classes)
-    except (ConfigError, SizeError) as error:
-        return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-    mode = candidate.mode or config.search.mode
-    verdict = cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode))
-    return Sizing(
-        feasible=verdict.feasible,
-        weight_bytes=cost.weight_bytes_as(mode),
-        limit=limit,
-        reason=verdict.reason,
-        n_params=cost.n_params,
-        macs=cost.macs,
-    )
-
-
 def _state(
     ledger: EventLog,
     space: Space,
@@ -249,9 +186,9 @@ def _state(
         seed=search.seed,
         n_startup=search.n_startup,
         strategy=search.strategy,
-        objectives=objectives(config),
+        objectives=config.objectives,
     )
-    halving = HALVINGS[search.scheduler](_epochs(config), search.eta, objectives(config))
+    halving = HALVINGS[search.scheduler](config.epochs, search.eta, config.objectives)
     return SweepState(
         ledger,
         proposer,
@@ -262,19 +199,6 @@ def _state(
         max_failed_share=search.max_failed_share,
         on_change=on_change,
     )
-
-
-def _epochs(config: SweepSettings) -> tuple[int, ...]:
-    return tuple(rung_epochs(config.train, config.search.epochs, config.search.min_epochs))
-
-
-def objectives(config: SweepSettings) -> Objectives:
-    """Return what trials are compared by: as configured, or accuracy, bytes, and MACs where the rules limit them."""
-    if config.search.objectives is not None:
-        return Objectives(config.search.objectives)
-    if "macs" in config.rules.in_force():
-        return Objectives(("macro_accuracy", "weight_bytes", "macs"))
-    return Objectives()
 
 
 def _train(
@@ -308,7 +232,7 @@ def _train(
             checkpoints=location_text(checkpoints),
             fold=config.fold,
             reader=config.reader,
-            rungs=_epochs(config),
+            rungs=config.epochs,
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,
             gpus_per_trial=search.gpus_per_trial,

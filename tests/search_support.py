@@ -27,8 +27,8 @@ from search.proposer import Proposer, Sizing
 from search.space import Space
 from search.space_config import SpaceConfig
 from search.sweep_config import SearchConfig
+from search.sweep_settings import SweepSettings
 from search.sweep_state import SweepState
-from search.tuner import SweepSettings
 
 SCENES = {"low": (100, 900), "middle": (1200, 2000), "high": (2400, 3600)}
 SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)

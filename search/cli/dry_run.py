@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from search.cli.terminal import Terminal
     from search.config import RunConfig
     from search.survey import Sized, Survey
-    from search.tuner import SweepSettings
+    from search.sweep_settings import SweepSettings
 
 DEFAULT_SCENES = 10
 """Scenes to tell apart where no data says how many."""
@@ -41,7 +41,7 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     from search.proposer import require_feasible
     from search.space import Space
     from search.survey import survey
-    from search.tuner import SweepSettings, candidate_sizing
+    from search.sweep_settings import SweepSettings, candidate_sizing
 
     assert config.search is not None
     given = _input(config, shards)

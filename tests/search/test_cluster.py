@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_support import RAY, ROOT, LocalCluster, descendants
+from cluster_support import RAY, ROOT, LocalCluster
+from process_support import descendants
 from s3_support import s3_server
 from search_support import settings
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from process_support import descendants
 from search_support import LIMIT, write_shards
 
 from results.ledger import Ledger
@@ -53,25 +54,10 @@ def start(folder: Path) -> subprocess.Popen:
     )
 
 
-def processes_below(pid: int) -> dict[int, str]:
-    """Return {pid: command line} of the processes below `pid`."""
-    parents, commands = {}, {}
-    for folder in Path("/proc").iterdir():
-        try:
-            commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {child: commands.get(child, "") for child in found - {pid}}
-
-
 def strike(driver: subprocess.Popen, what: str) -> bool:
     """Kill the driver or one of its training processes, or interrupt it; return whether the driver is to end of it."""
     if what == "worker":
-        training = [pid for pid, command in processes_below(driver.pid).items() if "SceneTrial" in command]
+        training = [pid for pid, command in descendants(driver.pid).items() if "SceneTrial" in command]
         if training:
             os.kill(random.choice(training), signal.SIGKILL)
         return False
@@ -110,7 +96,7 @@ def test_twenty_strikes_lose_nothing(tmp_path):
         time.sleep(rng.uniform(0.0, 2.0))
         if driver.poll() is not None:
             break
-        below = list(processes_below(driver.pid))
+        below = list(descendants(driver.pid))
         struck[kind] += 1
         if strike(driver, kind):
             driver.wait(timeout=120)

@@ -10,7 +10,7 @@ from asc_models.rules import RulesConfig
 from search.space import Space
 from search.space_config import SpaceConfig
 from search.survey import survey
-from search.tuner import candidate_sizing
+from search.sweep_settings import candidate_sizing
 
 SHAPE, N_CLASSES = (16, 32, 1), 3
 

@@ -7,7 +7,7 @@ from search_support import settings
 from asc_models.config import TrainConfig
 from search.space import Space
 from search.space_config import SpaceConfig
-from search.tuner import candidate_sizing, trial_description
+from search.sweep_settings import candidate_sizing, trial_description
 
 
 def test_a_trials_description_is_all_that_is_trained():

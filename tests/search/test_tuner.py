@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from process_support import descendants, is_alive
 from search_support import LIMIT, settings
 
 from asc_models.rules import RulesConfig
@@ -43,29 +44,6 @@ def driver(run, shards, asked=""):
 
 def events_of(run, kind):
     return [event for event in Ledger(run.ledger_path).events() if event["event"] == kind]
-
-
-def descendants(pid):
-    """Return {pid: command line} of the processes below `pid`."""
-    parents, commands = {}, {}
-    for folder in Path("/proc").iterdir():
-        try:
-            status = (folder / "stat").read_text()
-            commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-            parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {child: commands[child] for child in found - {pid}}
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
