@@ -130,6 +130,7 @@ def test_ctrl_c_is_answered():
     """Whoever interrupts a command is told that nothing is lost, and the exit status is that of an interrupt."""
     script = (
         "import os, signal, sys, search.cli.main as asc\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells start jobs with it ignored
         "asc.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "sys.argv = ['asc', 'wait']\n"
         "asc.main()"
