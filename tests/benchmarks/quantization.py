@@ -60,10 +60,10 @@ FEATURES = {
 }
 NETWORKS = {
     **{f"cao2021-system{n}": (preset(f"cao2021-system{n}"), "report", 1) for n in (1, 3, 4)},
-    # system 4 with less attention than it has: what each kind costs an integer file, two trained for less
+    # system 4 with less attention than it has: what each kind costs an integer file
     **{
-        f"system4-{kind}-attention": (preset("cao2021-system4").updated(attention=name), "report", cycles_end / 126)
-        for kind, name, cycles_end in (("no", "none", 30), ("channel", "channel", 62), ("spatial", "spatial", 126))
+        f"system4-{kind}-attention": (preset("cao2021-system4").updated(attention=name), "report", 1)
+        for kind, name in (("no", "none"), ("channel", "channel"), ("spatial", "spatial"))
     },
     "cao2021-system2": (preset("cao2021-system2"), "report", 2),  # system 1 trained longer: here by a cycle
     # its second pooling takes all frames of a clip: 100 of ten seconds, 50 of five

@@ -1,6 +1,10 @@
 """`asc doctor` on this machine: what is well is shown, what isn't is told with what to do, and counts."""
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -8,7 +12,9 @@ from typer.testing import CliRunner
 from data_prep.errors import RunError
 from data_prep.manifest import read_manifest
 from search.cli.main import app
-from search.doctor import examine, look
+from search.doctor import look
+
+ROOT = Path(__file__).parents[2]
 
 
 def asked(*arguments):
@@ -52,5 +58,14 @@ def test_a_storage_that_a_node_does_not_share_is_told(tmp_path):
 
 def test_a_cluster_that_is_not_there_is_told_quickly():
     """A wrong address ends in one message that names token authentication, not in minutes of retries."""
-    with pytest.raises(RunError, match=r"no Ray cluster lets us in at 127\.0\.0\.1:9: .*RAY_AUTH_MODE=token"):
-        examine("127.0.0.1:9", None, None)
+    asc = [
+        sys.executable,
+        "-m",
+        "search.cli.main",
+        "doctor",
+        "--address",
+        "127.0.0.1:9",
+    ]  # in a process without Ray yet
+    done = subprocess.run(asc, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 1
+    assert re.search(r"no Ray cluster lets us in at 127\.0\.0\.1:9: .*RAY_AUTH_MODE=token", done.stderr)
