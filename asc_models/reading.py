@@ -69,6 +69,7 @@ class RungReader:
         shape = features.input_shape
 
         def converted(conversion: ExportMode) -> bytes:
+            """Return the network converted, by its template where there is one."""
             return self._converted(model, (network, shape, conversion), anew=anew)
 
         with tempfile.TemporaryDirectory(prefix="asc-reading-") as folder:

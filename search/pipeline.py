@@ -95,14 +95,7 @@ def search_stage(
     if config.search is None:
         return
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
-    settings = SweepSettings(
-        space=config.space,
-        search=config.search,
-        train=config.train,
-        reader=config.reader,
-        rules=config.rules,
-        fold=config.fold,
-    )
+    settings = SweepSettings.of(config)
     observers = file_observers(watch, place.run, config.space, config.rules)
     if not watch.json_log:
         observers.append(narrator.search_view())

@@ -87,6 +87,7 @@ class Proposer:
 
     @on_infeasible.setter
     def on_infeasible(self, tell: Callable[[Params, Sizing], None]) -> None:
+        """Tell `tell` instead."""
         self._candidates.on_infeasible = tell
 
     def propose(self) -> Proposal | None:

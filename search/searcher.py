@@ -50,10 +50,11 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
             trial = self._state.next_trial()
         if trial is None:
             return str(Searcher.FINISHED) if self._state.is_done else None
+        config = self._state.config_of(trial)
         return {
             "shared": self._shared,
             "trial_id": trial.trial_id,
-            **{part: trial.config[part] for part in ("model", "train", "mode")},
+            **{part: config[part] for part in ("model", "train", "mode")},
             "next_rung": trial.next_rung,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
@@ -21,6 +21,9 @@ from search.proposer import Sizing
 from search.space_config import SpaceConfig
 from search.sweep_config import SearchConfig
 
+if TYPE_CHECKING:
+    from search.config import RunConfig
+
 
 @dataclass(frozen=True)
 class SweepSettings:
@@ -32,6 +35,12 @@ class SweepSettings:
     reader: ReaderSpec
     rules: RulesConfig
     fold: int
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return what the search of a run needs; the run's configuration must have one."""
+        assert config.search is not None
+        return cls(config.space, config.search, config.train, config.reader, config.rules, config.fold)
 
     @property
     def epochs(self) -> tuple[int, ...]:

@@ -146,6 +146,11 @@ class SweepState:
             return None
         return self._begin(proposal.params, proposal.sizing)
 
+    def config_of(self, trial: Trial) -> dict[str, Any]:
+        """Return what a trial trains: what its key stands for. Made anew each time, for it is large."""
+        assert trial.params is not None  # or it is not handed out
+        return self._describe(trial.params)[1]
+
     def next_promotion(self) -> Trial | None:
         """Return the paused trial of this session that goes on now, or None; its line is in the ledger then."""
         for trial_id in self._halving.promotable():
@@ -231,7 +236,7 @@ class SweepState:
 
     def _begin(self, params: Params, sizing: Sizing) -> Trial:
         key, config = self._describe(params)
-        trial = Trial(f"t{len(self.trials) + 1:04d}", key, params, config, sizing.macs, is_handed_out=True)
+        trial = Trial(f"t{len(self.trials) + 1:04d}", key, params, sizing.macs, is_handed_out=True)
         self._ledger.append(
             "trial_started",
             trial_id=trial.trial_id,
@@ -303,7 +308,7 @@ class SweepState:
                 f"{event['key']}, now {self._describe(params)[0]}): take the configuration and data of the run, or a "
                 "new run directory."
             )
-        trial = Trial(event["trial_id"], event["key"], params, dict(event["config"]), event["macs"])
+        trial = Trial(event["trial_id"], event["key"], params, event["macs"])
         self.trials[trial.trial_id] = trial
         if params is None:
             self._proposer.mark_seen(trial.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from search.halving import Decision
 from search.objectives import Value
@@ -20,8 +20,6 @@ class Trial:
     key: str
     params: Params | None
     """Its point; None where an earlier session searched a space that this point has left since."""
-    config: dict[str, Any]
-    """What is trained: the key's description."""
     macs: int = 0
     """Multiply–accumulates of one inference."""
     values: dict[int, Value] = field(default_factory=dict)

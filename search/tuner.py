@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
 from data_prep.manifest import Manifest, read_manifest
@@ -27,6 +27,12 @@ from search.sweep_settings import SweepSettings, candidate_sizing, trial_descrip
 from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
 from search.warm_start import read_warm_start
+
+if TYPE_CHECKING:
+    from ray import tune
+
+    from search.scheduler import SweepErrors
+    from search.searcher import ConstrainedSearcher
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,10 @@ def run_search(
                     _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
         _remove_leftovers(checkpoints, state)
         state.require_success()
+    return _outcome(state, time.monotonic() - started)
+
+
+def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
     states = ["paused" if trial.is_paused else trial.state for trial in state.trials.values()]
     return SearchOutcome(
         n_trials=len(states),
@@ -112,7 +122,7 @@ def run_search(
         n_failed=states.count("failed"),
         n_infeasible=state.n_infeasible,
         n_new=state.n_new,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
     )
 
 
@@ -216,12 +226,10 @@ def _train(
     if isinstance(checkpoints, Path):
         checkpoints.mkdir(parents=True, exist_ok=True)
     with ray_session(address, n_cpus), tempfile.TemporaryDirectory(prefix="asc-tune-") as storage:
-        from ray import tune
-
         from search.nodes import require_gpus, require_shared_folder
-        from search.scheduler import LostTrials, RungScheduler, SweepErrors
+        from search.scheduler import SweepErrors
         from search.searcher import ConstrainedSearcher
-        from search.trainable import SceneTrial, SharedConfig
+        from search.trainable import SharedConfig
 
         if isinstance(checkpoints, Path):
             require_shared_folder(checkpoints)
@@ -238,27 +246,9 @@ def _train(
             gpus_per_trial=search.gpus_per_trial,
         )
         errors = SweepErrors()
-        tuner = tune.Tuner(
-            SceneTrial,
-            tune_config=tune.TuneConfig(
-                search_alg=ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent),
-                scheduler=RungScheduler(state, errors),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_name,
-            ),
-            run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=storage,
-                verbose=0,
-                callbacks=[LostTrials(state, errors)],
-                failure_config=tune.FailureConfig(max_failures=search.max_failures),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            ),
-        )
+        searcher = ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent)
         try:
-            tuner.fit()
+            _tuner(searcher, state, errors, storage, search.max_failures).fit()
         except Exception:
             if errors.first is not None:
                 raise errors.first from None
@@ -268,6 +258,36 @@ def _train(
             f"Ray ended with {state.n_training} trials unfinished. Nothing that was finished is lost: give the same "
             "command again."
         )
+
+
+def _tuner(
+    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: str, max_failures: int
+) -> tune.Tuner:
+    """Return Ray's tuner around the sweep. Ray keeps nothing of a trial: the ledger and the rung checkpoints do."""
+    from ray import tune
+
+    from search.scheduler import LostTrials, RungScheduler
+    from search.trainable import SceneTrial
+
+    return tune.Tuner(
+        SceneTrial,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=RungScheduler(state, errors),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=storage,
+            verbose=0,
+            callbacks=[LostTrials(state, errors)],
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
 
 
 def _trial_name(trial: Any) -> str:

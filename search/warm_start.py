@@ -141,37 +141,42 @@ def _preset_points(
     names: Sequence[str], space: Space, recipe: Mapping[str, Any], input_shape: Shape, n_classes: int
 ) -> tuple[list[PresetPoint], list[str]]:
     points: list[PresetPoint] = []
-    notes: list[str] = []
+    told: dict[str, list[str]] = {}  # what is told of which: of several at once where it is the same
+
+    def tell(name: str, note: str) -> None:
+        """Note what has become of a network."""
+        told.setdefault(note, []).append(name)
+
     for name in names:
         network = preset(name)
         if network.family != space.config.family:
-            notes.append(f"{name}: left out, it is a {network.family}, and the space has {space.config.family} alone")
+            tell(name, f"left out, the space has no {network.family}, {space.config.family} alone")
             continue
         try:
             wanted = trace(network, input_shape, n_classes)
         except SizeError as error:
-            notes.append(f"{name}: left out, it can't take these features: {error}")
+            tell(name, f"left out, can't take these features: {error}")
             continue
         near = _nearest(space, wanted, recipe, input_shape, n_classes)
         if near is None:
-            notes.append(f"{name}: left out, no point of the space near it is a network for these features")
+            tell(name, "left out, no point of the space near it is a network for these features")
             continue
         apart, params = near
         if apart > MAX_DISTANCE:
-            notes.append(f"{name}: left out, even the nearest point of the space is far from it (distance {apart:.1f})")
+            tell(name, f"left out, no point of the space is near (distance over {MAX_DISTANCE:g})")
             continue
         same = next((point.name for point in points if point.params == params), None)
         if same is None:
             points.append(PresetPoint(name, params, apart))
-        notes.append(_preset_note(name, apart, same))
-    return points, notes
+        tell(name, _preset_note(apart, same))
+    return points, [f"{', '.join(named)}: {note}" for note, named in told.items()]
 
 
-def _preset_note(name: str, apart: float, same: str | None) -> str:
+def _preset_note(apart: float, same: str | None) -> str:
     if apart == 0:
-        return f"{name} is {'a point of the space' if same is None else f'the same point as {same}'}"
-    stands = "stands for it" if same is None else f"is that of {same}"
-    return f"{name} is not in the space; the nearest point {stands} (distance {apart:.2f})"
+        return "a point of the space" if same is None else f"the same point as {same}"
+    stands = "the nearest point stands for it" if same is None else f"its nearest point is that of {same}"
+    return f"not in the space; {stands} (distance {apart:.2f})"
 
 
 def _nearest(

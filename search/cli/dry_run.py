@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,16 +44,8 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     from search.survey import survey
     from search.sweep_settings import SweepSettings, candidate_sizing
 
-    assert config.search is not None
     given = _input(config, shards)
-    settings = SweepSettings(
-        space=config.space,
-        search=config.search,
-        train=config.train,
-        reader=config.reader,
-        rules=config.rules,
-        fold=config.fold,
-    )
+    settings = SweepSettings.of(config)
     space = Space(config.space, given.shape, given.n_classes)
     assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
     require_feasible(space, assess)
@@ -80,16 +73,15 @@ def _input(config: RunConfig, shards: str | None) -> _Input:
     return _Input(shape, named or DEFAULT_SCENES, source)
 
 
-def _epochs(settings: SweepSettings) -> tuple[tuple[int, ...], int, int]:
-    """Return the rungs, the most epochs that the search can train, and how many where one in eta goes on."""
-    from search.halving import rung_epochs
+def _n_epochs(settings: SweepSettings) -> tuple[int, int]:
+    """Return about how many epochs the search will train in all, and the most that it can."""
+    from search.halving import expected_trials
 
     search = settings.search
-    rungs = tuple(rung_epochs(settings.train, search.epochs, search.min_epochs))
-    steps = [end - start for start, end in zip((0, *rungs), rungs, strict=False)]
-    share = 1 if search.scheduler == "none" else 1 / search.eta
-    expected = sum(step * search.n_trials * share**number for number, step in enumerate(steps))
-    return rungs, search.n_trials * search.epochs, round(expected)
+    reaching = expected_trials(search.scheduler, search.n_trials, len(settings.epochs), search.eta)
+    steps = [end - start for start, end in pairwise((0, *settings.epochs))]
+    expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
+    return round(expected), search.n_trials * search.epochs
 
 
 def _show(settings: SweepSettings, given: _Input, found: Survey, screen: Terminal) -> None:
@@ -104,10 +96,10 @@ def _show(settings: SweepSettings, given: _Input, found: Survey, screen: Termina
     if found.smallest is not None and found.largest is not None:
         _show_ends(settings, found.smallest, found.largest, found.is_exact, screen)
     n_trials = settings.search.n_trials
-    rungs, most, expected = _epochs(settings)
+    expected, most = _n_epochs(settings)
     halved = f"about {expected:,} epochs in all where 1 in {settings.search.eta} goes on, {most:,} at most"
     screen.say(
-        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, rungs))}: "
+        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}: "
         f"{halved if expected < most else f'{most:,} epochs in all'}."
     )
     if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
@@ -155,7 +147,7 @@ def _written(value: Any) -> str:
 
 
 def _as_json(settings: SweepSettings, given: _Input, found: Survey) -> dict[str, Any]:
-    rungs, most, expected = _epochs(settings)
+    expected, most = _n_epochs(settings)
     low, high = found.interval
 
     def sized(end: Sized | None) -> dict[str, Any] | None:
@@ -180,7 +172,7 @@ def _as_json(settings: SweepSettings, given: _Input, found: Survey) -> dict[str,
         "smallest": sized(found.smallest),
         "largest": sized(found.largest),
         "n_trials": settings.search.n_trials,
-        "rungs": list(rungs),
+        "rungs": list(settings.epochs),
         "epochs_at_most": most,
         "epochs_expected": expected,
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,29 @@ from search.cli.options import (
     working_place,
 )
 
+if TYPE_CHECKING:
+    from search.cli.terminal import Terminal
+    from search.config import RunConfig
+    from search.observers.watch import Watch
+
+WarmStartOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--warm-start",
+        metavar="RUN",
+        help="Directory of an earlier run on the same data, whose trials this search learns from; as often as needed.",
+        show_default=False,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only say what the space holds under the limit: its size, the share that fits, the smallest and the "
+        "largest candidate. Needs neither --out nor --shards.",
+    ),
+]
+
 
 def search(
     config_file: Annotated[
@@ -35,24 +59,8 @@ def search(
     storage: StorageOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
-    earlier: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--warm-start",
-            metavar="RUN",
-            help="Directory of an earlier run on the same data, whose trials this search learns from; as often as "
-            "needed.",
-            show_default=False,
-        ),
-    ] = None,
-    is_dry: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Only say what the space holds under the limit: its size, the share that fits, the smallest and the "
-            "largest candidate. Needs neither --out nor --shards.",
-        ),
-    ] = False,
+    earlier: WarmStartOption = None,
+    is_dry: DryRunOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for a machine.")] = False,
     json_log: Annotated[
         bool,
@@ -66,14 +74,8 @@ def search(
     Run again, it goes on where it stopped. `asc status RUN --follow` watches it from another terminal.
     """
     from data_prep.errors import ConfigError
-    from data_prep.manifest import read_manifest
-    from data_prep.store import parse_location
-    from results.run_storage import open_ledger, taken
-    from results.rundir import RunDirectory
     from search.config import read_run_config
     from search.observers.watch import Watch
-    from search.opening import bind_data, check_fold, open_run
-    from search.pipeline import Place, search_stage
 
     screen = terminal()
     config = with_resources(read_run_config(config_file, overrides or ()), cpus_per_trial, gpus_per_trial)
@@ -90,15 +92,36 @@ def search(
         raise typer.BadParameter(f"needs {missing} (but for --dry-run)")
     if as_json:
         raise typer.BadParameter("--json goes with --dry-run; `asc status RUN --json` tells of a search")
+    watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
+    _search(config, shards, out, screen, watch, address=address, storage=storage, earlier=earlier or ())
+
+
+def _search(
+    config: RunConfig,
+    shards: str,
+    out: Path,
+    screen: Terminal,
+    watch: Watch,
+    *,
+    address: str | None,
+    storage: str | None,
+    earlier: Sequence[Path],
+) -> None:
+    from data_prep.manifest import read_manifest
+    from data_prep.store import parse_location
+    from results.run_storage import open_ledger, taken
+    from results.rundir import RunDirectory
+    from search.opening import bind_data, check_fold, open_run
+    from search.pipeline import Place, search_stage
+
     place = parse_location(shards)
     manifest = read_manifest(place)
     check_fold(config.fold, manifest)
     run = RunDirectory(out)
-    watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
     with taken(run, storage_location(storage), screen.note) as stored:
         open_run(run, config)
         bind_data(run, manifest)
         with open_ledger(run, stored) as ledger:
-            search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier or ())
-    if not json_log:
+            search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier)
+    if not watch.json_log:
         screen.say(f"Trials: {run.trials_path}")

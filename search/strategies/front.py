@@ -9,9 +9,12 @@ is proposed. Points in training count as if they had come to what is guessed of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from search.space import Params
 from search.strategies.base import Candidates, Known
@@ -57,6 +60,13 @@ class FrontStrategy:
             return None
         known = candidates.known[-MAX_TRAINED:]
         told = [point for point in known if point.values]
+        with _one_thread():
+            return self._best(candidates, pool, known, told)
+
+    def _best(
+        self, candidates: Candidates, pool: Sequence[Known], known: Sequence[Known], told: Sequence[Known]
+    ) -> Params:
+        """Return the point of `pool` that is expected to push the front out most."""
         losses, variances = at_last_rung(told, candidates.objectives)
         model = GaussianProcess(_features(candidates, told), losses, variances)
         guessed, _ = model.predict(_features(candidates, known))
@@ -83,6 +93,20 @@ class FrontStrategy:
                 if sizing.feasible:
                     found[candidates.key_of(params)] = Known(params, sizing)
         return [point for key, point in found.items() if key not in candidates.seen]
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401 - only libraries that are loaded are found
+
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keep linear algebra to one thread: matrices are small, and threads that wait for processors which trainings hold
+    cost ten times what they save."""
+    limited: AbstractContextManager[object] = _linear_algebra().limit(limits=1)
+    return limited
 
 
 def _spread(candidates: Candidates, rng: np.random.Generator) -> Params | None:

@@ -1,24 +1,26 @@
-"""Memory and time of a search's driver over thousands of trials: nothing of it grows with their number but the ledger.
+"""Memory and time of a search's driver over thousands of trials.
 
     python tests/benchmarks/search_memory.py [--trials 2000] [--strategy front] [--scheduler pareto]
 
 Replays a search over the default space (tens of thousands of networks, the real size and key of each) with made-up
-accuracies, through the same sweep state that Ray's adapters ask, and prints the driver's resident memory and the
-processor seconds a proposal takes along the way. The ledger is kept in memory here: its share is printed too.
+accuracies, through the same sweep state that Ray's adapters ask and with a ledger on the disk, and prints along the way
+the driver's resident memory, the ledger's size and the processor seconds that a proposal takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from search_simulator import MemoryLog
 
 from asc_models.estimate import estimate
 from data_prep.schema import content_hash
+from results.ledger import Ledger
+from search.config import RunConfig
 from search.halving import HALVINGS
 from search.objectives import Objectives
 from search.proposer import Proposer, Sizing
@@ -39,16 +41,20 @@ def resident_bytes() -> int:
 
 
 def main() -> None:
-    """Run the trials."""
+    """Read the options, and run the trials with a ledger in a folder of its own."""
     settings = SearchConfig()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--strategy", default=settings.strategy)
     parser.add_argument("--scheduler", default=settings.scheduler)
     arguments = parser.parse_args()
-    from search.config import RunConfig
+    with tempfile.TemporaryDirectory() as folder, Ledger.open_for_writing(Path(folder) / "ledger.jsonl") as ledger:
+        run(ledger, arguments.trials, arguments.strategy, arguments.scheduler)
 
-    space, objectives, log = Space(RunConfig().space), Objectives(), MemoryLog()
+
+def run(ledger: Ledger, n_trials: int, strategy: str, scheduler: str) -> None:
+    """Run the trials, and print a line for every hundred."""
+    space, objectives = Space(RunConfig().space), Objectives()
 
     def assess(params: Any) -> Sizing:
         cost = estimate(space.candidate(params).model, SHAPE, 10)
@@ -60,10 +66,10 @@ def main() -> None:
         return content_hash(config), config
 
     proposer = Proposer(
-        space, assess, lambda params: describe(params)[0], seed=0, strategy=arguments.strategy, objectives=objectives
+        space, assess, lambda params: describe(params)[0], seed=0, strategy=strategy, objectives=objectives
     )
-    halving = HALVINGS[arguments.scheduler](EPOCHS, settings.eta, objectives)
-    state = SweepState(log, proposer, halving, n_trials=arguments.trials, seed=0, describe=describe)
+    halving = HALVINGS[scheduler](EPOCHS, SearchConfig().eta, objectives)
+    state = SweepState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe)
     rng = np.random.default_rng(0)
     print(f"{'trials':>7} {'MB resident':>12} {'MB of ledger':>13} {'s a proposal':>13}")
     started, n_shown, seconds = time.process_time(), 0, 0.0
@@ -86,11 +92,11 @@ def main() -> None:
                 },
             )
         if len(state.trials) - n_shown >= 100:
-            ledger = sum(len(json.dumps(event)) for event in log.written)
             n_new = len(state.trials) - n_shown
             n_shown = len(state.trials)
+            n_bytes = ledger.path.stat().st_size
             print(
-                f"{n_shown:7d} {resident_bytes() / 1e6:12.1f} {ledger / 1e6:13.1f} {seconds / n_new:13.3f}", flush=True
+                f"{n_shown:7d} {resident_bytes() / 1e6:12.1f} {n_bytes / 1e6:13.1f} {seconds / n_new:13.3f}", flush=True
             )
             seconds = 0.0
         started = time.process_time()

@@ -19,7 +19,7 @@ def test_suggestions_are_the_sweeps_trials_in_order_and_then_finished(state):
     assert [config["trial_id"] for config in configs] == ["t0001", "t0002", "t0003"]
     assert all(config["shared"] == {"fold": 1} and config["next_rung"] == 0 for config in configs)
     for config, trial in zip(configs, state.trials.values(), strict=True):
-        assert {part: config[part] for part in ("model", "train", "mode")} == trial.config
+        assert {part: config[part] for part in ("model", "train", "mode")} == state.config_of(trial)
     assert all(assess(trial.params).feasible for trial in state.trials.values())
     json.dumps(configs)  # plain values only: they go through Ray
     assert searcher.suggest("ray3") is None, "they may still be promoted, or their processes die"

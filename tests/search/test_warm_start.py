@@ -88,7 +88,10 @@ def test_named_networks_of_the_space_are_its_points():
         network = space.candidate(point.params).model
         assert trace(network, SHAPE, N_CLASSES) == trace(preset(point.name), SHAPE, N_CLASSES)
         assert space.parse(point.params) == point.params
-    assert "cao2021-system2 is the same point as cao2021-system1" in found.notes
+    assert found.notes == (
+        "cao2021-system1, cao2021-system3, cao2021-system4: a point of the space",
+        "cao2021-system2: the same point as cao2021-system1",
+    )
 
 
 def test_a_network_beside_the_space_has_a_nearest_point():
@@ -99,6 +102,13 @@ def test_a_network_beside_the_space_has_a_nearest_point():
     same = {"stem_filters": 32, "kernel_size": 5, "expansion": 2, "attention": "casam", "reduction_ratio": 8}
     assert point.params == {**shape, **same, "dropout": 0.0}
     assert 0 < point.distance < 2
+
+
+def test_networks_far_from_the_space_are_left_out_in_one_note():
+    """No point of a space of tiny networks is near the report's systems: one note names them all, with the rule."""
+    found = read(space_of(base_filters=[4], n_blocks=[1]), presets=SYSTEMS)
+    assert found.presets == ()
+    assert found.notes == (f"{', '.join(SYSTEMS)}: left out, no point of the space is near (distance over 8)",)
 
 
 def test_a_named_network_is_trained_by_the_runs_own_recipe():
