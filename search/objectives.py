@@ -89,21 +89,20 @@ def _loss(name: Objective, value: Value) -> float:
 def front_ranks(losses: Array) -> npt.NDArray[np.int64]:
     """Return the number of each point's front, 0 for those that no other dominates.
 
+    Memory is linear in the points, so that thousands of trials can be ranked beside a training.
+
     Args:
         losses: shape (n_points, n_objectives), smaller is better.
     """
-    ranks = np.full(len(losses), -1, dtype=np.int64)
-    no_worse = np.all(losses[:, None, :] <= losses[None, :, :], axis=2)
-    dominates = no_worse & ~no_worse.T
-    n_dominators = dominates.sum(axis=0)
-    rank, left = 0, len(losses)
-    while left:
-        front = (n_dominators == 0) & (ranks < 0)
-        ranks[front] = rank
-        n_dominators = n_dominators - dominates[front].sum(axis=0)
-        left -= int(front.sum())
-        rank += 1
-    return ranks
+    order = np.lexsort(losses.T[::-1])  # whoever dominates a point stands before it
+    points, ranks = losses[order], np.zeros(len(losses), dtype=np.int64)
+    for index in range(1, len(points)):
+        point, before = points[index], points[:index]
+        dominators = (before <= point).all(axis=1) & (before < point).any(axis=1)
+        ranks[index] = (ranks[:index][dominators] + 1).max(initial=0)
+    result = np.empty_like(ranks)
+    result[order] = ranks
+    return result
 
 
 def crowding_distances(losses: Array) -> Array:
