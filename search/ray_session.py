@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from data_prep.errors import RunError
+from search.scratch import scratch_folder
 
 OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a Ray started here. Trials read their shards themselves, so next to nothing passes through it."""
@@ -55,27 +55,22 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
     import ray
 
     logger = logging.getLogger("ray")
-    level = logger.level
     cluster = cluster_address(address)
-    folder = None
-    started = not ray.is_initialized()
-    try:
-        if started and cluster:
-            _connect(cluster)
-        elif started:
-            folder = tempfile.mkdtemp(prefix="asc-ray-")
-            _start(folder, n_cpus)
+    with ExitStack() as ending:
+        if not ray.is_initialized():
+            if cluster is None:
+                folder = ending.enter_context(scratch_folder("asc-ray-"))
+            ending.callback(ray.shutdown)
+            if cluster is None:
+                _start(folder, n_cpus)
+            else:
+                _connect(cluster)
+        ending.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)  # what fails in a trial is told through the ledger
         yield
-    finally:
-        logger.setLevel(level)
-        if started:
-            ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: str, n_cpus: int) -> None:
+def _start(folder: Path, n_cpus: int) -> None:
     """Start Ray here. It gives itself 30 seconds, which a busy machine may miss once or twice."""
     import ray
 
@@ -88,7 +83,7 @@ def _start(folder: str, n_cpus: int) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                _temp_dir=folder,
+                _temp_dir=str(folder),
             )
         except Exception as error:  # Ray has no class of its own for it
             ray.shutdown()

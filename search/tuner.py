@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -22,6 +21,7 @@ from results.rundir import RunDirectory
 from search.checkpoints import Checkpoints
 from search.halving import HALVINGS, expected_trials
 from search.proposer import Assess, Proposer, require_feasible
+from search.scratch import scratch_folder
 from search.space import Space
 from search.sweep_settings import SweepSettings, candidate_sizing, trial_description
 from search.sweep_state import EventLog, SweepState
@@ -225,7 +225,7 @@ def _train(
     n_cpus = search.cpus_per_trial * (n_concurrent or 1)
     if isinstance(checkpoints, Path):
         checkpoints.mkdir(parents=True, exist_ok=True)
-    with ray_session(address, n_cpus), tempfile.TemporaryDirectory(prefix="asc-tune-") as storage:
+    with ray_session(address, n_cpus), scratch_folder("asc-tune-") as storage:
         from search.nodes import require_gpus, require_shared_folder
         from search.scheduler import SweepErrors
         from search.searcher import ConstrainedSearcher
@@ -261,7 +261,7 @@ def _train(
 
 
 def _tuner(
-    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: str, max_failures: int
+    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: Path, max_failures: int
 ) -> tune.Tuner:
     """Return Ray's tuner around the sweep. Ray keeps nothing of a trial: the ledger and the rung checkpoints do."""
     from ray import tune
@@ -281,7 +281,7 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name="sweep",
-            storage_path=storage,
+            storage_path=str(storage),
             verbose=0,
             callbacks=[LostTrials(state, errors)],
             failure_config=tune.FailureConfig(max_failures=max_failures),

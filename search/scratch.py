@@ -1,0 +1,50 @@
+"""Temporary folders that outlive nobody: what a killed process left behind goes when the next one begins."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SETTLE_S = 60.0
+"""A folder younger than this is left alone: its owner may not have locked it yet."""
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder for temporary files, locked while it is in use and removed afterwards.
+
+    Folders of the same prefix that nobody has locked belong to processes that were killed: they are removed first.
+
+    Args:
+        prefix: of its name, in the system's folder for such files.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        _remove_if_left(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a folder of this user's whose owner is gone."""
+    with suppress(OSError):  # another process may remove it at the same time
+        status = folder.lstat()
+        if status.st_uid != os.getuid() or time.time() - status.st_mtime < SETTLE_S:
+            return
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
