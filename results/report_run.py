@@ -78,7 +78,7 @@ def _setting(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         real = float(value)
         return "–" if np.isnan(real) else f"{real:.4g}" if abs(real) < 1e4 else f"{real:,.0f}"
-    return "–" if value is None else str(value)
+    return "–" if value is None or value is pd.NA else str(value)
 
 
 def data_facts(data: RunData) -> Content:

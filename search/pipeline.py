@@ -88,6 +88,7 @@ def search_stage(
     earlier: Sequence[Path] = (),
 ) -> None:
     """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
+    from results.report_text import plural
     from results.trials import write_trials
     from search.sweep_settings import SweepSettings
     from search.tuner import run_search
@@ -119,8 +120,8 @@ def search_stage(
     }  # fmt: skip
     others = "".join(f", {n} {state}" for state, n in states.items() if n)
     narrator.note(
-        f"{outcome.n_trials} trials{again}: {outcome.n_finished} finished{others}; "
-        f"{outcome.n_infeasible} proposals over the limit, not trained; {outcome.seconds:.1f} s"
+        f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
+        f"{plural(outcome.n_infeasible, 'proposal')} over the limit, not trained; {outcome.seconds:.1f} s"
     )
 
 

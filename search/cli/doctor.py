@@ -42,9 +42,10 @@ def doctor(
         for remark in report.remarks:
             screen.warn(remark)
     if report.problems:
+        from results.report_text import plural
+
         lines = "\n".join(f"  {problem}" for problem in report.problems)
-        plural = "" if len(report.problems) == 1 else "s"
-        raise RunError(f"{len(report.problems)} problem{plural} to mend:\n{lines}")
+        raise RunError(f"{plural(len(report.problems), 'problem')} to mend:\n{lines}")
     if not as_json:
         screen.say(f"{len(report.nodes)} of {len(report.nodes)} fit.")
 

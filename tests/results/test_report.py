@@ -96,6 +96,7 @@ def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
     ):
         assert wanted in page, wanted
     assert str(whole.root) not in page
+    assert "NA&gt;" not in page, "a knob without effect in some trials is a dash there"
     for table in (
         "candidates",
         "ensemble-1",
