@@ -12,9 +12,14 @@ import pandas as pd
 from asc_models.metrics import by_group, interval_by_location, log_loss, macro_accuracy
 from data_prep.errors import DataError
 
+SUM_TOLERANCE = 0.05
+"""How far a row's probabilities may be from 1 together: ten of them with two digits each are."""
+
 
 def score(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
     """Return macro accuracy (with its 95 % interval where locations are known), log loss, by scene and by device.
+
+    Accuracy is that of the file's `scene_label`, log loss that of its probabilities.
 
     Args:
         output_csv: TAB separated, `filename scene_label` and one probability column per scene.
@@ -22,7 +27,7 @@ def score(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
             they are known. File names are compared without their folders.
 
     Raises:
-        DataError: if a clip is missing, extra or twice, a scene is unknown, or a probability is no number.
+        DataError: if a clip is missing, extra or twice, a scene is unknown, or a row holds no probabilities.
     """
     output = _read(output_csv)
     truth = _read(truth_csv)
@@ -30,25 +35,34 @@ def score(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
     if not classes:
         raise DataError(f"{output_csv}: has no probability columns; the header must name a column per scene")
     _check_clips(output, truth, output_csv, truth_csv)
-    unknown = sorted(set(truth["scene_label"]) - set(classes))
-    if unknown:
-        raise DataError(f"{truth_csv}: scenes without a column in {output_csv.name}: {', '.join(unknown)}")
+    for path, table in ((truth_csv, truth), (output_csv, output)):
+        if unknown := sorted(set(table["scene_label"]) - set(classes)):
+            raise DataError(f"{path}: scenes without a column in {output_csv.name}: {', '.join(unknown)}")
     rows = output.set_index("filename").loc[truth["filename"]]
     probabilities = _probabilities(rows[classes], output_csv)
-    labels = np.array([classes.index(scene) for scene in truth["scene_label"]], dtype=np.int64)
-    scenes = by_group(labels, probabilities, truth["scene_label"].tolist())
+    labels, answers = (
+        np.array([classes.index(scene) for scene in scenes], dtype=np.int64)
+        for scenes in (truth["scene_label"], rows["scene_label"])
+    )
+    answered = np.eye(len(classes))[answers]
+
+    def groups(names: pd.Series[str]) -> dict[str, dict[str, float]]:
+        """Return the scores of each group of clips."""
+        accuracies = by_group(labels, answered, names.tolist())
+        losses = by_group(labels, probabilities, names.tolist())
+        return {name: {**losses[name], "macro_accuracy": one["macro_accuracy"]} for name, one in accuracies.items()}
+
+    scenes = groups(truth["scene_label"])
     result: dict[str, Any] = {
-        "macro_accuracy": macro_accuracy(labels, probabilities),
+        "macro_accuracy": macro_accuracy(labels, answered),
         "log_loss": log_loss(labels, probabilities),
         "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
         "n_clips": len(truth),
     }
     if "source_label" in truth:
-        result["by_device"] = by_group(labels, probabilities, truth["source_label"].tolist())
+        result["by_device"] = groups(truth["source_label"])
     if "identifier" in truth:
-        result["macro_accuracy_interval"] = list(
-            interval_by_location(labels, probabilities, truth["identifier"].tolist())
-        )
+        result["macro_accuracy_interval"] = list(interval_by_location(labels, answered, truth["identifier"].tolist()))
     return result
 
 
@@ -92,10 +106,18 @@ def _check_clips(output: pd.DataFrame, truth: pd.DataFrame, output_csv: Path, tr
 
 def _probabilities(columns: pd.DataFrame, path: Path) -> npt.NDArray[np.float64]:
     values: npt.NDArray[np.float64] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~(np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1) & (values.sum(axis=1) > 0))
+    bad = ~(np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1))
     if bad.any():
         names = columns.index[bad].tolist()
         raise DataError(f"{path}: probabilities of {_some(names)} are no numbers of 0 or more")
+    sums = values.sum(axis=1)
+    off = np.abs(sums - 1) > SUM_TOLERANCE
+    if off.any():
+        names = columns.index.to_numpy()[off].tolist()
+        raise DataError(
+            f"{path}: probabilities of {_some(names)} sum to {sums[off][0]:.3f}, not to 1: give probabilities, not "
+            "logits or shares of 100"
+        )
     return values
 
 

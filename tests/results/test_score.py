@@ -82,6 +82,33 @@ def test_a_probability_that_is_none_names_the_clip(tmp_path: Path, value: str) -
         score(output_csv, truth_csv)
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.9, 100.0])
+def test_rows_that_are_no_distribution_are_refused(tmp_path: Path, factor: float) -> None:
+    """Shares of 100, zeros and the like are told with their sum; two digits a probability are enough."""
+    output_csv, truth_csv, output, _ = _files(tmp_path)
+    output[list(CLASSES)].round(2).join(output[["filename", "scene_label"]]).to_csv(output_csv, sep="\t", index=False)
+    score(output_csv, truth_csv)
+    output.loc[4, list(CLASSES)] *= factor
+    output.to_csv(output_csv, sep="\t", index=False)
+    with pytest.raises(DataError, match=rf"{output['filename'][4]}\) sum to {factor:.3f}, not to 1"):
+        score(output_csv, truth_csv)
+
+
+def test_the_answer_is_the_files_own_label(tmp_path: Path) -> None:
+    """Where a system answers another scene than its most probable one, accuracy counts the answer, log loss doesn't."""
+    output_csv, truth_csv, output, truth = _files(tmp_path)
+    before = score(output_csv, truth_csv)
+    output.assign(scene_label=truth["scene_label"]).to_csv(output_csv, sep="\t", index=False)
+    result = score(output_csv, truth_csv)
+    assert result["macro_accuracy"] == 1 > before["macro_accuracy"]
+    assert {one["macro_accuracy"] for one in result["by_device"].values()} == {1}
+    assert result["macro_accuracy_interval"] == [1, 1]
+    assert result["log_loss"] == before["log_loss"]
+    output.assign(scene_label="beach").to_csv(output_csv, sep="\t", index=False)
+    with pytest.raises(DataError, match=r"output\.csv: scenes without a column in output\.csv: beach"):
+        score(output_csv, truth_csv)
+
+
 def test_other_bad_files_are_named(tmp_path: Path) -> None:
     """No file, no rows, no columns, an unknown scene: each is an error that names the file."""
     output_csv, truth_csv, output, truth = _files(tmp_path)
