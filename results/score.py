@@ -108,7 +108,7 @@ def _probabilities(columns: pd.DataFrame, path: Path) -> npt.NDArray[np.float64]
     values: npt.NDArray[np.float64] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~(np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1))
     if bad.any():
-        names = columns.index[bad].tolist()
+        names = columns.index.to_numpy()[bad].tolist()
         raise DataError(f"{path}: probabilities of {_some(names)} are no numbers of 0 or more")
     sums = values.sum(axis=1)
     off = np.abs(sums - 1) > SUM_TOLERANCE
