@@ -12,8 +12,9 @@ import yaml
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.manifest import MANIFEST_NAME, read_manifest
+from results.predictions import Predictions
 from results.report_text import Content, count, data_name, fold_of, number, percent, plural, table
-from results.rundata import RunData
+from results.rundata import RunData, drawn_units
 from results.seeds import seed_groups
 from results.trial_states import STATES
 from results.trials import ranked_trials
@@ -114,13 +115,10 @@ def _counts(data: RunData) -> Content | None:
 def limits(data: RunData) -> Iterable[str]:
     """Yield what this run can not show."""
     if data.selected is not None and data.selected.name in data.test:
-        clips = data.test[data.selected.name].clips
-        n_places = int(clips["location"].nunique())
         low, high = data.interval(data.selected.name)
         yield (
-            f"The test split has {plural(len(clips), 'clip')} of {plural(n_places, 'location')}. Clips of one location "
-            f"are not independent, so the intervals draw whole locations; the selected candidate's is "
-            f"{100 * (high - low):.1f} points wide. Systems whose intervals overlap are not told apart by this run."
+            f"{_what_was_drawn(data.test[data.selected.name])}; the selected candidate's is {100 * (high - low):.1f} "
+            "points wide. Systems whose intervals overlap are not told apart by this run."
         )
         yield "Intervals of single devices and scenes rest on few clips each."
     reads = [event for event in data.events if event["event"] == "test_read"]
@@ -140,6 +138,23 @@ def limits(data: RunData) -> Iterable[str]:
         yield "Each candidate was trained with one seed: how much another seed would change is not in the intervals."
     if data.config.get("synth"):
         yield "The corpus is synthesized. It shows that the line runs, and says nothing about real recordings."
+
+
+def _what_was_drawn(test: Predictions) -> str:
+    """Return what the test split has and what its intervals draw, without a full stop."""
+    n_places, n_unknown = int(test.clips["location"].nunique()), int(test.clips["location"].isna().sum())
+    split = f"The test split has {plural(len(test.clips), 'clip')}"
+    drawn = drawn_units(test)
+    if drawn == "locations":
+        return (
+            f"{split} of {plural(n_places, 'location')}. Clips of one location are not independent, so the intervals "
+            "draw whole locations"
+        )
+    which = f", {n_unknown:,} of them" if n_places else ""
+    return (
+        f"{split}{which} without a known location, so the intervals draw {drawn}. Clips of one location are not "
+        "independent: where some share one, the intervals are too narrow"
+    )
 
 
 def submission_text(data: RunData) -> Content | None:

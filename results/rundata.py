@@ -98,8 +98,14 @@ def select_candidate(candidates: list[Candidate], limit: SizeLimit) -> Candidate
     return None
 
 
+def drawn_units(predictions: Predictions) -> str:
+    """Return what `accuracy_interval` draws: `locations`, `clips` where none is known, or `locations and clips`."""
+    known = predictions.clips["location"].notna()
+    return "locations" if known.all() else "locations and clips" if known.any() else "clips"
+
+
 def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of macro accuracy over locations, or over clips where no location is known."""
+    """Return the 95 % bootstrap interval of macro accuracy over locations, each clip without one for itself."""
     clips = predictions.clips
     places = clips["location"].where(clips["location"].notna(), clips["clip_id"])
     return interval_by_location(predictions.labels, predictions.probabilities, places.tolist())

@@ -12,7 +12,7 @@ import yaml
 from data_prep.corpus import TAU_SCENES
 from results.candidates import CandidateMetrics, write_metrics
 from results.ledger import Ledger
-from results.predictions import Predictions, write_predictions
+from results.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import RunDirectory
 from results.trials import write_trials
 
@@ -68,8 +68,17 @@ def add_candidate(
     sizes = {"weight_bytes": size + 120, "nonzero_weight_bytes": size, "file_bytes": size + 42_000}
     sizes |= {"quantization_bytes": 1_300, "n_params": size - 3_000, "macs": 40_000_000}
     training: dict[str, Any] = {"mode": "int8_weights", "best_epoch": 30, "epochs": 30, "seed": seed, "trial_id": name}
-    files.config_path.write_text(yaml.safe_dump({"model": {"kernel_size": 3}}))
+    files.config_path.write_text(yaml.safe_dump({"model": {"kernel_size": 3}, "train": CONFIG["train"]}))
     write_metrics(files.metrics_path, CandidateMetrics(splits=splits, agreement=0.995, **sizes, **training))
+
+
+def forget_locations(run: RunDirectory, n_known: int = 0) -> None:
+    """Take the locations out of every candidate's test predictions, but for the first `n_known` clips."""
+    for files in run.candidates():
+        path = files.predictions_path("test")
+        made = read_predictions(path)
+        made.clips.loc[n_known:, "location"] = None
+        write_predictions(path, made)
 
 
 def hash_of(name: str) -> int:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from data_prep.figures.style import Theme, styled
 from results.figures.scores import confusion_figure, group_figure
 from results.figures.search import learning_figure, pareto_figure
-from results.rundata import RunData
+from results.rundata import RunData, drawn_units
 from results.tables import confusion_table, group_table
 
 
@@ -42,13 +42,14 @@ def all_plots(data: RunData) -> list[Plot]:
 
 def _score_plots(data: RunData, name: str) -> list[Plot]:
     test = data.test[name]
+    drawn = drawn_units(test)
     overall = float(test.summarize()["macro_accuracy"])
     counts, by_device, by_scene = confusion_table(test), group_table(data, "device"), group_table(data, "scene")
 
     def bars(group: str) -> Callable[[Theme], Figure]:
         """Return what draws the bars by `group`."""
         table, title = (by_device, "Accuracy by device") if group == "device" else (by_scene, "Accuracy by scene")
-        return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}"))
+        return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}", drawn))
 
     confusion = _styled(lambda theme: confusion_figure(counts, theme, f"Confusions: {name}"))
     worst = by_device.sort_values("macro_accuracy").iloc[0]

@@ -59,7 +59,9 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
     return figure
 
 
-def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str) -> Figure:
+def group_figure(
+    table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str, drawn: str = "locations"
+) -> Figure:
     """Return accuracy by scene or by device as bars with 95 % intervals, published numbers beside them.
 
     Args:
@@ -68,6 +70,7 @@ def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, 
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.
         title: whose accuracies these are.
+        drawn: what the intervals draw (results.rundata.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
     place = np.arange(len(table))
@@ -114,7 +117,7 @@ def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, 
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     what = "accuracy" if group == "scene" else "macro accuracy"
-    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval over locations", color=theme.ink)
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval over {drawn}", color=theme.ink)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
     return figure
 

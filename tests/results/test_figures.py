@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from results_support import add_candidate, add_search, make_run
+from results_support import add_candidate, add_search, forget_locations, make_run
 
 from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.config import EnsembleConfig
@@ -148,6 +148,17 @@ def test_short_bars_have_their_number_beside_them(data: RunData) -> None:
     assert short.get_color() == LIGHT.ink
     assert long.get_position()[0] < 0.1
     assert long.get_color() == LIGHT.background
+
+
+@pytest.mark.parametrize(("n_known", "drawn"), [(240, "locations"), (40, "locations and clips"), (0, "clips")])
+def test_whiskers_say_what_was_drawn(tmp_path: Path, n_known: int, drawn: str) -> None:
+    """The bars' label names locations only where they are known."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    forget_locations(run, n_known)
+    labels = [
+        plot.draw(LIGHT).axes[0].get_xlabel() for plot in all_plots(read_run_data(run)) if plot.stem.startswith("by_")
+    ]
+    assert [label.partition("interval over ")[2] for label in labels] == [drawn, drawn]
 
 
 @pytest.mark.parametrize("state", ["paused", "stopped", "running", "failed"])

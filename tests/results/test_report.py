@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from results_support import add_search, make_run
+from results_support import add_search, forget_locations, make_run
 
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
@@ -219,6 +219,23 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
     counts = _page(run).split('id="table-counts"')[1].split("</table>")[0]
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
     assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
+
+
+@pytest.mark.parametrize(
+    ("n_known", "said"),
+    [
+        (0, "has 240 clips without a known location, so the intervals draw clips. Clips of one location are not"),
+        (40, "has 240 clips, 200 of them without a known location, so the intervals draw locations and clips."),
+    ],
+)
+def test_intervals_without_locations_are_said_to_be_too_narrow(tmp_path: Path, n_known: int, said: str) -> None:
+    """Where clips were drawn for lack of locations, the page says so instead of counting none."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    forget_locations(run, n_known)
+    page = render_report(run).read_text()
+    assert said in page
+    assert "the intervals are too narrow" in page
+    assert "draw whole locations" not in page
 
 
 def test_a_damaged_ledger_is_an_error(tmp_path: Path) -> None:
