@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
 from typing import Literal
@@ -60,6 +60,8 @@ class Corpus:
     """Clips that the data set describes but no fold lists: they are not prepared."""
     missing: tuple[str, ...]
     """File names that are listed but not on disk."""
+    missing_evaluation: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Of these, for each fold, those of its evaluation list."""
     layout: str = "tau"
     """The layout it was read as."""
     warnings: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from data_prep.augment.config import OfflineSpec
 from data_prep.config import FeatureSpec, OfflineAugmentation, ValidationSpec
@@ -88,6 +88,8 @@ class Manifest(Config):
     shards: tuple[ShardEntry, ...]
     missing: tuple[str, ...]
     """Listed files that were not on disk."""
+    lost_evaluation: dict[int, tuple[str, ...]] = Field(default_factory=dict)
+    """For each fold the files of its evaluation list that are missing or put aside: a submission lacks them."""
     quarantine: tuple[Quarantined, ...]
     silent: tuple[str, ...]
     """Ids of clips that hold no sound (a constant waveform): kept, all zeros under min–max scaling."""

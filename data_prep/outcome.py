@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from data_prep.config import PrepareConfig
 from data_prep.copies import Folds, Row, folds_of_copy, training_folds
@@ -65,6 +65,7 @@ def make_manifest(
         },
         shards=tuple(note.shard for note in notes),
         missing=corpus.missing,
+        lost_evaluation=_lost_evaluation(corpus, put_aside),
         quarantine=tuple(quarantine),
         silent=tuple(clip_id for note in recorded.notes for clip_id in note.silent),
         warnings=(),
@@ -73,6 +74,16 @@ def make_manifest(
     lengths = (item for note in recorded.notes for item in note.seconds.items())
     seconds = {clip_id: length for clip_id, length in lengths if clip_id not in put_aside}
     return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, gone))
+
+
+def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tuple[str, ...]]:
+    """Return the files of each fold's evaluation list that are in no shard, for the folds that lack some."""
+    aside = [clip for clip in corpus.clips if clip.clip_id in put_aside]
+    lost = {}
+    for fold, splits in corpus.folds.items():
+        listed = (clip.filename for clip in aside if splits.get(clip.clip_id) == "evaluation")
+        lost[fold] = (*corpus.missing_evaluation.get(fold, ()), *listed)
+    return {fold: names for fold, names in lost.items() if names}
 
 
 def _with_copies(folds: Folds, copies: Sequence[Row]) -> dict[int, dict[str, Split]]:

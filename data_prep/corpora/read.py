@@ -44,9 +44,15 @@ def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
         folds={k: {i: split for i, split in fold.items() if i in on_disk} for k, fold in resolved.folds.items()},
         n_unlisted=len(resolved.unlisted),
         missing=tuple(clip.filename for i, clip in resolved.clips.items() if i not in on_disk),
+        missing_evaluation={k: _missing_evaluation(resolved, k, on_disk) for k in resolved.folds},
         layout=listing.layout,
         warnings=resolved.warnings,
     )
+
+
+def _missing_evaluation(resolved: Resolved, fold: int, on_disk: set[str]) -> tuple[str, ...]:
+    listed = (i for i, split in resolved.folds[fold].items() if split == "evaluation")
+    return tuple(resolved.clips[i].filename for i in listed if i not in on_disk)
 
 
 def _validate_on_disk(root: Path, resolved: Resolved, on_disk: set[str]) -> None:

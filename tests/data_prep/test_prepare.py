@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_prep_support import SMALL, Row, scene_rows, write_lists
+from data_prep_support import SMALL, Row, scene_rows, write_lists, write_tree
 
 from data_prep.audio import read_clip
 from data_prep.config import PrepareConfig, ReaderSpec, ValidationSpec
@@ -333,6 +333,25 @@ def test_an_unlabelled_list_alone_is_prepared(tmp_path, small_config):
     clips = read_split(tmp_path / "shards", "evaluation", fold=1, reader=ReaderSpec())
     assert clips.clips["clip_id"].tolist() == ["0", "1", "2"]
     assert clips.labels.tolist() == [-1, -1, -1]
+
+
+def test_the_manifest_names_what_an_evaluation_list_lost(tmp_path, small_config):
+    """Clips of an evaluation list that are not on disk or can't be read are named, fold by fold; others are not."""
+    rows = {f"{i}.wav": "evaluation" if i < 4 else "train" for i in range(8)}
+    table = ["\t".join(["file", "label", "split"])]
+    table += ["\t".join([name, "bus" if split == "train" else "", split]) for name, split in rows.items()]
+    audio = [name for name in rows if name not in ("1.wav", "5.wav")]
+    root = write_tree(tmp_path / "data", {"list.tsv": "\n".join(table) + "\n"}, audio)
+    for name in ("2.wav", "6.wav"):
+        (root / name).write_bytes(b"no recording")
+    config = small_config.updated(
+        corpus={"layout": "table"}, quarantine={"max_share": 0.5, "length_tolerance": 100}, validation={"fraction": 0.3}
+    )
+    prepare(root, tmp_path / "shards", config)
+    manifest = read_manifest(tmp_path / "shards")
+    assert set(manifest.missing) == {"1.wav", "5.wav"}
+    assert {entry.filename for entry in manifest.quarantine} == {"2.wav", "6.wav"}
+    assert manifest.lost_evaluation == {1: ("1.wav", "2.wav")}
 
 
 def test_a_dead_worker_is_explained(make_corpus, small_config, tmp_path):
