@@ -78,8 +78,9 @@ class SubmissionConfig(Config):
     """Family name of the corresponding author, first part of every label: letters, digits and hyphens."""
     institute: str = "EX"
     """Abbreviation of the institute, second part of every label: letters, digits and hyphens."""
-    name: str = Field("Lightweight residual network found by search", min_length=1)
-    """Name of the systems in the results table."""
+    name: str | None = Field(None, min_length=1)
+    """Name of the systems in the results table; null says that they are lightweight networks, and whether a search
+    found them."""
     abbreviation: str = Field("asc", min_length=1, max_length=10)
     """Name of the systems in 10 characters at most; the number of the system is added where it fits."""
     authors: tuple[AuthorConfig, ...] = Field((AuthorConfig(),), min_length=1)

@@ -181,6 +181,14 @@ def build_ensemble(
     return ensemble
 
 
+def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
+    """Return whether the run has an ensemble that was selected with other settings than `config`."""
+    if not run.ensembles_path.is_file():
+        return False
+    data = read_json(run.ensembles_path)
+    return isinstance(data, Mapping) and data.get("config") != config.model_dump(mode="json")
+
+
 def read_ensembles(run: RunDirectory) -> list[Ensemble]:
     """Return the run's ensembles, none where none was built."""
     if not run.ensembles_path.is_file():

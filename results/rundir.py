@@ -53,6 +53,14 @@ class CandidateFiles:
         """The exported file with all that it takes to run it, as one zip."""
         return self.root / f"{self.name}.zip"
 
+    def read_config(self) -> dict[str, Any]:
+        """Return what was trained as plain mappings, {} where it was not written.
+
+        Raises:
+            RunError: if the file is no YAML mapping.
+        """
+        return _read_sections(self.config_path)
+
     def predictions_path(self, split: str) -> Path:
         """Return where the class probabilities of a split are."""
         return self.root / "predictions" / f"{split}.parquet"
@@ -126,12 +134,16 @@ class RunDirectory:
         Raises:
             RunError: if the file is no YAML mapping.
         """
-        try:
-            config = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RunError(f"{self.config_path}: cannot be read as YAML: {error}") from None
-        if not isinstance(config, Mapping):
-            raise RunError(f"{self.config_path}: must hold a mapping of sections, found {type(config).__name__}")
-        return dict(config)
+        return _read_sections(self.config_path)
+
+
+def _read_sections(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(config, Mapping):
+        raise RunError(f"{path}: must hold a mapping of sections, found {type(config).__name__}")
+    return dict(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from data_prep.errors import BudgetError, DataError
-from data_prep.files import write_json, written_whole
+from data_prep.files import read_json, write_json, written_whole
 from results.candidates import Candidate, read_candidates, sibling_name
 from results.config import SubmissionConfig
 from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
@@ -28,6 +28,12 @@ TASK = "task1a"
 DECIMALS = 6
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """Equal packages are equal bytes: members carry no time of writing."""
+FILL_IN = (
+    "asc submit RUN --set submission.lastname=LASTNAME --set submission.institute=INSTITUTE "
+    "--set 'submission.authors=[{lastname: LASTNAME, firstname: FIRSTNAME, email: NAME@EXAMPLE.ORG, "
+    'affiliation: {abbreviation: INSTITUTE, institute: FULL NAME, location: "CITY, COUNTRY"}}]\''
+)
+"""What puts a submission's own names in the place of the placeholders."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def write_submission(
 
     Raises:
         BudgetError: if no candidate is within the limit of the run's rules.
-        DataError: if a system lacks predictions, or clips of different folders share a name.
+        DataError: if there is no list to pack, a system lacks predictions, or clips of different folders share a name.
     """
     limit = read_size_limit(run.read_config())
     systems, left_out = rank_systems(run, limit)
@@ -91,6 +97,11 @@ def write_submission(
         for member in system.members
         if member.has_predictions("test")
     }
+    if not given:
+        raise DataError(
+            f"{run.root}: no system has outputs to pack: the data have neither an evaluation list nor a test list with "
+            "labels. Name one of them in the data set, and begin a run on it."
+        )
     stem = f"{config.lastname}_{config.institute}_{TASK}"
     path = run.submission_dir / f"{stem}.zip"
     with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
@@ -100,8 +111,15 @@ def write_submission(
             _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
             meta = system_meta(label, number, system, config, run.read_config())
             _add(package, f"{folder}.meta.yaml", yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))
-    _write_summary(run, path, packed, left_out, split, config, limit)
+    _write_summary(run, path, packed, left_out, split, next(iter(given.values())).classes, config, limit)
     return path
+
+
+def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
+    """Return whether the package written last was written as `config` asks for, and is there."""
+    summary = run.submission_dir / "summary.json"
+    said = read_json(summary) if summary.is_file() else {}
+    return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
 
 def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dict[str, str]]:
@@ -199,6 +217,7 @@ def _write_summary(
     systems: list[System],
     left_out: Mapping[str, str],
     split: str,
+    classes: Sequence[str],
     config: SubmissionConfig,
     limit: SizeLimit,
 ) -> None:
@@ -206,7 +225,7 @@ def _write_summary(
     if split == "test":
         notes.append("No evaluation set: the outputs are those of the test split, for trying the format out.")
     if config.has_placeholders:
-        notes.append("Authors are placeholders: fill in the section `submission` before handing anything in.")
+        notes.append(f"Authors are placeholders. Before handing anything in, give {FILL_IN}")
     rows = [
         {
             "label": f"{path.stem}_{number}",
@@ -221,9 +240,11 @@ def _write_summary(
     summary = {
         "package": path.name,
         "packed_split": split,
+        "classes": list(classes),
         "rules": rule,
         "systems": rows,
         "left_out": dict(left_out),
         "notes": notes,
+        "config": config.model_dump(mode="json"),
     }
     write_json(run.submission_dir / "summary.json", summary)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asc_models.families import FAMILIES
+from data_prep.config import OfflineAugmentation
 from results.config import AuthorConfig, SubmissionConfig
 
 if TYPE_CHECKING:
@@ -18,14 +20,27 @@ _WEIGHTS = {
     "int8": "weights and activations in 8-bit integers, biases in 32 bits",
     "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
-_SWITCHES = {
-    "mixup_alpha": "mixup",
-    "time_roll": "time rolling",
-    "frequency_mask": "frequency masking",
-    "time_mask": "time masking",
-    "freq_mixstyle_p": "Freq-MixStyle",
+_AUGMENTATIONS: dict[str, tuple[str, float]] = {
+    "mixup_alpha": ("mixup", 0),
+    "time_roll": ("time rolling", False),
+    "frequency_shift": ("frequency shifting", 0),
+    "time_stretch": ("time stretching", 1),
+    "frequency_mask": ("frequency masking", 0),
+    "time_mask": ("time masking", 0),
+    "freq_mixstyle_p": ("Freq-MixStyle", 0),
+    "scene_mix_p": ("mixing of clips of one scene", 0),
+    "spectrum_correction_p": ("spectrum correction", 0),
+    "device_offset_p": ("device simulation by spectral offsets", 0),
+    "crop_fraction": ("random cropping", 1),
 }
-"""Training settings that are an augmentation where they are not zero."""
+"""{setting of a recipe: the augmentation in words, the value that turns it off}."""
+_COPIES: dict[OfflineAugmentation, str] = {
+    "spectrum_correction": "spectrum correction",
+    "pitch_shift": "pitch shifting",
+    "speed_change": "speed change",
+    "mix": "mixing of clips of one scene",
+    "device_response": "device impulse responses",
+}
 
 
 def system_meta(
@@ -38,12 +53,12 @@ def system_meta(
         number: 1 to 4.
         system: the candidate or ensemble.
         config: who submits.
-        run_config: the run's resolved configuration; fills what `config` leaves null.
+        run_config: the run's resolved configuration; with the members' own recipes it fills what `config` leaves null.
     """
     return {
         "submission": {
             "label": label,
-            "name": f"{config.name} ({system.name})",
+            "name": f"{config.name or _name(system)} ({system.name})",
             "abbreviation": _abbreviation(config.abbreviation, number),
             "authors": [_author(author) for author in config.authors],
         },
@@ -55,6 +70,15 @@ def system_meta(
         },
         "results": {"development_dataset": _development(system.development)},
     }
+
+
+def _was_searched(system: System) -> bool:
+    """Return whether a search proposed a member; others were given by name."""
+    return any(member.metrics.trial_id is not None for member in system.members)
+
+
+def _name(system: System) -> str:
+    return "Lightweight network found by search" if _was_searched(system) else "Lightweight network"
 
 
 def _abbreviation(text: str, number: int) -> str:
@@ -71,7 +95,8 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     deltas = (run_config.get("reader") or {}).get("deltas", 0)
     rate = features.get("sample_rate")
     acoustic = "log-mel energies" + ("", ", delta", ", delta, delta-delta")[deltas]
-    parts = ["architecture search under the size limit"]
+    recipes = [member.files.read_config() for member in system.members]
+    parts = ["architecture search under the size limit"] if _was_searched(system) else []
     parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
     decision = None
     if system.ensemble is not None:
@@ -80,7 +105,7 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
         "input_sampling_rate": config.input_sampling_rate or (f"{rate / 1000:g}kHz" if rate else None),
         "acoustic_features": config.acoustic_features or acoustic,
         "embeddings": config.embeddings,
-        "data_augmentation": config.data_augmentation or _augmentation(run_config.get("train") or {}),
+        "data_augmentation": config.data_augmentation or _augmentation(recipes, run_config),
         "machine_learning_method": config.machine_learning_method,
         "ensemble_method_subsystem_count": len(system.members) if system.ensemble is not None else None,
         "decision_making": (config.decision_making or decision) if system.ensemble is not None else None,
@@ -89,11 +114,21 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     }
 
 
-def _augmentation(train: Mapping[str, Any]) -> str | None:
-    names = [name for key, name in _SWITCHES.items() if train.get(key)]
-    if train.get("crop_fraction", 1.0) < 1.0:
-        names.append("random cropping")
-    return ", ".join(names) or None
+def _augmentation(recipes: Sequence[Mapping[str, Any]], run_config: Mapping[str, Any]) -> str | None:
+    """Return what the members' own recipes and the copies of training clips come to, None without any."""
+    names = [name for recipe in recipes for name in _while_training(recipe)]
+    names += [_COPIES[kind] for kind in (run_config.get("prepare") or {}).get("augmentations") or ()]
+    return ", ".join(dict.fromkeys(names)) or None
+
+
+def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the augmentations of one candidate's training."""
+    train = recipe.get("train") or {}
+    family = FAMILIES.get((recipe.get("model") or {}).get("family", ""))
+    is_cropped = family is None or family.takes_any_length  # a network that takes one length only trains on whole clips
+    for key, (name, off) in _AUGMENTATIONS.items():
+        if train.get(key, off) != off and (is_cropped or key != "crop_fraction"):
+            yield name
 
 
 def _complexity(system: System) -> dict[str, Any]:

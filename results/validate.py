@@ -55,8 +55,9 @@ def validate_submission(
         path: the zip.
         limit_bytes: most that `model_size` (kB) may say; None takes the byte limit of the run that wrote the package
             (`summary.json` beside it), and the challenge's 128,000 where there is none.
-        classes: the scenes in the header's order; None takes the challenge's ten, or on another data set those of the
-            first system, so that systems must agree with each other.
+        classes: the scenes in the header's order; None takes those of the run that wrote the package (`summary.json`
+            beside it), else the challenge's ten, or on another data set those of the first system, so that systems
+            must agree with each other. The challenge's ten are wanted in its own order in any case.
         filenames: the evaluation clips, folders aside (7,920 for the challenge); None takes the first system's rows,
             so that systems must at least agree with each other.
     """
@@ -67,7 +68,7 @@ def validate_submission(
         return [Problem(path.name, f"is no readable zip: {error}")]
     problems = list(_layout(entries))
     limit = stated_limit(path) if limit_bytes is None else limit_bytes
-    scenes = _first_header(entries) if classes is None else tuple(classes)
+    scenes = _in_order(classes or _summary(path).get("classes") or _first_header(entries))
     folders = sorted({PurePosixPath(name).parent for name in entries if len(PurePosixPath(name).parts) == 4})
     if not folders:
         problems.append(Problem(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
@@ -91,22 +92,37 @@ def validate_submission(
 
 def stated_limit(path: Path) -> float:
     """Return the most bytes that a system of this package may have; infinity where its run limits no bytes."""
-    summary = path.with_name("summary.json")
-    rule = _mapping(read_json(summary), "rules") if summary.is_file() else {}
+    rule = _mapping(_summary(path), "rules")
     if not rule:
         return CHALLENGE_BYTES
     return float(rule["limit"]) if rule["quantity"] == "nonzero_weight_bytes" else np.inf
 
 
+def _summary(path: Path) -> Mapping[str, Any]:
+    """Return what the run that wrote the package says of it, {} where it was written by something else."""
+    summary = path.with_name("summary.json")
+    said = read_json(summary) if summary.is_file() else {}
+    return said if isinstance(said, Mapping) and said.get("package") == path.name else {}
+
+
+def _in_order(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the scenes as headers must have them: the challenge's own in its order, others as they are."""
+    return TAU_SCENES if set(classes) == set(TAU_SCENES) else tuple(classes)
+
+
 def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return the scenes that headers must have: TAU's in their order, or another data set's as they first stand."""
+    """Return the scenes that headers must have where none are named: TAU's, or another data set's as they first stand.
+
+    Some of TAU's scenes alone are a package of the challenge that lacks the others; among scenes of its own a data set
+    may share a name with TAU.
+    """
     first = min((name for name in entries if name.endswith(".output.csv")), default=None)
     if first is None:
         return TAU_SCENES
     header = entries[first].decode("utf-8", errors="replace").partition("\n")[0].rstrip("\r")
     scenes = tuple(header.split("\t")[2:])
     broken = not scenes or len(set(scenes)) < len(scenes) or set(scenes) & {"filename", "scene_label"}
-    return TAU_SCENES if broken or set(scenes) & set(TAU_SCENES) else scenes
+    return TAU_SCENES if broken or set(scenes) <= set(TAU_SCENES) else scenes
 
 
 def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
@@ -230,9 +246,13 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
         "class_wise": _mapping(development, "class_wise"),
         "device_wise": _mapping(development, "device_wise"),
     }
-    lacking = [scene for scene in classes if groups["class_wise"] and scene not in groups["class_wise"]]
+    named = groups["class_wise"]
+    # The challenge's development set has clips of every scene; the test list of another data set may lack some.
+    lacking = [scene for scene in classes if named and scene not in named] if classes == TAU_SCENES else []
     if lacking:
         yield Problem(where, f"results.development_dataset.class_wise lacks {', '.join(lacking)}")
+    if foreign := [str(scene) for scene in named if scene not in classes]:
+        yield Problem(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
     for group, entries in groups.items():
         for name, entry in entries.items():
             for key, top in (("logloss", np.inf), ("accuracy", 100.0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +17,7 @@ from data_prep.store import Location, parse_location
 from results.ledger import Ledger
 from results.run_storage import RunStorage
 from results.rundir import RunDirectory
-from search.config import RunConfig
+from search.config import RunConfig, read_run_config
 
 VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
 """Packages whose versions a run notes: those that can change its numbers."""
@@ -25,18 +26,20 @@ VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray"
 ADJUSTABLE = (
     *("search.n_trials", "search.n_concurrent", "search.cpus_per_trial", "search.gpus_per_trial"),
     *("search.max_failures", "search.max_failed_share"),
+    *("ensemble", "submission"),
 )
-"""What may differ from one session of a run to the next: how much is searched and with what, never what a trial is."""
+"""What may differ from one session of a run to the next: how much is searched and with what, and what is made of the
+candidates; never what a trial is."""
 
 
-ADJUSTABLE_PREFIXES = tuple(f"{key}:" for key in ADJUSTABLE)
+ADJUSTABLE_PREFIXES = tuple(f"{key}{end}" for key in ADJUSTABLE for end in ":.")
 
 
 def open_run(run: RunDirectory, config: RunConfig) -> None:
     """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
 
     A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration;
-    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for.
+    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or other names be submitted.
 
     Raises:
         RunError: if the directory belongs to another configuration, with every differing key, or holds other files.
@@ -51,7 +54,7 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
     settings = {key: value for key, value in stored.items() if key in resolved}
     if settings == resolved:
         return
-    differing = [line for line in differing_keys(settings, resolved) if not line.startswith(ADJUSTABLE_PREFIXES)]
+    differing = _fixed_differences(settings, resolved)
     if not has_training(run):
         _write(run, {**resolved, "versions": _versions()})
     elif not differing:
@@ -63,6 +66,33 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
             f"{run.root}: this run directory belongs to another configuration:\n{shown}{more}\n"
             "Choose another --out, or give the configuration that the run was begun with."
         )
+
+
+def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
+    """Return the configuration of an existing run with `overrides` (`key.path=value`), and note them in the run.
+
+    Raises:
+        RunError: if there is no run, or an override changes what is not `ADJUSTABLE`.
+        ConfigError: if the configuration is not valid with them.
+    """
+    stored = read_run(run)
+    if not overrides:
+        return stored
+    config = read_run_config(str(run.config_path), overrides)
+    resolved = config.model_dump(mode="json")
+    if differing := _fixed_differences(stored.model_dump(mode="json"), resolved):
+        raise RunError(
+            f"{run.root}: --set {differing[0]}: what the run has trained depends on it. Of a run that has begun, "
+            f"{', '.join(ADJUSTABLE)} may be changed; for anything else begin a new run."
+        )
+    if config != stored:
+        _write(run, {**run.read_config(), **resolved})
+    return config
+
+
+def _fixed_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return where two configurations differ in what is not `ADJUSTABLE`, a line each."""
+    return [line for line in differing_keys(old, new) if not line.startswith(ADJUSTABLE_PREFIXES)]
 
 
 def has_training(run: RunDirectory) -> bool:

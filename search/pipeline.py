@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from data_prep.errors import RunError
+from data_prep.errors import AscError, DataError, RunError
 from data_prep.manifest import read_manifest
 from data_prep.prepare import prepare, validate_augmentations
 from data_prep.progress import ProgressCallback
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from search.retrain import Variant
     from search.retrain_workers import Resources
 
+N_NAMED = 10
+"""Files that a message names."""
 WATCH = Watch()
 """How a search is watched where nothing else is asked for."""
 
@@ -194,10 +196,20 @@ def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
     narrator.note(f"{members}: {ensemble.total_bytes:,} of {limit.limit:,} {limit.quantity} together")
 
 
-def report_stage(place: Place, narrator: Narrator) -> Path:
+def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
+    """Select the run's ensemble again where other settings selected it: it must not pass for one of these."""
+    from results.ensemble import was_selected_otherwise
+
+    if was_selected_otherwise(place.run, config.ensemble):
+        narrator.note("The settings of the ensemble have changed since it was selected; it is selected again")
+        ensemble_stage(place, config, narrator)
+
+
+def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
     """Render the report, and return its page."""
     from results.report import render_report
 
+    _renew_ensemble(place, config, narrator)
     with narrator.stage("Report", "steps") as on_progress:
         return render_report(place.run, on_progress)
 
@@ -211,16 +223,32 @@ def submission_stage(place: Place, config: RunConfig, narrator: Narrator) -> Pat
     from results.candidates import read_candidates
     from results.submission import validate_submission, write_submission
 
+    _renew_ensemble(place, config, narrator)
     with narrator.stage("Submission", "packages") as on_progress:
         candidates = read_candidates(place.run)
         evaluation = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
         package = write_submission(place.run, config.submission, evaluation)
-        problems = validate_submission(package)
+        lost = _lost_evaluation(place, config) if evaluation else ()
+        listed = {str(name) for predictions in evaluation.values() for name in predictions.clips["filename"]}
+        problems = validate_submission(package, filenames=sorted({*listed, *lost}) if evaluation else None)
         on_progress(1, 1)
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise RunError(f"{package}: the challenge's validator would refuse it:\n{lines}")
+        lines = [f"  {problem}" for problem in problems]
+        if lost:
+            names = f"{', '.join(lost[:N_NAMED])}{' and more' if len(lost) > N_NAMED else ''}"
+            lines.append(f"  Missing on disk or put aside when the data were prepared, {len(lost):,}: {names}")
+        raise RunError(f"{package}: the challenge's validator would refuse it:\n" + "\n".join(lines))
     return package
+
+
+def _lost_evaluation(place: Place, config: RunConfig) -> tuple[str, ...]:
+    """Return the files of the evaluation list that were not prepared, where the run's shards are at hand to tell."""
+    try:
+        manifest = read_manifest(place.shards)
+    except DataError:  # a run outlives its shards, and `asc submit` needs them for nothing else
+        return ()
+    is_the_runs = place.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
+    return manifest.lost_evaluation.get(config.fold, ()) if is_the_runs else ()
 
 
 def run_line(
@@ -246,21 +274,41 @@ def run_line(
 
 
 def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
-    """Ensemble, report and submission package, unless they already stand for the candidates there are."""
-    page = place.run.report_dir / "index.html"
+    """Ensemble, report and submission package, unless they already stand for the candidates there are.
+
+    A package that can't be written costs the run no report: it is a warning, and the next call tries again.
+    """
     inputs = content_hash(
         [
             config.model_dump(mode="json"),
             {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
         ]
     )
-    stands = any(event["event"] == "line_finished" and event["inputs"] == inputs for event in ledger.events())
-    if stands and page.exists() and any(place.run.submission_dir.glob("*.zip")):
+    page = place.run.report_dir / "index.html"
+    if page.exists() and _stands(place, config, ledger, inputs):
         narrator.note("Ensemble, report and submission package stand; nothing to do")
         return page
     ensemble_stage(place, config, narrator)
-    package = submission_stage(place, config, narrator)
-    page = report_stage(place, narrator)
+    try:
+        package = submission_stage(place, config, narrator)
+    except AscError as error:
+        narrator.warn(
+            f"No submission package to hand in: {error}\n"
+            f"The report is written all the same; `asc submit {place.run.root}` writes the package afterwards."
+        )
+        return report_stage(place, config, narrator)
+    page = report_stage(place, config, narrator)
     ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
     narrator.note(f"Submission package: {package}")
     return page
+
+
+def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
+    """Return whether the line was last finished with `inputs`, and no stage's own command changed anything since."""
+    from results.ensemble import was_selected_otherwise
+    from results.submission import package_stands
+
+    finished = [event["inputs"] for event in ledger.events() if event["event"] == "line_finished"]
+    if finished[-1:] != [inputs] or was_selected_otherwise(place.run, config.ensemble):
+        return False
+    return package_stands(place.run, config.submission)

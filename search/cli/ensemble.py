@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from search.cli.options import RunArgument, terminal
+from search.cli.options import RunArgument, SetOption, terminal
 
 
-def ensemble(run: RunArgument) -> None:
+def ensemble(run: RunArgument, overrides: SetOption = None) -> None:
     """Select an ensemble of the run's candidates on validation, under the size limit of a single model."""
     from results.rundir import RunDirectory
-    from search.opening import default_shards, read_run
+    from search.opening import adjust_run, default_shards
     from search.pipeline import Place, ensemble_stage
 
     directory = RunDirectory(run)
-    config = read_run(directory)
+    config = adjust_run(directory, overrides or ())
     screen = terminal()
     ensemble_stage(Place(directory, default_shards(directory, None)), config, screen)
     screen.say(f"Ensemble: {directory.ensembles_path}")

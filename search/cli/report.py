@@ -12,7 +12,7 @@ def report(run: RunArgument) -> None:
     from search.pipeline import Place, report_stage
 
     directory = RunDirectory(run)
-    read_run(directory)
+    config = read_run(directory)
     screen = terminal()
-    page = report_stage(Place(directory, default_shards(directory, None)), screen)
+    page = report_stage(Place(directory, default_shards(directory, None)), config, screen)
     screen.say(f"Report: {page}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from search.cli.options import RunArgument, terminal
+from search.cli.options import RunArgument, SetOption, terminal
 
 
-def submit(run: RunArgument) -> None:
+def submit(run: RunArgument, overrides: SetOption = None) -> None:
     """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
     from results.rundir import RunDirectory
-    from search.opening import default_shards, read_run
+    from search.opening import adjust_run, default_shards
     from search.pipeline import Place, submission_stage
 
     directory = RunDirectory(run)
-    config = read_run(directory)
+    config = adjust_run(directory, overrides or ())
     screen = terminal()
     package = submission_stage(Place(directory, default_shards(directory, None)), config, screen)
     screen.say(f"Submission package: {package}")

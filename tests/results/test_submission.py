@@ -12,6 +12,7 @@ import pytest
 import yaml
 from results_support import add_candidate, clips, make_run, predictions
 
+from asc_models.config import TrainConfig
 from data_prep.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
 from results.config import EnsembleConfig, SubmissionConfig
@@ -76,7 +77,8 @@ def test_the_meta_file_has_every_field(run: RunDirectory) -> None:
         assert description["input_sampling_rate"] == "44.1kHz"
         assert description["acoustic_features"] == "log-mel energies, delta, delta-delta"
         assert description["data_augmentation"] == "mixup, time rolling, random cropping"
-        assert "8-bit" in description["complexity_management"]
+        assert description["complexity_management"].startswith("architecture search under the size limit, weights in 8")
+        assert meta["submission"]["name"] == f"Lightweight network found by search ({row['system']})"
         n = len(row["members"])
         assert description["ensemble_method_subsystem_count"] == (n if row["system"] == "ensemble" else None)
         assert meta["system"]["complexity"]["model_size"] * 1000 == pytest.approx(row["nonzero_weight_bytes"])
@@ -124,6 +126,91 @@ def test_any_class_list_can_be_packed(tmp_path: Path) -> None:
     run.config_path.write_text(yaml.safe_dump(config))
     add_candidate(run, "heavy", size=131_000, skill=5.0, classes=classes)
     assert validate_submission(write_submission(run, SubmissionConfig())) == []
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [("bus", "cafe", "library", "metro_station", "park", "tram"), ("bus", "park", "tram")],
+    ids=["some of them", "all of them"],
+)
+def test_scenes_may_be_named_like_the_challenges(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    """A run is held against its own classes, some or all of which TAU has too (TUT 2017 has bus and tram, say)."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=classes)
+    path = write_submission(run, SubmissionConfig())
+    assert validate_submission(path) == []
+    assert any("header must be" in str(problem) for problem in validate_submission(path, classes=classes[::-1]))
+
+
+def test_without_a_run_a_header_tells_the_data_set(tmp_path: Path) -> None:
+    """A package alone is the challenge's where its scenes are some of TAU's or all in another order, else its own."""
+    for number, (classes, is_its_own) in enumerate(
+        {("bus", "cafe", "tram"): True, ("bus", "park", "tram"): False, TAU_SCENES[::-1]: False}.items()
+    ):
+        run = make_run(tmp_path / f"run{number}", n_candidates=1, search=False, classes=classes)
+        alone = tmp_path / f"{number}.zip"
+        alone.write_bytes(write_submission(run, SubmissionConfig()).read_bytes())
+        problems = [str(problem) for problem in validate_submission(alone)]
+        assert (problems == []) == is_its_own
+        assert is_its_own or any("scene_label and airport, bus, metro" in problem for problem in problems)
+
+
+def test_the_challenges_own_order_is_wanted_of_every_run(tmp_path: Path) -> None:
+    """A run that names TAU's ten in another order is refused, as the organisers refuse it."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=TAU_SCENES[::-1])
+    problems = validate_submission(write_submission(run, SubmissionConfig()))
+    assert any("scene_label and airport, bus" in str(problem) for problem in problems)
+
+
+@pytest.mark.parametrize(("classes", "is_refused"), [(("cafe", "bus", "tram"), False), (TAU_SCENES, True)])
+def test_a_scene_may_lack_test_clips(tmp_path: Path, classes: tuple[str, ...], is_refused: bool) -> None:
+    """A test list without a clip of some scene is no problem, but in the challenge's own ten scenes."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=classes)
+    (files,) = run.candidates()
+    metrics = json.loads(files.metrics_path.read_text())
+    del metrics["test"]["by_scene"]["bus"]
+    files.metrics_path.write_text(json.dumps(metrics))
+    problems = [str(problem) for problem in validate_submission(write_submission(run, SubmissionConfig()))]
+    assert any("class_wise lacks bus" in problem for problem in problems) == is_refused
+    assert len(problems) == is_refused
+
+
+def test_the_description_is_of_what_the_members_did(tmp_path: Path) -> None:
+    """Augmentation is that of a member's own recipe and of the copies; without a search none is claimed."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    config = run.read_config()
+    config["prepare"]["augmentations"] = ["pitch_shift", "mix", "device_response"]
+    run.config_path.write_text(yaml.safe_dump(config))
+    recipe = TrainConfig(
+        mixup_alpha=0, frequency_shift=4, time_stretch=1.2, scene_mix_p=0.5, spectrum_correction_p=0.3,
+        device_offset_p=0.3,
+    ).model_dump(mode="json")  # fmt: skip
+    for name, skill, family in (("cropped", 3.0, "inverted_residual"), ("whole", 2.0, "dcase_baseline")):
+        add_candidate(run, name, size=60_000, skill=skill)
+        files = run.candidate(name, 0)
+        files.config_path.write_text(yaml.safe_dump({"model": {"family": family}, "train": recipe}))
+        files.metrics_path.write_text(json.dumps(json.loads(files.metrics_path.read_text()) | {"trial_id": None}))
+    texts = _read(write_submission(run, SubmissionConfig()))
+    metas = [yaml.safe_load(text) for name, text in texts.items() if name.endswith(".meta.yaml")]
+    shared = (
+        "frequency shifting, time stretching, mixing of clips of one scene, spectrum correction, "
+        "device simulation by spectral offsets"
+    )
+    assert [meta["system"]["description"]["data_augmentation"] for meta in metas] == [
+        f"{shared}, random cropping, pitch shifting, device impulse responses",
+        f"{shared}, pitch shifting, device impulse responses",
+    ]
+    for meta in metas:
+        assert meta["system"]["description"]["complexity_management"].startswith("weights in 8-bit")
+        assert "search" not in meta["submission"]["name"]
+
+
+def test_without_any_list_to_pack_it_says_so(tmp_path: Path) -> None:
+    """Data with neither a test nor an evaluation list: an error that names the lists, and no package."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    run.candidates()[0].predictions_path("test").unlink()
+    with pytest.raises(DataError, match="neither an evaluation list nor a test list"):
+        write_submission(run, SubmissionConfig())
+    assert not run.submission_dir.exists()
 
 
 def test_equal_runs_give_equal_packages(run: RunDirectory) -> None:
