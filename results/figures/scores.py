@@ -95,8 +95,7 @@ def group_figure(
         fontsize=9.5,
     )
     _published(axes, table, theme)
-    names = [str(name).replace("_", " ") for name in table[group]]
-    axes.set_yticks(place, names)
+    axes.set_yticks(place, [str(name).replace("_", " ") for name in table[group]])
     for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
         inside = share >= SHORT_BAR
         at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)
