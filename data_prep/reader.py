@@ -89,7 +89,8 @@ def read_splits(
 
     Args:
         shards: where they are.
-        splits: which clips; a training for a final submission reads train and validation.
+        splits: which clips; a training for a final submission reads train and validation, of which held-out devices
+            are left out then.
         fold: of which fold.
         reader: how they become network input.
         statistics: what a standardizing reader scales by; None fits them to what is read where the training split is
@@ -120,6 +121,10 @@ def read_splits(
             f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
             f"{len(clips):,}. Empty the folder and give `asc prepare` again."
         )
+    if "train" in splits:  # of other splits beside it, too, nothing of a held-out device is trained on
+        kept = ~clips["device"].isin(manifest.validation.holdout_devices).to_numpy()
+        if not kept.all():
+            clips, log_mel = clips[kept].reset_index(drop=True), log_mel[kept]
     numbers = {scene: i for i, scene in enumerate(manifest.classes)}
     labels = np.array([numbers.get(scene, -1) for scene in clips["scene"]], dtype=np.int64)
     if reader.scaling != "standardize":

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_prep.files import written_whole
-from data_prep.store import Location, Store, location_inside, open_store
+from data_prep.errors import RunError
+from data_prep.files import write_text, written_whole
+from data_prep.store import Location, Store, location_inside, location_text, open_store
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage_lock import StorageLock
@@ -113,6 +114,7 @@ def taken(
     lock.acquire(on_wait)
     try:
         storage.pull(run)
+        write_text(run.storage_path, f"{location_text(location)}\n")
         yield storage
     finally:
         lock.release()
@@ -122,9 +124,17 @@ def open_ledger(run: RunDirectory, storage: RunStorage | None) -> Ledger:
     """Return the run's ledger, locked for this process: in the storage too where there is one.
 
     Raises:
-        RunError: if another process holds it.
+        RunError: if another process holds it, or the run has a storage and is opened without it.
     """
-    return Ledger.open_for_writing(run.ledger_path) if storage is None else storage.open_ledger(run)
+    if storage is not None:
+        return storage.open_ledger(run)
+    if run.storage_path.exists():
+        known = run.storage_path.read_text(encoding="utf-8").strip()
+        raise RunError(
+            f"{run.root}: this run's checkpoints are kept at {known}: give --storage {known}. Without it trials begin "
+            f"again; where that place is gone for good, remove {run.storage_path.name} first."
+        )
+    return Ledger.open_for_writing(run.ledger_path)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -88,6 +88,11 @@ class RunDirectory:
         return self.root / "ledger.jsonl"
 
     @property
+    def storage_path(self) -> Path:
+        """The address of the run's shared storage, where it has one."""
+        return self.root / "storage.txt"
+
+    @property
     def trials_path(self) -> Path:
         """One row per trial."""
         return self.root / "trials.parquet"

@@ -81,10 +81,11 @@ def rungs_table(events: Iterable[Event]) -> pd.DataFrame:
 
 
 def write_trials(run: RunDirectory) -> Path:
-    """Write `trials.parquet` from the ledger and return its path."""
-    table = trials_table(Ledger(run.ledger_path).events())
-    with written_whole(run.trials_path) as temporary:
-        table.to_parquet(temporary, index=False)
+    """Bring `trials.parquet` up to the ledger and return its path; a file that is so already is left alone."""
+    content = trials_table(Ledger(run.ledger_path).events()).to_parquet(index=False)
+    if not run.trials_path.exists() or run.trials_path.read_bytes() != content:
+        with written_whole(run.trials_path) as temporary:
+            temporary.write_bytes(content)
     return run.trials_path
 
 

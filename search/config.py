@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 from yaml.constructor import ConstructorError
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
@@ -36,6 +37,15 @@ class SystemConfig(Config):
     epochs: int | None = Field(None, ge=1)
     """Length of its training; null means train.epochs."""
 
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if re.search(r"^t\d{4,}$|-(s\d+|e\d+|full)$", name):
+            raise ValueError(
+                "trials and variants of candidates are called so (t0001, a-s0, a-e510, a-full); take another"
+            )
+        return name
+
     @field_validator("preset")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
@@ -60,7 +70,7 @@ class RetrainConfig(Config):
 
     n_candidates: int = Field(4, ge=0)
     """How many of the search's best trials are retrained."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     """Each candidate is trained once with each seed."""
     mode: ExportMode = "int8_weights"
     """Export of the retrained models."""
@@ -68,6 +78,13 @@ class RetrainConfig(Config):
     """The epoch kept is the best on validation in this; the other score breaks ties."""
     systems: tuple[SystemConfig, ...] = ()
     """Networks trained beside the search's, or instead of a search."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"a seed stands twice: {', '.join(map(str, seeds))}")
+        return seeds
 
     @field_validator("systems")
     @classmethod

@@ -42,7 +42,7 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
     an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or other names be submitted.
 
     Raises:
-        RunError: if the directory belongs to another configuration, with every differing key, or holds other files.
+        RunError: if the directory belongs to another configuration, with every differing key, or is a file.
     """
     resolved = config.model_dump(mode="json")
     if not run.config_path.exists():

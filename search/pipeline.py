@@ -15,7 +15,7 @@ from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
 from data_prep.store import Location
 from results.ledger import Ledger
-from results.run_storage import RunStorage, open_ledger
+from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.config import RunConfig
 from search.observers.base import Observer, observed
@@ -113,14 +113,18 @@ def search_stage(
             earlier=earlier,
             on_note=narrator.note,
         )
-    if outcome.n_new or not place.run.trials_path.exists():
-        write_trials(place.run)
+    write_trials(place.run)  # always: a killed call may have left it behind the ledger
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     states = {
         "paused": outcome.n_paused, "stopped early": outcome.n_stopped, "failed": outcome.n_failed,
     }  # fmt: skip
     others = "".join(f", {n} {state}" for state, n in states.items() if n)
+    if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
+        narrator.warn(
+            f"{config.search.n_trials} trials were asked for, but no further candidate was found that fits and is new: "
+            "widen `space`, or raise the limit under `rules`"
+        )
     narrator.note(
         f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
         f"{plural(outcome.n_infeasible, 'proposal')} over the limit, not trained; {outcome.seconds:.1f} s"
@@ -252,25 +256,44 @@ def _lost_evaluation(place: Place, config: RunConfig) -> tuple[str, ...]:
 
 
 def run_line(
-    data: Path, place: Place, config: RunConfig, narrator: Narrator, *, n_workers: int, watch: Watch = WATCH
+    data: Path,
+    place: Place,
+    config: RunConfig,
+    ledger: Ledger,
+    narrator: Narrator,
+    *,
+    n_workers: int,
+    watch: Watch = WATCH,
 ) -> Path:
     """Run the whole line from audio on disk to report and submission package; return the report's page.
 
     Run again, it goes on where it stopped, and trains nothing that is finished.
 
+    Args:
+        data: folder of the data set.
+        place: where everything goes.
+        config: what to run.
+        ledger: the run's, open for writing, so that nobody else changes the run meanwhile.
+        narrator: told how it goes.
+        n_workers: processes that prepare.
+        watch: who watches the search.
+
     Raises:
         AscError: with what went wrong and the way out; what was finished stays.
     """
+    from search.retrain import require_systems_fit
+
     validate_augmentations(config.prepare)
     open_run(place.run, config)
-    with open_ledger(place.run, place.storage) as ledger:
-        prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
-        bind_data(place.run, read_manifest(place.shards))
-        if place.storage is not None:
-            place.storage.push_config(place.run)
-        search_stage(place, config, ledger, narrator, watch)
-        retrain_stage(place, config, ledger, narrator)
-        return finish_line(place, config, ledger, narrator)
+    prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
+    manifest = read_manifest(place.shards)
+    bind_data(place.run, manifest)
+    if place.storage is not None:
+        place.storage.push_config(place.run)
+    require_systems_fit(config, manifest)
+    search_stage(place, config, ledger, narrator, watch)
+    retrain_stage(place, config, ledger, narrator)
+    return finish_line(place, config, ledger, narrator)
 
 
 def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:

@@ -25,6 +25,9 @@ from search.trial import EndState
 
 __all__ = ["Assess", "Proposal", "Proposer", "Sizing", "require_feasible"]
 
+MAX_LOOKED_AT = 10_000
+"""Points looked at before a space counts as holding nothing that fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -35,10 +38,18 @@ class Proposal:
 
 
 def require_feasible(space: Space, assess: Assess) -> None:
-    """Raise BudgetError unless the smallest corner of `space` fits."""
+    """Raise BudgetError unless something in `space` fits.
+
+    The smallest corner nearly always tells. What has the fewest weights may still cost more than another in what else
+    is limited (MACs, activations), so where it doesn't fit, others are looked at, all of a small space.
+    """
     smallest = space.smallest()
     sizing = assess(smallest)
     if sizing.feasible:
+        return
+    rng = np.random.default_rng(0)
+    points = space.points() if space.size <= MAX_LOOKED_AT else (space.draw(rng) for _ in range(MAX_LOOKED_AT))
+    if any(assess(params).feasible for params in points):
         return
     limit = "" if sizing.limit is None else f"; the budget is {sizing.limit:,}"
     raise BudgetError(
@@ -91,15 +102,15 @@ class Proposer:
         self._candidates.on_infeasible = tell
 
     def propose(self) -> Proposal | None:
-        """Return the next point to train; None where every point that fits is known."""
+        """Return the next point to train; None where none that fits and is new was found, in a small space anywhere."""
         candidates = self._candidates
         while self._queue:
             params = self._queue.popleft()
-            if candidates.is_new(params) and candidates.fits(params):
+            if candidates.fits(params) and candidates.is_new(params):
                 return self._proposal(params)
         rng = np.random.default_rng([self._seed, len(self._by_id)])
         chosen = self._strategy.propose(candidates, rng)
-        if chosen is None or not candidates.is_new(chosen) or not candidates.assess(chosen).feasible:
+        if chosen is None or not candidates.assess(chosen).feasible or not candidates.is_new(chosen):
             chosen = draw_feasible(candidates, rng)
         return None if chosen is None else self._proposal(chosen)
 
@@ -128,8 +139,8 @@ class Proposer:
         self._candidates.known.append(Known(params, self._candidates.assess(params), dict(values), is_here=False))
 
     def end(self, trial_id: str, state: EndState) -> None:
-        """Enter how a trial ended: a failed one leaves what it came to behind, but no longer counts as in training."""
-        self._by_id[trial_id].is_over = True
+        """Enter how a trial ended."""
+        self._by_id[trial_id].has_failed = state == "failed"
 
     def mark_seen(self, key: str) -> None:
         """Never propose what `key` stands for."""

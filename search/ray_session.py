@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ N_STARTS = 3
 """How often a start that took too long is tried."""
 CONNECT_S = 10.0
 """How long a cluster's address may take to answer."""
+
+MAX_FOLDER = 26
+"""Characters of the folder for temporary files: a socket's path has 107, and Ray adds 81 of its own."""
 
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor that asked for no GPU sees none
@@ -59,7 +63,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
     with ExitStack() as ending:
         if not ray.is_initialized():
             if cluster is None:
-                folder = ending.enter_context(scratch_folder("asc-ray-"))
+                folder = ending.enter_context(scratch_folder("asc-ray-", _parent()))
             ending.callback(ray.shutdown)
             if cluster is None:
                 _start(folder, n_cpus)
@@ -68,6 +72,11 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
         ending.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)  # what fails in a trial is told through the ledger
         yield
+
+
+def _parent() -> Path | None:
+    """Return where Ray's folder goes: as for all temporary files, or where sockets have paths that are short enough."""
+    return None if len(tempfile.gettempdir()) <= MAX_FOLDER else Path("/tmp")
 
 
 def _start(folder: Path, n_cpus: int) -> None:
@@ -88,7 +97,8 @@ def _start(folder: Path, n_cpus: int) -> None:
         except Exception as error:  # Ray has no class of its own for it
             ray.shutdown()
             if "timed out during startup" not in str(error):
-                raise
+                said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise RunError(f"Ray can't be started here: {said}") from error
             if not left:
                 raise RunError(
                     f"Ray did not start here within 30 seconds, {N_STARTS} times: the machine is busy with something "

@@ -111,6 +111,7 @@ def retrain(
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
+    require_systems_fit(config, manifest)
     if storage is not None:
         exchange_candidates(run, storage)
     choice = choose_trials(ledger.events(), config, manifest)
@@ -138,6 +139,12 @@ def retrain(
         failures=tuple(failures),
         seconds=time.monotonic() - started,
     )
+
+
+def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
+    """Raise BudgetError if a system given by name is over the limit, which is known before anything is trained."""
+    for system in config.retrain.systems:
+        _require_feasible(system.name, system.network, config, manifest)
 
 
 def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> Choice:
@@ -191,11 +198,9 @@ def _networks(choice: Choice, config: RunConfig, manifest: Manifest, variant: Va
 
     Raises:
         RunError: if there are none.
-        BudgetError: if a system is over the limit.
     """
     found = []
     for system in config.retrain.systems:
-        _require_feasible(system.name, system.network, config, manifest)
         configured = config.train.updated(epochs=system.epochs or config.train.epochs)
         found.append(_network(system.name, None, system.network, configured, config.retrain.mode, variant))
     for one in choice.trials:

@@ -16,17 +16,19 @@ SETTLE_S = 60.0
 
 
 @contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """Make a folder for temporary files, locked while it is in use and removed afterwards.
 
     Folders of the same prefix that nobody has locked belong to processes that were killed: they are removed first.
 
     Args:
-        prefix: of its name, in the system's folder for such files.
+        prefix: of its name.
+        parent: where it goes; None takes the system's folder for such files.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    parent = parent or Path(tempfile.gettempdir())
+    for left in parent.glob(f"{prefix}*"):
         _remove_if_left(left)
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -83,7 +83,8 @@ class SweepState:
         self._describe = describe
         self._max_failed_share = max_failed_share
         self._on_change = on_change
-        self._is_exhausted = False
+        self.is_exhausted = False
+        """Whether no candidate was found that fits and is new."""
         proposer.on_infeasible = self.on_infeasible
         for event in ledger.events():
             self._replay(event)
@@ -112,7 +113,7 @@ class SweepState:
         return (
             not self._resumable
             and not self.n_training
-            and (self._is_exhausted or len(self.trials) >= self._n_trials)
+            and (self.is_exhausted or len(self.trials) >= self._n_trials)
             and not self._halving.promotable()
         )
 
@@ -138,11 +139,11 @@ class SweepState:
         for trial_id in promotable:
             if not self.trials[trial_id].is_handed_out:
                 return self._promote(self.trials[trial_id])
-        if promotable or self._is_exhausted or len(self.trials) >= self._n_trials:
+        if promotable or self.is_exhausted or len(self.trials) >= self._n_trials:
             return None
         proposal = self._proposer.propose()
         if proposal is None:
-            self._is_exhausted = True
+            self.is_exhausted = True
             return None
         return self._begin(proposal.params, proposal.sizing)
 
@@ -194,9 +195,7 @@ class SweepState:
         if trial.state is None:
             self._halving.drop(trial_id)
             self._end(trial, "failed", reason)
-        n_failed = sum(trial.state == "failed" for trial in self.trials.values())
-        if n_failed >= MIN_FAILED and n_failed > self._max_failed_share * len(self.trials):
-            raise RunError(self._failure_summary())
+        self.require_few_failures()
 
     def on_infeasible(self, params: Params, sizing: Sizing) -> None:
         """Enter a proposal that the rules forbid to train."""
@@ -211,6 +210,12 @@ class SweepState:
             reason=sizing.reason,
         )
 
+    def require_few_failures(self) -> None:
+        """Raise RunError if more than the allowed share of the trials has failed, with the reasons."""
+        n_failed = sum(trial.state == "failed" for trial in self.trials.values())
+        if n_failed >= MIN_FAILED and n_failed > self._max_failed_share * len(self.trials):
+            raise RunError(self._failure_summary())
+
     def require_success(self) -> None:
         """Raise RunError if trials have failed and none has ever reached a rung, with the reasons."""
         failed = any(trial.state == "failed" for trial in self.trials.values())
@@ -222,8 +227,8 @@ class SweepState:
         lines = "".join(f"\n  {count} × {reason}" for reason, count in reasons.most_common(5))
         return (
             f"{reasons.total()} of {len(self.trials)} trials have failed (search.max_failed_share allows "
-            f"{self._max_failed_share:.0%}):{lines}\nMend that, then search in a new run directory: a failed trial is "
-            "not trained again."
+            f"{self._max_failed_share:.0%}):{lines}\nMend that, then search in a new run directory, for a failed trial "
+            "is not trained again; or go on here with a larger search.max_failed_share."
         )
 
     def _take_up(self, warm: WarmStart, runs: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from search.space import Space
 from search.sweep_settings import SweepSettings, candidate_sizing, trial_description
 from search.sweep_state import EventLog, SweepState
 from search.trial import Trial
-from search.warm_start import read_warm_start
+from search.warm_start import earlier_name, read_warm_start
 
 if TYPE_CHECKING:
     from ray import tune
@@ -45,6 +45,8 @@ class SearchOutcome:
     n_paused: int
     n_failed: int
     n_infeasible: int
+    is_exhausted: bool
+    """Whether it ended because no candidate was found that fits and is new."""
     n_new: int
     """Trials begun, taken up or promoted in this session: 0 where there was nothing to do."""
     seconds: float
@@ -103,6 +105,7 @@ def run_search(
             on_progress(state.n_told, config.search.n_trials)
         _warm_start(state, space, config, manifest, earlier, on_note)
         if not state.is_done:
+            state.require_few_failures()
             first = state.next_trial()
             if first is not None:
                 with _session(log, config):
@@ -121,6 +124,7 @@ def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
         n_paused=states.count("paused"),
         n_failed=states.count("failed"),
         n_infeasible=state.n_infeasible,
+        is_exhausted=state.is_exhausted,
         n_new=state.n_new,
         seconds=seconds,
     )
@@ -150,12 +154,15 @@ def _warm_start(
     on_note: Callable[[str], None],
 ) -> None:
     """Give the sweep its first candidates, and earlier runs' trials that it does not know yet."""
-    runs = [run for run in earlier if run.resolve().name not in state.warm_runs]
+    named = {earlier_name(run): run for run in earlier}
+    for name in named.keys() & state.warm_runs:
+        on_note(f"{name}: is known here already; what it may have trained since is not taken up")
+    runs = {name: run for name, run in named.items() if name not in state.warm_runs}
     presets = () if state.trials or state.is_warm else config.search.presets
     if not runs and not presets:
         return
     warm = read_warm_start(
-        runs,
+        list(runs.values()),
         presets,
         space=space,
         describe=lambda params: trial_description(config, manifest.hash(), params)[1],
@@ -167,7 +174,7 @@ def _warm_start(
     for note in warm.notes:
         on_note(note)
     if warm.presets or warm.trials:
-        state.warm_start(warm, [run.resolve().name for run in runs])
+        state.warm_start(warm, list(runs))
 
 
 def _state(

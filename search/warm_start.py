@@ -213,6 +213,12 @@ def _nearest(
     return None if away == math.inf else (away, params)
 
 
+def earlier_name(root: Path) -> str:
+    """Return what a run is known by: its folder's name and when it was begun, for folders are often called alike."""
+    begun = next((str(event["time"]) for event in Ledger(RunDirectory(root).ledger_path).events()), "not begun")
+    return f"{root.resolve().name} ({begun})"
+
+
 def _earlier_trials(
     run: RunDirectory, space: Space, describe: Describe, data_hash: str
 ) -> tuple[list[EarlierTrial], list[str]]:

@@ -41,11 +41,14 @@ class Resolved:
         return (*self.remarks, *told(self.problems))
 
     def classes(self, config: CorpusConfig) -> tuple[str, ...]:
-        """Return the scenes in their order: as configured, TAU's own, or sorted."""
+        """Return the scenes in their order: as configured, else sorted, which is TAU's own order, too.
+
+        An evaluation set names no scene: it is taken for TAU's.
+        """
         if config.classes:
             return config.classes
         labels = {clip.scene for clip in self.clips.values() if clip.scene is not None}
-        return TAU_SCENES if labels <= set(TAU_SCENES) else tuple(sorted(labels))
+        return tuple(sorted(labels)) or TAU_SCENES
 
 
 def resolve(listing: Listing, config: CorpusConfig) -> Resolved:

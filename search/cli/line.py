@@ -35,6 +35,7 @@ def demo(
     """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
     from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
+    from results.run_storage import open_ledger
     from results.rundir import RunDirectory
     from search.config import read_run_config
     from search.opening import open_run
@@ -46,12 +47,14 @@ def demo(
     if config.synth is None:
         raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
     run_directory = RunDirectory(out)
-    open_run(run_directory, config)
     corpus = out / "corpus"
-    with screen.stage("Synthesize", "clips") as on_progress:
-        n_clips = synthesize(corpus, config.synth, on_progress)
-    screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
-    page = run_line(corpus, Place(run_directory, out / "shards"), config, screen, n_workers=n_workers(workers))
+    with open_ledger(run_directory, None) as ledger:
+        open_run(run_directory, config)
+        with screen.stage("Synthesize", "clips") as on_progress:
+            n_clips = synthesize(corpus, config.synth, on_progress)
+        screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
+        place = Place(run_directory, out / "shards")
+        page = run_line(corpus, place, config, ledger, screen, n_workers=n_workers(workers))
     show_outcome(screen, run_directory, page, time.monotonic() - started)
 
 
@@ -78,7 +81,7 @@ def run(
 
     Run again, it goes on where it stopped, and does nothing where all is done.
     """
-    from results.run_storage import taken
+    from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
     from search.config import read_run_config
     from search.observers.watch import Watch
@@ -93,5 +96,6 @@ def run(
     watch = Watch(tensorboard=tensorboard, mlflow=mlflow)
     with taken(run_directory, storage_location(storage), screen.note) as stored:
         place = Place(run_directory, default_shards(run_directory, shards, stored), address, stored)
-        page = run_line(data, place, config, screen, n_workers=n_workers(workers), watch=watch)
+        with open_ledger(run_directory, stored) as ledger:
+            page = run_line(data, place, config, ledger, screen, n_workers=n_workers(workers), watch=watch)
     show_outcome(screen, run_directory, page, time.monotonic() - started)

@@ -118,10 +118,11 @@ def _search(
     manifest = read_manifest(place)
     check_fold(config.fold, manifest)
     run = RunDirectory(out)
-    with taken(run, storage_location(storage), screen.note) as stored:
+    with taken(run, storage_location(storage), screen.note) as stored, open_ledger(run, stored) as ledger:
         open_run(run, config)
         bind_data(run, manifest)
-        with open_ledger(run, stored) as ledger:
-            search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier)
+        if stored is not None:
+            stored.push_config(run)
+        search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier)
     if not watch.json_log:
         screen.say(f"Trials: {run.trials_path}")

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.errors import ConfigError
+from data_prep.schema import canonical_json
 from search.objectives import Objectives, Value
 from search.space import Params, Space
 
@@ -43,12 +45,17 @@ class Known:
     sizing: Sizing
     values: dict[int, Value] = field(default_factory=dict)
     """{epochs: what it came to there}."""
-    is_over: bool = False
-    """Whether its training has ended; without a value it has failed then."""
+    has_failed: bool = False
+    """Whether its training has failed; what it had come to before counts for nothing."""
     is_here: bool = True
     """False for a trial of another run: it teaches, but is not on this run's front."""
     features: npt.NDArray[np.float64] | None = None
     """What a model of the space sees of it, once one has asked."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has a value that counts."""
+        return bool(self.values) and not self.has_failed
 
 
 class Candidates:
@@ -88,8 +95,8 @@ class Candidates:
 
     @property
     def told(self) -> Sequence[Known]:
-        """The points that have a value."""
-        return [point for point in self.known if point.values]
+        """The points that have a value that counts."""
+        return [point for point in self.known if point.is_told]
 
     def is_new(self, params: Params) -> bool:
         """Return whether a point may be proposed as far as earlier ones are concerned."""
@@ -99,7 +106,7 @@ class Candidates:
         """Return whether a point that would be trained is inside the limits; tell of one that is not, once."""
         sizing = self.assess(params)
         if not sizing.feasible:
-            key = self.key_of(params)
+            key = self._identity(params)
             if key not in self._infeasible:
                 self._infeasible.add(key)
                 self.on_infeasible(params, sizing)
@@ -107,7 +114,14 @@ class Candidates:
 
     def mark_infeasible(self, params: Params) -> None:
         """Don't tell of this point again."""
-        self._infeasible.add(self.key_of(params))
+        self._infeasible.add(self._identity(params))
+
+    def _identity(self, params: Params) -> str:
+        """Return what is equal for points of one network; knobs that don't go together make none."""
+        try:
+            return self.key_of(params)
+        except ConfigError:
+            return canonical_json(params)
 
 
 class Strategy(Protocol):

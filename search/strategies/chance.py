@@ -34,4 +34,4 @@ def draw_feasible(candidates: Candidates, rng: np.random.Generator) -> Params | 
         points = (space.draw(rng) for _ in range(MAX_DRAWS))
     else:
         points = (space.point(int(index)) for index in rng.permutation(int(space.size)))
-    return next((p for p in points if candidates.is_new(p) and candidates.assess(p).feasible), None)
+    return next((p for p in points if candidates.assess(p).feasible and candidates.is_new(p)), None)

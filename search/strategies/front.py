@@ -3,7 +3,8 @@
 What a candidate weighs is known to the byte before it is trained; only its score must be guessed. A Gaussian process
 over the points (and their sizes) guesses it, from all trials at all rungs; the expected growth of the front's
 hypervolume then has a closed form (search.strategies.improvement), and of the points that fit the one with the largest
-is proposed. Points in training count as if they had come to what is guessed of them, so that parallel trials differ.
+is proposed. Points in training count as if they had come to what is guessed of them, so that parallel trials differ;
+failed ones as if they had come to the worst of all, so that what diverges is left alone.
 """
 
 from __future__ import annotations
@@ -58,17 +59,18 @@ class FrontStrategy:
         pool = self._new_points(candidates, rng)
         if not pool:
             return None
-        known = candidates.known[-MAX_TRAINED:]
-        told = [point for point in known if point.values]
         with _one_thread():
-            return self._best(candidates, pool, known, told)
+            return self._best(candidates, pool)
 
-    def _best(
-        self, candidates: Candidates, pool: Sequence[Known], known: Sequence[Known], told: Sequence[Known]
-    ) -> Params:
+    def _best(self, candidates: Candidates, pool: Sequence[Known]) -> Params:
         """Return the point of `pool` that is expected to push the front out most."""
+        told = candidates.told[-MAX_TRAINED:]
+        failed = [point for point in candidates.known if point.has_failed][-MAX_TRAINED:]
         losses, variances = at_last_rung(told, candidates.objectives)
-        model = GaussianProcess(_features(candidates, told), losses, variances)
+        losses = np.append(losses, np.full(len(failed), losses.max()))
+        variances = np.append(variances, np.zeros(len(failed)))
+        model = GaussianProcess(_features(candidates, [*told, *failed]), losses, variances)
+        known = [point for point in candidates.known if not point.has_failed][-MAX_TRAINED:]
         guessed, _ = model.predict(_features(candidates, known))
         here = np.array([point.is_here for point in known])
         costs, known_costs = _costs(candidates, pool), _costs(candidates, known)

@@ -1,8 +1,8 @@
 """Optuna's TPE behind the limit: the strategies `reject` and `repair`.
 
 The study is built for each proposal from what is known, so that its memory is the ledger's: trials that paused or
-stopped count with what they would have come to (search.strategies.estimates), those in training with no value, which
-keeps TPE away from them.
+stopped count with what they would have come to (search.strategies.estimates), those in training and failed ones with no
+value, which keeps TPE away from them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _study(candidates: Candidates, seed: int) -> optuna.Study:
                 )
             )
     for point in candidates.known[-MAX_TRIALS:]:
-        if not point.values:
+        if not point.is_told:
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.RUNNING,

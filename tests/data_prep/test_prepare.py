@@ -22,7 +22,7 @@ from data_prep.errors import AscError, DataError
 from data_prep.features import LogMel
 from data_prep.manifest import read_manifest
 from data_prep.prepare import prepare
-from data_prep.reader import read_split
+from data_prep.reader import read_split, read_splits
 
 N_CLIPS = len(scene_rows())
 SCRIPT = """
@@ -302,6 +302,19 @@ def test_a_scene_that_lost_its_training_is_an_error(make_corpus, small_config, t
     done = prepare(make_corpus(), tmp_path / "other", config)
     assert {i for i, split in done.manifest.folds[1].items() if split == "train" and i.endswith("-b")} == set()
     assert done.n_clips == N_CLIPS  # stored all the same: another cut needs no audio
+
+
+def test_a_held_out_device_is_never_trained_on(make_corpus, small_config, tmp_path):
+    """It is compared on, and where validation is trained on, too, it is left out of that, and only it."""
+    prepare(make_corpus(), tmp_path, small_config.updated(validation=ValidationSpec(holdout_devices=("b",))))
+    validation = read_split(tmp_path, "validation", fold=1, reader=ReaderSpec()).clips
+    together = read_splits(tmp_path, ["train", "validation"], fold=1, reader=ReaderSpec())
+    train = read_split(tmp_path, "train", fold=1, reader=ReaderSpec()).clips
+    assert "b" in set(validation["device"])
+    wanted = {*train["clip_id"], *validation["clip_id"][validation["device"] != "b"]}
+    assert set(together.clips["clip_id"]) == wanted
+    assert "b" not in set(together.clips["device"])
+    assert len(together.log_mel) == len(together.labels) == len(wanted)
 
 
 def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_path):

@@ -130,6 +130,17 @@ def test_without_storage_nothing_changes(run):
     assert sorted(path.name for path in run.root.iterdir()) == ["config.yaml", "ledger.jsonl", "ledger.lock"]
 
 
+def test_a_run_with_storage_is_not_gone_on_with_without_it(run, location):
+    """Begun with a storage, a run is refused without it, with its address; removing the note is the way out."""
+    with taken(run, location) as storage, open_ledger(run, storage) as ledger:
+        ledger.append("rung", number=0)
+    with pytest.raises(RunError, match=f"give --storage {location}.*remove storage.txt first"):
+        open_ledger(run, None)
+    run.storage_path.unlink()
+    with open_ledger(run, None) as ledger:
+        assert [event["number"] for event in ledger.events()] == [0]
+
+
 def test_the_lock_leaves_with_its_driver(run, location):
     """While a driver has the storage its lock is there, and afterwards nothing of it is."""
     with taken(run, location):

@@ -124,6 +124,18 @@ def test_written_trials_read_back(tmp_path: Path, values: tuple[Any, Any]) -> No
     assert read["seed"].tolist() == [3, 3]
 
 
+def test_trials_follow_the_ledger_and_are_left_alone_where_they_do(tmp_path: Path) -> None:
+    """A file behind the ledger gets the new trials; one that is up to it isn't touched."""
+    run = RunDirectory(tmp_path)
+    for number in range(2):
+        with Ledger.open_for_writing(run.ledger_path) as ledger:
+            ledger.append("trial_started", trial_id=f"t{number}", params={}, **START)
+        assert len(pd.read_parquet(write_trials(run))) == number + 1
+    before = run.trials_path.stat().st_ino
+    write_trials(run)
+    assert run.trials_path.stat().st_ino == before
+
+
 def test_rungs_are_one_row_each() -> None:
     """Rungs come by trial and rung; one that was trained again after a crash counts once, the later one."""
     events = [

@@ -162,3 +162,20 @@ def test_a_system_may_be_of_any_family(network, message):
     with pytest.raises(ConfigError) as error:
         parse_config(RunConfig, {"retrain": {"systems": [{"name": "one", "model": network}]}}, "run.yaml")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("retrain", "message"),
+    [
+        ({"seeds": [0, 1, 0]}, "a seed stands twice: 0, 1, 0"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+        *[
+            ({"systems": [{"name": name, "preset": "cp-mobile"}]}, "are called so")
+            for name in ("t0001", "a-s0", "b-full")
+        ],
+    ],
+)
+def test_candidates_cant_share_a_folder(retrain, message):
+    """Seeds are distinct and not negative; no system is called as a trial's or a variant's candidate is."""
+    with pytest.raises(ValueError, match=message):
+        RunConfig.model_validate({"retrain": retrain})

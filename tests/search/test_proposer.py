@@ -1,11 +1,12 @@
 import pytest
 from search_points import LIMIT, SMALL, accuracy_of, key_of, proposer, sizer, spend
 
-from data_prep.errors import BudgetError
+from data_prep.errors import BudgetError, ConfigError
 from search.objectives import Value
 from search.proposer import Proposer, Sizing, require_feasible
 from search.space import Space
 from search.space_config import SpaceConfig
+from search.strategies import STRATEGIES
 
 
 def test_a_queued_point_comes_first_unless_it_is_over_the_limit_or_known():
@@ -76,6 +77,44 @@ def test_a_limit_that_nothing_fits_is_refused_before_anything_starts():
     with pytest.raises(BudgetError, match=r"needs 984 bytes.*budget is 500.*Add smaller choices"):
         require_feasible(Space(SMALL), sizer(500))
     require_feasible(Space(SMALL), sizer(2500))
+
+
+def test_what_has_the_fewest_weights_need_not_be_the_cheapest():
+    """Where the smallest corner is over a limit of another kind, what fits elsewhere in the space is found."""
+    space = Space(SMALL)
+    dear = space.smallest()
+
+    def assess(params):
+        return Sizing(params != dear, sizer()(params).weight_bytes, None, "macs 40,000,000 over 30,000,000")
+
+    require_feasible(space, assess)
+    with pytest.raises(BudgetError, match="nothing in the search space fits"):
+        require_feasible(space, lambda params: Sizing(False, 7, None, "macs"))
+
+
+def test_points_that_are_no_network_are_passed_over():
+    """Three knobs that don't go together are over the limit like any other, at every strategy."""
+    knobs = {
+        "attention": ["none", "casam"],
+        "n_blocks": [3, 6],
+        "base_filters": [16, 304],
+        "growth": {"choices": [1.0, 1.5], "when": {"attention": ["none"]}},
+    }
+    space = SpaceConfig.model_validate({**knobs, "stem_filters": 16, "n_strided": 2, "dropout": 0.0, "expansion": 1})
+
+    def assess(params):
+        try:
+            return sizer()(params)
+        except ConfigError as error:
+            return Sizing(False, 0, LIMIT, str(error))
+
+    told = []
+    for strategy in STRATEGIES:
+        sampler = Proposer(Space(space), assess, key_of, seed=0, n_startup=4, strategy=strategy)
+        sampler.on_infeasible = lambda params, sizing: told.append(sizing.reason)
+        while (proposal := sampler.propose()) is not None:
+            sampler.enter(key_of(proposal.params), proposal.params)
+    assert any("filters" in reason for reason in told)
 
 
 def test_a_proposal_says_what_it_weighs():

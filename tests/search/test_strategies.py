@@ -2,7 +2,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from search_points import LIMIT, N_SMALL, SMALL, THREE, key_of, proposer, sizer, spend, tell
+from search_points import LIMIT, N_SMALL, SMALL, THREE, accuracy_of, key_of, proposer, sizer, spend, tell
 
 from search.objectives import Objectives, Value
 from search.proposer import Proposer
@@ -89,6 +89,27 @@ def test_trials_in_training_and_failed_ones_are_no_obstacle(strategy):
         if number > 3:
             sampler.end(f"t{number}", "failed")
     assert len(set(proposed)) == 8
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "random"])
+def test_what_fails_is_learned_from(strategy):
+    """Where the better half of the space fails, fewer of the later trials do than by chance."""
+    space = SpaceConfig(stem_filters=(8, 16, 32), base_filters=(8, 16, 24, 32, 40, 48), kernel_size=(3, 5), dropout=0.0)
+
+    def n_failed(name):
+        sampler = proposer(space, strategy=name, n_startup=8, seed=1)
+        failed = []
+        for number in range(32):
+            params = sampler.propose().params
+            sampler.enter(f"t{number}", params)
+            failed.append(params["base_filters"] > 24)  # what would be best, had it not failed
+            if failed[-1]:
+                sampler.end(f"t{number}", "failed")
+            else:
+                tell(sampler, f"t{number}", number, accuracy_of(params), sizer()(params))
+        return sum(failed[8:])
+
+    assert n_failed(strategy) < n_failed("random")
 
 
 @every_strategy

@@ -273,10 +273,28 @@ def test_stopping_follows_the_rungs_across_a_break(path):
     assert "of the 2 trials that had reached epoch 2" in ledger.events()[-1]["reason"]
 
 
+def test_too_many_failures_end_the_next_search_too(path):
+    """A sweep that was given up for its failures begins no new trial when it is called again."""
+    state, ledger = sweep(path, n_trials=20)
+    for _ in range(4):
+        state.on_failure(state.next_trial().trial_id, "diverged")
+    last = state.next_trial()
+    with pytest.raises(RunError, match="5 of 5 trials have failed"):
+        state.on_failure(last.trial_id, "diverged")
+    ledger.close()
+    again, ledger = sweep(path, n_trials=20)
+    assert not again.is_done
+    with pytest.raises(RunError, match="5 of 5 trials have failed"):
+        again.require_few_failures()
+
+
 def test_an_exhausted_space_ends_the_sweep(path):
     """Where fewer candidates fit than trials are asked for, the sweep ends with those, and stays ended."""
     state, ledger = sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
     train(state)
     assert len(state.trials) == 2
     ledger.close()
-    assert sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))[0].next_trial() is None
+    again, _ = sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
+    assert not again.is_exhausted
+    assert again.next_trial() is None
+    assert again.is_exhausted
