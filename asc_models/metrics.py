@@ -91,22 +91,29 @@ def interval_by_location(
 ) -> tuple[float, float]:
     """Return a bootstrap interval of macro accuracy in which whole locations are drawn, not clips.
 
-    Clips of one location are not independent, so a bootstrap over clips is too narrow.
+    Clips of one location are not independent, so a bootstrap over clips is too narrow. Memory grows with the locations
+    and with the resamples, not with their product.
     """
     _validate(labels, probabilities)
     classes, label = np.unique(labels, return_inverse=True)
     _, place = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
-    shape = (int(place.max()) + 1, len(classes))
-    total = np.zeros(shape)
-    hits = np.zeros(shape)
-    np.add.at(total, (place, label), 1)
-    np.add.at(hits, (place, label), probabilities.argmax(axis=1) == labels)
-    draws = np.random.default_rng(seed).integers(shape[0], size=(n_resamples, shape[0]))
-    counts = total[draws].sum(axis=1)  # (n_resamples, n_classes)
+    n_places, n_classes = int(place.max()) + 1, len(classes)
+    held = np.zeros((n_places, 2 * n_classes))  # clips of each class, then those answered right
+    np.add.at(held, (place, label), 1)
+    np.add.at(held, (place, n_classes + label), probabilities.argmax(axis=1) == labels)
+    rng = np.random.default_rng(seed)
+    # One resample at a time: the draws of all of them would grow with their number times the places.
+    drawn = np.stack([_times_drawn(rng, n_places) @ held for _ in range(n_resamples)])
+    counts, hits = drawn[:, :n_classes], drawn[:, n_classes:]
     with np.errstate(invalid="ignore"):
-        accuracies = np.nanmean(np.where(counts > 0, hits[draws].sum(axis=1) / counts, np.nan), axis=1)
+        accuracies = np.nanmean(np.where(counts > 0, hits / counts, np.nan), axis=1)
     low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _times_drawn(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
+    """Return how often each of `n` is drawn in a bootstrap resample of them, shape (n,)."""
+    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
 
 
 def _validate(labels: Ints, probabilities: Floats) -> None:

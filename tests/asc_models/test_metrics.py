@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,34 @@ def test_the_interval_is_wider_where_locations_move_together():
     apart = interval_by_location(labels, stacked, np.arange(200).astype(str))
     assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
     assert together[0] < macro_accuracy(labels, stacked) < together[1]
+
+
+def test_the_interval_is_that_of_all_draws_at_once():
+    """Resample by resample or as one dense table of draws, the interval is the same to the last bit."""
+    rng = np.random.default_rng(1)
+    labels, probabilities = rng.integers(0, 4, 300), rng.dirichlet(np.ones(4), 300)
+    places = rng.integers(0, 37, 300)
+    total, hits = np.zeros((37, 4)), np.zeros((37, 4))
+    np.add.at(total, (places, labels), 1)
+    np.add.at(hits, (places, labels), probabilities.argmax(axis=1) == labels)
+    draws = np.random.default_rng(0).integers(37, size=(500, 37))
+    by_class = hits[draws].sum(axis=1) / total[draws].sum(axis=1)
+    expected = np.quantile(np.nanmean(by_class, axis=1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    # Places are numbered as their names sort.
+    found = interval_by_location(labels, probabilities, [f"{place:02d}" for place in places], n_resamples=500)
+    assert found == tuple(expected)
+
+
+def test_the_interval_takes_little_memory_whatever_the_number_of_places():
+    """20,000 clips without locations are as many places: some megabytes, where all draws at once would be gigabytes."""
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 10, 20_000), rng.dirichlet(np.ones(10), 20_000)
+    places = [str(number) for number in range(20_000)]
+    tracemalloc.start()
+    interval_by_location(labels, probabilities, places, n_resamples=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_empty_and_disagreeing_arrays_are_refused():
