@@ -13,6 +13,10 @@ ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
 CALIBRATED_MODES: tuple[ExportMode, ...] = ("int4_int8_weights", "int8")
 """Modes that need training clips to be exported: ranges of activations and the logits' shift are measured on them."""
+INT8_MODES: tuple[ExportMode, ...] = ("int8_weights", "int4_int8_weights", "int8")
+"""Modes that store every kernel, whatever its size, in 8 bits a value or fewer. `dynamic_range` is none of them: it
+leaves kernels of fewer than 1,024 values in float32. Biases and norms have 32 bits in all of them, as TFLite's own int8
+specification has it."""
 
 Schedule = Literal["sgdr", "one-cycle", "cosine"]
 Balance = Literal["none", "class", "device"]

@@ -68,7 +68,7 @@ class Estimate:
 
     def verdict(self, rules: RulesConfig, mode: ExportMode) -> Verdict:
         """Return whether the network, exported as `mode`, is within `rules`; what is over names its largest layer."""
-        return check(rules, self.quantities(mode), lambda quantity: self._largest_named(quantity, mode))
+        return check(rules, self.quantities(mode), lambda quantity: self._largest_named(quantity, mode), modes=(mode,))
 
     def _part(self, layer: Layer, quantity: Quantity, mode: ExportMode) -> int:
         if quantity == "n_params":

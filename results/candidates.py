@@ -27,6 +27,8 @@ class CandidateMetrics:
         nonzero_weight_bytes: bytes of the weights that are not zero: what the size rule of 2021 counts.
         n_params: parameters of the network.
         macs: multiply–accumulates per inference.
+        peak_activation_bytes: float32 activations that live together, by the estimate; None in files of versions that
+            did not state it.
         agreement: share of validation clips on which the exported file and the trained network choose the same scene.
         mode: how the weights are stored.
         best_epoch: the epoch whose weights were kept.
@@ -55,6 +57,7 @@ class CandidateMetrics:
     n_nonzero: int | None = None
     agreement_beyond_chance: float | None = None
     export_seconds: float | None = None
+    peak_activation_bytes: int | None = None
     trained_on: tuple[str, ...] = ("train",)
 
     def value(self, split: str, name: str) -> float:

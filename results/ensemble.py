@@ -1,4 +1,4 @@
-"""Ensembles of retrained candidates under the size limit of one model, by greedy forward selection.
+"""Ensembles of retrained candidates under the limits of one model, by greedy forward selection.
 
 Caruana et al., "Ensemble selection from libraries of models", ICML 2004: begin with the best model on validation, add
 whichever model lowers the loss of the mean probability most, with repetition, stop when none does. Members are charged
@@ -7,8 +7,8 @@ once, however often they were added: a repeated member is only a weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from asc_models.metrics import Floats, Ints, log_loss
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
-from results.candidates import Candidate, read_candidates
+from results.candidates import Candidate, CandidateMetrics, read_candidates
 from results.config import EnsembleConfig
-from results.limits import SizeLimit
+from results.limits import Limits
 from results.predictions import Predictions
 from results.rundir import RunDirectory
 
@@ -36,12 +36,10 @@ class Selection:
     Attributes:
         counts: how often each candidate was added, shape (n_candidates,), zero for those left out.
         temperature: the mean's logarithm is divided by this before it is normalized again.
-        total: the limited quantity, summed over the distinct members.
     """
 
     counts: npt.NDArray[np.int64]
     temperature: float
-    total: int
 
     @property
     def weights(self) -> npt.NDArray[np.float64]:
@@ -58,8 +56,9 @@ class Ensemble:
         name: its name as a system.
         members: {candidate: weight}, heaviest first; weights sum to 1.
         temperature: 1.0 where none was fitted.
-        total_bytes: the limited quantity, summed over the distinct members.
+        total_bytes: the limited quantity that is shown (results.limits), of the distinct members together.
         metrics: {split: what asc_models.metrics.summarize gives}.
+        totals: {limited quantity: the same for each of them}; {} in files of versions that held one alone.
     """
 
     name: str
@@ -67,6 +66,7 @@ class Ensemble:
     temperature: float
     total_bytes: int
     metrics: dict[str, dict[str, Any]]
+    totals: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_single(self) -> bool:
@@ -102,42 +102,27 @@ def fit_temperature(labels: Ints, probabilities: Floats) -> float:
 def select_ensemble(
     probabilities: Floats,
     labels: Ints,
-    sizes: Sequence[int],
-    limit: int,
+    fits: Callable[[Sequence[int]], bool],
     config: EnsembleConfig,
     on_progress: ProgressCallback | None = None,
 ) -> Selection:
     """Return the ensemble that greedy forward selection finds on validation.
 
     Args:
-        probabilities: each candidate's, shape (n_members, n_clips, n_scenes).
+        probabilities: each candidate's, shape (n_members, n_clips, n_scenes); each is within the limits alone.
         labels: class indices, shape (n_clips,).
-        sizes: each candidate's share of the limit.
-        limit: the most that the distinct members may have together.
+        fits: whether distinct candidates, by their indices, are within the limits together.
         config: how many members and rounds, and whether to fit a temperature.
         on_progress: told of rounds.
-
-    Raises:
-        BudgetError: if not one candidate is within the limit.
     """
-    size = np.asarray(sizes, dtype=np.int64)
-    if len(size) == 0 or size.min() > limit:
-        smallest = f"the smallest has {size.min():,}" if len(size) else "there are none"
-        raise BudgetError(
-            f"no candidate is within the limit of {limit:,}: {smallest}. Narrow the space, or raise the limit."
-        )
-    alone = np.array(
-        [log_loss(labels, member) if size[i] <= limit else np.inf for i, member in enumerate(probabilities)]
-    )
-    counts = np.zeros(len(size), dtype=np.int64)
+    alone = np.array([log_loss(labels, member) for member in probabilities])
+    counts = np.zeros(len(alone), dtype=np.int64)
     counts[alone.argmin()] = 1
     best = float(alone.min())
     for done in range(1, config.max_rounds):
         losses = [
-            _loss_with(probabilities, labels, counts, i)
-            if _fits(counts, i, size, limit, config.max_members)
-            else np.inf
-            for i in range(len(size))
+            _loss_with(probabilities, labels, counts, i) if _may_join(counts, i, fits, config.max_members) else np.inf
+            for i in range(len(counts))
         ]
         if on_progress is not None:
             on_progress(done, config.max_rounds)
@@ -149,11 +134,11 @@ def select_ensemble(
         on_progress(config.max_rounds, config.max_rounds)
     mean = np.tensordot(counts / counts.sum(), probabilities.astype(np.float64), axes=1)
     temperature = fit_temperature(labels, mean) if config.temperature else 1.0
-    return Selection(counts, temperature, int(size[counts > 0].sum()))
+    return Selection(counts, temperature)
 
 
 def build_ensemble(
-    run: RunDirectory, config: EnsembleConfig, limit: SizeLimit, on_progress: ProgressCallback | None = None
+    run: RunDirectory, config: EnsembleConfig, limits: Limits, on_progress: ProgressCallback | None = None
 ) -> Ensemble:
     """Select an ensemble among the run's candidates on validation, write `ensembles.json`, and return it.
 
@@ -161,7 +146,7 @@ def build_ensemble(
     the members' stored test predictions: nothing is read or run again.
 
     Raises:
-        BudgetError: if no candidate can take part or none is within the limit.
+        BudgetError: if no candidate can take part or none is within the limits.
         DataError: if the candidates' predictions are of different clips or class orders.
     """
     candidates = [candidate for candidate in read_candidates(run) if candidate.has_predictions("validation")]
@@ -169,15 +154,25 @@ def build_ensemble(
         raise BudgetError(
             f"{run.candidates_dir}: no retrained candidate has validation predictions; retrain some first"
         )
+    candidates = _within(candidates, limits)
     aligned = align([candidate.predictions("validation") for candidate in candidates])
     stack = np.stack([predictions.probabilities for predictions in aligned])
-    sizes = [getattr(candidate.metrics, limit.quantity) for candidate in candidates]
-    chosen = select_ensemble(stack, aligned[0].labels, sizes, limit.limit, config, on_progress)
-    order = np.argsort(-chosen.counts, kind="stable")
-    members = {candidates[i].name: float(chosen.weights[i]) for i in order if chosen.counts[i]}
-    ensemble = Ensemble(ENSEMBLE_NAME, members, chosen.temperature, chosen.total, {})
+
+    def together(indices: Sequence[int]) -> list[CandidateMetrics]:
+        """Return the metrics of some of the candidates."""
+        return [candidates[i].metrics for i in indices]
+
+    def fits(indices: Sequence[int]) -> bool:
+        """Return whether some of the candidates are within the limits together."""
+        return limits.verdict(together(indices)).feasible
+
+    chosen = select_ensemble(stack, aligned[0].labels, fits, config, on_progress)
+    order = [int(i) for i in np.argsort(-chosen.counts, kind="stable") if chosen.counts[i]]
+    members = {candidates[i].name: float(chosen.weights[i]) for i in order}
+    size, totals = limits.size(together(order)), limits.totals(together(order))
+    ensemble = Ensemble(ENSEMBLE_NAME, members, chosen.temperature, size, {}, totals)
     ensemble.metrics.update(_metrics(ensemble, {candidate.name: candidate for candidate in candidates}))
-    _write(run, ensemble, limit, config)
+    _write(run, ensemble, limits, config)
     return ensemble
 
 
@@ -187,6 +182,17 @@ def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
         return False
     data = read_json(run.ensembles_path)
     return isinstance(data, Mapping) and data.get("config") != config.model_dump(mode="json")
+
+
+def _within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
+    reasons = {candidate.name: limits.verdict([candidate.metrics]).reason for candidate in candidates}
+    within = [candidate for candidate in candidates if not reasons[candidate.name]]
+    if not within:
+        lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
+        raise BudgetError(
+            f"no candidate is within the limits ({limits.rules.name}):{lines}\nNarrow the space, or raise the limits."
+        )
+    return within
 
 
 def read_ensembles(run: RunDirectory) -> list[Ensemble]:
@@ -202,6 +208,7 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
                 temperature=float(entry["temperature"]),
                 total_bytes=int(entry["total_bytes"]),
                 metrics=entry["metrics"],
+                totals={str(quantity): int(total) for quantity, total in entry.get("totals", {}).items()},
             )
             for entry in data["ensembles"]
         ]
@@ -245,9 +252,9 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
     return aligned
 
 
-def _fits(counts: Ints, index: int, sizes: Ints, limit: int, max_members: int) -> bool:
-    members = (counts > 0) | (np.arange(len(counts)) == index)
-    return bool(members.sum() <= max_members and sizes[members].sum() <= limit)
+def _may_join(counts: Ints, index: int, fits: Callable[[Sequence[int]], bool], max_members: int) -> bool:
+    members = np.flatnonzero((counts > 0) | (np.arange(len(counts)) == index)).tolist()
+    return len(members) <= max_members and fits(members)
 
 
 def _loss_with(probabilities: Floats, labels: Ints, counts: Ints, index: int) -> float:
@@ -268,14 +275,15 @@ def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[st
     return table
 
 
-def _write(run: RunDirectory, ensemble: Ensemble, limit: SizeLimit, config: EnsembleConfig) -> None:
+def _write(run: RunDirectory, ensemble: Ensemble, limits: Limits, config: EnsembleConfig) -> None:
     members = [{"candidate": name, "weight": weight} for name, weight in ensemble.members.items()]
     entry = {
         "name": ensemble.name,
         "members": members,
         "temperature": ensemble.temperature,
         "total_bytes": ensemble.total_bytes,
+        "totals": ensemble.totals,
         "metrics": ensemble.metrics,
     }
-    rule = {"name": limit.rule, "quantity": limit.quantity, "limit": limit.limit}
-    write_json(run.ensembles_path, {"rules": rule, "config": config.model_dump(mode="json"), "ensembles": [entry]})
+    told = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": [entry]}
+    write_json(run.ensembles_path, told)

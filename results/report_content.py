@@ -51,6 +51,5 @@ def page_content(data: RunData) -> Content:
 
 
 def _subtitle(data: RunData) -> str:
-    limit = f"{data.limit.limit:,} {data.limit.quantity.replace('_', ' ')}"
     n = len(data.candidates)
-    return f"Fold {fold_of(data)} · at most {limit} ({data.limit.rule}) · {plural(n, 'retrained candidate')}"
+    return f"Fold {fold_of(data)} · at most {data.limits.text} ({data.limit.rule}) · {plural(n, 'retrained candidate')}"

@@ -9,6 +9,7 @@ from results.published import CLASS_WISE_AVERAGE, SYSTEMS
 from results.report_text import (
     QUANTITY_NAMES,
     Content,
+    amount,
     count,
     interval,
     kilobytes,
@@ -27,7 +28,7 @@ def nothing_selected(data: RunData) -> str:
     """Return why no candidate is selected."""
     if not data.candidates:
         return "Nothing is selected yet: no candidate has been retrained."
-    return f"Nothing is selected: no candidate with validation scores is within the limit of {data.limit.limit:,}."
+    return f"Nothing is selected: no candidate with validation scores is within {data.limits.text}."
 
 
 def headline(data: RunData) -> Content | None:
@@ -101,7 +102,8 @@ def candidates(data: RunData) -> Content | None:
     rows = []
     for candidate in data.candidates:
         metrics, size = candidate.metrics, data.size(candidate)
-        over = "" if size <= data.limit.limit else " (over)"
+        verdict = data.limits.verdict([metrics])
+        over = dict.fromkeys(verdict.over, " (over)")
         rows.append(
             [
                 candidate.name,
@@ -110,14 +112,14 @@ def candidates(data: RunData) -> Content | None:
                 percent(metrics.value("test", "macro_accuracy")),
                 interval(*data.interval(candidate.name)),
                 number(metrics.value("test", "log_loss")),
-                f"{size_text(data, size)}{over}",
-                kilobytes(metrics.weight_bytes),
-                kilobytes(metrics.file_bytes),
-                count(metrics.n_params),
-                f"{metrics.macs / 1e6:,.1f}",
+                size_text(data, size) + over.get(data.limit.quantity, ""),
+                kilobytes(metrics.weight_bytes) + over.get("weight_bytes", ""),
+                kilobytes(metrics.file_bytes) + over.get("file_bytes", ""),
+                count(metrics.n_params) + over.get("n_params", ""),
+                f"{metrics.macs / 1e6:,.1f}" + over.get("macs", ""),
                 percent(metrics.agreement),
                 f"{count(metrics.best_epoch)} of {metrics.epochs:,}",
-                *([metrics.mode] if several_modes else []),
+                *([metrics.mode + (" (refused)" if verdict.refused else "")] if several_modes else []),
             ]
         )
     looks = ["chosen" if candidate is data.selected else "" for candidate in data.candidates]
@@ -154,8 +156,14 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         beside = "no other that fits beside it lowers the validation log loss"
         tempered = "" if ensemble.temperature == 1.0 else f" Tempered, it has {scores}"
         return {"text": f"{only} alone was enough: {beside}.{tempered}", "table": None}
-    total, limit = size_text(data, ensemble.total_bytes), size_text(data, data.limit.limit)
-    text = f"{ensemble.name} of {len(ensemble.members)}, together {total} of {limit}: {scores}"
+    limits = data.limits.rules.in_force()
+    totals = ensemble.totals or {data.limit.quantity: ensemble.total_bytes}
+    together = ", ".join(
+        f"{amount(quantity, total)} of {amount(quantity, limits[quantity])}"
+        for quantity, total in totals.items()
+        if quantity in limits
+    )
+    text = f"{ensemble.name} of {len(ensemble.members)}, together {together}: {scores}"
     rows = [
         [name, percent(weight), size_text(data, sizes.get(name, np.nan))] for name, weight in ensemble.members.items()
     ]

@@ -18,6 +18,7 @@ QUANTITY_NAMES = {
     "file_bytes": "File",
     "n_params": "Parameters",
     "macs": "Multiply–accumulates",
+    "peak_activation_bytes": "Peak activations",
 }
 
 
@@ -70,6 +71,11 @@ def interval(low: float, high: float) -> str:
 def size_text(data: RunData, value: float) -> str:
     """Return an amount of the limited quantity with its unit."""
     return kilobytes(value) if data.limit.quantity.endswith("bytes") else count(value)
+
+
+def amount(quantity: str, value: float) -> str:
+    """Return an amount of one of several limited quantities: bytes as kB, others with what is counted."""
+    return kilobytes(value) if quantity.endswith("bytes") else f"{count(value)} {QUANTITY_NAMES[quantity].lower()}"
 
 
 def data_name(data: RunData) -> str:

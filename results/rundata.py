@@ -12,7 +12,7 @@ from asc_models.metrics import interval_by_location
 from results.candidates import Candidate, read_candidates
 from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.ledger import Ledger
-from results.limits import SizeLimit, read_size_limit
+from results.limits import Limits, SizeLimit, read_limits
 from results.predictions import Predictions
 from results.published import has_published
 from results.rundir import RunDirectory
@@ -25,13 +25,13 @@ class RunData:
 
     Attributes:
         candidates: best validation log loss first.
-        selected: the best of them within the limit, by validation log loss; None where none has one.
+        selected: the best of them within every limit, by validation log loss; None where none has one.
         test: test predictions of candidates and ensembles by name, where they were kept and every clip has a label.
     """
 
     run: RunDirectory
     config: dict[str, Any]
-    limit: SizeLimit
+    limits: Limits
     events: list[dict[str, Any]]
     trials: pd.DataFrame
     rungs: pd.DataFrame
@@ -50,9 +50,14 @@ class RunData:
         """Whether published numbers belong beside this run's: TAU's scenes, and not the synthesized corpus."""
         return has_published(self.classes) and not self.config.get("synth")
 
+    @property
+    def limit(self) -> SizeLimit:
+        """The one limit that pictures and tables show."""
+        return self.limits.main
+
     def size(self, candidate: Candidate) -> int:
-        """Return how much of the limited quantity a candidate has."""
-        return int(getattr(candidate.metrics, self.limit.quantity))
+        """Return how much a candidate has of the limited quantity that is shown."""
+        return self.limits.size([candidate.metrics])
 
     def interval(self, name: str) -> tuple[float, float]:
         """Return the 95 % interval of a system's test macro accuracy, NaN where there are no test predictions."""
@@ -67,7 +72,7 @@ def read_run_data(run: RunDirectory) -> RunData:
         DataError: if a candidate's files are.
     """
     config = run.read_config()
-    limit = read_size_limit(config)
+    limits = read_limits(config)
     events = Ledger(run.ledger_path).events()
     candidates = read_candidates(run)
     ensembles = read_ensembles(run)
@@ -78,22 +83,23 @@ def read_run_data(run: RunDirectory) -> RunData:
     return RunData(
         run=run,
         config=config,
-        limit=limit,
+        limits=limits,
         events=events,
         trials=trials_table(events),
         rungs=rungs_table(events),
         candidates=candidates,
         ensembles=ensembles,
-        selected=select_candidate(candidates, limit),
+        selected=select_candidate(candidates, limits),
         test={name: predictions for name, predictions in kept.items() if predictions.is_labelled},
     )
 
 
-def select_candidate(candidates: list[Candidate], limit: SizeLimit) -> Candidate | None:
-    """Return the candidate within the limit with the best validation log loss, None where none has one."""
+def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:
+    """Return the candidate within every limit with the best validation log loss, None where none has one."""
     for candidate in candidates:  # sorted by it
-        within = getattr(candidate.metrics, limit.quantity) <= limit.limit
-        if within and not np.isnan(candidate.metrics.value("validation", "log_loss")):
+        if limits.verdict([candidate.metrics]).feasible and not np.isnan(
+            candidate.metrics.value("validation", "log_loss")
+        ):
             return candidate
     return None
 

@@ -53,7 +53,7 @@ class SeedGroup:
 
     def size(self, quantity: str) -> int:
         """Return the most that a member has of `quantity`: rounding leaves each seed other zeros."""
-        return max(int(getattr(member.metrics, quantity)) for member in self.members)
+        return max(int(getattr(member.metrics, quantity) or 0) for member in self.members)
 
     def summary(self, quantity: str = "weight_bytes") -> dict[str, Any]:
         """Return the group as plain values: one row of a table, or JSON."""

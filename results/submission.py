@@ -13,10 +13,10 @@ import yaml
 
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json, written_whole
-from results.candidates import Candidate, read_candidates, sibling_name
+from results.candidates import Candidate, CandidateMetrics, read_candidates, sibling_name
 from results.config import SubmissionConfig
 from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
-from results.limits import SizeLimit, read_size_limit
+from results.limits import Limits, read_limits
 from results.predictions import Predictions
 from results.rundir import RunDirectory
 from results.submission_meta import system_meta
@@ -45,7 +45,7 @@ class System:
         members: the distinct candidates in it.
         ensemble: None for a single candidate.
         validation_log_loss: what systems are ranked by.
-        size: the limited quantity, summed over the members.
+        size: the limited quantity that is shown (results.limits), of the members together.
         development: the test split's metrics, {} where there are none.
     """
 
@@ -55,6 +55,11 @@ class System:
     validation_log_loss: float
     size: int
     development: dict[str, Any]
+
+    @property
+    def metrics(self) -> list[CandidateMetrics]:
+        """The members' metrics: what is held against the limits together."""
+        return [member.metrics for member in self.members]
 
     def predictions(self, by_candidate: Mapping[str, Predictions]) -> Predictions:
         """Return the system's probabilities from its own or from its members' ones."""
@@ -78,15 +83,15 @@ def write_submission(
             unless they are given. None or {} packs the test split's predictions, and the summary says so.
 
     Raises:
-        BudgetError: if no candidate is within the limit of the run's rules.
+        BudgetError: if no candidate is within the limits of the run's rules.
         DataError: if there is no list to pack, a system lacks predictions, or clips of different folders share a name.
     """
-    limit = read_size_limit(run.read_config())
-    systems, left_out = rank_systems(run, limit)
+    limits = read_limits(run.read_config())
+    systems, left_out = rank_systems(run, limits)
     if not systems:
         raise BudgetError(
-            f"{run.root}: nothing to submit: no retrained candidate with validation scores is within {limit.limit:,} "
-            f"({limit.quantity})" + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
+            f"{run.root}: nothing to submit: no retrained candidate with validation scores is within {limits.text}"
+            + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
         )
     packed = systems[: config.max_systems]
     left_out |= {system.name: f"ranked below the best {config.max_systems}" for system in systems[config.max_systems :]}
@@ -111,7 +116,7 @@ def write_submission(
             _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
             meta = system_meta(label, number, system, config, run.read_config())
             _add(package, f"{folder}.meta.yaml", yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))
-    _write_summary(run, path, packed, left_out, split, next(iter(given.values())).classes, config, limit)
+    _write_summary(run, path, packed, left_out, split, next(iter(given.values())).classes, config, limits)
     return path
 
 
@@ -122,8 +127,8 @@ def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
     return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
 
-def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dict[str, str]]:
-    """Return candidates and ensembles within the limit, best validation log loss first, and why others are left out.
+def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
+    """Return candidates and ensembles within every limit, best validation log loss first, and why others are left out.
 
     An ensemble of one member at temperature 1 is its member, and only the member is listed. A candidate that was
     trained on validation, too, has no score to rank it by: it stands in the place of its sibling, the same network with
@@ -141,7 +146,7 @@ def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dic
             members=(candidate,),
             ensemble=None,
             validation_log_loss=siblings.get(name, candidate).metrics.value("validation", "log_loss"),
-            size=int(getattr(candidate.metrics, limit.quantity)),
+            size=limits.size([candidate.metrics]),
             development=candidate.metrics.splits.get("test", {}),
         )
         for name, candidate in candidates.items()
@@ -158,11 +163,11 @@ def rank_systems(run: RunDirectory, limit: SizeLimit) -> tuple[list[System], dic
         elif ensemble.is_single and ensemble.temperature == 1.0:
             left_out[ensemble.name] = f"it is {next(iter(ensemble.members))} alone"
         else:
-            found.append(_ensemble_system(ensemble, candidates, limit))
+            found.append(_ensemble_system(ensemble, candidates, limits))
     systems = []
     for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
-        if system.size > limit.limit:
-            left_out[system.name] = f"{limit.quantity} {system.size:,} is over the limit of {limit.limit:,}"
+        if reason := limits.verdict(system.metrics).reason:
+            left_out[system.name] = f"is over the limit: {reason}"
         elif np.isnan(system.validation_log_loss):
             left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
         else:
@@ -192,14 +197,14 @@ def output_csv(predictions: Predictions) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limit: SizeLimit) -> System:
+def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limits: Limits) -> System:
     members = tuple(candidates[name] for name in ensemble.members)
     return System(
         name=ensemble.name,
         members=members,
         ensemble=ensemble,
         validation_log_loss=float(ensemble.metrics.get("validation", {}).get("log_loss", np.nan)),
-        size=sum(int(getattr(member.metrics, limit.quantity)) for member in members),
+        size=limits.size([member.metrics for member in members]),
         development=ensemble.metrics.get("test", {}),
     )
 
@@ -219,7 +224,7 @@ def _write_summary(
     split: str,
     classes: Sequence[str],
     config: SubmissionConfig,
-    limit: SizeLimit,
+    limits: Limits,
 ) -> None:
     notes = []
     if split == "test":
@@ -232,16 +237,15 @@ def _write_summary(
             "system": system.name,
             "members": [member.name for member in system.members],
             "validation_log_loss": system.validation_log_loss,
-            limit.quantity: system.size,
+            **limits.totals(system.metrics),
         }
         for number, system in enumerate(systems, start=1)
     ]
-    rule = {"name": limit.rule, "quantity": limit.quantity, "limit": limit.limit}
     summary = {
         "package": path.name,
         "packed_split": split,
         "classes": list(classes),
-        "rules": rule,
+        "rules": limits.described,
         "systems": rows,
         "left_out": dict(left_out),
         "notes": notes,

@@ -33,7 +33,7 @@ def candidates_table(data: RunData) -> pd.DataFrame:
                 "test_low": low,
                 "test_high": high,
                 "test_log_loss": metrics.value("test", "log_loss"),
-                "within_limit": data.size(candidate) <= data.limit.limit,
+                "within_limit": data.limits.verdict([metrics]).feasible,
                 "nonzero_weight_bytes": metrics.nonzero_weight_bytes,
                 "weight_bytes": metrics.weight_bytes,
                 "quantization_bytes": metrics.quantization_bytes,

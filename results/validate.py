@@ -95,7 +95,7 @@ def stated_limit(path: Path) -> float:
     rule = _mapping(_summary(path), "rules")
     if not rule:
         return CHALLENGE_BYTES
-    return float(rule["limit"]) if rule["quantity"] == "nonzero_weight_bytes" else np.inf
+    return float(_mapping(rule, "limits").get("nonzero_weight_bytes", np.inf))
 
 
 def _summary(path: Path) -> Mapping[str, Any]:

@@ -118,7 +118,18 @@ class RunConfig(Config):
         if self.search is None and not self.retrain.systems:
             raise ValueError("there is nothing to do: no search, and no retrain.systems")
         self.space.check_recipe(self.train)
+        self._check_modes()
         return self
+
+    def _check_modes(self) -> None:
+        """Refuse an export that no network would be within the rules in: a knob `mode` has others to choose."""
+        is_knob = self.search is not None and "mode" in self.space.knobs
+        asked = {} if is_knob or self.search is None else {"search.mode": self.search.mode}
+        if not is_knob or self.retrain.systems:
+            asked["retrain.mode"] = self.retrain.mode
+        for key, mode in asked.items():
+            if refused := self.rules.refused([mode]):
+                raise ValueError(f"{key}: {refused}")
 
 
 def shipped_configs() -> dict[str, str]:

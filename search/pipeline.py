@@ -186,18 +186,21 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
 
 
 def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
-    """Select the ensemble on validation, under the size limit of a single model."""
+    """Select the ensemble on validation, under the limits of a single model."""
     from results.candidates import read_candidates, without_validation
     from results.ensemble import build_ensemble
-    from results.limits import read_size_limit
+    from results.limits import Limits
 
-    limit = read_size_limit(config.model_dump(mode="json"))
+    limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
-        ensemble = build_ensemble(place.run, config.ensemble, limit, on_progress)
+        ensemble = build_ensemble(place.run, config.ensemble, Limits(config.rules), on_progress)
     if sentence := without_validation(read_candidates(place.run)):
         narrator.note(sentence)
     members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
-    narrator.note(f"{members}: {ensemble.total_bytes:,} of {limit.limit:,} {limit.quantity} together")
+    totals = ", ".join(
+        f"{ensemble.totals[name]:,} of {limit:,} {name}" for name, limit in limits.items() if name in ensemble.totals
+    )
+    narrator.note(f"{members}: {totals} together")
 
 
 def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:

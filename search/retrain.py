@@ -26,6 +26,7 @@ from data_prep.schema import content_hash, differing_keys
 from data_prep.store import Location
 from results.candidates import FULL, read_metrics
 from results.ledger import Ledger
+from results.limits import Limits
 from results.run_storage import RunStorage
 from results.rundir import RunDirectory
 from search.candidate_config import CandidateConfig, read_candidate_config
@@ -134,7 +135,7 @@ def retrain(
     return RetrainOutcome(
         names=tuple(names),
         n_new=sum(job.files.is_finished for job in open_jobs),
-        exports=tuple(_export_line(job) for job in open_jobs if job.files.is_finished),
+        exports=tuple(_export_line(job, Limits(config.rules)) for job in open_jobs if job.files.is_finished),
         notes=choice.notes,
         failures=tuple(failures),
         seconds=time.monotonic() - started,
@@ -281,10 +282,12 @@ def _cost(job: Job, manifest: Manifest) -> int:
     return config.train.epochs * estimate(config.model, config.reader.input_shape(manifest.spec), 2).macs
 
 
-def _export_line(job: Job) -> str:
+def _export_line(job: Job, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
+    reason = limits.verdict([metrics]).reason  # a file's size is known with the file
+    over = f". It is over the limit, and taken for nothing: {reason}" if reason else ""
     return (
         f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "
-        f"chooses as its network does on {agreement or 0:.2%} of validation"
+        f"chooses as its network does on {agreement or 0:.2%} of validation{over}"
     )

@@ -86,7 +86,9 @@ def candidate_sizing(
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = candidate.mode or config.search.mode
-    verdict = cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode))
+    verdict = (
+        cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode), modes=(mode,))
+    )
     return Sizing(
         feasible=verdict.feasible,
         weight_bytes=cost.weight_bytes_as(mode),
@@ -94,4 +96,5 @@ def candidate_sizing(
         reason=verdict.reason,
         n_params=cost.n_params,
         macs=cost.macs,
+        peak_activation_bytes=cost.peak_activation_bytes,
     )

@@ -251,6 +251,7 @@ class SweepState:
             seed=self._seed,
             n_params=sizing.n_params,
             macs=sizing.macs,
+            peak_activation_bytes=sizing.peak_activation_bytes,
             weight_bytes=sizing.weight_bytes,
         )
         self.trials[trial.trial_id] = trial

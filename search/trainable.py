@@ -5,6 +5,8 @@ At its last rung a trial is converted whatever is kept; before, it may be read b
 An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
 rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
 reached. What goes wrong inside a trial is told as its outcome, not raised: the sweep goes on, and the actor with it.
+The exported file is held against the rules once more: a file's size, which no closed form tells, is only known there,
+and a trial that is over it has failed, with that reason, rather than stand on the front as one that fits.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from ray import tune
 
 from asc_models.config import CALIBRATED_MODES, ExportMode, TrainConfig
 from asc_models.errors import ExportError, SizeError, TrainingError
+from asc_models.rules import RulesConfig, check
 from data_prep.config import ReaderSpec
-from data_prep.errors import AscError
+from data_prep.errors import AscError, BudgetError
 from data_prep.schema import Config
 from data_prep.store import parse_location
 from search.checkpoints import Checkpoints
@@ -39,6 +42,8 @@ class SharedConfig(Config):
     """Fold whose training and validation splits are read. Never its test split."""
     reader: ReaderSpec
     """How the stored log-mels become network input."""
+    rules: RulesConfig = RulesConfig()
+    """What the exported files are held against."""
     rungs: tuple[int, ...]
     """Epochs at which trials are compared."""
     seed: int
@@ -89,7 +94,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             trained = time.monotonic()
             measured = self._measure(trainer)
             read = time.monotonic()
-        except (TrainingError, ExportError, SizeError) as error:
+        except (TrainingError, ExportError, SizeError, BudgetError) as error:
             return {"outcome": "failed", "reason": str(error)}
         except AscError as error:
             return {"outcome": "fatal", "reason": str(error)}
@@ -178,7 +183,11 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return draw_calibration(self._split("train"), seed=self._shared.seed)
 
     def _measure(self, trainer: Trainer) -> dict[str, Any]:
-        """Return what the exported file gives on validation, and its sizes."""
+        """Return what the exported file gives on validation, and its sizes.
+
+        Raises:
+            BudgetError: if the file is over the limit.
+        """
         from asc_models.families import parse_network
         from asc_models.metrics import log_loss, macro_accuracy
         from asc_models.reading import RungReader
@@ -188,6 +197,12 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         validation, network = self._split("validation"), parse_network(self._model).hash()
         is_last = self._next_rung == len(self._shared.rungs) - 1
         reading = self._reader.read(trainer.model, network, validation, self._mode, self._calibration(), anew=is_last)
+        verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
+        if not verdict.feasible:
+            raise BudgetError(
+                f"the exported file is over the limit: {verdict.reason}. Limit weight_bytes under `rules`, too: what "
+                "is over that is not trained."
+            )
         values = {
             "macro_accuracy": macro_accuracy(validation.labels, reading.probabilities),
             "log_loss": log_loss(validation.labels, reading.probabilities),

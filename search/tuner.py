@@ -247,6 +247,7 @@ def _train(
             checkpoints=location_text(checkpoints),
             fold=config.fold,
             reader=config.reader,
+            rules=config.rules,
             rungs=config.epochs,
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,

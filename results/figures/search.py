@@ -26,6 +26,7 @@ QUANTITY_LABELS = {
     "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
     "n_params": "parameters",
     "macs": "multiply–accumulates per inference",
+    "peak_activation_bytes": "bytes of float32 activations that live together (1 kB = 1000 bytes)",
 }
 
 
@@ -132,6 +133,9 @@ def _along(rungs: pd.DataFrame) -> list[tuple[float, float]]:
 def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
     """Return each trial's limited quantity: as measured, or the estimated weight bytes before there is a file."""
     quantity = data.limit.quantity
+    if quantity == "peak_activation_bytes":  # no column of the table: the ledger has it
+        known = {event["trial_id"]: event.get(quantity) for event in data.events if event["event"] == "trial_started"}
+        return np.array([known.get(trial_id) for trial_id in data.trials["trial_id"]], dtype=np.float64)
     sizes = data.trials[quantity]
     if quantity.endswith("bytes"):
         sizes = sizes.fillna(data.trials["weight_bytes"])

@@ -27,7 +27,7 @@ def describe(
         str,
         typer.Argument(
             metavar="X",
-            help="Preset such as cao2021-system4, a candidate's folder, or a .tflite file.",
+            help="Preset such as cao2021-system4, a candidate's folder or zip, or a .tflite file.",
             show_default=False,
         ),
     ],
@@ -74,7 +74,7 @@ def describe(
             ("in Keras, float16 but for batch norm", cost.keras_float16_bytes),
         ],
     )
-    _show_verdicts(verdicts, screen)
+    _show_verdicts(rules, verdicts, screen)
     rows = [(layer.name, " × ".join(map(str, layer.output_shape)), layer.n_params, layer.macs) for layer in cost.layers]
     screen.table("Layers with weights", ("layer", "output", "parameters", "MACs"), rows)
 
@@ -93,8 +93,15 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
 
         config = read_candidate_config(Path(what) / "config.yaml")
         return config.model, config.reader.input_shape(config.features), len(config.classes)
+    if Path(what).is_file() or what.endswith(".zip"):
+        from search.candidate_package import opened_candidate
+
+        with opened_candidate(Path(what)) as folder:
+            return _network(str(folder), seconds, n_classes)
     if Path(what).exists():
-        raise ConfigError(f"{what}: neither a candidate's folder (it has no config.yaml) nor a .tflite file")
+        raise ConfigError(
+            f"{what}: neither a candidate's folder (it has no config.yaml) nor a zip of one nor a .tflite file"
+        )
     model = preset(what)
     length = PRESETS[what].seconds if seconds is None else seconds
     features = parse_config(FeatureSpec, {"clip_seconds": length}, "--seconds")
@@ -131,14 +138,17 @@ def _show_preset(what: str, screen: Terminal) -> None:
     screen.say("")
 
 
-def _show_verdicts(verdicts: Verdicts, screen: Terminal) -> None:
+def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
     """Print who fits what, and once for every quantity that is over: by how much, and the largest layer."""
     modes = list(next(iter(verdicts.values())))
     screen.table(
         "Size rules",
         ("exported as", *verdicts),
-        [(mode, *("fits" if verdicts[rule][mode].feasible else "over" for rule in verdicts)) for mode in modes],
+        [(mode, *(_word(verdicts[rule][mode]) for rule in verdicts)) for mode in modes],
     )
+    for rule in rules.values():
+        if refused := rule.refused(modes):
+            screen.paragraph(f"Refused: {refused}.")
     over = {}
     for judged in verdicts.values():
         for mode, verdict in judged.items():
@@ -172,9 +182,14 @@ def _as_json(cost: Estimate, verdicts: Verdicts) -> dict[str, Any]:
     }
 
 
+def _word(verdict: Verdict) -> str:
+    return "refused" if verdict.refused else "fits" if verdict.feasible else "over"
+
+
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
     checks = [{"quantity": check.quantity, "value": check.value, "limit": check.limit} for check in verdict.checks]
-    return {"feasible": verdict.feasible, "checks": checks}
+    refused = {"refused": verdict.refused} if verdict.refused else {}
+    return {"feasible": verdict.feasible, "checks": checks, **refused}
 
 
 def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) -> None:
@@ -182,12 +197,12 @@ def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) ->
     from asc_models.rules import check
 
     sizes = measure(path).quantities()
+    judged = {name: check(rule, sizes) for name, rule in rules.items()}
+    # A file doesn't tell its parameters: 2022's rule has nothing to say.
+    told = {name: verdict for name, verdict in judged.items() if verdict.checks}
     if as_json:
-        screen.json(sizes)
+        screen.json({**sizes, "rules": {name: _verdict_as_json(verdict) for name, verdict in told.items()}})
         return
     screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
-    judged = {name: check(rule, sizes) for name, rule in rules.items()}
-    rows = [
-        (name, verdict.reason or "fits") for name, verdict in judged.items() if verdict.checks
-    ]  # a file doesn't tell its parameters: 2022's rule has nothing to say
+    rows = [(name, verdict.reason or "fits") for name, verdict in told.items()]
     screen.table("Size rules, of what a file shows", ("rules", "verdict"), rows)

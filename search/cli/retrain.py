@@ -111,10 +111,10 @@ def retrain(
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
     """Print what this call's candidates come to, over their seeds."""
     from results.candidates import read_candidates, without_validation
-    from results.limits import read_size_limit
+    from results.limits import read_limits
     from results.seeds import seed_groups
 
-    limit = read_size_limit(run.read_config())
+    limit = read_limits(run.read_config()).main
     candidates = [candidate for candidate in read_candidates(run) if candidate.name in names]
     groups = seed_groups(candidates)
     if as_json:

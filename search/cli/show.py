@@ -15,16 +15,17 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
     """Print the candidates and the ensemble, best validation log loss first, and where the report is."""
     from results.candidates import read_candidates
     from results.ensemble import read_ensembles
-    from results.limits import read_size_limit
+    from results.limits import read_limits
 
-    limit = read_size_limit(run.read_config())
+    limits = read_limits(run.read_config())
+    limit = limits.main
     rows: list[tuple[object, ...]] = []
     for candidate in read_candidates(run):
         metrics = candidate.metrics
         rows.append(
             (
                 candidate.name,
-                getattr(metrics, limit.quantity),
+                limits.size([metrics]),
                 metrics.file_bytes,
                 metrics.n_params,
                 metrics.value("validation", "macro_accuracy"),

@@ -32,6 +32,7 @@ class Sizing:
     """What is over and by how much; empty where it fits."""
     n_params: int = 0
     macs: int = 0
+    peak_activation_bytes: int = 0
 
 
 Assess = Callable[[Params], Sizing]

@@ -1,8 +1,11 @@
 """Verdicts: what is over, by how much, and where."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from asc_models.estimate import estimate
+from asc_models.config import EXPORT_MODES, INT8_MODES
+from asc_models.estimate import estimate, kernel_bytes
 from asc_models.presets import preset
 from asc_models.rules import LIMITS, RulesConfig, check
 
@@ -39,6 +42,31 @@ def test_file_bytes_are_judged_once_there_is_a_file():
     rules = RulesConfig(name="custom", limits={"file_bytes": 50_000})
     assert SYSTEM4.verdict(rules, "int8_weights").checks == ()
     assert check(rules, {"file_bytes": 50_001}).reason == "file_bytes 50,001 over 50,000 by 1"
+
+
+@given(mode=st.sampled_from(EXPORT_MODES), n_values=st.integers(1, 10_000), is_depthwise=st.booleans())
+def test_int8_modes_store_every_kernel_in_eight_bits(mode, n_values, is_depthwise):
+    """What passes for int8 has a byte a value at most, whatever the kernel's size; of the other modes none does."""
+    if mode in INT8_MODES:
+        assert kernel_bytes(n_values, mode, is_depthwise=is_depthwise) <= n_values
+    else:
+        assert kernel_bytes(1, mode, is_depthwise=is_depthwise) > 1
+
+
+def test_the_rule_of_2022_takes_int8_parameters_alone():
+    """120,000 parameters in float32 are over it, in int8 within; the verdict names what it takes."""
+    rules = RulesConfig(name="dcase2022")
+    sizes = {"n_params": 120_000, "macs": 1}
+    assert check(rules, sizes, modes=["int8_weights", "int8", "int4_int8_weights"]).feasible
+    verdict = check(rules, sizes, modes=["float32", "int8"])
+    assert not verdict.feasible
+    assert verdict.over == ()
+    assert verdict.reason == (
+        "export as float32 leaves kernels wider than int8; dcase2022 takes int8_weights, int4_int8_weights, int8"
+    )
+    small = estimate(preset("cp-mobile"), (256, 64, 1), 10)
+    assert [mode for mode in EXPORT_MODES if small.verdict(rules, mode).feasible] == list(INT8_MODES)
+    assert all(small.verdict(RulesConfig(name="dcase2021"), mode).feasible for mode in EXPORT_MODES)
 
 
 def test_every_years_rules():

@@ -1,11 +1,15 @@
 """Who submits is checked before a package is built."""
 
+from typing import Any
+
 import pytest
 
+from asc_models.rules import RulesConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
-from results.config import EnsembleConfig, SubmissionConfig
-from results.limits import SizeLimit, read_size_limit
+from results.candidates import CandidateMetrics
+from results.config import SubmissionConfig
+from results.limits import Limits, SizeLimit, read_limits
 
 
 def test_defaults_are_placeholders_and_say_so() -> None:
@@ -33,16 +37,59 @@ def test_rules_of_the_validator_hold_already_here(data: dict[str, object], key: 
         parse_config(SubmissionConfig, data, "test")
 
 
-def test_the_limit_is_read_from_either_form() -> None:
-    """A resolved limit is taken as it stands; a rule set by name gives its own; nothing gives 2021's 128,000 bytes."""
-    assert read_size_limit({}) == SizeLimit("nonzero_weight_bytes", 128_000, "dcase2021")
-    assert read_size_limit({"rules": {"name": "dcase2024"}}) == SizeLimit("weight_bytes", 128_000, "dcase2024")
-    assert read_size_limit({"rules": {"name": "dcase2022"}}) == SizeLimit("n_params", 128_000, "dcase2022")
-    stated = {"name": "dcase2021", "quantity": "weight_bytes", "limit": 64_000}
-    assert read_size_limit({"rules": stated}) == SizeLimit("weight_bytes", 64_000, "dcase2021")
-    assert read_size_limit({"rules": {"name": "custom", "limits": {"macs": 5}}}) == SizeLimit("macs", 5, "custom")
+@pytest.mark.parametrize(
+    ("section", "shown"),
+    [
+        ({}, SizeLimit("nonzero_weight_bytes", 128_000, "dcase2021")),
+        ({"name": "dcase2022"}, SizeLimit("n_params", 128_000, "dcase2022")),
+        ({"name": "dcase2024"}, SizeLimit("weight_bytes", 128_000, "dcase2024")),
+        ({"name": "custom", "limits": {"macs": 5}}, SizeLimit("macs", 5, "custom")),
+        ({"name": "custom", "limits": {"file_bytes": 9, "macs": 5}}, SizeLimit("file_bytes", 9, "custom")),
+        (
+            {"name": "custom", "limits": {"peak_activation_bytes": 5}},
+            SizeLimit("peak_activation_bytes", 5, "custom"),
+        ),
+    ],
+)
+def test_every_rule_set_has_a_limit_to_show(section: dict[str, object], shown: SizeLimit) -> None:
+    """Bytes where they are limited, else parameters, operations, activations; no section stands for 2021's rules."""
+    limits = read_limits({"rules": section} if section else {})
+    assert limits.main == shown
+    assert limits.described["limits"][shown.quantity] == shown.limit
+
+
+def test_rules_that_are_none_are_refused() -> None:
+    """A quantity that there isn't is named."""
     with pytest.raises(ConfigError, match="grams"):
-        read_size_limit({"rules": {"name": "x", "quantity": "grams", "limit": 1}})
-    with pytest.raises(ConfigError, match="peak_activation_bytes"):
-        read_size_limit({"rules": {"name": "custom", "limits": {"peak_activation_bytes": 5}}})
-    assert EnsembleConfig().max_members == 4
+        read_limits({"rules": {"name": "custom", "limits": {"grams": 1}}})
+
+
+def test_members_are_held_against_every_limit_together() -> None:
+    """Bytes and operations add up, of activations the largest counts, and every member's export has to be taken."""
+    limits = Limits(RulesConfig(name="dcase2022", limits={"peak_activation_bytes": 900, "file_bytes": 100}))
+    one, other = metrics(n_params=60_000, macs=16_000_000), metrics(n_params=50_000, macs=13_000_000)
+    assert limits.totals([one, other]) == {
+        **{"n_params": 110_000, "macs": 29_000_000, "peak_activation_bytes": 900, "file_bytes": 80},
+    }
+    assert limits.verdict([one, other]).feasible
+    assert limits.verdict([one, other, other]).over == ("n_params", "macs", "file_bytes")
+    wide = metrics(n_params=60_000, macs=1, mode="float16")
+    assert limits.verdict([other, wide]).reason == (
+        "export as float16 leaves kernels wider than int8; dcase2022 takes int8_weights, int4_int8_weights, int8"
+    )
+
+
+def test_what_old_metrics_do_not_state_is_passed_over() -> None:
+    """A candidate of a version that stated no activations is held against the other limits, and shown without one."""
+    limits = Limits(RulesConfig(name="custom", limits={"peak_activation_bytes": 5}))
+    old = metrics(peak_activation_bytes=None)
+    assert limits.totals([old]) == {}
+    assert limits.verdict([old]).feasible
+    assert limits.size([old]) == 0
+
+
+def metrics(**changes: Any) -> CandidateMetrics:
+    sizes = {"weight_bytes": 30, "nonzero_weight_bytes": 29, "file_bytes": 40, "quantization_bytes": 4}
+    costs = {"n_params": 30, "macs": 300, "peak_activation_bytes": 900}
+    training = {"agreement": None, "mode": "int8", "best_epoch": 1, "epochs": 1, "seed": 0, "trial_id": None}
+    return CandidateMetrics(splits={}, **{**sizes, **costs, **training, **changes})

@@ -1,6 +1,7 @@
 """Ensembles keep to the size limit of one model and never lose on validation."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from results_support import add_candidate, clips, make_run, predictions
 
 from asc_models.metrics import log_loss
+from asc_models.rules import RulesConfig
 from data_prep.errors import BudgetError, DataError
 from results.config import EnsembleConfig
 from results.ensemble import (
@@ -22,10 +24,15 @@ from results.ensemble import (
     select_ensemble,
     temper,
 )
-from results.limits import SizeLimit
+from results.limits import Limits
 from results.predictions import read_predictions
+from results.submission import rank_systems
 
 CLASSES = ("one", "two", "three")
+
+
+def within(sizes: list[int], limit: int) -> Callable[[Sequence[int]], bool]:
+    return lambda members: sum(sizes[i] for i in members) <= limit
 
 
 @settings(max_examples=60, deadline=None)
@@ -44,17 +51,15 @@ def test_an_ensemble_never_exceeds_its_budget_and_never_loses(
     stack = rng.dirichlet(np.ones(3) * 0.7, size=(len(sizes), 20)).astype(np.float32)
     labels = rng.integers(3, size=20)
     config = EnsembleConfig(max_members=max_members, max_rounds=12, temperature=temperature)
-    feasible = [i for i, size in enumerate(sizes) if size <= limit]
-    if not feasible:
-        with pytest.raises(BudgetError):
-            select_ensemble(stack, labels, sizes, limit, config)
+    stack, sizes = stack[np.array(sizes) <= limit], [size for size in sizes if size <= limit]
+    if not sizes:
         return
-    chosen = select_ensemble(stack, labels, sizes, limit, config)
+    chosen = select_ensemble(stack, labels, within(sizes, limit), config)
     used = np.flatnonzero(chosen.counts)
-    assert chosen.total == sum(sizes[i] for i in used) <= limit
+    assert sum(sizes[i] for i in used) <= limit
     assert 1 <= len(used) <= max_members
     tempered = temper(np.tensordot(chosen.weights, stack.astype(float), axes=1), chosen.temperature)
-    assert log_loss(labels, tempered) <= min(log_loss(labels, stack[i]) for i in feasible) + 1e-12
+    assert log_loss(labels, tempered) <= min(log_loss(labels, member) for member in stack) + 1e-12
 
 
 def test_two_complementary_members_beat_either_and_are_charged_once() -> None:
@@ -63,11 +68,11 @@ def test_two_complementary_members_beat_either_and_are_charged_once() -> None:
     first, second = truth * 0.9 + 0.1 / 3, truth * 0.9 + 0.1 / 3
     first[:8], second[18:] = 1 / 3, 1 / 3
     labels = truth.argmax(axis=1)
-    chosen = select_ensemble(np.stack([first, second]), labels, [60, 60], 128, EnsembleConfig(temperature=False))
+    stack, config = np.stack([first, second]), EnsembleConfig(temperature=False)
+    chosen = select_ensemble(stack, labels, within([60, 60], 120), config)
     assert (chosen.counts > 0).tolist() == [True, True]
     assert chosen.counts[0] > chosen.counts[1], "the better one weighs more"
-    assert chosen.total == 120
-    alone = select_ensemble(np.stack([first, second]), labels, [60, 60], 119, EnsembleConfig(temperature=False))
+    alone = select_ensemble(stack, labels, within([60, 60], 119), config)
     assert alone.counts.tolist() == [1, 0]
 
 
@@ -98,7 +103,7 @@ def test_a_run_s_ensemble_is_written_and_read_back(tmp_path: Path) -> None:
     for name, size in {"a": 50_000, "b": 60_000, "c": 70_000, "d": 130_000}.items():
         add_candidate(run, name, size=size, skill=2.0 if name != "d" else 6.0)
     seen: list[tuple[int, int]] = []
-    ensemble = build_ensemble(run, EnsembleConfig(), SizeLimit(), lambda done, total: seen.append((done, total)))
+    ensemble = build_ensemble(run, EnsembleConfig(), Limits(), lambda done, total: seen.append((done, total)))
     assert read_ensembles(run) == [ensemble]
     assert "d-s0" not in ensemble.members, "over the limit alone"
     sizes = {"a-s0": 50_000, "b-s0": 60_000, "c-s0": 70_000}
@@ -107,14 +112,42 @@ def test_a_run_s_ensemble_is_written_and_read_back(tmp_path: Path) -> None:
     members = {name: read_predictions(run.candidates_dir / name / "predictions" / "test.parquet") for name in sizes}
     assert ensemble_predictions(ensemble, members).summarize() == ensemble.metrics["test"]
     data = json.loads(run.ensembles_path.read_text())
-    assert data["rules"] == {"name": "dcase2021", "quantity": "nonzero_weight_bytes", "limit": 128_000}
+    assert data["rules"] == {"name": "dcase2021", "limits": {"nonzero_weight_bytes": 128_000}}
+    assert data["ensembles"][0]["totals"] == {"nonzero_weight_bytes": ensemble.total_bytes}
     assert seen[-1][0] == seen[-1][1]
+
+
+def test_every_limit_holds_for_the_ensemble_as_a_whole(tmp_path: Path) -> None:
+    """Members whose bytes would fit together, but not their operations, are not taken together, ranked or packed."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    for name in ("a", "b", "c", "d"):
+        add_candidate(run, name, size=20_000, skill=2.0, macs=14_000_000)
+    limits = Limits(RulesConfig(name="dcase2023"))
+    ensemble = build_ensemble(run, EnsembleConfig(), limits)
+    assert len(ensemble.members) == 2
+    assert ensemble.totals == {"weight_bytes": 40_240, "macs": 28_000_000}
+    assert "ensemble" in {system.name for system in rank_systems(run, limits)[0]}
+    build_ensemble(run, EnsembleConfig(), Limits(RulesConfig(name="custom", limits={"weight_bytes": 128_000})))
+    systems, left_out = rank_systems(run, limits)
+    assert {system.name for system in systems} == {"a-s0", "b-s0", "c-s0", "d-s0"}
+    assert left_out["ensemble"] == "is over the limit: macs 56,000,000 over 30,000,000 by 26,000,000"
+
+
+def test_of_activations_the_largest_member_counts(tmp_path: Path) -> None:
+    """Members run one after the other: activations that fit alone fit together."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    for name in ("a", "b"):
+        add_candidate(run, name, size=20_000, skill=2.0)
+    limits = Limits(RulesConfig(name="custom", limits={"peak_activation_bytes": 800_000}))
+    ensemble = build_ensemble(run, EnsembleConfig(), limits)
+    assert len(ensemble.members) == 2
+    assert ensemble.totals == {"peak_activation_bytes": 800_000}
 
 
 def test_one_candidate_is_an_ensemble_of_one(tmp_path: Path) -> None:
     """A single candidate gives a single-member result, and it says so."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
-    ensemble = build_ensemble(run, EnsembleConfig(), SizeLimit())
+    ensemble = build_ensemble(run, EnsembleConfig(), Limits())
     assert ensemble.is_single
     assert list(ensemble.members.values()) == [1.0]
 
@@ -124,7 +157,7 @@ def test_candidates_without_validation_take_no_part(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     run.candidates()[0].predictions_path("validation").unlink()
     with pytest.raises(BudgetError, match="retrain"):
-        build_ensemble(run, EnsembleConfig(), SizeLimit())
+        build_ensemble(run, EnsembleConfig(), Limits())
     assert read_ensembles(run) == []
 
 
@@ -132,7 +165,7 @@ def test_nothing_within_the_limit_names_the_smallest(tmp_path: Path) -> None:
     """A limit that nothing fits is an error with the smallest candidate's size."""
     run = make_run(tmp_path / "run", n_candidates=2, search=False)
     with pytest.raises(BudgetError, match=r"58,001"):
-        build_ensemble(run, EnsembleConfig(), SizeLimit(limit=1_000))
+        build_ensemble(run, EnsembleConfig(), Limits(RulesConfig(limits={"nonzero_weight_bytes": 1_000})))
 
 
 def test_members_are_aligned_by_clip_or_refused() -> None:

@@ -11,20 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from results_support import add_candidate, add_search, forget_locations, make_run
 
+from asc_models.rules import Quantity, RulesConfig
 from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.config import EnsembleConfig
 from results.ensemble import build_ensemble
 from results.figures.all import all_plots
 from results.figures.scores import group_figure
 from results.figures.search import learning_figure, pareto_figure, trial_sizes
-from results.limits import SizeLimit
+from results.limits import Limits
 from results.rundata import RunData, read_run_data
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     run = make_run(tmp_path_factory.mktemp("figures") / "run")
-    build_ensemble(run, EnsembleConfig(), SizeLimit())
+    build_ensemble(run, EnsembleConfig(), Limits())
     return read_run_data(run)
 
 
@@ -227,10 +228,26 @@ def test_odd_runs_are_drawn_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quantity", ["n_params", "macs", "file_bytes"])
 def test_any_limited_quantity_can_be_drawn(data: RunData, quantity: str) -> None:
     """A rule on parameters or operations has its own axis, and no size of another kind is mixed in."""
-    limit = SizeLimit(quantity, 30_000_000, "custom")
-    sizes = trial_sizes(dataclasses.replace(data, limit=limit))
+    data = dataclasses.replace(data, limits=only(quantity, 30_000_000))
+    sizes = trial_sizes(data)
     started = (data.trials["state"] != "infeasible").to_numpy()
     assert sizes[started].tolist() == data.trials.loc[started, quantity].tolist()
     assert np.isnan(sizes[~started]).all() == (not quantity.endswith("bytes"))
     with styled():
-        assert pareto_figure(dataclasses.replace(data, limit=limit), LIGHT).axes
+        assert pareto_figure(data, LIGHT).axes
+
+
+def test_activations_can_be_drawn_too(data: RunData) -> None:
+    """The table of trials has no column of them: they are the ledger's, as estimated before the training."""
+    events = [{**event, "peak_activation_bytes": 900} for event in data.events]
+    data = dataclasses.replace(data, events=events, limits=only("peak_activation_bytes", 1000))
+    started = (data.trials["state"] != "infeasible").to_numpy()
+    sizes = trial_sizes(data)
+    assert set(sizes[started]) == {900}
+    assert np.isnan(sizes[~started]).all()
+    with styled():
+        assert pareto_figure(data, LIGHT).axes
+
+
+def only(quantity: Quantity, limit: int) -> Limits:
+    return Limits(RulesConfig(name="custom", limits={quantity: limit}))

@@ -18,7 +18,7 @@ from data_prep.store import LocalStore
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.ledger import Ledger
-from results.limits import SizeLimit
+from results.limits import Limits, read_limits
 from results.report import render_report
 from results.rundir import RunDirectory
 from results.submission import write_submission
@@ -27,13 +27,24 @@ from results.submission import write_submission
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = make_run(tmp_path_factory.mktemp("report") / "run")
-    build_ensemble(run, EnsembleConfig(), SizeLimit())
+    build_ensemble(run, EnsembleConfig(), Limits())
     write_submission(run, SubmissionConfig())
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         for files in run.candidates():
             ledger.append("test_read", candidate=files.name, split="test")
     render_report(run)
     return run
+
+
+def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Path) -> None:
+    """Rules of a quantity that no trial's table has: ensemble, report and package come out, the page has the limit."""
+    run = make_run(tmp_path / "run", n_candidates=2)
+    rules = {"name": "custom", "limits": {"peak_activation_bytes": 90_000_000}}
+    run.config_path.write_text(yaml.safe_dump({**run.read_config(), "rules": rules}))
+    build_ensemble(run, EnsembleConfig(), read_limits(run.read_config()))
+    write_submission(run, SubmissionConfig())
+    page = render_report(run).read_text(encoding="utf-8")
+    assert "at most 90,000,000 peak activation bytes (custom)" in page
 
 
 class _Page(HTMLParser):
@@ -145,7 +156,7 @@ def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
 def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
     """One member at full weight is named in words, without a table of one row and its sum."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
-    build_ensemble(run, EnsembleConfig(temperature=False), SizeLimit())
+    build_ensemble(run, EnsembleConfig(temperature=False), Limits())
     page = render_report(run).read_text()
     assert "t00-s0 alone was enough" in page
     assert "Tempered" not in page

@@ -14,7 +14,7 @@ from results_support import add_candidate, make_run
 from results.candidates import read_candidates, read_metrics, sibling_name, without_validation, write_metrics
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
-from results.limits import SizeLimit, read_size_limit
+from results.limits import Limits, read_limits
 from results.report import render_report
 from results.rundir import RunDirectory
 from results.seeds import Spread, seed_groups, seeds_table
@@ -88,7 +88,7 @@ def test_a_page_without_several_seeds_has_no_table_of_them(tmp_path: Path) -> No
 
 def test_trained_on_validation_it_is_submitted_but_nothing_is_chosen_by_it(run: RunDirectory) -> None:
     """No member of an ensemble; in the package it stands for its sibling, ranked by that one's validation."""
-    limit = read_size_limit(run.read_config())
+    limit = read_limits(run.read_config())
     ensemble = build_ensemble(run, EnsembleConfig(), limit)
     assert "t0002-e510-full-s0" not in ensemble.members
     systems, left_out = rank_systems(run, limit)
@@ -106,7 +106,7 @@ def test_without_a_sibling_it_is_not_ranked(tmp_path: Path) -> None:
         add_candidate(run, name, size=40_000, skill=3.0, classes=CLASSES)
     train_on_validation(run, "t0001")
     shutil.rmtree(run.candidate("t0001", 0).root)
-    systems, left_out = rank_systems(run, SizeLimit())
+    systems, left_out = rank_systems(run, Limits())
     assert [system.name for system in systems] == ["t0002-s0"]
     assert "nor a sibling" in left_out["t0001-full-s0"]
 

@@ -17,7 +17,7 @@ from data_prep.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
-from results.limits import SizeLimit
+from results.limits import Limits
 from results.rundir import RunDirectory
 from results.score import score
 from results.submission import output_csv, write_submission
@@ -31,7 +31,7 @@ FIRST = f"{ROOT}/Doe_EX_task1a_1/Doe_EX_task1a_1"
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = make_run(tmp_path_factory.mktemp("submission") / "run", n_candidates=3, search=False)
     add_candidate(run, "heavy", size=128_001, skill=5.0)
-    build_ensemble(run, EnsembleConfig(), SizeLimit())
+    build_ensemble(run, EnsembleConfig(), Limits())
     write_submission(run, SubmissionConfig())
     return run
 

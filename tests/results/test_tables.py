@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from results_support import make_run
+from results_support import add_candidate, make_run
 
 from asc_models.metrics import macro_accuracy
 from data_prep.corpus import TAU_SCENES
@@ -27,6 +27,17 @@ def test_candidates_come_with_intervals_and_one_is_selected(data: RunData) -> No
     assert table["validation_log_loss"].is_monotonic_increasing
     assert (table["test_low"] <= table["test_macro_accuracy"]).all()
     assert (table["test_macro_accuracy"] <= table["test_high"]).all()
+
+
+def test_a_candidate_over_any_limit_is_not_selected(tmp_path: Path) -> None:
+    """Within 2023's bytes, but over its 30 million operations: marked so, and the next one is selected."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    run.config_path.write_text(yaml.safe_dump({**run.read_config(), "rules": {"name": "dcase2023"}}))
+    add_candidate(run, "busy", size=20_000, skill=3.0, macs=31_000_000)
+    add_candidate(run, "light", size=20_000, skill=2.0, macs=29_000_000)
+    table = candidates_table(read_run_data(run)).set_index("candidate")
+    assert table["within_limit"].to_dict() == {"busy-s0": False, "light-s0": True}
+    assert table["selected"].to_dict() == {"busy-s0": False, "light-s0": True}
 
 
 def test_groups_add_up_to_the_whole(data: RunData) -> None:

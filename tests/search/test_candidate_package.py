@@ -156,3 +156,34 @@ def test_bench_runs_on_a_zip(candidate):
     cost = json.loads(done.stdout)
     assert cost["n_clips"] == 5
     assert cost["median_ms"] > 0
+
+
+def described(what, *options):
+    """Return what `asc describe --json` tells."""
+    command = [sys.executable, "-m", "search.cli.main", "describe", str(what), *options, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_describe_tells_the_same_of_a_zip_as_of_its_folder(candidate):
+    """Wherever a candidate's folder is taken its zip is."""
+    told = described(candidate.package_path)
+    assert told == described(candidate.root)
+    assert told["n_params"] == read_metrics(candidate.metrics_path).n_params
+
+
+def test_describe_judges_a_file_by_what_it_shows(candidate):
+    """A file's JSON has its measured sizes and the verdicts on them, by a limit of one's own, too."""
+    sizes = read_metrics(candidate.metrics_path)
+    told = described(candidate.tflite_path, "--limit", "weight_bytes=1", "--limit", "file_bytes=900000")
+    assert told["weight_bytes"] == sizes.weight_bytes
+    assert told["rules"]["custom"] == {
+        "feasible": False,
+        "checks": [
+            {"quantity": "weight_bytes", "value": sizes.weight_bytes, "limit": 1},
+            {"quantity": "file_bytes", "value": sizes.file_bytes, "limit": 900_000},
+        ],
+    }
+    assert told["rules"]["dcase2021"]["feasible"]
+    assert "dcase2022" not in told["rules"], "a file does not tell its parameters"

@@ -126,6 +126,17 @@ def test_describe_judges_by_limits_of_ones_own():
     assert "limits.bytes" in asc("describe", "cp-mobile", "--limit", "bytes=1", code=1).stderr
 
 
+def test_describe_shows_the_exports_that_a_rule_refuses():
+    """2022's 128,000 parameters are int8: a network far below them is refused in float32, and told where it isn't."""
+    verdicts = json.loads(asc("describe", "cp-mobile", "--json").stdout)["rules"]["dcase2022"]
+    assert [mode for mode, verdict in verdicts.items() if verdict["feasible"]] == [
+        *("int8_weights", "int4_int8_weights", "int8"),
+    ]
+    assert verdicts["float32"]["refused"].endswith("dcase2022 takes int8_weights, int4_int8_weights, int8")
+    text = " ".join(asc("describe", "cp-mobile").stdout.split())
+    assert "Refused: export as dynamic_range, float16, float32 leaves kernels wider than int8;" in text
+
+
 def test_ctrl_c_is_answered():
     """Whoever interrupts a command is told that nothing is lost, and the exit status is that of an interrupt."""
     script = (

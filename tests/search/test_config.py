@@ -38,6 +38,15 @@ def test_the_reports_configuration_is_the_report():
     assert len(config.prepare.augmentations) == 4
 
 
+@pytest.mark.parametrize("key", ["search.mode", "retrain.mode"])
+def test_an_export_that_the_rules_refuse_is_refused_when_it_is_read(key):
+    """2022's rule takes int8 parameters alone: another mode is told before anything is trained, with those it takes."""
+    with pytest.raises(ConfigError, match=rf"{key}: export as float16 .*; dcase2022 takes int8_weights, "):
+        read_run_config("default", ["rules.name=dcase2022", f"{key}=float16"])
+    assert read_run_config("default", ["rules.name=dcase2022", f"{key}=int8"])
+    assert read_run_config("default", ["rules.name=dcase2022", "search.mode=float16", "space.mode=[int8, float16]"])
+
+
 def test_overrides_win_and_are_checked():
     """--set reaches any depth, its value is YAML, and what it sets is checked like the file."""
     config = read_run_config("demo", ["search.n_trials=3", "train.min_learning_rate=1.0e-4", "space.kernel_size=[5]"])

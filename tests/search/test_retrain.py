@@ -19,7 +19,8 @@ from data_prep.manifest import read_manifest
 from results.candidates import read_candidates, read_metrics, without_validation
 from results.ensemble import build_ensemble
 from results.ledger import Ledger
-from results.limits import read_size_limit
+from results.limits import read_limits
+from results.rundata import select_candidate
 from results.rundir import RunDirectory
 from results.seeds import seed_groups
 from results.submission import rank_systems
@@ -94,7 +95,7 @@ def test_trained_on_validation_too_it_keeps_the_last_cycles_end(finished, shards
 def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     """The ensemble leaves it out with a sentence; the submission takes it for its sibling, by that one's score."""
     run, config = finished
-    limit = read_size_limit(run.read_config())
+    limit = read_limits(run.read_config())
     ensemble = build_ensemble(run, config.ensemble, limit)
     assert set(ensemble.members) <= {"t0001-s0", "t0001-s1"}
     assert without_validation(read_candidates(run)).startswith("t0001-full-s0 was trained on train and validation")
@@ -104,6 +105,20 @@ def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     assert by_name["t0001-full-s0"].validation_log_loss == sibling.value("validation", "log_loss")
     assert "t0001-full-s0 stands for it" in left_out["t0001-s0"]
     assert "t0001-s1" in by_name
+
+
+def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, ray_here):
+    """A file's size is known with the file: retraining says that it is over, ensemble and package leave it out."""
+    config = run_config().updated(rules={"name": "custom", "limits": {"file_bytes": 1_000}})
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    (line,) = call(run, config, shards).exports
+    size = read_metrics(run.candidate("t0001", 0).metrics_path).file_bytes
+    assert line.endswith(f"over the limit, and taken for nothing: file_bytes {size:,} over 1,000 by {size - 1000:,}")
+    limits = read_limits(run.read_config())
+    with pytest.raises(BudgetError, match=f"t0001-s0: file_bytes {size:,} over 1,000"):
+        build_ensemble(run, config.ensemble, limits)
+    assert rank_systems(run, limits)[0] == []
+    assert select_candidate(read_candidates(run), limits) is None
 
 
 def test_another_length_has_another_name(finished, shards):

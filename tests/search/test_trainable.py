@@ -94,6 +94,16 @@ def test_a_diverged_training_is_a_failed_trial(steps, shards, tmp_path):
     assert "diverged" in result["reason"]
 
 
+def test_a_file_over_the_limit_is_a_failed_trial(steps, whole, shards, tmp_path):
+    """A file's size is known at the rung: over the limit it gives no values, but a failure that says by how much."""
+    config = trial_config(shards, tmp_path)
+    size = whole[0]["file_bytes"]
+    config["shared"]["rules"] = {"name": "custom", "limits": {"file_bytes": size - 1}}
+    [result] = steps(config, 1)
+    assert result["outcome"] == "failed"
+    assert f"file_bytes {size:,} over {size - 1:,} by 1" in result["reason"]
+
+
 def test_a_network_that_cannot_be_described_is_a_failed_trial(steps, shards, tmp_path):
     """Whatever a candidate breaks on is told as its failure, with the error's first line."""
     [result] = steps(trial_config(shards, tmp_path, model={"blocks": []}), 1)
