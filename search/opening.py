@@ -26,10 +26,11 @@ VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray"
 ADJUSTABLE = (
     *("search.n_trials", "search.n_concurrent", "search.cpus_per_trial", "search.gpus_per_trial"),
     *("search.max_failures", "search.max_failed_share"),
-    *("ensemble", "submission"),
+    *("retrain", "ensemble", "submission"),
 )
-"""What may differ from one session of a run to the next: how much is searched and with what, and what is made of the
-candidates; never what a trial is."""
+"""What may differ from one session of a run to the next: how much is searched and with what, and what is made of its
+trials; never what a trial is. (A candidate that is there was trained by the settings in its own folder, and is held
+against them.)"""
 
 
 ADJUSTABLE_PREFIXES = tuple(f"{key}{end}" for key in ADJUSTABLE for end in ":.")
@@ -39,7 +40,8 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
     """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
 
     A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration;
-    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or other names be submitted.
+    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or another export or other names
+    be submitted.
 
     Raises:
         RunError: if the directory belongs to another configuration, with every differing key, or is a file.

@@ -172,7 +172,7 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
     if n and over and not fitting:
         raise BudgetError(
             f"none of the {len(over)} trained networks is within the limit as {config.retrain.mode}: they were "
-            "searched in another mode. Choose a smaller retrain.mode."
+            "searched in another mode. Choose a smaller one, such as --set retrain.mode=int4_int8_weights."
         )
     choice = choose(fitting, n, floor=guess(score, n_classes))
     notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}, and left out"] if n and over else []

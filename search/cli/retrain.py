@@ -12,6 +12,7 @@ from search.cli.options import (
     GpusOption,
     JsonOption,
     RunArgument,
+    SetOption,
     ShardsOption,
     StorageOption,
     storage_location,
@@ -67,6 +68,7 @@ def retrain(
     seeds: SeedsOption = None,
     epochs: EpochsOption = None,
     with_validation: WithValidationOption = False,
+    overrides: SetOption = None,
     shards: ShardsOption = None,
     address: AddressOption = None,
     storage: StorageOption = None,
@@ -77,13 +79,14 @@ def retrain(
     """Train the run's best candidates at full length, export them, and score their files, on test once.
 
     Given again, it goes on where it stopped and trains what is missing. Candidates of another length are called
-    <trial>-e<epochs>, those trained on validation, too, <trial>-full.
+    <trial>-e<epochs>, those trained on validation, too, <trial>-full. --set retrain.mode=float16, or another key of the
+    sections retrain, ensemble and submission, is kept in the run's configuration; the other options hold for this call.
     """
     from data_prep.errors import RunError
     from data_prep.manifest import read_manifest
     from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
-    from search.opening import bind_data, default_shards, read_run
+    from search.opening import adjust_run, bind_data, default_shards, read_run
     from search.pipeline import Place, retrain_stage
     from search.retrain import Variant
     from search.retrain_workers import Resources
@@ -92,17 +95,18 @@ def retrain(
     directory = RunDirectory(run)
     working_place(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:
-        config = read_run(directory)
-        wanted = config.retrain.updated(
-            n_candidates=config.retrain.n_candidates if top is None else top,
-            seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
-        )
-        resources = Resources.of(config.search).updated(cpus_per_trial, gpus_per_trial)
+        read_run(directory)  # nothing is written into what is no run
         place = Place(directory, default_shards(directory, shards, stored), address, stored)
         if place.shards == directory.shards_dir and not directory.shards_dir.is_dir():
             raise RunError(f"{place.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
-        bind_data(directory, read_manifest(place.shards))
         with open_ledger(directory, stored) as ledger:
+            config = adjust_run(directory, overrides or ())
+            wanted = config.retrain.updated(
+                n_candidates=config.retrain.n_candidates if top is None else top,
+                seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
+            )
+            resources = Resources.of(config.search).updated(cpus_per_trial, gpus_per_trial)
+            bind_data(directory, read_manifest(place.shards))
             variant = Variant(epochs, with_validation)
             names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, resources)
     _show(screen, directory, names, as_json=as_json)

@@ -165,7 +165,7 @@ def test_the_ensembles_command_takes_settings(run):
 
 
 def test_what_trials_depend_on_stays(run):
-    """Sections `ensemble` and `submission` may differ from call to call, and a refused --set changes no byte."""
+    """Sections `retrain`, `ensemble` and `submission` may differ from call to call; a refused --set changes no byte."""
     open_run(run, RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"}))
     assert read_run(run) == RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"})
     before = run.config_path.read_bytes()
@@ -175,3 +175,5 @@ def test_what_trials_depend_on_stays(run):
     assert run.config_path.read_bytes() == before
     assert adjust_run(run, ["submission.lastname=Hu"]).submission.lastname == "Hu"
     assert read_run(run).ensemble.max_members == 2
+    assert adjust_run(run, ["retrain.mode=int4_int8_weights"]) == read_run(run)
+    assert read_run(run).retrain.mode == "int4_int8_weights"
