@@ -127,6 +127,13 @@ def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
     return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
 
+def packed_members(run: RunDirectory, config: SubmissionConfig) -> list[Candidate]:
+    """Return the distinct candidates of the systems that `write_submission` would pack."""
+    systems, _ = rank_systems(run, read_limits(run.read_config()))
+    members = {member.name: member for system in systems[: config.max_systems] for member in system.members}
+    return list(members.values())
+
+
 def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
     """Return candidates and ensembles within every limit, best validation log loss first, and why others are left out.
 

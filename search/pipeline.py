@@ -221,23 +221,39 @@ def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
         return render_report(place.run, on_progress)
 
 
-def submission_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
+def submission_stage(
+    place: Place, config: RunConfig, narrator: Narrator, evaluation_set: Location | None = None
+) -> Path:
     """Write the challenge package and check it as the organisers do.
+
+    Args:
+        place: of the run.
+        config: of the run.
+        narrator: told how it goes.
+        evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
+            evaluation list of the run's own data, or its test split where they have none.
 
     Raises:
         RunError: if the package would be refused.
+        DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
     """
     from results.candidates import read_candidates
-    from results.submission import validate_submission, write_submission
+    from results.submission import packed_members, validate_submission, write_submission
+    from search.evaluation import lost_clips, predict_evaluation
 
     _renew_ensemble(place, config, narrator)
-    with narrator.stage("Submission", "packages") as on_progress:
-        candidates = read_candidates(place.run)
-        evaluation = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
-        package = write_submission(place.run, config.submission, evaluation)
-        lost = _lost_evaluation(place, config) if evaluation else ()
-        listed = {str(name) for predictions in evaluation.values() for name in predictions.clips["filename"]}
-        problems = validate_submission(package, filenames=sorted({*listed, *lost}) if evaluation else None)
+    with narrator.stage("Submission", "systems") as on_progress:
+        if evaluation_set is not None:
+            members = packed_members(place.run, config.submission)
+            answers = predict_evaluation(members, evaluation_set, on_progress)
+            lost = lost_clips(evaluation_set)
+        else:
+            candidates = read_candidates(place.run)
+            answers = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
+            lost = _lost_evaluation(place, config) if answers else ()
+        package = write_submission(place.run, config.submission, answers)
+        listed = {str(name) for predictions in answers.values() for name in predictions.clips["filename"]}
+        problems = validate_submission(package, filenames=sorted({*listed, *lost}) if answers else None)
         on_progress(1, 1)
     if problems:
         lines = [f"  {problem}" for problem in problems]

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from search.cli.options import RunArgument, SetOption, terminal
 
 
-def submit(run: RunArgument, overrides: SetOption = None) -> None:
+def submit(
+    run: RunArgument,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(
+            "--evaluation",
+            metavar="SHARDS",
+            help="Folder or URI of the challenge's evaluation set, prepared: its clips are answered and packed. "
+            "Default: the evaluation list of the run's own data, else its test split.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
     """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
+    from data_prep.store import parse_location
     from results.rundir import RunDirectory
     from search.opening import adjust_run, default_shards
     from search.pipeline import Place, submission_stage
@@ -14,5 +32,6 @@ def submit(run: RunArgument, overrides: SetOption = None) -> None:
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())
     screen = terminal()
-    package = submission_stage(Place(directory, default_shards(directory, None)), config, screen)
+    evaluation_set = None if evaluation is None else parse_location(evaluation)
+    package = submission_stage(Place(directory, default_shards(directory, None)), config, screen, evaluation_set)
     screen.say(f"Submission package: {package}")

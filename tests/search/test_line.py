@@ -231,6 +231,45 @@ def test_the_package_is_a_valid_submission(finished):
     assert [problem for problem in map(str, problems) if "scene" not in problem] == []
 
 
+def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path):
+    """Recordings without labels, prepared by themselves: the package holds what the files said of the same clips."""
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run, ignore=shutil.ignore_patterns("shards"))
+    stored = {path.parents[1].name: pd.read_parquet(path) for path in run.glob("candidates/*/predictions/test.parquet")}
+    names = next(iter(stored.values()))["filename"].tolist()
+    (tmp_path / "new" / "audio").mkdir(parents=True)
+    for number, name in enumerate(names):
+        shutil.copyfile(finished / "corpus" / name, tmp_path / "new" / "audio" / f"{number}.wav")
+    shards = str(tmp_path / "shards")
+    prepare = ["prepare", str(tmp_path / "new"), "--out", shards, "--config", str(finished / "tiny.yaml")]
+    for command in (prepare, ["submit", str(run), "--evaluation", shards]):
+        done = subprocess.run([*ASC, *command], capture_output=True, text=True, cwd=ROOT, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (package,) = run.glob("submission/*.zip")
+    summary = json.loads((package.parent / "summary.json").read_text())
+    assert summary["split"] == "evaluation"
+    with zipfile.ZipFile(package) as files:
+        outputs = [name for name in files.namelist() if name.endswith(".output.csv")]
+        answers = [pd.read_csv(files.open(name), sep="\t") for name in outputs]
+    assert len(answers) == len(summary["systems"]) >= 2
+    for system, answer in zip(summary["systems"], answers, strict=True):
+        assert answer["filename"].tolist() == [f"{number}.wav" for number in range(len(names))]
+        if system["name"] in stored:
+            for scene in answer.columns[2:]:
+                expected = stored[system["name"]][f"p_{scene}"]
+                assert answer[scene].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-5)
+
+
+def test_labelled_data_are_no_evaluation_set(finished):
+    """Shards without evaluation clips are refused, with what they have and the way out."""
+    done = subprocess.run(
+        [*ASC, "submit", str(finished / "run"), "--evaluation", str(finished / "run" / "shards")],
+        capture_output=True, text=True, cwd=ROOT, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "have no evaluation clips, only test, train, validation: prepare a challenge's evaluation set" in done.stderr
+
+
 def test_a_candidate_names_scenes_of_recordings(finished):
     """`asc predict` on wave files gives probabilities that are the stored predictions of these clips."""
     candidate = next((finished / "run" / "candidates").iterdir())
