@@ -235,7 +235,10 @@ def _write_summary(
 ) -> None:
     notes = []
     if split == "test":
-        notes.append("No evaluation set: the outputs are those of the test split, for trying the format out.")
+        notes.append(
+            "No evaluation set: the outputs are those of the test split, for trying the format out. `asc submit RUN "
+            "--evaluation SHARDS` packs those of a prepared evaluation set."
+        )
     if config.has_placeholders:
         notes.append(f"Authors are placeholders. Before handing anything in, give {FILL_IN}")
     rows = [

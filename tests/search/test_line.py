@@ -247,16 +247,16 @@ def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
     (package,) = run.glob("submission/*.zip")
     summary = json.loads((package.parent / "summary.json").read_text())
-    assert summary["split"] == "evaluation"
+    assert summary["packed_split"] == "evaluation"
     with zipfile.ZipFile(package) as files:
         outputs = [name for name in files.namelist() if name.endswith(".output.csv")]
         answers = [pd.read_csv(files.open(name), sep="\t") for name in outputs]
     assert len(answers) == len(summary["systems"]) >= 2
     for system, answer in zip(summary["systems"], answers, strict=True):
         assert answer["filename"].tolist() == [f"{number}.wav" for number in range(len(names))]
-        if system["name"] in stored:
+        if system["system"] in stored:
             for scene in answer.columns[2:]:
-                expected = stored[system["name"]][f"p_{scene}"]
+                expected = stored[system["system"]][f"p_{scene}"]
                 assert answer[scene].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-5)
 
 
