@@ -63,7 +63,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
     with ExitStack() as ending:
         if not ray.is_initialized():
             if cluster is None:
-                folder = ending.enter_context(scratch_folder("asc-ray-", _parent()))
+                folder = ending.enter_context(scratch_folder("asc-ray-", ray_parent()))
             ending.callback(ray.shutdown)
             if cluster is None:
                 _start(folder, n_cpus)
@@ -74,7 +74,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
         yield
 
 
-def _parent() -> Path | None:
+def ray_parent() -> Path | None:
     """Return where Ray's folder goes: as for all temporary files, or where sockets have paths that are short enough."""
     return None if len(tempfile.gettempdir()) <= MAX_FOLDER else Path("/tmp")
 

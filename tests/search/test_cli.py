@@ -12,6 +12,9 @@ import pytest
 from ledger_support import RUNGS, Book
 
 from results.ledger import Ledger
+from results.rundir import RunDirectory
+from search.config import read_run_config
+from search.opening import open_run
 
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "librosa", "matplotlib", "sklearn", "scipy", "pandas")
 ASC = (sys.executable, "-m", "search.cli.main")
@@ -166,6 +169,19 @@ def test_a_limit_that_nothing_fits_ends_before_any_training(shards, tmp_path):
     assert "smallest" in done.stderr
     assert "over 10" in done.stderr
     assert not (tmp_path / "run" / "trials.parquet").exists()
+
+
+@pytest.mark.parametrize("command", ["search", "run"])
+def test_a_run_that_another_works_on_keeps_its_configuration(command, shards, tmp_path):
+    """While one process has the run, a second with another configuration is refused and changes no byte of it."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo"))
+    before = run.config_path.read_bytes()
+    source = ("--shards", shards) if command == "search" else ("--data", shards)
+    with Ledger.open_for_writing(run.ledger_path):
+        done = asc(command, "default", *source, "--out", run.root, code=1)
+    assert "another asc is working on this run" in done.stderr
+    assert run.config_path.read_bytes() == before
 
 
 def test_a_fold_that_the_data_lack_is_told_before_anything_starts(shards, tmp_path):

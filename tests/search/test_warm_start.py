@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Space
 from search.space_config import SpaceConfig
-from search.warm_start import WarmStart, parse_warm_start, read_warm_start
+from search.warm_start import WarmStart, earlier_name, parse_warm_start, read_warm_start
 
 SHAPE, N_CLASSES = (128, 423, 3), 10
 SYSTEMS = tuple(f"cao2021-system{number}" for number in (1, 2, 3, 4))
@@ -200,3 +201,16 @@ def test_other_data_and_no_run_are_said(tmp_path):
     assert (found.trials, found.notes) == ((), ("other: left out, it searched other data (d1; here d0)",))
     with pytest.raises(RunError, match="no run directory"):
         read(space, [tmp_path])
+
+
+def test_runs_in_folders_of_one_name_are_told_apart(tmp_path):
+    """Two runs called alike are known by when they were begun; one that is not begun has a name, too."""
+    space = space_of()
+    names = set()
+    for day in ("mon", "tue"):
+        (tmp_path / day).mkdir()
+        names.add(earlier_name(write_run(tmp_path / day / "run", space, describe_by(space), [])))
+        time.sleep(0.002)  # a ledger's times are in milliseconds
+    assert len(names) == 2
+    assert all(name.startswith("run (20") for name in names)
+    assert earlier_name(tmp_path) == f"{tmp_path.name} (not begun)"
