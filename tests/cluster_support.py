@@ -15,7 +15,6 @@ from pathlib import Path
 
 from process_support import descendants
 
-ROOT = Path(__file__).parents[1]
 TOKEN = "0123456789abcdef0123456789abcdef"
 RAY = str(Path(sys.executable).with_name("ray"))
 

@@ -1,8 +1,11 @@
-"""Processes as the machine lists them."""
+"""Where the checkout is, and processes as the machine lists them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The checkout: what child processes of tests run in and import from."""
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from process_support import ROOT
 
 from data_prep.audio import read_clip
 from data_prep.config import FeatureSpec, SynthConfig
@@ -142,7 +143,7 @@ from data_prep.features import LogMel
 np.save("x.npy", LogMel(FeatureSpec(clip_seconds=1.0))(np.load("y.npy")))
 assert "data_prep.melpower" not in sys.modules
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     ours = LogMel(FeatureSpec(clip_seconds=1.0))(made_clip(44_100))
     np.testing.assert_allclose(np.load(tmp_path / "x.npy"), ours, atol=1e-4)

@@ -14,6 +14,7 @@ import soundfile
 from data_prep_support import SMALL, scene_rows, write_lists
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from process_support import ROOT
 from scipy import signal
 
 from data_prep.augment.correction import correction_name
@@ -169,7 +170,7 @@ def test_what_is_missing_is_named(shards, tmp_path):
 def test_inspect_draws_where_it_is_told(shards, tmp_path):
     """`asc inspect SHARDS --plot OUT` writes the figures and names them."""
     command = [sys.executable, "-m", "search.cli.main", "inspect", str(shards), "--plot", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "counts.png" in done.stdout + done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 6

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_prep_support import SMALL, Row, scene_rows, write_lists, write_tree
+from process_support import ROOT
 
 from data_prep.audio import read_clip
 from data_prep.config import PrepareConfig, ReaderSpec, ValidationSpec
@@ -52,7 +53,7 @@ except AscError as error:
 def run_script(root: Path, shards: Path, config: PrepareConfig, kill_at=10**9, limit=0) -> subprocess.CompletedProcess:
     arguments = [str(root), str(shards), config.model_dump_json(), str(kill_at), str(limit)]
     command = [sys.executable, "-c", SCRIPT, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
@@ -225,7 +226,7 @@ def test_killed_at_any_moment_it_goes_on(make_corpus, tmp_path):
     config = PrepareConfig(features=SMALL, clips_per_shard=4, augmentations=copies)
     root, shards = make_corpus(), tmp_path / "shards"
     command = [sys.executable, "-c", SCRIPT, str(root), str(shards), config.model_dump_json(), str(10**9), "0"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.monotonic()
     subprocess.run([*command[:3], str(root), str(tmp_path / "fresh"), *command[5:]], env=environment, check=True)
     whole = time.monotonic() - start

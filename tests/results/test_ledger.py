@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_support import story
+from process_support import ROOT
 
 from data_prep.errors import AscError, RunError
 from results.ledger import Ledger, LedgerTail, is_being_written
@@ -156,7 +157,7 @@ def test_whether_a_run_is_worked_on_can_be_asked_without_hindering_anyone(tmp_pa
     with Ledger.open_for_writing(path):
         assert is_being_written(path)
     script = "import sys, pathlib, results.ledger as l\nwhile True: l.is_being_written(pathlib.Path(sys.argv[1]))"
-    looker = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=Path(__file__).parents[2])
+    looker = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT)
     try:
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline:

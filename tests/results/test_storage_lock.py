@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from process_support import ROOT
 
 from data_prep.errors import RunError
 from data_prep.store import open_store
 from results.storage_lock import StorageLock
 
-ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys, time
 from data_prep.store import open_store

@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from process_support import ROOT
 from search_support import SPEC, write_shards
 
 from asc_models.config import TrainConfig
@@ -23,8 +23,6 @@ from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig
 from search.candidate_package import opened_candidate
 from search.candidate_training import require_same_data, score_candidate, train_candidate
-
-ROOT = Path(__file__).parents[2]
 
 
 def config_of(manifest, **changes):

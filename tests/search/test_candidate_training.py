@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
+from process_support import ROOT
 from search_support import SPEC, write_shards
 
 from asc_models.config import TrainConfig
@@ -48,6 +48,6 @@ def test_predict_gives_what_was_evaluated(tmp_path):
     stored = pd.read_parquet(files.predictions_path("test"))
     audio = [str(tmp_path / "corpus" / name) for name in stored["filename"]]
     command = [sys.executable, "-m", "search.cli.main", "predict", str(files.root), *audio, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     told = pd.DataFrame([row["probabilities"] for row in yaml.safe_load(done.stdout)])
     np.testing.assert_allclose(told, stored[[f"p_{scene}" for scene in manifest.classes]], atol=1e-6)

@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from ledger_support import RUNGS, Book
+from process_support import ROOT
 
 from results.ledger import Ledger
 from results.rundir import RunDirectory
@@ -18,7 +18,6 @@ from search.opening import open_run
 
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "librosa", "matplotlib", "sklearn", "scipy", "pandas")
 ASC = (sys.executable, "-m", "search.cli.main")
-ROOT = Path(__file__).parents[2]
 
 
 def asc(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,10 @@
 """The files that a cluster is made by are what Ray takes."""
 
 import re
-from pathlib import Path
 
 import yaml
+from process_support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "search" / "cluster"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from process_support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = "{sample_rate: 8000, clip_seconds: 0.5, n_fft: 256, hop_length: 128, n_mels: 16}"
 
 

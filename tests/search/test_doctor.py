@@ -4,17 +4,15 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from process_support import ROOT
 from typer.testing import CliRunner
 
 from data_prep.errors import RunError
 from data_prep.manifest import read_manifest
 from search.cli.main import app
 from search.doctor import look
-
-ROOT = Path(__file__).parents[2]
 
 
 def asked(*arguments):

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from process_support import ROOT
 
-ROOT = Path(__file__).parents[2]
 SPACE = (
     "space: {n_blocks: [1, 2], base_filters: [8, 64], growth: [1.0, 1.5], kernel_size: 3, stem_filters: 8, "
     "dropout: 0.0, train.mixup_alpha: [0.2, 0.4]}\n"

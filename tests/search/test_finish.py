@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from process_support import ROOT
 from results_support import clips, make_run, predictions
 
 from data_prep.config import FeatureSpec, ValidationSpec
@@ -24,8 +25,6 @@ from search.cli.terminal import Terminal
 from search.config import RunConfig
 from search.opening import adjust_run, open_run, read_run
 from search.pipeline import Place, ensemble_stage, finish_line, report_stage, submission_stage
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from process_support import descendants
+from process_support import ROOT, descendants
 from search_support import LIMIT, write_shards
 
 from results.ledger import Ledger
 from results.rundir import RunDirectory
 
-ROOT = Path(__file__).parents[2]
 N_KILLS = 20
 N_TRIALS = 96
 CONFIG = {

@@ -16,11 +16,11 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from process_support import ROOT
 from search_support import LIMIT, write_corpus
 
 from results.ledger import Ledger
 
-ROOT = Path(__file__).parents[2]
 ASC = (sys.executable, "-m", "search.cli.main")
 
 CONFIG = {

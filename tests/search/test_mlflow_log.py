@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from ledger_support import story
 from observer_support import Fixed, play, play_in_sessions
+from process_support import ROOT
 
 from data_prep.errors import ConfigError
 from results.trials import trials_table
@@ -24,7 +24,7 @@ def test_without_mlflow_the_way_out_is_told():
         "from search.observers.mlflow_log import MlflowLog\n"
         "MlflowLog('http://127.0.0.1:1', 'x')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert f"{ConfigError.__name__}: --mlflow: MLflow is not installed" in done.stderr
     assert "asc-search[mlflow]" in done.stderr
 

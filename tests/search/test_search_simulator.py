@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from benchmarks.search_simulator import (
@@ -13,13 +11,14 @@ from benchmarks.search_simulator import (
     read_table,
     simulate,
 )
+from process_support import ROOT
 
 from search.building import build
 from search.objectives import Value
 from search.space import Space
 from search.space_config import SpaceConfig
 
-TABLE = Path(__file__).parents[1] / "benchmarks" / "search_table.parquet"
+TABLE = ROOT / "tests" / "benchmarks" / "search_table.parquet"
 SPACE = SpaceConfig(
     stem_filters=16, n_blocks=1, base_filters=(8, 16, 24, 32), growth=1.0, n_strided=1, kernel_size=(3, 5),
     expansion=1, attention="none", dropout=0.0,

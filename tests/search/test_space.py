@@ -1,11 +1,11 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from process_support import ROOT
 
 from asc_models.config import TrainConfig
 from asc_models.estimate import estimate
@@ -334,6 +334,5 @@ def test_the_space_is_laid_out_without_optuna():
         "Space(SpaceConfig()).smallest()\n"
         "print([name for name in ('optuna', 'ray', 'tensorflow', 'keras') if name in sys.modules])"
     )
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

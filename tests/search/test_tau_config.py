@@ -6,15 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from process_support import ROOT
 
 from data_prep.config import SynthConfig
 from data_prep.manifest import read_manifest
 from data_prep.synth import synthesize
 
-ROOT = Path(__file__).parents[2]
 ASC = (sys.executable, "-m", "search.cli.main")
 
 

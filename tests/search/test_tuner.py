@@ -4,10 +4,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from process_support import descendants, is_alive
+from process_support import ROOT, descendants, is_alive
 from search_support import LIMIT, settings
 
 from asc_models.rules import RulesConfig
@@ -18,7 +17,6 @@ from results.rundir import RunDirectory
 from results.trials import trials_table
 from search.tuner import run_search
 
-ROOT = Path(__file__).parents[2]
 DRIVER = """
 import sys
 from pathlib import Path
