@@ -15,7 +15,7 @@ import numpy.typing as npt
 from asc_models.batches import evaluation_batches
 from asc_models.errors import ExportError
 from asc_models.topology import Shape
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 
 class Artifact:

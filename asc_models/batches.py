@@ -12,7 +12,7 @@ import numpy.typing as npt
 from asc_models.config import Balance, TrainConfig
 from data_prep.augment import batch as augment
 from data_prep.augment.onthefly import OnTheFly
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 Array = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from asc_models.quantization.recipes import quantize
 from asc_models.quantization.terminal import quiet
 from asc_models.topology import Shape
 from data_prep.files import written_whole
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")
 """What the converter does by itself."""

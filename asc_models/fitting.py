@@ -17,7 +17,7 @@ from asc_models.config import CheckpointMetric
 from asc_models.metrics import log_loss, macro_accuracy
 from asc_models.schedule import cycle_ends
 from asc_models.training import EpochStats, Trainer
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 SAVE_EVERY_S = 30.0
 """A training that is killed loses at most this long, and the epoch it was in. Ends of cycles are always saved."""

@@ -17,7 +17,7 @@ from asc_models.export import convert, exported
 from asc_models.measure import Measured, measure
 from asc_models.template import Template, file_constants, find_template
 from asc_models.topology import Shape
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 TEMPLATES_KEPT = 32
 """Converted files that a process keeps, some 200 KB each: a trial that is paused and promoted finds its own again."""

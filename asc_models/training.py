@@ -22,8 +22,8 @@ from asc_models.errors import TrainingError
 from asc_models.network import NetworkConfig
 from asc_models.schedule import learning_rate
 from data_prep.files import written_whole
-from data_prep.prefetch import prefetched
-from data_prep.reader import FeatureSet
+from data_prep.reader.prefetch import prefetched
+from data_prep.reader.reader import FeatureSet
 from data_prep.schema import differing_keys
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -18,10 +18,10 @@ from asc_models.metrics import Floats, Ints, log_loss
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
-from results.candidates import Candidate, CandidateMetrics, read_candidates
+from results.candidates.candidates import Candidate, CandidateMetrics, read_candidates
+from results.candidates.limits import Limits
+from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
-from results.limits import Limits
-from results.predictions import Predictions
 from results.rundir import RunDirectory
 
 ENSEMBLE_NAME = "ensemble"
@@ -56,7 +56,7 @@ class Ensemble:
         name: its name as a system.
         members: {candidate: weight}, heaviest first; weights sum to 1.
         temperature: 1.0 where none was fitted.
-        total_bytes: the limited quantity that is shown (results.limits), of the distinct members together.
+        total_bytes: the limited quantity that is shown (results.candidates.limits), of the distinct members together.
         metrics: {split: what asc_models.metrics.summarize gives}.
         totals: {limited quantity: the same for each of them}; {} in files of versions that held one alone.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 
 CAO_2021 = "Cao, Li, Huang, technical report, DCASE 2021 Challenge, Task 1A"
 """Acoustic scene classification using lightweight ResNet with attention."""

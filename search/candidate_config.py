@@ -11,8 +11,8 @@ from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
+from data_prep.reader.statistics import BandStatistics
 from data_prep.schema import Config, parse_config
-from data_prep.statistics import BandStatistics
 from search.config import parse_yaml
 
 

@@ -13,7 +13,7 @@ from asc_models.config import ExportMode
 
 if TYPE_CHECKING:
     from asc_models.training import Trainer
-    from data_prep.reader import FeatureSet
+    from data_prep.reader.reader import FeatureSet
 
 N_PROBE_CLIPS = 4
 """Clips on which a file is tried in a process of its own."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_prep.errors import DataError
 from data_prep.files import write_text, written_whole
-from results.candidates import CandidateMetrics
+from results.candidates.candidates import CandidateMetrics
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from data_prep.files import written_whole
 from data_prep.store import Location, open_store
-from results.run_storage import RunStorage
 from results.rundir import CandidateFiles, RunDirectory
+from results.storage.storage import RunStorage
 from search.candidate_training import checkpoint_path, remove_leftovers, trained_path
 
 CANDIDATES = "candidates/"
-"""Where they lie in the storage (results/run_storage.py)."""
+"""Where they lie in the storage (results/storage/storage.py)."""
 METRICS = "metrics.json"
 
 

@@ -12,11 +12,11 @@ import yaml
 
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json, write_text, written_whole
-from data_prep.manifest import Manifest, read_manifest
-from data_prep.reader import read_split, read_splits
+from data_prep.reader.reader import read_split, read_splits
+from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
-from results.candidates import SPLITS, CandidateMetrics, write_metrics
-from results.predictions import Predictions, read_predictions, write_predictions
+from results.candidates.candidates import SPLITS, CandidateMetrics, write_metrics
+from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_package import write_package

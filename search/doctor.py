@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from data_prep.errors import AscError
-from data_prep.manifest import read_manifest
+from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
 
 THIS_MACHINE = "this machine"

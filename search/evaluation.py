@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from data_prep.errors import DataError
-from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
-from data_prep.reader import read_split
+from data_prep.reader.reader import read_split
+from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
-from results.candidates import Candidate
-from results.predictions import Predictions
+from results.candidates.candidates import Candidate
+from results.candidates.predictions import Predictions
 from search.candidate_config import read_candidate_config
 from search.candidate_training import require_same_data
 

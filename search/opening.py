@@ -11,12 +11,12 @@ import yaml
 
 from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
-from data_prep.manifest import Manifest
 from data_prep.schema import differing_keys, parse_config
+from data_prep.shards.manifest import Manifest
 from data_prep.store import Location, parse_location
-from results.ledger import Ledger
-from results.run_storage import RunStorage
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
 from search.config import RunConfig, read_run_config
 
 VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from data_prep.errors import AscError, DataError, RunError
-from data_prep.manifest import read_manifest
-from data_prep.prepare import prepare, validate_augmentations
+from data_prep.prepare.prepare import prepare, validate_augmentations
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash
+from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location
-from results.ledger import Ledger
-from results.run_storage import RunStorage
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
 from search.config import RunConfig
 from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers
@@ -90,8 +90,8 @@ def search_stage(
     earlier: Sequence[Path] = (),
 ) -> None:
     """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
-    from results.report_text import plural
-    from results.trials import write_trials
+    from results.ledger.trials import write_trials
+    from results.report.text import plural
     from search.sweep_settings import SweepSettings
     from search.tuner import run_search
 
@@ -187,9 +187,9 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
 
 def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
     """Select the ensemble on validation, under the limits of a single model."""
-    from results.candidates import read_candidates, without_validation
+    from results.candidates.candidates import read_candidates, without_validation
+    from results.candidates.limits import Limits
     from results.ensemble import build_ensemble
-    from results.limits import Limits
 
     limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
@@ -214,7 +214,7 @@ def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None
 
 def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
     """Render the report, and return its page."""
-    from results.report import render_report
+    from results.report.page import render_report
 
     _renew_ensemble(place, config, narrator)
     with narrator.stage("Report", "steps") as on_progress:
@@ -237,8 +237,8 @@ def submission_stage(
         RunError: if the package would be refused.
         DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
     """
-    from results.candidates import read_candidates
-    from results.submission import packed_members, validate_submission, write_submission
+    from results.candidates.candidates import read_candidates
+    from results.submission.package import packed_members, validate_submission, write_submission
     from search.evaluation import lost_clips, predict_evaluation
 
     _renew_ensemble(place, config, narrator)
@@ -348,7 +348,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
 def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
     """Return whether the line was last finished with `inputs`, and no stage's own command changed anything since."""
     from results.ensemble import was_selected_otherwise
-    from results.submission import package_stands
+    from results.submission.package import package_stands
 
     finished = [event["inputs"] for event in ledger.events() if event["event"] == "line_finished"]
     if finished[-1:] != [inputs] or was_selected_otherwise(place.run, config.ensemble):

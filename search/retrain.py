@@ -20,15 +20,15 @@ from asc_models.network import NetworkConfig
 from asc_models.schedule import last_cycle_end
 from asc_models.trace import trace
 from data_prep.errors import BudgetError, RunError
-from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash, differing_keys
+from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
-from results.candidates import FULL, read_metrics
-from results.ledger import Ledger
-from results.limits import Limits
-from results.run_storage import RunStorage
+from results.candidates.candidates import FULL, read_metrics
+from results.candidates.limits import Limits
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_store import exchange_candidates
 from search.candidate_training import remove_leftovers

@@ -12,9 +12,9 @@ from asc_models.errors import ExportError
 from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text, parse_location
-from results.ledger import Ledger
-from results.run_storage import RunStorage
+from results.ledger.ledger import Ledger
 from results.rundir import CandidateFiles
+from results.storage.storage import RunStorage
 from search.candidate_config import CandidateConfig
 from search.candidate_store import StoredCandidate
 from search.candidate_training import Trained, read_trained, score_candidate, train_candidate

@@ -28,7 +28,7 @@ from search.checkpoints import Checkpoints
 if TYPE_CHECKING:
     from asc_models.reading import RungReader
     from asc_models.training import Trainer
-    from data_prep.reader import FeatureSet
+    from data_prep.reader.reader import FeatureSet
 
 
 class SharedConfig(Config):
@@ -164,7 +164,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return Trainer(parse_network(self._model), self._train, self._split("train"), seed=self._shared.seed)
 
     def _split(self, split: str) -> FeatureSet:
-        from data_prep.reader import read_split
+        from data_prep.reader.reader import read_split
 
         if split not in self._features:
             shared = self._shared

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
-from data_prep.manifest import Manifest, read_manifest
 from data_prep.progress import ProgressCallback
+from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location, location_text
-from results.ledger import Ledger
-from results.run_storage import RunStorage
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
 from search.checkpoints import Checkpoints
 from search.halving import HALVINGS, expected_trials
 from search.proposer import Assess, Proposer, require_feasible

@@ -24,7 +24,7 @@ from asc_models.topology import Shape
 from asc_models.trace import Trace, distance, trace
 from data_prep.errors import ConfigError, RunError
 from data_prep.schema import canonical_json, differing_keys
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Params, Space

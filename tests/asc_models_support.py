@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asc_models.blocks import BLOCKS
 from asc_models.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
 from data_prep.config import ReaderSpec
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 
 def model_configs() -> st.SearchStrategy[ModelConfig]:

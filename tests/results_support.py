@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from data_prep.corpus import TAU_SCENES
-from results.candidates import CandidateMetrics, write_metrics
-from results.ledger import Ledger
-from results.predictions import Predictions, read_predictions, write_predictions
+from data_prep.corpora.corpus import TAU_SCENES
+from results.candidates.candidates import CandidateMetrics, write_metrics
+from results.candidates.predictions import Predictions, read_predictions, write_predictions
+from results.ledger.ledger import Ledger
+from results.ledger.trials import write_trials
 from results.rundir import RunDirectory
-from results.trials import write_trials
 
 DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 CITIES = ("helsinki", "lyon", "porto")

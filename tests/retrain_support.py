@@ -7,8 +7,8 @@ from pathlib import Path
 from search_support import SPACE, SPEC, settings
 
 from asc_models.network import NetworkConfig
-from data_prep.manifest import read_manifest
-from results.ledger import Ledger
+from data_prep.shards.manifest import read_manifest
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.building import build
 from search.candidate_config import CandidateConfig

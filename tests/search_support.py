@@ -14,12 +14,12 @@ import soundfile
 from asc_models.config import TrainConfig
 from asc_models.rules import RulesConfig
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationSpec
-from data_prep.manifest import read_manifest, write_manifest
-from data_prep.prepare import prepare
+from data_prep.prepare.prepare import prepare
 from data_prep.schema import content_hash
-from data_prep.shards import read_shard
+from data_prep.shards.manifest import read_manifest, write_manifest
+from data_prep.shards.parquet import read_shard
 from data_prep.store import open_store
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from search.building import build
 from search.halving import HALVINGS
 from search.objectives import Objectives

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from asc_models.errors import ExportError
 from asc_models.flatbuffer import TfliteFile
 from asc_models.quantization.drift import preserving_interpreter
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 CALIBRATION_CLIPS = 256
 """Clips that ranges are taken from. On ESC-10, half as many leave a tenth more error in the logits."""

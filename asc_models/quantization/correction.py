@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asc_models.artifact import silenced
 from asc_models.flatbuffer import Graph, TfliteFile
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 SMALLEST = 1e-20
 """Probabilities below this are taken for it: their logarithm says nothing any more."""

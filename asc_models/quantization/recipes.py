@@ -11,7 +11,7 @@ from asc_models.quantization.correction import with_corrected_bias
 from asc_models.quantization.limits import INT4_MIN_VALUES
 from asc_models.quantization.static import scope_of, static_recipe
 from asc_models.quantization.terminal import quiet
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 
 def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = None) -> bytes:

@@ -26,7 +26,7 @@ import numpy as np
 
 from asc_models.flatbuffer import Graph, Operator, TfliteFile
 from asc_models.quantization.calibration import Ranges, tensor_ranges
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 ACTIVATIONS = ("HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6")

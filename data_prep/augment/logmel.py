@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_prep.augment.correction import pairs
 from data_prep.config import FeatureSpec
-from data_prep.features import mel_filters
+from data_prep.copies.correction import pairs
+from data_prep.features.log_mel import mel_filters
 
 LogMels = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ def mix_scenes(power: LogMels, partner: LogMels, gain: float, gain2: float) -> L
     """Return the mel power of two clips mixed, at gains on their waveforms.
 
     Two recordings are independent: their powers add, but for beats that average out over a band's bins. That is what
-    `data_prep.augment.offline.mix` gives on audio, within 1.5 dB rms.
+    `data_prep.copies.waveforms.mix` gives on audio, within 1.5 dB rms.
     """
     mixed: LogMels = power * np.float32(gain**2)
     mixed += partner * np.float32(gain2**2)
@@ -92,7 +92,7 @@ def estimate_offsets(
     """Return the devices' offsets from the pairs of one moment among clips, or None where there are no pairs.
 
     The mean over pairs and frames of the difference of log-mels: spectrum correction's estimate
-    (data_prep/augment/correction.py) with mel bands in the place of bins.
+    (data_prep/copies/correction.py) with mel bands in the place of bins.
 
     Args:
         log_mel: (n_clips, n_mels, n_frames) as stored.

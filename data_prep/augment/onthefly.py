@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.augment.correction import REFERENCE_DEVICE
 from data_prep.augment.logmel import Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
-from data_prep.copies import RECORDED
+from data_prep.copies.correction import REFERENCE_DEVICE
+from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 Rows = npt.NDArray[np.integer]
 

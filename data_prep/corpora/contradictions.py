@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 from data_prep.corpora.listing import Folds, Row
 from data_prep.corpora.names import TauName, parse_tau_name
 from data_prep.corpora.problems import Problem
-from data_prep.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 
 
 def class_problems(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.listing import Folds, ListedRows, Row
-from data_prep.corpus import ListedSplit
 
 SETUP = "evaluation_setup"
 _LIST_NAME = re.compile(r"(?:fold(?P<fold>\d+)_)?(?P<kind>train|evaluate|test)")

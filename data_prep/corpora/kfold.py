@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from data_prep.corpus import Clip, ListedSplit, location_of
+from data_prep.corpora.corpus import Clip, ListedSplit, location_of
 from data_prep.errors import DataError
 
 

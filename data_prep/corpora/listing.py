@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.corpus import ListedSplit
+from data_prep.corpora.corpus import ListedSplit
 
 
 @dataclass(frozen=True, slots=True)

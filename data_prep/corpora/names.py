@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 
 _TAU_NAME = re.compile(
     r"(?P<scene>[a-z_]+)-(?P<city>[a-z_]+)-(?P<location>\w+)-(?P<segment>\w+(?:-\d+)?)-(?P<device>[a-d]|s\d+)"

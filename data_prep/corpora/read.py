@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.detect import read_listing
 from data_prep.corpora.problems import raise_first
 from data_prep.corpora.resolve import Resolved, resolve
-from data_prep.corpus import Corpus
 from data_prep.errors import DataError
 
 

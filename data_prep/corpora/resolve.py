@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora.contradictions import class_problems, location_problems, name_problems, outside_classes
+from data_prep.corpora.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 from data_prep.corpora.kfold import cut_folds
 from data_prep.corpora.listing import ListedRows, Listing, Row
 from data_prep.corpora.lists import by_filename
 from data_prep.corpora.names import parse_tau_name
 from data_prep.corpora.problems import Problem, told
-from data_prep.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 
 DEFAULT_K_FOLDS = 5
 """Folds made of a table that has none."""

@@ -26,9 +26,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
 from data_prep.corpora.lists import filename_of, read_records
-from data_prep.corpus import ListedSplit
 from data_prep.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")

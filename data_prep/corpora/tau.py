@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.fold_lists import SETUP, find_lists, read_folds
 from data_prep.corpora.listing import ListedRows, Listing
 from data_prep.corpora.lists import read_list
-from data_prep.corpus import ListedSplit
 from data_prep.errors import DataError
 
 SPLIT_FOLDERS = ("", SETUP, "split_setup")

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_prep.corpora.splits import SPLITS
 from data_prep.figures.data import PlotData
 from data_prep.figures.style import Theme, blank, plain, titled
-from data_prep.splits import SPLITS
 
 _HATCHES = {"train": "", "validation": "////", "test": "", "evaluation": "...."}
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_prep.augment.correction import Correction, correction_name, parse_correction
 from data_prep.config import FeatureSpec
+from data_prep.copies.correction import Correction, correction_name, parse_correction
 from data_prep.errors import DataError
-from data_prep.manifest import Manifest, read_manifest
-from data_prep.shards import CLIP_COLUMNS, log_mels_of, read_shard
+from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.shards.parquet import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.store import Location, Store, open_store
 
 

@@ -11,10 +11,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from data_prep.config import FeatureSpec
-from data_prep.features import mel_filters
+from data_prep.features.log_mel import mel_filters
 from data_prep.figures.data import Example, PlotData
 from data_prep.figures.style import Theme, blank
-from data_prep.inputs import deltas
+from data_prep.reader.inputs import deltas
 
 DB = 10 / np.log(10)
 """Decibels in one unit of the natural logarithm of power."""

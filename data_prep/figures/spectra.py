@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from data_prep.augment.correction import REFERENCE_DEVICE, Correction, pairs
 from data_prep.augment.logmel import band_offsets
+from data_prep.copies.correction import REFERENCE_DEVICE, Correction, pairs
 from data_prep.figures.data import PlotData
 from data_prep.figures.log_mels import DB, db_of, mel_centres_hz
 from data_prep.figures.style import Theme, blank, plain, titled

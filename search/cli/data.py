@@ -14,7 +14,7 @@ from search.cli.options import JsonOption, SetOption, WorkersOption, n_workers, 
 from search.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from data_prep.check_report import CheckReport
+    from data_prep.check.report import CheckReport
 
 N_SHOWN = 5
 """Findings of one kind that are named on the screen; the table has all."""
@@ -35,9 +35,9 @@ def download(
 
     Stopped and given again, it goes on where it stopped.
     """
-    from data_prep.download import download as load
-    from data_prep.download import needed_bytes
-    from data_prep.download_sets import KNOWN, load_set
+    from data_prep.download.download import download as load
+    from data_prep.download.download import needed_bytes
+    from data_prep.download.sets import KNOWN, load_set
 
     screen = terminal()
     if name is None:
@@ -85,8 +85,8 @@ def check(
     Exits with 1 if `asc prepare` would refuse the data set or put a clip aside. With a configuration, clips must have
     its length; without, the length that most have.
     """
-    from data_prep.check import check_data
-    from data_prep.check_report import report_values, write_report
+    from data_prep.check.check import check_data
+    from data_prep.check.report import report_values, write_report
     from search.config import read_run_config
 
     screen = terminal()

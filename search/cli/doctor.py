@@ -42,7 +42,7 @@ def doctor(
         for remark in report.remarks:
             screen.warn(remark)
     if report.problems:
-        from results.report_text import plural
+        from results.report.text import plural
 
         lines = "\n".join(f"  {problem}" for problem in report.problems)
         raise RunError(f"{plural(len(report.problems), 'problem')} to mend:\n{lines}")

@@ -58,7 +58,7 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
 
 
 def _input(config: RunConfig, shards: str | None) -> _Input:
-    from data_prep.manifest import read_manifest
+    from data_prep.shards.manifest import read_manifest
     from data_prep.store import parse_location
     from search.opening import check_fold
 

@@ -32,7 +32,7 @@ def inspect(
     With --plot also draw it: log-mels and deltas of a few clips of each scene, the devices' average spectra before and
     after spectrum correction, and the counts by scene, device and split.
     """
-    from data_prep.inspect import summarize
+    from data_prep.shards.summary import summarize
     from data_prep.store import parse_location
 
     summary = summarize(parse_location(shards))

@@ -35,8 +35,8 @@ def demo(
     """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
     from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
-    from results.run_storage import open_ledger
     from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger
     from search.config import read_run_config
     from search.opening import open_run
     from search.pipeline import Place, run_line
@@ -81,8 +81,8 @@ def run(
 
     Run again, it goes on where it stopped, and does nothing where all is done.
     """
-    from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger, taken
     from search.config import read_run_config
     from search.observers.watch import Watch
     from search.opening import default_shards

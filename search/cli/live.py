@@ -13,8 +13,8 @@ from rich.live import Live
 from search.cli.progress_view import ProgressView, one_line
 
 if TYPE_CHECKING:
-    from results.progress import SearchProgress
-    from results.trial_states import Event
+    from results.ledger.events import Event
+    from results.ledger.progress import SearchProgress
 
 REFRESHES_PER_S = 2
 LINE_EVERY_S = 60.0
@@ -27,7 +27,7 @@ class LiveTable:
     name = "live table"
 
     def __init__(self, console: Console) -> None:
-        from results.progress import ProgressFold
+        from results.ledger.progress import ProgressFold
 
         self._fold = ProgressFold()
         self._lock = threading.Lock()  # events come from the search's thread, looks from the screen's
@@ -64,7 +64,7 @@ class LogLines:
     name = "progress in the log"
 
     def __init__(self, write: Callable[[str], None], every_s: float = LINE_EVERY_S) -> None:
-        from results.progress import ProgressFold
+        from results.ledger.progress import ProgressFold
 
         self._fold = ProgressFold()
         self._write = write

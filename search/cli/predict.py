@@ -25,7 +25,7 @@ def predict(
 ) -> None:
     """Name the scene of recordings with an exported file, features and all."""
     from asc_models.artifact import Artifact
-    from data_prep.reader import extract_files
+    from data_prep.reader.reader import extract_files
     from search.candidate_config import read_candidate_config
     from search.candidate_package import CONFIG, MODEL, opened_candidate
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from results.progress import RungCount, SearchProgress, Standing
+    from results.ledger.progress import RungCount, SearchProgress, Standing
 
 WIDE = 92
 """Columns from which the best value of each rung is shown too."""

@@ -24,8 +24,8 @@ from search.cli.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from results.candidates.seeds import SeedGroup
     from results.rundir import RunDirectory
-    from results.seeds import SeedGroup
 
 
 TopOption = Annotated[
@@ -83,9 +83,9 @@ def retrain(
     sections retrain, ensemble and submission, is kept in the run's configuration; the other options hold for this call.
     """
     from data_prep.errors import RunError
-    from data_prep.manifest import read_manifest
-    from results.run_storage import open_ledger, taken
+    from data_prep.shards.manifest import read_manifest
     from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger, taken
     from search.opening import adjust_run, bind_data, default_shards, read_run
     from search.pipeline import Place, retrain_stage
     from search.retrain import Variant
@@ -114,9 +114,9 @@ def retrain(
 
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
     """Print what this call's candidates come to, over their seeds."""
-    from results.candidates import read_candidates, without_validation
-    from results.limits import read_limits
-    from results.seeds import seed_groups
+    from results.candidates.candidates import read_candidates, without_validation
+    from results.candidates.limits import read_limits
+    from results.candidates.seeds import seed_groups
 
     limit = read_limits(run.read_config()).main
     candidates = [candidate for candidate in read_candidates(run) if candidate.name in names]

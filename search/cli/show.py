@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float) -> None:
     """Print the candidates and the ensemble, best validation log loss first, and where the report is."""
-    from results.candidates import read_candidates
+    from results.candidates.candidates import read_candidates
+    from results.candidates.limits import read_limits
     from results.ensemble import read_ensembles
-    from results.limits import read_limits
 
     limits = read_limits(run.read_config())
     limit = limits.main
@@ -58,8 +58,8 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
 
 def show_published(screen: Terminal, run: RunDirectory) -> None:
     """Print the report's Tables 1 and 2 beside the run's systems, where the data are TAU's ten scenes."""
-    from results.rundata import read_run_data
-    from results.tables import Group, group_table
+    from results.report.data import read_run_data
+    from results.report.tables import Group, group_table
 
     data = read_run_data(run)
     if not data.has_published:

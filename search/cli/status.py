@@ -15,7 +15,7 @@ from search.cli.options import JsonOption, RunArgument, terminal
 from search.cli.progress_view import ProgressView, one_line
 
 if TYPE_CHECKING:
-    from results.progress import SearchProgress
+    from results.ledger.progress import SearchProgress
     from results.rundir import RunDirectory
 
 POLL_S = 1.0
@@ -65,8 +65,8 @@ class _Watcher:
     """Reads a ledger on and shows what it says."""
 
     def __init__(self, run: RunDirectory) -> None:
-        from results.ledger import LedgerTail
-        from results.progress import ProgressFold
+        from results.ledger.ledger import LedgerTail
+        from results.ledger.progress import ProgressFold
 
         self._tail = LedgerTail(run.ledger_path)
         self._fold = ProgressFold()
@@ -75,7 +75,7 @@ class _Watcher:
 
     def look(self) -> None:
         """Take what has been written since."""
-        from results.ledger import is_being_written
+        from results.ledger.ledger import is_being_written
 
         is_running = is_being_written(self._tail.path)  # first, so that nothing of an ended run is missed
         for event in self._tail.new_events():
@@ -108,8 +108,8 @@ def _note(progress: SearchProgress, *, is_running: bool) -> str:
 
 
 def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict[str, Any]:
-    from results.candidates import read_candidates
-    from results.ledger import is_being_written
+    from results.candidates.candidates import read_candidates
+    from results.ledger.ledger import is_being_written
 
     infeasible = {"infeasible": progress.n_infeasible} if progress.n_infeasible else {}
     return {

@@ -107,10 +107,10 @@ def _search(
     storage: str | None,
     earlier: Sequence[Path],
 ) -> None:
-    from data_prep.manifest import read_manifest
+    from data_prep.shards.manifest import read_manifest
     from data_prep.store import parse_location
-    from results.run_storage import open_ledger, taken
     from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger, taken
     from search.opening import bind_data, check_fold, open_run
     from search.pipeline import Place, search_stage
 

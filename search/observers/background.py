@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from results.trial_states import Event
+from results.ledger.events import Event
 from search.observers.base import Observer
 
 CLOSE_S = 30.0

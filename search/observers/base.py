@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from results.ledger import new_event
-from results.trial_states import Event
+from results.ledger.events import Event
+from results.ledger.ledger import new_event
 
 if TYPE_CHECKING:
     from search.sweep_state import EventLog

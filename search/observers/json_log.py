@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TextIO
 
-from results.trial_states import Event
+from results.ledger.events import Event
 
 
 class JsonLog:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
-from results.trial_states import Event
+from results.ledger.events import Event
 from search.observers.trial_log import TrialLog, TrialLogs
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.trial_states import Event
+from results.ledger.events import Event
 from search.knobs import Knob
 from search.observers.trial_log import TrialLog, TrialLogs
 

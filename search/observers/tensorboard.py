@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from results.ledger.events import OF_TRIALS, Event
+from results.ledger.progress import ProgressFold, SearchProgress
 from results.pareto import hypervolume
-from results.progress import ProgressFold, SearchProgress
-from results.trial_states import OF_TRIALS, Event
 
 SCORES = ("macro_accuracy", "log_loss")
 EVENT_FILES = "events.out.tfevents.*"

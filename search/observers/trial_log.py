@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from results.trial_states import OF_TRIALS, Event, state_after
+from results.ledger.events import OF_TRIALS, Event, state_after
 
 AT_START = ("key", "seed", "n_params", "macs")
 AT_RUNG = ("rung", "epochs", "macro_accuracy", "log_loss", "weight_bytes")

@@ -25,7 +25,7 @@ from asc_models.presets import preset
 from data_prep.augment import batch as augment
 from data_prep.augment.onthefly import OnTheFly
 from data_prep.config import ReaderSpec
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 N_CLIPS = 320
 N_CLASSES = 10

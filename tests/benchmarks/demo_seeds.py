@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 
 from asc_models.metrics import macro_accuracy
 from data_prep.config import ReaderSpec
-from data_prep.reader import read_split
-from results.candidates import read_candidates
+from data_prep.reader.reader import read_split
+from results.candidates.candidates import read_candidates
 from results.rundir import RunDirectory
 
 UNSEEN = ("s4", "s5", "s6")

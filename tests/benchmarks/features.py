@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from data_prep.audio import read_clip
+from data_prep.audio.decode import read_clip
 from data_prep.config import FeatureSpec
-from data_prep.features import LogMel, mel_filters, window_of
-from data_prep.plainmel import PlainMelPower
+from data_prep.features.log_mel import LogMel, mel_filters, window_of
+from data_prep.features.plain import PlainMelPower
 
 Candidate = Callable[[Path], object]
 
@@ -108,7 +108,7 @@ def candidates(spec: FeatureSpec) -> dict[str, Candidate]:
 
 def transform_alone(extract: LogMel) -> None:
     """The compiled transform as often as a clip has blocks, on whatever lies in its buffer."""
-    from data_prep import melpower
+    from data_prep.features import compiled as melpower
 
     compiled = extract._mel_power
     assert isinstance(compiled, melpower.CompiledMelPower)
@@ -164,7 +164,7 @@ def two_processes(paths: list[Path], n_rounds: int) -> None:
 
 def extract_many(paths: list[Path]) -> int:
     """What a worker of `prepare` does with clips, float16 included."""
-    from data_prep.extract import extract
+    from data_prep.prepare.extract import extract
 
     return sum(extract(path, FeatureSpec()).log_mel is not None for path in paths)
 

@@ -25,13 +25,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from data_prep.audio import read_clip
-from data_prep.augment import batch, logmel, offline
+from data_prep.audio.decode import read_clip
+from data_prep.augment import batch, logmel
 from data_prep.augment.config import OfflineSpec
-from data_prep.augment.correction import mean_log_spectrum
 from data_prep.config import FeatureSpec, OfflineAugmentation, SynthConfig
-from data_prep.extract import Copying, Source, Task, extract_task
-from data_prep.features import LogMel
+from data_prep.copies import waveforms as offline
+from data_prep.copies.correction import mean_log_spectrum
+from data_prep.features.log_mel import LogMel
+from data_prep.prepare.extract import Copying, Source, Task, extract_task
 from data_prep.synth import synthesize
 
 SPEC = FeatureSpec()

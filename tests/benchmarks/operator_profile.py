@@ -29,7 +29,7 @@ import pandas as pd
 
 from asc_models.presets import PRESETS, preset
 from data_prep.config import ReaderSpec
-from data_prep.reader import FeatureSet
+from data_prep.reader.reader import FeatureSet
 
 BATCH = 16
 SHAPE = (128, 400, 3)

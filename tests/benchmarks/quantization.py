@@ -40,8 +40,8 @@ from asc_models.quantization.drift import layer_drift  # noqa: E402
 from asc_models.quantization.probe import probe  # noqa: E402
 from asc_models.training import Trainer  # noqa: E402
 from data_prep.config import FeatureSpec, PrepareConfig, ValidationSpec  # noqa: E402
-from data_prep.prepare import prepare  # noqa: E402
-from data_prep.reader import FeatureSet, read_split  # noqa: E402
+from data_prep.prepare.prepare import prepare  # noqa: E402
+from data_prep.reader.reader import FeatureSet, read_split  # noqa: E402
 from search.config import read_run_config  # noqa: E402
 
 RECIPE = read_run_config("esc10-fold1")

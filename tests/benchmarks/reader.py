@@ -30,8 +30,8 @@ from asc_models.batches import TrainingBatches
 from asc_models.config import TrainConfig
 from asc_models.presets import preset
 from data_prep.config import FeatureSpec, ReaderSpec
-from data_prep.prefetch import prefetched
-from data_prep.reader import FeatureSet
+from data_prep.reader.prefetch import prefetched
+from data_prep.reader.reader import FeatureSet
 
 N_CLASSES = 10
 N_TAU = 13_962

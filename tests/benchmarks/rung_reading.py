@@ -27,7 +27,7 @@ import pandas as pd
 from asc_models.config import CALIBRATED_MODES, EXPORT_MODES, ExportMode
 from asc_models.presets import preset
 from data_prep.config import ReaderSpec
-from data_prep.reader import FeatureSet, read_split
+from data_prep.reader.reader import FeatureSet, read_split
 
 T = TypeVar("T")
 SYSTEMS = tuple(f"cao2021-system{number}" for number in (1, 2, 3, 4))

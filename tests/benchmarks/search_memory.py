@@ -19,7 +19,7 @@ import numpy as np
 
 from asc_models.estimate import estimate
 from data_prep.schema import content_hash
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from search.config import RunConfig
 from search.halving import HALVINGS
 from search.objectives import Objectives

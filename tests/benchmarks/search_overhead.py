@@ -25,7 +25,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.e
 
 from search_support import settings, write_shards  # noqa: E402 - the path first
 
-from results.ledger import Ledger  # noqa: E402
+from results.ledger.ledger import Ledger  # noqa: E402
 from results.rundir import RunDirectory  # noqa: E402
 from search.tuner import run_search  # noqa: E402
 

@@ -110,7 +110,7 @@ def tasks() -> list[Task]:
 
 def prepare_shards(esc10: Path, shards: Path) -> None:
     """Extract the reduced features, unless they lie there."""
-    from data_prep.prepare import prepare
+    from data_prep.prepare.prepare import prepare
 
     prepare(esc10, shards, PrepareConfig(features=FEATURES, validation=VALIDATION))
 
@@ -119,7 +119,7 @@ def prepare_shards(esc10: Path, shards: Path) -> None:
 def splits(shards: str) -> tuple[Any, Any]:
     """Return this process's training and validation clips."""
     from asc_models.training import limit_threads
-    from data_prep.reader import read_split
+    from data_prep.reader.reader import read_split
 
     limit_threads(1)
     train = read_split(shards, "train", fold=1, reader=READER)

@@ -73,7 +73,7 @@ def ours(name: str, *, recipe: bool) -> Callable[[int], None]:
     from asc_models.config import TrainConfig
     from asc_models.training import Trainer
     from data_prep.config import ReaderSpec
-    from data_prep.reader import FeatureSet
+    from data_prep.reader.reader import FeatureSet
 
     rng = np.random.default_rng(0)
     n_frames = SHAPE[1] + 8 + (23 if recipe else 0)  # two orders of deltas cost 8; the recipe crops 400 of 423

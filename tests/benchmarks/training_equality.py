@@ -27,7 +27,7 @@ from asc_models.presets import preset
 from asc_models.schedule import learning_rate
 from asc_models.training import Trainer, limit_threads
 from data_prep.config import ReaderSpec
-from data_prep.reader import FeatureSet, read_split
+from data_prep.reader.reader import FeatureSet, read_split
 
 
 def train_ours(name: str, config: TrainConfig, train: FeatureSet, validation: FeatureSet, seed: int) -> float:

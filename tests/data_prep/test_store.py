@@ -9,10 +9,10 @@ from s3_support import s3_server
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
-from data_prep.inspect import summarize
-from data_prep.manifest import read_manifest
-from data_prep.prepare import prepare
-from data_prep.reader import read_split
+from data_prep.prepare.prepare import prepare
+from data_prep.reader.reader import read_split
+from data_prep.shards.manifest import read_manifest
+from data_prep.shards.summary import summarize
 from data_prep.store import location_inside, open_store, parse_location
 
 

@@ -7,9 +7,9 @@ import pytest
 from asc_models.rules import RulesConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
-from results.candidates import CandidateMetrics
+from results.candidates.candidates import CandidateMetrics
+from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.config import SubmissionConfig
-from results.limits import Limits, SizeLimit, read_limits
 
 
 def test_defaults_are_placeholders_and_say_so() -> None:

@@ -13,6 +13,8 @@ from results_support import add_candidate, clips, make_run, predictions
 from asc_models.metrics import log_loss
 from asc_models.rules import RulesConfig
 from data_prep.errors import BudgetError, DataError
+from results.candidates.limits import Limits
+from results.candidates.predictions import read_predictions
 from results.config import EnsembleConfig
 from results.ensemble import (
     TEMPERATURES,
@@ -24,9 +26,7 @@ from results.ensemble import (
     select_ensemble,
     temper,
 )
-from results.limits import Limits
-from results.predictions import read_predictions
-from results.submission import rank_systems
+from results.submission.package import rank_systems
 
 CLASSES = ("one", "two", "three")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, has_published
 
 

@@ -17,8 +17,8 @@ from asc_models.config import TrainConfig
 from asc_models.families import BlockConfig, ModelConfig
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
-from data_prep.manifest import read_manifest
-from results.candidates import read_metrics
+from data_prep.shards.manifest import read_manifest
+from results.candidates.candidates import read_metrics
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig
 from search.candidate_package import opened_candidate

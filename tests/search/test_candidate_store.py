@@ -10,8 +10,8 @@ from retrain_support import TINY, begin, candidate_of, events, run_config
 from s3_support import s3_server
 
 from data_prep.store import Location, open_store
-from results.run_storage import RunStorage, open_ledger, taken
 from results.rundir import CandidateFiles, RunDirectory
+from results.storage.storage import RunStorage, open_ledger, taken
 from search.candidate_store import StoredCandidate, exchange_candidates
 from search.candidate_training import checkpoint_path, read_trained, train_candidate
 from search.retrain import retrain

@@ -14,8 +14,8 @@ from search_support import SPEC, write_shards
 from asc_models.config import TrainConfig
 from asc_models.families import BlockConfig, ModelConfig
 from data_prep.config import ReaderSpec
-from data_prep.manifest import read_manifest
-from data_prep.reader import training_statistics
+from data_prep.reader.reader import training_statistics
+from data_prep.shards.manifest import read_manifest
 from results.rundir import CandidateFiles
 from search.candidate_config import CandidateConfig, read_candidate_config
 from search.candidate_training import score_candidate, train_candidate

@@ -3,8 +3,8 @@
 import pytest
 from s3_support import s3_server
 
-from results.run_storage import RunStorage
 from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
 from search.checkpoints import Checkpoints
 from search.opening import default_shards
 

@@ -11,7 +11,7 @@ import pytest
 from ledger_support import RUNGS, Book
 from process_support import ROOT
 
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import read_run_config
 from search.opening import open_run

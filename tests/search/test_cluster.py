@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_support import RAY, ROOT, LocalCluster
-from process_support import descendants
+from cluster_support import RAY, LocalCluster
+from process_support import ROOT, descendants
 from s3_support import s3_server
 from search_support import settings
 
 from data_prep.store import open_store
-from results.ledger import Ledger
-from results.stored_ledger import read_segments
+from results.ledger.ledger import Ledger
+from results.storage.stored_ledger import read_segments
 from search.config import RunConfig
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

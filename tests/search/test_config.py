@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from data_prep.errors import ConfigError, RunError
-from data_prep.manifest import read_manifest
 from data_prep.schema import parse_config
-from results.ledger import Ledger
+from data_prep.shards.manifest import read_manifest
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
 from search.opening import bind_data, open_run, read_run

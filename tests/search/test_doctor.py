@@ -10,7 +10,7 @@ from process_support import ROOT
 from typer.testing import CliRunner
 
 from data_prep.errors import RunError
-from data_prep.manifest import read_manifest
+from data_prep.shards.manifest import read_manifest
 from search.cli.main import app
 from search.doctor import look
 

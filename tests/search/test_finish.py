@@ -14,12 +14,12 @@ from process_support import ROOT
 from results_support import clips, make_run, predictions
 
 from data_prep.config import FeatureSpec, ValidationSpec
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import DataError, RunError
-from data_prep.manifest import FORMAT_VERSION, Manifest, write_manifest
+from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
 from data_prep.store import LocalStore
-from results.ledger import Ledger
-from results.predictions import read_predictions, write_predictions
+from results.candidates.predictions import read_predictions, write_predictions
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.cli.terminal import Terminal
 from search.config import RunConfig

@@ -16,7 +16,7 @@ import yaml
 from process_support import ROOT, descendants
 from search_support import LIMIT, write_shards
 
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 
 N_KILLS = 20

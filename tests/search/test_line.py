@@ -19,7 +19,7 @@ import yaml
 from process_support import ROOT
 from search_support import LIMIT, write_corpus
 
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 
 ASC = (sys.executable, "-m", "search.cli.main")
 
@@ -178,8 +178,8 @@ def test_the_keras_file_is_the_exported_network(finished):
     import numpy as np
 
     import asc_models.layers  # registers what the file names
-    from data_prep.reader import read_split
-    from results.predictions import read_predictions
+    from data_prep.reader.reader import read_split
+    from results.candidates.predictions import read_predictions
     from search.candidate_config import read_candidate_config
 
     assert asc_models.layers.FusedBatchNormalization
@@ -221,7 +221,7 @@ def test_another_configuration_is_refused(finished):
 
 def test_the_package_is_a_valid_submission(finished):
     """The zip passes the validator and holds one output and one meta file a system."""
-    from results.submission import validate_submission
+    from results.submission.package import validate_submission
 
     (package,) = (finished / "run" / "submission").glob("*.zip")
     names = zipfile.ZipFile(package).namelist()

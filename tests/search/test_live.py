@@ -10,7 +10,7 @@ import pytest
 from ledger_support import START, Book
 from rich.console import Console
 
-from results.progress import SearchProgress, summarize_search
+from results.ledger.progress import SearchProgress, summarize_search
 from search.cli.live import LiveTable, LogLines
 from search.cli.progress_view import ProgressView, duration_text, rate_text
 from search.cli.terminal import Terminal

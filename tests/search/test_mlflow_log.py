@@ -11,7 +11,7 @@ from observer_support import Fixed, play, play_in_sessions
 from process_support import ROOT
 
 from data_prep.errors import ConfigError
-from results.trials import trials_table
+from results.ledger.trials import trials_table
 from search.observers.background import InBackground
 from search.observers.mlflow_log import MlflowLog
 

@@ -11,7 +11,7 @@ import pytest
 from ledger_support import story
 from observer_support import Fixed, play
 
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from search.observers.background import InBackground
 from search.observers.base import observed
 from search.observers.json_log import JsonLog

@@ -17,8 +17,8 @@ import pytest
 from ledger_support import KNOBS, story
 from observer_support import Fixed, play
 
-from results.progress import summarize_search
-from results.trials import trials_table
+from results.ledger.progress import summarize_search
+from results.ledger.trials import trials_table
 from search.knobs import Knob
 from search.observers.base import ObservedLedger
 from search.observers.optuna_journal import STUDY, OptunaJournal

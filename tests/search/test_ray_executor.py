@@ -8,7 +8,7 @@ from search_support import SPEC, write_corpus
 
 from data_prep.config import PrepareConfig, QuarantineSpec, ValidationSpec
 from data_prep.errors import DataError
-from data_prep.prepare import prepare
+from data_prep.prepare.prepare import prepare
 from search.ray_executor import RayExecutor, ray_executor
 
 

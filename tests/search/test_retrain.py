@@ -15,15 +15,15 @@ from search_support import LIMIT, settings
 
 from asc_models.families import StageConfig
 from data_prep.errors import AscError, BudgetError, RunError
-from data_prep.manifest import read_manifest
-from results.candidates import read_candidates, read_metrics, without_validation
+from data_prep.shards.manifest import read_manifest
+from results.candidates.candidates import read_candidates, read_metrics, without_validation
+from results.candidates.limits import read_limits
+from results.candidates.seeds import seed_groups
 from results.ensemble import build_ensemble
-from results.ledger import Ledger
-from results.limits import read_limits
-from results.rundata import select_candidate
+from results.ledger.ledger import Ledger
+from results.report.data import select_candidate
 from results.rundir import RunDirectory
-from results.seeds import seed_groups
-from results.submission import rank_systems
+from results.submission.package import rank_systems
 from search.candidate_training import (
     checkpoint_path,
     read_trained,

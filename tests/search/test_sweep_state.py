@@ -2,7 +2,7 @@ import pytest
 from search_support import assess, measured, sweep
 
 from data_prep.errors import RunError
-from results.trials import trials_table
+from results.ledger.trials import trials_table
 from search.objectives import Value
 from search.space_config import SpaceConfig
 from search.sweep_state import MIN_FAILED

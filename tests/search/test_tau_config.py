@@ -11,7 +11,7 @@ import pytest
 from process_support import ROOT
 
 from data_prep.config import SynthConfig
-from data_prep.manifest import read_manifest
+from data_prep.shards.manifest import read_manifest
 from data_prep.synth import synthesize
 
 ASC = (sys.executable, "-m", "search.cli.main")

@@ -10,7 +10,7 @@ import pytest
 from ledger_support import story
 from observer_support import Fixed, play, play_in_sessions
 
-from results.progress import summarize_search
+from results.ledger.progress import summarize_search
 from search.observers.tensorboard import TensorBoardFiles
 
 

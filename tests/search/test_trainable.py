@@ -4,7 +4,7 @@ from search_support import run_steps, trial_config
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
-from data_prep.reader import read_split
+from data_prep.reader.reader import read_split
 
 VALUES = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
 

@@ -11,10 +11,10 @@ from search_support import LIMIT, settings
 
 from asc_models.rules import RulesConfig
 from data_prep.errors import AscError, BudgetError, DataError, RunError
-from data_prep.reader import read_split
-from results.ledger import Ledger
+from data_prep.reader.reader import read_split
+from results.ledger.ledger import Ledger
+from results.ledger.trials import trials_table
 from results.rundir import RunDirectory
-from results.trials import trials_table
 from search.tuner import run_search
 
 DRIVER = """

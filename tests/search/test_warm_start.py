@@ -12,7 +12,7 @@ from asc_models.config import TrainConfig
 from asc_models.presets import preset
 from asc_models.trace import trace
 from data_prep.errors import ConfigError, RunError
-from results.ledger import Ledger
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space import Space

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from scipy import signal, stats
 
-from data_prep.audio import read_clip
-from data_prep.augment.correction import estimate_correction, mean_log_spectrum, pairs
+from data_prep.audio.decode import read_clip
 from data_prep.augment.logmel import band_offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
-from data_prep.augment.offline import device_response, mix
 from data_prep.augment.onthefly import OnTheFly
 from data_prep.config import FeatureSpec, ReaderSpec, SynthConfig
-from data_prep.corpus import Clip
+from data_prep.copies.correction import estimate_correction, mean_log_spectrum, pairs
+from data_prep.copies.waveforms import device_response, mix
+from data_prep.corpora.corpus import Clip
 from data_prep.errors import DataError
-from data_prep.features import LogMel
-from data_prep.reader import FeatureSet
+from data_prep.features.log_mel import LogMel
+from data_prep.reader.reader import FeatureSet
 from data_prep.synth import synthesize
 
 CHANCE = 1e-4

@@ -5,7 +5,7 @@ from data_prep_support import lines, write_tree
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora import read_corpus
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import DataError
 
 NAMES = [f"audio/{i}.wav" for i in range(12)]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from data_prep.config import CorpusConfig, ValidationSpec
 from data_prep.corpora import read_corpus
+from data_prep.corpora.corpus import Clip, location_of
 from data_prep.corpora.kfold import assign_parts
-from data_prep.corpus import Clip, location_of
+from data_prep.corpora.splits import assign_splits
 from data_prep.errors import DataError
-from data_prep.splits import assign_splits
 
 
 def clip(scene: str, location: str | None, number: int = 0, city: str | None = None) -> Clip:

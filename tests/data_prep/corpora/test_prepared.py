@@ -9,8 +9,8 @@ import soundfile
 from data_prep_support import SMALL, lines, write_tree
 
 from data_prep.config import CorpusConfig, PrepareConfig, ReaderSpec
-from data_prep.prepare import prepare
-from data_prep.reader import read_split
+from data_prep.prepare.prepare import prepare
+from data_prep.reader.reader import read_split
 
 TAU = [f"audio/{scene}-lyon-{i}-{i}-a.wav" for scene in ("park", "bus") for i in range(6)]
 SECONDS = [f"audio/{scene}-lyon-{i}-{i}-0-a.wav" for scene in ("park", "bus") for i in range(6)]

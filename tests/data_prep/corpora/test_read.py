@@ -6,7 +6,7 @@ import pytest
 from data_prep_support import Row, scene_rows, write_audio, write_lists
 
 from data_prep.corpora import read_corpus
-from data_prep.corpus import TAU_SCENES
+from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import DataError
 
 

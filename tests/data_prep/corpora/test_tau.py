@@ -7,10 +7,10 @@ import pytest
 import soundfile
 from data_prep_support import lines, write_tree
 
-from data_prep.audio import read_mono
+from data_prep.audio.decode import read_mono
 from data_prep.config import CorpusConfig
 from data_prep.corpora import read_corpus
-from data_prep.corpus import Corpus
+from data_prep.corpora.corpus import Corpus
 from data_prep.errors import DataError
 
 HEADER = ("filename", "scene_label")

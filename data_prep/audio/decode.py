@@ -1,0 +1,113 @@
+"""Audio files → waveforms of one rate, one channel and one length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.audio.containers import find_damage, size_note
+from data_prep.audio.riff import read_pcm16
+from data_prep.errors import DataError
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+    from data_prep.config import FeatureSpec
+
+Waveform = npt.NDArray[np.float32]
+
+RATES_HZ = (1_000, 768_000)
+"""Sample rates outside these are taken for a damaged header."""
+BLOCK_SAMPLES = 1 << 24
+"""Longer recordings are read piece by piece: 190 s of stereo at 44.1 kHz."""
+MP3_FRAME = 1152
+"""Samples that an MP3 may have less than its header says, which rounds to frames; its frames are counted apart."""
+
+
+def read_clip(path: Path, spec: FeatureSpec) -> Waveform:
+    """Return the clip in `path` as (n_samples,) float32 mono at `spec.sample_rate`, zero-padded or cut at its end.
+
+    Raises:
+        DataError: if the file can't be decoded to its end, is empty or holds values that are no numbers.
+    """
+    return fit_length(read_mono(path, spec.sample_rate), spec.n_samples)
+
+
+def read_mono(path: Path, sample_rate: int) -> Waveform:
+    """Return the whole file as (n,) float32 at `sample_rate` Hz; channels are averaged.
+
+    Raises:
+        DataError: as `read_clip`.
+    """
+    mono, rate = decode_mono(path)
+    if rate != sample_rate:
+        import soxr
+
+        mono = soxr.resample(mono, rate, sample_rate).astype(np.float32, copy=False)
+    return np.ascontiguousarray(mono)
+
+
+def decode_mono(path: Path) -> tuple[Waveform, int]:
+    """Return the whole file as (n,) float32, channels averaged, and its own sample rate in Hz.
+
+    Any container and sample width that libsndfile reads: WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF and others.
+
+    Raises:
+        DataError: as `read_clip`; also if the container contradicts itself, so that libsndfile would decode it to
+            something else than what was recorded (see `data_prep.audio.containers`).
+    """
+    plain = read_pcm16(path)
+    if plain is not None:
+        return plain
+    import soundfile
+
+    if path.is_dir() or not path.exists():  # libsndfile's word for these is "System error"
+        raise DataError(f"{path}: {'is a folder, not a recording' if path.is_dir() else 'no such file'}.")
+    try:
+        damage = find_damage(path)
+        if damage is None:
+            with soundfile.SoundFile(path) as file:
+                n_promised, rate = file.frames - (MP3_FRAME if file.format == "MP3" else 0), file.samplerate
+                damage = size_note(file.extra_info)
+                y = _read_all(file) if damage is None else None
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path}: cannot be decoded: {_reason(error, path)}. Replace the file.") from None
+    if damage is not None or y is None:
+        raise DataError(f"{path}: {damage}. Replace the file.")
+    if len(y) == 0:
+        raise DataError(f"{path}: holds no samples. Replace the file.")
+    if len(y) < n_promised:
+        raise DataError(f"{path}: ends after {len(y):,} of {n_promised:,} samples. Replace the file.")
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise DataError(f"{path}: has a sample rate of {rate:,} Hz, which no recording has. Replace the file.")
+    mono: Waveform = y[:, 0] if y.shape[1] == 1 else y.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(mono).all():
+        raise DataError(f"{path}: holds values that are no finite numbers. Replace the file.")
+    return mono, rate
+
+
+def _read_all(file: SoundFile) -> Waveform:
+    """Return (n, channels) of an open file, without believing a header that promises the impossible."""
+    n_block = max(1, BLOCK_SAMPLES // file.channels)
+    if file.frames <= n_block:
+        whole: Waveform = file.read(dtype="float32", always_2d=True)
+        return whole
+    blocks = []
+    while len(block := file.read(n_block, dtype="float32", always_2d=True)):
+        blocks.append(block)
+    return np.concatenate(blocks) if blocks else np.empty((0, file.channels), np.float32)
+
+
+def fit_length(y: Waveform, n_samples: int) -> Waveform:
+    """Return `y` cut at its end, or padded there with zeros, to exactly `n_samples`."""
+    if len(y) >= n_samples:
+        return y[:n_samples]
+    return np.pad(y, (0, n_samples - len(y)))
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Return libsndfile's words without the path, which the message has already."""
+    return str(error).replace(f"Error opening {str(path)!r}: ", "").rstrip(". ")

@@ -1,0 +1,227 @@
+"""What is missing, corrupt, duplicated or listed wrongly in a data set, before anything is prepared of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from data_prep.check.files import FileFacts, find_audio, inspect_files
+from data_prep.check.report import CheckReport, Count, Finding, Severity
+from data_prep.config import PrepareConfig
+from data_prep.corpora.corpus import Clip, Corpus
+from data_prep.corpora.detect import read_listing
+from data_prep.corpora.read import read_corpus
+from data_prep.corpora.resolve import Resolved, resolve
+from data_prep.corpora.splits import SPLITS, Split, assign_splits
+from data_prep.errors import DataError
+from data_prep.progress import ProgressCallback
+from data_prep.workers import Executor, worker_pool
+
+FILES_PER_TASK = 16
+USUAL_SHARE = 0.95
+"""Where this share of the files has one rate and channel count, another one is told."""
+
+
+def check_data(
+    root: Path,
+    config: PrepareConfig,
+    *,
+    clip_seconds: float | None = None,
+    n_workers: int = 1,
+    executor: Executor | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> CheckReport:
+    """Decode every recording of the data set `root`, hold its lists against it and against each other.
+
+    Args:
+        root: the data set's folder.
+        config: how the data set is read and what would be put aside.
+        clip_seconds: length that clips must have, within the quarantine's tolerance; None: the usual one found.
+        n_workers: processes that decode; 1 stays in this one.
+        executor: takes the place of own processes.
+        on_progress: called with (files done, files in all).
+
+    Raises:
+        DataError: if the folder doesn't exist.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data set. Give the folder that holds the audio and its lists.")
+    resolved, layout, findings = _read_lists(root, config)
+    names = dict.fromkeys(find_audio(root))
+    names |= dict.fromkeys(clip.filename for clip in resolved.clips.values() if (root / clip.filename).is_file())
+    with worker_pool(n_workers, executor) as mapper:
+        facts = _inspect(root, list(names), mapper, on_progress)
+    usable = {name: fact for name, fact in facts.items() if not fact.reason}
+    typical = statistics.median(fact.seconds for fact in usable.values()) if usable else 0.0
+    findings += _missing(resolved, facts)
+    findings += _file_findings(resolved, facts, clip_seconds or typical, config.quarantine.length_tolerance)
+    findings += _duplicates(resolved, usable, keep=config.quarantine.duplicates == "keep")
+    findings += _odd_forms(usable)
+    findings += _unlisted(resolved, facts)
+    corpus = None
+    if resolved.clips and not any(problem.fatal for problem in resolved.problems):
+        corpus, refusals = _refusals(root, config, usable)
+        findings += refusals
+    return CheckReport(
+        layout=layout,
+        n_listed=len(resolved.clips),
+        n_files=len(facts),
+        n_described=len(resolved.unlisted),
+        hours=sum(fact.seconds for fact in usable.values()) / 3600,
+        typical_seconds=typical,
+        forms=Counter(fact.form for fact in usable.values()),
+        findings=tuple(sorted(findings, key=lambda f: (f.severity, f.kind))),
+        counts=tuple(_counts(resolved, corpus, config, usable)),
+    )
+
+
+def _inspect(
+    root: Path, names: list[str], mapper: Executor, on_progress: ProgressCallback | None
+) -> dict[str, FileFacts]:
+    """Return what each file holds."""
+    facts: dict[str, FileFacts] = {}
+    batches = [names[i : i + FILES_PER_TASK] for i in range(0, len(names), FILES_PER_TASK)]
+    if on_progress is not None:
+        on_progress(0, len(names))
+    results = mapper.map(inspect_files, ([root / name for name in batch] for batch in batches))
+    for batch, found in zip(batches, results, strict=True):
+        facts.update(zip(batch, found, strict=True))
+        if on_progress is not None:
+            on_progress(len(facts), len(names))
+    return facts
+
+
+def _read_lists(root: Path, config: PrepareConfig) -> tuple[Resolved, str, list[Finding]]:
+    try:
+        listing = read_listing(root, config.corpus)
+        resolved = resolve(listing, config.corpus)
+    except DataError as error:
+        return Resolved(), "", [Finding("error", "lists", "", "", str(error))]
+    findings = [
+        Finding("error" if p.fatal else "warning", p.kind, p.row.filename, p.row.where, p.message)
+        for p in resolved.problems
+    ]
+    findings += [Finding("warning", "lists", "", "", remark) for remark in resolved.remarks]
+    return resolved, listing.layout, findings
+
+
+def _where(resolved: Resolved, clip: Clip) -> str:
+    return resolved.rows[clip.clip_id].where
+
+
+def _missing(resolved: Resolved, facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    for clip in resolved.clips.values():
+        if clip.filename not in facts:
+            yield Finding("warning", "missing", clip.filename, _where(resolved, clip), "is listed, but not on disk")
+
+
+def _file_findings(
+    resolved: Resolved, facts: Mapping[str, FileFacts], wanted: float, tolerance: float
+) -> Iterator[Finding]:
+    listed = {clip.filename: clip for clip in resolved.clips.values()}
+    for name, fact in facts.items():
+        where = _where(resolved, listed[name]) if name in listed else ""
+        severity: Severity = "error" if name in listed else "warning"
+        if fact.reason:
+            yield Finding(severity, "unreadable", name, where, fact.reason)
+            continue
+        if fact.silent:
+            yield Finding("warning", "silent", name, where, "holds no sound: every sample is the same")
+        off = abs(fact.seconds - wanted)
+        if off > tolerance * wanted:
+            message = f"is {fact.seconds:.3f} s long, clips are {wanted:g} s and may miss that by {tolerance:.0%}"
+            yield Finding(severity, "length", name, where, message)
+        elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and mended silently
+            yield Finding("warning", "length", name, where, f"is {fact.seconds:.3f} s long, clips are {wanted:g} s")
+
+
+def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bool) -> Iterator[Finding]:
+    """Yield every recording but one of those with the same sound: the one that `asc prepare` keeps is left out.
+
+    That is a clip to predict, else a test clip, else the first in the lists.
+    """
+    clips = {clip.filename: clip for clip in resolved.clips.values()}
+    first_split: dict[str, str] = {}
+    for fold in sorted(resolved.folds):
+        for clip_id, split in resolved.folds[fold].items():
+            first_split.setdefault(clip_id, split)
+    ranks = {"evaluation": 0, "test": 1}
+    order = {
+        name: (ranks.get(first_split.get(clip.clip_id, ""), 2), number)
+        for number, (name, clip) in enumerate(clips.items())
+    }
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(usable, key=lambda name: (order.get(name, (3, 0)), name)):
+        if not usable[name].silent:
+            same[usable[name].digest].append(name)
+    for kept, *others in same.values():
+        for name in others:
+            clip, first = clips.get(name), clips.get(kept)
+            where, message = "", f"holds the same recording as {kept}"
+            if clip is not None and first is not None:
+                where = _where(resolved, clip)
+                if clip.scene != first.scene:
+                    message += f", which is {first.scene} in {_where(resolved, first)}, and this {clip.scene}"
+            refused = clip is not None and first_split.get(clip.clip_id) != "evaluation" and not keep
+            yield Finding("error" if refused else "warning", "duplicate", name, where, message)
+
+
+def _odd_forms(usable: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    """Yield the files of another rate or channel count than nearly all have: a damaged header may say so."""
+    counts = Counter(fact.form[1:] for fact in usable.values())
+    for (rate, channels), n in counts.most_common(1):
+        if n < USUAL_SHARE * len(usable):
+            return
+        for name, fact in usable.items():
+            if fact.form[1:] != (rate, channels):
+                has = f"has {fact.sample_rate:,} Hz and {fact.channels} channels"
+                yield Finding("warning", "form", name, "", f"{has}, nearly all others {rate:,} and {channels}")
+
+
+def _unlisted(resolved: Resolved, facts: Mapping[str, FileFacts]) -> Iterator[Finding]:
+    known = {clip.filename for clip in resolved.clips.values()} | {row.filename for row in resolved.unlisted}
+    for name in facts if known else ():
+        if name not in known:
+            yield Finding("warning", "unlisted", name, "", "is on disk, but in no list")
+
+
+def _refusals(
+    root: Path, config: PrepareConfig, usable: Mapping[str, FileFacts]
+) -> tuple[Corpus | None, list[Finding]]:
+    """Return the corpus, and what `asc prepare` would stop at although no single row is wrong."""
+    try:
+        corpus = read_corpus(root, config.corpus)
+    except DataError as error:
+        return None, [Finding("error", "lists", "", "", str(error))]
+    scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
+    good = {clip.clip_id for clip in corpus.clips if clip.filename in usable}
+    findings = []
+    for fold, splits in assign_splits(corpus, config.validation).items():
+        needed = {scenes[i] for i, split in corpus.folds[fold].items() if split in ("train", "test")}
+        present = {scenes[i] for i, split in splits.items() if split == "train" and i in good}
+        if "train" in corpus.folds[fold].values():
+            findings += [
+                Finding("error", "no training clip", "", "", f"fold {fold} has no usable training clip of {scene!r}")
+                for scene in sorted(map(str, needed - present))
+            ]
+    return corpus, findings
+
+
+def _counts(
+    resolved: Resolved, corpus: Corpus | None, config: PrepareConfig, usable: Mapping[str, FileFacts]
+) -> Iterator[Count]:
+    """Yield the clips by fold, split, device and scene; validation is told from training where it can be cut."""
+    cut = assign_splits(corpus, config.validation) if corpus is not None else {}
+    for fold, listed in resolved.folds.items():
+        n_listed: Counter[tuple[Split, str, str]] = Counter()
+        n_usable: Counter[tuple[Split, str, str]] = Counter()
+        for clip_id, split in listed.items():
+            clip = resolved.clips[clip_id]
+            place: Split = cut.get(fold, {}).get(clip_id, split)
+            group = (place, clip.device, clip.scene or "(unlabelled)")
+            n_listed[group] += 1
+            n_usable[group] += clip.filename in usable
+        for group in sorted(n_listed, key=lambda group: (SPLITS.index(group[0]), *group[1:])):
+            yield Count(fold, *group, n_listed[group], n_usable[group])

@@ -1,0 +1,77 @@
+"""What a worker of `asc data check` finds in recordings: each is decoded to its end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.audio.decode import decode_mono
+from data_prep.corpora.evaluation import AUDIO_SUFFIXES
+from data_prep.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What one file holds."""
+
+    reason: str
+    """Why it can't be used, empty if it can."""
+    silent: bool = False
+    """Every sample is the same."""
+    seconds: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    encoding: str = ""
+    """Container and sample format, such as `WAV PCM_24`."""
+    digest: str = ""
+    """Of the down-mixed samples and the rate: equal for equal sound, whatever the container."""
+
+    @property
+    def form(self) -> tuple[str, int, int]:
+        """Encoding, rate in Hz and channels."""
+        return self.encoding, self.sample_rate, self.channels
+
+
+def inspect_files(paths: Sequence[Path]) -> list[FileFacts]:
+    """Return what each file holds, in their order."""
+    return [inspect_file(path) for path in paths]
+
+
+def inspect_file(path: Path) -> FileFacts:
+    """Return what the file holds, or why it can't be decoded to its end."""
+    import soundfile
+
+    try:
+        y, rate = decode_mono(path)
+        info = soundfile.info(path)
+    except (DataError, soundfile.SoundFileError, OSError) as error:
+        return FileFacts(str(error).removeprefix(f"{path}: "))
+    return FileFacts(
+        reason="",
+        silent=bool(np.ptp(y) == 0),
+        seconds=len(y) / rate,
+        sample_rate=rate,
+        channels=info.channels,
+        encoding=f"{info.format} {info.subtype}",
+        digest=hashlib.blake2b(y.tobytes() + rate.to_bytes(4, "little"), digest_size=16).hexdigest(),
+    )
+
+
+def find_audio(root: Path) -> Iterator[str]:
+    """Yield the names of all audio files below `root`, relative to it, folder by folder; links to folders count."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()

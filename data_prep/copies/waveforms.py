@@ -1,0 +1,165 @@
+"""Copies of training clips computed from audio: other pitch, other speed, two clips of a scene, another device.
+
+Every function is pure: the same waveform and parameters give the same bytes, in any process, on any number of threads.
+Waveforms are float32 (n_samples,) and may exceed ±1: nothing is clipped, the features don't need it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.audio.decode import fit_length, read_mono
+from data_prep.augment.config import OfflineSpec
+from data_prep.config import FeatureSpec, OfflineAugmentation
+from data_prep.copies.stretch import shift_pitch, stretch_time
+from data_prep.errors import DataError
+
+Waveform = npt.NDArray[np.float32]
+
+_METER_SECONDS = 0.01
+"""Time between two points of the compressor's level meter."""
+
+
+def stream(seed: int, clip_id: str, augmentation: str) -> np.random.Generator:
+    """Return the random stream of one copy: it depends on these three alone, not on order, process or machine."""
+    text = "\x1f".join((str(seed), clip_id, augmentation))
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little"))
+
+
+def pitch_shift(y: Waveform, sample_rate: int, semitones: float) -> Waveform:
+    """Return `y` at another pitch and the same speed, (n_samples,) like it. 12 semitones are an octave."""
+    return fit_length(shift_pitch(y, sample_rate, semitones), len(y))
+
+
+def speed_change(y: Waveform, sample_rate: int, factor: float, n_samples: int) -> Waveform:
+    """Return `y` `factor` times as fast at the same pitch, (n_samples,): begun again where it ends, or cut."""
+    needed = int(np.ceil(n_samples * factor)) + sample_rate  # a second more: what follows the cut may sound into it
+    return np.resize(stretch_time(y[:needed], sample_rate, factor), n_samples)
+
+
+def mix(y: Waveform, y2: Waveform, gain: float, gain2: float) -> Waveform:
+    """Return the sum of two waveforms, each with its gain."""
+    return np.float32(gain) * y + np.float32(gain2) * y2
+
+
+def device_response(y: Waveform, response: Waveform) -> Waveform:
+    """Return `y` as a device hears it: convolved with the device's impulse response, at the level it had.
+
+    The response's delay (the place of its largest sample) is taken out, so events stay where they were; (n_samples,)
+    like `y`.
+    """
+    from scipy.signal import oaconvolve
+
+    delay = int(np.argmax(np.abs(response)))
+    heard: Waveform = oaconvolve(y, response)[delay : delay + len(y)]
+    level, before = (float(np.sqrt(np.mean(np.square(z, dtype=np.float64)))) for z in (heard, y))
+    return heard * np.float32(before / level) if level > 0 else heard
+
+
+def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -> Waveform:
+    """Return `y` with the part of its level above a threshold divided by `ratio` in dB.
+
+    Args:
+        y: waveform (n_samples,).
+        sample_rate: in Hz.
+        threshold_db: in dB over the clip's own RMS level, so that quiet recordings are compressed as loud ones are.
+        ratio: 1 leaves `y` as it is.
+    """
+    from scipy.signal import lfilter
+
+    size = max(1, round(sample_rate * _METER_SECONDS))
+    n_blocks = -(-len(y) // size)
+    padded = np.pad(y, (0, n_blocks * size - len(y)), mode="edge")
+    power = np.mean(np.square(padded.reshape(n_blocks, size)), axis=1, dtype=np.float64)
+    mean = float(power.mean())
+    if ratio == 1 or mean == 0:
+        return y.copy()
+    # One pole, about 50 ms, started at the clip's own level so that nothing pumps at its beginning.
+    meter, _ = lfilter([0.2], [1.0, -0.8], power, zi=[0.8 * mean])
+    over_db = np.maximum(0.0, 10 * np.log10(meter / mean + 1e-12) - threshold_db)
+    gain = 10 ** (-over_db * (1 - 1 / ratio) / 20)
+    # Linear between the middles of the blocks, the first and last value held outside of them.
+    ends = np.concatenate([gain[:1], gain, gain[-1:]]).astype(np.float32)
+    share = ((np.arange(size, dtype=np.float32) + 0.5) / size)[None]
+    ramps = ends[:-1, None] + share * np.diff(ends)[:, None]
+    out: Waveform = y * ramps.ravel()[size // 2 : size // 2 + len(y)].astype(np.float32, copy=False)
+    return out
+
+
+def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
+    """Return the impulse responses in `folder` by file name, sorted, at `sample_rate` Hz.
+
+    Raises:
+        DataError: if the folder holds none, or one can't be read or is silent.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _AUDIO) if folder.is_dir() else []
+    if not files:
+        raise DataError(
+            f"{folder}: holds no impulse responses ({', '.join(_AUDIO)}). Name their folder in "
+            "prepare.offline.responses, or take device_response out of prepare.augmentations."
+        )
+    responses = {path.name: read_mono(path, sample_rate) for path in files}
+    silent = [name for name, response in responses.items() if not response.any()]
+    if silent:
+        raise DataError(f"{folder / silent[0]}: is silent: no response of a device. Remove the file.")
+    return responses
+
+
+_AUDIO = (".wav", ".flac", ".ogg")
+
+
+def draw(kind: OfflineAugmentation, settings: OfflineSpec, rng: np.random.Generator) -> dict[str, float]:
+    """Return the parameters of one copy by name, each uniform over its range in `settings`."""
+    return {name: float(rng.uniform(*getattr(settings, source))) for name, source in _DRAWS[kind].items()}
+
+
+_DRAWS: dict[str, dict[str, str]] = {
+    "spectrum_correction": {},
+    "pitch_shift": {"semitones": "semitones"},
+    "speed_change": {"factor": "speed"},
+    "mix": {"gain": "mix_gain", "gain2": "mix_gain"},
+    "device_response": {"threshold_db": "threshold_db", "ratio": "ratio"},
+}
+"""Parameters of each kind and the setting that holds their range."""
+
+
+def augmented(
+    kind: OfflineAugmentation,
+    y: Waveform,
+    spec: FeatureSpec,
+    settings: OfflineSpec,
+    rng: np.random.Generator,
+    *,
+    partner: Waveform | None = None,
+    response: Waveform | None = None,
+) -> Waveform:
+    """Return one copy of the clip `y`, (n_samples,) float32, its parameters drawn from `rng`.
+
+    Args:
+        kind: which copy. The spectrum-corrected one has the clip's own waveform and is refused here: its log-mel is
+            taken with the correction as gain.
+        y: waveform (n_samples,).
+        spec: the stored feature.
+        settings: ranges of the draws.
+        rng: the copy's `stream`.
+        partner: for mix, a clip of the same scene, (n_samples,).
+        response: for device_response, the impulse response.
+
+    Raises:
+        ValueError: if the kind has no waveform of its own, or what it needs is not given.
+    """
+    drawn = draw(kind, settings, rng)
+    if kind == "pitch_shift":
+        return pitch_shift(y, spec.sample_rate, drawn["semitones"])
+    if kind == "speed_change":
+        return speed_change(y, spec.sample_rate, drawn["factor"], spec.n_samples)
+    if kind == "mix" and partner is not None:
+        return mix(y, partner, drawn["gain"], drawn["gain2"])
+    if kind == "device_response" and response is not None:
+        return compress(device_response(y, response), spec.sample_rate, drawn["threshold_db"], drawn["ratio"])
+    needed = {"mix": "needs a partner", "device_response": "needs a response"}
+    raise ValueError(f"{kind} {needed.get(kind, 'makes no waveform: it is a gain on the spectrum')}")

@@ -1,0 +1,80 @@
+"""The validation split: some of a fold's training locations, whole, drawn scene by scene and city by city."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from data_prep.config import ValidationSpec
+from data_prep.corpora.corpus import Clip, Corpus, location_of
+
+Split = Literal["train", "validation", "test", "evaluation"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test", "evaluation")
+
+
+def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, Split]]:
+    """Return the split of each clip in each fold: {fold: {clip_id: split}}.
+
+    A fold that lists its own validation clips keeps them; from the others it is cut. Clips of held-out devices that
+    would be trained on are in no split of the fold.
+    """
+    clips = {clip.clip_id: clip for clip in corpus.clips}
+    folds: dict[int, dict[str, Split]] = {}
+    for fold, listed in corpus.folds.items():
+        training = [clips[clip_id] for clip_id, name in listed.items() if name == "train"]
+        own = "validation" in listed.values()
+        chosen = frozenset() if own else validation_locations(training, spec, fold)
+        folds[fold] = {}
+        for clip_id, name in listed.items():
+            split: Split = "validation" if name == "train" and location_of(clips[clip_id]) in chosen else name
+            if split != "train" or clips[clip_id].device not in spec.holdout_devices:
+                folds[fold][clip_id] = split
+    return folds
+
+
+def validation_locations(clips: Iterable[Clip], spec: ValidationSpec, fold: int) -> frozenset[str]:
+    """Return the locations of a training list that are kept for validation.
+
+    Of each scene's locations the share `spec.fraction` is taken, rounded, spread over its cities; at least one where
+    the scene has two or more, and never a scene's last training location. The draw orders locations by a hash of seed,
+    fold and location: it depends neither on the order of the list nor on a library's random numbers.
+
+    A location with several scenes counts for each; where such sharing leaves a scene no location that may be taken,
+    keeping every scene in training goes first.
+    """
+    cities: dict[str, str] = {}
+    scenes_at: dict[str, set[str]] = defaultdict(set)
+    locations_of: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        location, scene = location_of(clip), clip.scene or ""
+        cities.setdefault(location, clip.city or "")
+        scenes_at[location].add(scene)
+        locations_of[scene].add(location)
+    chosen: set[str] = set()
+    for scene in sorted(locations_of, key=lambda name: (len(locations_of[name]), name)):
+        locations = locations_of[scene]
+        n_wanted = min(max(1, int(spec.fraction * len(locations) + 0.5)), len(locations) - 1)
+        for location in _spread_order(locations, cities, f"{spec.seed}:{fold}"):
+            if len(locations & chosen) >= n_wanted:
+                break
+            if all(locations_of[other] - chosen - {location} for other in scenes_at[location]):
+                chosen.add(location)
+    return frozenset(chosen)
+
+
+def _spread_order(locations: set[str], cities: Mapping[str, str], salt: str) -> list[str]:
+    """Return the locations so that every beginning of the list is spread over the cities in proportion."""
+
+    def draw(text: str) -> str:
+        """Return a place in the draw: the same on every machine, another for every salt."""
+        return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
+
+    by_city: dict[str, list[str]] = defaultdict(list)
+    for location in sorted(locations, key=draw):
+        by_city[cities[location]].append(location)
+    place = {
+        location: (rank + 0.5) / len(members) for members in by_city.values() for rank, location in enumerate(members)
+    }
+    return sorted(locations, key=lambda location: (place[location], draw(location)))

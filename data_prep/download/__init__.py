@@ -1,0 +1,1 @@
+"""Published data sets: where they lie, fetched with resume, checked and unpacked."""

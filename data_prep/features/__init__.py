@@ -1,0 +1,1 @@
+"""Log-mel features: the specification's mel power, compiled or plain."""

@@ -1,0 +1,159 @@
+"""Waveforms → log-mel spectrograms."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.config import FeatureSpec
+from data_prep.features.plain import BLOCK, PlainMelPower
+
+if TYPE_CHECKING:
+    from data_prep.features.compiled import CompiledMelPower
+
+Float32 = npt.NDArray[np.float32]
+
+_DEEP = 3e-13
+"""Below this share of a frame's power a mel band drowns in the rounding noise of a float32 transform: at it the natural
+logarithm is off by up to 0.03, measured on recordings and on pure tones."""
+
+
+class LogMel:
+    """Natural logarithm of mel power + offset: one clip at a time, window and filters made once.
+
+    The numbers of `librosa.feature.melspectrogram(center=True)` on float64 audio: within 1e-3 in every band within
+    80 dB of the clip's maximum, and 5e-3 rms over all. A float32 transform is good enough for that but in frames that
+    have both loud and empty bands, such as a pure tone's: those few are transformed in float64.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+        self._window = window_of(spec)
+        self._filters = mel_filters(spec)
+        self._mel_power = _mel_power_of(spec, self._window, self._filters)
+
+    def __call__(self, y: Float32, gain: npt.NDArray[np.floating] | None = None) -> Float32:
+        """Return the log-mel (n_mels, n_frames) float32 of the waveform `y` (n_samples,) float32.
+
+        Args:
+            y: the clip.
+            gain: factors (n_fft // 2 + 1,) that the magnitude spectrum is multiplied by before the mel filters, as
+                spectrum correction does; None leaves it as it is.
+
+        Raises:
+            ValueError: if `y` or `gain` has another shape.
+        """
+        spec = self.spec
+        if y.shape != (spec.n_samples,):
+            raise ValueError(f"a clip must have shape ({spec.n_samples},), got {y.shape}")
+        if gain is not None and gain.shape != (spec.n_fft // 2 + 1,):
+            raise ValueError(f"gain must have shape ({spec.n_fft // 2 + 1},), one a bin; got {gain.shape}")
+        factors = None if gain is None else gain.astype(np.float64) ** spec.power
+        exact: npt.NDArray[np.floating] = y
+        if spec.preemphasis:  # in float64: in float32 its rounding would drown what it leaves
+            exact = y.astype(np.float64)
+            exact[1:] -= spec.preemphasis * exact[:-1]
+        mel, total = self._mel_power(exact.astype(np.float32, copy=False), factors)
+        mel += np.float32(spec.log_offset)
+        drowned = total * np.float32(_DEEP * (1.0 if factors is None else factors.max() ** (2 / spec.power)))
+        if spec.power == 1:
+            drowned = 4 * np.sqrt(drowned)  # 4: noise adds up over a band's bins, magnitudes don't grow with them
+        deep = np.flatnonzero(mel.min(axis=0) < drowned)
+        if len(deep):
+            mel[:, deep] = self._mel_exactly(exact, deep, factors)
+        return np.log(mel, out=mel)
+
+    @cached_property
+    def _basis(self) -> Any:
+        """The mel filters as a sparse matrix: a filter has few bins, and no threads are started for the product."""
+        from scipy.sparse import csr_array
+
+        return csr_array(self._filters)
+
+    def _mel_exactly(
+        self, y: npt.NDArray[np.floating], frames: npt.NDArray[np.intp], factors: npt.NDArray[np.float64] | None
+    ) -> Float32:
+        """Return mel power + offset (n_mels, len(frames)) by a float64 transform."""
+        from scipy.fft import rfft
+
+        spec = self.spec
+        out = np.empty((spec.n_mels, len(frames)), dtype=np.float32)
+        for start in range(0, len(frames), BLOCK):
+            block = slice(start, start + BLOCK)
+            windowed = np.zeros((len(frames[block]), spec.n_fft))
+            for row, begin in zip(windowed, frames[block] * spec.hop_length - spec.n_fft // 2, strict=True):
+                first, stop = max(begin, 0), min(begin + spec.n_fft, len(y))
+                row[first - begin : stop - begin] = y[first:stop]
+            windowed *= self._window
+            spectrum = rfft(windowed, axis=1)
+            power = np.square(spectrum.real) + np.square(spectrum.imag)
+            if spec.power == 1:
+                power = np.sqrt(power)
+            if factors is not None:
+                power *= factors
+            out[:, block] = self._basis @ power.T + spec.log_offset
+        return out
+
+
+def _mel_power_of(
+    spec: FeatureSpec, window: npt.NDArray[np.float64], filters: npt.NDArray[np.float64]
+) -> CompiledMelPower | PlainMelPower:
+    """Return the compiled code where it can do what `spec` says and its compiler works here, else SciPy's transform."""
+    try:
+        from data_prep.features.compiled import CompiledMelPower, is_compilable
+    except ImportError:  # numba has no build for the newest Python for months
+        return PlainMelPower(spec, window, filters)
+    return (CompiledMelPower if is_compilable(spec.n_fft) else PlainMelPower)(spec, window, filters)
+
+
+@lru_cache(maxsize=4)
+def log_mel_of(spec: FeatureSpec) -> LogMel:
+    """Return this process's `LogMel` for `spec`."""
+    return LogMel(spec)
+
+
+def window_of(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Return the periodic window (n_fft,), zeros around it where it is shorter than the transform."""
+    n = spec.window_samples
+    share = {"hann": 0.5, "hamming": 0.54}[spec.window]
+    window = share - (1 - share) * np.cos(2 * np.pi * np.arange(n) / n)
+    before = (spec.n_fft - n) // 2
+    return np.pad(window, (before, spec.n_fft - n - before))
+
+
+def mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Return the triangular mel filters (n_mels, n_fft // 2 + 1), as `librosa.filters.mel` defines them."""
+    top_hz = spec.fmax_hz if spec.fmax_hz is not None else spec.sample_rate / 2
+    edges = np.linspace(_hz_to_mel(spec.fmin_hz, spec.htk), _hz_to_mel(top_hz, spec.htk), spec.n_mels + 2)
+    edges_hz = _mel_to_hz(edges, spec.htk)
+    bins_hz = np.fft.rfftfreq(spec.n_fft, 1 / spec.sample_rate)
+    ramps = edges_hz[:, None] - bins_hz[None, :]
+    widths = np.diff(edges_hz)[:, None]
+    filters = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
+    if spec.norm == "slaney":
+        filters *= (2.0 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
+    return filters
+
+
+# Slaney's Auditory Toolbox: linear below 1 kHz, logarithmic above.
+_LINEAR_HZ = 200.0 / 3
+_BREAK_HZ = 1000.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_mel(hz: float, htk: bool) -> float:
+    if htk:
+        return float(2595.0 * np.log10(1.0 + hz / 700.0))
+    if hz < _BREAK_HZ:
+        return hz / _LINEAR_HZ
+    return float(_BREAK_HZ / _LINEAR_HZ + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _mel_to_hz(mel: npt.NDArray[np.float64], htk: bool) -> npt.NDArray[np.float64]:
+    if htk:
+        return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
+    broken = _BREAK_HZ / _LINEAR_HZ
+    return np.where(mel < broken, mel * _LINEAR_HZ, _BREAK_HZ * np.exp(_LOG_STEP * (mel - broken)))

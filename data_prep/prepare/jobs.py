@@ -1,0 +1,204 @@
+"""One shard, one job: planned from the lists, kept if it is still good, made where it isn't."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.config import FeatureSpec, QuarantineSpec
+from data_prep.copies.rows import RECORDED, Row
+from data_prep.corpora.corpus import Clip
+from data_prep.errors import DataError
+from data_prep.prepare.extract import Copying, Extracted, Source, Task, extract_task
+from data_prep.schema import content_hash
+from data_prep.shards.manifest import MANIFEST_NAME, Quarantined
+from data_prep.shards.notes import ShardNote, note_name, read_note, sources_fingerprint, write_note
+from data_prep.shards.parquet import Place, log_mels_of, read_shard, shard_name, write_shard
+from data_prep.store import Store
+from data_prep.workers import Executor
+
+ROWS_PER_TASK = 16
+"""Rows that a worker makes at once: few enough to share a small data set evenly, enough to make sending cheap."""
+
+Places = Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard to be."""
+
+    name: str
+    """Of the shard's file."""
+    rows: tuple[Row, ...]
+    sources: str
+    """Fingerprint of everything that it is made from."""
+    copying: Copying | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all jobs of one `prepare` share."""
+
+    store: Store
+    root: Path
+    """Of the data set."""
+    spec: FeatureSpec
+    quarantine: QuarantineSpec
+    mapper: Executor
+    tick: Callable[[int], None]
+    """Called with the number of rows that were just finished."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Shards of clips as recorded, or of copies, up to date."""
+
+    jobs: Sequence[Job]
+    notes: Sequence[ShardNote]
+    made: Counter[str]
+    """Why how many rows were made now: new, changed or damaged."""
+
+
+def plan_jobs(
+    bench: Bench,
+    rows: Sequence[Row],
+    clips_per_shard: int,
+    *,
+    kind: str = "shard",
+    settings: Any = None,
+    copying: Copying | None = None,
+) -> list[Job]:
+    """Return the jobs for `rows`, in their order.
+
+    Args:
+        bench: where they will be done.
+        rows: all as recorded, or all copies of one kind.
+        clips_per_shard: rows in a shard.
+        kind: begins the shards' names.
+        settings: whatever else the result depends on; part of the fingerprint.
+        copying: how copies are made.
+    """
+    groups = [tuple(rows[i : i + clips_per_shard]) for i in range(0, len(rows), clips_per_shard)]
+    jobs = []
+    for number, group in enumerate(groups):
+        clips = [clip for row in group for clip in row.clips]
+        what = {"spec": bench.spec.hash(), "tolerance": bench.quarantine.length_tolerance, "copying": settings}
+        what["rows"] = [row.clip.clip_id for row in group]  # a second fold gives corrected copies other ids
+        jobs.append(Job(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
+    return jobs
+
+
+def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
+    """Make the shards that are missing, stale or damaged."""
+    found = [read_note(bench.store, job.name, job.sources) for job in jobs]
+    made: Counter[str] = Counter()
+    pending = []
+    for job, note in zip(jobs, found, strict=True):
+        if not isinstance(note, ShardNote):
+            pending.append(job)
+            made[note] += len(job.rows)
+    bench.tick(sum(len(job.rows) for job in jobs) - made.total())
+    outcomes = bench.mapper.map(extract_task, (task for job in pending for task in _tasks(bench, job, places)))
+    notes = []
+    for job, note in zip(jobs, found, strict=True):
+        if not isinstance(note, ShardNote):
+            results: list[Extracted] = []
+            while len(results) < len(job.rows):
+                part = next(outcomes)
+                if bench.quarantine.strict:
+                    _refuse(job.rows[len(results) :], part)
+                results += part
+                bench.tick(len(part))
+            note = _write(bench, job, results, places)
+        notes.append(note)
+    return Part(jobs, notes, made)
+
+
+def place_part(bench: Bench, part: Part, places: Places) -> Part:
+    """Bring the columns split and fold of finished shards up to date."""
+    notes = [_place_rows(bench, job, note, places) for job, note in zip(part.jobs, part.notes, strict=True)]
+    return Part(part.jobs, notes, part.made)
+
+
+def _place_rows(bench: Bench, job: Job, note: ShardNote, places: Places) -> ShardNote:
+    """Write split and fold of a finished shard anew if its rows belong elsewhere now: that needs no audio."""
+    fingerprint = _places_fingerprint(job, places)
+    if note.places == fingerprint:
+        return note
+    table = read_shard(bench.store, note.shard)
+    kept = set(table["clip_id"].to_pylist())
+    rows = [row for row in job.rows if row.clip.clip_id in kept]
+    _forget(bench.store, job.name)
+    log_mels = list(log_mels_of(table, bench.spec, bench.store.place(job.name)))
+    changed = note.updated(places=fingerprint, shard=write_shard(bench.store, job.name, rows, places, log_mels))
+    write_note(bench.store, changed)
+    return changed
+
+
+def _tasks(bench: Bench, job: Job, places: Places) -> Iterator[Task]:
+    for i in range(0, len(job.rows), ROWS_PER_TASK):
+        sources = tuple(_source(bench, row, places) for row in job.rows[i : i + ROWS_PER_TASK])
+        yield Task(sources, bench.spec, job.copying)
+
+
+def _source(bench: Bench, row: Row, places: Places) -> Source:
+    def path(clip: Clip | None) -> Path | None:
+        """Return where the clip's recording is."""
+        return bench.root / clip.filename if clip is not None else None
+
+    # Every clip of an evaluation list needs a prediction, and a copy's source has been judged before.
+    judged = row.augmentation == RECORDED and places[row.clip.clip_id].split != "evaluation"
+    return Source(
+        path=bench.root / row.source.filename,
+        clip_id=row.source.clip_id,
+        partner=path(row.partner),
+        length_tolerance=bench.quarantine.length_tolerance if judged else None,
+    )
+
+
+def _refuse(rows: Sequence[Row], results: Sequence[Extracted]) -> None:
+    for row, result in zip(rows, results, strict=False):
+        if result.log_mel is None:
+            raise DataError(f"{row.source.filename}: {result.reason} (Stopped at the first, as strict asks.)")
+
+
+def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places) -> ShardNote:
+    pairs = list(zip(job.rows, results, strict=True))
+    good = [(row, result.log_mel) for row, result in pairs if result.log_mel is not None]
+    _forget(bench.store, job.name)
+    entry = write_shard(bench.store, job.name, [row for row, _ in good], places, [log_mel for _, log_mel in good])
+    recorded = [(row.clip.clip_id, result) for row, result in pairs if row.augmentation == RECORDED]
+    odd_s = 1.5 / bench.spec.sample_rate  # a sample more or less is how some data sets are
+    note = ShardNote(
+        sources=job.sources,
+        places=_places_fingerprint(job, places),
+        shard=entry,
+        quarantine=tuple(
+            Quarantined(clip_id=row.clip.clip_id, filename=row.clip.filename, fault=result.fault, reason=result.reason)
+            for row, result in pairs
+            if result.fault
+        ),
+        silent=tuple(clip_id for clip_id, result in recorded if result.silent),
+        seconds={
+            clip_id: round(result.seconds, 4)
+            for clip_id, result in recorded
+            if result.fault in ("", "length") and abs(result.seconds - bench.spec.clip_seconds) > odd_s
+        },
+        digests={clip_id: result.digest for clip_id, result in recorded if not result.fault},
+    )
+    write_note(bench.store, note)
+    return note
+
+
+def _forget(store: Store, name: str) -> None:
+    """Take back what says that the shard is good, before its bytes change."""
+    store.remove(MANIFEST_NAME)
+    store.remove(note_name(name))
+
+
+def _places_fingerprint(job: Job, places: Places) -> str:
+    chosen = [places[row.clip.clip_id] for row in job.rows]
+    return content_hash([[place.fold, place.split] for place in chosen], 64)

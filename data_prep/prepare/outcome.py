@@ -1,0 +1,96 @@
+"""What came out of a `prepare`, as its manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from data_prep.config import PrepareConfig
+from data_prep.copies.rows import Folds, Row, folds_of_copy, training_folds
+from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.splits import Split
+from data_prep.prepare.findings import collect_warnings, validate_outcome
+from data_prep.prepare.jobs import Part
+from data_prep.shards.manifest import FORMAT_VERSION, Copies, Manifest, Quarantined
+
+
+def make_manifest(
+    corpus: Corpus,
+    folds: Folds,
+    quarantine: Sequence[Quarantined],
+    recorded: Part,
+    copies: Part,
+    config: PrepareConfig,
+) -> Manifest:
+    """Return the manifest of shards that are complete.
+
+    Args:
+        corpus: the data set.
+        folds: splits of the usable clips as recorded.
+        quarantine: the clips that are put aside.
+        recorded: shards of clips as recorded.
+        copies: shards of augmented copies.
+        config: what was asked for.
+
+    Raises:
+        DataError: if a fold has no usable training clip of a scene.
+    """
+    gone = [entry for note in copies.notes for entry in note.quarantine]
+    lost = {entry.clip_id for entry in gone}
+    made = [row for job in copies.jobs for row in job.rows if row.clip.clip_id not in lost]
+    splits = _with_copies(folds, made)
+    notes = [*recorded.notes, *copies.notes]
+    n_rows = sum(note.shard.rows for note in notes)
+    put_aside = {entry.clip_id for entry in quarantine}
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=corpus.name,
+        spec=config.features,
+        spec_hash=config.features.hash(),
+        validation=config.validation,
+        copies=tuple(
+            Copies(augmentation=kind, n_copies=sum(row.augmentation == kind for row in made))
+            for kind in dict.fromkeys(config.augmentations)
+        ),
+        offline=config.offline.updated(responses=None) if config.augmentations else None,
+        classes=corpus.classes,
+        n_clips=n_rows,
+        bytes_per_clip=round(sum(note.shard.n_bytes for note in notes) / max(1, n_rows)),
+        n_unlisted=corpus.n_unlisted,
+        counts={fold: dict(Counter(of.values())) for fold, of in splits.items()},
+        folds=splits,
+        sources={row.clip.clip_id: tuple(clip.clip_id for clip in row.clips) for row in made},
+        locations={
+            clip.clip_id: clip.location for clip in corpus.clips if clip.location and clip.clip_id not in put_aside
+        },
+        shards=tuple(note.shard for note in notes),
+        missing=corpus.missing,
+        lost_evaluation=_lost_evaluation(corpus, put_aside),
+        quarantine=tuple(quarantine),
+        silent=tuple(clip_id for note in recorded.notes for clip_id in note.silent),
+        warnings=(),
+    )
+    validate_outcome(corpus, manifest)
+    lengths = (item for note in recorded.notes for item in note.seconds.items())
+    seconds = {clip_id: length for clip_id, length in lengths if clip_id not in put_aside}
+    return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, gone))
+
+
+def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tuple[str, ...]]:
+    """Return the files of each fold's evaluation list that are in no shard, for the folds that lack some."""
+    aside = [clip for clip in corpus.clips if clip.clip_id in put_aside]
+    lost = {}
+    for fold, splits in corpus.folds.items():
+        listed = (clip.filename for clip in aside if splits.get(clip.clip_id) == "evaluation")
+        lost[fold] = (*corpus.missing_evaluation.get(fold, ()), *listed)
+    return {fold: names for fold, names in lost.items() if names}
+
+
+def _with_copies(folds: Folds, copies: Sequence[Row]) -> dict[int, dict[str, Split]]:
+    """Return the splits of clips as recorded and of their copies."""
+    training = training_folds(folds)
+    splits: dict[int, dict[str, Split]] = {fold: dict(of) for fold, of in folds.items()}
+    for row in copies:
+        for fold in folds_of_copy(row, training):
+            splits[fold][row.clip.clip_id] = "train"
+    return splits

@@ -1,0 +1,232 @@
+"""Audio on disk → shards and their manifest. Killed at any moment and started again, it goes on where it stopped.
+
+The way through: lists → splits → shards of clips as recorded → what is put aside → copies of training clips → manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, get_args
+
+from data_prep.config import OfflineAugmentation, PrepareConfig
+from data_prep.copies.correction import Correction, correction_name
+from data_prep.copies.rows import Folds, Row, copy_rows, folds_of_copy, recorded_rows, training_folds
+from data_prep.corpora import read_corpus
+from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.splits import assign_splits
+from data_prep.errors import ConfigError
+from data_prep.prepare.correction_pass import correct_folds, seal_name
+from data_prep.prepare.extract import Copying
+from data_prep.prepare.jobs import Bench, Job, Part, bring_up_to_date, place_part, plan_jobs
+from data_prep.prepare.outcome import make_manifest
+from data_prep.prepare.quarantine import find_quarantined, validate_quarantine, write_quarantine
+from data_prep.progress import ProgressCallback
+from data_prep.shards.manifest import Manifest, Quarantined, write_manifest
+from data_prep.shards.notes import NOTES_FOLDER, note_name
+from data_prep.shards.parquet import Place
+from data_prep.store import Location, Store, open_store
+from data_prep.workers import Executor, worker_pool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a `prepare` did."""
+
+    manifest: Manifest
+    n_clips: int
+    """Rows in the shards: clips as recorded, and copies."""
+    n_computed: int
+    """Rows that were made now (the corrupt ones among them)."""
+    n_reused: int
+    """Rows that an earlier `prepare` had finished."""
+    made: Mapping[str, int]
+    """Why how many rows were made now: new, changed (audio or settings), damaged."""
+    seconds: float
+    warnings: tuple[str, ...]
+    """What was odd about the data set, in words; also in the manifest."""
+
+
+def prepare(
+    root: Path,
+    shards: Location,
+    config: PrepareConfig,
+    *,
+    n_workers: int = 1,
+    executor: Executor | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> Prepared:
+    """Extract the features of every listed clip of the data set `root`, and of its copies, into the place `shards`.
+
+    Shards of an earlier call are kept where settings, lists and audio files (name, size, time) are still the same; the
+    result is the same bytes as that of one undisturbed call. The manifest is removed before the first change and
+    written last.
+
+    Args:
+        root: the data set's folder.
+        shards: folder or URI where the shards go; made if need be.
+        config: what to extract, how to cut the validation split, which copies to make.
+        n_workers: processes that read audio; 1 stays in this one. Others are spawned, never forked, so a script that
+            calls this needs the usual `if __name__ == "__main__":`.
+        executor: takes the place of own processes.
+        on_progress: called with (rows done, rows in all).
+
+    Raises:
+        DataError: if the data set can't be used (see `read_corpus`), more clips have to be put aside than the
+            configuration takes, a scene loses its last training clip, spectrum correction finds no pairs, or another
+            process prepares into the same folder.
+        ConfigError: if device responses are asked for without a folder of them.
+        AscError: if the disk is full; what was finished stays and is reused.
+    """
+    start = time.monotonic()
+    validate_augmentations(config)
+    corpus = read_corpus(root, config.corpus)
+    folds = assign_splits(corpus, config.validation)
+    store = open_store(shards)
+    with store.locked(), worker_pool(n_workers, executor) as mapper:
+        progress = _Progress(_n_rows(corpus, folds, config), on_progress)
+        bench = Bench(store, corpus.root, config.features, config.quarantine, mapper, progress.tick)
+        recorded, quarantine = _prepare_recorded(bench, corpus, folds, config)
+        left_out = {entry.clip_id for entry in quarantine}
+        kept = {fold: {i: split for i, split in of.items() if i not in left_out} for fold, of in folds.items()}
+        copies = _prepare_copies(bench, corpus, kept, config)
+        progress.end()
+        manifest = make_manifest(corpus, kept, quarantine, recorded, copies, config)
+        write_manifest(store, manifest)
+        _remove_strays(store, [*recorded.jobs, *copies.jobs], kept if _corrects(config) else ())
+    made = recorded.made + copies.made
+    return Prepared(
+        manifest=manifest,
+        n_clips=manifest.n_clips,
+        n_computed=made.total(),
+        n_reused=sum(len(job.rows) for part in (recorded, copies) for job in part.jobs) - made.total(),
+        made=dict(made),
+        seconds=time.monotonic() - start,
+        warnings=manifest.warnings,
+    )
+
+
+def validate_augmentations(config: PrepareConfig) -> None:
+    """Refuse copies that can't be made as they are asked for.
+
+    Raises:
+        ConfigError: saying what is missing.
+    """
+    responses = config.offline.responses
+    if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
+        raise ConfigError(
+            f"prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
+            f"{'none is named' if responses is None else f'{responses} is no folder'}. "
+            "Name one, or take device_response out of prepare.augmentations."
+        )
+
+
+def _prepare_recorded(
+    bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig
+) -> tuple[Part, tuple[Quarantined, ...]]:
+    """Bring the shards of clips as recorded up to date; return them and what is put aside."""
+    places = _places(corpus, folds, frozenset())
+    part = bring_up_to_date(bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), places)
+    quarantine = find_quarantined(corpus, part.notes, places, config.quarantine)
+    write_quarantine(bench.store, corpus, quarantine, [clip_id for note in part.notes for clip_id in note.silent])
+    validate_quarantine(bench.store, corpus, quarantine, part.notes, config)
+    places = _places(corpus, folds, frozenset(entry.clip_id for entry in quarantine))
+    return place_part(bench, part, places), quarantine
+
+
+def _prepare_copies(bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig) -> Part:
+    """Bring the shards of all copies up to date; `folds` has the usable clips alone."""
+    training = training_folds(folds)
+    corrections: dict[int, Correction] = {}
+    if _corrects(config):
+        by_fold = {k: [clip for clip in corpus.clips if k in training.get(clip.clip_id, ())] for k in folds}
+        corrections = correct_folds(bench, {k: clips for k, clips in by_fold.items() if clips})
+    jobs: list[Job] = []
+    places: dict[str, Place] = {}
+    for augmentation in dict.fromkeys(config.augmentations):
+        rows = list(copy_rows(augmentation, corpus.clips, folds, config.offline.seed))
+        places |= {row.clip.clip_id: Place(folds_of_copy(row, training)[0], "train") for row in rows}
+        for fold in dict.fromkeys(row.fold for row in rows):
+            correction = corrections[fold] if fold is not None else None
+            jobs += _copy_jobs(bench, [row for row in rows if row.fold == fold], augmentation, correction, config)
+    return place_part(bench, bring_up_to_date(bench, jobs, places), places)
+
+
+def _copy_jobs(
+    bench: Bench,
+    rows: Sequence[Row],
+    augmentation: OfflineAugmentation,
+    correction: Correction | None,
+    config: PrepareConfig,
+) -> list[Job]:
+    """Return the jobs for the copies of one kind (and, of corrected ones, of one fold)."""
+    settings: dict[str, Any] = {"augmentation": augmentation}
+    if correction is None:
+        settings["offline"] = config.offline.model_dump(mode="json")
+    else:
+        settings["gain"] = hashlib.sha256(correction.combined.tobytes()).hexdigest()
+    responses = None
+    if augmentation == "device_response" and config.offline.responses is not None:
+        responses = Path(config.offline.responses)
+        settings["responses"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(responses.iterdir())]
+    fold = rows[0].fold
+    kind = augmentation if fold is None else f"{augmentation}-fold{fold}"
+    copying = Copying(augmentation, config.offline, None if correction is None else correction.combined, responses)
+    return plan_jobs(bench, rows, config.clips_per_shard, kind=kind, settings=settings, copying=copying)
+
+
+def _corrects(config: PrepareConfig) -> bool:
+    return "spectrum_correction" in config.augmentations
+
+
+def _places(corpus: Corpus, folds: Folds, left_out: Collection[str]) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    for fold in sorted(folds):
+        for clip_id, split in folds[fold].items():
+            if clip_id not in left_out:
+                places.setdefault(clip_id, Place(fold, split))
+    return {clip.clip_id: places.get(clip.clip_id, Place(None, None)) for clip in corpus.clips}
+
+
+def _n_rows(corpus: Corpus, folds: Folds, config: PrepareConfig) -> int:
+    """Return how many rows there will be if no clip has to be put aside."""
+    seed = config.offline.seed
+    n_copies = sum(1 for kind in config.augmentations for _ in copy_rows(kind, corpus.clips, folds, seed))
+    return len(corpus.clips) + n_copies
+
+
+class _Progress:
+    """Counts finished rows for the caller; the total is right once it is known what is put aside."""
+
+    def __init__(self, n_total: int, on_progress: ProgressCallback | None) -> None:
+        self._n_done = 0
+        self._n_total = n_total
+        self._tell = on_progress or (lambda done, total: None)
+        self._tell(0, n_total)
+
+    def tick(self, n_rows: int) -> None:
+        """Tell of rows that were just finished."""
+        self._n_done += n_rows
+        if n_rows:
+            self._tell(self._n_done, self._n_total)
+
+    def end(self) -> None:
+        """Tell of the end, where copies fell away with the clips that were put aside."""
+        if self._n_done < self._n_total:
+            self._tell(self._n_done, self._n_done)
+
+
+def _remove_strays(store: Store, jobs: Sequence[Job], corrected_folds: Collection[int]) -> None:
+    """Remove what earlier calls left and no manifest lists: surplus shards and parts of killed writers."""
+    known = {name for job in jobs for name in (job.name, note_name(job.name))}
+    known |= {name for fold in corrected_folds for name in (correction_name(fold), seal_name(fold))}
+    ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".*.parquet.*.tmp", ".*.csv.*.tmp", ".manifest.*.tmp"]
+    ours += [f"{kind}-*.parquet" for kind in get_args(OfflineAugmentation)]
+    for name in store.names():
+        mine = name.startswith(f"{NOTES_FOLDER}/") or any(fnmatch(name, pattern) for pattern in ours)
+        if mine and name not in known:
+            store.remove(name)

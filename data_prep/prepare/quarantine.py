@@ -1,0 +1,122 @@
+"""Clips that are put aside or flagged, and the table of them: `SHARDS/quarantine.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+from statistics import median
+
+from data_prep.config import PrepareConfig, QuarantineSpec
+from data_prep.corpora.corpus import Corpus
+from data_prep.errors import DataError
+from data_prep.shards.manifest import Quarantined
+from data_prep.shards.notes import ShardNote
+from data_prep.shards.parquet import Place
+from data_prep.store import Store
+
+QUARANTINE_NAME = "quarantine.csv"
+COLUMNS = ("clip_id", "filename", "fault", "action", "reason")
+N_NAMED = 3
+"""Examples that a message names."""
+
+
+def find_quarantined(
+    corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place], spec: QuarantineSpec
+) -> tuple[Quarantined, ...]:
+    """Return the clips to put aside: what the workers could not use, and second names of one recording."""
+    found = [entry for note in notes for entry in note.quarantine]
+    return (*found, *(_duplicates(corpus, notes, places) if spec.duplicates == "leave_out" else ()))
+
+
+def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]) -> list[Quarantined]:
+    """Return the clips whose recording another clip has too, all but one of each.
+
+    The one that stays is a test clip where there is one: what is left out then is no training clip that the test would
+    find again. Clips of an evaluation list always stay, as each needs a prediction; silent ones are alike by nature.
+    """
+    silent = {clip_id for note in notes for clip_id in note.silent}
+    digests = {clip_id: digest for note in notes for clip_id, digest in note.digests.items()}
+    usable = [clip for clip in corpus.clips if clip.clip_id in digests and clip.clip_id not in silent]
+    order = {"evaluation": 0, "test": 1}
+    stays: dict[str, str] = {}
+    for clip in sorted(usable, key=lambda clip: order.get(places[clip.clip_id].split or "", 2)):
+        stays.setdefault(digests[clip.clip_id], clip.filename)
+    return [
+        Quarantined(
+            clip_id=clip.clip_id,
+            filename=clip.filename,
+            fault="duplicate",
+            reason=f"holds the same recording as {stays[digests[clip.clip_id]]}. Take one of them out of the lists, or "
+            "keep both: prepare.quarantine.duplicates=keep.",
+        )
+        for clip in usable
+        if stays[digests[clip.clip_id]] != clip.filename and places[clip.clip_id].split != "evaluation"
+    ]
+
+
+def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], silent: Collection[str]) -> None:
+    """Write the table of clips put aside and of silent ones; without any, the table has its header alone."""
+    names = {clip.clip_id: clip.filename for clip in corpus.clips}
+    rows: list[tuple[str, ...]] = [
+        (entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine
+    ]
+    rows += [
+        (clip_id, names[clip_id], "silent", "kept", "holds no sound: zeros under min–max scaling.")
+        for clip_id in sorted(silent)
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    if not _holds(store, content):
+        store.write(QUARANTINE_NAME, content)
+
+
+def _holds(store: Store, content: bytes) -> bool:
+    """Return whether the table is there and says this already."""
+    try:
+        return store.read(QUARANTINE_NAME) == content
+    except FileNotFoundError:
+        return False
+
+
+def validate_quarantine(
+    store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], notes: Sequence[ShardNote], config: PrepareConfig
+) -> None:
+    """Check that no more clips were put aside than the user takes.
+
+    Raises:
+        DataError: if more than `max_share` of them were, or any where `strict` is set.
+    """
+    spec = config.quarantine
+    n_bad, n_all = len(quarantine), len(corpus.clips)
+    if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
+        return
+    limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
+    others = ", ".join(entry.filename for entry in quarantine[1:N_NAMED])
+    likewise = f" Likewise {others}{' and more' if n_bad > N_NAMED else ''}." if others else ""
+    raise DataError(
+        f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. "
+        f"{_usual_length(notes, n_all, config.features.clip_seconds)}{quarantine[0].filename}: {quarantine[0].reason}"
+        f"{likewise} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without them: --set "
+        f"prepare.quarantine.max_share={_above(n_bad / n_all)}"
+    )
+
+
+def _usual_length(notes: Sequence[ShardNote], n_clips: int, clip_seconds: float) -> str:
+    """Return a hint where most recordings have quite another length than clips are to have, else nothing."""
+    lengths = [length for note in notes for length in note.seconds.values()]
+    usual = median(lengths) if len(lengths) > n_clips / 2 else clip_seconds
+    if abs(usual - clip_seconds) < 0.05 * clip_seconds:
+        return ""
+    return (
+        f"Most recordings are about {usual:.3g} s long, not {clip_seconds:g} s: perhaps it should be --set "
+        f"prepare.features.clip_seconds={usual:.3g}. "
+    )
+
+
+def _above(share: float) -> float:
+    """Return the nearest whole percent above `share`, as a share."""
+    return min(1.0, (int(share * 100) + 1) / 100)

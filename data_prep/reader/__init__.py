@@ -1,0 +1,1 @@
+"""Shards as batches of network input: scaling, deltas, crops and channels."""

@@ -1,0 +1,104 @@
+"""Stored log-mels → network input."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.config import DELTA_LOSS, ReaderSpec
+from data_prep.errors import ConfigError
+from data_prep.reader.statistics import BandStatistics
+
+Float32 = npt.NDArray[np.float32]
+
+
+def deltas(x: Float32) -> Float32:
+    """Return the slope of `x` along its last axis (frames), valid frames only: 4 fewer than `x` has.
+
+    `d[t] = (x[t+1] − x[t−1]) / 10 + (x[t+2] − x[t−2]) / 5`, the regression over five frames of Hu et al. 2020
+    (`librosa.feature.delta` is another formula).
+    """
+    out: Float32 = (x[..., 3:-1] - x[..., 1:-3]) * np.float32(0.1)
+    out += (x[..., 4:] - x[..., :-4]) * np.float32(0.2)
+    return out
+
+
+def to_inputs(
+    log_mel: npt.NDArray[np.floating], reader: ReaderSpec, statistics: BandStatistics | None = None
+) -> Float32:
+    """Return network input (b, n_mels, n_frames', n_channels) float32 of stored log-mels (b, n_mels, n_frames).
+
+    Channels are the (scaled) log-mel, its deltas, and the deltas' deltas. With `edges="crop"` a batch of 431 frames
+    gives 423: `[x[4:−4], d[2:−2], dd]`. With `edges="pad"` the first and last frames are repeated instead.
+
+    Args:
+        log_mel: float16 as stored, or wider.
+        reader: scaling, deltas and edges.
+        statistics: of the training clips, for scaling by them.
+
+    Raises:
+        ConfigError: if the clips are too short for the deltas asked for, or standardization lacks fitting statistics.
+    """
+    n_clips, n_mels, n_frames = log_mel.shape
+    shift, scale = _shift_and_scale(reader, statistics, n_mels)
+    out = np.empty((n_clips, n_mels, n_kept_frames(n_frames, reader), reader.n_channels), dtype=np.float32)
+    margin = DELTA_LOSS * reader.deltas // 2 if reader.edges == "pad" else 0
+    is_minmax = reader.scaling == "minmax"
+    try:
+        from data_prep.reader.stacking import stack
+    except ImportError:  # numba has no build for the newest Python for months
+        stack = _stack
+    stack(log_mel, shift, scale, is_minmax, margin, out)
+    return out
+
+
+def n_kept_frames(n_frames: int, reader: ReaderSpec) -> int:
+    """Return the frames that the network sees of `n_frames` stored ones.
+
+    Raises:
+        ConfigError: if there are too few for the deltas.
+    """
+    lost = DELTA_LOSS * reader.deltas
+    if n_frames <= lost:
+        raise ConfigError(
+            f"reader.deltas: {reader.deltas} orders of deltas need more than {lost} frames, clips have {n_frames}. "
+            "Take fewer orders, a smaller hop_length or longer clips."
+        )
+    return n_frames - (lost if reader.edges == "crop" else 0)
+
+
+def _shift_and_scale(reader: ReaderSpec, statistics: BandStatistics | None, n_mels: int) -> tuple[Float32, Float32]:
+    """Return what is subtracted from every band and what it is divided by, (n_mels,) each."""
+    if reader.scaling != "standardize":
+        return np.zeros(n_mels, dtype=np.float32), np.ones(n_mels, dtype=np.float32)
+    if statistics is None or len(statistics.mean) != n_mels:
+        given = "none were given" if statistics is None else f"these are of {len(statistics.mean)}"
+        raise ConfigError(
+            f"reader.scaling: standardize needs the training clips' statistics of {n_mels} mel bands, and {given}. "
+            "They are in the candidate's config.yaml; take another scaling, or read shards that have a training split."
+        )
+    return np.array(statistics.mean, dtype=np.float32), np.array(statistics.deviation, dtype=np.float32)
+
+
+def _stack(
+    log_mel: npt.NDArray[np.floating], shift: Float32, scale: Float32, is_minmax: bool, margin: int, out: Float32
+) -> None:
+    """Do what `data_prep.reader.stacking.stack` does, in NumPy."""
+    n_kept, n_channels = out.shape[2:]
+    for clip, channels in zip(log_mel, out, strict=True):  # one by one: a clip fits the cache, a batch does not
+        x = clip.astype(np.float32)
+        if is_minmax:
+            low, high = x.min(), x.max()
+            x -= low
+            if high > low:  # else the clip is constant, and zeros now
+                x /= high - low
+        else:
+            x -= shift[:, None]
+            x /= scale[:, None]
+        if margin:
+            x = np.pad(x, ((0, 0), (margin, margin)), mode="edge")
+        for channel in range(n_channels):
+            if channel:
+                x = deltas(x)
+            first = (x.shape[1] - n_kept) // 2
+            channels[..., channel] = x[:, first : first + n_kept]

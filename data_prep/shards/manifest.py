@@ -1,0 +1,186 @@
+"""`SHARDS/manifest.json`: what the shards of a folder hold. Written last, so a folder without it is unfinished."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from data_prep.augment.config import OfflineSpec
+from data_prep.config import FeatureSpec, OfflineAugmentation, ValidationSpec
+from data_prep.corpora.splits import Split
+from data_prep.errors import DataError
+from data_prep.schema import Config, content_hash
+from data_prep.store import Location, Store, open_store
+
+FORMAT_VERSION = 2
+"""Grows whenever a reader of the old shards would misread the new ones."""
+MANIFEST_NAME = "manifest.json"
+PREPARE_AGAIN = "Give `asc prepare` again: what is sound is reused."
+
+
+class ShardEntry(Config):
+    """One Parquet file."""
+
+    file: str
+    """Its name inside the folder."""
+    rows: int
+    """Clips in it, copies included."""
+    n_bytes: int
+    """Size of the file."""
+    sha256: str
+    """Checksum of its bytes, 64 hexadecimal digits."""
+
+
+class Quarantined(Config):
+    """A listed clip that is put aside: it is in no split."""
+
+    clip_id: str
+    filename: str
+    fault: Literal["unreadable", "length", "duplicate"]
+    """Its file can't be decoded, is far too short or long, or holds what another clip's file holds."""
+    reason: str
+    """In words, with the way out."""
+
+
+class Copies(Config):
+    """Augmented copies of one kind."""
+
+    augmentation: OfflineAugmentation
+    n_copies: int
+
+
+class Manifest(Config):
+    """What is in a folder of shards, and which clip belongs to which split of which fold."""
+
+    format_version: int
+    """The layout of shards and manifest."""
+    name: str
+    """Of the data set; for people, no part of the hash."""
+    spec: FeatureSpec
+    """The stored feature."""
+    spec_hash: str
+    """`spec.hash()`, for whoever reads the file without this program."""
+    validation: ValidationSpec
+    """How the validation split was cut."""
+    copies: tuple[Copies, ...]
+    """The augmented copies of training clips."""
+    offline: OfflineSpec | None
+    """What the copies were made like; null where there are none."""
+    classes: tuple[str, ...]
+    """The order of the scenes in every later stage."""
+    n_clips: int
+    """Rows in the shards: clips as recorded and copies."""
+    bytes_per_clip: int
+    """Size of all shards by `n_clips`, rounded."""
+    n_unlisted: int
+    """Clips of the data set that no fold lists: not prepared."""
+    counts: dict[int, dict[str, int]]
+    """Rows by fold and split."""
+    folds: dict[int, dict[str, Split]]
+    """For each fold the split of its rows by their ids. A clip of a held-out device may be in none."""
+    sources: dict[str, tuple[str, ...]]
+    """Of each copy, by its id: the ids of the recorded clips that went into it."""
+    locations: dict[str, str]
+    """Location by id of a recorded clip, where it is known."""
+    shards: tuple[ShardEntry, ...]
+    missing: tuple[str, ...]
+    """Listed files that were not on disk."""
+    lost_evaluation: dict[int, tuple[str, ...]] = Field(default_factory=dict)
+    """For each fold the files of its evaluation list that are missing or put aside: a submission lacks them."""
+    quarantine: tuple[Quarantined, ...]
+    silent: tuple[str, ...]
+    """Ids of clips that hold no sound (a constant waveform): kept, all zeros under min–max scaling."""
+    warnings: tuple[str, ...]
+    """What was odd about the data set, in words."""
+
+    def hash(self) -> str:
+        """Return 12 hexadecimal digits that identify the data: spec, classes, folds and the shards' bytes."""
+        return content_hash(
+            {
+                "spec": self.spec.model_dump(mode="json"),
+                "classes": self.classes,
+                "folds": self.folds,
+                "shards": [shard.sha256 for shard in self.shards],
+            }
+        )
+
+
+def write_manifest(store: Store, manifest: Manifest) -> None:
+    """Write the manifest of a folder, after the checks that every reading makes too.
+
+    Raises:
+        DataError: if a location is both in training and in validation, or a copy is where it must not be.
+    """
+    _validate_locations(manifest, store.place(MANIFEST_NAME))
+    _validate_copies(manifest, store.place(MANIFEST_NAME))
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    store.write(MANIFEST_NAME, text.encode())
+
+
+def read_manifest(shards: Location) -> Manifest:
+    """Return the manifest of the folder or URI `shards`.
+
+    Raises:
+        DataError: if it is missing, of another format version or damaged, if a location is both in training and in
+            validation, or if an augmented copy is outside the folds that train on all its sources.
+    """
+    store = open_store(shards)
+    path = store.place(MANIFEST_NAME)
+    try:
+        data: Any = json.loads(store.read(MANIFEST_NAME))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file: nothing was prepared here, or it did not finish. {PREPARE_AGAIN}"
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from None
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        raise DataError(
+            f"{path}: has format version {version}, this program reads {FORMAT_VERSION}. Give `asc prepare` again to "
+            "replace the shards, or use the program that wrote them."
+        )
+    try:
+        manifest = Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: damaged at {place}: {first['msg']}. {PREPARE_AGAIN}") from None
+    if manifest.spec.hash() != manifest.spec_hash:
+        raise DataError(f"{path}: spec and spec_hash disagree: it was edited by hand. {PREPARE_AGAIN}")
+    _validate_locations(manifest, path)
+    _validate_copies(manifest, path)
+    return manifest
+
+
+def _validate_locations(manifest: Manifest, path: str) -> None:
+    for fold in manifest.folds:
+        both = locations_on_both_sides(manifest, fold, "train", "validation")
+        if both:
+            raise DataError(
+                f"{path}: fold {fold} has clips of location {both[0]} both in training and in validation, so "
+                f"validation would tell of clips that training has heard. {PREPARE_AGAIN}"
+            )
+
+
+def _validate_copies(manifest: Manifest, path: str) -> None:
+    for fold, splits in manifest.folds.items():
+        for copy, sources in manifest.sources.items():
+            if copy in splits and any(splits.get(clip_id) != "train" for clip_id in (copy, *sources)):
+                raise DataError(
+                    f"{path}: fold {fold} has the augmented copy {copy} in {splits[copy]}, made from "
+                    f"{', '.join(f'{i} ({splits.get(i)})' for i in sources)}. A copy and all that went into it belong "
+                    f"to training. {PREPARE_AGAIN}"
+                )
+
+
+def locations_on_both_sides(manifest: Manifest, fold: int, one: Split, other: Split) -> list[str]:
+    """Return the locations that occur in both splits of `fold`, sorted."""
+    places: dict[Split, set[str]] = defaultdict(set)
+    for clip_id, split in manifest.folds[fold].items():
+        if clip_id in manifest.locations:
+            places[split].add(manifest.locations[clip_id])
+    return sorted(places[one] & places[other])

@@ -1,0 +1,72 @@
+"""What a folder of shards holds, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from data_prep.errors import DataError
+from data_prep.shards.manifest import PREPARE_AGAIN, read_manifest
+from data_prep.store import Location, open_store
+
+
+def summarize(shards: Location) -> dict[str, Any]:
+    """Return what the folder `shards` holds, as plain values for JSON or a table.
+
+    Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split:
+    {n_clips, n_locations, n_copies, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes,
+    bytes_per_clip.
+    Checksums are not verified: reading a split does that.
+
+    Raises:
+        DataError: if the manifest or a shard is missing or can't be read.
+    """
+    manifest = read_manifest(shards)
+    about: dict[str, tuple[str, str]] = {}
+    store = open_store(shards)
+    for entry in manifest.shards:
+        try:
+            with store.open(entry.file) as file:
+                table = pq.read_table(file, columns=["clip_id", "scene", "device"])
+        except (OSError, ValueError) as error:
+            raise DataError(f"{store.place(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
+        for row in table.to_pylist():
+            about[row["clip_id"]] = (row["scene"] or "(unlabelled)", row["device"])
+
+    def describe(clip_ids: list[str]) -> dict[str, Any]:
+        """Return the counts of one split."""
+        return {
+            "n_clips": len(clip_ids),
+            "n_locations": len({manifest.locations[i] for i in clip_ids if i in manifest.locations}),
+            "n_copies": sum(i in manifest.sources for i in clip_ids),
+            "by_scene": dict(sorted(Counter(about[i][0] for i in clip_ids).items())),
+            "by_device": dict(sorted(Counter(about[i][1] for i in clip_ids).items())),
+        }
+
+    return {
+        "name": manifest.name,
+        "hash": manifest.hash(),
+        "spec": manifest.spec.model_dump(mode="json"),
+        "spec_hash": manifest.spec_hash,
+        "copies": {made.augmentation: made.n_copies for made in manifest.copies},
+        "offline": manifest.offline.model_dump(mode="json") if manifest.offline is not None else None,
+        "validation": manifest.validation.model_dump(mode="json"),
+        "classes": list(manifest.classes),
+        "n_clips": manifest.n_clips,
+        "n_unlisted": manifest.n_unlisted,
+        "folds": {
+            fold: {
+                split: describe([i for i, name in splits.items() if name == split]) for split in manifest.counts[fold]
+            }
+            for fold, splits in manifest.folds.items()
+        },
+        "missing": list(manifest.missing),
+        "quarantine": [entry.model_dump() for entry in manifest.quarantine],
+        "silent": list(manifest.silent),
+        "warnings": list(manifest.warnings),
+        "n_shards": len(manifest.shards),
+        "n_bytes": sum(entry.n_bytes for entry in manifest.shards),
+        "bytes_per_clip": manifest.bytes_per_clip,
+    }

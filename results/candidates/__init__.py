@@ -1,0 +1,1 @@
+"""Retrained networks on disk: their predictions, their spread over seeds, and the limits they are held against."""

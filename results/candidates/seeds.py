@@ -1,0 +1,110 @@
+"""What retraining with several seeds tells of a candidate: mean and spread of its scores."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from results.candidates.candidates import Candidate
+
+SCORES = tuple((split, score) for split in ("validation", "test") for score in ("macro_accuracy", "log_loss"))
+"""What is averaged over seeds."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score over seeds."""
+
+    mean: float
+    sd: float | None
+    """Sample standard deviation (n − 1); None for a single seed, which tells nothing of it."""
+    low: float
+    high: float
+
+    def text(self, *, span: bool = False) -> str:
+        """Return `mean ± sd`, with `span` the range behind it; the mean alone for a single seed."""
+        if self.sd is None:
+            return f"{self.mean:.3f}"
+        return f"{self.mean:.3f} ± {self.sd:.3f}" + (f" ({self.low:.3f}–{self.high:.3f})" if span else "")
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """One candidate with all of its seeds.
+
+    Attributes:
+        name: the candidate, without a seed.
+        members: its retrainings, lowest seed first.
+        scores: {(split, score): spread}, of the splits that every member has scores of.
+    """
+
+    name: str
+    members: tuple[Candidate, ...]
+    scores: dict[tuple[str, str], Spread]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds, lowest first."""
+        return [member.metrics.seed for member in self.members]
+
+    def size(self, quantity: str) -> int:
+        """Return the most that a member has of `quantity`: rounding leaves each seed other zeros."""
+        return max(int(getattr(member.metrics, quantity) or 0) for member in self.members)
+
+    def summary(self, quantity: str = "weight_bytes") -> dict[str, Any]:
+        """Return the group as plain values: one row of a table, or JSON."""
+        metrics = self.members[0].metrics
+        row = {
+            "candidate": self.name,
+            "trial_id": metrics.trial_id,
+            "trained_on": " + ".join(metrics.trained_on),
+            "epochs": metrics.epochs,
+            "n_seeds": len(self.members),
+            "seeds": self.seeds,
+            quantity: self.size(quantity),
+        }
+        for split, score in SCORES:
+            spread = self.scores.get((split, score))
+            for part in ("mean", "sd", "low", "high"):
+                row[f"{split}_{score}_{part}"] = None if spread is None else getattr(spread, part)
+        return row
+
+
+def seed_groups(candidates: Iterable[Candidate]) -> list[SeedGroup]:
+    """Return the candidates by name without their seeds, best mean validation log loss first, then by name."""
+    members: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        members.setdefault(candidate.name.removesuffix(f"-s{candidate.metrics.seed}"), []).append(candidate)
+    groups = [_group(name, found) for name, found in members.items()]
+
+    def rank(group: SeedGroup) -> tuple[float, str]:
+        """Return the mean validation log loss, infinite where there is none, then the name."""
+        spread = group.scores.get(("validation", "log_loss"))
+        return (float("inf") if spread is None else spread.mean, group.name)
+
+    return sorted(groups, key=rank)
+
+
+def seeds_table(candidates: Iterable[Candidate], quantity: str = "weight_bytes") -> pd.DataFrame:
+    """Return one row per candidate: seeds, size, and each score's mean, standard deviation, lowest and highest.
+
+    Nothing where no candidate was trained with several seeds.
+    """
+    groups = seed_groups(candidates)
+    rows = [group.summary(quantity) for group in groups] if any(len(group.members) > 1 for group in groups) else []
+    return pd.DataFrame([{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows])
+
+
+def _group(name: str, found: list[Candidate]) -> SeedGroup:
+    members = tuple(sorted(found, key=lambda candidate: candidate.metrics.seed))
+    scores = {}
+    for split, score in SCORES:
+        values = [member.metrics.value(split, score) for member in members]
+        if all(value == value for value in values):
+            sd = statistics.stdev(values) if len(values) > 1 else None
+            scores[split, score] = Spread(statistics.fmean(values), sd, min(values), max(values))
+    return SeedGroup(name, members, scores)

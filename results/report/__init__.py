@@ -1,0 +1,1 @@
+"""The report of a run: one HTML page, its tables as CSV, its figures."""

@@ -1,0 +1,55 @@
+"""All that the report's page says; the template only lays it out."""
+
+from __future__ import annotations
+
+from data_prep import __version__
+from results.candidates.candidates import without_validation
+from results.report.data import RunData
+from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
+from results.report.run import data_facts, limits, reproduce, search_text, submission_text
+from results.report.text import Content, data_name, fold_of, plural
+
+
+def page_content(data: RunData) -> Content:
+    """Return everything the template needs but the figures."""
+    by_device, by_scene = groups(data, "device"), groups(data, "scene")
+    content: Content = {
+        "title": f"Scene classifiers for {data_name(data)}",
+        "subtitle": _subtitle(data),
+        "headline": headline(data),
+        "nothing_selected": nothing_selected(data),
+        "pareto_note": (
+            "Values are those of the exported files on validation. A trial counts with the last rung it reached, so "
+            "that trials of few epochs stand below retrained candidates. The front is that of finished trials alone: "
+            "a paused or stopped one is a mark, never a part of it. Crosses are proposals that were refused before "
+            "training."
+        ),
+        "candidates": candidates(data),
+        "seeds": seeds(data),
+        "without_validation": without_validation(data.candidates),
+        "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
+        "by_device": by_device,
+        "by_scene": by_scene,
+        "published": published(data),
+        "search": search_text(data),
+        "data": data_facts(data),
+        "limits": list(limits(data)),
+        "submission": submission_text(data),
+        "reproduce": reproduce(data),
+        "footer": f"asc {__version__}" + (f" · last event {data.events[-1]['time']}" if data.events else ""),
+    }
+    names = {
+        **{"result": "Result", "size": "Pareto front", "candidates": "Candidates", "ensembles": "Ensembles"},
+        **({"devices": "By device"} if by_device else {}),
+        **({"scenes": "By scene"} if by_scene else {}),
+        **({"published": "Published systems"} if content["published"] else {}),
+        **{"search": "Search", "data": "Data", "limits": "Limits"},
+        **({"submission": "Submission"} if content["submission"] else {}),
+        "reproduce": "Reproduce",
+    }
+    return {**content, "sections": list(names.items())}
+
+
+def _subtitle(data: RunData) -> str:
+    n = len(data.candidates)
+    return f"Fold {fold_of(data)} · at most {data.limits.text} ({data.limit.rule}) · {plural(n, 'retrained candidate')}"

@@ -1,0 +1,117 @@
+"""All that tables, figures and the report read from a run, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from asc_models.metrics import interval_by_location
+from results.candidates.candidates import Candidate, read_candidates
+from results.candidates.limits import Limits, SizeLimit, read_limits
+from results.candidates.predictions import Predictions
+from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
+from results.ledger.ledger import Ledger
+from results.ledger.trials import rungs_table, trials_table
+from results.published import has_published
+from results.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run's contents; every part may be empty.
+
+    Attributes:
+        candidates: best validation log loss first.
+        selected: the best of them within every limit, by validation log loss; None where none has one.
+        test: test predictions of candidates and ensembles by name, where they were kept and every clip has a label.
+    """
+
+    run: RunDirectory
+    config: dict[str, Any]
+    limits: Limits
+    events: list[dict[str, Any]]
+    trials: pd.DataFrame
+    rungs: pd.DataFrame
+    candidates: list[Candidate]
+    ensembles: list[Ensemble]
+    selected: Candidate | None
+    test: dict[str, Predictions]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The scenes in the data set's order, () where no predictions are there to tell."""
+        return next(iter(self.test.values())).classes if self.test else ()
+
+    @property
+    def has_published(self) -> bool:
+        """Whether published numbers belong beside this run's: TAU's scenes, and not the synthesized corpus."""
+        return has_published(self.classes) and not self.config.get("synth")
+
+    @property
+    def limit(self) -> SizeLimit:
+        """The one limit that pictures and tables show."""
+        return self.limits.main
+
+    def size(self, candidate: Candidate) -> int:
+        """Return how much a candidate has of the limited quantity that is shown."""
+        return self.limits.size([candidate.metrics])
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """Return the 95 % interval of a system's test macro accuracy, NaN where there are no test predictions."""
+        return accuracy_interval(self.test[name]) if name in self.test else (np.nan, np.nan)
+
+
+def read_run_data(run: RunDirectory) -> RunData:
+    """Return a run's contents.
+
+    Raises:
+        RunError: if the ledger or the configuration is damaged.
+        DataError: if a candidate's files are.
+    """
+    config = run.read_config()
+    limits = read_limits(config)
+    events = Ledger(run.ledger_path).events()
+    candidates = read_candidates(run)
+    ensembles = read_ensembles(run)
+    kept = {c.name: c.predictions("test") for c in candidates if c.has_predictions("test")}
+    for ensemble in ensembles:
+        if set(ensemble.members) <= set(kept):
+            kept[ensemble.name] = ensemble_predictions(ensemble, kept)
+    return RunData(
+        run=run,
+        config=config,
+        limits=limits,
+        events=events,
+        trials=trials_table(events),
+        rungs=rungs_table(events),
+        candidates=candidates,
+        ensembles=ensembles,
+        selected=select_candidate(candidates, limits),
+        test={name: predictions for name, predictions in kept.items() if predictions.is_labelled},
+    )
+
+
+def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:
+    """Return the candidate within every limit with the best validation log loss, None where none has one."""
+    for candidate in candidates:  # sorted by it
+        if limits.verdict([candidate.metrics]).feasible and not np.isnan(
+            candidate.metrics.value("validation", "log_loss")
+        ):
+            return candidate
+    return None
+
+
+def drawn_units(predictions: Predictions) -> str:
+    """Return what `accuracy_interval` draws: `locations`, `clips` where none is known, or `locations and clips`."""
+    known = predictions.clips["location"].notna()
+    return "locations" if known.all() else "locations and clips" if known.any() else "clips"
+
+
+def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of macro accuracy over locations, each clip without one for itself."""
+    clips = predictions.clips
+    places = clips["location"].where(clips["location"].notna(), clips["clip_id"])
+    return interval_by_location(predictions.labels, predictions.probabilities, places.tolist())

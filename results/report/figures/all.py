@@ -1,0 +1,90 @@
+"""Which figures a run has, and what each shows in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from data_prep.figures.style import Theme, styled
+from results.report.data import RunData, drawn_units
+from results.report.figures.scores import confusion_figure, group_figure
+from results.report.figures.search import learning_figure, pareto_figure
+from results.report.tables import confusion_table, group_table
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of a run."""
+
+    stem: str
+    """Its file name without suffix."""
+    alt: str
+    """What it shows, for who can't see it."""
+    draw: Callable[[Theme], Figure]
+
+
+def all_plots(data: RunData) -> list[Plot]:
+    """Return the figures that the run has data for."""
+    plots = []
+    scored = data.trials["macro_accuracy"].notna()
+    if scored.any() or data.candidates:
+        plots.append(Plot("pareto", _pareto_alt(data), _styled(lambda theme: pareto_figure(data, theme))))
+    if data.rungs["macro_accuracy"].notna().any():
+        n = data.rungs["trial_id"].nunique()
+        alt = f"Line plot of validation macro accuracy over epochs for {n} trials."
+        plots.append(Plot("learning", alt, _styled(lambda theme: learning_figure(data, theme))))
+    if data.selected is not None and data.selected.name in data.test:
+        plots += _score_plots(data, data.selected.name)
+    return plots
+
+
+def _score_plots(data: RunData, name: str) -> list[Plot]:
+    test = data.test[name]
+    drawn = drawn_units(test)
+    overall = float(test.summarize()["macro_accuracy"])
+    counts, by_device, by_scene = confusion_table(test), group_table(data, "device"), group_table(data, "scene")
+
+    def bars(group: str) -> Callable[[Theme], Figure]:
+        """Return what draws the bars by `group`."""
+        table, title = (by_device, "Accuracy by device") if group == "device" else (by_scene, "Accuracy by scene")
+        return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}", drawn))
+
+    confusion = _styled(lambda theme: confusion_figure(counts, theme, f"Confusions: {name}"))
+    worst = by_device.sort_values("macro_accuracy").iloc[0]
+    hardest = by_scene.sort_values("macro_accuracy").iloc[0]
+    return [
+        Plot(
+            "by_device",
+            f"Bars of {name}'s test accuracy on {len(by_device)} devices with intervals; lowest on device "
+            f"{worst['device']}, {100 * worst['macro_accuracy']:.1f} percent.",
+            bars("device"),
+        ),
+        Plot(
+            "by_scene",
+            f"Bars of {name}'s test accuracy on {len(by_scene)} scenes with intervals; lowest on "
+            f"{hardest['scene']}, {100 * hardest['macro_accuracy']:.1f} percent.",
+            bars("scene"),
+        ),
+        Plot("confusion", f"Confusion matrix of {name} on the test split, {len(counts)} scenes.", confusion),
+    ]
+
+
+def _pareto_alt(data: RunData) -> str:
+    scored = data.trials[data.trials["macro_accuracy"].notna()]
+    n_finished = int((scored["state"] == "finished").sum())
+    return (
+        f"Scatter plot of validation macro accuracy against size for {len(scored)} trials and {len(data.candidates)} "
+        f"retrained candidates, with the Pareto front of the {n_finished} finished trials and the limit of "
+        f"{data.limit.limit:,}."
+    )
+
+
+def _styled(draw: Callable[[Theme], Figure]) -> Callable[[Theme], Figure]:
+    def styled_draw(theme: Theme) -> Figure:
+        """Draw with the figures' own settings."""
+        with styled():
+            return draw(theme)
+
+    return styled_draw

@@ -1,0 +1,40 @@
+"""Axes of sizes and of accuracies, as far as the data reach and with round ticks."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+
+from results.report.figures.style import kilobytes
+
+
+def scale_axes(axes: Axes, sizes: list[float], values: list[float], limit: int, quantity: str) -> None:
+    """Let the axes reach over sizes, accuracies and the limit, sizes on a logarithmic one with round ticks."""
+    left = 0.85 * max(1.0, min([*sizes, limit / 4]))
+    # right of the limit there is room for its name, and for candidates that are over it
+    right = max([limit * max(2.4, (limit / left) ** 0.25), *(1.3 * size for size in sizes)])
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+    accuracy_axis(axes, values)
+    reach = np.log(right / left)
+    steps = (1, 2, 5) if reach < 9 else (1,)
+    nice = [m * 10**e for e in range(0, 13) for m in steps]
+    ticks = [tick for tick in nice if left <= tick <= right and abs(np.log(tick / limit)) > 0.075 * reach]
+    show = kilobytes if quantity.endswith("bytes") else (lambda value, _=None: f"{value:,.0f}")
+    axes.set_xticks([*ticks, limit], [show(tick) for tick in [*ticks, limit]])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def accuracy_axis(axes: Axes, values: list[float]) -> None:
+    """Let the axis reach over the values with room for labels; what is drawn of it ends at 0 and 100 %."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    span = max(high - low, 0.1)
+    bottom, top = max(low - 0.16 * span, -0.06 * span), high + 0.12 * span
+    axes.set_ylim(bottom, top)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    ticks = [tick for tick in axes.get_yticks() if max(0.0, bottom) <= tick + 1e-9 and tick <= min(1.0, top) + 1e-9]
+    digits = 0 if all(abs(100 * tick - round(100 * tick)) < 1e-6 for tick in ticks) else 1
+    axes.set_yticks(ticks, [f"{100 * tick:.{digits}f} %" for tick in ticks])
+    axes.spines["left"].set_bounds(bottom, min(1.0, top))

@@ -1,0 +1,146 @@
+"""Figures of the selected candidate on the test split: confusions, and accuracy by device and by scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from data_prep.figures.style import Theme, titled
+from results.report.figures.style import new_axes, percent
+
+MAX_ANNOTATED = 20
+"""Up to this many scenes the cells of a confusion matrix carry their numbers."""
+SHORT_BAR = 0.1
+"""A bar below this has its number beside it: it does not hold one."""
+PUBLISHED = "published: "
+
+
+def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
+    """Return which scenes are taken for which, in percent of the true scene's clips.
+
+    Args:
+        counts: true scenes down, chosen scenes across.
+        theme: colours.
+        title: whose confusions these are.
+    """
+    n = len(counts)
+    side = min(12.0, 2.9 + 0.52 * n)
+    figure, axes = new_axes(theme, side + 0.2, side)
+    values = counts.to_numpy(dtype=np.float64)
+    share = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
+    colors = LinearSegmentedColormap.from_list("share", [theme.background, theme.primary])
+    axes.imshow(share, cmap=colors, vmin=0, vmax=1, aspect="equal")
+    names = [name.replace("_", " ") for name in counts.columns]
+    axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n), names)
+    axes.grid(visible=False)
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=theme.grid, linewidth=0.8)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if n <= MAX_ANNOTATED:
+        for row, column in zip(*np.nonzero(values), strict=True):
+            deep = share[row, column] > 0.55
+            color = theme.background if deep else theme.ink
+            weight = "bold" if row == column else "normal"
+            text = f"{100 * share[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9.5, fontweight=weight)
+    axes.set_xlabel("chosen scene", color=theme.ink)
+    axes.set_ylabel("true scene", color=theme.ink)
+    titled(axes, theme, title, "percent of the true scene's clips, test split")
+    return figure
+
+
+def group_figure(
+    table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str, drawn: str = "locations"
+) -> Figure:
+    """Return accuracy by scene or by device as bars with 95 % intervals, published numbers beside them.
+
+    Args:
+        table: of results.report.tables.group_table.
+        group: `scene` or `device`, the table's first column.
+        overall: macro accuracy of the whole split, drawn as a line.
+        theme: colours.
+        title: whose accuracies these are.
+        drawn: what the intervals draw (results.report.data.drawn_units).
+    """
+    figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
+    place = np.arange(len(table))
+    value = table["macro_accuracy"].to_numpy(dtype=float)
+    low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
+    axes.barh(place, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
+    spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
+    wide = spread.sum(axis=0) > 0  # without width there is nothing to draw but half a cap at the edge
+    style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}
+    _, caps, _ = axes.errorbar(value[wide], place[wide], xerr=spread[:, wide], fmt="none", **style)
+    for cap in caps:
+        cap.set_clip_on(False)
+    axes.axvline(overall, color=theme.accent, linewidth=1.8, zorder=3)
+    axes.annotate(
+        f"all clips {100 * overall:.1f} %",
+        (overall, 1),
+        (0, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        color=theme.ink,
+        fontsize=9.5,
+    )
+    _published(axes, table, theme)
+    axes.set_yticks(place, [str(name).replace("_", " ") for name in table[group]])
+    for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
+        inside = share >= SHORT_BAR
+        at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)
+        axes.text(at, row, f"{100 * share:.1f} %", va="center", color=color, fontsize=9.5, fontweight="bold")
+        axes.annotate(
+            f"{n:,} clips",
+            (1, row),
+            (6, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            color=theme.muted,
+            fontsize=9,
+        )
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(FuncFormatter(percent))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    what = "accuracy" if group == "scene" else "macro accuracy"
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval over {drawn}", color=theme.ink)
+    axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
+    return figure
+
+
+def _published(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
+    """Draw published accuracies as open marks, the baseline's as squares, and name them below the axes."""
+    columns = [str(column) for column in table.columns if str(column).startswith(PUBLISHED)]
+    named: set[str] = set()
+    for column in columns:
+        is_baseline = column == f"{PUBLISHED}Baseline"
+        label = "published baseline" if is_baseline else "published systems 1 to 4 (Cao et al. 2021)"
+        axes.scatter(
+            table[column].to_numpy(dtype=float),
+            np.arange(len(table)),
+            marker="s" if is_baseline else "o",
+            s=34,
+            facecolors=theme.background,
+            edgecolors=theme.warning,
+            linewidths=1.4,
+            zorder=5,
+            label="_" if label in named else label,
+        )
+        named.add(label)
+    if columns:
+        figure = axes.get_figure(root=True)
+        assert isinstance(figure, Figure)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=theme.ink, fontsize=9.5)

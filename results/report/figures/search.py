@@ -1,0 +1,262 @@
+"""Figures of the search: accuracy against size, and accuracy over epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullLocator
+
+from data_prep.figures.style import Theme, titled
+from results.pareto import pareto_front
+from results.report.data import RunData
+from results.report.figures.labels import place_labels
+from results.report.figures.scales import accuracy_axis, scale_axes
+from results.report.figures.style import Margins, new_axes
+from results.report.text import plural
+
+QUANTITY_LABELS = {
+    "nonzero_weight_bytes": "non-zero weight bytes of the exported file (1 kB = 1000 bytes)",
+    "weight_bytes": "weight bytes of the exported file (1 kB = 1000 bytes)",
+    "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
+    "n_params": "parameters",
+    "macs": "multiply–accumulates per inference",
+    "peak_activation_bytes": "bytes of float32 activations that live together (1 kB = 1000 bytes)",
+}
+
+
+def pareto_figure(data: RunData, theme: Theme) -> Figure:
+    """Return validation accuracy against size: trials, infeasible proposals, front, limit, candidates, ensembles."""
+    figure, axes = new_axes(theme, 9.2, 5.6, Margins())
+    quantity, limit = data.limit.quantity, data.limit.limit
+    size, accuracy = trial_sizes(data), data.trials["macro_accuracy"].to_numpy(dtype=np.float64)
+    trained = ~np.isnan(size) & ~np.isnan(accuracy) & (data.trials["state"] != "infeasible").to_numpy(dtype=bool)
+    marks = _marks(data)
+    everything = [*zip(size[trained], accuracy[trained], strict=True), *((x, y) for x, y, *_ in marks)]
+    scale_axes(axes, [x for x, _ in everything], [y for _, y in everything], limit, quantity)
+    _trials(axes, data.trials[trained], size[trained], accuracy[trained], theme)
+    finished = trained & (data.trials["state"] == "finished").to_numpy(dtype=bool)
+    front = pareto_front(accuracy[finished], size[finished])
+    if len(front):
+        best = accuracy[finished][front]
+        edges = [*size[finished][front], limit]
+        axes.step(
+            edges,
+            [*best, best[-1]],
+            where="post",
+            color=theme.ink,
+            linewidth=1.4,
+            zorder=3,
+            label="front of the finished trials",
+        )
+    _limit(axes, data, theme)
+    for x, y, _, look in marks:
+        axes.scatter([x], [y], zorder=6, linewidths=1.3, edgecolors=theme.ink, **_marker(look, theme))
+    if marks:
+        axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="retrained", **_marker("candidate", theme))
+    if any(look == "ensemble" for *_, look in marks):
+        axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="ensemble", **_marker("ensemble", theme))
+    axes.set_xlabel(QUANTITY_LABELS.get(quantity, quantity), color=theme.ink)
+    axes.set_ylabel("macro accuracy on validation", color=theme.ink)
+    n_infeasible = int((data.trials["state"] == "infeasible").sum())
+    titled(
+        axes,
+        theme,
+        "Accuracy against size",
+        f"{plural(int(trained.sum()), 'trial')} with a value, {int(finished.sum()):,} of them finished; "
+        f"{plural(n_infeasible, 'proposal')} over the limit, refused untrained",
+    )
+    _legend(axes, theme)
+    labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
+    lines = [(limit, y) for y in np.linspace(*axes.get_ylim(), 60)]  # the limit is to stay readable too
+    if len(front):
+        at = np.geomspace(max(1.0, edges[0]), max(1.0, edges[-1]), 60)
+        lines += [(x, best[max(0, np.searchsorted(edges[:-1], x, side="right") - 1)]) for x in at]
+    place_labels(axes, labels, [*zip(size[trained], accuracy[trained], strict=True), *lines], theme.muted)
+    return figure
+
+
+def learning_figure(data: RunData, theme: Theme) -> Figure:
+    """Return validation accuracy over epochs, one line per trial; finished ones stand out, the best of them most."""
+    figure, axes = new_axes(theme, 9.2, 4.6, Margins(bottom=0.82))
+    rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
+    finished = set(data.trials["trial_id"][data.trials["state"] == "finished"])
+    labels: list[tuple[float, float, str, dict[str, Any]]] = []
+    lines = [(str(name), frame.sort_values("epochs")) for name, frame in rungs.groupby("trial_id")]
+    best = _best_trial(rungs[rungs["trial_id"].isin(finished)])
+    for name, frame in sorted(lines, key=lambda line: (line[0] in finished, line[0] == best)):
+        x, y = frame["epochs"].to_numpy(dtype=float), frame["macro_accuracy"].to_numpy(dtype=float)
+        reached = name in finished
+        color = theme.accent if name == best else theme.primary if reached else theme.muted
+        axes.plot(
+            x,
+            y,
+            color=color,
+            linewidth=2.4 if name == best else 1.6 if reached else 0.9,
+            alpha=1.0 if reached else 0.55,
+            marker="o",
+            markersize=5 if reached else 3.5,
+            markeredgewidth=0,
+            zorder=4 if reached else 2,
+        )
+        if name == best:
+            labels.append((x[-1], y[-1], f"{name}  {100 * y[-1]:.1f} %", {"color": theme.ink, "fontweight": "bold"}))
+    epochs = sorted({int(value) for value in rungs["epochs"]})
+    if len(epochs) > 1:
+        axes.set_xscale("log")
+    n_at = rungs.groupby("epochs")["trial_id"].nunique()
+    axes.set_xticks(epochs, [f"{value}\n{n_at[value]} trial{'s' if n_at[value] != 1 else ''}" for value in epochs])
+    axes.xaxis.set_minor_locator(NullLocator())
+    accuracy_axis(axes, rungs["macro_accuracy"].tolist())
+    if len(epochs) > 1:  # room for the best one's name at its end
+        reach = epochs[-1] / epochs[0]
+        axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
+    axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
+    axes.set_ylabel("macro accuracy on validation", color=theme.ink)
+    titled(axes, theme, "What the search spent its epochs on", "a line is a trial; grey ones have not finished")
+    place_labels(axes, labels, [point for _, frame in lines for point in _along(frame)], theme.muted)
+    return figure
+
+
+def _along(rungs: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return points along a trial's line, straight over the logarithm of the epochs."""
+    x, y = np.log(rungs["epochs"].to_numpy(dtype=float)), rungs["macro_accuracy"].to_numpy(dtype=float)
+    at = np.linspace(x[0], x[-1], 40)
+    return list(zip(np.exp(at).tolist(), np.interp(at, x, y).tolist(), strict=True))
+
+
+def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
+    """Return each trial's limited quantity: as measured, or the estimated weight bytes before there is a file."""
+    quantity = data.limit.quantity
+    if quantity == "peak_activation_bytes":  # no column of the table: the ledger has it
+        known = {event["trial_id"]: event.get(quantity) for event in data.events if event["event"] == "trial_started"}
+        return np.array([known.get(trial_id) for trial_id in data.trials["trial_id"]], dtype=np.float64)
+    sizes = data.trials[quantity]
+    if quantity.endswith("bytes"):
+        sizes = sizes.fillna(data.trials["weight_bytes"])
+    values: npt.NDArray[np.float64] = sizes.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
+
+
+def _best_trial(rungs: pd.DataFrame) -> str | None:
+    """Return the trial with the best value at its last rung."""
+    last = rungs.sort_values("epochs", kind="stable").groupby("trial_id").tail(1).sort_values("macro_accuracy")
+    return None if last.empty else str(last["trial_id"].iloc[-1])
+
+
+def _marks(data: RunData) -> list[tuple[float, float, str, str]]:
+    """Return (size, validation accuracy, label, look) of candidates and ensembles, the selected one first."""
+    selected = data.selected.name if data.selected else None
+    rows = [
+        (
+            float(data.size(candidate)),
+            candidate.metrics.value("validation", "macro_accuracy"),
+            f"{candidate.name} (selected)" if candidate.name == selected else candidate.name,
+            "selected" if candidate.name == selected else "candidate",
+        )
+        for candidate in data.candidates
+    ]
+    rows += [
+        (
+            float(ensemble.total_bytes),
+            float(ensemble.metrics.get("validation", {}).get("macro_accuracy", np.nan)),
+            f"{ensemble.name} of {len(ensemble.members)}",
+            "ensemble",
+        )
+        for ensemble in data.ensembles
+        if not ensemble.is_single
+    ]
+    return sorted((row for row in rows if not np.isnan(row[1])), key=lambda row: row[3] != "selected")
+
+
+def _marker(look: str, theme: Theme) -> dict[str, Any]:
+    if look == "ensemble":
+        return {"marker": "*", "s": 260, "color": theme.good}
+    return {"marker": "D", "s": 95 if look == "selected" else 58, "color": theme.accent}
+
+
+def _text(look: str, theme: Theme) -> dict[str, Any]:
+    halo = withStroke(linewidth=2.5, foreground=theme.background)  # lines may pass behind the text
+    weight = "bold" if look != "candidate" else "normal"
+    return {"color": theme.ink, "fontsize": 10, "fontweight": weight, "path_effects": [halo]}
+
+
+def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: Theme) -> None:
+    """Draw the trials, darker and larger the longer they were trained."""
+    epochs = trials["epochs"].to_numpy(dtype=np.float64, na_value=0)
+    levels = sorted(set(epochs.tolist()))
+    for level, value in enumerate(levels):
+        rows = epochs == value
+        place = (level + 1) / len(levels)
+        color = theme.ramp[round(place * (len(theme.ramp) - 2))]
+        axes.scatter(
+            size[rows],
+            accuracy[rows],
+            s=22 + 34 * place,
+            color=color,
+            edgecolors=theme.background,
+            linewidths=0.6,
+            zorder=4,
+            label=f"{value:.0f} epochs",
+        )
+
+
+def _limit(axes: Axes, data: RunData, theme: Theme) -> None:
+    """Draw the limit, and the sizes of proposals over it as crosses on the size axis."""
+    limit, (left, right) = data.limit.limit, axes.get_xlim()
+    axes.axvspan(limit, right, color=theme.warning, alpha=0.07, linewidth=0, zorder=1)
+    axes.axvline(limit, color=theme.warning, linewidth=1.6, linestyle=(0, (5, 3)), zorder=2)
+    is_infeasible = (data.trials["state"] == "infeasible").to_numpy(dtype=bool)
+    sizes = trial_sizes(data)[is_infeasible]
+    shown = sizes[(sizes < right) & (sizes > left)]
+    axes.plot(
+        shown,
+        np.full(len(shown), 0.03),
+        linestyle="none",
+        marker="x",
+        markersize=7,
+        markeredgewidth=1.6,
+        color=theme.warning,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        zorder=5,
+        label="over the limit" if len(sizes) else "_",
+    )
+    offset: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 9.5}
+    unit = " bytes" if data.limit.quantity.endswith("bytes") else ""
+    text = f"{data.limit.rule}: at most\n{limit:,}{unit}"
+    axes.annotate(text, (limit, 1), (7, -6), va="top", color=theme.warning, **offset)
+    n_further = int((sizes >= right).sum())
+    if n_further:
+        further = f"{n_further} more →"
+        axes.annotate(further, (right, 0.03), (-4, 9), ha="right", va="bottom", color=theme.warning, **offset)
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    n = len(handles)
+    n_columns = n if n <= 7 else -(-n // 2)
+    by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())
+    figure.legend(
+        [handles[i] for i in by_row],
+        [labels[i] for i in by_row],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.01),
+        ncols=n_columns,
+        frameon=False,
+        labelcolor=theme.ink,
+        fontsize=9.5,
+        handletextpad=0.3,
+        columnspacing=1.2,
+        handlelength=1.6,
+    )

@@ -1,0 +1,203 @@
+"""What the report says of the run: its search, its data, the limits of its evidence, the package, how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from data_prep.errors import DataError
+from data_prep.files import read_json
+from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
+from results.candidates.predictions import Predictions
+from results.candidates.seeds import seed_groups
+from results.ledger.events import STATES
+from results.ledger.trials import ranked_trials
+from results.report.data import RunData, drawn_units
+from results.report.text import Content, count, data_name, fold_of, number, percent, plural, table
+
+
+def search_text(data: RunData) -> Content:
+    """Return how much was searched, and the best trials, finished ones first."""
+    trials = data.trials
+    n_infeasible = int((trials["state"] == "infeasible").sum())
+    trained = trials[trials["state"] != "infeasible"]
+    best = ranked_trials(trained).head(8)
+    if trained.empty:
+        over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
+        return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": ""}
+    epochs = int(trained["epochs"].fillna(0).sum())
+    hours = float(trained["seconds"].fillna(0).sum()) / 3600
+    text = (
+        f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} together in {hours:.2f} trial hours; "
+        f"{plural(n_infeasible, 'proposal')} over the limit, refused without training."
+    )
+    if best.empty:
+        return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None, "shared": ""}
+    states = trials["state"].value_counts()
+    if n_paused := int(states.get("paused", 0)):
+        text += (
+            f" {plural(n_paused, 'trial')} paused before the last rung: not finished, no part of the front, and taken "
+            "up again where a later search has reason to."
+        )
+    state_rows = [[state, count(states[state])] for state in STATES if state in states]
+    return {"text": text, "table": table(["state", "trials"], state_rows), **_best(best)}
+
+
+def _best(best: pd.DataFrame) -> Content:
+    """Return the table of some trials with the parameters in which they differ, and in words those they share."""
+    params = [str(name) for name in best.columns if str(name).startswith("param_") and best[name].notna().any()]
+    cells = {name: [_setting(value) for value in best[name]] for name in params}
+    same = [name for name in params if len(best) > 1 and len(set(cells[name])) == 1]
+    params = [name for name in params if name not in same]
+    words = {name: name.removeprefix("param_").replace("_", " ") for name in cells}
+    columns = ["trial", "state", "epochs", "accuracy", "log loss", "weight bytes"]
+    rows = [
+        [
+            *(row["trial_id"], row["state"], count(row["epochs"]), percent(row["macro_accuracy"])),
+            *(number(row["log_loss"]), count(row["weight_bytes"])),
+            *(cells[name][place] for name in params),
+        ]
+        for place, row in enumerate(best.to_dict("records"))
+    ]
+    shared = ", ".join(f"{words[name]} {cells[name][0]}" for name in same)
+    return {
+        "best": table([*columns, *(words[name] for name in params)], rows, text="state"),
+        "shared": f"Equal in all of these: {shared}." if shared else "",
+    }
+
+
+def _setting(value: Any) -> str:
+    """Return a parameter or a setting in words: no trailing zeros, thousands apart."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return count(value)
+    if isinstance(value, (float, np.floating)):
+        real = float(value)
+        return "–" if np.isnan(real) else f"{real:.4g}" if abs(real) < 1e4 else f"{real:,.0f}"
+    return "–" if value is None or value is pd.NA else str(value)
+
+
+def data_facts(data: RunData) -> Content:
+    """Return the data set's name, hash and feature, and clips by split."""
+    section = data.config.get("data") or {}
+    features = (data.config.get("prepare") or {}).get("features") or {}
+    facts = [["data set", data_name(data)], ["manifest hash", str(section.get("manifest_hash", "–"))]]
+    facts.append(["fold", str(fold_of(data))])
+    if data.classes:
+        facts.append(["scenes", f"{len(data.classes)}: {', '.join(name.replace('_', ' ') for name in data.classes)}"])
+    facts += [[name.replace("_", " "), _setting(value)] for name, value in features.items() if value is not None]
+    return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data)}
+
+
+def _counts(data: RunData) -> Content | None:
+    """Return clips by split: of the manifest where the shards are at hand, else of the predictions."""
+    if (data.run.shards_dir / MANIFEST_NAME).is_file():
+        try:
+            manifest = read_manifest(data.run.shards_dir)
+        except DataError:
+            manifest = None
+        counts = manifest.counts.get(int(fold_of(data)), {}) if manifest else {}
+        if manifest and counts:
+            rows = [[split, count(n)] for split, n in counts.items()]
+            rows += [["quarantined", count(len(manifest.quarantine))], ["in no list", count(manifest.n_unlisted)]]
+            return table(["split", "clips"], rows)
+    if not data.candidates:
+        return None
+    splits = data.candidates[0].metrics.splits
+    return table(["split", "clips"], [[split, count(entry.get("n_clips"))] for split, entry in splits.items()])
+
+
+def limits(data: RunData) -> Iterable[str]:
+    """Yield what this run can not show."""
+    if data.selected is not None and data.selected.name in data.test:
+        low, high = data.interval(data.selected.name)
+        yield (
+            f"{_what_was_drawn(data.test[data.selected.name])}; the selected candidate's is {100 * (high - low):.1f} "
+            "points wide. Systems whose intervals overlap are not told apart by this run."
+        )
+        yield "Intervals of single devices and scenes rest on few clips each."
+    reads = [event for event in data.events if event["event"] == "test_read"]
+    if reads:
+        per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
+        often = ", ".join(f"{name} {n} times" for name, n in per.items() if n > 1)
+        yield (
+            f"The search never read the test split. The ledger holds {plural(len(reads), 'reading')} of it for "
+            f"{plural(len(per), 'candidate')}" + (f"; more than once: {often}." if often else ", one each.")
+        )
+    yield (
+        "Candidates and ensembles are chosen on validation log loss. The validation values of what was chosen are "
+        "therefore too good; the test values are not, as long as nobody chooses by them."
+    )
+    groups = seed_groups(data.candidates)
+    if groups and all(len(group.members) == 1 for group in groups):
+        yield "Each candidate was trained with one seed: how much another seed would change is not in the intervals."
+    if data.config.get("synth"):
+        yield "The corpus is synthesized. It shows that the line runs, and says nothing about real recordings."
+
+
+def _what_was_drawn(test: Predictions) -> str:
+    """Return what the test split has and what its intervals draw, without a full stop."""
+    n_places, n_unknown = int(test.clips["location"].nunique()), int(test.clips["location"].isna().sum())
+    split = f"The test split has {plural(len(test.clips), 'clip')}"
+    drawn = drawn_units(test)
+    if drawn == "locations":
+        return (
+            f"{split} of {plural(n_places, 'location')}. Clips of one location are not independent, so the intervals "
+            "draw whole locations"
+        )
+    which = f", {n_unknown:,} of them" if n_places else ""
+    return (
+        f"{split}{which} without a known location, so the intervals draw {drawn}. Clips of one location are not "
+        "independent: where some share one, the intervals are too narrow"
+    )
+
+
+def submission_text(data: RunData) -> Content | None:
+    """Return what the package holds, None where none was written."""
+    path = data.run.submission_dir / "summary.json"
+    if not path.is_file():
+        return None
+    summary = read_json(path)
+    rows = [
+        [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
+        for row in summary["systems"]
+    ]
+    return {
+        "text": f"{summary['package']}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
+        "notes": summary["notes"],
+        "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
+    }
+
+
+def reproduce(data: RunData) -> Content:
+    """Return commands, configuration and versions."""
+    config = {key: value for key, value in data.config.items() if key not in {"data", "versions"}}
+    versions = data.config.get("versions") or {}
+    synth = bool(config.get("synth"))
+    if synth:
+        text = "The corpus is made by the command itself, from the section synth of the configuration."
+        commands = ["asc demo --out RUN"]
+    else:
+        text = (
+            f"Save the configuration below as config.yaml. DATASET is the folder of {data_name(data)}; the manifest "
+            "hash above tells whether it holds the same clips. Given again, the first command goes on where it stopped."
+        )
+        commands = ["asc run config.yaml --data DATASET --out RUN"]
+    commands += [
+        "asc status RUN      # how far it has come",
+        "asc report RUN      # this page",
+        "asc submit RUN      # the package",
+    ]
+    return {
+        "text": text,
+        "commands": "\n".join(commands),
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
+        "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
+        if versions
+        else None,
+    }

@@ -1,0 +1,1 @@
+"""A run in shared storage: its ledger in segments, its checkpoints, the lock of its driver."""

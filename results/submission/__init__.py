@@ -1,0 +1,1 @@
+"""A submission package for DCASE Task 1: systems, their meta data, the package, and its check."""

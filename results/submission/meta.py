@@ -1,0 +1,155 @@
+"""The description of one system, `<LABEL>.meta.yaml`, in the challenge's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asc_models.families import FAMILIES
+from data_prep.config import OfflineAugmentation
+from results.config import AuthorConfig, SubmissionConfig
+
+if TYPE_CHECKING:
+    from results.submission.package import System
+
+_WEIGHTS = {
+    "float32": "weights in 32-bit floats",
+    "float16": "weights in 16-bit floats",
+    "dynamic_range": "weights in 8-bit integers, small layers and biases in 32-bit floats",
+    "int8_weights": "weights in 8-bit integers, biases in 32-bit floats",
+    "int8": "weights and activations in 8-bit integers, biases in 32 bits",
+    "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
+}
+_AUGMENTATIONS: dict[str, tuple[str, float]] = {
+    "mixup_alpha": ("mixup", 0),
+    "time_roll": ("time rolling", False),
+    "frequency_shift": ("frequency shifting", 0),
+    "time_stretch": ("time stretching", 1),
+    "frequency_mask": ("frequency masking", 0),
+    "time_mask": ("time masking", 0),
+    "freq_mixstyle_p": ("Freq-MixStyle", 0),
+    "scene_mix_p": ("mixing of clips of one scene", 0),
+    "spectrum_correction_p": ("spectrum correction", 0),
+    "device_offset_p": ("device simulation by spectral offsets", 0),
+    "crop_fraction": ("random cropping", 1),
+}
+"""{setting of a recipe: the augmentation in words, the value that turns it off}."""
+_COPIES: dict[OfflineAugmentation, str] = {
+    "spectrum_correction": "spectrum correction",
+    "pitch_shift": "pitch shifting",
+    "speed_change": "speed change",
+    "mix": "mixing of clips of one scene",
+    "device_response": "device impulse responses",
+}
+
+
+def system_meta(
+    label: str, number: int, system: System, config: SubmissionConfig, run_config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every field of the challenge's meta file, in its order; accuracies in percent, `model_size` in kB.
+
+    Args:
+        label: `Lastname_Institute_task1a_<number>`.
+        number: 1 to 4.
+        system: the candidate or ensemble.
+        config: who submits.
+        run_config: the run's resolved configuration; with the members' own recipes it fills what `config` leaves null.
+    """
+    return {
+        "submission": {
+            "label": label,
+            "name": f"{config.name or _name(system)} ({system.name})",
+            "abbreviation": _abbreviation(config.abbreviation, number),
+            "authors": [_author(author) for author in config.authors],
+        },
+        "system": {
+            "description": _description(system, config, run_config),
+            "complexity": _complexity(system),
+            "external_datasets": [dataset.model_dump() for dataset in config.external_datasets] or None,
+            "source_code": config.source_code,
+        },
+        "results": {"development_dataset": _development(system.development)},
+    }
+
+
+def _was_searched(system: System) -> bool:
+    """Return whether a search proposed a member; others were given by name."""
+    return any(member.metrics.trial_id is not None for member in system.members)
+
+
+def _name(system: System) -> str:
+    return "Lightweight network found by search" if _was_searched(system) else "Lightweight network"
+
+
+def _abbreviation(text: str, number: int) -> str:
+    return f"{text}_{number}" if len(text) <= 8 else text
+
+
+def _author(author: AuthorConfig) -> dict[str, Any]:
+    fields = author.model_dump()
+    return {key: fields[key] for key in ("lastname", "firstname", "email", "corresponding", "affiliation")}
+
+
+def _description(system: System, config: SubmissionConfig, run_config: Mapping[str, Any]) -> dict[str, Any]:
+    features = (run_config.get("prepare") or {}).get("features") or {}
+    deltas = (run_config.get("reader") or {}).get("deltas", 0)
+    rate = features.get("sample_rate")
+    acoustic = "log-mel energies" + ("", ", delta", ", delta, delta-delta")[deltas]
+    recipes = [member.files.read_config() for member in system.members]
+    parts = ["architecture search under the size limit"] if _was_searched(system) else []
+    parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
+    decision = None
+    if system.ensemble is not None:
+        decision = "weighted average of probabilities, then temperature scaling"
+    return {
+        "input_sampling_rate": config.input_sampling_rate or (f"{rate / 1000:g}kHz" if rate else None),
+        "acoustic_features": config.acoustic_features or acoustic,
+        "embeddings": config.embeddings,
+        "data_augmentation": config.data_augmentation or _augmentation(recipes, run_config),
+        "machine_learning_method": config.machine_learning_method,
+        "ensemble_method_subsystem_count": len(system.members) if system.ensemble is not None else None,
+        "decision_making": (config.decision_making or decision) if system.ensemble is not None else None,
+        "complexity_management": config.complexity_management or ", ".join(parts),
+        "external_data_usage": config.external_data_usage,
+    }
+
+
+def _augmentation(recipes: Sequence[Mapping[str, Any]], run_config: Mapping[str, Any]) -> str | None:
+    """Return what the members' own recipes and the copies of training clips come to, None without any."""
+    names = [name for recipe in recipes for name in _while_training(recipe)]
+    names += [_COPIES[kind] for kind in (run_config.get("prepare") or {}).get("augmentations") or ()]
+    return ", ".join(dict.fromkeys(names)) or None
+
+
+def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the augmentations of one candidate's training."""
+    train = recipe.get("train") or {}
+    family = FAMILIES.get((recipe.get("model") or {}).get("family", ""))
+    is_cropped = family is None or family.takes_any_length  # a network that takes one length only trains on whole clips
+    for key, (name, off) in _AUGMENTATIONS.items():
+        if train.get(key, off) != off and (is_cropped or key != "crop_fraction"):
+            yield name
+
+
+def _complexity(system: System) -> dict[str, Any]:
+    metrics = [member.metrics for member in system.members]
+    return {
+        "total_parameters": sum(m.n_params for m in metrics),
+        # Without a count of the exported file the number of all parameters stands: never too low.
+        "total_parameters_non_zero": sum(m.n_params if m.n_nonzero is None else m.n_nonzero for m in metrics),
+        "model_size": sum(m.nonzero_weight_bytes for m in metrics) / 1000,
+    }
+
+
+def _development(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not metrics:
+        return None
+    return {
+        "overall": _pair(metrics),
+        "class_wise": {scene: _pair(entry) for scene, entry in metrics["by_scene"].items()},
+        "device_wise": {device: _pair(entry) for device, entry in metrics["by_device"].items()},
+    }
+
+
+def _pair(entry: Mapping[str, Any]) -> dict[str, float]:
+    return {"logloss": round(entry["log_loss"], 4), "accuracy": round(100 * entry["macro_accuracy"], 2)}

@@ -1,0 +1,266 @@
+"""Checks of a package: all that the organisers' validator checks, and size, sums and labels, which it doesn't."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import yaml
+
+from data_prep.corpora.corpus import TAU_SCENES
+from data_prep.files import read_json
+
+MAX_SYSTEMS = 4
+CHALLENGE_BYTES = 128_000
+SUM_TOLERANCE = 1e-3
+_LABEL = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+_task1a_[1-4]")
+
+_SUBMISSION = ("label", "name", "abbreviation", "authors")
+_AUTHOR = ("lastname", "firstname", "email", "affiliation", "corresponding")
+_DESCRIPTION = (
+    *("input_sampling_rate", "acoustic_features", "embeddings", "data_augmentation", "machine_learning_method"),
+    *("ensemble_method_subsystem_count", "decision_making", "complexity_management", "external_data_usage"),
+)
+_COMPLEXITY = ("total_parameters", "total_parameters_non_zero", "model_size")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One rule that a package breaks."""
+
+    where: str
+    """File inside the package, with the row or key where there is one."""
+    what: str
+    """The rule and the value."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def validate_submission(
+    path: Path,
+    *,
+    limit_bytes: float | None = None,
+    classes: Sequence[str] | None = None,
+    filenames: Sequence[str] | None = None,
+) -> list[Problem]:
+    """Return every problem of a package, none where it can be handed in.
+
+    Args:
+        path: the zip.
+        limit_bytes: most that `model_size` (kB) may say; None takes the byte limit of the run that wrote the package
+            (`summary.json` beside it), and the challenge's 128,000 where there is none.
+        classes: the scenes in the header's order; None takes those of the run that wrote the package (`summary.json`
+            beside it), else the challenge's ten, or on another data set those of the first system, so that systems
+            must agree with each other. The challenge's ten are wanted in its own order in any case.
+        filenames: the evaluation clips, folders aside (7,920 for the challenge); None takes the first system's rows,
+            so that systems must at least agree with each other.
+    """
+    try:
+        with zipfile.ZipFile(path) as package:
+            entries = {name: package.read(name) for name in package.namelist() if not name.endswith("/")}
+    except (OSError, zipfile.BadZipFile) as error:
+        return [Problem(path.name, f"is no readable zip: {error}")]
+    problems = list(_layout(entries))
+    limit = stated_limit(path) if limit_bytes is None else limit_bytes
+    scenes = _in_order(classes or _summary(path).get("classes") or _first_header(entries))
+    folders = sorted({PurePosixPath(name).parent for name in entries if len(PurePosixPath(name).parts) == 4})
+    if not folders:
+        problems.append(Problem(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
+    if len(folders) > MAX_SYSTEMS:
+        problems.append(Problem(path.name, f"at most {MAX_SYSTEMS} systems may be handed in, found {len(folders)}"))
+    expected = None if filenames is None else {PurePosixPath(name).name for name in filenames}
+    for folder in folders:
+        output, meta = (f"{folder}/{folder.name}{suffix}" for suffix in (".output.csv", ".meta.yaml"))
+        if output in entries:
+            names: set[str] = set()
+            problems += _output(output, entries[output], scenes, expected, names)
+            expected = expected or names
+        else:
+            problems.append(Problem(str(folder), f"lacks {folder.name}.output.csv"))
+        if meta in entries:
+            problems += _meta(meta, entries[meta], folder.name, scenes, limit)
+        else:
+            problems.append(Problem(str(folder), f"lacks {folder.name}.meta.yaml"))
+    return problems
+
+
+def stated_limit(path: Path) -> float:
+    """Return the most bytes that a system of this package may have; infinity where its run limits no bytes."""
+    rule = _mapping(_summary(path), "rules")
+    if not rule:
+        return CHALLENGE_BYTES
+    return float(_mapping(rule, "limits").get("nonzero_weight_bytes", np.inf))
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    """Return what the run that wrote the package says of it, {} where it was written by something else."""
+    summary = path.with_name("summary.json")
+    said = read_json(summary) if summary.is_file() else {}
+    return said if isinstance(said, Mapping) and said.get("package") == path.name else {}
+
+
+def _in_order(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the scenes as headers must have them: the challenge's own in its order, others as they are."""
+    return TAU_SCENES if set(classes) == set(TAU_SCENES) else tuple(classes)
+
+
+def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the scenes that headers must have where none are named: TAU's, or another data set's as they first stand.
+
+    Some of TAU's scenes alone are a package of the challenge that lacks the others; among scenes of its own a data set
+    may share a name with TAU.
+    """
+    first = min((name for name in entries if name.endswith(".output.csv")), default=None)
+    if first is None:
+        return TAU_SCENES
+    header = entries[first].decode("utf-8", errors="replace").partition("\n")[0].rstrip("\r")
+    scenes = tuple(header.split("\t")[2:])
+    broken = not scenes or len(set(scenes)) < len(scenes) or set(scenes) & {"filename", "scene_label"}
+    return TAU_SCENES if broken or set(scenes) <= set(TAU_SCENES) else scenes
+
+
+def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
+    for name in entries:
+        parts = PurePosixPath(name).parts
+        if len(parts) != 4:
+            yield Problem(name, "must lie at <root>/<folder>/<LABEL>/<file>")
+        elif not _LABEL.fullmatch(parts[2]):
+            yield Problem(name, f"label must be Lastname_Institute_task1a_1 to _4 without dots, got {parts[2]!r}")
+        elif parts[3] not in {f"{parts[2]}.output.csv", f"{parts[2]}.meta.yaml"}:
+            yield Problem(name, f"must be {parts[2]}.output.csv or {parts[2]}.meta.yaml")
+
+
+def _output(
+    where: str, data: bytes, classes: tuple[str, ...], expected: set[str] | None, found: set[str]
+) -> Iterator[Problem]:
+    """Yield an output file's problems; its clips are added to `found`."""
+    try:
+        header, *lines = data.decode("utf-8").splitlines()
+    except (UnicodeDecodeError, ValueError):
+        yield Problem(where, "is empty or no UTF-8 text")
+        return
+    if header.split("\t") != ["filename", "scene_label", *classes]:
+        yield Problem(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB separated")
+        return
+    for number, line in enumerate(lines, start=2):
+        fields = line.split("\t")
+        if len(fields) != len(classes) + 2:
+            yield Problem(f"{where}, line {number}", f"must have {len(classes) + 2} fields, has {len(fields)}")
+            continue
+        if "/" in fields[0]:
+            yield Problem(f"{where}, line {number}", f"clips are named without folders, got {fields[0]!r}")
+        if fields[0] in found:
+            yield Problem(f"{where}, line {number}", f"{fields[0]} is there twice")
+        found.add(fields[0])
+        yield from _row(f"{where}, line {number}", fields, classes)
+    if expected is not None and found != expected:
+        missing, extra = sorted(expected - found), sorted(found - expected)
+        yield Problem(
+            where,
+            f"must have one row for each of {len(expected):,} clips: "
+            f"{len(missing)} missing ({', '.join(missing[:3])}), {len(extra)} extra ({', '.join(extra[:3])})",
+        )
+
+
+def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Problem]:
+    if fields[1] not in classes:
+        yield Problem(where, f"scene_label {fields[1]!r} is no scene of the task")
+    try:
+        p = np.array([float(field) for field in fields[2:]])
+    except ValueError:
+        yield Problem(where, f"probabilities must be numbers, got {', '.join(fields[2:])}")
+        return
+    if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
+        yield Problem(where, "probabilities must be in [0, 1]")
+    elif abs(p.sum() - 1) > SUM_TOLERANCE:
+        yield Problem(where, f"probabilities must sum to 1, they sum to {p.sum():.4f}")
+    elif fields[1] in classes and p[classes.index(fields[1])] < p.max():
+        yield Problem(where, f"scene_label is {fields[1]}, but {classes[int(p.argmax())]} is more probable")
+
+
+def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Problem]:
+    try:
+        meta = yaml.safe_load(data.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        yield Problem(where, f"is no YAML: {error}")
+        return
+    submission, system = _mapping(meta, "submission"), _mapping(meta, "system")
+    description, complexity = _mapping(system, "description"), _mapping(system, "complexity")
+    development = _mapping(_mapping(meta, "results"), "development_dataset")
+    for prefix, mapping, keys in (
+        ("submission", submission, _SUBMISSION),
+        ("system", system, ("description", "complexity", "external_datasets", "source_code")),
+        ("system.description", description, _DESCRIPTION),
+        ("system.complexity", complexity, _COMPLEXITY),
+        ("results.development_dataset", development, ("overall", "class_wise", "device_wise")),
+    ):
+        for key in keys:
+            if key not in mapping:
+                yield Problem(where, f"{prefix}.{key}: required, but missing")
+    yield from _who(where, submission, label)
+    yield from _sizes(where, complexity, limit_bytes)
+    yield from _development(where, development, classes)
+
+
+def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Problem]:
+    if submission.get("label") != label:
+        yield Problem(where, f"submission.label must be {label}, got {submission.get('label')!r}")
+    short = submission.get("abbreviation")
+    if not 1 <= len(str(short or "")) <= 10:
+        yield Problem(where, f"submission.abbreviation must have 1 to 10 characters, got {short!r}")
+    authors = submission.get("authors") or []
+    if not isinstance(authors, list) or not authors:
+        yield Problem(where, "submission.authors must list one author at least")
+        return
+    for number, author in enumerate(authors, start=1):
+        for key in _AUTHOR:
+            if key != "corresponding" and (not isinstance(author, Mapping) or not author.get(key)):
+                yield Problem(where, f"submission.authors, author {number}: {key} is missing")
+    n = sum(isinstance(author, Mapping) and author.get("corresponding") is True for author in authors)
+    if n != 1:
+        yield Problem(where, f"submission.authors: exactly one must be corresponding, got {n}")
+
+
+def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Iterator[Problem]:
+    values: dict[str, Any] = {key: complexity[key] for key in _COMPLEXITY if key in complexity}
+    for key, value in values.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+            yield Problem(where, f"system.complexity.{key} must be a number, got {value!r}")
+            return
+    size = values.get("model_size", 0)  # kB
+    if size * 1000 > limit_bytes + 1e-6:
+        yield Problem(where, f"system.complexity.model_size is {size:,} kB; the limit is {limit_bytes / 1000:,g} kB")
+    if values.get("total_parameters_non_zero", 0) > values.get("total_parameters", np.inf):
+        yield Problem(where, "system.complexity: more non-zero parameters than parameters")
+
+
+def _development(where: str, development: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[Problem]:
+    groups = {
+        "overall": {"overall": development.get("overall")},
+        "class_wise": _mapping(development, "class_wise"),
+        "device_wise": _mapping(development, "device_wise"),
+    }
+    named = groups["class_wise"]
+    # The challenge's development set has clips of every scene; the test list of another data set may lack some.
+    lacking = [scene for scene in classes if named and scene not in named] if classes == TAU_SCENES else []
+    if lacking:
+        yield Problem(where, f"results.development_dataset.class_wise lacks {', '.join(lacking)}")
+    if foreign := [str(scene) for scene in named if scene not in classes]:
+        yield Problem(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
+    for group, entries in groups.items():
+        for name, entry in entries.items():
+            for key, top in (("logloss", np.inf), ("accuracy", 100.0)):
+                value = _mapping({"entry": entry}, "entry").get(key)
+                if not isinstance(value, (int, float)) or not 0 <= value <= top:
+                    yield Problem(where, f"results.development_dataset.{group}, {name}: {key} is {value!r}")
+
+
+def _mapping(parent: Any, key: str) -> Mapping[str, Any]:
+    value = parent.get(key) if isinstance(parent, Mapping) else None
+    return value if isinstance(value, Mapping) else {}

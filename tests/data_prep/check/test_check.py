@@ -1,0 +1,228 @@
+"""`asc data check`: every kind of damage is found, named, and held against what `asc prepare` does."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_prep_support import SMALL, Row, scene_rows, write_lists
+
+from data_prep.check.check import check_data
+from data_prep.check.report import CheckReport, report_values, write_report
+from data_prep.config import PrepareConfig, QuarantineSpec
+from data_prep.errors import DataError
+from data_prep.prepare.prepare import prepare
+
+CONFIG = PrepareConfig(features=SMALL)
+TRAIN = "evaluation_setup/fold1_train.csv"
+
+
+def kinds(report: CheckReport) -> dict[str, set[str]]:
+    """Return the files by severity and kind of finding."""
+    found: dict[str, set[str]] = {}
+    for finding in report.findings:
+        found.setdefault(f"{finding.severity} {finding.kind}", set()).add(finding.filename.removeprefix("audio/"))
+    return found
+
+
+def append(path: Path, *rows: str) -> None:
+    path.write_text(path.read_text() + "".join(row + "\n" for row in rows))
+
+
+def test_a_sound_data_set_has_no_findings(make_corpus):
+    """Nothing wrong: no finding, all files decoded, counts by split, device and scene add up to the lists."""
+    told = []
+    report = check_data(make_corpus(), CONFIG, on_progress=lambda done, total: told.append((done, total)))
+    assert (report.findings, report.n_listed, report.n_files, report.layout) == ((), 24, 24, "tau")
+    assert told[-1] == (24, 24)
+    assert report.forms == {("WAV PCM_16", 8000, 1): 24}
+    assert report.typical_seconds == 1.0
+    counts = {(c.split, c.device, c.scene): (c.n_listed, c.n_usable) for c in report.counts}
+    assert counts == {
+        (split, device, scene): (n, n)
+        for split, n in (("train", 3), ("validation", 1), ("test", 2))
+        for device in "ab"
+        for scene in ("park", "bus")
+    }
+
+
+def test_workers_find_the_same(make_corpus):
+    """Two processes report what one reports."""
+    root = make_corpus()
+    (root / "audio/park-lisbon-0-0-a.wav").write_bytes(b"")
+    assert check_data(root, CONFIG, n_workers=2) == check_data(root, CONFIG)
+
+
+def test_each_kind_of_damage_to_files_is_told(make_corpus):
+    """Missing, zero bytes, cut off, silent, too long, a little long, copied and unlisted files: each by its kind."""
+    root = make_corpus()
+    audio = root / "audio"
+    (audio / "park-lisbon-0-0-a.wav").unlink()
+    (audio / "park-lisbon-0-0-b.wav").write_bytes(b"")
+    cut = audio / "park-lisbon-2-2-a.wav"
+    cut.write_bytes(cut.read_bytes()[:9000])
+    soundfile.write(audio / "park-lisbon-2-2-b.wav", np.zeros(8000), 8000)
+    soundfile.write(audio / "park-vienna-1-1-a.wav", np.random.default_rng(7).uniform(-1, 1, 30000), 8000)
+    soundfile.write(audio / "park-vienna-1-1-b.wav", np.random.default_rng(8).uniform(-1, 1, 8100), 8000)
+    soundfile.write(audio / "park-vienna-3-3-a.wav", np.random.default_rng(9).uniform(-1, 1, 8001), 8000)
+    y, _ = soundfile.read(audio / "bus-lisbon-100-0-a.wav")
+    soundfile.write(audio / "bus-lisbon-100-0-b.wav", y, 8000, subtype="PCM_24")
+    soundfile.write(audio / "extra.flac", np.random.default_rng(10).uniform(-1, 1, 16000), 16000)
+    report = check_data(root, CONFIG)
+    assert kinds(report) == {
+        "error unreadable": {"park-lisbon-0-0-b.wav", "park-lisbon-2-2-a.wav"},
+        "error length": {"park-vienna-1-1-a.wav"},
+        "error duplicate": {"bus-lisbon-100-0-b.wav"},
+        "warning missing": {"park-lisbon-0-0-a.wav"},
+        "warning silent": {"park-lisbon-2-2-b.wav"},
+        "warning length": {"park-vienna-1-1-b.wav"},
+        "warning unlisted": {"extra.flac"},
+        "warning form": {"extra.flac"},
+    }
+    texts = {finding.filename.removeprefix("audio/"): finding for finding in report.findings}
+    assert "is cut off: 8,956 of 16,000 bytes of sound are there" in texts["park-lisbon-2-2-a.wav"].message
+    assert texts["park-lisbon-2-2-a.wav"].where.endswith("fold1_train.csv, line 6")
+    assert "the same recording as audio/bus-lisbon-100-0-a.wav" in texts["bus-lisbon-100-0-b.wav"].message
+    assert sum(count.n_listed - count.n_usable for count in report.counts) == 3
+
+
+def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):
+    """The clips in the quarantine of a prepare are those that the check had called errors."""
+    root = make_corpus()
+    audio = root / "audio"
+    (audio / "park-lisbon-0-0-b.wav").write_bytes(b"RIFF")
+    shutil.copy(audio / "park-vienna-1-1-a.wav", audio / "park-vienna-1-1-b.wav")
+    shutil.copy(audio / "park-vienna-3-3-a.wav", audio / "park-vienna-5-5-b.wav")  # the test clip stays
+    soundfile.write(audio / "bus-vienna-101-1-a.wav", np.random.default_rng(7).uniform(-1, 1, 30000), 8000)
+    config = CONFIG.updated(quarantine=QuarantineSpec(max_share=0.5))
+    report = check_data(root, config, clip_seconds=1.0)
+    errors = {finding.filename for finding in report.findings if finding.severity == "error"}
+    manifest = prepare(root, tmp_path / "shards", config).manifest
+    assert {entry.filename for entry in manifest.quarantine} == errors
+    assert {name.removeprefix("audio/") for name in errors} == {
+        "park-lisbon-0-0-b.wav",
+        "park-vienna-1-1-b.wav",
+        "park-vienna-3-3-a.wav",
+        "bus-vienna-101-1-a.wav",
+    }
+
+
+def test_a_duplicate_with_another_label_says_so(make_corpus):
+    """One recording as park and as bus: the finding names both."""
+    root = make_corpus()
+    shutil.copy(root / "audio/park-lisbon-0-0-a.wav", root / "audio/bus-lisbon-100-0-a.wav")
+    (finding,) = check_data(root, CONFIG).findings
+    assert (finding.kind, finding.severity) == ("duplicate", "error")
+    assert "which is park in" in finding.message
+    assert finding.message.endswith("fold1_train.csv, line 2, and this bus")
+
+
+def test_each_contradiction_in_lists_is_told_at_once(make_corpus):
+    """Listed twice, in two lists, label against name, shared location: all in one report, and nothing hides another."""
+    root = make_corpus()
+    append(root / TRAIN, "audio/park-lisbon-0-0-a.wav\tpark", "audio/bus-vienna-105-5-a.wav\tbus")
+    text = (root / TRAIN).read_text().replace("park-lisbon-2-2-a.wav\tpark", "park-lisbon-2-2-a.wav\tbus")
+    (root / TRAIN).write_text(text)
+    meta = (root / "meta.csv").read_text()
+    (root / "meta.csv").write_text(meta.replace("park-lisbon-2-2-a.wav\tpark", "park-lisbon-2-2-a.wav\tbus"))
+    (root / "audio/park-lisbon-0-0-b.wav").write_bytes(b"")
+    assert kinds(check_data(root, CONFIG)) == {
+        "error two lists": {"bus-vienna-105-5-a.wav"},
+        "error name against label": {"park-lisbon-2-2-a.wav"},
+        "error shared location": {"bus-vienna-105-5-b.wav"},
+        "error unreadable": {"park-lisbon-0-0-b.wav"},
+        "warning listed twice": {"park-lisbon-0-0-a.wav"},
+    }
+
+
+def test_unreadable_lists_leave_the_audio_to_be_checked(make_corpus):
+    """A list without header is one error; files are decoded all the same."""
+    root = make_corpus()
+    (root / TRAIN).write_text("audio/x.wav\tpark\n")
+    (root / "audio/park-lisbon-0-0-b.wav").write_bytes(b"")
+    report = check_data(root, CONFIG)
+    assert kinds(report) == {"error lists": {""}, "warning unreadable": {"park-lisbon-0-0-b.wav"}}
+    assert report.n_files == 24
+    with pytest.raises(DataError, match="no such data set"):
+        check_data(root / "nowhere", CONFIG)
+
+
+def test_what_prepare_would_stop_at_is_an_error(make_corpus):
+    """A scene whose training clips are all corrupt, or training files all missing: an error about the data set."""
+    root = make_corpus()
+    for path in (root / "audio").glob("park-*"):
+        if int(path.name.split("-")[2]) < 4:
+            path.write_bytes(b"")
+    assert "error no training clip" in kinds(check_data(root, CONFIG))
+    for path in (root / "audio").glob("*.wav"):
+        if int(path.name.split("-")[2]) % 100 < 4:
+            path.unlink()
+    found = [finding.message for finding in check_data(root, CONFIG).findings if finding.kind == "lists"]
+    assert "none of its 16 files is on disk" in found[0]
+
+
+def test_a_stated_clip_length_is_held_against_every_file(make_corpus):
+    """Ten-second clips wanted, one-second clips there: each is an error; without a wish none is."""
+    root = make_corpus()
+    assert check_data(root, CONFIG).n_errors == 0
+    assert check_data(root, CONFIG, clip_seconds=10.0).n_errors == 24
+
+
+def test_links_to_folders_are_followed_once(make_corpus, tmp_path):
+    """audio/ as a link to another place is searched; a link back up doesn't go round for ever."""
+    root = make_corpus()
+    shutil.move(root / "audio", tmp_path / "store")
+    (root / "audio").symlink_to(tmp_path / "store")
+    (tmp_path / "store/back").symlink_to(root)
+    report = check_data(root, CONFIG)
+    assert (report.n_files, report.findings) == (24, ())
+
+
+def test_the_report_is_written_as_tables_and_as_json(make_corpus, tmp_path):
+    """Findings and counts as CSV that reads back; the JSON values hold the same."""
+    root = make_corpus()
+    (root / "audio/park-lisbon-0-0-b.wav").write_bytes(b"")
+    report = check_data(root, CONFIG)
+    counts_path = write_report(report, tmp_path / "report.csv")
+    with (tmp_path / "report.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["severity"], row["kind"], row["filename"]) == ("error", "unreadable", "audio/park-lisbon-0-0-b.wav")
+    with counts_path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["n_listed"]) for row in rows) == 24
+    assert sum(int(row["n_usable"]) for row in rows) == 23
+    values = report_values(report)
+    assert values["findings"][0]["filename"] == row["filename"]
+    assert values["counts"][0].keys() == rows[0].keys()
+
+
+def test_fuzzed_files_never_crash_and_cuts_never_pass(make_corpus):
+    """Forty files: truncated, zero length, bits flipped, another file's bytes, text; every cut and blank is named."""
+    rng = np.random.default_rng(0)
+    rows = [Row(f"audio/park-lisbon-{i}-{i}-a.wav", "park", "train", f"lisbon-{i}") for i in range(40)]
+    rows += scene_rows(("bus",))
+    root = make_corpus(rows)
+    write_lists(root, rows)
+    must_fail = set()
+    for i, row in enumerate(rows[:40]):
+        path = root / row.filename
+        data = bytearray(path.read_bytes())
+        if i % 5 == 0:
+            data = data[: int(rng.integers(0, len(data)))]
+        elif i % 5 == 1:
+            data = bytearray()
+        elif i % 5 == 2:
+            data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+        elif i % 5 == 3:
+            data = bytearray(rng.bytes(len(data)))
+        else:
+            continue
+        path.write_bytes(data)
+        if i % 5 in (0, 1, 3):
+            must_fail.add(path.name)
+    report = check_data(root, CONFIG)
+    assert kinds(report)["error unreadable"] >= must_fail
+    bad = {finding.filename for finding in report.findings if finding.severity == "error"}
+    assert report.n_listed - sum(count.n_usable for count in report.counts) <= len(bad)

@@ -1,0 +1,398 @@
+"""From audio to shards: what is stored, kept, reported and survived."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_prep_support import SMALL, Row, scene_rows, write_lists, write_tree
+from process_support import ROOT
+
+from data_prep.audio.decode import read_clip
+from data_prep.config import PrepareConfig, ReaderSpec, ValidationSpec
+from data_prep.errors import AscError, DataError
+from data_prep.features.log_mel import LogMel
+from data_prep.prepare.prepare import prepare
+from data_prep.reader.reader import read_split, read_splits
+from data_prep.shards.manifest import read_manifest
+
+N_CLIPS = len(scene_rows())
+SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+from data_prep.config import PrepareConfig
+from data_prep.errors import AscError
+from data_prep.prepare import prepare
+
+root, shards, config, at, limit = sys.argv[1:]
+if int(limit):
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+
+def on_progress(done, total):
+    if done >= int(at):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+try:
+    prepare(Path(root), Path(shards), PrepareConfig(**json.loads(config)), on_progress=on_progress)
+except AscError as error:
+    print(error)
+    sys.exit(1)
+"""
+
+
+def run_script(root: Path, shards: Path, config: PrepareConfig, kill_at=10**9, limit=0) -> subprocess.CompletedProcess:
+    arguments = [str(root), str(shards), config.model_dump_json(), str(kill_at), str(limit)]
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def contents(shards: Path) -> dict[str, str]:
+    """Checksums of what readers see: the manifest and the shards."""
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in shards.iterdir()
+        if p.suffix in (".parquet", ".json", ".csv")
+    }
+
+
+def test_shards_hold_each_clips_log_mel_unscaled(make_corpus, small_config, tmp_path):
+    """What is read of a split is the float16 log-mel of each clip's file, with its label and its descriptions."""
+    root = make_corpus()
+    prepare(root, tmp_path / "shards", small_config)
+    clips = read_split(tmp_path / "shards", "train", fold=1, reader=ReaderSpec())
+    extract = LogMel(SMALL)
+    for i, row in clips.clips.iterrows():
+        np.testing.assert_array_equal(
+            clips.log_mel[i], extract(read_clip(root / row.filename, SMALL)).astype(np.float16)
+        )
+        assert clips.classes[clips.labels[i]] == row.scene == row.clip_id.split("-")[0]
+
+
+def test_every_listed_clip_is_in_one_split(make_corpus, small_config, tmp_path):
+    """Train, validation and test together are the lists; validation is 20 % of each scene's training locations."""
+    done = prepare(make_corpus(), tmp_path, small_config)
+    assert done.n_clips == done.n_computed == N_CLIPS
+    assert done.n_reused == 0
+    assert done.manifest.counts == {1: {"train": 12, "validation": 4, "test": 8}}
+    assert [shard.rows for shard in done.manifest.shards] == [5, 5, 5, 5, 4]
+    assert done.warnings == ()
+
+
+def test_progress_counts_up_to_all_clips(make_corpus, small_config, tmp_path):
+    """Progress never goes back, and ends at all of all; a second call goes there at once."""
+    calls: list[tuple[int, int]] = []
+    root = make_corpus()
+    prepare(root, tmp_path / "s", small_config, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert calls[0] == (0, N_CLIPS)
+    assert calls[-1] == (N_CLIPS, N_CLIPS)
+    calls.clear()
+    prepare(root, tmp_path / "s", small_config, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(0, N_CLIPS), (N_CLIPS, N_CLIPS)]
+
+
+def test_more_workers_write_the_same_bytes(make_corpus, small_config, tmp_path):
+    """Two spawned processes, or an executor of the caller's, give byte for byte what one process gives."""
+    root = make_corpus()
+    prepare(root, tmp_path / "one", small_config)
+    prepare(root, tmp_path / "two", small_config, n_workers=2)
+    with ThreadPoolExecutor(1) as executor:
+        prepare(root, tmp_path / "own", small_config, executor=executor)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "own")
+
+
+def test_the_data_is_the_same_wherever_it_lies(make_corpus, small_config, tmp_path):
+    """A moved data set in another folder of shards has the same manifest hash: no path and no time is in it."""
+    root = make_corpus()
+    first = prepare(root, tmp_path / "one", small_config)
+    shutil.copytree(root, tmp_path / "elsewhere" / "renamed")
+    second = prepare(tmp_path / "elsewhere" / "renamed", tmp_path / "two", small_config)
+    assert first.manifest.hash() == second.manifest.hash()
+    for path in (p for p in (tmp_path / "one").rglob("*") if p.is_file()):
+        assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_only_shards_whose_audio_changed_are_made_again(make_corpus, small_config, tmp_path):
+    """A second call computes nothing; after one file changed, one shard; the result is that of a fresh call."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    before = contents(shards)
+    again = prepare(root, shards, small_config)
+    assert (again.n_computed, again.n_reused) == (0, N_CLIPS)
+    assert contents(shards) == before
+    soundfile.write(root / scene_rows()[0].filename, np.sin(np.arange(8000)), 8000)
+    third = prepare(root, shards, small_config)
+    assert (third.n_computed, third.n_reused) == (5, N_CLIPS - 5)
+    prepare(root, tmp_path / "fresh", small_config)
+    assert contents(shards) == contents(tmp_path / "fresh") != before
+
+
+def test_another_cut_needs_no_audio(make_corpus, small_config, tmp_path):
+    """Another validation seed reads no audio, and gives byte for byte what a fresh call would."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    first = prepare(root, shards, small_config)
+    other = small_config.updated(validation=ValidationSpec(seed=1))
+    second = prepare(root, shards, other)
+    assert second.n_computed == 0
+    assert second.manifest.folds != first.manifest.folds
+    prepare(root, tmp_path / "fresh", other)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+def test_another_feature_is_computed_anew_and_strays_go(make_corpus, small_config, tmp_path):
+    """Another spec in the same folder computes all again, says so, and leaves no shard of before behind."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    first = prepare(root, shards, small_config)
+    (shards / ".shard-00001.parquet.77.tmp").write_text("left by a killed writer")
+    other = PrepareConfig(features=SMALL.updated(n_mels=12), clips_per_shard=20)
+    second = prepare(root, shards, other)
+    assert second.n_computed == N_CLIPS
+    assert second.manifest.hash() != first.manifest.hash()
+    prepare(root, tmp_path / "fresh", other)
+    assert contents(shards) == contents(tmp_path / "fresh")
+    assert not list(shards.glob("**/*.tmp"))
+
+
+def test_shards_of_another_format_version_are_replaced(make_corpus, small_config, tmp_path):
+    """A reader refuses shards of another version; `prepare` into their folder makes them good."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    data = json.loads((shards / "manifest.json").read_text())
+    (shards / "manifest.json").write_text(json.dumps({**data, "format_version": 0}))
+    with pytest.raises(DataError, match="format version 0"):
+        read_manifest(shards)
+    prepare(root, shards, small_config)
+    assert read_manifest(shards).format_version == data["format_version"]
+
+
+def test_damaged_and_lost_shards_are_made_again(make_corpus, small_config, tmp_path):
+    """A flipped byte and a lost file are found by the next call, which computes those two shards alone."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    before = contents(shards)
+    damaged = shards / "shard-00001.parquet"
+    data = bytearray(damaged.read_bytes())
+    data[500] ^= 1
+    damaged.write_bytes(data)
+    (shards / "shard-00003.parquet").unlink()
+    again = prepare(root, shards, small_config)
+    assert again.n_computed == 10
+    assert contents(shards) == before
+
+
+@pytest.mark.parametrize("kill_at", [1, 11, N_CLIPS])
+def test_a_killed_prepare_goes_on_where_it_stopped(make_corpus, tmp_path, kill_at):
+    """Killed with signal 9 after some clips, the next call reuses finished shards and ends with the same bytes."""
+    config = PrepareConfig(features=SMALL, clips_per_shard=4)
+    root, shards = make_corpus(), tmp_path / "shards"
+    killed = run_script(root, shards, config, kill_at=kill_at)
+    assert killed.returncode == -9, killed.stderr
+    assert not (shards / "manifest.json").exists()
+    done = prepare(root, shards, config)
+    assert done.n_reused == (kill_at - 1) // 4 * 4
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("kill_at", [N_CLIPS + 5, N_CLIPS + 30])
+def test_a_prepare_killed_among_the_copies_goes_on(make_corpus, tmp_path, kill_at):
+    """Killed while augmented copies are made, the next call ends with an undisturbed call's bytes."""
+    copies = ("spectrum_correction", "pitch_shift", "mix")
+    config = PrepareConfig(features=SMALL, clips_per_shard=4, augmentations=copies)
+    root, shards = make_corpus(), tmp_path / "shards"
+    assert run_script(root, shards, config, kill_at=kill_at).returncode == -9
+    assert not (shards / "manifest.json").exists()
+    done = prepare(root, shards, config)
+    assert N_CLIPS <= done.n_reused < kill_at
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+@pytest.mark.full
+def test_killed_at_any_moment_it_goes_on(make_corpus, tmp_path):
+    """Killed at twenty random times, start-up and writing among them, the end is an undisturbed call's bytes."""
+    copies = ("spectrum_correction", "pitch_shift", "speed_change", "mix")
+    config = PrepareConfig(features=SMALL, clips_per_shard=4, augmentations=copies)
+    root, shards = make_corpus(), tmp_path / "shards"
+    command = [sys.executable, "-c", SCRIPT, str(root), str(shards), config.model_dump_json(), str(10**9), "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    start = time.monotonic()
+    subprocess.run([*command[:3], str(root), str(tmp_path / "fresh"), *command[5:]], env=environment, check=True)
+    whole = time.monotonic() - start
+    for moment in np.random.default_rng(0).uniform(0.2, 1.0, 20):
+        process = subprocess.Popen(command, env=environment)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment * whole)
+        process.kill()
+        process.wait()
+        if (shards / "manifest.json").exists():  # it had finished: whole, then
+            assert contents(shards) == contents(tmp_path / "fresh")
+            shutil.rmtree(shards)
+    prepare(root, shards, config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+def test_a_kill_in_the_middle_of_replacing_leaves_no_manifest_that_lies(make_corpus, small_config, tmp_path):
+    """While shards of another feature replace finished ones, the old manifest is gone from the first change on."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    other = small_config.updated(features=SMALL.updated(n_mels=12))
+    assert run_script(root, shards, other, kill_at=10).returncode == -9
+    with pytest.raises(DataError, match="did not finish"):
+        read_split(shards, "train", fold=1, reader=ReaderSpec())
+
+
+def test_a_disk_that_refuses_leaves_nothing_half_written(make_corpus, tmp_path):
+    """Where a file can't grow (a limit of the operating system), a clear message, no half shard; later it goes on."""
+    config = PrepareConfig(features=SMALL, clips_per_shard=20)  # 20 clips need 41 kB, the last 4 stay below 20 kB
+    root, shards = make_corpus(), tmp_path / "shards"
+    refused = run_script(root, shards, config, limit=20_000)
+    assert refused.returncode == 1, refused.stderr
+    assert "shard-00000.parquet: cannot be written: File too large" in refused.stdout
+    assert contents(shards) == {}
+    assert not list(shards.glob("**/*.tmp"))
+    assert prepare(root, shards, config).n_clips == N_CLIPS
+
+
+def test_two_at_once_in_one_folder_are_refused(make_corpus, small_config, tmp_path):
+    """While one call works in a folder, another is told so and changes nothing."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    refused: list[str] = []
+
+    def start_another(done: int, total: int) -> None:
+        if done == total:
+            with pytest.raises(DataError) as caught:
+                prepare(root, shards, small_config)
+            refused.append(str(caught.value))
+
+    prepare(root, shards, small_config, on_progress=start_another)
+    assert len(refused) == 1
+    assert "another process prepares into this folder" in refused[0]
+    assert prepare(root, shards, small_config).n_computed == 0
+
+
+def test_missing_files_are_a_warning_in_result_and_manifest(make_corpus, small_config, tmp_path):
+    """Listed files that are not on disk are counted and named, in what comes back and in the manifest."""
+    root = make_corpus()
+    gone = [row.filename for row in scene_rows() if row.listed == "evaluate"][:5]
+    for name in gone:
+        (root / name).unlink()
+    done = prepare(root, tmp_path / "shards", small_config)
+    assert done.warnings[0] == f"5 of 24 listed files are not on disk: {', '.join(gone[:3])} and 2 more"
+    assert read_manifest(tmp_path / "shards").missing == tuple(gone)
+    assert read_manifest(tmp_path / "shards").warnings == done.warnings
+
+
+def test_a_scene_that_lost_its_training_is_an_error(make_corpus, small_config, tmp_path):
+    """Held-out devices that leave a scene nothing to learn from are refused, with the scene's name."""
+    rows = [*scene_rows(), Row("audio/tram-lisbon-900-0-b.wav", "tram", "train", "lisbon-900", "b")]
+    config = small_config.updated(validation=ValidationSpec(holdout_devices=("b",)))
+    with pytest.raises(DataError, match="fold 1 has no training clip of scene 'tram' left"):
+        prepare(make_corpus(rows), tmp_path / "shards", config)
+    done = prepare(make_corpus(), tmp_path / "other", config)
+    assert {i for i, split in done.manifest.folds[1].items() if split == "train" and i.endswith("-b")} == set()
+    assert done.n_clips == N_CLIPS  # stored all the same: another cut needs no audio
+
+
+def test_a_held_out_device_is_never_trained_on(make_corpus, small_config, tmp_path):
+    """It is compared on, and where validation is trained on, too, it is left out of that, and only it."""
+    prepare(make_corpus(), tmp_path, small_config.updated(validation=ValidationSpec(holdout_devices=("b",))))
+    validation = read_split(tmp_path, "validation", fold=1, reader=ReaderSpec()).clips
+    together = read_splits(tmp_path, ["train", "validation"], fold=1, reader=ReaderSpec())
+    train = read_split(tmp_path, "train", fold=1, reader=ReaderSpec()).clips
+    assert "b" in set(validation["device"])
+    wanted = {*train["clip_id"], *validation["clip_id"][validation["device"] != "b"]}
+    assert set(together.clips["clip_id"]) == wanted
+    assert "b" not in set(together.clips["device"])
+    assert len(together.log_mel) == len(together.labels) == len(wanted)
+
+
+def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_path):
+    """A scene with one training location has no validation; a location in train and test is refused, or told."""
+    rows = [
+        *scene_rows(),
+        Row("audio/tram-lisbon-900-0-a.wav", "tram", "train", "lisbon-900"),
+        Row("audio/tram-lisbon-900-1-a.wav", "tram", "evaluate", "lisbon-900"),
+    ]
+    root = make_corpus(rows)
+    with pytest.raises(DataError, match=r"fold1_evaluate\.csv, line 10: .* is from location lisbon-900, and so is"):
+        prepare(root, tmp_path / "shards", small_config)
+    accepting = small_config.updated(corpus={"shared_locations": "warn"})
+    warnings = prepare(root, tmp_path / "shards", accepting).warnings
+    assert "fold 1: scenes with one training location have no clip in validation: tram" in warnings
+    assert "fold 1: 1 locations are in train and in test: lisbon-900" in warnings
+
+
+def test_an_unlabelled_list_alone_is_prepared(tmp_path, small_config):
+    """A challenge's evaluation set (names only, nothing to train on) becomes the split `evaluation`."""
+    rows = [Row(f"audio/{i}.wav", "", "", "") for i in range(3)]
+    root = tmp_path / "evaluation"
+    (root / "evaluation_setup").mkdir(parents=True)
+    (root / "evaluation_setup/fold1_test.csv").write_text("\n".join(["filename", *(r.filename for r in rows)]))
+    from data_prep_support import write_audio
+
+    write_audio(root, rows)
+    prepare(root, tmp_path / "shards", small_config)
+    clips = read_split(tmp_path / "shards", "evaluation", fold=1, reader=ReaderSpec())
+    assert clips.clips["clip_id"].tolist() == ["0", "1", "2"]
+    assert clips.labels.tolist() == [-1, -1, -1]
+
+
+def test_the_manifest_names_what_an_evaluation_list_lost(tmp_path, small_config):
+    """Clips of an evaluation list that are not on disk or can't be read are named, fold by fold; others are not."""
+    rows = {f"{i}.wav": "evaluation" if i < 4 else "train" for i in range(8)}
+    table = ["\t".join(["file", "label", "split"])]
+    table += ["\t".join([name, "bus" if split == "train" else "", split]) for name, split in rows.items()]
+    audio = [name for name in rows if name not in ("1.wav", "5.wav")]
+    root = write_tree(tmp_path / "data", {"list.tsv": "\n".join(table) + "\n"}, audio)
+    for name in ("2.wav", "6.wav"):
+        (root / name).write_bytes(b"no recording")
+    config = small_config.updated(
+        corpus={"layout": "table"}, quarantine={"max_share": 0.5, "length_tolerance": 100}, validation={"fraction": 0.3}
+    )
+    prepare(root, tmp_path / "shards", config)
+    manifest = read_manifest(tmp_path / "shards")
+    assert set(manifest.missing) == {"1.wav", "5.wav"}
+    assert {entry.filename for entry in manifest.quarantine} == {"2.wav", "6.wav"}
+    assert manifest.lost_evaluation == {1: ("1.wav", "2.wav")}
+
+
+def test_a_dead_worker_is_explained(make_corpus, small_config, tmp_path):
+    """A worker process that dies is an expected failure with a way out, not a traceback of a pool."""
+    from concurrent.futures import BrokenExecutor
+
+    from data_prep.workers import worker_pool
+
+    with pytest.raises(AscError, match="one of the 2 worker processes died"), worker_pool(2) as pool:
+        next(iter(pool.map(os._exit, [3])))  # type: ignore[arg-type]
+    assert issubclass(BrokenExecutor, RuntimeError)
+
+
+def test_lists_may_change_without_new_audio(make_corpus, small_config, tmp_path):
+    """A second fold over the same clips reuses every shard; the manifest has both folds."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    swapped = [Row(r.filename, r.scene, "evaluate" if r.listed == "train" else "train", "") for r in scene_rows()]
+    write_lists(root, swapped, fold=2, meta=False)
+    done = prepare(root, shards, small_config)
+    assert done.n_computed == 0
+    assert sorted(done.manifest.folds) == [1, 2]
+    assert done.manifest.counts[2] == {"train": 4, "validation": 4, "test": 16}
+
+
+def test_a_folder_that_cannot_be_made_is_named(make_corpus, small_config, tmp_path):
+    """A file where the shards should go is an expected failure that names it."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(AscError, match="taken: cannot be written: File exists"):
+        prepare(make_corpus(), tmp_path / "taken", small_config)

@@ -1,0 +1,141 @@
+"""Clips that cannot be used are put aside with the reason; silent ones are flagged; too many stop the stage."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from data_prep_support import SMALL, Row, scene_rows
+
+from data_prep.config import QuarantineSpec, ReaderSpec
+from data_prep.errors import DataError
+from data_prep.prepare.prepare import prepare
+from data_prep.reader.reader import read_split
+
+N_CLIPS = len(scene_rows())
+
+
+def test_silent_clips_are_kept_and_flagged(make_corpus, small_config, tmp_path):
+    """Digital silence and a constant voltage are stored, flagged and zeros as input; the warning names them."""
+    root = make_corpus()
+    names = [row.filename for row in scene_rows() if row.listed == "train" and row.device == "a"][:2]
+    for name, value in zip(names, (0.0, 0.25), strict=True):
+        soundfile.write(root / name, np.full(8000, value), 8000)
+    done = prepare(root, tmp_path / "shards", small_config)
+    ids = tuple(Path(name).stem for name in names)
+    assert done.manifest.silent == ids
+    assert done.warnings[0].startswith(f"2 clips are silent, and zeros after scaling: {ids[0]}, {ids[1]}")
+    for split in ("train", "validation"):
+        clips = read_split(tmp_path / "shards", split, fold=1, reader=ReaderSpec())
+        silent = clips.clips["clip_id"].isin(ids).to_numpy()
+        inputs = clips.inputs(slice(None))
+        assert not inputs[silent].any()
+        assert inputs[~silent].any(axis=(1, 2, 3)).all()
+
+
+def test_corrupt_files_are_quarantined_and_the_run_goes_on(make_corpus, small_config, tmp_path):
+    """A corrupt file is in no split, but in the quarantine with the reason; a mended one is taken up again."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    small_config = small_config.updated(quarantine=QuarantineSpec(max_share=0.05))
+    bad = scene_rows()[1].filename
+    good = (root / bad).read_bytes()
+    (root / bad).write_text("not audio")
+    done = prepare(root, shards, small_config)
+    assert done.n_clips == N_CLIPS - 1
+    (entry,) = done.manifest.quarantine
+    assert (entry.filename, entry.clip_id) == (bad, Path(bad).stem)
+    assert entry.reason.startswith("cannot be decoded: Format not recognised")
+    assert entry.clip_id not in done.manifest.folds[1]
+    assert f"1 clip is left out, see quarantine.csv: {bad}" in done.warnings[0]
+    table = pd.read_csv(shards / "quarantine.csv")
+    assert table[["filename", "fault", "action"]].to_numpy().tolist() == [[bad, "unreadable", "left out"]]
+    assert prepare(root, shards, small_config).manifest == done.manifest
+    (root / bad).write_bytes(good)
+    assert prepare(root, shards, small_config).n_clips == N_CLIPS
+
+
+def test_too_many_unusable_clips_stop_the_stage(make_corpus, small_config, tmp_path):
+    """With more than the allowed share put aside, prepare stops, names them, keeps the table, writes no manifest."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    for row in scene_rows()[:2]:
+        (root / row.filename).write_text("not audio")
+    first = scene_rows()[0].filename
+    with pytest.raises(
+        DataError, match=rf"2 of 24 clips cannot be used \(8.3%\); at most 0.01 of them may be. {first}"
+    ) as e:
+        prepare(root, shards, small_config)
+    assert "--set prepare.quarantine.max_share=0.09" in str(e.value)
+    assert len(pd.read_csv(shards / "quarantine.csv")) == 2
+    assert not (shards / "manifest.json").exists()
+    done = prepare(root, shards, small_config.updated(quarantine=QuarantineSpec(max_share=0.09)))
+    assert (done.n_clips, done.n_computed) == (N_CLIPS - 2, 0)
+
+
+def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
+    """Where no clip may be put aside, the first that must be ends the call, also when an earlier call found it."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    bad = scene_rows()[1].filename
+    (root / bad).write_text("not audio")
+    strict = small_config.updated(quarantine=QuarantineSpec(strict=True))
+    with pytest.raises(DataError, match=rf"{bad}: cannot be decoded"):
+        prepare(root, shards, strict)
+    prepare(root, shards, small_config.updated(quarantine=QuarantineSpec(max_share=1.0)))
+    with pytest.raises(DataError, match=r"none may be \(strict\)"):
+        prepare(root, shards, strict)
+
+
+def test_second_names_of_one_recording_are_left_out(make_corpus, small_config, tmp_path):
+    """Of equal recordings one stays, the test list's if it has one; on request all stay."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    rows = scene_rows()
+    train = next(r for r in rows if r.listed == "train" and r.device == "b")
+    test = next(r for r in rows if r.listed == "evaluate" and r.scene == train.scene)
+    shutil.copy(root / test.filename, root / train.filename)
+    loose = small_config.updated(quarantine=QuarantineSpec(max_share=0.05))
+    done = prepare(root, shards, loose)
+    (entry,) = done.manifest.quarantine
+    assert (entry.filename, entry.fault) == (train.filename, "duplicate")
+    assert f"holds the same recording as {test.filename}" in entry.reason
+    assert entry.clip_id not in done.manifest.folds[1]
+    frame = pd.concat(pd.read_parquet(path) for path in shards.glob("shard-*.parquet"))
+    assert frame.set_index("clip_id")["split"].isna().to_dict()[entry.clip_id]
+    again = prepare(root, shards, loose)
+    assert (again.n_computed, again.manifest) == (0, done.manifest)
+    kept = prepare(root, shards, small_config.updated(quarantine=QuarantineSpec(duplicates="keep")))
+    assert (kept.n_computed, kept.manifest.quarantine) == (0, ())
+
+
+def test_recordings_of_quite_another_length_are_left_out(make_corpus, small_config, tmp_path):
+    """Beyond the tolerance a clip is put aside with its length; one sample more or less is not worth a word."""
+    root = make_corpus()
+    names = [row.filename for row in scene_rows() if row.device == "b"][:3]
+    for name, n in zip(names, (7999, 8001, 2000), strict=True):
+        soundfile.write(root / name, 0.1 * np.random.default_rng(n).standard_normal(n), 8000)
+    done = prepare(root, tmp_path / "shards", small_config.updated(quarantine=QuarantineSpec(max_share=0.05)))
+    (entry,) = done.manifest.quarantine
+    assert (entry.filename, entry.fault) == (names[2], "length")
+    assert entry.reason.startswith("is 0.250 s long, clips are 1 s and may miss that by 50%.")
+    assert len(done.warnings) == 1
+
+
+def test_a_wrong_length_in_the_settings_is_recognised(make_corpus, small_config, tmp_path):
+    """Where most recordings have another length than clips are to have, the message says which, and the key to set."""
+    config = small_config.updated(features=SMALL.updated(clip_seconds=4.0))
+    with pytest.raises(
+        DataError, match=r"24 of 24 .* about 1 s long, not 4 s: .* --set prepare.features.clip_seconds=1\."
+    ):
+        prepare(make_corpus(), tmp_path, config)
+
+
+def test_odd_lengths_and_unknown_locations_are_told(make_corpus, small_config, tmp_path):
+    """Clips of another length than the setting, and clips without a location, are warnings with names."""
+    rows = [Row(f"audio/{c}{i}.wav", c, "train", "") for c in ("dog", "rain") for i in range(5)]
+    root = make_corpus(rows)
+    soundfile.write(root / "audio/dog0.wav", np.sin(np.arange(4800)), 8000)
+    soundfile.write(root / "audio/dog1.wav", np.sin(np.arange(11200)), 8000)
+    warnings = " | ".join(prepare(root, tmp_path / "shards", small_config).warnings)
+    assert "1 clip is shorter than clip_seconds = 1 and padded with zeros: dog0 (0.6 s)" in warnings
+    assert "1 clip is longer than clip_seconds = 1 and cut: dog1 (1.4 s)" in warnings
+    assert "10 clips have no location" in warnings

@@ -1,0 +1,55 @@
+"""Candidates read back as written and are ranked by validation log loss."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import DataError, RunError
+from results.candidates.candidates import CandidateMetrics, read_candidates, read_metrics, write_metrics
+from results.rundir import RunDirectory
+
+
+def _metrics(log_loss: float | None) -> CandidateMetrics:
+    splits = {} if log_loss is None else {"validation": {"macro_accuracy": 0.5, "log_loss": log_loss}}
+    return CandidateMetrics(
+        splits=splits,
+        **{"weight_bytes": 10, "nonzero_weight_bytes": 9, "file_bytes": 30, "quantization_bytes": 4, "n_params": 5},
+        **{"macs": 7, "agreement": 1.0, "mode": "float16", "best_epoch": 6, "epochs": 14, "seed": 0, "trial_id": "t"},
+    )
+
+
+def test_metrics_have_their_splits_at_the_top(tmp_path: Path) -> None:
+    """The file's splits stand beside the sizes, and reading gives back what was written."""
+    write_metrics(tmp_path / "metrics.json", _metrics(0.7))
+    data = json.loads((tmp_path / "metrics.json").read_text())
+    assert data["validation"]["log_loss"] == 0.7
+    assert data["nonzero_weight_bytes"] == 9
+    assert read_metrics(tmp_path / "metrics.json") == _metrics(0.7)
+
+
+def test_an_incomplete_file_names_what_is_missing(tmp_path: Path) -> None:
+    """A metrics file without its sizes is refused by name."""
+    (tmp_path / "metrics.json").write_text('{"validation": {}}')
+    with pytest.raises(DataError, match="weight_bytes"):
+        read_metrics(tmp_path / "metrics.json")
+
+
+def test_only_finished_candidates_count_and_the_best_comes_first(tmp_path: Path) -> None:
+    """A candidate without metrics is not there yet; the others come by validation log loss, unvalidated ones last."""
+    run = RunDirectory(tmp_path)
+    for name, loss in {"a": 0.9, "b": 0.4, "c": None}.items():
+        write_metrics(run.candidate(name, 1).metrics_path, _metrics(loss))
+    run.candidate("d", 1).root.mkdir()
+    assert [candidate.name for candidate in read_candidates(run)] == ["b-s1", "a-s1", "c-s1"]
+    assert not read_candidates(run)[0].has_predictions("test")
+
+
+def test_a_fresh_run_has_no_candidates_and_no_config(tmp_path: Path) -> None:
+    """Nothing there is nothing, not an error; a broken configuration is one."""
+    run = RunDirectory(tmp_path)
+    assert run.candidates() == []
+    assert run.read_config() == {}
+    run.config_path.write_text("- a\n- list")
+    with pytest.raises(RunError, match="mapping"):
+        run.read_config()

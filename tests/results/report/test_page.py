@@ -1,0 +1,304 @@
+"""The report is one page that needs nothing beside it, and says what a run lacks instead of failing."""
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from results_support import add_search, forget_locations, make_run
+
+from data_prep.config import FeatureSpec, ValidationSpec
+from data_prep.errors import RunError
+from data_prep.shards.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
+from data_prep.store import LocalStore
+from results.candidates.limits import Limits, read_limits
+from results.config import EnsembleConfig, SubmissionConfig
+from results.ensemble import build_ensemble
+from results.ledger.ledger import Ledger
+from results.report.page import render_report
+from results.rundir import RunDirectory
+from results.submission.package import write_submission
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    run = make_run(tmp_path_factory.mktemp("report") / "run")
+    build_ensemble(run, EnsembleConfig(), Limits())
+    write_submission(run, SubmissionConfig())
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        for files in run.candidates():
+            ledger.append("test_read", candidate=files.name, split="test")
+    render_report(run)
+    return run
+
+
+def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Path) -> None:
+    """Rules of a quantity that no trial's table has: ensemble, report and package come out, the page has the limit."""
+    run = make_run(tmp_path / "run", n_candidates=2)
+    rules = {"name": "custom", "limits": {"peak_activation_bytes": 90_000_000}}
+    run.config_path.write_text(yaml.safe_dump({**run.read_config(), "rules": rules}))
+    build_ensemble(run, EnsembleConfig(), read_limits(run.read_config()))
+    write_submission(run, SubmissionConfig())
+    page = render_report(run).read_text(encoding="utf-8")
+    assert "at most 90,000,000 peak activation bytes (custom)" in page
+
+
+class _Page(HTMLParser):
+    """Collects what a page loads, its ids, its alternative texts, and whether its tags nest."""
+
+    VOID = frozenset({"meta", "img", "source", "link", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.alts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.addresses += [str(values[key]) for key in ("src", "srcset", "href") if key in values]
+        self.ids += [str(values["id"])] if "id" in values else []
+        self.alts += [str(values.get("alt"))] if tag == "img" else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _page(run: RunDirectory) -> str:
+    return (run.report_dir / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_asks_for_nothing_from_outside(whole: RunDirectory) -> None:
+    """Every address on the page is inside it, its links lead to sections that exist, and its tags nest."""
+    page = _Page(_page(whole))
+    assert page.open == []
+    assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert "url(" not in _page(whole)
+    assert "<script" not in _page(whole)
+    assert len(page.alts) == 5
+    assert all(len(alt) > 40 for alt in page.alts)
+
+
+def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
+    """Headline, candidates, ensemble, published numbers, search, limits, submission and commands are on it."""
+    page = _page(whole)
+    for wanted in (
+        *(
+            "95 % interval",
+            "of the limit of 128.0 kB",
+            "24 trials trained",
+            "7 proposals over the limit",
+            "0123456789ab",
+        ),
+        *("ensemble of 2", "DCASE 2021 baseline", "asc run config.yaml", "3 readings", "one each", "placeholders"),
+        "Validation prefers the ensemble of 2",
+        *("1.473", "102.9 KB", "mixup_alpha: 0.4", "tensorflow"),
+    ):
+        assert wanted in page, wanted
+    assert str(whole.root) not in page
+    assert "NA&gt;" not in page, "a knob without effect in some trials is a dash there"
+    for table in (
+        "candidates",
+        "ensemble-1",
+        "by-device",
+        "by-scene",
+        "published",
+        "search",
+        "trials",
+        "data",
+        "counts",
+    ):
+        assert f'id="table-{table}"' in page
+
+
+def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
+    """Figures as PNG and SVG and tables as CSV, all small enough to commit."""
+    figures = {path.name for path in (whole.report_dir / "figures").iterdir()}
+    stems = ("pareto", "learning", "by_device", "by_scene", "confusion")
+    assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
+    tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
+    assert {"candidates", "ensembles", "trials", "rungs", "by_scene", "by_device", "published", "confusion"} == tables
+    assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
+
+
+def test_a_second_report_has_the_same_bytes(whole: RunDirectory) -> None:
+    """Rendering again changes nothing, neither page nor figures, and progress ends at its total."""
+    before = {path: path.read_bytes() for path in whole.report_dir.rglob("*") if path.is_file()}
+    seen: list[tuple[int, int]] = []
+    render_report(whole, lambda done, total: seen.append((done, total)))
+    assert {path: path.read_bytes() for path in whole.report_dir.rglob("*") if path.is_file()} == before
+    assert [done for done, _ in seen] == list(range(1, seen[-1][1] + 1))
+
+
+def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
+    """Without candidates and ensemble the page has the search and says that nothing is selected."""
+    run = make_run(tmp_path / "run", n_candidates=0)
+    render_report(run)
+    page = _page(run)
+    assert "Nothing is selected yet" in page
+    assert "No candidate has been retrained yet" in page
+    assert "None was built for this run" in page
+    assert 'id="figure-pareto"' in page
+    assert 'id="figure-by_device"' not in page
+
+
+def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
+    """One member at full weight is named in words, without a table of one row and its sum."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    build_ensemble(run, EnsembleConfig(temperature=False), Limits())
+    page = render_report(run).read_text()
+    assert "t00-s0 alone was enough" in page
+    assert "Tempered" not in page
+    assert 'id="table-ensemble-1"' not in page
+
+
+def test_parameters_that_all_trials_share_are_said_once(tmp_path: Path) -> None:
+    """The table of trials has a column for what differs; the rest is one line, numbers without trailing zeros."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        for i in range(3):
+            params = {"blocks": 2 + i, "dropout": 0.0, "growth": 1.25, "residual": True}
+            ledger.append("trial_started", trial_id=f"t{i}", params=params, weight_bytes=9_000, seed=0)
+            ledger.append("rung", trial_id=f"t{i}", rung=0, epochs=2, macro_accuracy=0.5, log_loss=1.0, seconds=1.0)
+    page = render_report(run).read_text()
+    assert "Equal in all of these: dropout 0, growth 1.25, residual yes." in page
+    assert ">blocks</th>" in page
+    assert ">growth</th>" not in page
+
+
+def test_a_search_without_a_finished_trial_says_so(tmp_path: Path) -> None:
+    """Only refused proposals, or a trial without a rung: words instead of a crash or an empty picture."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    add_search(run, n_trials=0, n_infeasible=3)
+    render_report(run)
+    assert "No trial was trained. All 3 proposals were over the limit." in _page(run)
+    assert "there is nothing to draw" in _page(run)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("trial_started", trial_id="t1", params={}, n_params=1, macs=1, weight_bytes=4, seed=0)
+    render_report(run)
+    assert "No trial has finished a rung yet" in _page(run)
+
+
+def test_an_empty_run_directory_has_a_report_too(tmp_path: Path) -> None:
+    """Not even a configuration: the page stands and says what is missing."""
+    assert render_report(RunDirectory(tmp_path)).is_file()
+
+
+def test_stale_files_of_an_earlier_report_go(tmp_path: Path) -> None:
+    """A figure or table that this run has no data for does not stay from an earlier report; other files do."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    for name in ("tables/ensembles.csv", "figures/pareto.png", "figures/notes.txt"):
+        (run.report_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.report_dir / name).write_text("old")
+    render_report(run)
+    left = sorted(path.name for path in run.report_dir.rglob("*") if path.is_file())
+    assert left == ["index.html", "notes.txt"]
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    """A data set's name cannot put tags into the page."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    run.config_path.write_text(yaml.safe_dump({"data": {"name": "<b>bold</b>"}}))
+    render_report(run)
+    assert "<b>bold</b>" not in _page(run)
+    assert "&lt;b&gt;bold" in _page(run)
+
+
+def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> None:
+    """With shards in the run, the page tells clips of every split, quarantined ones and those in no list."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    manifest = Manifest(
+        **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": ("a", "b")},
+        **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 3, "n_unlisted": 6_105},
+        **{"counts": {1: {"train": 2, "test": 1}}, "folds": {}, "locations": {}, "shards": (), "missing": ()},
+        quarantine=(Quarantined(clip_id="x", filename="audio/x.wav", fault="unreadable", reason="corrupt"),),
+        **{"silent": (), "warnings": (), "copies": (), "offline": None, "bytes_per_clip": 0, "sources": {}},
+    )
+    write_manifest(LocalStore(run.shards_dir), manifest)
+    render_report(run)
+    counts = _page(run).split('id="table-counts"')[1].split("</table>")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
+    assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
+
+
+@pytest.mark.parametrize(
+    ("n_known", "said"),
+    [
+        (0, "has 240 clips without a known location, so the intervals draw clips. Clips of one location are not"),
+        (40, "has 240 clips, 200 of them without a known location, so the intervals draw locations and clips."),
+    ],
+)
+def test_intervals_without_locations_are_said_to_be_too_narrow(tmp_path: Path, n_known: int, said: str) -> None:
+    """Where clips were drawn for lack of locations, the page says so instead of counting none."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    forget_locations(run, n_known)
+    page = render_report(run).read_text()
+    assert said in page
+    assert "the intervals are too narrow" in page
+    assert "draw whole locations" not in page
+
+
+def test_a_damaged_ledger_is_an_error(tmp_path: Path) -> None:
+    """A broken line is named, and no page is written over it."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    run.ledger_path.write_text("garbage\n")
+    with pytest.raises(RunError, match="line 1"):
+        render_report(run)
+    assert not run.report_dir.exists()
+
+
+def _chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    reason = "no Chromium on this machine (Debian: apt-get install chromium)"
+    if os.environ.get("ASC_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _browse(profile: Path, page: Path, *options: str) -> str:
+    command = [
+        *(_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+        *("--disable-dev-shm-usage", f"--user-data-dir={profile}", *options, page.as_uri()),
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
+
+
+@pytest.mark.browser
+def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path) -> None:
+    """In Chromium every picture decodes to its full size, every table has rows, and the screen is not blank."""
+    page = whole.report_dir / "index.html"
+    probe = tmp_path / "probe.html"
+    script = (
+        "<script>addEventListener('load', () => { document.querySelectorAll('img').forEach(image => "
+        "image.setAttribute('data-shown', image.complete + ' ' + image.naturalWidth + ' ' + image.clientWidth)) })"
+        "</script></body>"
+    )
+    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    dom = _browse(tmp_path / "profile", probe, "--dump-dom", "--window-size=1200,900")
+    shown = re.findall(r'data-shown="true (\d+) (\d+)"', dom)
+    assert len(shown) == 5
+    assert all(int(natural) > 400 and int(wide) > 400 for natural, wide in shown)
+    for table in ("candidates", "by-scene", "published"):
+        body = dom.split(f'id="table-{table}"')[1].split("</table>")[0]
+        assert body.count("<tr") >= 4
+    picture = tmp_path / "screen.png"
+    _browse(tmp_path / "profile", page, f"--screenshot={picture}", "--window-size=1200,2000", "--hide-scrollbars")
+    from matplotlib.image import imread
+
+    pixels = imread(picture)
+    assert pixels.shape[:2] == (2000, 1200)
+    assert len({tuple(pixel) for pixel in pixels[::40, ::40, :3].reshape(-1, 3).round(2).tolist()}) > 8

@@ -1,0 +1,342 @@
+"""The package has the challenge's form, and the validator finds what is wrong with one."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from results_support import add_candidate, clips, make_run, predictions
+
+from asc_models.config import TrainConfig
+from data_prep.corpora.corpus import TAU_SCENES
+from data_prep.errors import BudgetError, DataError
+from results.candidates.limits import Limits
+from results.config import EnsembleConfig, SubmissionConfig
+from results.ensemble import build_ensemble
+from results.rundir import RunDirectory
+from results.score import score
+from results.submission.package import output_csv, write_submission
+from results.submission.validate import validate_submission
+
+ROOT = "Doe_EX_task1a/task1"
+FIRST = f"{ROOT}/Doe_EX_task1a_1/Doe_EX_task1a_1"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    run = make_run(tmp_path_factory.mktemp("submission") / "run", n_candidates=3, search=False)
+    add_candidate(run, "heavy", size=128_001, skill=5.0)
+    build_ensemble(run, EnsembleConfig(), Limits())
+    write_submission(run, SubmissionConfig())
+    return run
+
+
+def _read(path: Path) -> dict[str, str]:
+    with zipfile.ZipFile(path) as package:
+        return {name: package.read(name).decode() for name in package.namelist()}
+
+
+def _package(run: RunDirectory) -> Path:
+    return run.submission_dir / "Doe_EX_task1a.zip"
+
+
+def test_a_package_passes_its_validator(run: RunDirectory) -> None:
+    """Layout, outputs and descriptions of a fresh package have no problem."""
+    assert validate_submission(_package(run)) == []
+
+
+def test_systems_are_ranked_by_validation_log_loss_and_within_the_limit(run: RunDirectory) -> None:
+    """At most four systems, best first; the best candidate of all is over the limit and left out with the reason."""
+    summary = json.loads((run.submission_dir / "summary.json").read_text())
+    losses = [row["validation_log_loss"] for row in summary["systems"]]
+    assert losses == sorted(losses)
+    assert [row["label"][-1] for row in summary["systems"]] == list("1234")
+    assert "over the limit" in summary["left_out"]["heavy-s0"]
+    assert "heavy-s0" not in {row["system"] for row in summary["systems"]}
+    assert summary["packed_split"] == "test"
+    assert any("No evaluation set" in note for note in summary["notes"])
+    assert any("placeholders" in note for note in summary["notes"])
+
+
+def test_the_meta_file_has_every_field(run: RunDirectory) -> None:
+    """The fields are the challenge's, filled from configuration and metrics; accuracy in percent."""
+    files = _read(_package(run))
+    summary = json.loads((run.submission_dir / "summary.json").read_text())
+    for number, row in enumerate(summary["systems"], start=1):
+        label = f"Doe_EX_task1a_{number}"
+        meta = yaml.safe_load(files[f"{ROOT}/{label}/{label}.meta.yaml"])
+        assert set(meta) == {"submission", "system", "results"}
+        assert meta["submission"]["label"] == label
+        assert meta["submission"]["abbreviation"] == f"asc_{number}"
+        description = meta["system"]["description"]
+        assert description["input_sampling_rate"] == "44.1kHz"
+        assert description["acoustic_features"] == "log-mel energies, delta, delta-delta"
+        assert description["data_augmentation"] == "mixup, time rolling, random cropping"
+        assert description["complexity_management"].startswith("architecture search under the size limit, weights in 8")
+        assert meta["submission"]["name"] == f"Lightweight network found by search ({row['system']})"
+        n = len(row["members"])
+        assert description["ensemble_method_subsystem_count"] == (n if row["system"] == "ensemble" else None)
+        assert meta["system"]["complexity"]["model_size"] * 1000 == pytest.approx(row["nonzero_weight_bytes"])
+        development = meta["results"]["development_dataset"]
+        assert list(development["class_wise"]) == list(TAU_SCENES)
+        assert set(development["device_wise"]) == {"a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6"}
+        assert 50 < development["overall"]["accuracy"] <= 100
+
+
+def test_outputs_score_as_the_metrics_say(run: RunDirectory, tmp_path: Path) -> None:
+    """Scoring a packed output against the truth gives the test metrics, so nothing was lost in printing."""
+    files = _read(_package(run))
+    meta = yaml.safe_load(files[f"{FIRST}.meta.yaml"])["results"]["development_dataset"]["overall"]
+    (tmp_path / "output.csv").write_text(files[f"{FIRST}.output.csv"])
+    table = clips(240, TAU_SCENES, 240)
+    truth = table.rename(columns={"scene": "scene_label", "location": "identifier", "device": "source_label"})
+    truth.to_csv(tmp_path / "truth.csv", sep="\t", index=False)
+    scores = score(tmp_path / "output.csv", tmp_path / "truth.csv")
+    assert scores["log_loss"] == pytest.approx(meta["logloss"], abs=1e-4)
+    assert 100 * scores["macro_accuracy"] == pytest.approx(meta["accuracy"], abs=0.01)
+
+
+def test_an_evaluation_set_is_packed_where_there_is_one(run: RunDirectory) -> None:
+    """Given evaluation predictions, those are packed, named without folders; an ensemble's follow from its members."""
+    table = clips(25, TAU_SCENES, labelled=False)
+    evaluation = {files.name: predictions(table, TAU_SCENES, 0.0, seed) for seed, files in enumerate(run.candidates())}
+    path = write_submission(run, SubmissionConfig(lastname="Cao", institute="SCUT"), evaluation)
+    assert path.name == "Cao_SCUT_task1a.zip"
+    assert validate_submission(path, filenames=[f"audio/{i}.wav" for i in range(25)]) == []
+    assert len(validate_submission(path, filenames=["0.wav"])) == 4
+    assert json.loads((run.submission_dir / "summary.json").read_text())["packed_split"] == "evaluation"
+    write_submission(run, SubmissionConfig())
+
+
+def test_any_class_list_can_be_packed(tmp_path: Path) -> None:
+    """A package of another data set passes with its own classes, and is held against its own run's limit."""
+    classes = ("dog", "rain", "sea_waves")
+    run = make_run(tmp_path / "run", n_candidates=2, search=False, classes=classes)
+    path = write_submission(run, SubmissionConfig())
+    assert validate_submission(path) == []
+    assert validate_submission(path, classes=TAU_SCENES) != []
+    assert any("limit is 60 kB" in str(problem) for problem in validate_submission(path, limit_bytes=60_000))
+    config = run.read_config()
+    config["rules"] = {"name": "custom", "limits": {"nonzero_weight_bytes": 131_072}}
+    run.config_path.write_text(yaml.safe_dump(config))
+    add_candidate(run, "heavy", size=131_000, skill=5.0, classes=classes)
+    assert validate_submission(write_submission(run, SubmissionConfig())) == []
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [("bus", "cafe", "library", "metro_station", "park", "tram"), ("bus", "park", "tram")],
+    ids=["some of them", "all of them"],
+)
+def test_scenes_may_be_named_like_the_challenges(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    """A run is held against its own classes, some or all of which TAU has too (TUT 2017 has bus and tram, say)."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=classes)
+    path = write_submission(run, SubmissionConfig())
+    assert validate_submission(path) == []
+    assert any("header must be" in str(problem) for problem in validate_submission(path, classes=classes[::-1]))
+
+
+def test_without_a_run_a_header_tells_the_data_set(tmp_path: Path) -> None:
+    """A package alone is the challenge's where its scenes are some of TAU's or all in another order, else its own."""
+    for number, (classes, is_its_own) in enumerate(
+        {("bus", "cafe", "tram"): True, ("bus", "park", "tram"): False, TAU_SCENES[::-1]: False}.items()
+    ):
+        run = make_run(tmp_path / f"run{number}", n_candidates=1, search=False, classes=classes)
+        alone = tmp_path / f"{number}.zip"
+        alone.write_bytes(write_submission(run, SubmissionConfig()).read_bytes())
+        problems = [str(problem) for problem in validate_submission(alone)]
+        assert (problems == []) == is_its_own
+        assert is_its_own or any("scene_label and airport, bus, metro" in problem for problem in problems)
+
+
+def test_the_challenges_own_order_is_wanted_of_every_run(tmp_path: Path) -> None:
+    """A run that names TAU's ten in another order is refused, as the organisers refuse it."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=TAU_SCENES[::-1])
+    problems = validate_submission(write_submission(run, SubmissionConfig()))
+    assert any("scene_label and airport, bus" in str(problem) for problem in problems)
+
+
+@pytest.mark.parametrize(("classes", "is_refused"), [(("cafe", "bus", "tram"), False), (TAU_SCENES, True)])
+def test_a_scene_may_lack_test_clips(tmp_path: Path, classes: tuple[str, ...], is_refused: bool) -> None:
+    """A test list without a clip of some scene is no problem, but in the challenge's own ten scenes."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=classes)
+    (files,) = run.candidates()
+    metrics = json.loads(files.metrics_path.read_text())
+    del metrics["test"]["by_scene"]["bus"]
+    files.metrics_path.write_text(json.dumps(metrics))
+    problems = [str(problem) for problem in validate_submission(write_submission(run, SubmissionConfig()))]
+    assert any("class_wise lacks bus" in problem for problem in problems) == is_refused
+    assert len(problems) == is_refused
+
+
+def test_the_description_is_of_what_the_members_did(tmp_path: Path) -> None:
+    """Augmentation is that of a member's own recipe and of the copies; without a search none is claimed."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    config = run.read_config()
+    config["prepare"]["augmentations"] = ["pitch_shift", "mix", "device_response"]
+    run.config_path.write_text(yaml.safe_dump(config))
+    recipe = TrainConfig(
+        mixup_alpha=0, frequency_shift=4, time_stretch=1.2, scene_mix_p=0.5, spectrum_correction_p=0.3,
+        device_offset_p=0.3,
+    ).model_dump(mode="json")  # fmt: skip
+    for name, skill, family in (("cropped", 3.0, "inverted_residual"), ("whole", 2.0, "dcase_baseline")):
+        add_candidate(run, name, size=60_000, skill=skill)
+        files = run.candidate(name, 0)
+        files.config_path.write_text(yaml.safe_dump({"model": {"family": family}, "train": recipe}))
+        files.metrics_path.write_text(json.dumps(json.loads(files.metrics_path.read_text()) | {"trial_id": None}))
+    texts = _read(write_submission(run, SubmissionConfig()))
+    metas = [yaml.safe_load(text) for name, text in texts.items() if name.endswith(".meta.yaml")]
+    shared = (
+        "frequency shifting, time stretching, mixing of clips of one scene, spectrum correction, "
+        "device simulation by spectral offsets"
+    )
+    assert [meta["system"]["description"]["data_augmentation"] for meta in metas] == [
+        f"{shared}, random cropping, pitch shifting, device impulse responses",
+        f"{shared}, pitch shifting, device impulse responses",
+    ]
+    for meta in metas:
+        assert meta["system"]["description"]["complexity_management"].startswith("weights in 8-bit")
+        assert "search" not in meta["submission"]["name"]
+
+
+def test_without_any_list_to_pack_it_says_so(tmp_path: Path) -> None:
+    """Data with neither a test nor an evaluation list: an error that names the lists, and no package."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    run.candidates()[0].predictions_path("test").unlink()
+    with pytest.raises(DataError, match="neither an evaluation list nor a test list"):
+        write_submission(run, SubmissionConfig())
+    assert not run.submission_dir.exists()
+
+
+def test_equal_runs_give_equal_packages(run: RunDirectory) -> None:
+    """Writing a package again changes no byte."""
+    before = _package(run).read_bytes()
+    assert write_submission(run, SubmissionConfig()).read_bytes() == before
+
+
+def test_printed_probabilities_sum_to_one_with_the_label_on_top() -> None:
+    """Also for near ties and tiny values the printed numbers sum to 1 and the label has the largest."""
+    made = predictions(clips(400, TAU_SCENES), TAU_SCENES, 0.0, 3)
+    p = np.random.default_rng(0).dirichlet(np.full(10, 0.01), size=400).astype(np.float32)
+    p[:50] = 0.1
+    made.probabilities[:] = p
+    for line in output_csv(made).splitlines()[1:]:
+        fields = line.split("\t")
+        units = [int(field.replace(".", "")) for field in fields[2:]]
+        assert sum(units) == 1_000_000
+        assert units[TAU_SCENES.index(fields[1])] == max(units)
+
+
+def test_two_clips_of_one_name_cannot_be_packed() -> None:
+    """Clips that only their folders tell apart would be one row: refused."""
+    made = predictions(clips(10, TAU_SCENES), TAU_SCENES, 0.0, 3)
+    made.clips["filename"] = ["one/x.wav", "two/x.wav", *made.clips["filename"][2:]]
+    with pytest.raises(DataError, match=r"x\.wav"):
+        output_csv(made)
+
+
+def test_nothing_to_submit_is_an_error(tmp_path: Path) -> None:
+    """A run whose candidates are all over the limit says so, candidate by candidate, and writes nothing."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    add_candidate(run, "heavy", size=200_000, skill=2.0)
+    with pytest.raises(BudgetError, match=r"heavy-s0: .*200,000"):
+        write_submission(run, SubmissionConfig())
+    assert not run.submission_dir.exists()
+
+
+def _edit_output(change: Callable[[list[list[str]]], None]) -> Callable[[dict[str, str]], None]:
+    def edit(files: dict[str, str]) -> None:
+        rows = [line.split("\t") for line in files[f"{FIRST}.output.csv"].splitlines()]
+        change(rows)
+        files[f"{FIRST}.output.csv"] = "\n".join("\t".join(row) for row in rows) + "\n"
+
+    return edit
+
+
+def _edit_meta(path: str, value: object) -> Callable[[dict[str, str]], None]:
+    def edit(files: dict[str, str]) -> None:
+        meta = yaml.safe_load(files[f"{FIRST}.meta.yaml"])
+        *parents, last = path.split(".")
+        place = meta
+        for key in parents:
+            place = place[int(key) if key.isdigit() else key]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+        files[f"{FIRST}.meta.yaml"] = yaml.safe_dump(meta)
+
+    return edit
+
+
+def _swap_label(rows: list[list[str]]) -> None:
+    rows[1][1] = "tram" if rows[1][1] != "tram" else "bus"
+
+
+BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
+    "no output": (lambda files: files.pop(f"{FIRST}.output.csv"), "lacks Doe_EX_task1a_1.output.csv"),
+    "no meta": (lambda files: files.pop(f"{FIRST}.meta.yaml"), "lacks Doe_EX_task1a_1.meta.yaml"),
+    "extra file": (lambda files: files.update({f"{ROOT}/Doe_EX_task1a_1/notes.txt": ""}), "must be Doe_EX"),
+    "shallow": (lambda files: files.update({"readme.txt": ""}), "must lie at"),
+    "bad label": (lambda files: files.update({f"{ROOT}/Doe_task1a_1/Doe_task1a_1.output.csv": ""}), "without dots"),
+    "fifth system": (
+        lambda files: files.update({f"{ROOT}/Doe_EX_task1a_5/Doe_EX_task1a_5.meta.yaml": ""}),
+        "at most 4",
+    ),
+    "header": (_edit_output(lambda rows: rows[0].reverse()), "header must be"),
+    "fields": (_edit_output(lambda rows: rows[3].pop()), "must have 12 fields"),
+    "twice": (_edit_output(lambda rows: rows.append(rows[1])), "twice"),
+    "missing row": (_edit_output(lambda rows: rows.pop()), "1 extra"),
+    "folder": (_edit_output(lambda rows: rows[1].__setitem__(0, "audio/x.wav")), "without folders"),
+    "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "no scene of the task"),
+    "no number": (_edit_output(lambda rows: rows[1].__setitem__(4, "x")), "must be numbers"),
+    "outside": (_edit_output(lambda rows: rows[1].__setitem__(4, "1.5")), r"in \[0, 1\]"),
+    "sum": (_edit_output(lambda rows: rows[1].__setitem__(slice(2, None), ["0.05"] * 10)), "sum to 1"),
+    "argmax": (_edit_output(_swap_label), "is more probable"),
+    "empty": (lambda files: files.update({f"{FIRST}.output.csv": ""}), "is empty"),
+    "no yaml": (lambda files: files.update({f"{FIRST}.meta.yaml": "a: [b"}), "no YAML"),
+    "a list": (lambda files: files.update({f"{FIRST}.meta.yaml": "- a"}), "submission.label: required"),
+    "other label": (_edit_meta("submission.label", "Doe_EX_task1a_2"), "submission.label must be"),
+    "long name": (_edit_meta("submission.abbreviation", "elevenchars"), "1 to 10"),
+    "nobody": (_edit_meta("submission.authors", []), "one author at least"),
+    "no mail": (_edit_meta("submission.authors.0.email", ""), "email is missing"),
+    "nobody corresponds": (_edit_meta("submission.authors.0.corresponding", False), "exactly one"),
+    "no field": (_edit_meta("system.description.embeddings", None), "embeddings: required"),
+    "too large": (_edit_meta("system.complexity.model_size", 128.1), "the limit is 128 kB"),
+    "size in words": (_edit_meta("system.complexity.model_size", "90 kB"), "must be a number"),
+    "too many": (_edit_meta("system.complexity.total_parameters_non_zero", 10**9), "more non-zero"),
+    "a class less": (_edit_meta("results.development_dataset.class_wise.bus", None), "lacks bus"),
+    "above 100": (_edit_meta("results.development_dataset.overall.accuracy", 101), "accuracy is 101"),
+    "no log loss": (_edit_meta("results.development_dataset.device_wise.a.logloss", None), "logloss is None"),
+}
+
+
+@pytest.mark.parametrize("breakage", sorted(BREAKAGES))
+def test_every_broken_rule_is_found(run: RunDirectory, tmp_path: Path, breakage: str) -> None:
+    """A package with one thing wrong has a problem that names it."""
+    break_it, message = BREAKAGES[breakage]
+    files = _read(_package(run))
+    break_it(files)
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as package:
+        for name, text in files.items():
+            package.writestr(name, text)
+    path = tmp_path / "broken.zip"
+    path.write_bytes(data.getvalue())
+    problems = [str(problem) for problem in validate_submission(path)]
+
+    assert any(re.search(message, problem) for problem in problems), problems
+
+
+def test_no_package_is_a_problem(tmp_path: Path) -> None:
+    """Neither a missing file nor one that is no zip nor an empty zip passes."""
+    (tmp_path / "text.zip").write_text("no zip")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    for name in ("none.zip", "text.zip", "empty.zip"):
+        assert validate_submission(tmp_path / name)
