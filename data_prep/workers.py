@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -75,3 +76,9 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def available_cpus() -> int:
+    """Return the processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

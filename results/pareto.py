@@ -43,3 +43,44 @@ def hypervolume(accuracy: npt.ArrayLike, size: npt.ArrayLike, limit: float) -> f
     value: npt.NDArray[Any] = np.asarray(accuracy, dtype=np.float64)[front]
     room: npt.NDArray[Any] = np.maximum(0.0, 1.0 - np.asarray(size, dtype=np.float64)[front] / limit)
     return float(np.sum(np.diff(value, prepend=0.0) * room))
+
+
+Array = npt.NDArray[np.float64]
+
+
+def front_ranks(losses: Array) -> npt.NDArray[np.int64]:
+    """Return the number of each point's front, 0 for those that no other dominates.
+
+    Memory is linear in the points, so that thousands of trials can be ranked beside a training.
+
+    Args:
+        losses: shape (n_points, n_objectives), smaller is better.
+    """
+    order = np.lexsort(losses.T[::-1])  # whoever dominates a point stands before it
+    points, ranks = losses[order], np.zeros(len(losses), dtype=np.int64)
+    for index in range(1, len(points)):
+        point, before = points[index], points[:index]
+        dominators = (before <= point).all(axis=1) & (before < point).any(axis=1)
+        ranks[index] = (ranks[:index][dominators] + 1).max(initial=0)
+    result = np.empty_like(ranks)
+    result[order] = ranks
+    return result
+
+
+def crowding_distances(losses: Array) -> Array:
+    """Return how far each point of a front is from its neighbours, infinite at the ends.
+
+    The sum over objectives of the distance between its two neighbours there, as a share of the front's extent.
+
+    Args:
+        losses: shape (n_points, n_objectives).
+    """
+    distances = np.zeros(len(losses))
+    for column in losses.T:
+        order = np.argsort(column, kind="stable")
+        ends = column[order]
+        extent = ends[-1] - ends[0]
+        distances[order[[0, -1]]] = np.inf
+        if extent > 0:
+            distances[order[1:-1]] += (ends[2:] - ends[:-2]) / extent
+    return distances

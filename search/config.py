@@ -8,9 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
-from yaml.constructor import ConstructorError
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.families import AnyModelConfig
@@ -20,9 +18,10 @@ from asc_models.rules import RulesConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import Config, parse_config
+from data_prep.yaml_file import load_yaml, parse_yaml
 from results.config import EnsembleConfig, SubmissionConfig
-from search.space_config import SpaceConfig
-from search.sweep_config import SearchConfig
+from search.space.config import SpaceConfig
+from search.study.config import SearchConfig
 
 
 class SystemConfig(Config):
@@ -173,50 +172,6 @@ def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
     return parse_config(RunConfig, data, source)
 
 
-def parse_yaml(text: str, source: str) -> dict[str, Any]:
-    """Return a YAML mapping.
-
-    Raises:
-        ConfigError: if `text` is no YAML, or no mapping.
-    """
-    data = _load(text, source)
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{source}: must be a mapping of sections, is a {type(data).__name__}")
-    return data
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which no key stands twice: plain YAML would keep the last and forget the others in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping.
-
-        Raises:
-            ConstructorError: if a key stands twice.
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise ConstructorError(problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return dict(super().construct_mapping(node, deep))
-
-
-def _load(text: str, source: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{source}{place}: no YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: no YAML: {error}") from None
-
-
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
@@ -231,4 +186,4 @@ def _override(data: dict[str, Any], override: str) -> None:
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
             raise ConfigError(f"--set {override}: {name} is no section")
-    section[name] = _load(value, f"--set {override}")
+    section[name] = load_yaml(value, f"--set {override}")

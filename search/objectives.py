@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
-import numpy.typing as npt
+
+from results.pareto import crowding_distances, front_ranks
 
 Score = Literal["macro_accuracy", "log_loss"]
 Cost = Literal["weight_bytes", "macs"]
@@ -18,7 +19,6 @@ TIE_WEIGHT = 1e-5
 """Share of log loss (at most 34.6 nats after clipping) in a score: less than one clip's weight in macro accuracy."""
 
 Key = TypeVar("Key", bound=Hashable)
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,41 +84,3 @@ def _loss(name: Objective, value: Value) -> float:
         return TIE_WEIGHT * value.log_loss - value.macro_accuracy
     loss: Any = getattr(value, name)
     return float(loss)
-
-
-def front_ranks(losses: Array) -> npt.NDArray[np.int64]:
-    """Return the number of each point's front, 0 for those that no other dominates.
-
-    Memory is linear in the points, so that thousands of trials can be ranked beside a training.
-
-    Args:
-        losses: shape (n_points, n_objectives), smaller is better.
-    """
-    order = np.lexsort(losses.T[::-1])  # whoever dominates a point stands before it
-    points, ranks = losses[order], np.zeros(len(losses), dtype=np.int64)
-    for index in range(1, len(points)):
-        point, before = points[index], points[:index]
-        dominators = (before <= point).all(axis=1) & (before < point).any(axis=1)
-        ranks[index] = (ranks[:index][dominators] + 1).max(initial=0)
-    result = np.empty_like(ranks)
-    result[order] = ranks
-    return result
-
-
-def crowding_distances(losses: Array) -> Array:
-    """Return how far each point of a front is from its neighbours, infinite at the ends.
-
-    The sum over objectives of the distance between its two neighbours there, as a share of the front's extent.
-
-    Args:
-        losses: shape (n_points, n_objectives).
-    """
-    distances = np.zeros(len(losses))
-    for column in losses.T:
-        order = np.argsort(column, kind="stable")
-        ends = column[order]
-        extent = ends[-1] - ends[0]
-        distances[order[[0, -1]]] = np.inf
-        if extent > 0:
-            distances[order[1:-1]] += (ends[2:] - ends[:-2]) / extent
-    return distances

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from search_support import SPACE, SPEC, settings
 
+from asc_models.candidate import CandidateConfig
 from asc_models.network import NetworkConfig
 from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
-from search.building import build
-from search.candidate_config import CandidateConfig
 from search.config import RunConfig
-from search.opening import open_run
-from search.space import Space
+from search.run_config import open_run
+from search.space.point import build
+from search.space.space import Space
 
 TINY, WIDE = (
     build("inverted_residual", {**Space(SPACE).smallest(), **wider}).model

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from asc_models.estimate import estimate
-from search.building import build
 from search.objectives import Objectives, Value
-from search.proposer import Proposer, Sizing
-from search.space import Space
-from search.space_config import SpaceConfig
+from search.space.config import SpaceConfig
+from search.space.point import build
+from search.space.space import Space
+from search.strategies.proposer import Proposer, Sizing
 
 LIMIT = 128_000
 SMALL = SpaceConfig(

@@ -20,15 +20,15 @@ from data_prep.shards.manifest import read_manifest, write_manifest
 from data_prep.shards.parquet import read_shard
 from data_prep.store import open_store
 from results.ledger.ledger import Ledger
-from search.building import build
 from search.halving import HALVINGS
 from search.objectives import Objectives
-from search.proposer import Proposer, Sizing
-from search.space import Space
-from search.space_config import SpaceConfig
-from search.sweep_config import SearchConfig
-from search.sweep_settings import SweepSettings
-from search.sweep_state import SweepState
+from search.space.config import SpaceConfig
+from search.space.point import build
+from search.space.space import Space
+from search.strategies.proposer import Proposer, Sizing
+from search.study.config import SearchConfig
+from search.study.settings import SweepSettings
+from search.study.state import SweepState
 
 SCENES = {"low": (100, 900), "middle": (1200, 2000), "high": (2400, 3600)}
 SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)
@@ -146,7 +146,7 @@ def measured(accuracy: float, loss: float = 1.0, weight_bytes: int = 100) -> dic
 
 def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str, object]:
     """Return a trial's configuration as the searcher gives it; `changes` to its recipe, model or rung."""
-    from search.trainable import SharedConfig
+    from search.tune.trainable import SharedConfig
 
     asked = settings(epochs=4)
     shared = SharedConfig(
@@ -169,7 +169,7 @@ def trial_config(shards: Path, checkpoints: Path, **changes: object) -> dict[str
 
 def run_steps(config: dict[str, object], n_steps: int = 1) -> list[dict[str, object]]:
     """Run a trial for `n_steps` rungs in this process and return what it tells."""
-    from search.trainable import SceneTrial
+    from search.tune.trainable import SceneTrial
 
     trial = SceneTrial.__new__(SceneTrial)  # without Tune's own construction, which makes folders in the home folder
     trial.setup(config)

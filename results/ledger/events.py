@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 Event = Mapping[str, Any]
 """One line of the ledger."""
@@ -31,3 +31,6 @@ def state_after(event: Event, before: str | None) -> str | None:
     if kind == "rung" and before not in ENDED:
         return "paused" if event.get("decision") == "pause" else "running"
     return "running" if kind in _GOES_ON else before
+
+
+EndState = Literal["finished", "stopped", "failed"]

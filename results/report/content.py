@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from data_prep import __version__
+from data_prep.wording import plural
 from results.candidates.candidates import without_validation
 from results.report.data import RunData
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
-from results.report.text import Content, data_name, fold_of, plural
+from results.report.text import Content, data_name, fold_of
 
 
 def page_content(data: RunData) -> Content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from data_prep.wording import plural
 from results.candidates.seeds import SCORES, seed_groups
 from results.ensemble import Ensemble
 from results.published import CLASS_WISE_AVERAGE, SYSTEMS
@@ -18,7 +19,6 @@ from results.report.text import (
     kilobytes,
     number,
     percent,
-    plural,
     size_text,
     table,
 )

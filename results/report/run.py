@@ -12,12 +12,13 @@ import yaml
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
+from data_prep.wording import plural
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.ledger.events import STATES
 from results.ledger.trials import ranked_trials
 from results.report.data import RunData, drawn_units
-from results.report.text import Content, count, data_name, fold_of, number, percent, plural, table
+from results.report.text import Content, count, data_name, fold_of, number, percent, table
 
 
 def search_text(data: RunData) -> Content:

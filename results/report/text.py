@@ -86,8 +86,3 @@ def data_name(data: RunData) -> str:
 def fold_of(data: RunData) -> Any:
     """Return the fold that was trained and tested."""
     return data.config.get("fold") or (data.config.get("data") or {}).get("fold") or 1
-
-
-def plural(value: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"

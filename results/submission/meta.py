@@ -10,7 +10,7 @@ from data_prep.config import OfflineAugmentation
 from results.config import AuthorConfig, SubmissionConfig
 
 if TYPE_CHECKING:
-    from results.submission.package import System
+    from results.submission.systems import System
 
 _WEIGHTS = {
     "float32": "weights in 32-bit floats",

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json, written_whole
-from results.candidates.candidates import Candidate, CandidateMetrics, read_candidates, sibling_name
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig
-from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.rundir import RunDirectory
 from results.submission.meta import system_meta
+from results.submission.systems import System, rank_systems
 from results.submission.validate import validate_submission
 
 __all__ = ["System", "output_csv", "rank_systems", "validate_submission", "write_submission"]
@@ -34,41 +31,6 @@ FILL_IN = (
     'affiliation: {abbreviation: INSTITUTE, institute: FULL NAME, location: "CITY, COUNTRY"}}]\''
 )
 """What puts a submission's own names in the place of the placeholders."""
-
-
-@dataclass(frozen=True)
-class System:
-    """One candidate or ensemble as a system of the package.
-
-    Attributes:
-        name: candidate's or ensemble's name.
-        members: the distinct candidates in it.
-        ensemble: None for a single candidate.
-        validation_log_loss: what systems are ranked by.
-        size: the limited quantity that is shown (results.candidates.limits), of the members together.
-        development: the test split's metrics, {} where there are none.
-    """
-
-    name: str
-    members: tuple[Candidate, ...]
-    ensemble: Ensemble | None
-    validation_log_loss: float
-    size: int
-    development: dict[str, Any]
-
-    @property
-    def metrics(self) -> list[CandidateMetrics]:
-        """The members' metrics: what is held against the limits together."""
-        return [member.metrics for member in self.members]
-
-    def predictions(self, by_candidate: Mapping[str, Predictions]) -> Predictions:
-        """Return the system's probabilities from its own or from its members' ones."""
-        if self.name in by_candidate:
-            return by_candidate[self.name]
-        missing = [member.name for member in self.members if member.name not in by_candidate]
-        if missing or self.ensemble is None:
-            raise DataError(f"system {self.name}: no evaluation predictions of {', '.join(missing) or self.name}")
-        return ensemble_predictions(self.ensemble, by_candidate)
 
 
 def write_submission(
@@ -127,61 +89,6 @@ def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
     return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
 
-def packed_members(run: RunDirectory, config: SubmissionConfig) -> list[Candidate]:
-    """Return the distinct candidates of the systems that `write_submission` would pack."""
-    systems, _ = rank_systems(run, read_limits(run.read_config()))
-    members = {member.name: member for system in systems[: config.max_systems] for member in system.members}
-    return list(members.values())
-
-
-def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
-    """Return candidates and ensembles within every limit, best validation log loss first, and why others are left out.
-
-    An ensemble of one member at temperature 1 is its member, and only the member is listed. A candidate that was
-    trained on validation, too, has no score to rank it by: it stands in the place of its sibling, the same network with
-    the same seed trained on the training split alone, and with that one's score.
-    """
-    candidates = {candidate.name: candidate for candidate in read_candidates(run)}
-    siblings = {
-        name: sibling
-        for name, candidate in candidates.items()
-        if (sibling := candidates.get(sibling_name(candidate))) is not None
-    }
-    found = [
-        System(
-            name=name,
-            members=(candidate,),
-            ensemble=None,
-            validation_log_loss=siblings.get(name, candidate).metrics.value("validation", "log_loss"),
-            size=limits.size([candidate.metrics]),
-            development=candidate.metrics.splits.get("test", {}),
-        )
-        for name, candidate in candidates.items()
-    ]
-    left_out = {
-        sibling.name: f"{name} stands for it: the same network, trained on validation, too"
-        for name, sibling in siblings.items()
-    }
-    found = [system for system in found if system.name not in left_out]
-    for ensemble in read_ensembles(run):
-        gone = [name for name in ensemble.members if name not in candidates]
-        if gone:
-            left_out[ensemble.name] = f"its members {', '.join(gone)} are gone; build the ensemble again"
-        elif ensemble.is_single and ensemble.temperature == 1.0:
-            left_out[ensemble.name] = f"it is {next(iter(ensemble.members))} alone"
-        else:
-            found.append(_ensemble_system(ensemble, candidates, limits))
-    systems = []
-    for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
-        if reason := limits.verdict(system.metrics).reason:
-            left_out[system.name] = f"is over the limit: {reason}"
-        elif np.isnan(system.validation_log_loss):
-            left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
-        else:
-            systems.append(system)
-    return systems, left_out
-
-
 def output_csv(predictions: Predictions) -> str:
     """Return the text of an output file: TAB separated, probabilities that sum to exactly 1 as they are printed.
 
@@ -202,18 +109,6 @@ def output_csv(predictions: Predictions) -> str:
     for name, label, row in zip(names, best, units / 10**DECIMALS, strict=True):
         lines.append("\t".join([name, predictions.classes[label], *(f"{value:.{DECIMALS}f}" for value in row)]))
     return "\n".join(lines) + "\n"
-
-
-def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limits: Limits) -> System:
-    members = tuple(candidates[name] for name in ensemble.members)
-    return System(
-        name=ensemble.name,
-        members=members,
-        ensemble=ensemble,
-        validation_log_loss=float(ensemble.metrics.get("validation", {}).get("log_loss", np.nan)),
-        size=limits.size([member.metrics for member in members]),
-        development=ensemble.metrics.get("test", {}),
-    )
 
 
 def _add(package: zipfile.ZipFile, name: str, text: str) -> None:

@@ -22,7 +22,7 @@ def bench(
     from dataclasses import asdict
 
     from asc_models.bench import bench as run
-    from search.candidate_package import MODEL, opened_candidate
+    from asc_models.candidate import MODEL, opened_candidate
 
     screen = terminal()
     if model.suffix == ".tflite" and not model.is_dir():

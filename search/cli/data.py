@@ -11,7 +11,7 @@ import typer
 
 from search.cli.corpus_options import with_corpus_options
 from search.cli.options import JsonOption, SetOption, WorkersOption, n_workers, terminal
-from search.cli.terminal import Terminal
+from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from data_prep.check.report import CheckReport

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asc_models.network import NetworkConfig
     from asc_models.rules import RuleName, RulesConfig, Verdict
     from asc_models.topology import Shape
-    from search.cli.terminal import Terminal
+    from search.cli.screen.terminal import Terminal
 
 Rules = dict["RuleName", "RulesConfig"]
 Verdicts = dict["RuleName", dict["ExportMode", "Verdict"]]
@@ -89,12 +89,12 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
         names = sorted(folder.name for folder in (Path(what) / "candidates").iterdir() if folder.is_dir())
         raise ConfigError(f"{what}: is a run, not a candidate; its candidates/ holds {', '.join(names) or 'none'}")
     if (Path(what) / "config.yaml").is_file():
-        from search.candidate_config import read_candidate_config
+        from asc_models.candidate import read_candidate_config
 
         config = read_candidate_config(Path(what) / "config.yaml")
         return config.model, config.reader.input_shape(config.features), len(config.classes)
     if Path(what).is_file() or what.endswith(".zip"):
-        from search.candidate_package import opened_candidate
+        from asc_models.candidate import opened_candidate
 
         with opened_candidate(Path(what)) as folder:
             return _network(str(folder), seconds, n_classes)

@@ -26,7 +26,7 @@ def doctor(
     """
     from data_prep.errors import RunError
     from data_prep.store import parse_location
-    from search.doctor import examine
+    from search.cluster.doctor import examine
 
     screen = terminal()
     report = examine(
@@ -42,7 +42,7 @@ def doctor(
         for remark in report.remarks:
             screen.warn(remark)
     if report.problems:
-        from results.report.text import plural
+        from data_prep.wording import plural
 
         lines = "\n".join(f"  {problem}" for problem in report.problems)
         raise RunError(f"{plural(len(report.problems), 'problem')} to mend:\n{lines}")

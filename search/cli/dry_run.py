@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asc_models.topology import Shape
-    from search.cli.terminal import Terminal
+    from search.cli.screen.terminal import Terminal
     from search.config import RunConfig
-    from search.survey import Sized, Survey
-    from search.sweep_settings import SweepSettings
+    from search.space.survey import Sized, Survey
+    from search.study.settings import SweepSettings
 
 DEFAULT_SCENES = 10
 """Scenes to tell apart where no data says how many."""
@@ -39,10 +39,10 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     Raises:
         BudgetError: if nothing in the space fits.
     """
-    from search.proposer import require_feasible
-    from search.space import Space
-    from search.survey import survey
-    from search.sweep_settings import SweepSettings, candidate_sizing
+    from search.space.sizing import require_feasible
+    from search.space.space import Space
+    from search.space.survey import survey
+    from search.study.settings import SweepSettings, candidate_sizing
 
     given = _input(config, shards)
     settings = SweepSettings.of(config)
@@ -60,7 +60,7 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
 def _input(config: RunConfig, shards: str | None) -> _Input:
     from data_prep.shards.manifest import read_manifest
     from data_prep.store import parse_location
-    from search.opening import check_fold
+    from search.run_config import check_fold
 
     if shards is not None:
         manifest = read_manifest(parse_location(shards))

@@ -8,8 +8,8 @@ from search.cli.options import RunArgument, SetOption, terminal
 def ensemble(run: RunArgument, overrides: SetOption = None) -> None:
     """Select an ensemble of the run's candidates on validation, under the size limit of a single model."""
     from results.rundir import RunDirectory
-    from search.opening import adjust_run, default_shards
-    from search.pipeline import Place, ensemble_stage
+    from search.run_config import adjust_run, default_shards
+    from search.stages import Place, ensemble_stage
 
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli.options import JsonOption, terminal
-from search.cli.terminal import Terminal
+from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from data_prep.store import Location

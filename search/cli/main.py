@@ -17,7 +17,6 @@ from search.cli import (
     doctor,
     ensemble,
     inspect,
-    line,
     predict,
     prepare,
     report,
@@ -25,11 +24,12 @@ from search.cli import (
     score,
     status,
     submit,
-    sweep,
     synth,
 )
+from search.cli import run as line
+from search.cli import search as sweep
 from search.cli.options import SETTINGS
-from search.cli.terminal import Terminal
+from search.cli.screen.terminal import Terminal
 
 app = typer.Typer(
     name="asc",

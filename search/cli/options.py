@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.terminal import Terminal
+from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from data_prep.store import Location
@@ -98,7 +98,7 @@ def terminal() -> Terminal:
 
 def n_workers(workers: int | None) -> int:
     """Return how many processes read audio."""
-    from search.tuner import available_cpus
+    from data_prep.workers import available_cpus
 
     return workers or available_cpus()
 

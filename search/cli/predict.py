@@ -25,9 +25,8 @@ def predict(
 ) -> None:
     """Name the scene of recordings with an exported file, features and all."""
     from asc_models.artifact import Artifact
+    from asc_models.candidate import CONFIG, MODEL, opened_candidate, read_candidate_config
     from data_prep.reader.reader import extract_files
-    from search.candidate_config import read_candidate_config
-    from search.candidate_package import CONFIG, MODEL, opened_candidate
 
     screen = terminal()
     with opened_candidate(candidate) as folder:

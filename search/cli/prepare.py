@@ -33,7 +33,7 @@ def prepare(
     """
     from data_prep.store import parse_location
     from search.config import read_run_config
-    from search.pipeline import prepare_stage
+    from search.stages import prepare_stage
 
     screen = terminal()
     asked = [*corpus, *(overrides or ())]

@@ -8,8 +8,8 @@ from search.cli.options import RunArgument, terminal
 def report(run: RunArgument) -> None:
     """Render the run's report: one HTML page, its tables as CSV, its figures as PNG and SVG."""
     from results.rundir import RunDirectory
-    from search.opening import default_shards, read_run
-    from search.pipeline import Place, report_stage
+    from search.run_config import default_shards, read_run
+    from search.stages import Place, report_stage
 
     directory = RunDirectory(run)
     config = read_run(directory)

@@ -19,7 +19,7 @@ from search.cli.options import (
     terminal,
     working_place,
 )
-from search.cli.terminal import Terminal
+from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,10 +86,10 @@ def retrain(
     from data_prep.shards.manifest import read_manifest
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
-    from search.opening import adjust_run, bind_data, default_shards, read_run
-    from search.pipeline import Place, retrain_stage
-    from search.retrain import Variant
-    from search.retrain_workers import Resources
+    from search.retrain.retrain import Variant
+    from search.retrain.workers import Resources
+    from search.run_config import adjust_run, bind_data, default_shards, read_run
+    from search.stages import Place, retrain_stage
 
     screen = terminal()
     directory = RunDirectory(run)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from search.cli.options import JsonOption, RunArgument, terminal
-from search.cli.progress_view import ProgressView, one_line
+from search.cli.screen.progress import ProgressView, one_line
 
 if TYPE_CHECKING:
     from results.ledger.progress import SearchProgress
@@ -31,7 +31,7 @@ def status(
 ) -> None:
     """Say how far a run has come, from its ledger; works while it runs, from any terminal."""
     from results.rundir import RunDirectory
-    from search.opening import read_run
+    from search.run_config import read_run
 
     if as_json and follow:
         raise typer.BadParameter("--json tells once; for a stream give `asc search --json-log`, or read the ledger")

@@ -26,8 +26,8 @@ def submit(
     """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
     from data_prep.store import parse_location
     from results.rundir import RunDirectory
-    from search.opening import adjust_run, default_shards
-    from search.pipeline import Place, submission_stage
+    from search.run_config import adjust_run, default_shards
+    from search.stages import Place, submission_stage
 
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())

@@ -11,7 +11,7 @@ from results.ledger.events import Event
 from results.ledger.ledger import new_event
 
 if TYPE_CHECKING:
-    from search.sweep_state import EventLog
+    from search.study.state import EventLog
 
 
 class Observer(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
 from results.ledger.events import Event
-from search.observers.trial_log import TrialLog, TrialLogs
+from results.ledger.trial import TrialLog, TrialLogs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

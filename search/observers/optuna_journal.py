@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.ledger.events import Event
-from search.knobs import Knob
-from search.observers.trial_log import TrialLog, TrialLogs
+from results.ledger.trial import TrialLog, TrialLogs
+from search.space.knobs import Knob
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -13,7 +13,7 @@ from search.observers.json_log import JsonLog
 from search.observers.mlflow_log import MlflowLog
 from search.observers.optuna_journal import OptunaJournal
 from search.observers.tensorboard import TensorBoardFiles
-from search.space_config import SpaceConfig
+from search.space.config import SpaceConfig
 
 JOURNAL = "search/optuna-journal.log"
 TENSORBOARD = "tensorboard"

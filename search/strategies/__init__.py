@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from search.strategies.base import Assess, Candidates, Known, Sizing, Strategy
+from search.space.sizing import Assess, Sizing
+from search.strategies.base import Candidates, Known, Strategy
 from search.strategies.chance import RandomStrategy
 from search.strategies.front import FrontStrategy
 from search.strategies.tpe import RejectStrategy, RepairStrategy

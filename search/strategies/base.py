@@ -17,25 +17,8 @@ import numpy.typing as npt
 from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
 from search.objectives import Objectives, Value
-from search.space import Params, Space
-
-
-@dataclass(frozen=True, slots=True)
-class Sizing:
-    """What a candidate weighs and costs before it is built, and whether the rules let it be trained."""
-
-    feasible: bool
-    weight_bytes: int
-    limit: int | None
-    """Bytes allowed, where the rules limit bytes."""
-    reason: str
-    """What is over and by how much; empty where it fits."""
-    n_params: int = 0
-    macs: int = 0
-    peak_activation_bytes: int = 0
-
-
-Assess = Callable[[Params], Sizing]
+from search.space.sizing import Assess, Sizing
+from search.space.space import Params, Space
 
 
 @dataclass(slots=True)

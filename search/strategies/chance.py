@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.space import Params
+from search.space.space import Params
 from search.strategies.base import Candidates
 
 MAX_ASKS = 20

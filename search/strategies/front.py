@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from search.space import Params
+from search.space.space import Params
 from search.strategies.base import Candidates, Known
 from search.strategies.estimates import at_last_rung
 from search.strategies.improvement import front_improvement

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import optuna
 
-from search.space import Params
+from search.space.space import Params
 from search.strategies.base import Candidates
 from search.strategies.chance import MAX_ASKS
 from search.strategies.estimates import at_last_rung

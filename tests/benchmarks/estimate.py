@@ -19,8 +19,8 @@ from asc_models.network import NetworkConfig
 from asc_models.presets import PRESETS
 from asc_models.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec
-from search.space import Space
-from search.space_config import SpaceConfig
+from search.space.config import SpaceConfig
+from search.space.space import Space
 
 N_POINTS = 10
 N_ESTIMATES = 1000

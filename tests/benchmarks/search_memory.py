@@ -23,10 +23,10 @@ from results.ledger.ledger import Ledger
 from search.config import RunConfig
 from search.halving import HALVINGS
 from search.objectives import Objectives
-from search.proposer import Proposer, Sizing
-from search.space import Space
-from search.sweep_config import SearchConfig
-from search.sweep_state import SweepState
+from search.space.space import Space
+from search.strategies.proposer import Proposer, Sizing
+from search.study.config import SearchConfig
+from search.study.state import SweepState
 
 LIMIT = 128_000
 SHAPE = (128, 423, 3)

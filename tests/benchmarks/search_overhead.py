@@ -27,7 +27,7 @@ from search_support import settings, write_shards  # noqa: E402 - the path first
 
 from results.ledger.ledger import Ledger  # noqa: E402
 from results.rundir import RunDirectory  # noqa: E402
-from search.tuner import run_search  # noqa: E402
+from search.tune.tuner import run_search  # noqa: E402
 
 
 def overheads(events: list[dict]) -> dict[str, list[float]]:

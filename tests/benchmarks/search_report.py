@@ -26,7 +26,7 @@ import numpy as np
 from search_simulator import Curves, Method, OptunaWithAsha, Ours, Table, curves, describe_table, read_table, simulate
 
 from data_prep.files import written_whole
-from search.sweep_config import SearchConfig
+from search.study.config import SearchConfig
 
 TABLE = Path(__file__).with_name("search_table.parquet")
 OUT = Path(__file__).parents[2] / "results" / "reference" / "search"

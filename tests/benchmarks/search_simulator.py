@@ -1,7 +1,7 @@
 """Replays a search on the table of trained networks: the same decisions, no training.
 
 Event-driven: `n_workers` simulated processes train trials from rung to rung, and virtual time is counted in epochs, so
-that results arrive in the order in which they would. Ours runs through search.sweep_state.SweepState, with everything a
+that results arrive in the order in which they would. Ours runs through search.study.state.SweepState, with everything a
 search has but Ray; Ray's own OptunaSearch and ASHAScheduler are driven as Ray's controller drives them, without a
 cluster.
 """
@@ -19,13 +19,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search.building import build
 from search.halving import HALVINGS
 from search.objectives import Objectives, Value
-from search.proposer import Proposer, Sizing
-from search.space import Space
-from search.space_config import SpaceConfig
-from search.sweep_state import SweepState
+from search.space.config import SpaceConfig
+from search.space.point import build
+from search.space.space import Space
+from search.strategies.proposer import Proposer, Sizing
+from search.study.state import SweepState
 
 FEASIBLE_SHARE = 0.55
 """Share of the table's networks that its limit lets through."""

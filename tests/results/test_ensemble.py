@@ -26,7 +26,7 @@ from results.ensemble import (
     select_ensemble,
     temper,
 )
-from results.submission.package import rank_systems
+from results.submission.systems import rank_systems
 
 CLASSES = ("one", "two", "three")
 

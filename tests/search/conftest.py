@@ -21,7 +21,7 @@ def sealed_shards(shards, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def ray_here():
     """One Ray for all tests that need actors: starting it is what takes long."""
-    from search.ray_session import ray_session
+    from search.cluster.session import ray_session
 
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *([path] if path else [])])

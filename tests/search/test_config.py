@@ -8,7 +8,7 @@ from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
-from search.opening import bind_data, open_run, read_run
+from search.run_config import bind_data, open_run, read_run
 
 
 def test_every_shipped_configuration_is_valid():

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.objectives import Objectives, Value, crowding_distances, front_ranks
+from results.pareto import crowding_distances, front_ranks
+from search.objectives import Objectives, Value
 
 VALUES = st.builds(
     Value,

@@ -13,10 +13,10 @@ from benchmarks.search_simulator import (
 )
 from process_support import ROOT
 
-from search.building import build
 from search.objectives import Value
-from search.space import Space
-from search.space_config import SpaceConfig
+from search.space.config import SpaceConfig
+from search.space.point import build
+from search.space.space import Space
 
 TABLE = ROOT / "tests" / "benchmarks" / "search_table.parquet"
 SPACE = SpaceConfig(

@@ -13,12 +13,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from data_prep.figures.style import Theme, titled
+from data_prep.wording import plural
 from results.pareto import pareto_front
 from results.report.data import RunData
 from results.report.figures.labels import place_labels
 from results.report.figures.scales import accuracy_axis, scale_axes
 from results.report.figures.style import Margins, new_axes
-from results.report.text import plural
 
 QUANTITY_LABELS = {
     "nonzero_weight_bytes": "non-zero weight bytes of the exported file (1 kB = 1000 bytes)",

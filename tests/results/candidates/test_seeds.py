@@ -18,7 +18,8 @@ from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.report.page import render_report
 from results.rundir import RunDirectory
-from results.submission.package import rank_systems, write_submission
+from results.submission.package import write_submission
+from results.submission.systems import rank_systems
 
 CLASSES = ("dog", "rain", "sea")
 

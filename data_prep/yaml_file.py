@@ -1,0 +1,54 @@
+"""YAML files of configuration: read safely, with every problem of a file in one error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+
+from data_prep.errors import ConfigError
+
+
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return a YAML mapping.
+
+    Raises:
+        ConfigError: if `text` is no YAML, or no mapping.
+    """
+    data = load_yaml(text, source)
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source}: must be a mapping of sections, is a {type(data).__name__}")
+    return data
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice: plain YAML would keep the last and forget the others in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping.
+
+        Raises:
+            ConstructorError: if a key stands twice.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise ConstructorError(problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def load_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{source}{place}: no YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: no YAML: {error}") from None

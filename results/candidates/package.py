@@ -1,0 +1,65 @@
+"""A candidate to take along: exported file, configuration, metrics and card, as a folder or as one zip."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+from asc_models.candidate import CARD, NEEDED, CandidateConfig
+from data_prep.files import write_text, written_whole
+from results.candidates.candidates import CandidateMetrics
+from results.rundir import CandidateFiles
+
+PACKED = (*NEEDED, CARD)
+
+
+_EPOCH = (2021, 1, 1, 0, 0, 0)  # every package of the same files has the same bytes
+
+
+def write_package(files: CandidateFiles, config: CandidateConfig, metrics: CandidateMetrics) -> None:
+    """Write the candidate's card, and the zip of all that it takes to run its file."""
+    write_text(files.card_path, card(files.name, config, metrics))
+    with (
+        written_whole(files.package_path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name in PACKED:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), (files.root / name).read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
+    """Return what a candidate is, hears, answers and costs, as Markdown."""
+    spec = config.features
+    lines = [
+        f"# {name}",
+        "",
+        f"Tells {len(config.classes)} scenes apart: {', '.join(config.classes)}.",
+        "",
+        f"- Hears: {spec.clip_seconds:g} s clips, resampled to {spec.sample_rate:,} Hz, {spec.n_mels} mel bands.",
+        f"- Network: {config.model.family}, {metrics.n_params:,} parameters, {metrics.macs:,} multiply-accumulates.",
+        f"- Export: {config.mode}, {metrics.weight_bytes:,} bytes of weights ({metrics.nonzero_weight_bytes:,} not "
+        f"zero), {metrics.file_bytes:,} bytes in all.",
+        f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "
+        f"of data {config.data_hash}.",
+    ]
+    if metrics.agreement is not None and metrics.agreement_beyond_chance is not None:
+        lines.append(
+            f"- Agreement of the file with the network: {metrics.agreement:.4f} of validation clips; "
+            f"{metrics.agreement_beyond_chance:.4f} beyond chance, near-ties left out."
+        )
+    lines += ["", "| split | clips | macro accuracy | log loss |", "|---|---|---|---|"]
+    for split, scores in metrics.splits.items():
+        lines.append(f"| {split} | {scores['n_clips']} | {scores['macro_accuracy']:.4f} | {scores['log_loss']:.4f} |")
+    lines += [
+        "",
+        "All figures are the exported file's own. To run it:",
+        "",
+        f"    asc predict {name}.zip RECORDING.wav",
+        "",
+        "`config.yaml` has the feature, its scaling and the class list; `model.tflite` takes the scaled feature of one "
+        "clip and gives one probability a scene, in the order above. Its network:",
+        "",
+        "    " + json.dumps(config.model.model_dump(mode="json")),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""`asc demo` and `asc run`: from audio on disk to report and submission package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.corpus_options import with_corpus_options
+from search.cli.options import (
+    AddressOption,
+    MlflowOption,
+    OutOption,
+    SetOption,
+    ShardsOption,
+    StorageOption,
+    TensorBoardOption,
+    WorkersOption,
+    n_workers,
+    storage_location,
+    terminal,
+    working_place,
+)
+from search.cli.screen.outcome import show_outcome
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("results/runs/demo"),
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
+    from data_prep.errors import ConfigError
+    from data_prep.synth import synthesize
+    from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger
+    from search.config import read_run_config
+    from search.pipeline import run_line
+    from search.run_config import open_run
+    from search.stages import Place
+
+    started = time.monotonic()
+    screen = terminal()
+    config = read_run_config("demo", overrides or ())
+    if config.synth is None:
+        raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
+    run_directory = RunDirectory(out)
+    corpus = out / "corpus"
+    with open_ledger(run_directory, None) as ledger:
+        open_run(run_directory, config)
+        with screen.stage("Synthesize", "clips") as on_progress:
+            n_clips = synthesize(corpus, config.synth, on_progress)
+        screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
+        place = Place(run_directory, out / "shards")
+        page = run_line(corpus, place, config, ledger, screen, n_workers=n_workers(workers))
+    show_outcome(screen, run_directory, page, time.monotonic() - started)
+
+
+@with_corpus_options
+def run(
+    config_file: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="YAML file, or a shipped name such as tau2020-cao2021.", show_default=False
+        ),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set.", show_default=False)],
+    out: OutOption,
+    shards: ShardsOption = None,
+    overrides: SetOption = None,
+    address: AddressOption = None,
+    storage: StorageOption = None,
+    workers: WorkersOption = None,
+    tensorboard: TensorBoardOption = True,
+    mlflow: MlflowOption = None,
+    corpus: Sequence[str] = (),
+) -> None:
+    """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
+
+    Run again, it goes on where it stopped, and does nothing where all is done.
+    """
+    from results.rundir import RunDirectory
+    from results.storage.storage import open_ledger, taken
+    from search.config import read_run_config
+    from search.observers.watch import Watch
+    from search.pipeline import run_line
+    from search.run_config import default_shards
+    from search.stages import Place
+
+    started = time.monotonic()
+    screen = terminal()
+    config = read_run_config(config_file, [*corpus, *(overrides or ())])
+    run_directory = RunDirectory(out)
+    working_place(data=data, out=out, shards=shards, storage=storage)
+    watch = Watch(tensorboard=tensorboard, mlflow=mlflow)
+    with taken(run_directory, storage_location(storage), screen.note) as stored:
+        place = Place(run_directory, default_shards(run_directory, shards, stored), address, stored)
+        with open_ledger(run_directory, stored) as ledger:
+            page = run_line(data, place, config, ledger, screen, n_workers=n_workers(workers), watch=watch)
+    show_outcome(screen, run_directory, page, time.monotonic() - started)

@@ -1,0 +1,152 @@
+"""What the user sees: progress, notes, tables, errors. All output of the commands goes through here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from data_prep.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from search.observers.base import Observer
+
+NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
+
+
+class Terminal:
+    """The user's screen.
+
+    Notes and progress go to standard error, results to standard output, so that a pipe takes results alone.
+
+    Args:
+        quiet: show warnings and results only.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._out = Console(soft_wrap=True)
+        self._err = Console(stderr=True, soft_wrap=True)
+
+    @contextmanager
+    def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
+        """Show a progress bar with rate and time left until the block ends."""
+        if self.quiet or not self._err.is_terminal:  # a log has no use for a bar
+            yield lambda done, total: None
+            return
+        columns = (
+            TextColumn("[bold]{task.description:<10}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._err) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    def search_view(self) -> Observer:
+        """Return who shows a search: a live table on a terminal, lines now and then in a log, nothing where quiet."""
+        from search.cli.screen.live import LiveTable, LogLines
+
+        if self._err.is_terminal and not self.quiet:
+            return LiveTable(self._err)
+        return LogLines(self.note)
+
+    @contextmanager
+    def live(self, content: RenderableType) -> Iterator[None]:
+        """Keep something that changes on the screen until the block ends; its last state stays."""
+        with Live(content, console=self._out, refresh_per_second=2, vertical_overflow="crop"):
+            yield
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether results go to a terminal."""
+        return self._out.is_terminal
+
+    def show(self, content: RenderableType) -> None:
+        """Print a result that lays itself out."""
+        self._out.print(content, soft_wrap=False)
+
+    def note(self, text: str) -> None:
+        """Say what happened."""
+        if not self.quiet:
+            self._err.print(f"  {text}", style="dim", highlight=False, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+        self._err.print(f"Warning: {text}", style="yellow", highlight=False, markup=False)
+
+    def error(self, text: str) -> None:
+        """Say why it ends here."""
+        self._err.print(f"Error: {text}", style="red", highlight=False, markup=False)
+
+    def say(self, text: str) -> None:
+        """Print a result."""
+        self._out.print(text, highlight=False, markup=False)
+
+    def paragraph(self, text: str) -> None:
+        """Print a text, broken at the screen's width."""
+        self._out.print(text, highlight=False, markup=False, soft_wrap=False)
+
+    def json(self, value: Any) -> None:
+        """Print a result for a machine."""
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table; numbers stand to the right."""
+        table = Table(
+            title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+        )
+        shown = [[_cell(value) for value in row] for row in rows]
+        for number, column in enumerate(columns):
+            numeric = all(NUMBER.fullmatch(row[number]) for row in shown)
+            justify: JustifyMethod = "right" if numeric and shown else "left"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=number == 0)
+        for row in shown:
+            table.add_row(*row)
+        self._out.print(table)
+        self._out.print()
+
+
+class _RateColumn(ProgressColumn):
+    """How fast it goes: units a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate as text; empty until there is one."""
+        rate = task.finished_speed or task.speed
+        if not rate:
+            return Text("")
+        return Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s", style="progress.data.speed")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.3f}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""Candidates trained at full length, exported and scored."""

@@ -1,0 +1,76 @@
+"""An evaluation set's clips through a run's candidates: what a challenge is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from asc_models.candidate import read_candidate_config
+from data_prep.errors import DataError
+from data_prep.progress import ProgressCallback
+from data_prep.reader.reader import read_split
+from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.store import Location
+from results.candidates.candidates import Candidate
+from results.candidates.predictions import Predictions
+from search.retrain.training import require_same_data
+
+EVALUATION = "evaluation"
+
+
+def evaluation_fold(manifest: Manifest) -> int:
+    """Return the first fold that has clips to evaluate.
+
+    Raises:
+        DataError: if none has.
+    """
+    for fold, splits in manifest.folds.items():
+        if EVALUATION in splits.values():
+            return fold
+    raise DataError(
+        f"the prepared data {manifest.name!r} have no evaluation clips, only {', '.join(sorted(_splits(manifest)))}: "
+        "prepare a challenge's evaluation set (`asc prepare DATA`, audio without labels) and give its shards"
+    )
+
+
+def lost_clips(shards: Location) -> tuple[str, ...]:
+    """Return the files of the evaluation list that were missing or put aside when it was prepared."""
+    manifest = read_manifest(shards)
+    return manifest.lost_evaluation.get(evaluation_fold(manifest), ())
+
+
+def predict_evaluation(
+    candidates: Iterable[Candidate], shards: Location, on_progress: ProgressCallback | None = None
+) -> dict[str, Predictions]:
+    """Return {candidate's name: its exported file's answers on the evaluation clips}.
+
+    Args:
+        candidates: finished ones.
+        shards: folder of the prepared evaluation set. Labels, if it has any, are not looked at.
+        on_progress: told (candidates done, candidates in all).
+
+    Raises:
+        DataError: if there are no evaluation clips, or they hold another feature than a candidate was trained on.
+        ExportError: if a file can't be run.
+    """
+    from asc_models.artifact import Artifact
+
+    manifest = read_manifest(shards)
+    fold = evaluation_fold(manifest)
+    found = list(candidates)
+    answers: dict[str, Predictions] = {}
+    for number, candidate in enumerate(found, start=1):
+        config = read_candidate_config(candidate.files.config_path)
+        # Classes are the candidate's: an evaluation set without labels has none of its own.
+        require_same_data(config, manifest.updated(classes=config.classes), candidate.name)
+        features = read_split(shards, EVALUATION, fold=fold, reader=config.reader, statistics=config.statistics)
+        probabilities = Artifact(candidate.files.tflite_path).predict(replace(features, classes=config.classes))
+        clips = features.clips.assign(scene=None)
+        answers[candidate.name] = Predictions(clips, probabilities, config.classes)
+        if on_progress is not None:
+            on_progress(number, len(found))
+    return answers
+
+
+def _splits(manifest: Manifest) -> set[str]:
+    return {split for splits in manifest.folds.values() for split in splits.values()}

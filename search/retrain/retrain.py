@@ -1,0 +1,293 @@
+"""The best candidates of the search, and systems given by name, trained at full length, side by side in Ray tasks.
+
+A candidate is called after its trial, or after its system. Where its training departs from the run's configuration, the
+departure is in the name, so that both stand side by side and neither is ever taken for the other: `t0003-e510-full-s0`
+is trial t0003 trained for 510 epochs on train and validation, with seed 0.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asc_models.candidate import CandidateConfig, read_candidate_config
+from asc_models.config import ExportMode, TrainConfig
+from asc_models.estimate import estimate
+from asc_models.families import parse_network
+from asc_models.network import NetworkConfig
+from asc_models.schedule import last_cycle_end
+from asc_models.trace import trace
+from data_prep.errors import BudgetError, RunError
+from data_prep.progress import ProgressCallback
+from data_prep.schema import content_hash, differing_keys
+from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.store import Location
+from results.candidates.candidates import FULL, read_metrics
+from results.candidates.limits import Limits
+from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
+from search.config import RunConfig
+from search.objectives import Score
+from search.retrain.choice import Choice, Contender, choose, guess, read_contenders
+from search.retrain.store import exchange_candidates
+from search.retrain.training import remove_leftovers
+from search.retrain.workers import Job, Resources, train_all
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the trainings of one call depart from the run's configuration."""
+
+    epochs: int | None = None
+    """Their length; None takes the configuration's."""
+    with_validation: bool = False
+    """Whether they train on validation, too: for a final submission. Then no checkpoint is chosen."""
+
+    def suffix(self, configured: int) -> str:
+        """Return what a candidate's name gets where its configured length is `configured`."""
+        length = "" if self.epochs in (None, configured) else f"-e{self.epochs}"
+        return length + (FULL if self.with_validation else "")
+
+
+@dataclass(frozen=True)
+class RetrainOutcome:
+    """What retraining has come to."""
+
+    names: tuple[str, ...]
+    """The candidates that this call asked for and that are finished, earlier calls' included."""
+    n_new: int
+    """Of these, trained now."""
+    exports: tuple[str, ...]
+    """What came of the exports, a line for each candidate that was trained now."""
+    notes: tuple[str, ...]
+    """What to know of the choice."""
+    failures: tuple[str, ...]
+    """What went wrong, a line for each candidate that failed."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What is trained once for each seed."""
+
+    name: str
+    trial_id: str | None
+    network: NetworkConfig
+    train: TrainConfig
+    mode: ExportMode
+
+
+def retrain(
+    run: RunDirectory,
+    config: RunConfig,
+    *,
+    shards: Location,
+    ledger: Ledger,
+    variant: Variant = Variant(),
+    resources: Resources | None = None,
+    address: str | None = None,
+    storage: RunStorage | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> RetrainOutcome:
+    """Train what `config.retrain` asks for and the run doesn't have yet.
+
+    Args:
+        run: takes the candidates.
+        config: the run's configuration.
+        shards: folder of the prepared features.
+        ledger: the run's, open for writing.
+        variant: how this call's trainings depart from the configuration.
+        resources: of one training; None takes those of the search's trials.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        storage: the run's shared storage, taken by the caller; None keeps everything in the run directory.
+        on_progress: told (epochs done, epochs in all).
+
+    Raises:
+        BudgetError: if a system given by name is over the limit; nothing was trained.
+        RunError: if there is nothing to train, every training failed, or a candidate was trained by other settings.
+    """
+    started = time.monotonic()
+    manifest = read_manifest(shards)
+    require_systems_fit(config, manifest)
+    if storage is not None:
+        exchange_candidates(run, storage)
+    choice = choose_trials(ledger.events(), config, manifest)
+    jobs = [
+        Job(_candidate(one, seed, config, manifest, variant), run.candidate(one.name, seed))
+        for seed in config.retrain.seeds
+        for one in _networks(choice, config, manifest, variant)
+    ]
+    for job in jobs:
+        _require_same(job)
+        if job.files.is_finished:
+            remove_leftovers(job.files)
+    jobs.sort(key=lambda job: -_cost(job, manifest))
+    open_jobs = [job for job in jobs if not job.files.is_finished]
+    resources = resources or Resources.of(config.search)
+    failures = train_all(open_jobs, jobs, shards, ledger, resources, address, on_progress, storage) if open_jobs else []
+    names = sorted(job.files.name for job in jobs if job.files.is_finished)
+    if not names:
+        raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))
+    return RetrainOutcome(
+        names=tuple(names),
+        n_new=sum(job.files.is_finished for job in open_jobs),
+        exports=tuple(_export_line(job, Limits(config.rules)) for job in open_jobs if job.files.is_finished),
+        notes=choice.notes,
+        failures=tuple(failures),
+        seconds=time.monotonic() - started,
+    )
+
+
+def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
+    """Raise BudgetError if a system given by name is over the limit, which is known before anything is trained."""
+    for system in config.retrain.systems:
+        _require_feasible(system.name, system.network, config, manifest)
+
+
+def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> Choice:
+    """Return the trials that `config.retrain.n_candidates` asks for (search/retrain/choice.py has the principle).
+
+    Raises:
+        BudgetError: if none is within the limit in the mode of its retraining.
+    """
+    shape, n_classes = config.reader.input_shape(manifest.spec), len(manifest.classes)
+
+    def identity(trained: Mapping[str, Any]) -> str:
+        """Return what is equal for one network trained alike, whatever settings without effect there say."""
+        layers = trace(parse_network(trained["model"]), shape, n_classes)
+        return content_hash([repr(layers), {key: trained.get(key) for key in ("train", "reader", "mode")}])
+
+    objectives = (config.search and config.search.objectives) or ("macro_accuracy",)
+    score: Score = "log_loss" if objectives[0] == "log_loss" else "macro_accuracy"
+    found = read_contenders(events, identity, score)
+    over = [
+        one for one in found if _over_limit(parse_network(one.config["model"]), _mode_of(one, config), config, manifest)
+    ]
+    fitting = [one for one in found if one not in over]
+    n = config.retrain.n_candidates
+    if n and over and not fitting:
+        raise BudgetError(
+            f"none of the {len(over)} trained networks is within the limit as {config.retrain.mode}: they were "
+            "searched in another mode. Choose a smaller one, such as --set retrain.mode=int4_int8_weights."
+        )
+    choice = choose(fitting, n, floor=guess(score, n_classes))
+    notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}, and left out"] if n and over else []
+    return Choice(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
+
+
+def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: Manifest) -> list[str]:
+    if not choice.trials:
+        return []
+    merits = [abs(one.merit) for one in choice.trials]
+    trials = ", ".join(
+        f"{one.trial_id} ({one.weight_bytes:,} bytes, {merit:.3f})"
+        for one, merit in zip(choice.trials, merits, strict=True)
+    )
+    n_clips = manifest.counts[config.fold].get("validation", 0)
+    share = min(merits[0], 1.0)
+    error = f" (± {math.sqrt(share * (1 - share) / n_clips):.3f})" if score == "macro_accuracy" and n_clips else ""
+    name = score.replace("_", " ")
+    return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
+
+
+def _networks(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[_Network]:
+    """Return the systems given by name and the chosen trials.
+
+    Raises:
+        RunError: if there are none.
+    """
+    found = []
+    for system in config.retrain.systems:
+        configured = config.train.updated(epochs=system.epochs or config.train.epochs)
+        found.append(_network(system.name, None, system.network, configured, config.retrain.mode, variant))
+    for one in choice.trials:
+        configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})
+        network = parse_network(one.config["model"])
+        found.append(_network(one.trial_id, one.trial_id, network, configured, _mode_of(one, config), variant))
+    if not found:
+        raise RunError(
+            "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
+        )
+    return found
+
+
+def _network(
+    name: str, trial_id: str | None, network: NetworkConfig, configured: TrainConfig, mode: ExportMode, variant: Variant
+) -> _Network:
+    train = configured.updated(epochs=variant.epochs or configured.epochs)
+    if variant.with_validation:  # nothing chooses a checkpoint: it has to end where the rate is lowest
+        train = train.updated(epochs=last_cycle_end(train, train.epochs))
+    return _Network(name + variant.suffix(configured.epochs), trial_id, network, train, mode)
+
+
+def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
+    """Return the export of a trial's retraining: its own where the space has it as a knob, else the configuration's."""
+    mode: ExportMode = trial.params.get("mode", config.retrain.mode)
+    return mode
+
+
+def _candidate(one: _Network, seed: int, config: RunConfig, manifest: Manifest, variant: Variant) -> CandidateConfig:
+    return CandidateConfig(
+        name=one.name,
+        trial_id=one.trial_id,
+        model=one.network,
+        train=one.train,
+        features=manifest.spec,
+        reader=config.reader,
+        classes=manifest.classes,
+        mode=one.mode,
+        splits=("train", "validation") if variant.with_validation else ("train",),
+        checkpoint=None if variant.with_validation else config.retrain.checkpoint,
+        seed=seed,
+        fold=config.fold,
+        data_hash=manifest.hash(),
+    )
+
+
+def _require_same(job: Job) -> None:
+    """Raise RunError if a candidate of this name has been trained by other settings."""
+    if not job.files.config_path.exists():
+        return
+    stored, asked = (
+        one.model_dump(mode="json", exclude={"statistics"})
+        for one in (read_candidate_config(job.files.config_path), job.config)
+    )
+    if differing := differing_keys(stored, asked):
+        raise RunError(
+            f"{job.files.root}: was trained by other settings ({'; '.join(differing[:3])}). Give the settings it was "
+            "trained with, or move its folder away to train it anew."
+        )
+
+
+def _over_limit(network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest) -> str:
+    cost = estimate(network, config.reader.input_shape(manifest.spec), len(manifest.classes))
+    verdict = cost.verdict(config.rules, mode)
+    return "" if verdict.feasible else verdict.reason
+
+
+def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, manifest: Manifest) -> None:
+    if reason := _over_limit(network, config.retrain.mode, config, manifest):
+        raise BudgetError(
+            f"{name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
+            "expansion, or choose a smaller retrain.mode."
+        )
+
+
+def _cost(job: Job, manifest: Manifest) -> int:
+    config = job.config
+    return config.train.epochs * estimate(config.model, config.reader.input_shape(manifest.spec), 2).macs
+
+
+def _export_line(job: Job, limits: Limits) -> str:
+    metrics = read_metrics(job.files.metrics_path)
+    agreement, seconds = metrics.agreement, metrics.export_seconds
+    reason = limits.verdict([metrics]).reason  # a file's size is known with the file
+    over = f". It is over the limit, and taken for nothing: {reason}" if reason else ""
+    return (
+        f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "
+        f"chooses as its network does on {agreement or 0:.2%} of validation{over}"
+    )

@@ -1,0 +1,78 @@
+"""Candidates in a run's shared storage: where they are trained on machines that don't see the run directory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from data_prep.files import written_whole
+from data_prep.store import Location, open_store
+from results.rundir import CandidateFiles, RunDirectory
+from results.storage.storage import RunStorage
+from search.retrain.training import checkpoint_path, remove_leftovers, trained_path
+
+CANDIDATES = "candidates/"
+"""Where they lie in the storage (results/storage/storage.py)."""
+METRICS = "metrics.json"
+
+
+class StoredCandidate:
+    """The files of one candidate in shared storage, and of its training while that is unfinished."""
+
+    def __init__(self, location: Location) -> None:
+        self._store = open_store(location)
+
+    def pull_checkpoint(self, files: CandidateFiles) -> None:
+        """Bring the state of an unfinished training here, if there is one."""
+        path = checkpoint_path(files)
+        with contextlib.suppress(FileNotFoundError):
+            _write(path, self._store.read(path.name))
+
+    def push_checkpoint(self, files: CandidateFiles) -> None:
+        """Take the state of an unfinished training there."""
+        path = checkpoint_path(files)
+        self._store.write(path.name, path.read_bytes())
+
+    def pull_trained(self, files: CandidateFiles) -> None:
+        """Bring what a finished training left here: configuration, network, exported file, what it told."""
+        for path in _trained(files):
+            _write(path, self._store.read(path.name))
+
+    def push_trained(self, files: CandidateFiles) -> None:
+        """Take what a finished training left there; what it told comes last, and makes the rest count."""
+        for path in _trained(files):
+            self._store.write(path.name, path.read_bytes())
+
+    def push_finished(self, files: CandidateFiles) -> None:
+        """Take a finished candidate there, its metrics last, and let go of what only its training needed."""
+        there = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
+        for path in [*there, files.metrics_path]:
+            self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
+        for path in (checkpoint_path(files), trained_path(files)):
+            self._store.remove(path.name)
+
+
+def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
+    """Bring the candidates of a run's shared storage into its directory, as far as it lacks them, and the other way.
+
+    The states of unfinished trainings stay where the trainings are.
+    """
+    names = [name for name in storage.store.names() if name.startswith(CANDIDATES) and Path(name).name[0] != "."]
+    metrics = [name for name in names if Path(name).name == METRICS]
+    for name in [*(name for name in names if name not in metrics), *metrics]:  # metrics make a candidate finished
+        path = run.candidates_dir / name.removeprefix(CANDIDATES)
+        if not path.exists() and path.name != checkpoint_path(CandidateFiles(path.parent)).name:
+            _write(path, storage.store.read(name))
+    for files in run.candidates():
+        remove_leftovers(files)
+        if f"{CANDIDATES}{files.name}/{METRICS}" not in metrics:  # a killed call didn't come to it
+            StoredCandidate(storage.candidate(files.name)).push_finished(files)
+
+
+def _trained(files: CandidateFiles) -> tuple[Path, ...]:
+    return files.config_path, files.keras_path, files.tflite_path, trained_path(files)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data)

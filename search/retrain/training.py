@@ -1,0 +1,208 @@
+"""One candidate trained at full length, in a process of its own: network, exported file, predictions, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asc_models.candidate import CandidateConfig, read_candidate_config
+from data_prep.errors import DataError
+from data_prep.files import read_json, write_json, write_text, written_whole
+from data_prep.reader.reader import read_split, read_splits
+from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.store import Location
+from results.candidates.candidates import SPLITS, CandidateMetrics, write_metrics
+from results.candidates.package import write_package
+from results.candidates.predictions import Predictions, read_predictions, write_predictions
+from results.rundir import CandidateFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training knows that its files don't tell."""
+
+    best_epoch: int
+    """The epoch whose weights were kept."""
+    agreement: float
+    """Share of validation clips on which the exported file chooses the scene that the network chose."""
+    agreement_beyond_chance: float
+    """Cohen's κ of the two over validation and calibration clips, near-ties left out: what the gate goes by."""
+    export_seconds: float
+    """What the export took."""
+
+
+def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
+    """Refuse prepared data that a model was not made for.
+
+    Args:
+        config: the model's.
+        manifest: the data's.
+        model: what messages call the model.
+
+    Raises:
+        DataError: if the data's feature or order of classes is another.
+    """
+    if config.classes != manifest.classes:
+        raise DataError(
+            f"{model}: tells {', '.join(config.classes)} apart, in this order; the prepared data {manifest.name!r} "
+            f"have {', '.join(manifest.classes)}. Use the shards that it was trained on, or retrain it on these."
+        )
+    theirs, ours = manifest.spec.model_dump(), config.features.model_dump()
+    different = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs.get(key)]
+    if different:
+        raise DataError(
+            f"{model}: was trained on another feature than that of the prepared data {manifest.name!r} (the model's "
+            f"against the data's): {', '.join(different)}. Prepare the data with the model's feature, or retrain it."
+        )
+
+
+def train_candidate(
+    config: CandidateConfig,
+    shards: Location,
+    files: CandidateFiles,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int], None],
+    on_save: Callable[[], None] | None = None,
+) -> Trained:
+    """Train and export a candidate on the training and validation splits; the test split is not touched.
+
+    Goes on where a killed call stopped; called again when all is trained, it only exports anew.
+
+    Args:
+        config: what to train.
+        shards: folder of the prepared features.
+        files: where the candidate's files go.
+        on_start: told once how many epochs an earlier call had finished.
+        on_epoch: called with the number of finished epochs.
+        on_save: called when the state of the training has been written.
+
+    Raises:
+        DataError: if the shards hold another feature or other classes than the candidate's.
+        TrainingError: if the training diverges.
+        ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
+    """
+    from asc_models.fitting import fit
+    from asc_models.training import Trainer
+    from search.retrain.export import export_candidate
+
+    require_same_data(config, read_manifest(shards), config.name)
+    train = read_splits(shards, config.splits, fold=config.fold, reader=config.reader)
+    config = config.updated(statistics=train.statistics)
+    validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
+    trainer = Trainer(config.model, config.train, train, seed=config.seed)
+    result = fit(
+        trainer,
+        validation if config.checkpoint else None,
+        epochs=config.train.epochs,
+        checkpoint=checkpoint_path(files),
+        metric=config.checkpoint or "macro_accuracy",
+        on_start=on_start,
+        on_epoch=lambda record: on_epoch(record.epoch),
+        on_save=on_save,
+    )
+    write_text(files.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    with written_whole(files.keras_path) as temporary:
+        keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
+        trainer.model.save(keras_file)
+        keras_file.replace(temporary)
+    for split in SPLITS:  # whatever is there was another file's answers
+        files.predictions_path(split).unlink(missing_ok=True)
+    exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
+    trained = Trained(
+        result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
+    )
+    digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+    write_json(trained_path(files), {"tflite_sha256": digest, **asdict(trained)})
+    return trained
+
+
+def read_trained(files: CandidateFiles) -> Trained | None:
+    """Return what a training told that ended but was not scored to the end; None where there is none of use."""
+    try:
+        told = read_json(trained_path(files))
+        digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+        return Trained(**told) if told.pop("tflite_sha256") == digest else None
+    except (DataError, OSError, TypeError, KeyError, AttributeError):
+        return None  # then it is exported anew
+
+
+def score_candidate(
+    config: CandidateConfig,
+    shards: Location,
+    files: CandidateFiles,
+    trained: Trained,
+    *,
+    on_read: Callable[[str], None],
+) -> None:
+    """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
+
+    A split that was trained on is not scored. A split that a killed call has scored is not read again.
+
+    Args:
+        config: what was trained.
+        shards: folder of the prepared features.
+        files: the candidate's files.
+        trained: what the training told.
+        on_read: called with a split's name before it is read.
+
+    Raises:
+        ExportError: if the file cannot be run.
+    """
+    from asc_models.artifact import Artifact
+    from asc_models.estimate import estimate
+    from asc_models.measure import measure
+
+    artifact = Artifact(files.tflite_path)
+    statistics = read_candidate_config(files.config_path).statistics
+    manifest = read_manifest(shards)
+    require_same_data(config, manifest, config.name)
+    present = set(manifest.folds[config.fold].values()) - set(config.splits)
+    summaries: dict[str, dict[str, Any]] = {}
+    for split in [name for name in ("validation", "test", "evaluation") if name in present]:
+        path = files.predictions_path(split)
+        if not path.exists():
+            on_read(split)
+            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
+            write_predictions(path, Predictions(features.clips, artifact.predict(features), features.classes))
+        predictions = read_predictions(path, config.classes)
+        if predictions.is_labelled:
+            summaries[split] = predictions.summarize()
+    cost = estimate(config.model, artifact.input_shape, len(config.classes))
+    metrics = CandidateMetrics(
+        splits=summaries,
+        **measure(files.tflite_path).quantities(),
+        n_params=cost.n_params,
+        macs=cost.macs,
+        peak_activation_bytes=cost.peak_activation_bytes,
+        mode=config.mode,
+        **asdict(trained),
+        epochs=config.train.epochs,
+        seed=config.seed,
+        trial_id=config.trial_id,
+        trained_on=config.splits,
+    )
+    write_package(files, config, metrics)
+    write_metrics(files.metrics_path, metrics)
+    remove_leftovers(files)
+
+
+def checkpoint_path(files: CandidateFiles) -> Path:
+    """Return where the state of an unfinished training is."""
+    return files.root / "checkpoint.npz"
+
+
+def remove_leftovers(files: CandidateFiles) -> None:
+    """Delete what only an unfinished candidate needs."""
+    checkpoint_path(files).unlink(missing_ok=True)
+    trained_path(files).unlink(missing_ok=True)
+
+
+def trained_path(files: CandidateFiles) -> Path:
+    """Return where a training tells what its files don't, until all is scored."""
+    return files.root / "trained.json"

@@ -1,0 +1,291 @@
+"""Retrainings as Ray tasks, each in a process of its own: watched, taken up again, scored one by one by the driver."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from asc_models.candidate import CandidateConfig
+from asc_models.errors import ExportError
+from data_prep.errors import AscError
+from data_prep.progress import ProgressCallback
+from data_prep.store import Location, location_text, parse_location
+from data_prep.workers import available_cpus
+from results.ledger.ledger import Ledger
+from results.rundir import CandidateFiles
+from results.storage.storage import RunStorage
+from search.retrain.store import StoredCandidate
+from search.retrain.training import Trained, read_trained, score_candidate, train_candidate
+from search.study.config import SearchConfig
+
+POLL_S = 0.5
+"""How often the driver looks after the trainings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training that was asked for, and where its files go."""
+
+    config: CandidateConfig
+    files: CandidateFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one training occupies, and how often one whose process died is taken up again."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    max_failures: int = 2
+
+    @classmethod
+    def of(cls, search: SearchConfig | None) -> Self:
+        """Return what a trial of the search has; the defaults where there is no search."""
+        if search is None:
+            return cls()
+        return cls(search.cpus_per_trial, search.gpus_per_trial, search.max_failures)
+
+    def updated(self, cpus: int | None, gpus: float | None) -> Self:
+        """Return these with what was asked for instead."""
+        return replace(self, cpus=self.cpus if cpus is None else cpus, gpus=self.gpus if gpus is None else gpus)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A training whose process or node died; it can be taken up at its checkpoint."""
+
+    reason: str
+
+
+def train_all(
+    open_jobs: list[Job],
+    jobs: list[Job],
+    shards: Location,
+    ledger: Ledger,
+    resources: Resources,
+    address: str | None,
+    on_progress: ProgressCallback | None,
+    storage: RunStorage | None = None,
+) -> list[str]:
+    """Train and score `open_jobs`; return a line for each that failed.
+
+    Args:
+        open_jobs: what is not finished yet, in the order to begin with.
+        jobs: all that progress counts.
+        shards: folder of the prepared features.
+        ledger: takes what becomes of the candidates.
+        resources: of one training.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        on_progress: told (epochs done, epochs in all).
+        storage: the run's shared storage, where there is one: trainings keep their files and states there.
+    """
+    fleet = _Fleet(jobs, shards, ledger, resources, on_progress, storage)
+    for job in list(open_jobs):
+        trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
+        if trained is not None:
+            fleet.finish(job, trained)
+    left = [job for job in open_jobs if not job.files.is_finished]
+    if left:
+        fleet.train(left, address)
+    return fleet.failures
+
+
+class _Fleet:
+    """The trainings of one call, from the driver's side."""
+
+    def __init__(
+        self,
+        jobs: list[Job],
+        shards: Location,
+        ledger: Ledger,
+        resources: Resources,
+        on_progress: ProgressCallback | None,
+        storage: RunStorage | None,
+    ) -> None:
+        self.failures: list[str] = []
+        self._shards = shards
+        self._ledger = ledger
+        self._resources = resources
+        self._on_progress = on_progress
+        self._storage = storage
+        self._n_epochs = sum(job.config.train.epochs for job in jobs)
+        self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
+        self._begun = {event["candidate"] for event in ledger.events() if event["event"] == "candidate_started"}
+        self._n_lost: dict[str, int] = {}
+
+    def train(self, jobs: list[Job], address: str | None) -> None:
+        """Train and score `jobs`."""
+        from search.cluster.session import cluster_address, ray_session
+
+        n_cpus, n_gpus = self._resources.cpus, self._resources.gpus
+        with ray_session(address, max(n_cpus, min(available_cpus(), n_cpus * len(jobs)))):
+            import ray
+
+            from search.cluster.nodes import require_gpus, require_shared_folder
+
+            if self._storage is None:
+                folder = jobs[0].files.root.parent
+                folder.mkdir(parents=True, exist_ok=True)
+                require_shared_folder(folder)
+            if cluster_address(address) is None:  # a cluster may grow
+                require_gpus(n_gpus)
+            self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
+            # Ray's own retries would leave no trace: a lost training is begun again below, with a line in the ledger.
+            self._task = ray.remote(num_cpus=n_cpus, num_gpus=n_gpus, max_calls=1, max_retries=0)(_train_in_worker)
+            self._pending = {self._begin(job): job for job in jobs}
+            while self._pending:
+                done, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
+                self._take_mail(ray.get(self._mailbox.take.remote()))
+                for reference in done:
+                    self._end(self._pending.pop(reference), _result(reference))
+                if self._on_progress is not None:
+                    self._on_progress(sum(self._epochs.values()), self._n_epochs)
+
+    def finish(self, job: Job, trained: Trained) -> None:
+        """Score what was trained. Every reading of test is a line in the ledger first."""
+        name = job.files.name
+
+        def on_read(split: str) -> None:
+            """Note a reading of a split that nothing may be chosen by."""
+            if split != "validation":
+                self._ledger.append("test_read", candidate=name, split=split)
+
+        stored = self._stored(name)
+        try:
+            if stored is not None and read_trained(job.files) != trained:
+                stored.pull_trained(job.files)
+            score_candidate(job.config, self._shards, job.files, trained, on_read=on_read)
+            if stored is not None:
+                stored.push_finished(job.files)
+        except ExportError as error:
+            self._fail(name, str(error))
+            return
+        self._epochs[name] = job.config.train.epochs
+        self._ledger.append("candidate_finished", candidate=name)
+
+    def _stored(self, name: str) -> StoredCandidate | None:
+        return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
+
+    def _begin(self, job: Job) -> Any:
+        name, config = job.files.name, job.config
+        if name not in self._begun:
+            self._ledger.append(
+                "candidate_started",
+                candidate=name,
+                trial_id=config.trial_id,
+                seed=config.seed,
+                epochs=config.train.epochs,
+                splits=config.splits,
+            )
+        return self._task.remote(
+            config.model_dump(mode="json"),
+            location_text(self._shards),
+            str(job.files.root.absolute()),
+            None if self._storage is None else location_text(self._storage.candidate(name)),
+            self._mailbox,
+            self._resources.cpus,
+        )
+
+    def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
+        """Take in how far the trainings are, and where those began that an earlier process had left."""
+        epochs, begun_at = mail
+        self._epochs |= epochs
+        for name, epoch in begun_at.items():
+            if name in self._begun:
+                self._ledger.append("candidate_resumed", candidate=name, epoch=epoch)
+            self._begun.add(name)
+
+    def _end(self, job: Job, result: Trained | _Lost | str) -> None:
+        name = job.files.name
+        if isinstance(result, Trained):
+            self.finish(job, result)
+        elif isinstance(result, str):
+            self._fail(name, result)
+        elif self._n_lost.get(name, 0) < self._resources.max_failures:
+            self._n_lost[name] = self._n_lost.get(name, 0) + 1
+            self._ledger.append("candidate_retried", candidate=name, reason=result.reason)
+            self._begun.add(name)
+            self._pending[self._begin(job)] = job
+        else:
+            self._fail(name, result.reason)
+
+    def _fail(self, name: str, reason: str) -> None:
+        self._ledger.append("candidate_failed", candidate=name, reason=reason)
+        self.failures.append(f"{name}: {reason}")
+
+
+class _Mailbox:
+    """An actor that holds how far the trainings are until the driver asks.
+
+    They tell without waiting: a task that waits for a Ray call gives its processor back meanwhile, and Ray would start
+    another training on it.
+    """
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, int] = {}
+        self._begun_at: dict[str, int] = {}
+
+    def begin(self, candidate: str, epoch: int) -> None:
+        """Keep the number of epochs that a candidate had finished when its process took it up."""
+        self._begun_at[candidate] = epoch
+
+    def put(self, candidate: str, epoch: int) -> None:
+        """Keep the number of epochs that a candidate has finished."""
+        self._epochs[candidate] = epoch
+
+    def take(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return {candidate: finished epochs}, and since the last call {candidate: those finished when taken up}."""
+        begun_at, self._begun_at = self._begun_at, {}
+        return self._epochs, begun_at
+
+
+def _result(reference: Any) -> Trained | _Lost | str:
+    """Return what a training came to, or why it failed."""
+    import ray
+
+    try:
+        result: Trained | str = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        return _Lost(f"its process died: {str(error).splitlines()[0]}")
+    return result
+
+
+def _train_in_worker(
+    config: dict[str, Any], shards: str, root: str, stored: str | None, mailbox: Any, n_cpus: int
+) -> Trained | str:
+    """Train one candidate in a process of its own; return what it came to, or why it failed.
+
+    With shared storage it trains in a folder of this machine, and its files and states go to the storage.
+    """
+    from asc_models.training import limit_threads
+
+    limit_threads(n_cpus)
+    name = Path(root).name
+
+    def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained:
+        """Train into `files`, telling the driver how far it is."""
+        return train_candidate(
+            CandidateConfig.model_validate(config),
+            shards,
+            files,
+            on_start=lambda epoch: mailbox.begin.remote(name, epoch),
+            on_epoch=lambda epoch: mailbox.put.remote(name, epoch),
+            on_save=on_save,
+        )
+
+    try:
+        if stored is None:
+            return train(CandidateFiles(Path(root)), None)
+        with tempfile.TemporaryDirectory(prefix="asc-retrain-") as folder:
+            files, there = CandidateFiles(Path(folder) / name), StoredCandidate(parse_location(stored))
+            there.pull_checkpoint(files)
+            trained = train(files, lambda: there.push_checkpoint(files))
+            there.push_trained(files)
+            return trained
+    except AscError as error:
+        return str(error)

@@ -1,0 +1,122 @@
+"""What can be wrong with a space beyond its single knobs: circles, lists that can't rise, choices that clash.
+
+Everything is told at its key, all at once, as pydantic's own problems are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from data_prep.errors import ConfigError
+from search.space.knobs import Knob, listed
+from search.space.lattice import Lattice
+from search.space.point import problems
+
+Problem = tuple[tuple[str | int, ...], str, Any]
+"""Where, what, and the value (None where it says nothing)."""
+
+
+def raise_problems(found: list[Problem]) -> None:
+    """Raise every problem that was found, each at its key."""
+    if not found:
+        return
+    details: list[InitErrorDetails] = []
+    for where, reason, value in found:
+        kind = PydanticCustomError("space", "{reason}", {"reason": reason})
+        details.append({"type": kind, "loc": where, "input": value})
+    raise ValidationError.from_exception_data("SpaceConfig", details)
+
+
+def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> tuple[tuple[str, ...], ...]:
+    """Return the lists along which values must not fall, with the knobs' names as they are here."""
+    rising = []
+    if not isinstance(lists, (list, tuple)):
+        found.append((("monotone",), "must be a list of lists of knobs", lists))
+        return ()
+    for number, given in enumerate(lists):
+        where = ("monotone", number)
+        if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
+            found.append((where, "must be a list of knobs, such as [stages.0.filters, stages.1.filters]", given))
+            continue
+        names = tuple(name.removeprefix("model.") for name in given)
+        unknown = [name for name in names if name not in knobs]
+        unordered = [name for name in names if name in knobs and (knobs[name].is_range or not knobs[name].is_ordered)]
+        if unknown:
+            found.append((where, f"{unknown[0]} is no knob of this space; there are {listed(knobs)}", None))
+        elif unordered:
+            found.append((where, f"{unordered[0]} has no numbers as choices, so none of them is the larger", None))
+        elif len(set(names)) < max(2, len(names)):
+            found.append((where, "must name two knobs at least, and none twice", list(names)))
+        rising.append(names)
+    return tuple(rising)
+
+
+def check_lattice(knobs: Mapping[str, Knob], rising: tuple[tuple[str, ...], ...]) -> None:
+    """Make sure that conditions and rising lists leave points.
+
+    Raises:
+        ValidationError: if they don't.
+    """
+    try:
+        lattice = Lattice(knobs, rising)
+    except ValueError as error:
+        raise_problems([((), str(error), None)])
+        return
+    if not lattice.size:
+        raise_problems([(("monotone",), "no choices rise along these lists: give the later knobs larger ones", None)])
+
+
+def clashes(
+    knobs: Mapping[str, Knob],
+    rising: tuple[tuple[str, ...], ...],
+    among: Iterable[str],
+    make: Callable[[dict[str, Any]], Any],
+) -> Iterator[Problem]:
+    """Yield what can't be made of the space's corners: the first, up to two knobs off the first, and the last.
+
+    A rule between two fields that some choices break is broken by outermost ones: those alone are tried.
+    """
+    lattice = Lattice(knobs, rising)
+
+    def failure(values: Mapping[str, Any]) -> str | None:
+        """Return why nothing can be made of the point nearest to `values`, the other knobs at their first."""
+        wanted = {name: knobs[name].place(value) or 0 for name, value in values.items()}
+        places = lattice.nearest(lattice.with_effect(wanted))
+        params = {
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[places[name] or 0]
+            for name, knob in knobs.items()
+            if places[name] is not None
+        }
+        try:
+            make(params)
+        except ValidationError as error:
+            return problems(error)
+        except (ConfigError, ValueError) as error:
+            return str(error)
+        return None
+
+    first = failure({name: knob.ends[0] for name, knob in knobs.items()})
+    if first:
+        yield (), f"its first choices break a rule: {first}", None
+        return
+    varied = [name for name in among if not knobs[name].is_fixed]
+    told: set[str] = set()
+    for names in [*((name,) for name in varied), *combinations(varied, 2)]:
+        for values in product(*(knobs[name].ends for name in names)):
+            reason = failure(dict(zip(names, values, strict=True)))
+            if reason and reason not in told:
+                told.add(reason)
+                if len(names) == 1:
+                    what = f"{values[0]} breaks a rule: {reason}"
+                else:
+                    pair = f"{values[0]} does not go with {names[1]} {values[1]}"
+                    what = f"{pair}: {reason}; leave one of them out, or tie them by `when`"
+                yield (names[0],), what, None
+    last = failure({name: knob.ends[-1] for name, knob in knobs.items()})
+    if last and not told:
+        yield (), f"its last choices break a rule: {last}", None

@@ -1,0 +1,190 @@
+"""Section `space` of a configuration: which knobs there are, checked against what they set before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field, model_serializer, model_validator
+
+from asc_models.config import TrainConfig
+from asc_models.families import FAMILIES
+from data_prep.schema import Config
+from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
+from search.space.families import DEFAULT_SHAPE, DEFAULTS, SHAPED, WITHOUT_EFFECT, is_shape
+from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
+from search.space.point import TRAIN, build, has_inside, known_knobs, normalized, require_known
+
+
+class SpaceConfig(Config):
+    """Section `space`: what is searched. Defaults lie around the seed's networks.
+
+    A key is a field of the network (`kernel_size`, `stages.0.filters`; `model.` may stand before it), of the recipe
+    (`train.learning_rate`) or `mode`, the export. It takes one value, a list of choices, `{low, high, step}` or, of
+    real numbers, `{low, high, log: true}`; `{choices: …, when: {attention: [channel, casam]}}` gives it an effect only
+    where another knob has one of these values. `inverted_residual` takes n_blocks, base_filters, growth and n_strided
+    instead of its stages.
+    """
+
+    family: str = "inverted_residual"
+    """Which kind of network."""
+    knobs: dict[str, Knob] = Field(default_factory=dict)
+    """{name: knob}, the section's other keys."""
+    monotone: tuple[tuple[str, ...], ...] = ()
+    """Lists of knobs along which values must not fall."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        found: list[Problem] = []
+        family = data.get("family", SHAPED)
+        if family not in FAMILIES:
+            raise_problems([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
+        specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
+        knobs = _knobs(family, dict(specs), found)
+        raise_problems(found)
+        rising = rising_lists(data.get("monotone", ()), knobs, found)
+        raise_problems(found)
+        check_lattice(knobs, rising)
+        raise_problems(list(clashes(knobs, rising, knobs, lambda params: build(family, params))))
+        return {"family": family, "knobs": knobs, "monotone": rising}
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        monotone = {"monotone": [list(names) for names in self.monotone]} if self.monotone else {}
+        return {"family": self.family, **{name: knob.as_written() for name, knob in self.knobs.items()}, **monotone}
+
+    def check_recipe(self, train: TrainConfig) -> None:
+        """Make sure that every point's changes to `train` give a recipe.
+
+        Raises:
+            ValidationError: with the knobs that don't go together.
+        """
+        names = [name for name in self.knobs if name.startswith(TRAIN)]
+        if not names:
+            return
+
+        def recipe(params: Mapping[str, Any]) -> TrainConfig:
+            """Return the recipe at a point."""
+            changes = {name.removeprefix(TRAIN): value for name, value in params.items() if name.startswith(TRAIN)}
+            return train.updated(**changes)
+
+        found = clashes(self.knobs, self.monotone, names, recipe)
+        raise_problems([(("space", *where), what, value) for where, what, value in found])
+
+
+def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, what is said of it) of every knob; `train: {mixup_alpha: …}` is `train.mixup_alpha: …`."""
+    seen: set[str] = set()
+    for key, spec in data.items():
+        name = f"{prefix}{key}".removeprefix("model.")
+        items = [(name, spec)]
+        if isinstance(spec, Mapping):
+            is_section = not prefix and name in ("model", "train")
+            if is_section or (has_inside(family, name) and not any(part in SPEC_KEYS for part in spec)):
+                items = list(_flat(family, spec, found, f"{name}."))
+        for inner, inner_spec in items:
+            if inner in seen:
+                found.append(
+                    ((inner,), "stands here twice, with and without `model.` or as a section of its own", None)
+                )
+            seen.add(inner)
+            yield inner, inner_spec
+
+
+def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[str, Knob]:
+    """Return the knobs that are named and those that the family has by default, without those that have no effect."""
+    for name in specs:
+        try:
+            require_known(family, name)
+        except ValueError as error:
+            found.append(((name,), str(error), None))
+    staged = [name for name in specs if name.split(".")[0] == "stages"]
+    shaped = [name for name in specs if is_shape(family, name)]
+    if family == SHAPED and staged and shaped:
+        found.append(((staged[0],), f"describes the stages, as {listed(shaped)} do: name either those, or this", None))
+    if found:
+        return {}
+    defaults = {**({} if staged or family != SHAPED else DEFAULT_SHAPE), **DEFAULTS.get(family, {})}
+    every: dict[str, Any] = {**defaults, **specs}
+    if not every:
+        fields = [name for name in known_knobs(family) if not name.startswith(TRAIN)]
+        found.append(((), f"names no knob of {family}: give choices of {listed(fields)}", None))
+    knobs: dict[str, Knob] = {}
+    for name in sorted(every, key=lambda name: name.count(".") if not name.startswith(TRAIN) else 0):
+        knob = _knob(family, name, every[name], knobs, found)
+        if knob is not None:
+            knobs[name] = knob
+    if found:
+        return {}
+    for name, spec in every.items():
+        given = spec.get("when", {}) if isinstance(spec, Mapping) else {}
+        knobs[name] = knobs[name].model_copy(update={"when": _condition(name, given, knobs, found)})
+    return _with_effect({name: knobs[name] for name in every}, found)
+
+
+def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[Problem]) -> Knob | None:
+    """Return one knob without its condition; None where it is wrong."""
+    others = {other: knob.choices[0] for other, knob in outer.items() if name.startswith(f"{other}.")}
+    try:
+        return read_knob(spec, lambda value: normalized(family, name, value, others))
+    except ChoiceError as error:
+        single = not isinstance(spec, (list, tuple, Mapping))
+        found.append(((name,) if single else (name, error.place), str(error), error.value))
+    except ValueError as error:
+        found.append(((name,), str(error), None))
+    return None
+
+
+def _condition(name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> dict[str, tuple[Any, ...]]:
+    """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
+    if not isinstance(given, Mapping):
+        found.append(((name, "when"), "must name knobs and their values, such as {attention: [channel, casam]}", given))
+        return {}
+    when: dict[str, tuple[Any, ...]] = {}
+    for other, excluded in WITHOUT_EFFECT.get(name, {}).items():
+        if other in knobs and not knobs[other].is_range:
+            places = knobs[other].places(excluded)
+            when[other] = tuple(choice for place, choice in enumerate(knobs[other].choices) if place not in places)
+    for key, values in given.items():
+        other = str(key).removeprefix("model.")
+        where = (name, "when", str(key))
+        if other not in knobs:
+            near = difflib.get_close_matches(other, knobs, n=1)
+            way_out = f"did you mean {near[0]!r}?" if near else f"there are {listed(knobs)}"
+            found.append((where, f"is no knob of this space; {way_out}", None))
+            continue
+        knob = knobs[other]
+        if knob.is_range:
+            found.append((where, "is a range without steps, which has no values to name; give it a step", None))
+            continue
+        wanted = values if isinstance(values, (list, tuple)) else (values,)
+        wrong = [value for value in wanted if knob.place(value) is None]
+        if wrong or not wanted:
+            what = f"never has the value {wrong[0]}" if wrong else "names no value"
+            found.append((where, f"{what}; its choices are {listed(knob.choices)}", None))
+            continue
+        places = knob.places(wanted) & knob.places(when.get(other, wanted))
+        when[other] = tuple(choice for place, choice in enumerate(knob.choices) if place in places)
+    return when
+
+
+def _with_effect(knobs: dict[str, Knob], found: list[Problem]) -> dict[str, Knob]:
+    """Return the knobs that have an effect anywhere, without conditions that always hold."""
+    kept: dict[str, Knob] = {}
+    dropped = {name for name, knob in knobs.items() if () in knob.when.values()}
+    while more := {name for name, knob in knobs.items() if name not in dropped and dropped & set(knob.when)}:
+        dropped |= more
+    for name, knob in knobs.items():
+        if name in dropped:
+            continue
+        when = {
+            other: values
+            for other, values in knob.when.items()
+            if knobs[other].when or len(values) < len(knobs[other].choices)
+        }
+        kept[name] = knob.model_copy(update={"when": when})
+    return kept

@@ -1,0 +1,96 @@
+"""Paths into a configuration, as `stages.0.filters`: read, set and checked against the field they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from data_prep.schema import Config
+
+
+def checked_value(cls: type[Config], data: dict[str, Any], path: list[str], value: Any) -> Any:
+    """Return the value at `path` as `cls` holds it.
+
+    Raises:
+        ValueError: if the field doesn't take it.
+    """
+    set_value(data, cls, path, value)
+    try:
+        config = cls.model_validate(data)
+    except ValidationError as error:
+        found = [problem for problem in error.errors() if problem["loc"]]
+        if found:
+            unknown = found[0]["type"] == "extra_forbidden"
+            message = "unknown key" if unknown else found[0]["msg"].removeprefix("Value error, ")
+            inner = ".".join(str(part) for part in found[0]["loc"][len(path) :])
+            raise ValueError(f"{inner}: {message}" if inner and not unknown else message) from None
+        return _plain(value)  # the fields are right; how they go together is looked at with the other knobs
+    return _plain(_get(config, path))
+
+
+def set_value(data: dict[str, Any], cls: type[Config], path: Sequence[str], value: Any) -> None:
+    """Set what `path` leads to, in `data` or else in the field's default.
+
+    Raises:
+        ValueError: if it leads nowhere.
+    """
+    top = path[0]
+    if len(path) == 1:
+        data[top] = value
+        return
+    field = cls.model_fields[top]
+    data[top] = place = _changeable(data.get(top, field.get_default(call_default_factory=True)))
+    for number, part in enumerate(path[1:], start=1):
+        is_last = number == len(path) - 1
+        key = _key(place, part, ".".join(path[:number]), is_last)
+        if is_last:
+            place[key] = value
+        else:
+            place = place[key]
+
+
+def _key(place: Any, part: str, where: str, is_last: bool) -> Any:
+    if isinstance(place, list):
+        if not part.isdigit() or int(part) >= len(place):
+            raise ValueError(f"{where} ends with entry {len(place) - 1}; there is no {part!r} in it")
+        return int(part)
+    if not isinstance(place, dict):
+        raise ValueError(f"{where} is a single value; there is no {part!r} in it")
+    key = int(part) if part.isdigit() else part
+    if not is_last and key not in place:
+        raise ValueError(f"{where} has {', '.join(map(str, place)) or 'nothing'} in it; there is no {part!r}")
+    return key
+
+
+def _get(config: Any, path: Iterable[str]) -> Any:
+    for part in path:
+        key = int(part) if part.isdigit() else part
+        config = getattr(config, part) if isinstance(config, Config) else config[key]
+    return config
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without classes of ours, lists as tuples."""
+    if isinstance(value, Config):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(part) for part in value)
+    return {key: _plain(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def _changeable(value: Any) -> Any:
+    """Return a copy of a value in lists and dictionaries."""
+    if isinstance(value, Config):
+        value = value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [_changeable(part) for part in value]
+    return {key: _changeable(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def holds_parts(annotation: Any) -> bool:
+    origin = getattr(annotation, "__origin__", annotation)
+    if origin in (tuple, list, dict):
+        return True
+    return any(holds_parts(argument) for argument in get_args(annotation) if argument is not None)

@@ -1,0 +1,187 @@
+"""The points of a space as numbers: counted exactly with their conditions, without going through them.
+
+Knobs are set one after the other, whatever a knob depends on before it. What the rest still asks about (the values that
+later conditions name, the last width of a rising list) is the only memory, so the number of ways to go on is found once
+for each such memory, and spaces of any size can be counted and indexed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from search.space.knobs import Knob, ordinal
+
+Places = dict[str, int | None]
+"""{knob: number of its choice}; None where it has no effect."""
+Options = Sequence[int | None]
+
+
+class Lattice:
+    """All ways to set the knobs that have an effect; a range without steps counts as one choice."""
+
+    def __init__(self, knobs: Mapping[str, Knob], rising: Sequence[Sequence[str]] = ()) -> None:
+        """Order the knobs.
+
+        Args:
+            knobs: {name: knob}.
+            rising: lists of knobs along which values must not fall.
+
+        Raises:
+            ValueError: if conditions go round in a circle.
+        """
+        self._n_choices = {name: max(1, len(knob.choices)) for name, knob in knobs.items()}
+        self._when = {
+            name: {other: knobs[other].places(values) for other, values in knob.when.items()}
+            for name, knob in knobs.items()
+        }
+        self._rises = bool(rising)
+        self._below: dict[str, list[str]] = {name: [] for name in knobs}
+        for names in rising:
+            for number, name in enumerate(names):
+                self._below[name] += _back_to_unconditional(names[:number], knobs)
+        ordered = {name for names in rising for name in names}
+        self._scale = {name: [ordinal(value) or 0.0 for value in knobs[name].choices] for name in ordered}
+        depends = {name: {*self._when[name], *self._below[name]} for name in knobs}
+        self.order = _order(depends)
+        # At each position the earlier knobs that it or a later one depends on.
+        self._kept = [
+            tuple(
+                earlier
+                for earlier in self.order[:position]
+                if any(earlier in depends[later] for later in self.order[position:])
+            )
+            for position in range(len(self.order) + 1)
+        ]
+        self._found: dict[tuple[int, tuple[int | None, ...]], int] = {}
+
+    @property
+    def size(self) -> int:
+        """Points."""
+        return self._count(0, {})
+
+    def point(self, index: int) -> Places:
+        """Return point number `index`, from 0 to size − 1."""
+
+        def pick(name: str, options: Options, counts: Sequence[int]) -> int:
+            """Return the option under which the point lies."""
+            nonlocal index
+            for number, count in enumerate(counts):
+                if index < count:
+                    return number
+                index -= count
+            raise IndexError(f"the space has {self.size:,} points")
+
+        return self._walk(pick)
+
+    def nearest(self, wanted: Mapping[str, int]) -> Places:
+        """Return the point at the wanted numbers, as near to them as conditions and rising lists let it be."""
+
+        def pick(name: str, options: Options, counts: Sequence[int]) -> int:
+            """Return the option that is nearest and leads to a point."""
+            aim = wanted.get(name, 0)
+            possible = [number for number, count in enumerate(counts) if count]
+            return min(possible, key=lambda number: abs((options[number] or 0) - aim))
+
+        if self._rises:
+            return self._walk(pick)
+        known: Places = {}  # without rising lists every choice leads to a point
+        for name in self.order:
+            known[name] = wanted.get(name, 0) if self._has_effect(name, known) else None
+        return known
+
+    def with_effect(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        """Return the wanted numbers, and beside them the lowest of other knobs that give the wanted ones an effect."""
+        result = dict(wanted)
+        names = list(wanted)
+        while names:
+            for other, places in self._when[names.pop()].items():
+                if other not in result:
+                    result[other] = min(places)
+                    names.append(other)
+        return result
+
+    def points(self) -> Iterator[Places]:
+        """Yield every point once."""
+        return self._points(0, {})
+
+    def _points(self, position: int, known: Places) -> Iterator[Places]:
+        if position == len(self.order):
+            yield dict(known)
+            return
+        name = self.order[position]
+        for option in self._options(name, known):
+            known[name] = option
+            yield from self._points(position + 1, known)
+
+    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Places:
+        known: Places = {}
+        for position, name in enumerate(self.order):
+            options = self._options(name, known)
+            known[name] = options[pick(name, options, self._counts_of(position, known, options))]
+        return known
+
+    def _counts_of(self, position: int, known: Places, options: Options) -> list[int]:
+        """Return in how many ways it can go on behind each option of the knob at `position`."""
+        name = self.order[position]
+        if name not in self._kept[position + 1]:
+            return [self._count(position + 1, known)] * len(options) if options else []
+        counts = []
+        for option in options:
+            known[name] = option
+            counts.append(self._count(position + 1, known))
+        return counts
+
+    def _has_effect(self, name: str, known: Mapping[str, int | None]) -> bool:
+        return all(known[other] in allowed for other, allowed in self._when[name].items())
+
+    def _options(self, name: str, known: Mapping[str, int | None]) -> Options:
+        if not self._has_effect(name, known):
+            return (None,)
+        every = range(self._n_choices[name])
+        floors = [self._scale[other][place] for other in self._below[name] if (place := known[other]) is not None]
+        if not floors:
+            return every
+        return [place for place in every if self._scale[name][place] >= max(floors)]
+
+    def _count(self, position: int, known: Mapping[str, int | None]) -> int:
+        """Return in how many ways the knobs from `position` on can be set."""
+        if position == len(self.order):
+            return 1
+        state = (position, tuple([known[name] for name in self._kept[position]]))
+        if state not in self._found:
+            options = self._options(self.order[position], known)
+            self._found[state] = sum(self._counts_of(position, dict(known), options))
+        return self._found[state]
+
+
+def _order(depends: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """Return the knobs, each behind what it depends on and as soon as that allows, so that little is remembered."""
+    try:
+        TopologicalSorter(depends).prepare()
+    except CycleError as error:
+        circle = " → ".join(error.args[1])
+        raise ValueError(f"conditions go round in a circle: {circle}; take one of them away") from None
+    order: list[str] = []
+    for name in depends:
+        _append(name, depends, order)
+    return tuple(order)
+
+
+def _append(name: str, depends: Mapping[str, set[str]], order: list[str]) -> None:
+    if name in order or not depends[name] <= set(order):
+        return
+    order.append(name)
+    for other in depends:
+        if name in depends[other]:
+            _append(other, depends, order)
+
+
+def _back_to_unconditional(names: Sequence[str], knobs: Mapping[str, Knob]) -> list[str]:
+    """Return the last of `names` and, as long as they may have no effect, those before it."""
+    found = []
+    for name in reversed(names):
+        found.append(name)
+        if not knobs[name].when:
+            break
+    return found

@@ -1,0 +1,142 @@
+"""What a point of the space stands for: a network, changes to the recipe, an export mode."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from asc_models.config import EXPORT_MODES, ExportMode, TrainConfig
+from asc_models.families import FAMILIES
+from asc_models.network import NetworkConfig
+from data_prep.errors import ConfigError
+from search.space.families import SHAPED, StagesShape, is_shape
+from search.space.field_paths import checked_value, holds_parts, set_value
+
+TRAIN = "train."
+"""What the names of the recipe's knobs begin with."""
+MODE = "mode"
+"""The knob of the export."""
+FIXED_BY_SWEEP = {
+    "epochs": "search.epochs is the length of a trial, train.epochs that of a retraining",
+    "schedule": "trials are compared at the ends of its cycles, which must be the same for all",
+    "first_cycle": "trials are compared at the ends of its cycles, which must be the same for all",
+    "cycle_factor": "trials are compared at the ends of its cycles, which must be the same for all",
+}
+"""{field of the recipe that is no knob: why}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a point of the space stands for."""
+
+    model: NetworkConfig
+    """The network."""
+    train_overrides: dict[str, Any]
+    """{field of the recipe: value}; the others are the run's."""
+    mode: ExportMode | None
+    """Export in which it is sized and scored; None leaves that to search.mode."""
+
+
+def build(family: str, params: Mapping[str, Any]) -> Candidate:
+    """Return what `params` of a space of `family` stand for.
+
+    Raises:
+        ConfigError: if no network can be that.
+    """
+    model: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    shape: dict[str, Any] = {}
+    mode: ExportMode | None = None
+    paths: list[tuple[list[str], Any]] = []
+    for name, value in params.items():
+        if name == MODE:
+            mode = value
+        elif name.startswith(TRAIN):
+            train[name.removeprefix(TRAIN)] = value
+        elif is_shape(family, name):
+            shape[name] = value
+        elif "." in name:
+            paths.append((name.split("."), value))
+        else:
+            model[name] = value
+    cls = FAMILIES[family]
+    try:
+        if shape:
+            model["stages"] = StagesShape.model_validate(shape).stages()
+        for path, value in sorted(paths, key=lambda item: len(item[0])):
+            set_value(model, cls, path, value)
+        return Candidate(cls.model_validate(model), train, mode)
+    except ValidationError as error:
+        raise ConfigError(problems(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) -> Any:
+    """Return a knob's value as the field that it sets holds it; rules between fields are not looked at.
+
+    Args:
+        family: of the network.
+        name: of the knob.
+        value: as the configuration says it.
+        others: values of the knobs that decide what the network has at all: an outer field's, for a path into it.
+
+    Raises:
+        ValueError: with the field's rule.
+    """
+    if name == MODE:
+        if value not in EXPORT_MODES:
+            raise ValueError(f"must be an export mode, one of {', '.join(EXPORT_MODES)}")
+        return value
+    if name.startswith(TRAIN):
+        return checked_value(TrainConfig, {}, [name.removeprefix(TRAIN)], value)
+    if is_shape(family, name):
+        return checked_value(StagesShape, {}, [name], value)
+    data: dict[str, Any] = {}
+    for other, outer in sorted(others.items(), key=lambda item: item[0].count(".")):
+        set_value(data, FAMILIES[family], other.split("."), outer)
+    return checked_value(FAMILIES[family], data, name.split("."), value)
+
+
+def known_knobs(family: str) -> list[str]:
+    """Return the names that a knob of the family may begin with."""
+    fields = [name for name in FAMILIES[family].model_fields if name != "family"]
+    shape = list(StagesShape.model_fields) if family == SHAPED else []
+    train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SWEEP]
+    return [*shape, *fields, *train, MODE]
+
+
+def require_known(family: str, name: str) -> None:
+    """Raise ValueError unless a knob may be called `name`, with the nearest name that is known."""
+    field = name.removeprefix(TRAIN)
+    if name.startswith(TRAIN) and field in FIXED_BY_SWEEP:
+        raise ValueError(f"the search sets it itself: {FIXED_BY_SWEEP[field]}. Set it outside `space`")
+    known = known_knobs(family)
+    if name in known or (not name.startswith(TRAIN) and name.split(".")[0] in FAMILIES[family].model_fields):
+        return
+    near = _near(name, known)
+    if near is None:
+        train = f"{TRAIN}… for a field of the recipe"
+        raise ValueError(f"unknown key; known here: {', '.join(n for n in known if TRAIN not in n)}, {train}")
+    raise ValueError(f"unknown key; did you mean {near!r}?")
+
+
+def has_inside(family: str, name: str) -> bool:
+    """Return whether the field called `name` has parts of its own, which a path can lead to."""
+    field = FAMILIES[family].model_fields.get(name.split(".")[0])
+    return field is not None and not is_shape(family, name) and holds_parts(field.annotation)
+
+
+def problems(error: ValidationError) -> str:
+    """Return what is wrong, in one line."""
+    return "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+
+
+def _near(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that is most like `name`, with its section where it was given without."""
+    last = [other for other in known if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    return next(iter(last or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)

@@ -1,0 +1,162 @@
+"""What a space holds under a limit, found before anything is trained: every candidate's size is a closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from data_prep.errors import ConfigError
+from data_prep.progress import ProgressCallback
+from data_prep.schema import canonical_json
+from search.space.knobs import Params
+from search.space.space import Space
+from search.strategies.proposer import Assess, Sizing
+
+MAX_EXACT = 200_000
+"""Spaces of up to this many points are gone through one by one."""
+N_SAMPLE = 10_000
+"""Points drawn at random from a larger one."""
+PROGRESS_EVERY = 500
+"""Points from one word of progress to the next."""
+Z_95 = 1.959964
+"""Quantile of the normal distribution for an interval that holds in 95 of 100 cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A point and what it costs."""
+
+    params: Params
+    sizing: Sizing
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a space holds."""
+
+    n_points: int | None
+    """Points of the space; None where there is no end of them."""
+    n_seen: int
+    """Points that were looked at: all, or a sample."""
+    n_candidates: int | None
+    """Different candidates among the points; None of a sample."""
+    n_feasible: int
+    """Points looked at that fit."""
+    n_feasible_candidates: int | None
+    """Different candidates that fit; None of a sample."""
+    smallest: Sized | None
+    """The candidate with the fewest weight bytes that fits, if any does."""
+    largest: Sized | None
+    """The one with the most."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every point was looked at."""
+        return self.n_seen == self.n_points
+
+    @property
+    def share(self) -> float:
+        """Share of the points that fits."""
+        return self.n_feasible / self.n_seen
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the share lies in 95 of 100 samples; the share itself where every point was looked at.
+
+        Wilson's score interval (Wilson, 1927, "Probable inference, the law of succession, and statistical inference").
+        """
+        if self.is_exact:
+            return self.share, self.share
+        n, z = self.n_seen, Z_95
+        middle = (self.share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * math.sqrt(self.share * (1 - self.share) / n + z**2 / (4 * n**2))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def survey(
+    space: Space,
+    assess: Assess,
+    *,
+    max_exact: int = MAX_EXACT,
+    n_sample: int = N_SAMPLE,
+    seed: int = 0,
+    on_progress: ProgressCallback | None = None,
+) -> Survey:
+    """Return what `space` holds.
+
+    Args:
+        space: what would be searched.
+        assess: size and cost of a point, and whether it fits.
+        max_exact: spaces of up to this many points are gone through.
+        n_sample: points drawn from a larger one. Its smallest and largest candidates are then found by steps down and
+            by climbing from the largest one drawn.
+        seed: of the sample.
+        on_progress: told (points seen, points to see).
+    """
+    exact = space.size <= max_exact
+    n_seen = int(space.size) if exact else n_sample
+    rng = np.random.default_rng(seed)
+    points: Iterable[Params] = space.points() if exact else (space.draw(rng) for _ in range(n_sample))
+    seen, fitting = set(), set()
+    n_feasible = 0
+    smallest: Sized | None = None
+    largest: Sized | None = None
+    for number, params in enumerate(islice(points, n_seen)):
+        sizing = assess(params)
+        name = _identity(space, params) if exact else None
+        seen.add(name)
+        if sizing.feasible:
+            n_feasible += 1
+            fitting.add(name)
+            if smallest is None or sizing.weight_bytes < smallest.sizing.weight_bytes:
+                smallest = Sized(params, sizing)
+            if largest is None or sizing.weight_bytes > largest.sizing.weight_bytes:
+                largest = Sized(params, sizing)
+        if on_progress is not None and (number + 1) % PROGRESS_EVERY == 0:
+            on_progress(number + 1, n_seen)
+    if not exact:
+        smallest, largest = _beyond_sample(space, assess, smallest, largest)
+    return Survey(
+        n_points=None if space.size == math.inf else int(space.size),
+        n_seen=n_seen,
+        n_candidates=len(seen - {None}) if exact else None,
+        n_feasible=n_feasible,
+        n_feasible_candidates=len(fitting) if exact else None,
+        smallest=smallest,
+        largest=largest,
+    )
+
+
+def _beyond_sample(
+    space: Space, assess: Assess, smallest: Sized | None, largest: Sized | None
+) -> tuple[Sized | None, Sized | None]:
+    """Return a smaller and a larger candidate than those drawn, where steps lead to such."""
+    least = space.smallest()
+    sizing = assess(least)
+    if sizing.feasible and (smallest is None or sizing.weight_bytes <= smallest.sizing.weight_bytes):
+        smallest = Sized(least, sizing)
+    return smallest, None if smallest is None else _climbed(space, assess, largest or smallest)
+
+
+def _climbed(space: Space, assess: Assess, start: Sized) -> Sized:
+    """Return the candidate that fits and has no larger one that fits beside it, going up from `start`."""
+    while True:
+        sizings = ((params, assess(params)) for params in space.neighbours(start.params))
+        fits = [Sized(params, sizing) for params, sizing in sizings if sizing.feasible]
+        best = max([start, *fits], key=lambda sized: sized.sizing.weight_bytes)
+        if best.sizing.weight_bytes == start.sizing.weight_bytes:
+            return start
+        start = best
+
+
+def _identity(space: Space, params: Params) -> str | None:
+    """Return what is equal for equal candidates; None for a point that is none."""
+    try:
+        candidate = space.candidate(params)
+    except ConfigError:
+        return None
+    return f"{candidate.model.model_dump_json()}{canonical_json(candidate.train_overrides)}{candidate.mode}"

@@ -1,0 +1,276 @@
+"""The single stages of a run, each resumed where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from data_prep.errors import DataError, RunError
+from data_prep.prepare.prepare import prepare
+from data_prep.progress import ProgressCallback
+from data_prep.shards.manifest import read_manifest
+from data_prep.store import Location
+from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
+from search.config import RunConfig
+from search.observers.base import Observer, observed
+from search.observers.watch import Watch, file_observers
+
+if TYPE_CHECKING:
+    from search.retrain.retrain import Variant
+    from search.retrain.workers import Resources
+
+
+N_NAMED = 10
+"""Files that a message names."""
+
+
+WATCH = Watch()
+"""How a search is watched where nothing else is asked for."""
+
+
+class Narrator(Protocol):
+    """Whoever shows the user how the work goes."""
+
+    def stage(self, title: str, unit: str) -> AbstractContextManager[ProgressCallback]:
+        """Show a stage with a progress bar until the block ends."""
+        ...
+
+    def search_view(self) -> Observer:
+        """Return who shows a search while it runs."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say what a stage came to."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works: its directory, its shards, and the cluster and the shared storage if there are such."""
+
+    run: RunDirectory
+    shards: Location
+    address: str | None = None
+    storage: RunStorage | None = None
+
+
+def prepare_stage(
+    data: Path, shards: Location, config: RunConfig, narrator: Narrator, n_workers: int, address: str | None = None
+) -> None:
+    """Bring the shards up to date, in own processes or on the Ray cluster at `address`."""
+    from search.cluster.executor import ray_executor
+
+    with narrator.stage("Prepare", "clips") as on_progress, ray_executor(address) as executor:
+        done = prepare(data, shards, config.prepare, n_workers=n_workers, executor=executor, on_progress=on_progress)
+    for warning in done.warnings:
+        narrator.warn(warning)
+    n_copies = sum(made.n_copies for made in done.manifest.copies)
+    copies = f", {n_copies:,} of them augmented copies," if n_copies else ""
+    made = [f"{n:,} {why}" for why, n in done.made.items()]
+    again = f" ({done.n_reused:,} were there, {', '.join(made) or 'nothing to do'})" if done.n_reused else ""
+    narrator.note(
+        f"{done.n_clips:,} clips{copies} of {len(done.manifest.classes)} scenes{again} in {done.seconds:.1f} s"
+    )
+
+
+def search_stage(
+    place: Place,
+    config: RunConfig,
+    ledger: Ledger,
+    narrator: Narrator,
+    watch: Watch = WATCH,
+    earlier: Sequence[Path] = (),
+) -> None:
+    """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
+    from data_prep.wording import plural
+    from results.ledger.trials import write_trials
+    from search.study.settings import SweepSettings
+    from search.tune.tuner import run_search
+
+    if config.search is None:
+        return
+    _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
+    settings = SweepSettings.of(config)
+    observers = file_observers(watch, place.run, config.space, config.rules)
+    if not watch.json_log:
+        observers.append(narrator.search_view())
+    with observed(ledger, observers, narrator.warn) as log:
+        outcome = run_search(
+            place.run,
+            shards=place.shards,
+            config=settings,
+            address=place.address,
+            ledger=log,
+            storage=place.storage,
+            earlier=earlier,
+            on_note=narrator.note,
+        )
+    write_trials(place.run)  # always: a killed call may have left it behind the ledger
+    n_earlier = outcome.n_trials - outcome.n_new
+    again = f", {n_earlier} from before" if n_earlier else ""
+    states = {
+        "paused": outcome.n_paused, "stopped early": outcome.n_stopped, "failed": outcome.n_failed,
+    }  # fmt: skip
+    others = "".join(f", {n} {state}" for state, n in states.items() if n)
+    if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
+        narrator.warn(
+            f"{config.search.n_trials} trials were asked for, but no further candidate was found that fits and is new: "
+            "widen `space`, or raise the limit under `rules`"
+        )
+    narrator.note(
+        f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
+        f"{plural(outcome.n_infeasible, 'proposal')} over the limit, not trained; {outcome.seconds:.1f} s"
+    )
+
+
+def retrain_stage(
+    place: Place,
+    config: RunConfig,
+    ledger: Ledger,
+    narrator: Narrator,
+    variant: Variant | None = None,
+    resources: Resources | None = None,
+) -> tuple[str, ...]:
+    """Train the chosen candidates at full length, or at that of `variant`; return their names."""
+    from asc_models.schedule import last_cycle_end
+    from search.retrain.retrain import Variant, retrain
+
+    variant = variant or Variant()
+    lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
+    lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
+    lengths = {variant.epochs} if variant.epochs else lengths
+    if variant.with_validation:
+        ends = sorted({last_cycle_end(config.train, epochs) for epochs in lengths})
+        narrator.note(
+            "On train and validation no checkpoint is chosen: the trainings end with the last whole cycle, at epoch "
+            f"{' and '.join(map(str, ends))}"
+        )
+    else:
+        _warn_of_cut_cycles(config, lengths, narrator)
+    with narrator.stage("Retrain", "epochs") as on_progress:
+        outcome = retrain(
+            place.run,
+            config,
+            shards=place.shards,
+            ledger=ledger,
+            variant=variant,
+            resources=resources,
+            address=place.address,
+            storage=place.storage,
+            on_progress=on_progress,
+        )
+    for failure in outcome.failures:
+        narrator.warn(failure)
+    for line in (*outcome.notes, *outcome.exports):
+        narrator.note(line)
+    n_all = len(outcome.names)
+    again = f", {n_all - outcome.n_new} from before" if n_all > outcome.n_new else ""
+    narrator.note(f"{n_all} candidate{'' if n_all == 1 else 's'}{again}, in {outcome.seconds:.1f} s")
+    return outcome.names
+
+
+def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator) -> None:
+    from asc_models.schedule import mid_cycle_warning
+
+    for epochs in sorted(lengths):
+        if warning := mid_cycle_warning(config.train, epochs):
+            narrator.warn(warning)
+
+
+def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
+    """Select the ensemble on validation, under the limits of a single model."""
+    from results.candidates.candidates import read_candidates, without_validation
+    from results.candidates.limits import Limits
+    from results.ensemble import build_ensemble
+
+    limits = config.rules.in_force()
+    with narrator.stage("Ensemble", "rounds") as on_progress:
+        ensemble = build_ensemble(place.run, config.ensemble, Limits(config.rules), on_progress)
+    if sentence := without_validation(read_candidates(place.run)):
+        narrator.note(sentence)
+    members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
+    totals = ", ".join(
+        f"{ensemble.totals[name]:,} of {limit:,} {name}" for name, limit in limits.items() if name in ensemble.totals
+    )
+    narrator.note(f"{members}: {totals} together")
+
+
+def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
+    """Select the run's ensemble again where other settings selected it: it must not pass for one of these."""
+    from results.ensemble import was_selected_otherwise
+
+    if was_selected_otherwise(place.run, config.ensemble):
+        narrator.note("The settings of the ensemble have changed since it was selected; it is selected again")
+        ensemble_stage(place, config, narrator)
+
+
+def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
+    """Render the report, and return its page."""
+    from results.report.page import render_report
+
+    _renew_ensemble(place, config, narrator)
+    with narrator.stage("Report", "steps") as on_progress:
+        return render_report(place.run, on_progress)
+
+
+def submission_stage(
+    place: Place, config: RunConfig, narrator: Narrator, evaluation_set: Location | None = None
+) -> Path:
+    """Write the challenge package and check it as the organisers do.
+
+    Args:
+        place: of the run.
+        config: of the run.
+        narrator: told how it goes.
+        evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
+            evaluation list of the run's own data, or its test split where they have none.
+
+    Raises:
+        RunError: if the package would be refused.
+        DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
+    """
+    from results.candidates.candidates import read_candidates
+    from results.submission.package import validate_submission, write_submission
+    from results.submission.systems import packed_members
+    from search.retrain.evaluation import lost_clips, predict_evaluation
+
+    _renew_ensemble(place, config, narrator)
+    with narrator.stage("Submission", "systems") as on_progress:
+        if evaluation_set is not None:
+            members = packed_members(place.run, config.submission)
+            answers = predict_evaluation(members, evaluation_set, on_progress)
+            lost = lost_clips(evaluation_set)
+        else:
+            candidates = read_candidates(place.run)
+            answers = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
+            lost = _lost_evaluation(place, config) if answers else ()
+        package = write_submission(place.run, config.submission, answers)
+        listed = {str(name) for predictions in answers.values() for name in predictions.clips["filename"]}
+        problems = validate_submission(package, filenames=sorted({*listed, *lost}) if answers else None)
+        on_progress(1, 1)
+    if problems:
+        lines = [f"  {problem}" for problem in problems]
+        if lost:
+            names = f"{', '.join(lost[:N_NAMED])}{' and more' if len(lost) > N_NAMED else ''}"
+            lines.append(f"  Missing on disk or put aside when the data were prepared, {len(lost):,}: {names}")
+        raise RunError(f"{package}: the challenge's validator would refuse it:\n" + "\n".join(lines))
+    return package
+
+
+def _lost_evaluation(place: Place, config: RunConfig) -> tuple[str, ...]:
+    """Return the files of the evaluation list that were not prepared, where the run's shards are at hand to tell."""
+    try:
+        manifest = read_manifest(place.shards)
+    except DataError:  # a run outlives its shards, and `asc submit` needs them for nothing else
+        return ()
+    is_the_runs = place.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
+    return manifest.lost_evaluation.get(config.fold, ()) if is_the_runs else ()

@@ -1,0 +1,100 @@
+"""What a sweep needs of a run's configuration, and what that makes of a point of the space: a training and its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from asc_models.config import TrainConfig
+from asc_models.errors import SizeError
+from asc_models.estimate import estimate
+from asc_models.rules import RulesConfig, check
+from asc_models.topology import Shape
+from data_prep.config import ReaderSpec
+from data_prep.errors import ConfigError
+from data_prep.schema import content_hash
+from search.halving import rung_epochs
+from search.objectives import Objectives
+from search.space.config import SpaceConfig
+from search.space.knobs import Params
+from search.space.point import build
+from search.strategies.proposer import Sizing
+from search.study.config import SearchConfig
+
+if TYPE_CHECKING:
+    from search.config import RunConfig
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """The parts of a run's configuration that its search needs."""
+
+    space: SpaceConfig
+    search: SearchConfig
+    train: TrainConfig
+    reader: ReaderSpec
+    rules: RulesConfig
+    fold: int
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return what the search of a run needs; the run's configuration must have one."""
+        assert config.search is not None
+        return cls(config.space, config.search, config.train, config.reader, config.rules, config.fold)
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Epochs of the rungs."""
+        return tuple(rung_epochs(self.train, self.search.epochs, self.search.min_epochs))
+
+    @property
+    def objectives(self) -> Objectives:
+        """What trials are compared by: as configured, or accuracy, bytes, and MACs where the rules limit them."""
+        if self.search.objectives is not None:
+            return Objectives(self.search.objectives)
+        if "macs" in self.rules.in_force():
+            return Objectives(("macro_accuracy", "weight_bytes", "macs"))
+        return Objectives()
+
+
+def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
+    """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
+    search = config.search
+    candidate = build(config.space.family, params)
+    described = {
+        "model": candidate.model.model_dump(mode="json"),
+        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).model_dump(mode="json"),
+        "reader": config.reader.model_dump(mode="json"),
+        "mode": candidate.mode or search.mode,
+        "fold": config.fold,
+    }
+    return content_hash([described, data_hash, search.seed, search.epochs]), described
+
+
+def candidate_sizing(
+    config: SweepSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
+) -> Sizing:
+    """Return a point's size and cost by closed forms, held against the rules.
+
+    With `names_layers` the reason why one doesn't fit names its largest layer, which takes longer than the rest.
+    """
+    size_limit = config.rules.size_limit()
+    limit = None if size_limit is None else size_limit[1]
+    try:
+        candidate = build(config.space.family, params)
+        cost = estimate(candidate.model, input_shape, n_classes)
+    except (ConfigError, SizeError) as error:
+        return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
+    mode = candidate.mode or config.search.mode
+    verdict = (
+        cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode), modes=(mode,))
+    )
+    return Sizing(
+        feasible=verdict.feasible,
+        weight_bytes=cost.weight_bytes_as(mode),
+        limit=limit,
+        reason=verdict.reason,
+        n_params=cost.n_params,
+        macs=cost.macs,
+        peak_activation_bytes=cost.peak_activation_bytes,
+    )

@@ -1,0 +1,105 @@
+"""Ray Tune's view of the rungs: hands every result to the sweep and carries out its decision. Nothing is decided here.
+
+A pause is Ray's own, without Ray's checkpoint: the trial's state is in its rung checkpoint already, and its process is
+free for another trial at once. A promoted trial goes on in whichever process is free.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from data_prep.errors import AscError, DataError
+from search.study.state import SweepState
+
+
+class SweepErrors:
+    """Keeps the error that ended a sweep, since Ray passes on only its text."""
+
+    def __init__(self) -> None:
+        self.first: AscError | None = None
+
+    def keep(self, error: AscError) -> AscError:
+        """Remember `error` if it is the first, and return it to be raised."""
+        self.first = self.first or error
+        return error
+
+
+class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type information
+    """Pauses, promotes, stops and finishes trials at the rungs as the sweep decides."""
+
+    _supports_buffered_results = False
+
+    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+        super().__init__()
+        self._state = state
+        self._errors = errors
+        self._paused: dict[str, Any] = {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return what becomes of the trial, after writing what it measured to the ledger."""
+        trial_id = trial.config["trial_id"]
+        try:
+            if result["outcome"] == "fatal":
+                raise DataError(result["reason"])
+            if result["outcome"] == "failed":
+                self._state.on_failure(trial_id, result["reason"])
+                return str(TrialScheduler.STOP)
+            entered = self._state.on_rung(trial_id, result["rung"], result)
+        except AscError as error:
+            raise self._errors.keep(error)  # noqa: B904 - the same error
+        # Where its process dies, or when it is promoted, Ray gives the trial's configuration to another process.
+        trial.set_config({**trial.config, "next_rung": entered.next_rung})
+        if entered.is_paused:
+            self._paused[trial_id] = trial
+            tune_controller.pause_trial(trial, should_checkpoint=False)
+            return str(TrialScheduler.NOOP)
+        return str(TrialScheduler.CONTINUE if entered.state is None else TrialScheduler.STOP)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Return the trial to start next: a paused one that may go on, else whichever was suggested first.
+
+        Paused trials don't end by themselves: once nothing is left to do, Ray is told to let go of them. The sweep
+        keeps them as paused.
+        """
+        try:
+            promoted = self._state.next_promotion()
+        except AscError as error:
+            raise self._errors.keep(error)  # noqa: B904 - the same error
+        if promoted is not None:
+            return self._paused.pop(promoted.trial_id)
+        if self._paused and self._state.is_done:
+            for trial in self._paused.values():
+                tune_controller.stop_trial(trial)
+            self._paused.clear()
+        pending = (trial for trial in tune_controller.get_trials() if trial.status == trial.PENDING)
+        return next(pending, None)  # the inherited choice would start paused trials too
+
+
+class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type information
+    """Tells the sweep of trials whose process died: taken up again, or lost where that happened too often.
+
+    Not the scheduler's `on_trial_error`: Ray calls that also where it will take the trial up again.
+    """
+
+    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+        self._state = state
+        self._errors = errors
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that the trial is taken up again."""
+        self._tell(self._state.on_retry, trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """End the trial as failed."""
+        self._tell(self._state.on_failure, trial)
+
+    def _tell(self, hear: Any, trial: Any) -> None:
+        lines = str(trial.get_error() or "").strip().splitlines()
+        reason = f"its process died: {lines[-1].strip()}" if lines else "its process died"
+        try:
+            hear(trial.config["trial_id"], reason)
+        except AscError as error:
+            raise self._errors.keep(error)  # noqa: B904 - the same error

@@ -1,0 +1,221 @@
+"""One trial in a Ray actor: train to the next rung, export, score the exported file on validation, tell.
+
+At its last rung a trial is converted whatever is kept; before, it may be read by its template (asc_models.template).
+
+An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
+rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
+reached. What goes wrong inside a trial is told as its outcome, not raised: the sweep goes on, and the actor with it.
+The exported file is held against the rules once more: a file's size, which no closed form tells, is only known there,
+and a trial that is over it has failed, with that reason, rather than stand on the front as one that fits.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from asc_models.config import CALIBRATED_MODES, ExportMode, TrainConfig
+from asc_models.errors import ExportError, SizeError, TrainingError
+from asc_models.rules import RulesConfig, check
+from data_prep.config import ReaderSpec
+from data_prep.errors import AscError, BudgetError
+from data_prep.schema import Config
+from data_prep.store import parse_location
+from search.tune.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from asc_models.reading import RungReader
+    from asc_models.training import Trainer
+    from data_prep.reader.reader import FeatureSet
+
+
+class SharedConfig(Config):
+    """What every trial of a sweep is told alike."""
+
+    shards: str
+    """Folder or URI of the feature shards, reachable from every node."""
+    checkpoints: str
+    """Folder or URI of the rung checkpoints, reachable from every node."""
+    fold: int
+    """Fold whose training and validation splits are read. Never its test split."""
+    reader: ReaderSpec
+    """How the stored log-mels become network input."""
+    rules: RulesConfig = RulesConfig()
+    """What the exported files are held against."""
+    rungs: tuple[int, ...]
+    """Epochs at which trials are compared."""
+    seed: int
+    """Of every trial's training."""
+    cpus_per_trial: int
+    """Threads of a trial."""
+    gpus_per_trial: float = 0.0
+    """GPUs of a trial."""
+
+
+class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
+    """A candidate in training.
+
+    Its configuration: `shared` (a SharedConfig), trial_id, next_rung, and of its own what its point of the space says:
+    model, train (the recipe) and mode (the export that is scored).
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Return what a trial occupies: its threads, and its share of a GPU."""
+        shared = config["shared"]
+        return tune.PlacementGroupFactory([{"CPU": shared["cpus_per_trial"], "GPU": shared["gpus_per_trial"]}])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take up the first trial of this process."""
+        self._features: dict[str, FeatureSet] = {}
+        self._is_started = False
+        self._trainer: Trainer | None = None
+        self._reader: RungReader | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another trial, keeping what was read."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next rung and return what the exported file gives there.
+
+        `outcome` is "rung" (with the measured values), "failed" (this trial is lost, with its reason) or "fatal"
+        (every trial would be lost likewise: shards unreadable, disk full). `seconds` are those of a rung together:
+        `train_seconds` for building, training and saving the network, `reading_seconds` for export and validation.
+        """
+        try:
+            self._start_process()
+            started = time.monotonic()
+            trainer = self._trained()
+            trained = time.monotonic()
+            measured = self._measure(trainer)
+            read = time.monotonic()
+        except (TrainingError, ExportError, SizeError, BudgetError) as error:
+            return {"outcome": "failed", "reason": str(error)}
+        except AscError as error:
+            return {"outcome": "fatal", "reason": str(error)}
+        except Exception as error:  # a candidate that breaks in the framework must not end the sweep
+            return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+        self._next_rung += 1
+        spent = {"train_seconds": trained - started, "reading_seconds": read - trained, "seconds": read - started}
+        rounded = {name: round(value, 3) for name, value in spent.items()}
+        return {"outcome": "rung", "rung": self._next_rung - 1, **measured, **rounded}
+
+    def cleanup(self) -> None:
+        """Let go of the network and the features."""
+        self._trainer = None
+        self._features.clear()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        # Only plain values are taken here: whatever can go wrong belongs into step, where it is told.
+        self._shared = SharedConfig.model_validate(config["shared"])
+        self._asc_trial_id = str(config["trial_id"])
+        self._model = config["model"]
+        self._train = TrainConfig.model_validate(config["train"])
+        self._mode: ExportMode = config["mode"]
+        self._next_rung = int(config["next_rung"])
+        self._trainer = None
+
+    def _start_process(self) -> None:
+        """Do what costs the first trial of a process seconds that aren't its own: TensorFlow, and reading features."""
+        if self._is_started:
+            return
+        for split in ("train", "validation"):
+            self._split(split)
+        from asc_models.training import limit_threads
+
+        limit_threads(self._shared.cpus_per_trial)
+        self._is_started = True
+
+    def _trained(self) -> Trainer:
+        """Return the trial's training at its next rung, its state saved."""
+        target = self._shared.rungs[self._next_rung]
+        checkpoints = Checkpoints(parse_location(self._shared.checkpoints))
+        if self._trainer is None:
+            self._trainer = self._resumed(checkpoints, target)
+        if self._trainer.epoch < target:
+            self._trainer.train_to(target)
+            checkpoints.save(self._asc_trial_id, self._trainer.save)
+        return self._trainer
+
+    def _resumed(self, checkpoints: Checkpoints, target: int) -> Trainer:
+        """Return the trial's training as its checkpoint left it, or from the start where there is none of use."""
+        trainer = self._fresh_trainer()
+        with checkpoints.opened(self._asc_trial_id) as path:
+            if path is None:
+                return trainer
+            try:
+                trainer.load(path)
+            except TrainingError:
+                return trainer  # nothing was taken over: damaged, or another trial's
+        return trainer if trainer.epoch <= target else self._fresh_trainer()
+
+    def _fresh_trainer(self) -> Trainer:
+        import keras
+
+        from asc_models.families import parse_network
+        from asc_models.training import Trainer
+
+        keras.backend.clear_session()
+        return Trainer(parse_network(self._model), self._train, self._split("train"), seed=self._shared.seed)
+
+    def _split(self, split: str) -> FeatureSet:
+        from data_prep.reader.reader import read_split
+
+        if split not in self._features:
+            shared = self._shared
+            statistics = None if split == "train" else self._split("train").statistics
+            self._features[split] = read_split(
+                shared.shards, split, fold=shared.fold, reader=shared.reader, statistics=statistics
+            )
+        return self._features[split]
+
+    def _calibration(self) -> FeatureSet | None:
+        """Return the clips that a calibrated export takes its ranges from, the same for every trial."""
+        from asc_models.quantization.calibration import draw_calibration
+
+        if self._mode not in CALIBRATED_MODES:
+            return None
+        return draw_calibration(self._split("train"), seed=self._shared.seed)
+
+    def _measure(self, trainer: Trainer) -> dict[str, Any]:
+        """Return what the exported file gives on validation, and its sizes.
+
+        Raises:
+            BudgetError: if the file is over the limit.
+        """
+        from asc_models.families import parse_network
+        from asc_models.metrics import log_loss, macro_accuracy
+        from asc_models.reading import RungReader
+
+        if self._reader is None:
+            self._reader = RungReader(self._shared.cpus_per_trial)
+        validation, network = self._split("validation"), parse_network(self._model).hash()
+        is_last = self._next_rung == len(self._shared.rungs) - 1
+        reading = self._reader.read(trainer.model, network, validation, self._mode, self._calibration(), anew=is_last)
+        verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
+        if not verdict.feasible:
+            raise BudgetError(
+                f"the exported file is over the limit: {verdict.reason}. Limit weight_bytes under `rules`, too: what "
+                "is over that is not trained."
+            )
+        values = {
+            "macro_accuracy": macro_accuracy(validation.labels, reading.probabilities),
+            "log_loss": log_loss(validation.labels, reading.probabilities),
+        }
+        if not all(value == value for value in values.values()):
+            raise TrainingError("the exported file's probabilities are no numbers: the training has diverged")
+        return {
+            **values,
+            "weight_bytes": reading.sizes.weight_bytes,
+            "nonzero_weight_bytes": reading.sizes.nonzero_weight_bytes,
+            "file_bytes": reading.sizes.file_bytes,
+        }
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:300]

@@ -1,0 +1,311 @@
+"""The sweep from the driver's side: starts Ray where there is work, and nothing where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_prep.errors import AscError, RunError
+from data_prep.progress import ProgressCallback
+from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.store import Location, location_text
+from data_prep.workers import available_cpus
+from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
+from search.cluster.scratch import scratch_folder
+from search.halving import HALVINGS, expected_trials
+from search.space.sizing import require_feasible
+from search.space.space import Space
+from search.strategies.proposer import Assess, Proposer
+from search.strategies.warm_start import earlier_name, read_warm_start
+from search.study.settings import SweepSettings, candidate_sizing, trial_description
+from search.study.state import EventLog, SweepState
+from search.study.trial import Trial
+from search.tune.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from ray import tune
+
+    from search.tune.scheduler import SweepErrors
+    from search.tune.searcher import ConstrainedSearcher
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search has come to, earlier sessions included."""
+
+    n_trials: int
+    n_finished: int
+    n_stopped: int
+    n_paused: int
+    n_failed: int
+    n_infeasible: int
+    is_exhausted: bool
+    """Whether it ended because no candidate was found that fits and is new."""
+    n_new: int
+    """Trials begun, taken up or promoted in this session: 0 where there was nothing to do."""
+    seconds: float
+    """Of this session."""
+
+
+def run_search(
+    run: RunDirectory,
+    *,
+    shards: Location,
+    config: SweepSettings,
+    address: str | None = None,
+    on_progress: ProgressCallback | None = None,
+    ledger: EventLog | None = None,
+    storage: RunStorage | None = None,
+    earlier: Sequence[Path] = (),
+    on_note: Callable[[str], None] = lambda text: None,
+) -> SearchOutcome:
+    """Train the trials that the run still lacks, and return what it has come to.
+
+    Whatever an earlier session finished is kept: it is rebuilt from the ledger. Ray is neither imported nor started
+    where nothing is left to do.
+
+    Args:
+        run: takes ledger lines and, while trials run, their rung checkpoints.
+        shards: folder of the prepared features.
+        config: what to search and how.
+        address: of a running Ray cluster; None starts Ray on this machine and ends it afterwards.
+        on_progress: told (trials that have reached a rung or ended, trials asked for).
+        ledger: the run's ledger where the caller holds its lock already.
+        storage: the run's shared storage, taken by the caller; None keeps checkpoints in the run directory.
+        earlier: directories of earlier runs, whose trials this search knows where they tell something here.
+        on_note: told what the search begins with.
+
+    Raises:
+        BudgetError: if not even the smallest candidate fits the rules; nothing was started.
+        DataError: if the shards cannot be read.
+        RunError: if every trial failed, the run belongs to other settings, or another driver is working on it.
+    """
+    started = time.monotonic()
+    manifest = read_manifest(shards)
+    input_shape, n_classes = config.reader.input_shape(manifest.spec), len(manifest.classes)
+    space = Space(config.space, input_shape, n_classes)
+    assess = partial(candidate_sizing, config, input_shape, n_classes)
+    require_feasible(space, assess)
+    own: AbstractContextManager[EventLog] = (
+        Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
+    )
+    with own as log:
+        local = run.root / "search" / "checkpoints"
+        checkpoints = Checkpoints(local if storage is None else storage.checkpoints)
+        if storage is not None:
+            checkpoints.adopt(local)
+        state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
+        if on_progress is not None:
+            on_progress(state.n_told, config.search.n_trials)
+        _warm_start(state, space, config, manifest, earlier, on_note)
+        if not state.is_done:
+            state.require_few_failures()
+            first = state.next_trial()
+            if first is not None:
+                with _session(log, config):
+                    _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
+        _remove_leftovers(checkpoints, state)
+        state.require_success()
+    return _outcome(state, time.monotonic() - started)
+
+
+def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
+    states = ["paused" if trial.is_paused else trial.state for trial in state.trials.values()]
+    return SearchOutcome(
+        n_trials=len(states),
+        n_finished=states.count("finished"),
+        n_stopped=states.count("stopped"),
+        n_paused=states.count("paused"),
+        n_failed=states.count("failed"),
+        n_infeasible=state.n_infeasible,
+        is_exhausted=state.is_exhausted,
+        n_new=state.n_new,
+        seconds=seconds,
+    )
+
+
+@contextmanager
+def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
+    """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
+    search, epochs = config.search, config.epochs
+    expected = expected_trials(search.scheduler, search.n_trials, len(epochs), search.eta)
+    ledger.append("session_started", n_trials=search.n_trials, epochs=list(epochs), expected=expected)
+    try:
+        yield
+    except BaseException as error:
+        with suppress(AscError):  # a full disk has ended it, perhaps
+            ledger.append("session_ended", reason="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    ledger.append("session_ended", reason="done")
+
+
+def _warm_start(
+    state: SweepState,
+    space: Space,
+    config: SweepSettings,
+    manifest: Manifest,
+    earlier: Sequence[Path],
+    on_note: Callable[[str], None],
+) -> None:
+    """Give the sweep its first candidates, and earlier runs' trials that it does not know yet."""
+    named = {earlier_name(run): run for run in earlier}
+    for name in named.keys() & state.warm_runs:
+        on_note(f"{name}: is known here already; what it may have trained since is not taken up")
+    runs = {name: run for name, run in named.items() if name not in state.warm_runs}
+    presets = () if state.trials or state.is_warm else config.search.presets
+    if not runs and not presets:
+        return
+    warm = read_warm_start(
+        list(runs.values()),
+        presets,
+        space=space,
+        describe=lambda params: trial_description(config, manifest.hash(), params)[1],
+        recipe={**config.train.model_dump(mode="json"), "mode": config.search.mode},
+        data_hash=manifest.hash(),
+        input_shape=config.reader.input_shape(manifest.spec),
+        n_classes=len(manifest.classes),
+    )
+    for note in warm.notes:
+        on_note(note)
+    if warm.presets or warm.trials:
+        state.warm_start(warm, list(runs))
+
+
+def _state(
+    ledger: EventLog,
+    space: Space,
+    assess: Assess,
+    config: SweepSettings,
+    manifest: Manifest,
+    checkpoints: Checkpoints,
+    on_progress: ProgressCallback | None,
+) -> SweepState:
+    search = config.search
+    describe = partial(trial_description, config, manifest.hash())
+
+    def on_change(trial: Trial, n_told: int) -> None:
+        """Let go of an ended trial's checkpoint, and tell."""
+        if trial.state is not None:
+            checkpoints.remove(trial.trial_id)
+        if on_progress is not None:
+            on_progress(n_told, search.n_trials)
+
+    proposer = Proposer(
+        space,
+        assess,
+        lambda params: describe(params)[0],
+        seed=search.seed,
+        n_startup=search.n_startup,
+        strategy=search.strategy,
+        objectives=config.objectives,
+    )
+    halving = HALVINGS[search.scheduler](config.epochs, search.eta, config.objectives)
+    return SweepState(
+        ledger,
+        proposer,
+        halving,
+        n_trials=search.n_trials,
+        seed=search.seed,
+        describe=describe,
+        max_failed_share=search.max_failed_share,
+        on_change=on_change,
+    )
+
+
+def _train(
+    state: SweepState, first: Trial, config: SweepSettings, shards: Location, checkpoints: Location, address: str | None
+) -> None:
+    """Run trials, beginning with `first`, until the sweep has none left."""
+    from search.cluster.session import cluster_address, ray_session
+
+    search = config.search
+    n_concurrent = search.n_concurrent
+    cluster = cluster_address(address)
+    if n_concurrent is None and cluster is None:  # a cluster's size is Ray's to know
+        n_concurrent = max(1, available_cpus() // search.cpus_per_trial)
+    n_cpus = search.cpus_per_trial * (n_concurrent or 1)
+    if isinstance(checkpoints, Path):
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    with ray_session(address, n_cpus), scratch_folder("asc-tune-") as storage:
+        from search.cluster.nodes import require_gpus, require_shared_folder
+        from search.tune.scheduler import SweepErrors
+        from search.tune.searcher import ConstrainedSearcher
+        from search.tune.trainable import SharedConfig
+
+        if isinstance(checkpoints, Path):
+            require_shared_folder(checkpoints)
+        if cluster is None:  # a cluster may grow
+            require_gpus(search.gpus_per_trial)
+        shared = SharedConfig(
+            shards=location_text(shards),
+            checkpoints=location_text(checkpoints),
+            fold=config.fold,
+            reader=config.reader,
+            rules=config.rules,
+            rungs=config.epochs,
+            seed=search.seed,
+            cpus_per_trial=search.cpus_per_trial,
+            gpus_per_trial=search.gpus_per_trial,
+        )
+        errors = SweepErrors()
+        searcher = ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent)
+        try:
+            _tuner(searcher, state, errors, storage, search.max_failures).fit()
+        except Exception:
+            if errors.first is not None:
+                raise errors.first from None
+            raise
+    if state.n_training:
+        raise RunError(
+            f"Ray ended with {state.n_training} trials unfinished. Nothing that was finished is lost: give the same "
+            "command again."
+        )
+
+
+def _tuner(
+    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: Path, max_failures: int
+) -> tune.Tuner:
+    """Return Ray's tuner around the sweep. Ray keeps nothing of a trial: the ledger and the rung checkpoints do."""
+    from ray import tune
+
+    from search.tune.scheduler import LostTrials, RungScheduler
+    from search.tune.trainable import SceneTrial
+
+    return tune.Tuner(
+        SceneTrial,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=RungScheduler(state, errors),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=str(storage),
+            verbose=0,
+            callbacks=[LostTrials(state, errors)],
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.config["trial_id"])
+
+
+def _remove_leftovers(checkpoints: Checkpoints, state: SweepState) -> None:
+    """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
+    for trial_id in checkpoints.trial_ids():
+        if trial_id in state.trials and state.trials[trial_id].state is not None:
+            checkpoints.remove(trial_id)
+    checkpoints.tidy()

@@ -1,0 +1,179 @@
+"""The end of the line: ensemble, package and report of candidates that are there, and what later calls make of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from process_support import ROOT
+from results_support import clips, make_run, predictions
+
+from data_prep.config import FeatureSpec, ValidationSpec
+from data_prep.corpora.corpus import TAU_SCENES
+from data_prep.errors import DataError, RunError
+from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
+from data_prep.store import LocalStore
+from results.candidates.predictions import read_predictions, write_predictions
+from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from search.cli.screen.terminal import Terminal
+from search.config import RunConfig
+from search.pipeline import finish_line
+from search.run_config import adjust_run, open_run, read_run
+from search.stages import Place, ensemble_stage, report_stage, submission_stage
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A run with the default configuration, in which three candidates have been trained."""
+    return trained(tmp_path / "run", n_candidates=3)
+
+
+def trained(root: Path, n_candidates: int) -> RunDirectory:
+    run = make_run(root, n_candidates=n_candidates, search=False)
+    run.config_path.unlink()
+    open_run(run, RunConfig())
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("candidate_started", candidate="t00-s0")
+    return run
+
+
+def predict_evaluation(run: RunDirectory) -> None:
+    table = clips(25, TAU_SCENES, labelled=False)
+    for seed, files in enumerate(run.candidates()):
+        write_predictions(files.predictions_path("evaluation"), predictions(table, TAU_SCENES, 0.0, seed))
+
+
+def place_of(run: RunDirectory) -> Place:
+    return Place(run, run.shards_dir)
+
+
+def finish(run: RunDirectory, config: RunConfig) -> Path:
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        return finish_line(place_of(run), config, ledger, Terminal())
+
+
+def n_finished(run: RunDirectory) -> int:
+    return sum(event["event"] == "line_finished" for event in Ledger(run.ledger_path).events())
+
+
+def said(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
+    """The line warns with the reason and the way out, and writes its report; `asc submit` alone fails."""
+    names = {}
+    for files in run.candidates():
+        made = read_predictions(files.predictions_path("test"))
+        names[files.name] = made.clips["filename"].tolist()
+        made.clips["filename"] = ["one/x.wav", "two/x.wav", *names[files.name][2:]]
+        write_predictions(files.predictions_path("test"), made)
+    page = finish(run, RunConfig())
+    assert "Authors are placeholders" not in page.read_text()
+    warning = capfd.readouterr().err
+    assert "Warning: No submission package to hand in: x.wav: several clips have this name" in warning
+    assert f"`asc submit {run.root}` writes the package afterwards" in warning
+    with pytest.raises(DataError, match="several clips"):
+        submission_stage(place_of(run), RunConfig(), Terminal())
+    assert n_finished(run) == 0
+    for files in run.candidates():
+        made = read_predictions(files.predictions_path("test"))
+        made.clips["filename"] = names[files.name]
+        write_predictions(files.predictions_path("test"), made)
+    assert submission_stage(place_of(run), RunConfig(), Terminal()).is_file()
+
+
+def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capfd):
+    """Ensemble and package made under other settings since, or another finished line, have all made anew."""
+    run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
+    predict_evaluation(run)
+    run.candidates()[0].predictions_path("test").unlink()  # without test predictions a report has few figures to draw
+    finish(run, config)
+    ensemble, package = said(run.ensembles_path), run.submission_dir / "Doe_EX_task1a.zip"
+    finish(run, config)
+    assert "stand; nothing to do" in capfd.readouterr().err
+    ensemble_stage(place_of(run), RunConfig(ensemble={"max_members": 1}), Terminal())
+    finish(run, config)
+    assert said(run.ensembles_path) == ensemble
+    submission_stage(place_of(run), config.updated(submission={"lastname": "Cao"}), Terminal())
+    package.unlink()
+    finish(run, config)
+    assert package.is_file()
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("line_finished", inputs="another configuration's")
+    finish(run, config)
+    assert n_finished(run) == 5
+
+
+@pytest.mark.parametrize("stage", [submission_stage, report_stage])
+def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
+    """Package and report never show an ensemble of older settings as if it were of the run's own."""
+    ensemble_stage(place_of(run), RunConfig(), Terminal())
+    stage(place_of(run), RunConfig(ensemble={"max_members": 1}), Terminal())
+    assert said(run.ensembles_path)["config"]["max_members"] == 1
+    assert "settings of the ensemble have changed" in capfd.readouterr().err
+
+
+def test_clips_that_the_evaluation_list_lost_are_told(run):
+    """A package without the clips that were missing or put aside is refused, with their names."""
+    predict_evaluation(run)
+    submission_stage(place_of(run), RunConfig(), Terminal())
+    manifest = Manifest(
+        **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": TAU_SCENES},
+        **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 25, "n_unlisted": 0},
+        **{"counts": {}, "folds": {}, "locations": {}, "shards": (), "missing": ("audio/25.wav",), "quarantine": ()},
+        **{"silent": (), "warnings": (), "copies": (), "offline": None, "bytes_per_clip": 0, "sources": {}},
+        lost_evaluation={1: ("audio/25.wav",)},
+    )
+    write_manifest(LocalStore(run.shards_dir), manifest)
+    submission_stage(place_of(run), RunConfig(), Terminal())  # of other data than the run's, these shards say nothing
+    config = {**run.read_config(), "data": {"name": manifest.name, "manifest_hash": manifest.hash()}}
+    run.config_path.write_text(yaml.safe_dump(config))
+    with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*put aside when the data .* 1: audio/25\.wav"):
+        submission_stage(place_of(run), RunConfig(), Terminal())
+
+
+def test_the_note_on_placeholders_is_a_command_that_works(run):
+    """What the package's note says puts names in the placeholders' place, in the package and in config.yaml."""
+    submission_stage(place_of(run), RunConfig(), Terminal())
+    (note,) = [text for text in said(run.submission_dir / "summary.json")["notes"] if "placeholders" in text]
+    words = shlex.split(note.partition("give asc ")[2].replace("RUN", str(run.root), 1))
+    command = [sys.executable, "-m", "search.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    config = read_run(run)
+    assert not config.submission.has_placeholders
+    assert config.submission.authors[0].affiliation.location == "CITY, COUNTRY"
+    summary = said(run.submission_dir / "summary.json")
+    assert summary["package"] == "LASTNAME_INSTITUTE_task1a.zip"
+    assert not [text for text in summary["notes"] if "placeholders" in text]
+
+
+def test_the_ensembles_command_takes_settings(run):
+    """`asc ensemble RUN --set` selects by them and notes them in config.yaml."""
+    command = [sys.executable, "-m", "search.cli.main", "ensemble", str(run.root), "--set", "ensemble.max_members=1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert read_run(run).ensemble.max_members == 1
+    assert len(said(run.ensembles_path)["ensembles"][0]["members"]) == 1
+
+
+def test_what_trials_depend_on_stays(run):
+    """Sections `retrain`, `ensemble` and `submission` may differ from call to call; a refused --set changes no byte."""
+    open_run(run, RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"}))
+    assert read_run(run) == RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"})
+    before = run.config_path.read_bytes()
+    assert adjust_run(run, ()) == read_run(run)
+    with pytest.raises(RunError, match=r"--set train\.epochs: 600 there, 7 here: .* ensemble, submission may be"):
+        adjust_run(run, ["submission.lastname=Hu", "train.epochs=7"])
+    assert run.config_path.read_bytes() == before
+    assert adjust_run(run, ["submission.lastname=Hu"]).submission.lastname == "Hu"
+    assert read_run(run).ensemble.max_members == 2
+    assert adjust_run(run, ["retrain.mode=int4_int8_weights"]) == read_run(run)
+    assert read_run(run).retrain.mode == "int4_int8_weights"

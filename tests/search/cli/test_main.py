@@ -1,0 +1,257 @@
+"""The command line as a user's shell sees it: every test starts the real command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from ledger_support import RUNGS, Book
+from process_support import ROOT
+
+from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from search.config import read_run_config
+from search.run_config import open_run
+
+HEAVY = ("tensorflow", "keras", "ray", "optuna", "librosa", "matplotlib", "sklearn", "scipy", "pandas")
+ASC = (sys.executable, "-m", "search.cli.main")
+
+
+def asc(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*ASC, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_help_loads_nothing_heavy():
+    """`asc --help` and every command's --help import none of the heavy packages."""
+    script = (
+        "import sys\nfrom search.cli.main import app, main\n"
+        "from typer.testing import CliRunner\n"
+        "commands = [command.name for command in app.registered_commands]\n"
+        "for words in [[], *([name] for name in commands)]:\n"
+        "    assert CliRunner().invoke(app, [*words, '--help']).exit_code == 0, words\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_help_answers_in_well_under_a_second():
+    """The fastest of five `asc --help` takes under 0.8 s from shell to shell."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        asc("--help")
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.8
+
+
+def test_usage_errors_exit_with_2():
+    """An unknown command, a missing argument and an unknown option are usage errors."""
+    assert "No such command 'serch'" in asc("serch", code=2).stderr
+    assert "CONFIG" in asc("run", code=2).stderr
+    assert "--fast" in asc("demo", "--fast", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such data set"),
+        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file, and no shipped"),
+        (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
+        (("inspect", "{tmp}"), "manifest.json"),
+        (("status", "{tmp}"), "no run directory"),
+        (("status", "{tmp}", "--follow"), "no run directory"),
+        (("report", "{tmp}"), "no run directory"),
+        (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
+        (("describe", "{tmp}/no.tflite"), "no.tflite"),
+        (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
+        (("describe", "{tmp}"), "neither a candidate's folder"),
+        (("search", "{tmp}", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
+        (("search", "{tmp}", "--json-log", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
+        (("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"), "search is null"),
+        (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
+        (("predict", "{tmp}", "a.wav"), "no candidate"),
+        (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
+    ],
+)
+def test_mistakes_are_one_clear_message(arguments, message, tmp_path):
+    """A user's mistake exits with 1 and one message that names the place; nothing is left behind."""
+    done = asc(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments), code=1)
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_describe_as_json_is_the_contract():
+    """`asc describe --json` gives shape, parameters, MACs, bytes by mode and every rule's checks."""
+    table = json.loads(asc("describe", "dcase2021-baseline", "--json").stdout)
+    assert table["n_params"] == 46_246
+    assert table["weight_bytes"]["float16"] == 91_980
+    verdict = table["rules"]["dcase2021"]["float16"]
+    assert verdict["feasible"] is True
+    assert verdict["checks"] == [{"quantity": "nonzero_weight_bytes", "value": 91_980, "limit": 128_000}]
+    assert [layer["name"] for layer in table["layers"]][:2] == ["conv1", "conv2"]
+
+
+@pytest.mark.parametrize("name", ["cao2021-system1", "cao2021-system4", "cp-mobile", "dcase2021-baseline"])
+def test_describe_fits_a_terminal_and_says_what_is_assumed(name):
+    """80 columns hold every line; source and published size stand beside the count; what is over has its layer."""
+    text = asc("describe", name).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Source: " in text
+    words = " ".join(text.split())
+    if name == "cao2021-system4":
+        assert "Published: 50,238 non-zero parameters, 102.9 KB quantized" in words
+        assert "can't be matched exactly" in words
+        assert "macs 68,567,968 38,567,968 block1_expand 27,787,264" in words
+        assert "bytes as float32 193,212 65,212 block4_project 41,280" in words
+
+
+def test_describe_judges_by_limits_of_ones_own():
+    """--limit adds a rule set `custom`; a quantity that there isn't, or no number, is an error."""
+    table = json.loads(asc("describe", "cp-mobile", "--limit", "macs=4_000_000", "--json").stdout)
+    assert table["input_shape"] == [256, 64, 1]
+    assert table["rules"]["custom"]["float32"] == {
+        "feasible": False,
+        "checks": [{"quantity": "macs", "value": 4_128_768, "limit": 4_000_000}],
+    }
+    assert (
+        "--limit macs=few: must be quantity=number"
+        in asc("describe", "cp-mobile", "--limit", "macs=few", code=1).stderr
+    )
+    assert "limits.bytes" in asc("describe", "cp-mobile", "--limit", "bytes=1", code=1).stderr
+
+
+def test_describe_shows_the_exports_that_a_rule_refuses():
+    """2022's 128,000 parameters are int8: a network far below them is refused in float32, and told where it isn't."""
+    verdicts = json.loads(asc("describe", "cp-mobile", "--json").stdout)["rules"]["dcase2022"]
+    assert [mode for mode, verdict in verdicts.items() if verdict["feasible"]] == [
+        *("int8_weights", "int4_int8_weights", "int8"),
+    ]
+    assert verdicts["float32"]["refused"].endswith("dcase2022 takes int8_weights, int4_int8_weights, int8")
+    text = " ".join(asc("describe", "cp-mobile").stdout.split())
+    assert "Refused: export as dynamic_range, float16, float32 leaves kernels wider than int8;" in text
+
+
+def test_ctrl_c_is_answered():
+    """Whoever interrupts a command is told that nothing is lost, and the exit status is that of an interrupt."""
+    script = (
+        "import os, signal, sys, search.cli.main as asc\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells start jobs with it ignored
+        "asc.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "sys.argv = ['asc', 'wait']\n"
+        "asc.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 130
+    assert "Error: interrupted. What was finished is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version_is_the_packages():
+    """`asc --version` prints the package's version."""
+    from data_prep import __version__
+
+    assert asc("--version").stdout.strip() == f"asc {__version__}"
+
+
+def test_a_limit_that_nothing_fits_ends_before_any_training(shards, tmp_path):
+    """Where not even the smallest network fits, the search says its bytes and the limit, and starts nothing."""
+    limit = "rules={name: custom, limits: {weight_bytes: 10}}"
+    done = asc("search", "default", "--shards", shards, "--out", tmp_path / "run", "--set", limit, code=1)
+    assert "smallest" in done.stderr
+    assert "over 10" in done.stderr
+    assert not (tmp_path / "run" / "trials.parquet").exists()
+
+
+@pytest.mark.parametrize("command", ["search", "run"])
+def test_a_run_that_another_works_on_keeps_its_configuration(command, shards, tmp_path):
+    """While one process has the run, a second with another configuration is refused and changes no byte of it."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo"))
+    before = run.config_path.read_bytes()
+    source = ("--shards", shards) if command == "search" else ("--data", shards)
+    with Ledger.open_for_writing(run.ledger_path):
+        done = asc(command, "default", *source, "--out", run.root, code=1)
+    assert "another asc is working on this run" in done.stderr
+    assert run.config_path.read_bytes() == before
+
+
+def test_a_fold_that_the_data_lack_is_told_before_anything_starts(shards, tmp_path):
+    """A wrong fold names the folds there are, and leaves no run directory that a right one would collide with."""
+    done = asc("search", "default", "--shards", shards, "--out", tmp_path / "run", "--set", "fold=9", code=1)
+    assert "no fold 9; they have 1" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_describe_of_a_run_names_its_candidates(tmp_path):
+    """Given a run instead of a candidate, describe says which candidates the run holds."""
+    (tmp_path / "candidates" / "t0001-s0").mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text("fold: 1\n")
+    assert "is a run, not a candidate; its candidates/ holds t0001-s0" in asc("describe", tmp_path, code=1).stderr
+
+
+def test_a_file_that_cannot_be_opened_is_a_message(tmp_path):
+    """A file of a run that the system refuses to open (here: a folder in its place) is named, without a traceback."""
+    (tmp_path / "config.yaml").write_text("fold: 1\n")
+    (tmp_path / "ledger.jsonl").mkdir()
+    done = asc("status", tmp_path, code=1)
+    assert f"{tmp_path / 'ledger.jsonl'}: Is a directory" in done.stderr
+
+
+@pytest.fixture
+def searched(tmp_path):
+    """A run whose search was cut off in its middle, without Ray: two trials of four have finished, one is paused."""
+    book = Book()
+    book("session_started", n_trials=4, epochs=list(RUNGS), expected=[4, 2, 1])
+    for number in range(4):
+        book("trial_started", f"t{number}", params={}, config={}, key=f"k{number}", seed=0, macs=1, weight_bytes=100)
+        book.now += 10
+        if number < 2:
+            book.rung(f"t{number}", 0, 0.5, "continue").rung(f"t{number}", 1, 0.6, "continue")
+            book.rung(f"t{number}", 2, 0.7, "finish", 100 - number)
+    book.rung("t2", 0, 0.4, "pause")
+    (tmp_path / "config.yaml").write_text("search: {n_trials: 4, epochs: 14}\n")
+    (tmp_path / "ledger.jsonl").write_text("".join(json.dumps(event) + "\n" for event in book.events))
+    return tmp_path
+
+
+def test_status_shows_what_the_live_table_shows(searched):
+    """Front, rungs and states stand there, and that nobody works on the run, whose search was cut off."""
+    text = asc("status", searched).stdout
+    assert "Search: 4 of 4 trials, 30 epochs" in text
+    assert "1 running, 1 paused, 2 finished" in text
+    assert "nobody works on this run; its search was cut off" in text
+    assert "t1 14 70.0 % 99" in " ".join(text.split())
+    assert "left" not in text
+    assert max(map(len, text.splitlines()[1:])) <= 80
+
+
+def test_status_as_json_tells_the_same(searched):
+    """States, front and what is left are fields; --json goes with one look only."""
+    table = json.loads(asc("status", searched, "--json").stdout)
+    assert table["states"] == {"running": 1, "paused": 1, "finished": 2}
+    assert table["is_running"] is False
+    assert [trial["trial_id"] for trial in table["search"]["front"]] == ["t1"]
+    assert "--json tells once" in asc("status", searched, "--json", "--follow", code=2).stderr
+
+
+def test_a_followed_run_is_shown_until_its_driver_ends(searched):
+    """While another process holds the run, --follow waits and reads on; a pipe gets a line, then the end's table."""
+    with Ledger.open_for_writing(searched / "ledger.jsonl") as ledger:
+        follower = subprocess.Popen([*ASC, "status", "-f", str(searched)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        first = [follower.stdout.readline() for _ in range(2)]
+        ledger.append("trial_ended", trial_id="t3", state="failed", reason="out of memory")
+        ledger.append("session_ended", reason="done")
+        assert follower.poll() is None
+    rest = follower.communicate(timeout=30)[0]
+    assert follower.returncode == 0
+    assert "1 running" in first[1]
+    assert "its last search: done" in rest
+    assert "failed, 1 ×: out of memory" in rest

@@ -1,0 +1,322 @@
+"""The whole line on a tiny data set, by the real command: audio → shards → search → candidates → report → package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from process_support import ROOT
+from search_support import LIMIT, write_corpus
+
+from results.ledger.ledger import Ledger
+
+ASC = (sys.executable, "-m", "search.cli.main")
+
+CONFIG = {
+    "prepare": {
+        "features": {"sample_rate": 8000, "clip_seconds": 1.0, "n_fft": 512, "hop_length": 256, "n_mels": 16},
+        "validation": {"fraction": 0.4},
+    },
+    "reader": {"deltas": 0},
+    "rules": {"name": "dcase2021", "limits": {"nonzero_weight_bytes": LIMIT}},
+    "train": {"batch_size": 8, "learning_rate": 0.05, "epochs": 6},
+    "space": {
+        "stem_filters": [8],
+        "n_blocks": [1, 2],
+        "base_filters": [8, 16, 24, 32],
+        "growth": [1.0],
+        "n_strided": [1],
+        "expansion": [1, 2],
+        "reduction_ratio": [4],
+        "attention": ["none", "casam"],
+        "dropout": [0.0],
+    },
+    "search": {"n_trials": 4, "epochs": 6, "min_epochs": 2, "n_startup": 4},
+    "retrain": {"n_candidates": 2},
+}
+
+
+def run_line(folder: Path) -> list[str]:
+    return [*ASC, "run", str(folder / "tiny.yaml"), "--data", str(folder / "corpus"), "--out", str(folder / "run")]
+
+
+def events(folder: Path) -> list[dict]:
+    return Ledger(folder / "run" / "ledger.jsonl").events()
+
+
+def new_folder(path: Path) -> Path:
+    write_corpus(path / "corpus")
+    (path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with a finished run, killed with -9 once in the middle of its search and once in retraining."""
+    folder = new_folder(tmp_path_factory.mktemp("line"))
+    kill_after(folder, "trial_ended")
+    run = folder / "run"
+    search = [*ASC, "search", str(folder / "tiny.yaml"), "--shards", str(run / "shards"), "--out", str(run)]
+    done = subprocess.run([*search, "--json-log"], capture_output=True, text=True, cwd=ROOT, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "json.log").write_text(done.stdout)
+    (folder / "notes.log").write_text(done.stderr)
+    kill_after(folder, "candidate_started")
+    done = subprocess.run(run_line(folder), capture_output=True, text=True, cwd=ROOT, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Report:" in done.stdout
+    return folder
+
+
+def kill_after(folder: Path, awaited: str) -> None:
+    """Start the line and kill it as soon as its ledger has the awaited event."""
+    driver = subprocess.Popen(run_line(folder), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    try:
+        while time.monotonic() < deadline:
+            if driver.poll() is not None:
+                raise AssertionError(f"the line ended before it could be killed: {driver.stderr.read()}")
+            if any(event["event"] == awaited for event in events(folder)):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no {awaited} in the ledger")
+    finally:
+        if driver.poll() is None:
+            os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+
+
+def test_nothing_finished_is_trained_again(finished):
+    """Over two kills and three calls each trial starts once, reaches each rung once, and half of them the last."""
+    log = events(finished)
+    for kind, keys in (("trial_started", ["trial_id"]), ("trial_ended", ["trial_id"]), ("rung", ["trial_id", "rung"])):
+        seen = [tuple(event[key] for key in keys) for event in log if event["event"] == kind]
+        assert len(seen) == len(set(seen))
+    rungs = [event["rung"] for event in log if event["event"] == "rung"]
+    assert (rungs.count(0), rungs.count(1)) == (4, 2)
+    assert [event["state"] for event in log if event["event"] == "trial_ended"] == ["finished"] * 2
+    finished_candidates = [event["candidate"] for event in log if event["event"] == "candidate_finished"]
+    assert len(finished_candidates) == len(set(finished_candidates)) == 2
+
+
+def test_a_search_for_machines_is_its_ledger_on_stdout(finished):
+    """--json-log: standard output is the lines that the session wrote to the ledger, and nothing else."""
+    told = (finished / "json.log").read_text()
+    assert told in (finished / "run" / "ledger.jsonl").read_text()
+    kinds = [json.loads(line)["event"] for line in told.splitlines()]
+    assert "rung" in kinds
+    assert kinds[-1] == "session_ended"
+    assert len((finished / "notes.log").read_text().splitlines()) < 8
+
+
+def test_what_watches_the_search_outlives_kills(finished):
+    """The Optuna journal has every trial once and none running; TensorBoard's files are there for every trial."""
+    storage = optuna.storages.journal.JournalFileBackend(str(finished / "run" / "search" / "optuna-journal.log"))
+    study = optuna.load_study(study_name="asc-search", storage=optuna.storages.JournalStorage(storage))
+    started = sorted(event["trial_id"] for event in events(finished) if event["event"] == "trial_started")
+    assert sorted(trial.user_attrs["trial_id"] for trial in study.trials) == started
+    assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
+    assert all(trial.params["base_filters"] in (8, 16, 24, 32) for trial in study.trials)
+    assert sorted(path.name for path in (finished / "run" / "tensorboard").iterdir()) == ["sweep", *started]
+
+
+def test_only_feasible_candidates_were_trained(finished):
+    """Every trial was within the limit before it began, and its file is within it."""
+    table = pd.read_parquet(finished / "run" / "trials.parquet")
+    trained = table[table["state"] != "infeasible"]
+    assert len(trained) == 4
+    assert (trained["nonzero_weight_bytes"] <= LIMIT).all()
+
+
+def test_the_test_split_is_read_once_per_candidate(finished):
+    """Each reading of the test split is a line in the ledger, one for each retrained candidate."""
+    readings = [event["candidate"] for event in events(finished) if event["event"] == "test_read"]
+    candidates = sorted(path.name for path in (finished / "run" / "candidates").iterdir())
+    assert sorted(readings) == candidates
+
+
+def test_the_run_holds_what_the_contract_names(finished):
+    """Configuration, shards, ledger, trials, candidates, ensemble, report and package, and no path of the machine."""
+    run = finished / "run"
+    for name in ("config.yaml", "shards/manifest.json", "ledger.jsonl", "trials.parquet", "ensembles.json"):
+        assert (run / name).is_file(), name
+    for candidate in (run / "candidates").iterdir():
+        present = sorted(str(path.relative_to(candidate)) for path in candidate.rglob("*") if path.is_file())
+        assert present == [
+            "card.md",
+            "config.yaml",
+            "metrics.json",
+            "model.keras",
+            "model.tflite",
+            "predictions/test.parquet",
+            "predictions/validation.parquet",
+            f"{candidate.name}.zip",
+        ]
+        metrics = json.loads((candidate / "metrics.json").read_text())
+        assert metrics["test"]["n_clips"] == 6
+        assert metrics["agreement"] > 0.9
+    assert (run / "report" / "index.html").stat().st_size > 10_000
+    texts = [path for path in run.rglob("*") if path.suffix in {".yaml", ".json", ".jsonl", ".html", ".csv"}]
+    assert not [path for path in texts if str(finished) in path.read_text(encoding="utf-8")]
+    assert not list(run.rglob("*.pkl"))
+
+
+def test_the_keras_file_is_the_exported_network(finished):
+    """model.keras loads with its own layers and gives the exported file's answers."""
+    import keras
+    import numpy as np
+
+    import asc_models.layers  # registers what the file names
+    from asc_models.candidate import read_candidate_config
+    from data_prep.reader.reader import read_split
+    from results.candidates.predictions import read_predictions
+
+    assert asc_models.layers.FusedBatchNormalization
+    candidate = next((finished / "run" / "candidates").iterdir())
+    config = read_candidate_config(candidate / "config.yaml")
+    data = read_split(finished / "run" / "shards", "test", fold=1, reader=config.reader)
+    ours = keras.models.load_model(candidate / "model.keras")(data.inputs(slice(None)), training=False)
+    theirs = read_predictions(candidate / "predictions" / "test.parquet")
+    np.testing.assert_allclose(ours, theirs.probabilities, atol=0.05)
+
+
+def test_a_finished_run_does_nothing(finished):
+    """The same command again is done in seconds, without Ray, without a new event, file or byte."""
+    before = {path: path.stat().st_mtime_ns for path in (finished / "run").rglob("*") if path.suffix != ".lock"}
+    n_events = len(events(finished))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *run_line(finished)[1:]],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert not imported & {"ray", "tensorflow", "keras"}
+    assert len(events(finished)) == n_events
+    changed = [path.name for path, stamp in before.items() if path.is_file() and path.stat().st_mtime_ns != stamp]
+    assert set(changed) <= {".lock", "ledger.lock", "manifest.json"}  # the manifest anew, with the same bytes
+
+
+def test_another_configuration_is_refused(finished):
+    """The run directory of another configuration is not touched, and the differing key is named."""
+    done = subprocess.run(
+        [*run_line(finished), "--set", "train.epochs=7"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 1
+    assert "train.epochs: 6 there, 7 here" in done.stderr
+
+
+def test_the_package_is_a_valid_submission(finished):
+    """The zip passes the validator and holds one output and one meta file a system."""
+    from results.submission.package import validate_submission
+
+    (package,) = (finished / "run" / "submission").glob("*.zip")
+    names = zipfile.ZipFile(package).namelist()
+    assert sum(name.endswith(".output.csv") for name in names) >= 1
+    assert all("task1a" in name for name in names)
+    problems = validate_submission(package)
+    assert [problem for problem in map(str, problems) if "scene" not in problem] == []
+
+
+def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path):
+    """Recordings without labels, prepared by themselves: the package holds what the files said of the same clips."""
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run, ignore=shutil.ignore_patterns("shards"))
+    stored = {path.parents[1].name: pd.read_parquet(path) for path in run.glob("candidates/*/predictions/test.parquet")}
+    names = next(iter(stored.values()))["filename"].tolist()
+    (tmp_path / "new" / "audio").mkdir(parents=True)
+    for number, name in enumerate(names):
+        shutil.copyfile(finished / "corpus" / name, tmp_path / "new" / "audio" / f"{number}.wav")
+    shards = str(tmp_path / "shards")
+    prepare = ["prepare", str(tmp_path / "new"), "--out", shards, "--config", str(finished / "tiny.yaml")]
+    for command in (prepare, ["submit", str(run), "--evaluation", shards]):
+        done = subprocess.run([*ASC, *command], capture_output=True, text=True, cwd=ROOT, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (package,) = run.glob("submission/*.zip")
+    summary = json.loads((package.parent / "summary.json").read_text())
+    assert summary["packed_split"] == "evaluation"
+    with zipfile.ZipFile(package) as files:
+        outputs = [name for name in files.namelist() if name.endswith(".output.csv")]
+        answers = [pd.read_csv(files.open(name), sep="\t") for name in outputs]
+    assert len(answers) == len(summary["systems"]) >= 2
+    for system, answer in zip(summary["systems"], answers, strict=True):
+        assert answer["filename"].tolist() == [f"{number}.wav" for number in range(len(names))]
+        if system["system"] in stored:
+            for scene in answer.columns[2:]:
+                expected = stored[system["system"]][f"p_{scene}"]
+                assert answer[scene].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-5)
+
+
+def test_labelled_data_are_no_evaluation_set(finished):
+    """Shards without evaluation clips are refused, with what they have and the way out."""
+    done = subprocess.run(
+        [*ASC, "submit", str(finished / "run"), "--evaluation", str(finished / "run" / "shards")],
+        capture_output=True, text=True, cwd=ROOT, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "have no evaluation clips, only test, train, validation: prepare a challenge's evaluation set" in done.stderr
+
+
+def test_a_candidate_names_scenes_of_recordings(finished):
+    """`asc predict` on wave files gives probabilities that are the stored predictions of these clips."""
+    candidate = next((finished / "run" / "candidates").iterdir())
+    stored = pd.read_parquet(candidate / "predictions" / "test.parquet")
+    files = [str(finished / "corpus" / name) for name in stored["filename"]]
+    done = subprocess.run(
+        [*ASC, "predict", str(candidate), *files, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    for answer, (_, row) in zip(answers, stored.iterrows(), strict=True):
+        for scene, probability in answer["probabilities"].items():
+            assert probability == pytest.approx(row[f"p_{scene}"], abs=0.02)
+
+
+def test_status_tells_how_far_a_run_is(finished):
+    """`asc status --json` counts trials by state and names the candidates."""
+    done = subprocess.run(
+        [*ASC, "status", str(finished / "run"), "--json"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    summary = json.loads(done.stdout)
+    assert sum(n for state, n in summary["states"].items() if state != "infeasible") == 4
+    assert len(summary["candidates"]) == 2
+    assert summary["has_report"] is True
+
+
+def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
+    """Each stage's own command on a finished run exits with 0, trains nothing, and leaves its result in place."""
+    run, folder = tmp_path / "run", finished
+    shutil.copytree(finished / "run", run)
+    n_events = len(Ledger(run / "ledger.jsonl").events())
+    shards = str(run / "shards")
+    commands = {
+        "prepare": [str(folder / "corpus"), "--out", shards, "--config", str(folder / "tiny.yaml")],
+        "search": [str(folder / "tiny.yaml"), "--shards", shards, "--out", str(run)],
+        **{stage: [str(run)] for stage in ("retrain", "ensemble", "report", "submit", "status")},
+        "inspect": [shards],
+        "describe": [str(next((run / "candidates").iterdir()))],
+    }
+    said = {}
+    for stage, arguments in commands.items():
+        done = subprocess.run([*ASC, stage, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert done.returncode == 0, (stage, done.stderr)
+        said[stage] = done.stdout
+    assert len(Ledger(run / "ledger.jsonl").events()) == n_events
+    assert "run: 2 retrained, ensemble, report" in said["status"]
+    assert "Search: 4 of 4 trials" in said["status"]
+    assert "Retrained: mean ± standard deviation over n seeds" in said["retrain"]
+    assert "3 scenes" in said["describe"]
+    assert "validation" in said["inspect"]

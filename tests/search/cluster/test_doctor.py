@@ -1,0 +1,69 @@
+"""`asc doctor` on this machine: what is well is shown, what isn't is told with what to do, and counts."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from process_support import ROOT
+from typer.testing import CliRunner
+
+from data_prep.errors import RunError
+from data_prep.shards.manifest import read_manifest
+from search.cli.main import app
+from search.cluster.doctor import look
+
+
+def asked(*arguments):
+    return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def test_a_sound_machine_passes(shards, tmp_path):
+    """Versions, processors, a storage that was written to and read, and the shards' identity; nothing left behind."""
+    result = asked("--storage", tmp_path / "shared", "--shards", shards, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)["nodes"]["this machine"]
+    assert facts["manifest_hash"] == read_manifest(shards).hash()
+    assert facts["storage_problem"] is None
+    assert None not in facts["versions"].values()
+    assert facts["n_threads"] >= 1
+    assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
+    assert "1 of 1 fit" in asked("--storage", tmp_path / "shared", "--shards", shards).stdout
+
+
+def test_what_is_wrong_is_told_with_its_way_out(tmp_path):
+    """A storage that can't be written and shards that aren't there: two problems, each with what to do, exit 1."""
+    (tmp_path / "file").write_text("")
+    result = asked("--storage", tmp_path / "file" / "below", "--shards", tmp_path / "nothing")
+    assert isinstance(result.exception, RunError)
+    said = str(result.exception)
+    assert said.startswith("2 problems to mend:")
+    assert "this machine: storage: " in said
+    assert "`asc prepare`" in said
+
+
+def test_a_storage_that_a_node_does_not_share_is_told(tmp_path):
+    """A node that doesn't see what the driver wrote has another folder of the same name."""
+    facts = look(str(tmp_path), "0123456789abcdef", None)
+    assert "another place, such as a folder that is not shared" in facts["storage_problem"]
+
+
+def test_a_cluster_that_is_not_there_is_told_quickly():
+    """A wrong address ends in one message that names token authentication, not in minutes of retries."""
+    asc = [
+        sys.executable,
+        "-m",
+        "search.cli.main",
+        "doctor",
+        "--address",
+        "127.0.0.1:9",
+    ]  # in a process without Ray yet
+    done = subprocess.run(asc, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 1
+    assert re.search(r"no Ray cluster lets us in at 127\.0\.0\.1:9: .*RAY_AUTH_MODE=token", done.stderr)

@@ -1,0 +1,241 @@
+"""Retraining by real Ray tasks on tiny shards: what is chosen, read, resumed, and told over seeds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
+from search_support import LIMIT, settings
+
+from asc_models.families import StageConfig
+from data_prep.errors import AscError, BudgetError, RunError
+from data_prep.shards.manifest import read_manifest
+from results.candidates.candidates import read_candidates, read_metrics, without_validation
+from results.candidates.limits import read_limits
+from results.candidates.seeds import seed_groups
+from results.ensemble import build_ensemble
+from results.ledger.ledger import Ledger
+from results.report.data import select_candidate
+from results.rundir import RunDirectory
+from results.submission.systems import rank_systems
+from search.config import RunConfig
+from search.retrain.retrain import Variant, choose_trials, retrain
+from search.retrain.training import checkpoint_path, read_trained, score_candidate, train_candidate
+
+
+def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        return retrain(run, config, shards=shards, ledger=ledger, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, shards, ray_here):
+    """A run whose best trial was retrained with two seeds, and once on train and validation."""
+    config = run_config(seeds=(0, 1))
+    run = begin(tmp_path_factory.mktemp("retrain") / "run", config, {"t0001": (TINY, 0.6, 900)})
+    outcome = call(run, config, shards)
+    assert outcome.names == ("t0001-s0", "t0001-s1")
+    assert (outcome.n_new, outcome.failures) == (2, ())
+    outcome = call(run, run_config(), shards, variant=Variant(with_validation=True))
+    assert outcome.names == ("t0001-full-s0",)
+    return run, config
+
+
+def test_a_repeated_call_trains_and_reads_nothing(finished, shards):
+    """All is there: not one event more, and the test split has been read once for each candidate."""
+    run, config = finished
+    before = Ledger(run.ledger_path).events()
+    assert call(run, config, shards).n_new == 0
+    assert call(run, run_config(), shards, variant=Variant(with_validation=True)).n_new == 0
+    assert Ledger(run.ledger_path).events() == before
+    readings = [event["candidate"] for event in events(run, "test_read")]
+    assert sorted(readings) == ["t0001-full-s0", "t0001-s0", "t0001-s1"]
+
+
+def test_scores_come_with_their_spread_over_seeds(finished):
+    """Mean, sample standard deviation and range over the two seeds are those of the candidates' own files."""
+    run, _ = finished
+    groups = {group.name: group for group in seed_groups(read_candidates(run))}
+    assert set(groups) == {"t0001", "t0001-full"}
+    values = [read_metrics(run.candidate("t0001", seed).metrics_path).value("test", "log_loss") for seed in (0, 1)]
+    row = groups["t0001"].summary()
+    assert row["seeds"] == [0, 1]
+    assert row["test_log_loss_mean"] == pytest.approx(sum(values) / 2)
+    assert row["test_log_loss_sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert (row["test_log_loss_low"], row["test_log_loss_high"]) == (min(values), max(values))
+    assert groups["t0001-full"].summary()["test_log_loss_sd"] is None
+    assert groups["t0001-full"].summary()["validation_log_loss_mean"] is None
+
+
+def test_trained_on_validation_too_it_keeps_the_last_cycles_end(finished, shards):
+    """Of 5 epochs in cycles of 2 the fourth is the last; there are no validation scores, and more clips a epoch."""
+    run, _ = finished
+    files = run.candidate("t0001-full", 0)
+    metrics = read_metrics(files.metrics_path)
+    assert (metrics.epochs, metrics.best_epoch) == (4, 4)
+    assert metrics.trained_on == ("train", "validation")
+    assert set(metrics.splits) == {"test"}
+    assert not files.predictions_path("validation").exists()
+    (started,) = [event for event in events(run, "candidate_started") if event["candidate"] == files.name]
+    assert started["splits"] == ["train", "validation"]
+    assert yaml.safe_load(files.config_path.read_text())["checkpoint"] is None
+
+
+def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
+    """The ensemble leaves it out with a sentence; the submission takes it for its sibling, by that one's score."""
+    run, config = finished
+    limit = read_limits(run.read_config())
+    ensemble = build_ensemble(run, config.ensemble, limit)
+    assert set(ensemble.members) <= {"t0001-s0", "t0001-s1"}
+    assert without_validation(read_candidates(run)).startswith("t0001-full-s0 was trained on train and validation")
+    systems, left_out = rank_systems(run, limit)
+    by_name = {system.name: system for system in systems}
+    sibling = read_metrics(run.candidate("t0001", 0).metrics_path)
+    assert by_name["t0001-full-s0"].validation_log_loss == sibling.value("validation", "log_loss")
+    assert "t0001-full-s0 stands for it" in left_out["t0001-s0"]
+    assert "t0001-s1" in by_name
+
+
+def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, ray_here):
+    """A file's size is known with the file: retraining says that it is over, ensemble and package leave it out."""
+    config = run_config().updated(rules={"name": "custom", "limits": {"file_bytes": 1_000}})
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    (line,) = call(run, config, shards).exports
+    size = read_metrics(run.candidate("t0001", 0).metrics_path).file_bytes
+    assert line.endswith(f"over the limit, and taken for nothing: file_bytes {size:,} over 1,000 by {size - 1000:,}")
+    limits = read_limits(run.read_config())
+    with pytest.raises(BudgetError, match=f"t0001-s0: file_bytes {size:,} over 1,000"):
+        build_ensemble(run, config.ensemble, limits)
+    assert rank_systems(run, limits)[0] == []
+    assert select_candidate(read_candidates(run), limits) is None
+
+
+def test_another_length_has_another_name(finished, shards):
+    """The departure from the run's configuration is in the name; the configured length needs none."""
+    assert Variant().suffix(600) == ""
+    assert Variant(600).suffix(600) == ""
+    assert Variant(510).suffix(600) == "-e510"
+    assert Variant(510, with_validation=True).suffix(600) == "-e510-full"
+
+
+def test_a_candidate_trained_otherwise_is_not_taken_for_this_one(finished, shards):
+    """The same name with another recipe is refused, with the key that differs and the way out."""
+    run, config = finished
+    with pytest.raises(RunError, match=r"t0001-s0: was trained by other settings \(train.epochs: 5 there, 6 here"):
+        call(run, config.updated(train=config.train.updated(epochs=6)), shards)
+    assert len(events(run, "test_read")) == 3
+
+
+def test_a_killed_worker_goes_on_at_its_checkpoint(tmp_path, shards, ray_here):
+    """kill -9 of a training: taken up at the end of the last cycle, both noted, one reading of test."""
+    config = run_config().updated(train=settings().train.updated(epochs=126, cycle_factor=2))
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    checkpoint = checkpoint_path(run.candidate("t0001", 0))
+    killed: list[int] = []
+
+    def kill_once() -> None:
+        """Kill the training's process as soon as there is a checkpoint."""
+        while not checkpoint.exists():
+            time.sleep(0.02)
+        killed.extend(worker_pids())
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_once, daemon=True)
+    killer.start()
+    outcome = call(run, config, shards)
+    killer.join(timeout=10)
+    assert len(killed) == 1
+    assert outcome.names == ("t0001-s0",)
+    (retried,) = events(run, "candidate_retried")
+    assert "died" in retried["reason"]
+    (resumed,) = events(run, "candidate_resumed")
+    assert resumed["epoch"] in {2, 6, 14, 30, 62}
+    for kind in ("candidate_started", "test_read", "candidate_finished"):
+        assert len(events(run, kind)) == 1
+
+
+def worker_pids() -> list[int]:
+    """Return the processes that train in the Ray that this process started."""
+    status = {
+        int(path.name): (path / "stat").read_text().rsplit(")", 1)[1].split()
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and os.access(path / "stat", os.R_OK)
+    }
+    return [
+        pid
+        for pid, fields in status.items()
+        if b"_train_in_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        and int(status[int(fields[1])][1]) == os.getpid()
+    ]
+
+
+def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
+    """Stopped in epoch 3, it goes on behind epoch 2; stopped behind the reading of test, it doesn't read it again."""
+    config, files = candidate_of(RunDirectory(tmp_path), shards)
+
+    def stop(epoch: int) -> None:
+        """Be the crash."""
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_candidate(config, shards, files, on_epoch=stop)
+    began: list[int] = []
+    trained = train_candidate(config, shards, files, on_start=began.append, on_epoch=lambda epoch: None)
+    assert began == [2]
+    assert read_trained(files) == trained
+
+    reads: list[str] = []
+    files.card_path.mkdir()  # the card can't be written: it ends behind the predictions, before the metrics
+    with pytest.raises(AscError, match=r"card\.md"):
+        score_candidate(config, shards, files, trained, on_read=reads.append)
+    assert reads == ["validation", "test"]
+    assert not files.is_finished
+    files.card_path.rmdir()
+    score_candidate(config, shards, files, trained, on_read=reads.append)
+    assert reads == ["validation", "test"]
+    assert files.is_finished
+    assert read_trained(files) is None
+    assert not checkpoint_path(files).exists()
+
+
+def test_trained_and_not_scored_needs_no_second_training(tmp_path, shards):
+    """A file that is not the one the training told of counts for nothing: it would be exported anew."""
+    config, files = candidate_of(RunDirectory(tmp_path), shards)
+    train_candidate(config, shards, files, on_epoch=lambda epoch: None)
+    assert read_trained(files) is not None
+    files.tflite_path.write_bytes(files.tflite_path.read_bytes() + b"\0")
+    assert read_trained(files) is None
+
+
+def test_twins_are_chosen_once(tmp_path, shards):
+    """Two trials that differ in a setting without effect are one network: the next one on the front is taken."""
+    config = run_config(n_candidates=2)
+    plain = TINY.updated(attention="none")
+    trials = {
+        "t0001": (plain, 0.60, 900),
+        "t0002": (plain.updated(spatial_kernel_size=3), 0.62, 900),
+        "t0003": (plain.updated(stages=(StageConfig(filters=16, stride=2),)), 0.61, 1_500),
+    }
+    run = begin(tmp_path / "run", config, trials)
+    choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
+    assert sorted(one.trial_id for one in choice.trials) == ["t0001", "t0003"]
+    assert choice.notes[-1].startswith("chosen, by size and macro accuracy on 12 validation clips")
+
+
+def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):
+    """A network that float32 makes too large is left out and said to be; where none is left, that is the error."""
+    config = run_config(n_candidates=2, mode="float32")
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900), "t0002": (WIDE, 0.9, LIMIT - 100)})
+    choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
+    assert [one.trial_id for one in choice.trials] == ["t0001"]
+    assert any("over the limit as float32" in note for note in choice.notes)
+    run = begin(tmp_path / "other", config, {"t0002": (WIDE, 0.9, LIMIT - 100)})
+    with pytest.raises(BudgetError, match="none of the 1 trained networks is within the limit as float32"):
+        choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))

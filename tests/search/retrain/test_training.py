@@ -1,0 +1,53 @@
+"""A candidate whose reader standardizes: what its training fits travels with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import yaml
+from process_support import ROOT
+from search_support import SPEC, write_shards
+
+from asc_models.candidate import CandidateConfig, read_candidate_config
+from asc_models.config import TrainConfig
+from asc_models.families import BlockConfig, ModelConfig
+from data_prep.config import ReaderSpec
+from data_prep.reader.reader import training_statistics
+from data_prep.shards.manifest import read_manifest
+from results.rundir import CandidateFiles
+from search.retrain.training import score_candidate, train_candidate
+
+
+def test_predict_gives_what_was_evaluated(tmp_path):
+    """The statistics are in the candidate's config.yaml, and `asc predict` gives the stored predictions with them."""
+    shards = write_shards(tmp_path)
+    manifest = read_manifest(shards)
+    config = CandidateConfig(
+        name="standard",
+        trial_id=None,
+        model=ModelConfig(stem_filters=4, blocks=(BlockConfig(filters=4, stride=2),), reduction_ratio=4),
+        train=TrainConfig(epochs=2, batch_size=8, learning_rate=0.05),
+        features=SPEC,
+        reader=ReaderSpec(scaling="standardize", deltas=1),
+        classes=manifest.classes,
+        mode="float32",
+        checkpoint="macro_accuracy",
+        seed=0,
+        fold=1,
+        data_hash=manifest.hash(),
+    )
+    files = CandidateFiles(tmp_path / "standard-s0")
+    trained = train_candidate(config, shards, files, on_epoch=lambda epoch: None)
+    score_candidate(config, shards, files, trained, on_read=lambda split: None)
+    written = read_candidate_config(files.config_path)
+    assert written.statistics == training_statistics(shards, fold=1)
+
+    stored = pd.read_parquet(files.predictions_path("test"))
+    audio = [str(tmp_path / "corpus" / name) for name in stored["filename"]]
+    command = [sys.executable, "-m", "search.cli.main", "predict", str(files.root), *audio, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    told = pd.DataFrame([row["probabilities"] for row in yaml.safe_load(done.stdout)])
+    np.testing.assert_allclose(told, stored[[f"p_{scene}" for scene in manifest.classes]], atol=1e-6)

@@ -1,0 +1,76 @@
+"""States of trials: the same in a folder and in an object store."""
+
+import pytest
+from s3_support import s3_server
+
+from results.rundir import RunDirectory
+from results.storage.storage import RunStorage
+from search.run_config import default_shards
+from search.tune.checkpoints import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
+    with s3_server(tmp_path_factory.mktemp("moto")) as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "s3"])
+def location(request, tmp_path):
+    if request.param == "folder":
+        return tmp_path / "run" / "checkpoints"
+    request.getfixturevalue("s3")
+    return f"s3://sets/{tmp_path.name}/checkpoints"
+
+
+def written(data):
+    def write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    return write
+
+
+def read(checkpoints, trial_id):
+    with checkpoints.opened(trial_id) as path:
+        return None if path is None else path.read_bytes()
+
+
+def test_a_state_comes_back_as_it_was_saved_last(location):
+    """What was saved last is read, nothing where nothing was saved, and nothing after it was let go of."""
+    checkpoints = Checkpoints(location)
+    assert read(checkpoints, "t0001") is None
+    checkpoints.save("t0001", written(b"one"))
+    checkpoints.save("t0001", written(b"two"))
+    checkpoints.save("t0002", written(b"other"))
+    assert read(Checkpoints(location), "t0001") == b"two"
+    assert Checkpoints(location).trial_ids() == {"t0001", "t0002"}
+    checkpoints.remove("t0001")
+    checkpoints.remove("t0001")
+    assert read(checkpoints, "t0001") is None
+    checkpoints.remove("t0002")
+    checkpoints.tidy()
+    assert not (hasattr(location, "parent") and location.parent.exists())
+
+
+def test_states_of_an_earlier_session_are_taken_over(location, tmp_path):
+    """States in a folder move into the shared place; one that is there already stays as it is."""
+    earlier = tmp_path / "earlier"
+    Checkpoints(earlier).save("t0001", written(b"old"))
+    Checkpoints(earlier).save("t0002", written(b"only here"))
+    checkpoints = Checkpoints(location)
+    checkpoints.save("t0001", written(b"newer"))
+    checkpoints.adopt(earlier)
+    assert (read(checkpoints, "t0001"), read(checkpoints, "t0002")) == (b"newer", b"only here")
+    assert not list(earlier.iterdir())
+
+
+def test_shards_lie_in_the_storage_where_nothing_else_is_said(tmp_path):
+    """The place named counts first, then what is in the run directory already, then the run's storage."""
+    run, storage = RunDirectory(tmp_path / "run"), RunStorage(tmp_path / "shared")
+    assert default_shards(run, "s3://bucket/x", storage) == "s3://bucket/x"
+    assert default_shards(run, None, storage) == tmp_path / "shared" / "shards"
+    assert default_shards(run, None) == run.shards_dir
+    run.shards_dir.mkdir(parents=True)
+    assert default_shards(run, None, storage) == run.shards_dir

@@ -1,0 +1,202 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from process_support import ROOT, descendants, is_alive
+from search_support import LIMIT, settings
+
+from asc_models.rules import RulesConfig
+from data_prep.errors import AscError, BudgetError, DataError, RunError
+from data_prep.reader.reader import read_split
+from results.ledger.ledger import Ledger
+from results.ledger.trials import trials_table
+from results.rundir import RunDirectory
+from search.tune.tuner import run_search
+
+DRIVER = """
+import sys
+from pathlib import Path
+from results.rundir import RunDirectory
+from search.tuner import run_search
+from search_support import settings
+outcome = run_search(RunDirectory(Path(sys.argv[1])), shards=Path(sys.argv[2]), config=settings({settings}))
+print(outcome.n_new, *sorted({{"ray", "tensorflow", "keras"}} & set(sys.modules)))
+"""
+
+
+def driver(run, shards, asked=""):
+    """Start a driver in a process of its own."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(settings=asked), str(run.root), str(shards)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def events_of(run, kind):
+    return [event for event in Ledger(run.ledger_path).events() if event["event"] == kind]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def done(ray_here, sealed_shards, tmp_path_factory):
+    """A finished sweep of eight trials during which a training process was killed; what it came to, what it told.
+
+    On shards whose test clips can't be read.
+    """
+    run = RunDirectory(tmp_path_factory.mktemp("done") / "run")
+    progress, killed = [], []
+
+    def on_progress(n_told, n_trials):
+        progress.append((n_told, n_trials))
+        training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial.train" in command]
+        if 1 <= n_told < 7 and training and not killed:
+            os.kill(training[0], signal.SIGKILL)
+            killed.append(training[0])
+
+    outcome = run_search(run, shards=sealed_shards, config=settings(n_trials=8), on_progress=on_progress)
+    return run, outcome, progress, killed
+
+
+def test_a_process_that_dies_costs_no_trial(done):
+    """The trial whose process was killed in training was taken up again in another one: none failed, all ended."""
+    _, outcome, _, killed = done
+    assert len(killed) == 1
+    assert (outcome.n_failed, outcome.n_finished, outcome.n_paused) == (0, 4, 4)
+
+
+def test_a_sweep_trains_what_was_asked_for_and_nothing_over_the_limit(done):
+    """Every trial of a sweep is trained to an end, all of them within the limit, estimate and file alike."""
+    run, outcome, _, _ = done
+    table = trials_table(Ledger(run.ledger_path).events())
+    trained = table[table["state"] != "infeasible"]
+    assert outcome.n_trials == outcome.n_new == len(trained) == 8
+    assert (trained["weight_bytes"] <= LIMIT).all()
+    assert all(event["weight_bytes"] <= LIMIT for event in events_of(run, "trial_started"))
+    assert all(event["weight_bytes"] > LIMIT for event in events_of(run, "infeasible"))
+    assert len(events_of(run, "infeasible")) == outcome.n_infeasible
+
+
+def test_what_was_estimated_is_what_the_files_weigh(done):
+    """The weight bytes by which a trial was let in are those measured in its exported file."""
+    run, *_ = done
+    estimated = {event["trial_id"]: event["weight_bytes"] for event in events_of(run, "trial_started")}
+    for event in events_of(run, "rung"):
+        assert event["weight_bytes"] == estimated[event["trial_id"]]
+
+
+def test_no_trial_is_trained_twice_and_progress_is_told(done):
+    """All keys differ, each rung is told once, and progress counts up to what was asked for."""
+    run, _, progress, _ = done
+    assert len({event["key"] for event in events_of(run, "trial_started")}) == 8
+    rungs = Counter((event["trial_id"], event["rung"]) for event in events_of(run, "rung"))
+    assert set(rungs.values()) == {1}
+    assert progress == sorted(progress)
+    assert set(progress) == {(n, 8) for n in range(9)}
+
+
+def test_a_sweep_never_touches_the_test_split(done, sealed_shards):
+    """No driver and no trial reads a test clip: on shards where that is an error, every trial has come to its end."""
+    run, outcome, _, _ = done
+    with pytest.raises(DataError, match="is 0 × "):
+        read_split(sealed_shards, "test", fold=1, reader=settings().reader)
+    assert (outcome.n_trials, outcome.n_failed) == (8, 0)
+    assert len(events_of(run, "rung")) >= 8
+
+
+def test_a_sweep_leaves_only_its_ledger(done):
+    """Beside the ledger only the checkpoints of the paused trials are left in the run directory."""
+    run, *_ = done
+    last = {event["trial_id"]: event["decision"] for event in events_of(run, "rung")}
+    paused = [f"{trial_id}.npz" for trial_id, decision in sorted(last.items()) if decision == "pause"]
+    files = sorted(path.name for path in run.root.rglob("*") if path.is_file())
+    assert len(paused) == 4
+    assert files == ["ledger.jsonl", "ledger.lock", *paused]
+
+
+def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, sealed_shards):
+    """Asked again, a finished sweep changes nothing and loads neither Ray nor TensorFlow."""
+    run, *_ = done
+    before = run.ledger_path.read_bytes()
+    process = driver(run, sealed_shards, "n_trials=8")
+    output = process.communicate(timeout=30)[0]
+    assert (process.returncode, output.split()) == (0, ["0"]), output
+    assert run.ledger_path.read_bytes() == before
+
+
+def test_a_driver_killed_in_the_middle_is_taken_up_where_it_was(ray_here, shards, run):
+    """After kill −9 no training goes on, and the same call trains only what is missing."""
+    process = driver(run, shards, "n_trials=6, epochs=6, n_concurrent=1")
+    deadline = time.monotonic() + 240
+    while len(events_of(run, "rung")) < 4 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGKILL)
+    output = process.communicate()[0]
+    before = Ledger(run.ledger_path).events()
+    told = [(event["trial_id"], event["rung"]) for event in before if event["event"] == "rung"]
+    assert 4 <= len(told) < 10, f"the driver was not killed in the middle: {output[-2000:]}"
+    training = [pid for pid, command in below.items() if "SceneTrial" in command]
+    assert training
+    deadline = time.monotonic() + 60
+    while any(is_alive(pid) for pid in training) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(is_alive(pid) for pid in training)
+
+    outcome = run_search(run, shards=shards, config=settings(n_trials=6, epochs=6, n_concurrent=1))
+    after = Ledger(run.ledger_path).events()
+    assert after[: len(before)] == before
+    assert (outcome.n_trials, outcome.n_finished, outcome.n_paused) == (6, 1, 5)
+    rungs = [(event["trial_id"], event["rung"]) for event in after if event["event"] == "rung"]
+    assert len(set(rungs)) == len(rungs)
+    assert [sum(rung == n for _, rung in rungs) for n in range(3)] == [6, 3, 1]
+
+
+def test_where_every_trial_fails_the_reason_is_told(ray_here, shards, run):
+    """A recipe that always diverges ends in one error with the reason, now and when called again."""
+    asked = settings(n_trials=2, n_concurrent=1)
+    asked = type(asked)(**{**vars(asked), "train": asked.train.updated(learning_rate=1e30)})
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"2 of 2 trials have failed.*\n  2 × .*diverged"):
+            run_search(run, shards=shards, config=asked)
+    assert {event["state"] for event in events_of(run, "trial_ended")} == {"failed"}
+
+
+def test_damaged_shards_end_the_sweep_and_cost_no_trial(ray_here, shards, run, tmp_path):
+    """A damaged shard ends the sweep with its name, and the trial stays open for the next call."""
+    damaged = tmp_path / "shards"
+    damaged.mkdir()
+    for path in shards.iterdir():
+        if path.is_file():
+            content = path.read_bytes()
+            (damaged / path.name).write_bytes(content[:-50] if path.suffix == ".parquet" else content)
+    with pytest.raises(AscError, match=r"\.parquet"):
+        run_search(run, shards=damaged, config=settings(n_concurrent=1))
+    assert events_of(run, "trial_started")
+    assert not events_of(run, "trial_ended")
+
+
+def test_a_limit_that_nothing_fits_starts_nothing(shards, run):
+    """Where not even the smallest candidate fits, the error gives bytes and limit, and no ledger is begun."""
+    asked = settings()
+    rules = RulesConfig(name="custom", limits={"weight_bytes": 100})
+    with pytest.raises(BudgetError, match=r"smallest candidate needs 340 bytes.*budget is 100"):
+        run_search(run, shards=shards, config=type(asked)(**{**vars(asked), "rules": rules}))
+    assert not run.root.exists()
+
+
+def test_a_second_driver_is_refused(shards, run):
+    """While one process works on a run, another one is told so."""
+    with Ledger.open_for_writing(run.ledger_path), pytest.raises(RunError, match="another asc"):
+        run_search(run, shards=shards, config=settings())
