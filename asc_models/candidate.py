@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
-from asc_models.families import AnyModelConfig
+from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError, DataError
 from data_prep.reader.statistics import BandStatistics

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from data_prep.schema import Config
 
 ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
-"""How an exported file stores and computes; asc_models.quantization says what each is."""
+"""How an exported file stores and computes; asc_models.tflite.quantization says what each is."""
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
 CALIBRATED_MODES: tuple[ExportMode, ...] = ("int4_int8_weights", "int8")
 """Modes that need training clips to be exported: ranges of activations and the logits' shift are measured on them."""
@@ -95,3 +95,12 @@ class TrainConfig(Config):
                 f"min_learning_rate must not exceed learning_rate: {self.min_learning_rate} > {self.learning_rate}"
             )
         return self
+
+
+INT4_MIN_VALUES = 4_096
+"""Smallest kernel stored in int4. A small kernel has little to save and, early in the network, much to spoil: with all
+kernels in int4 the report's systems lose up to six points of agreement on ESC-10, with this limit about one."""
+
+
+DYNAMIC_RANGE_MIN_VALUES = 1_024
+"""Smallest kernel that the converter's dynamic range quantizes."""

@@ -44,6 +44,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_yaml(text: str, source: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        ConfigError: if `text` is no YAML, or a key stands twice.
+    """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

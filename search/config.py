@@ -11,9 +11,9 @@ from typing import Any, Self
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
-from asc_models.families import AnyModelConfig
-from asc_models.network import NetworkConfig
-from asc_models.presets import PRESETS, preset
+from asc_models.networks.families import AnyModelConfig
+from asc_models.networks.network import NetworkConfig
+from asc_models.networks.presets import PRESETS, preset
 from asc_models.rules import RulesConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError

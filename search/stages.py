@@ -141,7 +141,7 @@ def retrain_stage(
     resources: Resources | None = None,
 ) -> tuple[str, ...]:
     """Train the chosen candidates at full length, or at that of `variant`; return their names."""
-    from asc_models.schedule import last_cycle_end
+    from asc_models.training.schedule import last_cycle_end
     from search.retrain.retrain import Variant, retrain
 
     variant = variant or Variant()
@@ -179,7 +179,7 @@ def retrain_stage(
 
 
 def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator) -> None:
-    from asc_models.schedule import mid_cycle_warning
+    from asc_models.training.schedule import mid_cycle_warning
 
     for epochs in sorted(lengths):
         if warning := mid_cycle_warning(config.train, epochs):

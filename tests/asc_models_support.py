@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from asc_models.blocks import BLOCKS
-from asc_models.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
+from asc_models.networks.blocks import BLOCKS
+from asc_models.networks.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import FeatureSet
 

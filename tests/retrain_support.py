@@ -7,7 +7,7 @@ from pathlib import Path
 from search_support import SPACE, SPEC, settings
 
 from asc_models.candidate import CandidateConfig
-from asc_models.network import NetworkConfig
+from asc_models.networks.network import NetworkConfig
 from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asc_models.estimate import estimate
+from asc_models.networks.estimate import estimate
 from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
 from search.space.point import build

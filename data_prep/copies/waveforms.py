@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.audio.decode import fit_length, read_mono
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import FeatureSpec, OfflineAugmentation
+from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.stretch import shift_pitch, stretch_time
 from data_prep.errors import DataError
 

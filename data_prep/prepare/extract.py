@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.audio.decode import Waveform, fit_length, read_mono
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import FeatureSpec, OfflineAugmentation
+from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.correction import mean_log_spectrum
 from data_prep.copies.waveforms import augmented, read_responses, stream
 from data_prep.errors import DataError

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import FeatureSpec, OfflineAugmentation, ValidationSpec
+from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec, ValidationSpec
 from data_prep.corpora.splits import Split
 from data_prep.errors import DataError
 from data_prep.schema import Config, content_hash

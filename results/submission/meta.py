@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asc_models.families import FAMILIES
+from asc_models.networks.families import FAMILIES
 from data_prep.config import OfflineAugmentation
 from results.config import AuthorConfig, SubmissionConfig
 

@@ -21,8 +21,8 @@ def bench(
     """Time a clip on one thread and measure peak memory, in a process that does nothing else."""
     from dataclasses import asdict
 
-    from asc_models.bench import bench as run
     from asc_models.candidate import MODEL, opened_candidate
+    from asc_models.tflite.bench import bench as run
 
     screen = terminal()
     if model.suffix == ".tflite" and not model.is_dir():

@@ -11,10 +11,10 @@ from search.cli.options import JsonOption, terminal
 
 if TYPE_CHECKING:
     from asc_models.config import ExportMode
-    from asc_models.estimate import Estimate
-    from asc_models.network import NetworkConfig
+    from asc_models.networks.estimate import Estimate
+    from asc_models.networks.network import NetworkConfig
+    from asc_models.networks.topology import Shape
     from asc_models.rules import RuleName, RulesConfig, Verdict
-    from asc_models.topology import Shape
     from search.cli.screen.terminal import Terminal
 
 Rules = dict["RuleName", "RulesConfig"]
@@ -54,7 +54,7 @@ def describe(
         _describe_file(Path(what), rules, screen, as_json)
         return
     model, shape, n_classes = _network(what, seconds, classes)
-    from asc_models.estimate import estimate
+    from asc_models.networks.estimate import estimate
 
     cost = estimate(model, shape, n_classes)
     verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
@@ -80,7 +80,7 @@ def describe(
 
 
 def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkConfig, Shape, int]:
-    from asc_models.presets import PRESETS, preset
+    from asc_models.networks.presets import PRESETS, preset
     from data_prep.config import FeatureSpec, ReaderSpec
     from data_prep.errors import ConfigError
     from data_prep.schema import parse_config
@@ -127,7 +127,7 @@ def _rules(limits: list[str]) -> Rules:
 
 
 def _show_preset(what: str, screen: Terminal) -> None:
-    from asc_models.presets import PRESETS
+    from asc_models.networks.presets import PRESETS
 
     if what not in PRESETS:
         return
@@ -193,8 +193,8 @@ def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) -> None:
-    from asc_models.measure import measure
     from asc_models.rules import check
+    from asc_models.tflite.measure import measure
 
     sizes = measure(path).quantities()
     judged = {name: check(rule, sizes) for name, rule in rules.items()}

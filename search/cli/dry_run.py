@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asc_models.topology import Shape
+    from asc_models.networks.topology import Shape
     from search.cli.screen.terminal import Terminal
     from search.config import RunConfig
     from search.space.survey import Sized, Survey

@@ -24,8 +24,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Name the scene of recordings with an exported file, features and all."""
-    from asc_models.artifact import Artifact
     from asc_models.candidate import CONFIG, MODEL, opened_candidate, read_candidate_config
+    from asc_models.tflite.artifact import Artifact
     from data_prep.reader.reader import extract_files
 
     screen = terminal()

@@ -224,7 +224,7 @@ def _product() -> str:
     """Return the product's version and what its source files come to, so that another commit shows."""
     from data_prep import __version__
 
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(path for package in SOURCES for path in (root / package).rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

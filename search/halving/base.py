@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from asc_models.config import TrainConfig
-from asc_models.schedule import cycle_ends
+from asc_models.training.schedule import cycle_ends
 from search.objectives import Value
 
 Decision = Literal["continue", "pause", "stop", "finish"]

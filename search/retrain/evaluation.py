@@ -53,7 +53,7 @@ def predict_evaluation(
         DataError: if there are no evaluation clips, or they hold another feature than a candidate was trained on.
         ExportError: if a file can't be run.
     """
-    from asc_models.artifact import Artifact
+    from asc_models.tflite.artifact import Artifact
 
     manifest = read_manifest(shards)
     fold = evaluation_fold(manifest)

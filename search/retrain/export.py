@@ -12,7 +12,7 @@ import numpy as np
 from asc_models.config import ExportMode
 
 if TYPE_CHECKING:
-    from asc_models.training import Trainer
+    from asc_models.training.trainer import Trainer
     from data_prep.reader.reader import FeatureSet
 
 N_PROBE_CLIPS = 4
@@ -49,13 +49,13 @@ def export_candidate(
     Raises:
         ExportError: if the file can't be made or run, or chooses other scenes than the network.
     """
-    from asc_models.artifact import Artifact
     from asc_models.errors import ExportError
-    from asc_models.export import convert, export
-    from asc_models.quantization.agreement import require_agreement
-    from asc_models.quantization.calibration import draw_calibration
-    from asc_models.quantization.drift import layer_drift
-    from asc_models.quantization.probe import require_running
+    from asc_models.tflite.artifact import Artifact
+    from asc_models.tflite.export import convert, export
+    from asc_models.tflite.quantization.agreement import require_agreement
+    from asc_models.tflite.quantization.calibration import draw_calibration
+    from asc_models.tflite.quantization.drift import layer_drift
+    from asc_models.tflite.quantization.probe import require_running
 
     calibration = draw_calibration(train, seed=seed)
     started = time.monotonic()

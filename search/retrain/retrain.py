@@ -15,11 +15,11 @@ from typing import Any
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from asc_models.config import ExportMode, TrainConfig
-from asc_models.estimate import estimate
-from asc_models.families import parse_network
-from asc_models.network import NetworkConfig
-from asc_models.schedule import last_cycle_end
-from asc_models.trace import trace
+from asc_models.networks.estimate import estimate
+from asc_models.networks.families import parse_network
+from asc_models.networks.network import NetworkConfig
+from asc_models.networks.trace import trace
+from asc_models.training.schedule import last_cycle_end
 from data_prep.errors import BudgetError, RunError
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash, differing_keys

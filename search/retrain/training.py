@@ -87,8 +87,8 @@ def train_candidate(
         TrainingError: if the training diverges.
         ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
     """
-    from asc_models.fitting import fit
-    from asc_models.training import Trainer
+    from asc_models.training.fit import fit
+    from asc_models.training.trainer import Trainer
     from search.retrain.export import export_candidate
 
     require_same_data(config, read_manifest(shards), config.name)
@@ -154,9 +154,9 @@ def score_candidate(
     Raises:
         ExportError: if the file cannot be run.
     """
-    from asc_models.artifact import Artifact
-    from asc_models.estimate import estimate
-    from asc_models.measure import measure
+    from asc_models.networks.estimate import estimate
+    from asc_models.tflite.artifact import Artifact
+    from asc_models.tflite.measure import measure
 
     artifact = Artifact(files.tflite_path)
     statistics = read_candidate_config(files.config_path).statistics

@@ -262,7 +262,7 @@ def _train_in_worker(
 
     With shared storage it trains in a folder of this machine, and its files and states go to the storage.
     """
-    from asc_models.training import limit_threads
+    from asc_models.training.trainer import limit_threads
 
     limit_threads(n_cpus)
     name = Path(root).name

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, model_serializer, model_validator
 
 from asc_models.config import TrainConfig
-from asc_models.families import FAMILIES
+from asc_models.networks.families import FAMILIES
 from data_prep.schema import Config
 from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
 from search.space.families import DEFAULT_SHAPE, DEFAULTS, SHAPED, WITHOUT_EFFECT, is_shape

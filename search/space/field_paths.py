@@ -90,6 +90,7 @@ def _changeable(value: Any) -> Any:
 
 
 def holds_parts(annotation: Any) -> bool:
+    """Return whether a field of this type has parts that a path can lead to: a tuple, a list or a mapping."""
     origin = getattr(annotation, "__origin__", annotation)
     if origin in (tuple, list, dict):
         return True

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from asc_models.config import EXPORT_MODES, ExportMode, TrainConfig
-from asc_models.families import FAMILIES
-from asc_models.network import NetworkConfig
+from asc_models.networks.families import FAMILIES
+from asc_models.networks.network import NetworkConfig
 from data_prep.errors import ConfigError
 from search.space.families import SHAPED, StagesShape, is_shape
 from search.space.field_paths import checked_value, holds_parts, set_value

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asc_models.errors import SizeError
-from asc_models.estimate import estimate
-from asc_models.topology import Shape
+from asc_models.networks.estimate import estimate
+from asc_models.networks.topology import Shape
 from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
 from search.space.config import SpaceConfig

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from asc_models.errors import SizeError
-from asc_models.families import parse_network
-from asc_models.presets import preset
-from asc_models.topology import Shape
-from asc_models.trace import Trace, distance, trace
+from asc_models.networks.families import parse_network
+from asc_models.networks.presets import preset
+from asc_models.networks.topology import Shape
+from asc_models.networks.trace import Trace, distance, trace
 from data_prep.errors import ConfigError, RunError
 from data_prep.schema import canonical_json, differing_keys
 from results.ledger.ledger import Ledger
@@ -45,7 +45,7 @@ class PresetPoint:
     name: str
     params: Params
     distance: float
-    """From the point's network to the named one (asc_models.trace); 0 where it is that network."""
+    """From the point's network to the named one (asc_models.networks.trace); 0 where it is that network."""
 
 
 @dataclass(frozen=True)

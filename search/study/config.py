@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from asc_models.config import ExportMode
-from asc_models.presets import PRESETS
+from asc_models.networks.presets import PRESETS
 from data_prep.schema import Config
 from search.objectives import Objective, Objectives
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
-from asc_models.estimate import estimate
+from asc_models.networks.estimate import estimate
+from asc_models.networks.topology import Shape
 from asc_models.rules import RulesConfig, check
-from asc_models.topology import Shape
 from data_prep.config import ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.schema import content_hash

@@ -1,6 +1,7 @@
 """One trial in a Ray actor: train to the next rung, export, score the exported file on validation, tell.
 
-At its last rung a trial is converted whatever is kept; before, it may be read by its template (asc_models.template).
+At its last rung a trial is converted whatever is kept; before, it may be read by its template
+(asc_models.tflite.template).
 
 An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
 rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
@@ -26,8 +27,8 @@ from data_prep.store import parse_location
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
-    from asc_models.reading import RungReader
-    from asc_models.training import Trainer
+    from asc_models.tflite.rung_reader import RungReader
+    from asc_models.training.trainer import Trainer
     from data_prep.reader.reader import FeatureSet
 
 
@@ -126,7 +127,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             return
         for split in ("train", "validation"):
             self._split(split)
-        from asc_models.training import limit_threads
+        from asc_models.training.trainer import limit_threads
 
         limit_threads(self._shared.cpus_per_trial)
         self._is_started = True
@@ -157,8 +158,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     def _fresh_trainer(self) -> Trainer:
         import keras
 
-        from asc_models.families import parse_network
-        from asc_models.training import Trainer
+        from asc_models.networks.families import parse_network
+        from asc_models.training.trainer import Trainer
 
         keras.backend.clear_session()
         return Trainer(parse_network(self._model), self._train, self._split("train"), seed=self._shared.seed)
@@ -176,7 +177,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
 
     def _calibration(self) -> FeatureSet | None:
         """Return the clips that a calibrated export takes its ranges from, the same for every trial."""
-        from asc_models.quantization.calibration import draw_calibration
+        from asc_models.tflite.quantization.calibration import draw_calibration
 
         if self._mode not in CALIBRATED_MODES:
             return None
@@ -188,9 +189,9 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         Raises:
             BudgetError: if the file is over the limit.
         """
-        from asc_models.families import parse_network
         from asc_models.metrics import log_loss, macro_accuracy
-        from asc_models.reading import RungReader
+        from asc_models.networks.families import parse_network
+        from asc_models.tflite.rung_reader import RungReader
 
         if self._reader is None:
             self._reader = RungReader(self._shared.cpus_per_trial)

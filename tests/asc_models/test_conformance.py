@@ -6,17 +6,17 @@ from asc_models_support import NETWORK_CONFIGS, NETWORKS, feature_set, file_macs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asc_models.artifact import Artifact
-from asc_models.builder import build
 from asc_models.config import EXPORT_MODES, TrainConfig
-from asc_models.estimate import estimate
-from asc_models.export import CONVERSIONS, convert, export
-from asc_models.families import FAMILIES, parse_network
-from asc_models.measure import measure
-from asc_models.memory import arena_bytes
-from asc_models.quantization.recipes import quantize
-from asc_models.topology import layers
-from asc_models.training import Trainer
+from asc_models.networks.estimate import estimate
+from asc_models.networks.families import FAMILIES, parse_network
+from asc_models.networks.topology import layers
+from asc_models.tflite.artifact import Artifact
+from asc_models.tflite.export import CONVERSIONS, convert, export
+from asc_models.tflite.measure import measure
+from asc_models.tflite.memory import arena_bytes
+from asc_models.tflite.quantization.recipes import quantize
+from asc_models.training.builder import build
+from asc_models.training.trainer import Trainer
 
 SHAPE = (32, 40, 3)
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asc_models.config import EXPORT_MODES, INT8_MODES
-from asc_models.estimate import estimate, kernel_bytes
-from asc_models.presets import preset
+from asc_models.networks.estimate import estimate, kernel_bytes
+from asc_models.networks.presets import preset
 from asc_models.rules import LIMITS, RulesConfig, check
 
 SHAPE = (128, 423, 3)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asc_models.batches import TrainingBatches
 from asc_models.config import TrainConfig
-from asc_models.presets import preset
+from asc_models.networks.presets import preset
+from asc_models.training.batches import TrainingBatches
 from data_prep.augment import batch as augment
 from data_prep.augment.onthefly import OnTheFly
 from data_prep.config import ReaderSpec
@@ -65,7 +65,7 @@ def training_step(name: str, batch: int) -> Callable[[], object]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
-    from asc_models.training import Trainer
+    from asc_models.training.trainer import Trainer
 
     data = training_set().take(np.arange(batch))
     trainer = Trainer(preset(name), TrainConfig(batch_size=batch, learning_rate=0.01, mixup_alpha=0), data, seed=0)

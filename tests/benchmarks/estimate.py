@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asc_models.estimate import estimate
-from asc_models.network import NetworkConfig
-from asc_models.presets import PRESETS
-from asc_models.topology import Shape
+from asc_models.networks.estimate import estimate
+from asc_models.networks.network import NetworkConfig
+from asc_models.networks.presets import PRESETS
+from asc_models.networks.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec
 from search.space.config import SpaceConfig
 from search.space.space import Space
@@ -36,7 +36,7 @@ def seconds_of(call: Callable[[], object], n: int) -> float:
 
 def compare(networks: list[tuple[NetworkConfig, Shape]]) -> tuple[float, float]:
     """Return the median seconds of estimating and of building one of `networks`; their parameters must agree."""
-    from asc_models.builder import build
+    from asc_models.training.builder import build
 
     quick, slow = [], []
     for network, shape in networks:

@@ -27,8 +27,7 @@ import soundfile
 
 from data_prep.audio.decode import read_clip
 from data_prep.augment import batch, logmel
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import FeatureSpec, OfflineAugmentation, SynthConfig
+from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec, SynthConfig
 from data_prep.copies import waveforms as offline
 from data_prep.copies.correction import mean_log_spectrum
 from data_prep.features.log_mel import LogMel

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asc_models.presets import PRESETS, preset
+from asc_models.networks.presets import PRESETS, preset
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import FeatureSet
 
@@ -67,7 +67,7 @@ def prepared(name: str) -> tuple[Callable[[], None], Any, set[str]]:
     import tensorflow as tf
 
     from asc_models.config import TrainConfig
-    from asc_models.training import Trainer
+    from asc_models.training.trainer import Trainer
 
     rng = np.random.default_rng(0)
     log_mel = rng.standard_normal((BATCH, SHAPE[0], SHAPE[1] + 8)).astype(np.float16)  # two orders of deltas cost 8
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--preset", default="cao2021-system4", choices=names)
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
-    from asc_models.training import limit_threads
+    from asc_models.training.trainer import limit_threads
 
     limit_threads(1)
     step, graph, layers = prepared(options.preset)

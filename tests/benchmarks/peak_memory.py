@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from asc_models.builder import build
-from asc_models.estimate import estimate
-from asc_models.export import export
-from asc_models.memory import arena_bytes
-from asc_models.presets import PRESETS
+from asc_models.networks.estimate import estimate
+from asc_models.networks.presets import PRESETS
+from asc_models.tflite.export import export
+from asc_models.tflite.memory import arena_bytes
+from asc_models.training.builder import build
 from data_prep.config import FeatureSpec, ReaderSpec
 
 SCRIPT = """

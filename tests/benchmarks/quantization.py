@@ -21,24 +21,24 @@ from pathlib import Path
 
 import numpy as np
 
-from asc_models.training import limit_threads
+from asc_models.training.trainer import limit_threads
 
 limit_threads(1)  # before TensorFlow's first operator
 
-from asc_models.artifact import Artifact  # noqa: E402
-from asc_models.bench import bench  # noqa: E402
 from asc_models.config import EXPORT_MODES  # noqa: E402
-from asc_models.export import convert, export  # noqa: E402
-from asc_models.families import BaselineConfig  # noqa: E402
-from asc_models.fitting import fit  # noqa: E402
-from asc_models.measure import measure  # noqa: E402
 from asc_models.metrics import log_loss, macro_accuracy  # noqa: E402
-from asc_models.presets import preset  # noqa: E402
-from asc_models.quantization.agreement import agreement  # noqa: E402
-from asc_models.quantization.calibration import draw_calibration  # noqa: E402
-from asc_models.quantization.drift import layer_drift  # noqa: E402
-from asc_models.quantization.probe import probe  # noqa: E402
-from asc_models.training import Trainer  # noqa: E402
+from asc_models.networks.families import BaselineConfig  # noqa: E402
+from asc_models.networks.presets import preset  # noqa: E402
+from asc_models.tflite.artifact import Artifact  # noqa: E402
+from asc_models.tflite.bench import bench  # noqa: E402
+from asc_models.tflite.export import convert, export  # noqa: E402
+from asc_models.tflite.measure import measure  # noqa: E402
+from asc_models.tflite.quantization.agreement import agreement  # noqa: E402
+from asc_models.tflite.quantization.calibration import draw_calibration  # noqa: E402
+from asc_models.tflite.quantization.drift import layer_drift  # noqa: E402
+from asc_models.tflite.quantization.probe import probe  # noqa: E402
+from asc_models.training.fit import fit  # noqa: E402
+from asc_models.training.trainer import Trainer  # noqa: E402
 from data_prep.config import FeatureSpec, PrepareConfig, ValidationSpec  # noqa: E402
 from data_prep.prepare.prepare import prepare  # noqa: E402
 from data_prep.reader.reader import FeatureSet, read_split  # noqa: E402

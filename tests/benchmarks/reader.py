@@ -26,9 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pandas as pd
 
-from asc_models.batches import TrainingBatches
 from asc_models.config import TrainConfig
-from asc_models.presets import preset
+from asc_models.networks.presets import preset
+from asc_models.training.batches import TrainingBatches
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.reader.prefetch import prefetched
 from data_prep.reader.reader import FeatureSet
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--preset", default="cao2021-system4")
     options = parser.parse_args()
-    from asc_models.training import Trainer, limit_threads
+    from asc_models.training.trainer import Trainer, limit_threads
 
     limit_threads(1)
     recipe = TrainConfig(learning_rate=0.01)

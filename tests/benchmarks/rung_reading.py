@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.config import CALIBRATED_MODES, EXPORT_MODES, ExportMode
-from asc_models.presets import preset
+from asc_models.networks.presets import preset
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import FeatureSet, read_split
 
@@ -64,12 +64,12 @@ def noise(n_clips: int) -> FeatureSet:
 
 def parts_of(clock: Clock, name: str, features: FeatureSet, mode: ExportMode, n_rounds: int) -> None:
     """Read a network with new weights every round, both ways, and note the seconds of all parts."""
-    from asc_models.artifact import Artifact
-    from asc_models.builder import build
-    from asc_models.export import convert, exported
-    from asc_models.measure import measure
-    from asc_models.reading import RungReader
-    from asc_models.template import file_constants, find_template
+    from asc_models.tflite.artifact import Artifact
+    from asc_models.tflite.export import convert, exported
+    from asc_models.tflite.measure import measure
+    from asc_models.tflite.rung_reader import RungReader
+    from asc_models.tflite.template import file_constants, find_template
+    from asc_models.training.builder import build
 
     model = build(preset(name), features.input_shape, N_CLASSES)
     reader, rng = RungReader(), np.random.default_rng(0)
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--mode", choices=EXPORT_MODES, default="int8_weights")
     parser.add_argument("--cpu", action="store_true")
     options = parser.parse_args()
-    from asc_models.training import limit_threads
+    from asc_models.training.trainer import limit_threads
     from search.config import read_run_config
 
     limit_threads(1)

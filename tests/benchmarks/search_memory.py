@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from asc_models.estimate import estimate
+from asc_models.networks.estimate import estimate
 from data_prep.schema import content_hash
 from results.ledger.ledger import Ledger
 from search.config import RunConfig

@@ -34,8 +34,8 @@ from typing import Any
 import numpy as np
 
 from asc_models.config import TrainConfig
-from asc_models.estimate import estimate
-from asc_models.families import ModelConfig, StageConfig
+from asc_models.networks.estimate import estimate
+from asc_models.networks.families import ModelConfig, StageConfig
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationSpec
 from data_prep.files import written_whole
 
@@ -118,7 +118,7 @@ def prepare_shards(esc10: Path, shards: Path) -> None:
 @cache
 def splits(shards: str) -> tuple[Any, Any]:
     """Return this process's training and validation clips."""
-    from asc_models.training import limit_threads
+    from asc_models.training.trainer import limit_threads
     from data_prep.reader.reader import read_split
 
     limit_threads(1)
@@ -131,7 +131,7 @@ def train(task: Task, shards: str, checkpoints: str, rungs: tuple[int, ...]) -> 
     import keras
 
     from asc_models.metrics import log_loss, macro_accuracy
-    from asc_models.training import Trainer, TrainingError
+    from asc_models.training.trainer import Trainer, TrainingError
 
     params, seed = task
     train_set, validation = splits(shards)

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from asc_models.estimate import estimate
-from asc_models.presets import preset
+from asc_models.networks.estimate import estimate
+from asc_models.networks.presets import preset
 
 N_CLIPS = 160
 BATCH = 16
@@ -49,8 +49,8 @@ def stock(name: str) -> Callable[[int], None]:
     """Return a function that trains some steps with `model.fit` on the network with Keras' own layers."""
     import keras
 
-    from asc_models.builder import build
-    from asc_models.layers import FusedBatchNormalization
+    from asc_models.training.builder import build
+    from asc_models.training.layers import FusedBatchNormalization
 
     def plain(layer: Any) -> Any:
         """Return the layer, or Keras' own batch norm in its place."""
@@ -71,7 +71,7 @@ def ours(name: str, *, recipe: bool) -> Callable[[int], None]:
     import pandas as pd
 
     from asc_models.config import TrainConfig
-    from asc_models.training import Trainer
+    from asc_models.training.trainer import Trainer
     from data_prep.config import ReaderSpec
     from data_prep.reader.reader import FeatureSet
 
@@ -99,7 +99,7 @@ def ours(name: str, *, recipe: bool) -> Callable[[int], None]:
 
 def worker(kind: str, name: str, n_threads: int, n_steps: int) -> None:
     """Train a round at every line of standard input; print the seconds it took."""
-    from asc_models.training import limit_threads
+    from asc_models.training.trainer import limit_threads
 
     limit_threads(n_threads)
     train = stock(name) if kind == "stock" else ours(name, recipe=kind == "recipe")

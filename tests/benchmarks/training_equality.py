@@ -18,14 +18,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from asc_models.batches import TrainingBatches
-from asc_models.builder import build
 from asc_models.config import TrainConfig
-from asc_models.layers import FusedBatchNormalization
 from asc_models.metrics import log_loss
-from asc_models.presets import preset
-from asc_models.schedule import learning_rate
-from asc_models.training import Trainer, limit_threads
+from asc_models.networks.presets import preset
+from asc_models.training.batches import TrainingBatches
+from asc_models.training.builder import build
+from asc_models.training.layers import FusedBatchNormalization
+from asc_models.training.schedule import learning_rate
+from asc_models.training.trainer import Trainer, limit_threads
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import FeatureSet, read_split
 

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.audio.decode import read_clip
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import PrepareConfig, QuarantineSpec, ReaderSpec
+from data_prep.config import OfflineSpec, PrepareConfig, QuarantineSpec, ReaderSpec
 from data_prep.copies.correction import read_correction
 from data_prep.copies.rows import copy_rows, folds_of_copy, training_folds
 from data_prep.copies.waveforms import augmented, stream

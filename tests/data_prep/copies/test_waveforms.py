@@ -12,8 +12,7 @@ import soundfile
 from data_prep_support import SMALL
 from scipy import stats
 
-from data_prep.augment.config import OfflineSpec
-from data_prep.config import FeatureSpec, PrepareConfig
+from data_prep.config import FeatureSpec, OfflineSpec, PrepareConfig
 from data_prep.copies.waveforms import (
     augmented,
     compress,

@@ -15,7 +15,7 @@ from search_support import SPEC, write_shards
 
 from asc_models.candidate import CandidateConfig, opened_candidate
 from asc_models.config import TrainConfig
-from asc_models.families import BlockConfig, ModelConfig
+from asc_models.networks.families import BlockConfig, ModelConfig
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
 from data_prep.shards.manifest import read_manifest

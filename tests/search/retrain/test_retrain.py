@@ -13,7 +13,7 @@ import yaml
 from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
 from search_support import LIMIT, settings
 
-from asc_models.families import StageConfig
+from asc_models.networks.families import StageConfig
 from data_prep.errors import AscError, BudgetError, RunError
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation

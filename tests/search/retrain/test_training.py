@@ -13,7 +13,7 @@ from search_support import SPEC, write_shards
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from asc_models.config import TrainConfig
-from asc_models.families import BlockConfig, ModelConfig
+from asc_models.networks.families import BlockConfig, ModelConfig
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import training_statistics
 from data_prep.shards.manifest import read_manifest

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from process_support import ROOT
 
 from asc_models.config import TrainConfig
-from asc_models.estimate import estimate
+from asc_models.networks.estimate import estimate
 from search.space.config import SpaceConfig
 from search.space.space import Space
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from asc_models.config import TrainConfig
-from asc_models.presets import preset
-from asc_models.trace import trace
+from asc_models.networks.presets import preset
+from asc_models.networks.trace import trace
 from data_prep.errors import ConfigError, RunError
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory

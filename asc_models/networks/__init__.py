@@ -1,0 +1,1 @@
+"""Networks as descriptions: counted to the byte without a framework."""

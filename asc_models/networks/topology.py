@@ -1,0 +1,311 @@
+"""A network's size and cost, from its description alone: the operations of `Network` on shapes. No framework.
+
+`asc_models.training.builder` carries the same operations out in Keras; the conformance tests hold the two together,
+parameter for parameter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from asc_models.errors import SizeError
+from asc_models.networks.network import Activation, NetworkConfig, Normalization, Pooling, Stride
+
+Shape = tuple[int, int, int]
+"""(frequency, time, channels)."""
+
+Kind = Literal["conv", "depthwise", "dense", "norm", "factor"]
+"""Of a layer: `norm` is a batch norm that stays as two vectors, `factor` constants of other arithmetic."""
+
+FUSED_ACTIVATIONS = ("none", "relu", "relu6")
+"""What a TFLite convolution carries out itself; every other activation is an operator with a map of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer that holds weights, as it stands in the exported file: batch norm folded into it."""
+
+    name: str
+    kind: Kind
+    output_shape: Shape
+    n_params: int
+    """Values in the Keras model, batch norm's four vectors included."""
+    macs: int
+    n_kernel: int
+    """Values of the kernel."""
+    n_bias: int
+    """Values of the bias after folding, or of a norm's or factor's constants; 0 where there is none."""
+    n_live: int
+    """Activation values alive while it runs: its input, its output, the network's input, and what waits for later."""
+    uses: int = 1
+    """How often it runs in one inference: the layers of channel attention run twice."""
+
+    @property
+    def n_zero_bias(self) -> int:
+        """Zeros that the converter adds: a convolution of a TFLite file always has a bias."""
+        return self.output_shape[2] if self.kind in ("conv", "depthwise") and not self.n_bias else 0
+
+
+class Counter:
+    """`Network` on shapes: adds up what the layers hold and cost, in values, not bytes.
+
+    It makes no object a layer, and so takes some 20 microseconds a network.
+
+    Args:
+        input_shape: the network's input. It counts as alive all along: interpreters keep their inputs.
+    """
+
+    def __init__(self, input_shape: Shape) -> None:
+        self._input = input_shape
+        self._n_input = _size(input_shape)
+        self.n_params = 0
+        self.macs = 0
+        self.n_kernel = 0
+        """Values of all kernels, the depthwise ones too."""
+        self.kernels: list[int] = []
+        """Values of each kernel that isn't depthwise."""
+        self.depthwise_kernels: list[int] = []
+        """Values of each depthwise kernel."""
+        self.n_bias = 0
+        """Values of folded biases, of norms that stay, of factors."""
+        self.n_norm = 0
+        """Values of batch norms, four a channel."""
+        self.peak_live = 0
+        """Most activation values alive at once."""
+        self.zero_biases: list[int] = []
+        """Lengths of the zero biases that the converter adds."""
+        self._kept: Shape | None = None
+        self._n_kept = 0
+
+    def n_channels(self, x: Shape) -> int:
+        """Return the channels of `x`."""
+        return x[2]
+
+    def conv(
+        self,
+        x: Shape,
+        name: str,
+        filters: int,
+        kernel_size: int,
+        *,
+        stride: Stride = 1,
+        normalization: Normalization = "batch",
+        activation: Activation = "relu",
+        biased: bool | None = None,
+    ) -> Shape:
+        """Return the shape of a 'same' convolution, normalized and activated."""
+        y = (*_strided(x, name, stride), filters) if stride != 1 else (x[0], x[1], filters)
+        n_kernel = kernel_size * kernel_size * x[2] * filters
+        normalized = normalization == "batch"
+        if biased is None:
+            biased = not normalized
+        if normalized:
+            self.n_norm += 4 * filters
+        n_params = n_kernel + filters * (4 * normalized + biased)
+        self._weigh(name, "conv", x, y, n_params, n_kernel, filters if normalized or biased else 0, 1)
+        return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
+
+    def depthwise(
+        self,
+        x: Shape,
+        name: str,
+        kernel_size: int,
+        *,
+        stride: Stride = 1,
+        normalization: Normalization = "batch",
+        activation: Activation = "relu",
+    ) -> Shape:
+        """Return the shape of a 'same' convolution of each channel by itself, normalized and activated."""
+        channels = x[2]
+        y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
+        n_kernel = kernel_size * kernel_size * channels
+        n_values = channels * (4 if normalization == "batch" else 1)
+        if normalization == "batch":
+            self.n_norm += n_values
+        self._weigh(name, "depthwise", x, y, n_kernel + n_values, n_kernel, channels, 1)
+        return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
+
+    def dense(self, x: Shape, name: str, units: int, *, activation: Activation = "none") -> Shape:
+        """Return the shape of a fully connected layer with bias on a vector."""
+        y = (1, 1, units)
+        n_kernel = x[2] * units
+        self._weigh(name, "dense", x, y, n_kernel + units, n_kernel, units, 1)
+        return y
+
+    def norm(self, x: Shape, name: str) -> Shape:
+        """Return the shape of a batch norm that stays."""
+        self.n_norm += 4 * x[2]
+        self._weigh(name, "norm", x, x, 4 * x[2], 0, 2 * x[2], 1)
+        return x
+
+    def activate(self, x: Shape, name: str, activation: Activation) -> Shape:
+        """Return the shape of an activation."""
+        self._live(2 * _size(x))
+        return (x[0], x[1], x[2])  # another map, of the same shape
+
+    def channel_attention(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
+        """Return the shape of a map scaled by channel."""
+        channels = x[2]
+        hidden = attention_units(channels, reduction_ratio)
+        vector, narrow = (1, 1, channels), (1, 1, hidden)
+        waiting, n_kernel = self._n_kept, channels * hidden
+        self._n_kept += _size(x)  # the map waits for its scale
+        self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 2)
+        self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 2)
+        self._n_kept = waiting
+        return self._scaled(x, channels)
+
+    def spatial_attention(self, x: Shape, name: str, kernel_size: int) -> Shape:
+        """Return the shape of a map scaled by place."""
+        pooled, mask = (x[0], x[1], 2), (x[0], x[1], 1)
+        waiting, n_kernel = self._n_kept, 2 * kernel_size * kernel_size
+        self._n_kept += _size(x)
+        self._weigh(name, "conv", pooled, mask, n_kernel, n_kernel, 0, 1)
+        self._n_kept = waiting
+        return self._scaled(x, x[0] * x[1])
+
+    def keep(self, x: Shape) -> Shape:
+        """Return `x`, which from here on counts as alive."""
+        self._kept, self._n_kept = x, _size(x)
+        return x
+
+    def add(self, x: Shape, kept: Shape, name: str) -> Shape:
+        """Return the shape of a sum, and let go of what was kept."""
+        self._kept, self._n_kept = None, 0
+        self._live(_size(x) + _size(kept) + _size(x))
+        return (x[0], x[1], x[2])
+
+    def pool(self, x: Shape, name: str, kind: Pooling, size: tuple[int, int]) -> Shape:
+        """Return the shape of a pooled map.
+
+        Raises:
+            SizeError: if the map is smaller than one window.
+        """
+        if x[0] < size[0] or x[1] < size[1]:
+            raise SizeError(
+                f"{name} pools {size[0]} × {size[1]}, but its input has only {x[0]} × {x[1]} (bands × frames): nothing "
+                "would be left; choose smaller pools or a larger input"
+            )
+        y = (x[0] // size[0], x[1] // size[1], x[2])
+        self._live(_size(x) + _size(y))
+        return y
+
+    def smooth(self, x: Shape, name: str, size: int, stride: Stride) -> Shape:
+        """Return the shape of 'same' average pooling."""
+        y = (*_strided(x, name, stride), x[2])
+        self._live(_size(x) + _size(y))
+        return y
+
+    def global_pool(self, x: Shape, name: str, kind: Pooling = "average") -> Shape:
+        """Return the shape of a vector of one value a channel."""
+        return (1, 1, x[2])
+
+    def flatten(self, x: Shape) -> Shape:
+        """Return the shape of the map as a vector."""
+        return (1, 1, _size(x))
+
+    def dropout(self, x: Shape, name: str, rate: float) -> Shape:
+        """Return `x`: nothing is dropped at inference."""
+        return x
+
+    def response_norm(self, x: Shape, name: str) -> Shape:
+        """Return the shape of its input; γ and β are factors, two values, stored as they stand."""
+        self._weigh(name, "factor", x, x, 2, 0, 2, 1)
+        return (x[0], x[1], x[2])
+
+    def classifier(self, x: Shape, n_classes: int) -> Shape:
+        """Return the shape of the logits."""
+        return self.dense(x, "classifier", n_classes)
+
+    def _scaled(self, x: Shape, n_scales: int) -> Shape:
+        self._live(2 * _size(x) + n_scales)
+        return (x[0], x[1], x[2])
+
+    def _live(self, n_values: int) -> None:
+        n_live = n_values + self._n_kept + self._n_input
+        if n_live > self.peak_live:
+            self.peak_live = n_live
+
+    def _weigh(
+        self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
+    ) -> int:
+        """Add a layer, and return the activation values alive while it runs."""
+        self.n_params += n_params
+        self.n_kernel += n_kernel
+        self.n_bias += n_bias
+        n_places = y[0] * y[1]
+        self.macs += uses * n_kernel * n_places
+        if kind == "depthwise":
+            self.depthwise_kernels.append(n_kernel)
+        elif n_kernel:
+            self.kernels.append(n_kernel)
+            if kind == "conv" and not n_bias:
+                self.zero_biases.append(y[2])
+        n_live = x[0] * x[1] * x[2] + n_places * y[2]
+        if x is not self._kept:
+            n_live += self._n_kept
+        if x is not self._input:
+            n_live += self._n_input
+        if n_live > self.peak_live:
+            self.peak_live = n_live
+        return n_live
+
+
+class _Table(Counter):
+    """A counter that also writes down every layer."""
+
+    def __init__(self, input_shape: Shape) -> None:
+        super().__init__(input_shape)
+        self.layers: list[Layer] = []
+
+    def _weigh(
+        self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
+    ) -> int:
+        n_live = super()._weigh(name, kind, x, y, n_params, n_kernel, n_bias, uses)
+        macs = uses * n_kernel * y[0] * y[1]
+        self.layers.append(Layer(name, kind, y, n_params, macs, n_kernel, n_bias, n_live, uses))
+        return n_live
+
+
+def count(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Counter:
+    """Return what the layers of a network hold and cost together.
+
+    Args:
+        config: the network.
+        input_shape: (n_mels, n_frames, n_channels) at inference.
+        n_classes: scenes that it tells apart.
+
+    Raises:
+        SizeError: if the input is too small for the network's strides or poolings.
+    """
+    counter = Counter(input_shape)
+    config.assemble(counter, input_shape, n_classes)
+    return counter
+
+
+def layers(config: NetworkConfig, input_shape: Shape, n_classes: int) -> tuple[Layer, ...]:
+    """Return the weighted layers of a network, first to last; arguments and errors as `count`."""
+    table = _Table(input_shape)
+    config.assemble(table, input_shape, n_classes)
+    return tuple(table.layers)
+
+
+def attention_units(n_channels: int, reduction_ratio: int) -> int:
+    """Return the hidden neurons of channel attention: C // r, at least 1."""
+    return max(1, n_channels // reduction_ratio)
+
+
+def _size(shape: Shape) -> int:
+    return shape[0] * shape[1] * shape[2]
+
+
+def _strided(x: Shape, name: str, stride: Stride) -> tuple[int, int]:
+    """Return bands and frames behind a 'same' convolution."""
+    frequency, time = stride if isinstance(stride, tuple) else (stride, stride)
+    if x[0] < frequency or x[1] < time:
+        raise SizeError(
+            f"{name} has stride {frequency} × {time}, but its input has only {x[0]} × {x[1]} (bands × frames): less "
+            "than one would be left; lower its stride or an earlier one, or take a larger input"
+        )
+    return -(-x[0] // frequency), -(-x[1] // time)

@@ -1,0 +1,1 @@
+"""A trained model → a quantized file: exported, run, measured."""

@@ -1,0 +1,74 @@
+"""An exported file, run by the interpreter that devices run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.errors import ExportError
+from asc_models.networks.topology import Shape
+from asc_models.tflite.quiet import silenced
+from asc_models.training.batches import evaluation_batches
+from data_prep.reader.reader import FeatureSet
+
+
+class Artifact:
+    """A `.tflite` file, ready to run.
+
+    Args:
+        path: the file.
+        n_threads: threads of the interpreter.
+
+    Raises:
+        ExportError: if the interpreter refuses the file.
+    """
+
+    def __init__(self, path: Path, n_threads: int = 1) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with silenced():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=n_threads)
+                self._interpreter.allocate_tensors()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ExportError(f"{path}: the TFLite interpreter refuses the file: {error}") from error
+        self.path = path
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+
+    @property
+    def input_shape(self) -> Shape:
+        """(n_mels, n_frames, n_channels) of one clip."""
+        _, n_mels, n_frames, n_channels = (int(size) for size in self._input["shape"])
+        return n_mels, n_frames, n_channels
+
+    @property
+    def n_classes(self) -> int:
+        """Scenes that it tells apart."""
+        return int(self._output["shape"][-1])
+
+    def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+        """Return the probabilities of every clip, shape (n_clips, n_classes).
+
+        Raises:
+            ExportError: if the features' shape or their number of classes is not the file's.
+        """
+        if features.input_shape != self.input_shape or len(features.classes) != self.n_classes:
+            raise ExportError(
+                f"{self.path}: takes {self.input_shape} and tells {self.n_classes} scenes apart, but the features are "
+                f"{features.input_shape} with {len(features.classes)} scenes: was it trained on other shards?"
+            )
+        return np.concatenate([self._run(x) for x in evaluation_batches(features)])
+
+    def _run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        outputs: list[Any] = []
+        for clip in inputs:
+            self._interpreter.set_tensor(self._input["index"], clip[np.newaxis])
+            self._interpreter.invoke()
+            outputs.append(self._interpreter.get_tensor(self._output["index"])[0])
+        return np.asarray(outputs, np.float32)

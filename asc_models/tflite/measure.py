@@ -1,0 +1,109 @@
+"""What an exported file really holds, operator by operator."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asc_models.errors import ExportError
+from asc_models.tflite.flatbuffer import Graph, read_tflite
+
+ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
+"""Operators whose constant operands are weights: kernels, biases, per-channel factors."""
+
+FLOAT_BITS = {"FLOAT64": 64, "FLOAT32": 32, "FLOAT16": 16, "BFLOAT16": 16}
+INTEGER_BITS = {
+    **{"INT64": 64, "INT32": 32, "INT16": 16, "INT8": 8, "INT4": 4, "INT2": 2},
+    **{"UINT64": 64, "UINT32": 32, "UINT16": 16, "UINT8": 8, "UINT4": 4},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Sizes of an exported file, in bytes.
+
+    `weight_bytes` counts every constant that an arithmetic operator reads as kernel, bias or factor, looked up through
+    DEQUANTIZE, each buffer once, at its own width (values of 4 bits two to a byte), zero biases that the converter
+    added included. Scales and zero points are `quantization_bytes`; `file_bytes` is everything. `n_nonzero` counts the
+    stored values that aren't zero.
+    """
+
+    weight_bytes: int
+    nonzero_weight_bytes: int
+    quantization_bytes: int
+    file_bytes: int
+    n_nonzero: int
+
+    def quantities(self) -> dict[str, int]:
+        """Return {quantity: value}."""
+        return asdict(self)
+
+
+def measure(path: Path) -> Measured:
+    """Return the sizes of the TFLite file at `path`.
+
+    Raises:
+        ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
+    """
+    file = read_tflite(path)
+    weights: dict[int, _Constant] = {}
+    for graph in file.graphs:
+        for tensor in weight_tensors(graph):
+            if graph.data(tensor) is not None:
+                weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
+    tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
+    return Measured(
+        weight_bytes=sum(size.stored for size in weights.values()),
+        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in weights.values()),
+        quantization_bytes=sum(_quantization_bytes(graph, tensor) for graph, tensor in tensors),
+        file_bytes=file.n_bytes,
+        n_nonzero=sum(size.n_nonzero for size in weights.values()),
+    )
+
+
+def weight_tensors(graph: Graph) -> list[int]:
+    """Return the tensors that arithmetic operators read, each replaced by what it was dequantized from."""
+    sources = {operator.outputs[0]: operator.inputs[0] for operator in graph.operators if operator.name == "DEQUANTIZE"}
+    read = (index for operator in graph.operators if operator.name in ARITHMETIC for index in operator.inputs)
+    return [sources.get(index, index) for index in read if index >= 0]
+
+
+class _Constant(NamedTuple):
+    """One constant: bytes stored, values that aren't zero, bits of a value."""
+
+    stored: int
+    n_nonzero: int
+    bits: int
+
+
+def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
+    data, kind = graph.data(tensor), graph.type_name(tensor)
+    assert data is not None
+    if kind in FLOAT_BITS:
+        bits = FLOAT_BITS[kind]
+        # By value, not by bits, where NumPy knows the type: −0.0 is a zero too.
+        values = data.view(f"u{bits // 8}" if kind == "BFLOAT16" else f"f{bits // 8}")
+        n_nonzero = np.count_nonzero(values & 0x7FFF if kind == "BFLOAT16" else values)
+        return _Constant(data.size, int(n_nonzero), bits)
+    if kind not in INTEGER_BITS:
+        known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
+        raise ExportError(
+            f"{path}: weights {graph.name(tensor)!r} are of {kind}, whose size is not known; known are {known}. "
+            "Export the model again with one of this tool's modes."
+        )
+    bits = INTEGER_BITS[kind]
+    _, zero_points = graph.quantization(tensor)
+    zero = int(zero_points[0]) if zero_points.size == 1 else 0  # a kernel quantized by channel has no zero points but 0
+    if bits >= 8:
+        values = data.view(f"{kind[0].lower()}{bits // 8}")
+        return _Constant(data.size, int(np.count_nonzero(values != zero)), bits)
+    packed = np.stack([(data >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])
+    return _Constant(data.size, int(np.count_nonzero(packed)), bits)
+
+
+def _quantization_bytes(graph: Graph, tensor: int) -> int:
+    scales, zero_points = graph.quantization(tensor)
+    return 4 * scales.size + 8 * zero_points.size

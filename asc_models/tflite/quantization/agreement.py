@@ -1,0 +1,99 @@
+"""How far an exported file's answers are the network's own, and the gate that an artifact has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.errors import ExportError
+from asc_models.tflite.quantization.drift import Drift
+
+MIN_AGREEMENT = 0.97
+"""Least agreement beyond chance of an artifact that is let through."""
+
+NEAR_TIE = 0.05
+"""A clip is a near-tie where the network's two largest probabilities differ by less: there rounding may decide."""
+
+Array = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often an exported file chooses the scene that the network chooses."""
+
+    n_clips: int
+    """Clips that were compared."""
+    n_near_ties: int
+    """Of these, clips between two scenes for the network itself: they don't count in `beyond_chance`."""
+    n_different: int
+    """Of the clear ones, those on which the file chooses another scene."""
+    share: float
+    """Share of all clips with the same scene, near-ties included."""
+    beyond_chance: float
+    """Cohen's κ over the clear clips: (observed − expected) / (1 − expected), where `expected` is the agreement of two
+    that choose scenes as often as these do, but independently. 1 where no clip is clear."""
+
+
+def agreement(theirs: Array, ours: Array, *, near_tie: float = NEAR_TIE) -> Agreement:
+    """Return the agreement of a file with its network.
+
+    Args:
+        theirs: the network's probabilities, (n_clips, n_classes).
+        ours: the file's.
+        near_tie: largest difference of the network's top two probabilities that makes a near-tie.
+    """
+    top = np.sort(theirs, axis=1)
+    is_clear = top[:, -1] - top[:, -2] >= near_tie
+    same = theirs.argmax(axis=1) == ours.argmax(axis=1)
+    return Agreement(
+        n_clips=len(theirs),
+        n_near_ties=int((~is_clear).sum()),
+        n_different=int((~same[is_clear]).sum()),
+        share=float(same.mean()),
+        beyond_chance=_kappa(theirs[is_clear].argmax(axis=1), ours[is_clear].argmax(axis=1), theirs.shape[1]),
+    )
+
+
+def _kappa(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], n_classes: int) -> float:
+    """Return Cohen's κ (Educational and Psychological Measurement 20, 1960) of two lists of choices."""
+    if not first.size:
+        return 1.0
+    observed = float((first == second).mean())
+    shares = [np.bincount(choices, minlength=n_classes) / choices.size for choices in (first, second)]
+    expected = float((shares[0] * shares[1]).sum())
+    if expected == 1.0:  # both name one scene always: the same one, then
+        return 1.0
+    return (observed - expected) / (1.0 - expected)
+
+
+def require_agreement(
+    theirs: Array, ours: Array, path: Path, mode: str, drift: Callable[[], Sequence[Drift]]
+) -> Agreement:
+    """Return the agreement of the file at `path` with its network.
+
+    One clip that differs refuses nothing: on few clips it would be a large share.
+
+    Args:
+        theirs: the network's probabilities, (n_clips, n_classes).
+        ours: the file's.
+        path: of the file, for the message.
+        mode: that it was exported in, for the message.
+        drift: gives the layers that drift, most first; called where the file is refused.
+
+    Raises:
+        ExportError: if the agreement beyond chance is under `MIN_AGREEMENT`.
+    """
+    found = agreement(theirs, ours)
+    if found.beyond_chance >= MIN_AGREEMENT or found.n_different <= 1:
+        return found
+    n_clear = found.n_clips - found.n_near_ties
+    layers = ", ".join(f"{layer.name} ({layer.own:.1%})" for layer in list(drift())[:3])
+    raise ExportError(
+        f"{path}: as {mode}, the file chooses another scene than the network on {found.n_different} of {n_clear} clear "
+        f"clips: agreement beyond chance is {found.beyond_chance:.3f}, at least {MIN_AGREEMENT} is asked for. "
+        f"Error that layers add of their own: {layers}. Export in another mode, such as int8_weights."
+    )

@@ -1,0 +1,69 @@
+"""The logits' mean error of a quantized file, taken out of the classifier's bias.
+
+Rounded kernels shift each logit by about the same on every clip: in int4 that shift is two thirds of the whole error.
+The classifier's bias is float32 in every mode, so the shift on calibration clips can be subtracted there, at no byte
+(Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019, here for one layer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.tflite.flatbuffer import Graph, TfliteFile
+from asc_models.tflite.quiet import silenced
+from data_prep.reader.reader import FeatureSet
+
+SMALLEST = 1e-20
+"""Probabilities below this are taken for it: their logarithm says nothing any more."""
+
+
+def with_corrected_bias(content: bytes, clips: FeatureSet, quantize: Callable[[bytes], bytes]) -> bytes:
+    """Return what `quantize` makes of a float32 file whose classifier's bias makes up for the quantization's shift.
+
+    Where the classifier has no bias of its own, the file is quantized as it is.
+
+    Args:
+        content: the float32 file.
+        clips: calibration clips, from the training split.
+        quantize: from a float32 file to a quantized one.
+    """
+    quantized = quantize(content)
+    file = TfliteFile(content, "the float32 file")
+    bias = _classifier_bias(file.graph)
+    if bias is None:
+        return quantized
+    shift = (_logits(quantized, clips) - _logits(content, clips)).mean(axis=0)
+    file.graph.set_floats(bias, file.graph.floats(bias) - shift.astype(np.float32))
+    return quantize(file.content())
+
+
+def _classifier_bias(graph: Graph) -> int | None:
+    """Return the bias of the last dense layer or convolution; None where it serves others too, or is zeros."""
+    for operator in reversed(graph.operators):
+        if operator.name in ("FULLY_CONNECTED", "CONV_2D"):
+            bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
+            if bias < 0 or graph.data(bias) is None or not graph.floats(bias).any():
+                return None
+            sharing = [tensor for tensor in range(graph.n_tensors) if graph.buffer(tensor) == graph.buffer(bias)]
+            return bias if sharing == [bias] and len(graph.readers(bias)) == 1 else None
+    return None
+
+
+def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
+    """Return each clip's logits but for a common constant, (n_clips, n_classes): what softmax makes of them, undone."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silenced():
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+    entry, out = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    logits = []
+    for index in range(clips.n_clips):
+        interpreter.set_tensor(entry, clips.inputs(np.array([index])))
+        interpreter.invoke()
+        values = np.log(np.maximum(interpreter.get_tensor(out)[0].astype(np.float64), SMALLEST))
+        logits.append(values - values.mean())
+    return np.array(logits)

@@ -1,0 +1,104 @@
+"""Where an exported file leaves its network: intermediate tensors of both, layer by layer."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.tflite.flatbuffer import TfliteFile, read_tflite
+
+NUMBERED = re.compile(r"_\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One layer's error in an exported file."""
+
+    name: str
+    """Of the layer, as `asc describe` lists it, with what it does: `block2_expand_relu`."""
+    error: float
+    """Root mean square of the difference from the network's own, relative to that of its values."""
+    own: float
+    """What of it the layer adds to the error of its inputs: an error is handed on to all layers behind."""
+
+
+def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> list[Drift]:
+    """Return how far the layers of the file at `path` are from those of the float32 file, most error of its own first.
+
+    Args:
+        floats: the same network as a float32 TFLite file.
+        path: the file in question; it must run without XNNPACK.
+        inputs: some clips, (n_clips, n_mels, n_frames, n_channels).
+    """
+    reference = TfliteFile(floats, "the float32 file")
+    theirs = _activations(reference, floats, inputs)
+    ours = _activations(read_tflite(path), path.read_bytes(), inputs)
+    errors = {tensor: _error(values, ours.get(tensor)) for tensor, values in theirs.items()}
+    drifts: dict[str, Drift] = {}
+    for operator in reference.graph.operators:
+        error = errors[reference.graph.name(operator.outputs[0])]
+        names = [reference.graph.name(tensor) for tensor in operator.inputs if tensor >= 0]
+        own = error - max((errors.get(name, 0.0) for name in names), default=0.0)
+        layer = layer_name(reference.graph.name(operator.outputs[0]))
+        if layer not in drifts or drifts[layer].own < own:
+            drifts[layer] = Drift(layer, error, own)
+    return sorted(drifts.values(), key=lambda drift: -drift.own)
+
+
+def _error(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64] | None) -> float:
+    """Return the relative error of a tensor; 0 where the file has none of that name."""
+    size = float(np.sqrt(np.mean(theirs**2)))
+    if ours is None or ours.shape != theirs.shape or size == 0:
+        return 0.0
+    return float(np.sqrt(np.mean((ours - theirs) ** 2))) / size
+
+
+def layer_name(tensor: str) -> str:
+    """Return the layer that a tensor belongs to, from the converter's `network_1/layer_1/Operator;…`."""
+    parts = tensor.split(";")[0].split("/")
+    return NUMBERED.sub("", parts[1] if len(parts) > 1 else parts[0])
+
+
+def _activations(
+    file: TfliteFile, content: bytes, inputs: npt.NDArray[np.float32]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return {tensor: its values over all clips}, integers dequantized."""
+    graph = file.graph
+    outputs = [tensor for operator in graph.operators for tensor in operator.outputs]
+    interpreter = preserving_interpreter(content)
+    entry = interpreter.get_input_details()[0]["index"]
+    values: dict[str, list[npt.NDArray[Any]]] = {graph.name(tensor): [] for tensor in outputs}
+    for clip in inputs:
+        interpreter.set_tensor(entry, clip[np.newaxis])
+        interpreter.invoke()
+        for tensor in outputs:
+            scale, zero = graph.quantization(tensor)
+            raw = interpreter.get_tensor(tensor).astype(np.float64)
+            values[graph.name(tensor)].append((raw - zero[0]) * scale[0] if scale.size == 1 else raw)
+    return {name: np.stack(stack) for name, stack in values.items()}
+
+
+def preserving_interpreter(content: bytes) -> Any:
+    """Return an interpreter that keeps every tensor to be looked at, without delegates."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    from asc_models.tflite.quiet import silenced
+
+    with silenced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that to preserve all tensors is for debugging: here it is the purpose
+        interpreter = Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.allocate_tensors()
+    return interpreter

@@ -1,0 +1,93 @@
+"""Does a file run? Tried in processes of its own, since a bad file can abort the one that loads it.
+
+    python -m asc_models.tflite.quantization.probe FILE INPUTS.npy DELEGATE
+
+runs FILE on INPUTS (n_clips, n_mels, n_frames, n_channels), with the delegate `xnnpack` or with `none`, and exits with
+0 where every probability is a number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.errors import ExportError
+
+Delegate = Literal["xnnpack", "none"]
+DELEGATES: tuple[Delegate, ...] = ("xnnpack", "none")
+"""XNNPACK is what phones and servers run a file with; without it, the interpreter's own kernels do the work."""
+
+PROBE_TIMEOUT_S = 120.0
+"""Starting takes a second, a clip some milliseconds; a large network on a busy machine a hundred times that."""
+
+
+def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
+    """Run the file at `path` on a few clips with XNNPACK and without.
+
+    Args:
+        path: a TFLite file.
+        inputs: (n_clips, n_mels, n_frames, n_channels).
+
+    Raises:
+        ExportError: if either refuses the file, dies of it, or gives probabilities that are no numbers.
+    """
+    failures = {delegate: failure for delegate in DELEGATES if (failure := probe(path, inputs, delegate))}
+    if failures:
+        told = "; ".join(f"{_with(delegate)}: {failure}" for delegate, failure in failures.items())
+        raise ExportError(f"{path}: does not run {told}. Export the model in another mode, such as int8_weights.")
+
+
+def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> str:
+    """Return why the file does not run with `delegate`, tried in another process; empty where it runs."""
+    with tempfile.TemporaryDirectory(prefix="asc-probe-") as folder:
+        clips = Path(folder) / "inputs.npy"
+        np.save(clips, inputs)
+        command = [sys.executable, "-m", __name__, str(path.absolute()), str(clips), delegate]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=environment, timeout=PROBE_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
+    if done.returncode == 0:
+        return ""
+    if done.returncode < 0:
+        return f"the interpreter's process died of {signal.Signals(-done.returncode).name}"
+    return next(reversed(done.stderr.strip().splitlines()), f"exit {done.returncode}")
+
+
+def _with(delegate: Delegate) -> str:
+    return "with XNNPACK" if delegate == "xnnpack" else "without XNNPACK"
+
+
+def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
+    """Return why the file does not run in this process; empty where it does."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.BUILTIN if delegate == "xnnpack" else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=kind)
+        interpreter.allocate_tensors()
+        entry, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        for clip in inputs:
+            interpreter.set_tensor(entry["index"], clip[np.newaxis])
+            interpreter.invoke()
+            if not np.isfinite(interpreter.get_tensor(out["index"])).all():
+                return "its probabilities are no numbers"
+    except (ValueError, RuntimeError) as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+if __name__ == "__main__":
+    failure = _run(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False), sys.argv[3])
+    sys.exit(failure or 0)

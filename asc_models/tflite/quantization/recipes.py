@@ -1,0 +1,88 @@
+"""Quantized TFLite files out of float32 ones: a recipe by operator for each mode, carried out by ai-edge-quantizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asc_models.config import CALIBRATED_MODES, INT4_MIN_VALUES, ExportMode
+from asc_models.errors import ExportError
+from asc_models.tflite.flatbuffer import Graph, TfliteFile
+from asc_models.tflite.quantization.correction import with_corrected_bias
+from asc_models.tflite.quantization.static import scope_of, static_recipe
+from asc_models.tflite.quiet import quiet
+from data_prep.reader.reader import FeatureSet
+
+
+def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = None) -> bytes:
+    """Return a float32 TFLite file quantized in one of the modes with integer kernels but the converter's.
+
+    Args:
+        content: the float32 file.
+        mode: which of them.
+        calibration: clips of the training split, for modes that need some (asc_models.config.CALIBRATED_MODES).
+
+    Raises:
+        ExportError: if the quantizer refuses the file, or a mode that needs calibration clips has none.
+    """
+    if mode == "int8_weights":
+        return apply(content, _weights())
+    if mode not in CALIBRATED_MODES:
+        raise ValueError(f"the quantizer makes int8_weights and {', '.join(CALIBRATED_MODES)}, not {mode}")
+    if calibration is None:
+        raise ExportError(f"export as {mode} needs calibration clips: training clips, drawn by draw_calibration")
+    if mode == "int4_int8_weights":
+        return with_corrected_bias(content, calibration, lambda floats: apply(floats, _mixed_weights(floats)))
+    recipe, ranges = static_recipe(content, calibration)
+    # The quantizer writes into the ranges that it is given.
+    return with_corrected_bias(
+        content, calibration, lambda floats: apply(floats, recipe, {name: dict(ends) for name, ends in ranges.items()})
+    )
+
+
+def _weights() -> Any:
+    """Return the recipe for every kernel in int8, by channel, and float activations."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    recipe = recipe_manager.RecipeManager()
+    recipe.add_weight_only_config(".*", qtyping.TFLOperationName.ALL_SUPPORTED, 8)
+    return recipe
+
+
+def _mixed_weights(content: bytes) -> Any:
+    """Return the recipe for large kernels in int4, the others and the depthwise ones in int8."""
+    from ai_edge_quantizer import qtyping
+
+    recipe = _weights()
+    graph = TfliteFile(content, "the float32 file").graph
+    for operator in graph.operators:
+        if operator.name in ("CONV_2D", "FULLY_CONNECTED") and _n_values(graph, operator.inputs[1]) >= INT4_MIN_VALUES:
+            recipe.add_weight_only_config(scope_of(graph, operator), qtyping.TFLOperationName(operator.name), 4)
+    return recipe
+
+
+def apply(content: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
+    """Return `content` quantized.
+
+    Args:
+        content: a float32 TFLite file.
+        recipe: a recipe manager of the quantizer's.
+        ranges: {tensor: {"min", "max"}} where activations are quantized too.
+
+    Raises:
+        ExportError: if the quantizer refuses the file.
+    """
+    from ai_edge_quantizer import quantizer
+
+    try:
+        with quiet():
+            tool = quantizer.Quantizer(content)
+            tool.load_quantization_recipe(recipe.get_quantization_recipe())
+            result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+            return bytes(result.quantized_model)
+    except Exception as error:  # the quantizer has no class of its own for its refusals
+        raise ExportError(f"the quantizer refused the file: {error}") from error
+
+
+def _n_values(graph: Graph, tensor: int) -> int:
+    data = graph.data(tensor)
+    return 0 if data is None else data.size // 4

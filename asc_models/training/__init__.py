@@ -1,0 +1,1 @@
+"""A description → a Keras model, trained: batches, schedule, checkpoints, exact resume."""

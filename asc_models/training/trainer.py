@@ -1,0 +1,223 @@
+"""Training: SGD with momentum on mixed batches, in a lean step, resumable exactly."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from asc_models.config import TrainConfig
+from asc_models.errors import TrainingError
+from asc_models.networks.network import NetworkConfig
+from asc_models.training.batches import TrainingBatches, evaluation_batches
+from asc_models.training.builder import build
+from asc_models.training.schedule import learning_rate
+from data_prep.files import written_whole
+from data_prep.reader.prefetch import prefetched
+from data_prep.reader.reader import FeatureSet
+from data_prep.schema import differing_keys
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+DIVERGED_LOSS = 1e3
+"""An epoch's mean cross-entropy beyond which a training counts as lost, long before it is no number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStats:
+    """What one epoch of training did. `epoch` counts finished epochs; `loss` is the mean of the mixed batches."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+
+
+class Trainer:
+    """A network in training.
+
+    Args:
+        model_config: the network.
+        train_config: the recipe.
+        train_set: the training split.
+        seed: of the first weights and of every draw. The same seed gives the same weights on one machine.
+    """
+
+    def __init__(
+        self, model_config: NetworkConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
+    ) -> None:
+        if not model_config.takes_any_length:
+            train_config = train_config.updated(crop_fraction=1.0)
+        keras.utils.set_random_seed(seed)
+        self.config = train_config
+        self.epoch = 0
+        network = (model_config, train_set.input_shape, len(train_set.classes))
+        self.model = build(*network, weight_decay=train_config.weight_decay)
+        # With a moving average `model` holds the average, and the weights in training are those of a second model.
+        self._trained = (
+            build(*network, weight_decay=train_config.weight_decay) if train_config.ema_decay else self.model
+        )
+        if self._trained is not self.model:
+            self._trained.set_weights(self.model.get_weights())
+        self._batches = TrainingBatches(train_set, train_config, seed)
+        self._logits = keras.Model(self._trained.inputs, self._trained.get_layer("logits").output)
+        self._weights = [variable.value for variable in self._trained.trainable_variables]
+        self._velocities = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
+        # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
+        excluded = {"epochs"} if train_config.schedule == "sgdr" else None
+        recipe = train_config.model_dump(mode="json", exclude=excluded)
+        self._described = {"model": model_config.model_dump(mode="json"), "train": recipe, "seed": seed}
+        shape = self._batches.batch_shape
+        self._step = tf.function(
+            self._step_eagerly,
+            input_signature=[
+                tf.TensorSpec(shape, tf.float32),
+                tf.TensorSpec((shape[0], len(train_set.classes)), tf.float32),
+                tf.TensorSpec((), tf.float32),
+            ],
+        )
+        self._average = tf.function(self._average_eagerly)
+        self._predict = tf.function(lambda x: self.model(x, training=False), reduce_retracing=True)
+
+    def train_to(self, epoch: int, on_epoch: Callable[[EpochStats], None] | None = None) -> None:
+        """Train until `epoch` epochs are finished.
+
+        Raises:
+            TrainingError: if the training diverges: a loss that ran away, a loss or a weight that is no finite number.
+        """
+        while self.epoch < epoch:
+            stats = self._train_epoch()
+            if on_epoch is not None:
+                on_epoch(stats)
+
+    def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+        """Return the float model's probabilities, shape (n_clips, n_classes)."""
+        with closing(prefetched(evaluation_batches(features))) as batches:
+            return np.concatenate([self._predict(tf.constant(x)).numpy() for x in batches])
+
+    def weights(self) -> list[npt.NDArray[Any]]:
+        """Return copies of every variable of the model, random states included."""
+        return [variable.value.numpy().copy() for variable in self.model.variables]
+
+    def set_weights(self, values: list[npt.NDArray[Any]]) -> None:
+        """Set every variable of the model."""
+        for variable, value in zip(self.model.variables, values, strict=True):
+            variable.assign(value)
+
+    def save(self, path: Path, **extra: npt.NDArray[Any]) -> None:
+        """Write the whole state of the training (weights, momentum, epoch, and `extra` arrays) to an .npz file."""
+        arrays: Arrays = {f"variable_{i}": value for i, value in enumerate(self.weights())}
+        arrays |= {f"velocity_{i}": velocity.numpy() for i, velocity in enumerate(self._velocities)}
+        if self._trained is not self.model:
+            arrays |= {f"trained_{i}": variable.numpy() for i, variable in enumerate(self._trained.variables)}
+        arrays |= {f"extra_{name}": value for name, value in extra.items()}
+        state = np.array(json.dumps({"epoch": self.epoch, "described": self._described}))
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, state=state, **arrays)
+
+    def load(self, path: Path) -> Arrays:
+        """Take up the state that `save` wrote, and return its `extra` arrays.
+
+        Raises:
+            TrainingError: if the file holds another network, recipe or seed, or is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            state = json.loads(str(arrays.pop("state")))
+            epoch, described = int(state["epoch"]), state["described"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
+        if differing := differing_keys(described, self._described):
+            raise TrainingError(
+                f"{path}: belongs to another network, recipe or seed ({'; '.join(differing[:3])}); go on with its "
+                "settings, or delete it to train from the start"
+            )
+        self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
+        if self._trained is not self.model:
+            for i, variable in enumerate(self._trained.variables):
+                variable.assign(arrays[f"trained_{i}"])
+        for i, velocity in enumerate(self._velocities):
+            velocity.assign(arrays[f"velocity_{i}"])
+        self.epoch = epoch
+        return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
+
+    def _train_epoch(self) -> EpochStats:
+        losses = []
+        steps = self._batches.steps_per_epoch
+        rate = 0.0
+        with closing(prefetched(self._batches.epoch(self.epoch))) as batches:
+            for step, (x, y) in enumerate(batches):
+                rate = learning_rate(self.config, self.epoch + step / steps)
+                losses.append(float(self._step(tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32))))
+                if not np.isfinite(losses[-1]):
+                    raise TrainingError(
+                        f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
+                        f"learning rate {rate:.3g}; lower train.learning_rate"
+                    )
+                if self.config.ema_decay:
+                    self._average(tf.constant(self._ema_decay(self.epoch * steps + step), tf.float32))
+        mean = float(np.mean(losses))
+        self._require_sound(mean, rate)
+        self.epoch += 1
+        return EpochStats(self.epoch, mean, rate)
+
+    def _require_sound(self, mean_loss: float, rate: float) -> None:
+        """Raise TrainingError if an epoch's loss ran away or its last steps spoilt the weights."""
+        found = ""
+        if mean_loss > DIVERGED_LOSS:
+            found = f"its mean loss is {mean_loss:,.0f} (more than {DIVERGED_LOSS:,.0f} counts as diverged)"
+        # A loss can be a number while weights are not: a ReLU turns what is no number into 0.
+        elif not all(np.isfinite(variable.numpy()).all() for variable in self._trained.variables):
+            found = "a weight is no finite number"
+        if found:
+            raise TrainingError(
+                f"training diverged in epoch {self.epoch + 1}: {found} at learning rate {rate:.3g}; lower "
+                "train.learning_rate"
+            )
+
+    def _ema_decay(self, n_steps: int) -> float:
+        """Return the share of the average that a step keeps: less at first, when the average is mostly its start.
+
+        As TensorFlow's ExponentialMovingAverage with `num_updates`.
+        """
+        return min(self.config.ema_decay, (1 + n_steps) / (10 + n_steps))
+
+    def _average_eagerly(self, decay: Any) -> None:
+        for average, variable in zip(self.model.variables, self._trained.variables, strict=True):
+            if variable.dtype == "float32":  # the states of dropout's generators are whole numbers
+                average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
+
+    def _step_eagerly(self, x: Any, y: Any, rate: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = self._logits(x, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+            total = tf.add_n([loss, *self._logits.losses]) if self._logits.losses else loss
+        gradients = tape.gradient(total, self._weights)
+        if self.config.gradient_clip:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.gradient_clip)
+        # One kernel a weight instead of the optimizer's several: v ← momentum·v − rate·g, w ← w + v.
+        for weight, velocity, gradient in zip(self._weights, self._velocities, gradients, strict=True):
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=weight.handle, accum=velocity.handle, lr=rate, grad=gradient, momentum=self.config.momentum
+            )
+        return loss
+
+
+def limit_threads(n_threads: int) -> None:
+    """Give this process `n_threads` threads for TensorFlow's operators. Must come before the first operator.
+
+    Ray sets OMP_NUM_THREADS for its actors, which TensorFlow doesn't read.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)

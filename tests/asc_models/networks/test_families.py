@@ -1,0 +1,191 @@
+"""Networks against what their sources publish, and descriptions that can't be built."""
+
+import math
+
+import pytest
+from asc_models_support import SMALL_MODEL, feature_set, model_configs
+from hypothesis import given
+
+from asc_models.config import TrainConfig
+from asc_models.errors import SizeError, TrainingError
+from asc_models.networks.estimate import estimate
+from asc_models.networks.families import (
+    FAMILIES,
+    BaselineConfig,
+    BlockConfig,
+    CpMobileConfig,
+    ModelConfig,
+    StageConfig,
+    parse_network,
+)
+from asc_models.networks.network import NetworkConfig
+from asc_models.networks.presets import PRESETS, preset
+from asc_models.networks.topology import count, layers
+from asc_models.training.builder import build
+from asc_models.training.trainer import Trainer
+from data_prep.errors import ConfigError
+from data_prep.schema import parse_config
+
+
+def places(layer):
+    return layer.output_shape[0] * layer.output_shape[1]
+
+
+def test_cp_mobile_has_its_published_size():
+    """12,310 parameters, 4.35 M MACs on 256 × 64 (Schmid et al. 2023, challenge results): batch norm folded, and one
+    MAC for each bias and place, as their counter (torchinfo on the fused model) has it."""
+    table = layers(preset("cp-mobile"), (256, 64, 1), 10)
+    assert sum(layer.n_kernel + layer.n_bias for layer in table) == 12_310
+    with_biases = sum(layer.macs + layer.n_bias * places(layer) for layer in table if layer.kind != "factor")
+    assert with_biases == 4_354_304
+    assert estimate(preset("cp-mobile"), (256, 64, 1), 10).weight_bytes["float32"] == 4 * 12_310
+
+
+def test_the_baseline_of_2024_has_its_published_size_layer_by_layer():
+    """61,148 parameters, 29,419,156 MACs on 256 × 65 (the README of CPJKU/dcase2024_task1_baseline): batch norm as its
+    two trained values a channel, and as many MACs."""
+    table = layers(preset("dcase2024-baseline"), (256, 65, 1), 10)
+    norms = [2 * layer.output_shape[2] for layer in table]
+    assert sum(layer.n_kernel for layer in table) + sum(norms) == 61_148
+    assert sum(layer.macs for layer in table) + sum(norms) == 29_419_156
+    found = {layer.name: (layer.n_kernel + norm, layer.macs + norm) for layer, norm in zip(table, norms, strict=True)}
+    assert found["stem1"] == (88, 304_144)
+    assert found["block3_depthwise"] == (704, 331_904)
+    assert found["block4_project"] == (3_696, 1_032_304)
+    assert found["block6_project"] == (12_688, 3_594_448)
+
+
+def test_the_baseline_of_2021_weighs_in_keras_what_the_organisers_print():
+    """93,004 bytes with weights in float16 and batch norm in float32 (the organisers' printed figure, 90.82 KiB),
+    from the closed form and from the Keras model's own variables."""
+    assert estimate(BaselineConfig(), (40, 500, 1), 10).keras_float16_bytes == 93_004
+    model = build(BaselineConfig(), (40, 500, 1), 10)
+    sizes = {True: 0, False: 0}
+    for layer in model.layers:
+        sizes[layer.name.endswith("_norm")] += sum(
+            math.prod(variable.shape) for variable in layer.variables if variable.dtype == "float32"
+        )
+    assert 4 * sizes[True] + 2 * sizes[False] == 93_004
+
+
+def test_every_preset_says_what_it_assumes():
+    """A preset with a published size stands within 2 % of it or is counted otherwise, and says which; the report's
+    systems say what the report leaves open."""
+    for number in (1, 2, 3, 4):
+        assert "leaves open widths, strides, expansion, r and where CASAM stands" in (
+            PRESETS[f"cao2021-system{number}"].assumed
+        )
+    assert "50,238" in PRESETS["cao2021-system4"].published
+    assert "can't be matched exactly" in PRESETS["cao2021-system4"].assumed
+    assert all(facts.source for facts in PRESETS.values())
+
+
+def test_stages_are_blocks_in_a_row():
+    """A stage of n repeats is n blocks of which the first has the stride; `blocks` may stand for stages of one."""
+    stages = ModelConfig(stages=(StageConfig(filters=8, stride=2, repeats=3), StageConfig(filters=16, stride=(1, 2))))
+    blocks = ModelConfig(
+        blocks=[BlockConfig(filters=8, stride=2), {"filters": 8}, {"filters": 8}, {"filters": 16, "stride": (1, 2)}]
+    )
+    assert layers(stages, (32, 40, 3), 10) == layers(blocks, (32, 40, 3), 10)
+    assert [stage.repeats for stage in blocks.stages] == [1, 1, 1, 1]
+    assert parse_network({"family": "inverted_residual", "blocks": [{"filters": 8}]}).stages[0].filters == 8
+
+
+@pytest.mark.parametrize(("place", "n_attentions"), [("input", 1), ("block", 5), ("stage", 2)])
+def test_attention_stands_where_it_is_put(place, n_attentions):
+    """On the input once, behind every block, or behind every stage."""
+    stages = (StageConfig(filters=8, stride=2, repeats=3), StageConfig(filters=16, repeats=2))
+    names = [layer.name for layer in layers(ModelConfig(stages=stages, attention_at=place), (32, 40, 3), 10)]
+    assert sum(name.endswith("spatial_attention") for name in names) == n_attentions
+    assert (names.index("stem") == 3) == (place == "input")
+
+
+@given(model_configs())
+def test_counting_alone_gives_what_the_table_gives(config):
+    """The quick count and the table of layers agree in every sum."""
+    counted, table = count(config, (32, 40, 3), 10), layers(config, (32, 40, 3), 10)
+    assert counted.n_params == sum(layer.n_params for layer in table)
+    assert counted.macs == sum(layer.macs for layer in table)
+    assert counted.n_kernel == sum(layer.n_kernel for layer in table)
+    assert counted.n_bias == sum(layer.n_bias for layer in table)
+    assert counted.peak_live >= max(layer.n_live for layer in table)
+
+
+def test_the_registry_holds_every_family_by_its_name():
+    """A family's name is its description's; JSON with that name is read as that family."""
+    for name, family in FAMILIES.items():
+        assert issubclass(family, NetworkConfig)
+        assert isinstance(parse_network({"family": name}), family)
+
+
+@pytest.mark.parametrize(
+    ("family", "description", "message"),
+    [
+        (ModelConfig, {"kernel_size": 4}, "kernel_size: Input should be 3 or 5 (got 4)"),
+        (ModelConfig, {"spatial_kernel_size": 8}, "spatial_kernel_size must be odd, so that the map keeps its size"),
+        (ModelConfig, {"stages": []}, "stages: a network needs one block at least, such as stages: [{filters: 32"),
+        (ModelConfig, {"blocks": []}, "stages: a network needs one block at least"),
+        (ModelConfig, {"blocks": [], "stages": []}, "name either stages or blocks, not both"),
+        (ModelConfig, {"stages": [{"filters": 8, "stride": 5}]}, "stages.0: a stride must be 1 to 4"),
+        (ModelConfig, {"block": "inverted"}, "no block is called that; there are inverted_residual, residual"),
+        (ModelConfig, {"attention_at": "end"}, "attention_at: Input should be 'input', 'block' or 'stage'"),
+        (CpMobileConfig, {"base_channels": 12}, "base_channels must be a multiple of 8, got 12"),
+        (CpMobileConfig, {"n_blocks": [3, 0]}, "every stage needs one block at least"),
+        (CpMobileConfig, {"strides": {7: 2}}, "strides names block 7, but there are blocks 1 to 6"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(family, description, message):
+    """Even kernels, no block, unknown names, strides out of range: key path, rule, value."""
+    with pytest.raises(ConfigError) as error:
+        parse_config(family, description, "net.yaml")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "message"),
+    [
+        (
+            ModelConfig(stages=(StageConfig(filters=8, stride=2),) * 4),
+            (8, 40, 3),
+            "block3_depthwise has stride 2 × 2, but its input has only 1 × 5 (bands × frames): less than one would be "
+            "left; lower its stride or an earlier one, or take a larger input",
+        ),
+        (ModelConfig(stem_stride=(1, 4)), (40, 3, 1), "stem has stride 1 × 4, but its input has only 40 × 3"),
+        (
+            BaselineConfig(),
+            (40, 400, 1),
+            "pool3 pools 4 × 100, but its input has only 8 × 80 (bands × frames): nothing would be left",
+        ),
+    ],
+)
+def test_strides_that_leave_nothing_are_refused(network, shape, message):
+    """Where strides or pools leave less than one band or frame, counting and building name layer, values, way out."""
+    with pytest.raises(SizeError) as error:
+        estimate(network, shape, 10)
+    assert message in str(error.value)
+
+
+def test_building_refuses_what_counting_refuses():
+    """Keras is not asked to build what the count finds too small."""
+    network = ModelConfig(stages=(StageConfig(filters=8, stride=4),) * 4)
+    with pytest.raises(SizeError, match="less than one would be left"):
+        Trainer(network, TrainConfig(), feature_set(4), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "train", "seed", "found"),
+    [
+        (SMALL_MODEL.updated(expansion=3), {}, 0, "model.expansion: 2 there, 3 here"),
+        (SMALL_MODEL, {"balance": "class"}, 0, "train.balance: 'none' there, 'class' here"),
+        (SMALL_MODEL, {}, 1, "seed: 0 there, 1 here"),
+    ],
+)
+def test_a_checkpoint_of_another_config_says_what_differs(network, train, seed, found, tmp_path):
+    """A checkpoint of another network, recipe or seed is refused with the differing keys, both values, the way out."""
+    path = tmp_path / "state.npz"
+    Trainer(SMALL_MODEL, TrainConfig(batch_size=8), feature_set(8), seed=0).save(path)
+    other = Trainer(network, TrainConfig(batch_size=8, **train), feature_set(8), seed=seed)
+    with pytest.raises(TrainingError) as error:
+        other.load(path)
+    assert found in str(error.value)
+    assert "delete it to train from the start" in str(error.value)

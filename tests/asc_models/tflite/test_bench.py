@@ -1,0 +1,23 @@
+import pytest
+from asc_models_support import SMALL_MODEL, with_random_weights
+
+from asc_models.errors import ExportError
+from asc_models.tflite.bench import bench
+from asc_models.tflite.export import export
+from asc_models.training.builder import build
+
+
+def test_bench_measures_a_file(tmp_path):
+    """Time and memory come from a process of its own: a clip takes some time, the model memory on top of Python's."""
+    export(with_random_weights(build(SMALL_MODEL, (128, 96, 1), 3)), (128, 96, 1), tmp_path / "m.tflite", "float32")
+    cost = bench(tmp_path / "m.tflite", 20)
+    assert cost.n_clips == 20
+    assert 0 < cost.median_ms <= cost.p95_ms
+    assert 0 < cost.idle_rss_bytes < cost.peak_rss_bytes
+
+
+def test_what_cannot_be_run_is_told(tmp_path):
+    """A file that is no model is an error with its path and the interpreter's reason."""
+    (tmp_path / "m.tflite").write_bytes(b"no model at all")
+    with pytest.raises(ExportError, match=r"m.tflite: cannot be run: .+"):
+        bench(tmp_path / "m.tflite")

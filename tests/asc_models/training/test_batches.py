@@ -1,0 +1,84 @@
+"""What the recipe's switches do to training batches, those on stored features before scaling included."""
+
+import numpy as np
+import pytest
+from asc_models_support import feature_set
+
+from asc_models.config import TrainConfig
+from asc_models.training.batches import TrainingBatches, steps_of
+from data_prep.config import ReaderSpec
+from data_prep.errors import ConfigError, DataError
+from data_prep.schema import parse_config
+
+PLAIN = {"batch_size": 8, "mixup_alpha": 0.0, "crop_fraction": 1.0}
+
+
+def paired():
+    """Return 24 clips of one scene each on devices a and b, two at a moment; b hears the upper half 2 louder."""
+    data = feature_set(n_devices=2)
+    clips = data.clips.assign(segment="0", scene="scene0")
+    log_mel = data.log_mel.copy()
+    log_mel[1::2] = log_mel[::2]
+    log_mel[1::2, 8:] += 2
+    return type(data)(log_mel, data.labels * 0, clips, data.classes, ReaderSpec(scaling="none", deltas=0))
+
+
+def batches_of(data, **switches):
+    config = TrainConfig(**{**PLAIN, **switches})
+    return [x for x, _ in TrainingBatches(data, config, 3).epoch(0)]
+
+
+def test_device_switches_move_bands_before_scaling():
+    """With correction on every clip of device a the upper half of all clips is b's, up to the float16 of the pairs."""
+    data = paired()
+    as_stored, corrected = batches_of(data), batches_of(data, spectrum_correction_p=1.0)
+    halves = [np.concatenate([x[:, 8:, :, 0].mean(axis=(1, 2)) for x in found]) for found in (as_stored, corrected)]
+    np.testing.assert_allclose(np.concatenate(corrected)[:, :8], np.concatenate(as_stored)[:, :8], atol=1e-2)
+    moved = halves[1] - halves[0]
+    assert sorted(np.round(moved, 1)) == [0.0] * 12 + [2.0] * 12
+    one_device = batches_of(data, device_offset_p=1.0)  # b is the only other one
+    np.testing.assert_allclose(np.concatenate(one_device), np.concatenate(corrected), atol=1e-4)
+
+
+def test_scaling_comes_behind_the_stored_features_augmentation():
+    """Min–max scaled inputs stay within 0 and 1 when their clips are mixed and corrected; order and labels stay."""
+    data = paired()
+    scaled = type(data)(data.log_mel, data.labels, data.clips, data.classes, ReaderSpec(deltas=0))
+    for x in batches_of(scaled, scene_mix_p=1.0, spectrum_correction_p=0.5):
+        assert x.min(axis=(1, 2, 3)).tolist() == [0.0] * 8
+        np.testing.assert_allclose(x.max(axis=(1, 2, 3)), 1, atol=1e-6)
+
+
+def test_mixed_examples_are_new_every_epoch():
+    """The stream of an epoch is its own: epoch 0 repeats exactly, epoch 1 mixes others."""
+    batches = TrainingBatches(paired(), TrainConfig(**PLAIN, scene_mix_p=1.0), 3)
+    first, again, second = ([x for x, _ in batches.epoch(number)] for number in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+
+
+def test_steps_are_those_turned_on():
+    """The defaults crop and mix; every switch adds one step."""
+    assert len(steps_of(TrainConfig())) == 2
+    everything = TrainConfig(
+        time_stretch=1.2, frequency_shift=2, time_roll=True, freq_mixstyle_p=0.4, frequency_mask=13, time_mask=40
+    )
+    assert len(steps_of(everything)) == 7
+    assert steps_of(TrainConfig(**PLAIN)) == []
+
+
+def test_masks_per_channel_reach_the_batch():
+    """With `mask_per_channel` the channels of an example lose different bands, without it the same."""
+    data = feature_set(24, deltas=1)
+    for per_channel in (False, True):
+        found = batches_of(data, frequency_mask=9, mask_per_channel=per_channel)
+        bands = np.concatenate([(x == 0).all(axis=2) for x in found])
+        assert (bands[..., 0] == bands[..., 1]).all() == (not per_channel)
+
+
+def test_devices_are_asked_for_in_vain():
+    """Without pairs the switch is an error with a way out; two probabilities over 1 are refused by the config."""
+    with pytest.raises(DataError, match="there are none"):
+        batches_of(feature_set(), device_offset_p=0.5)
+    with pytest.raises(ConfigError, match=r"must not exceed 1, got 0.7 \+ 0.5"):
+        parse_config(TrainConfig, {"spectrum_correction_p": 0.7, "device_offset_p": 0.5}, "train")
