@@ -22,6 +22,7 @@ from data_prep.yaml_file import load_yaml, parse_yaml
 from results.config import EnsembleConfig, SubmissionConfig
 from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
+from search.study.settings import SearchSettings
 
 
 class SystemConfig(Config):
@@ -119,6 +120,16 @@ class RunConfig(Config):
         self.space.check_recipe(self.train)
         self._check_modes()
         return self
+
+    def search_settings(self) -> SearchSettings:
+        """Return the sections that the search of a run needs.
+
+        Raises:
+            ConfigError: if the run has no search.
+        """
+        if self.search is None:
+            raise ConfigError("`search: null`: this configuration trains retrain.systems alone and has no search")
+        return SearchSettings(self.space, self.search, self.train, self.reader, self.rules, self.fold)
 
     def _check_modes(self) -> None:
         """Refuse an export that no network would be within the rules in: a knob `mode` has others to choose."""

@@ -93,13 +93,12 @@ def search_stage(
     """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
     from data_prep.wording import plural
     from results.ledger.trials import write_trials
-    from search.study.settings import SweepSettings
     from search.tune.tuner import run_search
 
     if config.search is None:
         return
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
-    settings = SweepSettings.of(config)
+    settings = config.search_settings()
     observers = file_observers(watch, place.run, config.space, config.rules)
     if not watch.json_log:
         observers.append(narrator.search_view())

@@ -8,8 +8,9 @@ from asc_models.networks.estimate import estimate
 from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
 from search.space.point import build
+from search.space.sizing import Sizing
 from search.space.space import Space
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 
 LIMIT = 128_000
 SMALL = SpaceConfig(

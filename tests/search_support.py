@@ -24,10 +24,11 @@ from search.halving import HALVINGS
 from search.objectives import Objectives
 from search.space.config import SpaceConfig
 from search.space.point import build
+from search.space.sizing import Sizing
 from search.space.space import Space
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 from search.study.config import SearchConfig
-from search.study.settings import SweepSettings
+from search.study.settings import SearchSettings
 from search.study.state import SweepState
 
 SCENES = {"low": (100, 900), "middle": (1200, 2000), "high": (2400, 3600)}
@@ -90,10 +91,10 @@ def seal_test_split(shards: Path, folder: Path) -> Path:
     return folder
 
 
-def settings(**search: object) -> SweepSettings:
+def settings(**search: object) -> SearchSettings:
     """Return what to search: short trials in a small space, `search` changing what is asked for."""
     asked = {"n_trials": 4, "epochs": 4, "min_epochs": 2, "n_startup": 4, **search}
-    return SweepSettings(
+    return SearchSettings(
         space=SPACE,
         search=SearchConfig.model_validate(asked),
         train=TrainConfig(batch_size=8, learning_rate=0.05, first_cycle=2, cycle_factor=1),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from search.cli.screen.terminal import Terminal
     from search.config import RunConfig
     from search.space.survey import Sized, Survey
-    from search.study.settings import SweepSettings
+    from search.study.settings import SearchSettings
 
 DEFAULT_SCENES = 10
 """Scenes to tell apart where no data says how many."""
@@ -42,10 +42,10 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     from search.space.sizing import require_feasible
     from search.space.space import Space
     from search.space.survey import survey
-    from search.study.settings import SweepSettings, candidate_sizing
+    from search.study.settings import candidate_sizing
 
     given = _input(config, shards)
-    settings = SweepSettings.of(config)
+    settings = config.search_settings()
     space = Space(config.space, given.shape, given.n_classes)
     assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
     require_feasible(space, assess)
@@ -73,7 +73,7 @@ def _input(config: RunConfig, shards: str | None) -> _Input:
     return _Input(shape, named or DEFAULT_SCENES, source)
 
 
-def _n_epochs(settings: SweepSettings) -> tuple[int, int]:
+def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
     """Return about how many epochs the search will train in all, and the most that it can."""
     from search.halving import expected_trials
 
@@ -84,7 +84,7 @@ def _n_epochs(settings: SweepSettings) -> tuple[int, int]:
     return round(expected), search.n_trials * search.epochs
 
 
-def _show(settings: SweepSettings, given: _Input, found: Survey, screen: Terminal) -> None:
+def _show(settings: SearchSettings, given: _Input, found: Survey, screen: Terminal) -> None:
     rows = []
     for name, knob in settings.space.knobs.items():
         written = f"{knob.low:g} to {knob.high:g}{', by logarithm' if knob.log else ''}"
@@ -126,7 +126,7 @@ def _sizes(found: Survey) -> list[tuple[str, Any]]:
     ]
 
 
-def _show_ends(settings: SweepSettings, smallest: Sized, largest: Sized, is_exact: bool, screen: Terminal) -> None:
+def _show_ends(settings: SearchSettings, smallest: Sized, largest: Sized, is_exact: bool, screen: Terminal) -> None:
     ends = (("smallest that fits", smallest), ("largest that fits", largest))
     modes = [end.params.get("mode", settings.search.mode) for _, end in ends]
     rows: list[tuple[Any, ...]] = [
@@ -146,7 +146,7 @@ def _written(value: Any) -> str:
     return " × ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _as_json(settings: SweepSettings, given: _Input, found: Survey) -> dict[str, Any]:
+def _as_json(settings: SearchSettings, given: _Input, found: Survey) -> dict[str, Any]:
     expected, most = _n_epochs(settings)
     low, high = found.interval
 

@@ -13,8 +13,8 @@ from data_prep.errors import ConfigError
 from data_prep.progress import ProgressCallback
 from data_prep.schema import canonical_json
 from search.space.knobs import Params
+from search.space.sizing import Assess, Sizing
 from search.space.space import Space
-from search.strategies.proposer import Assess, Sizing
 
 MAX_EXACT = 200_000
 """Spaces of up to this many points are gone through one by one."""

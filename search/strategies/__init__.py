@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from search.space.sizing import Assess, Sizing
 from search.strategies.base import Candidates, Known, Strategy
 from search.strategies.chance import RandomStrategy
 from search.strategies.front import FrontStrategy
@@ -16,4 +15,4 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 }
 """{name in `search.strategy`: its class}."""
 
-__all__ = ["STRATEGIES", "Assess", "Candidates", "Known", "Sizing", "Strategy"]
+__all__ = ["STRATEGIES", "Candidates", "Known", "Strategy"]

@@ -18,12 +18,10 @@ import numpy as np
 
 from results.ledger.events import EndState
 from search.objectives import Objectives, Value
-from search.space.sizing import require_feasible
+from search.space.sizing import Assess, Sizing
 from search.space.space import Params, Space
-from search.strategies import STRATEGIES, Assess, Candidates, Known, Sizing
+from search.strategies import STRATEGIES, Candidates, Known
 from search.strategies.chance import draw_feasible
-
-__all__ = ["Assess", "Proposal", "Proposer", "Sizing", "require_feasible"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
@@ -18,15 +18,12 @@ from search.objectives import Objectives
 from search.space.config import SpaceConfig
 from search.space.knobs import Params
 from search.space.point import build
-from search.strategies.proposer import Sizing
+from search.space.sizing import Sizing
 from search.study.config import SearchConfig
-
-if TYPE_CHECKING:
-    from search.config import RunConfig
 
 
 @dataclass(frozen=True)
-class SweepSettings:
+class SearchSettings:
     """The parts of a run's configuration that its search needs."""
 
     space: SpaceConfig
@@ -35,12 +32,6 @@ class SweepSettings:
     reader: ReaderSpec
     rules: RulesConfig
     fold: int
-
-    @classmethod
-    def of(cls, config: RunConfig) -> Self:
-        """Return what the search of a run needs; the run's configuration must have one."""
-        assert config.search is not None
-        return cls(config.space, config.search, config.train, config.reader, config.rules, config.fold)
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -57,7 +48,7 @@ class SweepSettings:
         return Objectives()
 
 
-def trial_description(config: SweepSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
+def trial_description(config: SearchSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
     """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
     search = config.search
     candidate = build(config.space.family, params)
@@ -72,7 +63,7 @@ def trial_description(config: SweepSettings, data_hash: str, params: Params) -> 
 
 
 def candidate_sizing(
-    config: SweepSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
+    config: SearchSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
 ) -> Sizing:
     """Return a point's size and cost by closed forms, held against the rules.
 

@@ -14,8 +14,9 @@ from data_prep.errors import RunError
 from results.ledger.events import EndState
 from search.halving import Halving
 from search.objectives import Value
+from search.space.sizing import Sizing
 from search.space.space import Params
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 from search.strategies.warm_start import WarmStart, parse_warm_start
 from search.study.trial import Trial
 

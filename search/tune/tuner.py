@@ -20,11 +20,11 @@ from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
 from search.cluster.scratch import scratch_folder
 from search.halving import HALVINGS, expected_trials
-from search.space.sizing import require_feasible
+from search.space.sizing import Assess, require_feasible
 from search.space.space import Space
-from search.strategies.proposer import Assess, Proposer
+from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
-from search.study.settings import SweepSettings, candidate_sizing, trial_description
+from search.study.settings import SearchSettings, candidate_sizing, trial_description
 from search.study.state import EventLog, SweepState
 from search.study.trial import Trial
 from search.tune.checkpoints import Checkpoints
@@ -58,7 +58,7 @@ def run_search(
     run: RunDirectory,
     *,
     shards: Location,
-    config: SweepSettings,
+    config: SearchSettings,
     address: str | None = None,
     on_progress: ProgressCallback | None = None,
     ledger: EventLog | None = None,
@@ -132,7 +132,7 @@ def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
 
 
 @contextmanager
-def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
+def _session(ledger: EventLog, config: SearchSettings) -> Iterator[None]:
     """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
     search, epochs = config.search, config.epochs
     expected = expected_trials(search.scheduler, search.n_trials, len(epochs), search.eta)
@@ -149,7 +149,7 @@ def _session(ledger: EventLog, config: SweepSettings) -> Iterator[None]:
 def _warm_start(
     state: SweepState,
     space: Space,
-    config: SweepSettings,
+    config: SearchSettings,
     manifest: Manifest,
     earlier: Sequence[Path],
     on_note: Callable[[str], None],
@@ -182,7 +182,7 @@ def _state(
     ledger: EventLog,
     space: Space,
     assess: Assess,
-    config: SweepSettings,
+    config: SearchSettings,
     manifest: Manifest,
     checkpoints: Checkpoints,
     on_progress: ProgressCallback | None,
@@ -220,7 +220,12 @@ def _state(
 
 
 def _train(
-    state: SweepState, first: Trial, config: SweepSettings, shards: Location, checkpoints: Location, address: str | None
+    state: SweepState,
+    first: Trial,
+    config: SearchSettings,
+    shards: Location,
+    checkpoints: Location,
+    address: str | None,
 ) -> None:
     """Run trials, beginning with `first`, until the sweep has none left."""
     from search.cluster.session import cluster_address, ray_session

@@ -23,8 +23,9 @@ from results.ledger.ledger import Ledger
 from search.config import RunConfig
 from search.halving import HALVINGS
 from search.objectives import Objectives
+from search.space.sizing import Sizing
 from search.space.space import Space
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 from search.study.config import SearchConfig
 from search.study.state import SweepState
 

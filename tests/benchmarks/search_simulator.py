@@ -23,8 +23,9 @@ from search.halving import HALVINGS
 from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
 from search.space.point import build
+from search.space.sizing import Sizing
 from search.space.space import Space
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 from search.study.state import SweepState
 
 FEASIBLE_SHARE = 0.55

@@ -4,10 +4,10 @@ from search_points import LIMIT, SMALL, accuracy_of, key_of, proposer, sizer, sp
 from data_prep.errors import BudgetError, ConfigError
 from search.objectives import Value
 from search.space.config import SpaceConfig
-from search.space.sizing import require_feasible
+from search.space.sizing import Sizing, require_feasible
 from search.space.space import Space
 from search.strategies import STRATEGIES
-from search.strategies.proposer import Proposer, Sizing
+from search.strategies.proposer import Proposer
 
 
 def test_a_queued_point_comes_first_unless_it_is_over_the_limit_or_known():
