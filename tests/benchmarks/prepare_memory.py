@@ -26,7 +26,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from data_prep.config import FeatureSpec, PrepareConfig, QuarantineSpec
-from data_prep.prepare import prepare
+from data_prep.prepare.prepare import prepare
 
 if __name__ == "__main__":
     root, shards, n_workers, seconds = sys.argv[1:]

@@ -139,7 +139,7 @@ import sys
 sys.modules["numba"] = None
 import numpy as np
 from data_prep.config import FeatureSpec
-from data_prep.features import LogMel
+from data_prep.features.log_mel import LogMel
 np.save("x.npy", LogMel(FeatureSpec(clip_seconds=1.0))(np.load("y.npy")))
 assert "data_prep.features.compiled" not in sys.modules
 """

@@ -31,7 +31,7 @@ import json, os, signal, sys
 from pathlib import Path
 from data_prep.config import PrepareConfig
 from data_prep.errors import AscError
-from data_prep.prepare import prepare
+from data_prep.prepare.prepare import prepare
 
 root, shards, config, at, limit = sys.argv[1:]
 if int(limit):

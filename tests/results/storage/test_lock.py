@@ -17,7 +17,7 @@ from results.storage.lock import StorageLock
 HOLDER = """
 import sys, time
 from data_prep.store import open_store
-from results.storage_lock import StorageLock
+from results.storage.lock import StorageLock
 StorageLock(open_store(sys.argv[1]), beat_s=0.2, dead_s=1).acquire()
 print("held", flush=True)
 time.sleep(600)

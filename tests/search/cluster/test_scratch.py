@@ -10,7 +10,7 @@ from search.cluster.session import ray_parent
 
 HOLD = """
 import sys
-from search.scratch import scratch_folder
+from search.cluster.scratch import scratch_folder
 with scratch_folder("asc-try-") as folder:
     print(folder, flush=True)
     sys.stdin.read()

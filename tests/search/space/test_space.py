@@ -330,7 +330,7 @@ def test_the_space_is_laid_out_without_optuna():
     import sys
 
     script = (
-        "import sys; from search.space import Space; from search.space.config import SpaceConfig\n"
+        "import sys; from search.space.space import Space; from search.space.config import SpaceConfig\n"
         "Space(SpaceConfig()).smallest()\n"
         "print([name for name in ('optuna', 'ray', 'tensorflow', 'keras') if name in sys.modules])"
     )

@@ -21,7 +21,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from results.rundir import RunDirectory
-from search.tuner import run_search
+from search.tune.tuner import run_search
 from search_support import settings
 outcome = run_search(RunDirectory(Path(sys.argv[1])), shards=Path(sys.argv[2]), config=settings({settings}))
 print(outcome.n_new, *sorted({{"ray", "tensorflow", "keras"}} & set(sys.modules)))
