@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asc_models.config import Balance, TrainConfig
-from data_prep.augment import batch as augment
-from data_prep.augment.onthefly import OnTheFly
+from data_prep.augment.batch import BATCHES, Step, composed
+from data_prep.augment.onthefly import STORED, OnTheFly
 from data_prep.reader.reader import FeatureSet
 
 Array = npt.NDArray[np.float32]
@@ -38,7 +38,7 @@ class TrainingBatches:
         self._on_the_fly = _on_the_fly(features, config)
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
         self._cache = features.inputs(slice(None)) if fits and self._on_the_fly is None else None
-        self._step = augment.composed(steps_of(config))
+        self._step = composed(steps_of(config))
         self._groups = None if config.balance == "none" else _groups(features, config.balance)
 
     @property
@@ -85,34 +85,18 @@ class TrainingBatches:
         return y
 
 
-def steps_of(config: TrainConfig) -> list[augment.Step]:
+def steps_of(config: TrainConfig) -> list[Step]:
     """Return the augmentations of network inputs that `config` turns on, in the order they are applied."""
-    on = augment.on_inputs
-    frequency, time = config.frequency_mask, config.time_mask
-    mixstyle = {"p": config.freq_mixstyle_p, "alpha": config.freq_mixstyle_alpha}
-    masks = {"frequency_mask": frequency, "time_mask": time, "per_channel": config.mask_per_channel}
-    steps = (
-        (config.time_stretch > 1, on(augment.time_stretch, factor=config.time_stretch)),
-        (config.frequency_shift > 0, on(augment.frequency_shift, max_bands=config.frequency_shift)),
-        (config.time_roll, on(augment.time_roll)),
-        (config.crop_fraction < 1, on(augment.random_crop, fraction=config.crop_fraction)),
-        (config.mixup_alpha > 0, augment.on_both(augment.mixup, alpha=config.mixup_alpha)),
-        (config.freq_mixstyle_p > 0, on(augment.freq_mixstyle, **mixstyle)),
-        (frequency > 0 or time > 0, on(augment.spec_augment, **masks)),
-    )
-    return [step for wanted, step in steps if wanted]
+    recipe = config.model_dump()
+    return [entry.step(**entry.arguments_of(recipe)) for entry in BATCHES if entry.is_on(recipe)]
 
 
 def _on_the_fly(features: FeatureSet, config: TrainConfig) -> OnTheFly | None:
-    """Return what changes stored features before they are scaled, or None where nothing of it is turned on."""
-    if not config.scene_mix_p + config.spectrum_correction_p + config.device_offset_p:
+    """Return what changes stored features before they are scaled, or None if nothing of it is turned on."""
+    recipe = config.model_dump()
+    if not any(entry.is_on(recipe) for entry in STORED):
         return None
-    return OnTheFly(
-        features,
-        scene_mix_p=config.scene_mix_p,
-        spectrum_correction_p=config.spectrum_correction_p,
-        device_offset_p=config.device_offset_p,
-    )
+    return OnTheFly(features, **{name: value for entry in STORED for name, value in entry.arguments_of(recipe).items()})
 
 
 def _draws(rng: np.random.Generator, clips: npt.NDArray[np.int64], n_draws: int) -> npt.NDArray[np.int64]:

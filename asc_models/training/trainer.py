@@ -21,6 +21,7 @@ from asc_models.networks.network import NetworkConfig
 from asc_models.training.batches import TrainingBatches, evaluation_batches
 from asc_models.training.builder import build
 from asc_models.training.schedule import learning_rate
+from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files import written_whole
 from data_prep.reader.prefetch import prefetched
 from data_prep.reader.reader import FeatureSet
@@ -55,7 +56,7 @@ class Trainer:
         self, model_config: NetworkConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
     ) -> None:
         if not model_config.takes_any_length:
-            train_config = train_config.updated(crop_fraction=1.0)
+            train_config = train_config.updated(**WHOLE_CLIPS)
         keras.utils.set_random_seed(seed)
         self.config = train_config
         self.epoch = 0

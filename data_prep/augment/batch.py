@@ -6,11 +6,14 @@ in one after the other is a sequence of steps: `composed` makes one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from data_prep.augmentation import Augmentation
 
 Batch = npt.NDArray[np.float32]
 Step = Callable[[Batch, Batch, np.random.Generator], tuple[Batch, Batch]]
@@ -181,3 +184,35 @@ def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
         after *= (share * steeper).ravel()
         played += after
     return out
+
+
+def _of_inputs(
+    function: Callable[..., Batch],
+    switches: Mapping[str, str],
+    arguments: Mapping[str, str],
+    *,
+    off: float = 0,
+    changes_length: bool = False,
+) -> Augmentation[Callable[..., Step]]:
+    name, step = function.__name__, partial(on_inputs, function)
+    return Augmentation(name, switches, step, arguments, off=off, changes_length=changes_length)
+
+
+BATCHES: tuple[Augmentation[Callable[..., Step]], ...] = (
+    _of_inputs(time_stretch, {"time_stretch": "time stretching"}, {"factor": "time_stretch"}, off=1),
+    _of_inputs(frequency_shift, {"frequency_shift": "frequency shifting"}, {"max_bands": "frequency_shift"}),
+    _of_inputs(time_roll, {"time_roll": "time rolling"}, {}),
+    _of_inputs(
+        random_crop, {"crop_fraction": "random cropping"}, {"fraction": "crop_fraction"}, off=1, changes_length=True
+    ),
+    Augmentation("mixup", {"mixup_alpha": "mixup"}, partial(on_both, mixup), {"alpha": "mixup_alpha"}),
+    _of_inputs(
+        freq_mixstyle, {"freq_mixstyle_p": "Freq-MixStyle"}, {"p": "freq_mixstyle_p", "alpha": "freq_mixstyle_alpha"}
+    ),
+    _of_inputs(
+        spec_augment,
+        {"frequency_mask": "frequency masking", "time_mask": "time masking"},
+        {"frequency_mask": "frequency_mask", "time_mask": "time_mask", "per_channel": "mask_per_channel"},
+    ),
+)
+"""In the order in which they act. The entry's step takes the arguments and returns what acts on batches."""

@@ -8,15 +8,17 @@ taken one at a time, which fits the processor's cache.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from data_prep.config import FeatureSpec
 from data_prep.copies.correction import pairs
 from data_prep.features.log_mel import mel_filters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LogMels = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.float32]

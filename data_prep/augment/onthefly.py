@@ -6,14 +6,19 @@ the copies computed from audio is held by tests/data_prep/augment/test_logmel.py
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from data_prep.augment.logmel import Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
+from data_prep.augmentation import Augmentation
 from data_prep.copies.correction import REFERENCE_DEVICE
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError
-from data_prep.reader.reader import FeatureSet
+
+if TYPE_CHECKING:  # reading shards takes pandas and Arrow, which a list of augmentations must not load
+    from data_prep.reader.reader import FeatureSet
 
 Rows = npt.NDArray[np.integer]
 
@@ -100,3 +105,23 @@ class OnTheFly:
         device = rng.integers(1, n_rows, len(indices))
         one = np.where(share < self._correction_p + self._device_p, device, -1)
         return np.where(self._of_a[indices], np.where(share < self._correction_p, 0, one), -1)
+
+
+STORED: tuple[Augmentation[type[OnTheFly]], ...] = (
+    Augmentation(
+        "stored_scene_mix", {"scene_mix_p": "mixing of clips of one scene"}, OnTheFly, {"scene_mix_p": "scene_mix_p"}
+    ),
+    Augmentation(
+        "stored_spectrum_correction",
+        {"spectrum_correction_p": "spectrum correction"},
+        OnTheFly,
+        {"spectrum_correction_p": "spectrum_correction_p"},
+    ),
+    Augmentation(
+        "stored_device_offset",
+        {"device_offset_p": "device simulation by spectral offsets"},
+        OnTheFly,
+        {"device_offset_p": "device_offset_p"},
+    ),
+)
+"""In the order in which they act. They share one step, which takes the arguments of all of them."""

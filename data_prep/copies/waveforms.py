@@ -7,12 +7,15 @@ Waveforms are float32 (n_samples,) and may exceed ±1: nothing is clipped, the f
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from data_prep.audio.decode import fit_length, read_mono
+from data_prep.augmentation import Augmentation
 from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.stretch import shift_pitch, stretch_time
 from data_prep.errors import DataError
@@ -111,19 +114,67 @@ def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
 _AUDIO = (".wav", ".flac", ".ogg")
 
 
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """What a copy is made from."""
+
+    y: Waveform
+    """The clip's waveform, (n_samples,)."""
+    spec: FeatureSpec
+    """The stored feature."""
+    partner: Waveform | None
+    """Of a mix: a clip of the same scene, (n_samples,)."""
+    response: Waveform | None
+    """Of a device response: the impulse response."""
+
+
+def _shifted(sounds: Sounds, semitones: float) -> Waveform:
+    return pitch_shift(sounds.y, sounds.spec.sample_rate, semitones)
+
+
+def _played(sounds: Sounds, factor: float) -> Waveform:
+    return speed_change(sounds.y, sounds.spec.sample_rate, factor, sounds.spec.n_samples)
+
+
+def _mixed(sounds: Sounds, gain: float, gain2: float) -> Waveform:
+    if sounds.partner is None:
+        raise ValueError("mix needs a partner")
+    return mix(sounds.y, sounds.partner, gain, gain2)
+
+
+def _heard(sounds: Sounds, threshold_db: float, ratio: float) -> Waveform:
+    if sounds.response is None:
+        raise ValueError("device_response needs a response")
+    return compress(device_response(sounds.y, sounds.response), sounds.spec.sample_rate, threshold_db, ratio)
+
+
+CopyStep = Callable[..., Waveform]
+"""(sounds, **drawn) → the copy's waveform, (n_samples,) float32."""
+
+
+def _copy(
+    name: OfflineAugmentation, declared: str, step: CopyStep | None, *needs: str, **ranges: str
+) -> Augmentation[CopyStep | None]:
+    return Augmentation(name, {name: declared}, step, ranges, needs)
+
+
+_ENTRIES = (
+    _copy("spectrum_correction", "spectrum correction", None),
+    _copy("pitch_shift", "pitch shifting", _shifted, semitones="semitones"),
+    _copy("speed_change", "speed change", _played, factor="speed"),
+    _copy("mix", "mixing of clips of one scene", _mixed, gain="mix_gain", gain2="mix_gain"),
+    _copy(
+        "device_response", "device impulse responses", _heard, "responses", threshold_db="threshold_db", ratio="ratio"
+    ),
+)
+COPIES = {entry.name: entry for entry in _ENTRIES}
+"""By name. Spectrum correction has no step: its copy is the log-mel of the clip's own waveform, taken with a gain."""
+
+
 def draw(kind: OfflineAugmentation, settings: OfflineSpec, rng: np.random.Generator) -> dict[str, float]:
     """Return the parameters of one copy by name, each uniform over its range in `settings`."""
-    return {name: float(rng.uniform(*getattr(settings, source))) for name, source in _DRAWS[kind].items()}
-
-
-_DRAWS: dict[str, dict[str, str]] = {
-    "spectrum_correction": {},
-    "pitch_shift": {"semitones": "semitones"},
-    "speed_change": {"factor": "speed"},
-    "mix": {"gain": "mix_gain", "gain2": "mix_gain"},
-    "device_response": {"threshold_db": "threshold_db", "ratio": "ratio"},
-}
-"""Parameters of each kind and the setting that holds their range."""
+    ranges = COPIES[kind].arguments
+    return {name: float(rng.uniform(*getattr(settings, source))) for name, source in ranges.items()}
 
 
 def augmented(
@@ -151,14 +202,7 @@ def augmented(
     Raises:
         ValueError: if the kind has no waveform of its own, or what it needs is not given.
     """
-    drawn = draw(kind, settings, rng)
-    if kind == "pitch_shift":
-        return pitch_shift(y, spec.sample_rate, drawn["semitones"])
-    if kind == "speed_change":
-        return speed_change(y, spec.sample_rate, drawn["factor"], spec.n_samples)
-    if kind == "mix" and partner is not None:
-        return mix(y, partner, drawn["gain"], drawn["gain2"])
-    if kind == "device_response" and response is not None:
-        return compress(device_response(y, response), spec.sample_rate, drawn["threshold_db"], drawn["ratio"])
-    needed = {"mix": "needs a partner", "device_response": "needs a response"}
-    raise ValueError(f"{kind} {needed.get(kind, 'makes no waveform: it is a gain on the spectrum')}")
+    step = COPIES[kind].step
+    if step is None:
+        raise ValueError(f"{kind} makes no waveform: it is a gain on the spectrum")
+    return step(Sounds(y, spec, partner, response), **draw(kind, settings, rng))

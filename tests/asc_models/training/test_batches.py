@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from asc_models_support import feature_set
+from augmentation_support import OFF, ON, other_value
 
 from asc_models.config import TrainConfig
 from asc_models.training.batches import TrainingBatches, steps_of
+from data_prep.augment import batch
+from data_prep.augment.registry import SWITCHES, WHILE_TRAINING
 from data_prep.config import ReaderSpec
 from data_prep.errors import ConfigError, DataError
 from data_prep.schema import parse_config
@@ -65,6 +68,52 @@ def test_steps_are_those_turned_on():
     )
     assert len(steps_of(everything)) == 7
     assert steps_of(TrainConfig(**PLAIN)) == []
+
+
+def test_steps_act_in_the_order_of_the_registry():
+    """Turned on together, the steps give what plain calls in their order give: stretch, shift, roll, crop, mixup, …"""
+    x, y = np.random.default_rng(1).normal(size=(8, 16, 40, 2)).astype(np.float32), np.eye(8, dtype=np.float32)
+    everything = TrainConfig(
+        time_stretch=1.2, frequency_shift=2, time_roll=True, crop_fraction=0.8, mixup_alpha=0.3, freq_mixstyle_p=1.0,
+        freq_mixstyle_alpha=0.5, frequency_mask=9, time_mask=12, mask_per_channel=True,
+    )  # fmt: skip
+    found, labels = batch.composed(steps_of(everything))(x, y, np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    moved = batch.time_roll(batch.frequency_shift(batch.time_stretch(x, 1.2, rng), 2, rng), rng)
+    mixed, expected_labels = batch.mixup(batch.random_crop(moved, 0.8, rng), y, 0.3, rng)
+    expected = batch.spec_augment(batch.freq_mixstyle(mixed, 1.0, 0.5, rng), 9, 12, rng, per_channel=True)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(labels, expected_labels)
+
+
+NO_AUGMENTATION = {"batch_size", "balance", "label_smoothing"}
+"""Fields of the recipe that change batches and are none: how many are drawn, which, and their targets."""
+
+
+def changing(fields, switches):
+    """Return which of the fields change the batches of an epoch when these switches are on and all others off."""
+    data = paired()
+    data = type(data)(data.log_mel, data.labels, data.clips, data.classes, ReaderSpec(scaling="none", deltas=1))
+
+    def made(recipe):
+        batches = TrainingBatches(data, TrainConfig(**recipe), 3).epoch(0)
+        return [(x.shape, x.tobytes(), y.tobytes()) for x, y in batches]
+
+    base = {"batch_size": 8, **OFF, **switches}
+    plain = made(base)
+    return {field for field in fields if made({**base, field: other_value(field, base)}) != plain}
+
+
+def test_every_field_that_changes_batches_is_in_the_registry():
+    """Changed alone, the fields of the recipe that change batches are the registry's switches; so all are declared."""
+    assert changing(TrainConfig.model_fields, {}) == set(SWITCHES) | NO_AUGMENTATION
+
+
+@pytest.mark.parametrize("entry", WHILE_TRAINING, ids=lambda entry: entry.name)
+def test_settings_act_only_while_their_augmentation_is_on(entry):
+    """With one augmentation on, the fields that change batches now and alone did not are its settings."""
+    others = set(TrainConfig.model_fields) - set(SWITCHES) - NO_AUGMENTATION
+    assert changing(others, {knob: ON[knob] for knob in entry.switches}) == set(entry.settings)
 
 
 def test_masks_per_channel_reach_the_batch():

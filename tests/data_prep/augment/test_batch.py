@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from augmentation_support import ON
 from scipy import stats
 
+from asc_models.config import TrainConfig
 from data_prep.augment.batch import (
+    BATCHES,
     composed,
     freq_mixstyle,
     frequency_shift,
@@ -30,16 +33,23 @@ def batch(n=8, n_mels=16, n_frames=40, n_channels=3) -> np.ndarray:
     return np.random.default_rng(1).normal(1, 2, (n, n_mels, n_frames, n_channels)).astype(np.float32)
 
 
-ALL = {
-    "mixup": lambda x, rng: mixup(x, np.eye(len(x), dtype=np.float32), 0.4, rng)[0],
-    "random_crop": lambda x, rng: random_crop(x, 0.5, rng),
-    "time_roll": time_roll,
-    "spec_augment": lambda x, rng: spec_augment(x, 13, 30, rng),
-    "spec_augment, per channel": lambda x, rng: spec_augment(x, 13, 30, rng, per_channel=True),
-    "freq_mixstyle": lambda x, rng: freq_mixstyle(x, 1.0, 0.3, rng),
-    "frequency_shift": lambda x, rng: frequency_shift(x, 4, rng),
-    "time_stretch": lambda x, rng: time_stretch(x, 1.5, rng),
-}
+def applied(entry, **recipe):
+    """Return (x, rng) → the batch after the step of the registry's entry, with a recipe that turns it on."""
+    switches = {knob: ON[knob] for knob in entry.switches}
+    arguments = entry.arguments_of(TrainConfig(**switches, **recipe).model_dump())
+    return lambda x, rng: entry.step(**arguments)(x, np.eye(len(x), dtype=np.float32), rng)[0]
+
+
+ENTRIES = {entry.name: entry for entry in BATCHES}
+ALL = {name: applied(entry) for name, entry in ENTRIES.items()}
+ALL["spec_augment, per channel"] = applied(ENTRIES["spec_augment"], mask_per_channel=True)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_only_entries_that_say_so_change_the_number_of_frames(name):
+    """A network that takes one length only can train with every other augmentation."""
+    entry, x = ENTRIES[name], batch()
+    assert (ALL[name](x, np.random.default_rng(3)).shape[2] != x.shape[2]) == entry.changes_length
 
 
 @pytest.mark.parametrize("name", ALL)
