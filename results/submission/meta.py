@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asc_models.config import TrainConfig
 from asc_models.networks.families import FAMILIES
-from data_prep.config import OfflineAugmentation
+from data_prep.augment.registry import SWITCHES, WHOLE_CLIPS
+from data_prep.copies.waveforms import COPIES
 from results.config import AuthorConfig, SubmissionConfig
 
 if TYPE_CHECKING:
@@ -20,27 +22,8 @@ _WEIGHTS = {
     "int8": "weights and activations in 8-bit integers, biases in 32 bits",
     "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
-_AUGMENTATIONS: dict[str, tuple[str, float]] = {
-    "mixup_alpha": ("mixup", 0),
-    "time_roll": ("time rolling", False),
-    "frequency_shift": ("frequency shifting", 0),
-    "time_stretch": ("time stretching", 1),
-    "frequency_mask": ("frequency masking", 0),
-    "time_mask": ("time masking", 0),
-    "freq_mixstyle_p": ("Freq-MixStyle", 0),
-    "scene_mix_p": ("mixing of clips of one scene", 0),
-    "spectrum_correction_p": ("spectrum correction", 0),
-    "device_offset_p": ("device simulation by spectral offsets", 0),
-    "crop_fraction": ("random cropping", 1),
-}
-"""{setting of a recipe: the augmentation in words, the value that turns it off}."""
-_COPIES: dict[OfflineAugmentation, str] = {
-    "spectrum_correction": "spectrum correction",
-    "pitch_shift": "pitch shifting",
-    "speed_change": "speed change",
-    "mix": "mixing of clips of one scene",
-    "device_response": "device impulse responses",
-}
+_SWITCHES = sorted((knob for knob in TrainConfig.model_fields if knob in SWITCHES), key=WHOLE_CLIPS.__contains__)
+"""In the order of the recipe's fields; those that not every network of an ensemble trains with come last."""
 
 
 def system_meta(
@@ -117,7 +100,7 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
 def _augmentation(recipes: Sequence[Mapping[str, Any]], run_config: Mapping[str, Any]) -> str | None:
     """Return what the members' own recipes and the copies of training clips come to, None without any."""
     names = [name for recipe in recipes for name in _while_training(recipe)]
-    names += [_COPIES[kind] for kind in (run_config.get("prepare") or {}).get("augmentations") or ()]
+    names += [COPIES[kind].switches[kind] for kind in (run_config.get("prepare") or {}).get("augmentations") or ()]
     return ", ".join(dict.fromkeys(names)) or None
 
 
@@ -125,10 +108,12 @@ def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
     """Yield the augmentations of one candidate's training."""
     train = recipe.get("train") or {}
     family = FAMILIES.get((recipe.get("model") or {}).get("family", ""))
-    is_cropped = family is None or family.takes_any_length  # a network that takes one length only trains on whole clips
-    for key, (name, off) in _AUGMENTATIONS.items():
-        if train.get(key, off) != off and (is_cropped or key != "crop_fraction"):
-            yield name
+    if family is not None and not family.takes_any_length:
+        train = {**train, **WHOLE_CLIPS}
+    for knob in _SWITCHES:
+        entry = SWITCHES[knob]
+        if train.get(knob, entry.off) != entry.off:
+            yield entry.switches[knob]
 
 
 def _complexity(system: System) -> dict[str, Any]:

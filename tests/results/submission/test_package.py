@@ -6,21 +6,29 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
+from augmentation_support import OFF, ON
 from results_support import add_candidate, clips, make_run, predictions
 
 from asc_models.config import TrainConfig
+from data_prep.augment.registry import AUGMENTATIONS, SWITCHES
+from data_prep.config import OfflineAugmentation
+from data_prep.copies.waveforms import COPIES
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
+from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.rundir import RunDirectory
 from results.score import score
+from results.submission.meta import system_meta
 from results.submission.package import output_csv, write_submission
+from results.submission.systems import System
 from results.submission.validate import validate_submission
 
 ROOT = "Doe_EX_task1a/task1"
@@ -202,6 +210,29 @@ def test_the_description_is_of_what_the_members_did(tmp_path: Path) -> None:
     for meta in metas:
         assert meta["system"]["description"]["complexity_management"].startswith("weights in 8-bit")
         assert "search" not in meta["submission"]["name"]
+
+
+def _declared(run: RunDirectory, train: dict[str, Any], copies: tuple[str, ...] = ()) -> str | None:
+    """Return the augmentation that the meta file of a system declares whose only member has this recipe."""
+    member = read_candidates(run)[0]
+    member.files.config_path.write_text(yaml.safe_dump({"model": {"family": "inverted_residual"}, "train": train}))
+    config = {**run.read_config(), "prepare": {"augmentations": list(copies)}}
+    system = System(member.name, (member,), None, 1.0, 1, {})
+    return system_meta("x", 1, system, SubmissionConfig(), config)["system"]["description"]["data_augmentation"]
+
+
+def test_every_augmentation_is_declared(tmp_path: Path) -> None:
+    """Each of the registry is declared in its own words while it is on, and nothing while all are off."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    recipe = TrainConfig(**OFF).model_dump(mode="json")
+    assert _declared(run, recipe) is None
+    for knob, entry in SWITCHES.items():
+        assert _declared(run, {**recipe, knob: ON[knob]}) == entry.switches[knob]
+    for kind in get_args(OfflineAugmentation):
+        assert _declared(run, recipe, (kind,)) == COPIES[kind].switches[kind]
+    declared = _declared(run, {**recipe, **ON}, get_args(OfflineAugmentation))
+    assert declared is not None
+    assert set(declared.split(", ")) == {words for entry in AUGMENTATIONS for words in entry.switches.values()}
 
 
 def test_without_any_list_to_pack_it_says_so(tmp_path: Path) -> None:
