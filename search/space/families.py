@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from data_prep.augment.registry import WHILE_TRAINING
 from data_prep.schema import Config
 
 MAX_FILTERS = 1024
@@ -95,6 +96,11 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     "reduction_ratio": {"attention": ("none", "spatial")},
     "spatial_kernel_size": {"attention": ("none", "channel")},
     "attention_at": {"attention": ("none",)},
-    "train.freq_mixstyle_alpha": {"train.freq_mixstyle_p": (0,)},
+    **{
+        f"train.{setting}": {f"train.{switch}": (entry.off,) for switch in entry.switches}
+        for entry in WHILE_TRAINING
+        if len(entry.switches) == 1  # with two, either gives a setting its effect, which no condition can say
+        for setting in entry.settings
+    },
 }
 """{knob: {other knob: values of it with which the first has no effect}}, whether or not the space says so."""

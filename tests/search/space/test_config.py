@@ -1,6 +1,8 @@
 import pytest
 import yaml
+from augmentation_support import OFF, ON, other_value
 
+from data_prep.augment.registry import WHILE_TRAINING
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 from search.config import RunConfig, read_run_config
@@ -220,6 +222,19 @@ def test_a_knob_that_never_has_an_effect_is_left_out():
     assert SpaceConfig.model_validate(mixing).knobs["train.freq_mixstyle_alpha"].when == {
         "train.freq_mixstyle_p": (0.3,)
     }
+
+
+def test_settings_of_an_augmentation_have_no_effect_while_it_is_off():
+    """A setting of an augmentation with one switch depends on it; one that two switches share depends on neither."""
+    n_switches = set()
+    for entry in WHILE_TRAINING:
+        n_switches |= {len(entry.switches) for _ in entry.settings}
+        switches = {f"train.{knob}": [entry.off, ON[knob]] for knob in entry.switches}
+        for setting in entry.settings:
+            knobs = SpaceConfig(**switches, **{f"train.{setting}": [other_value(setting, OFF)]}).knobs
+            expected = {name: (values[1],) for name, values in switches.items()} if len(switches) == 1 else {}
+            assert knobs[f"train.{setting}"].when == expected
+    assert n_switches == {1, 2}
 
 
 def test_defaults_fill_what_is_not_named():
