@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,13 +28,35 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that version 0.1.0 did not have. `canonical` leaves them out while they hold their default, so that what
+    was hashed before they existed keeps its hash."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the settings as JSON values for hashes and for comparison with stored ones: see `ADDED`."""
+        return _canonical(self, self.model_dump(mode="json"))
+
     def hash(self) -> str:
         """Return 12 hexadecimal digits that identify these settings, defaults included."""
-        return content_hash(self.model_dump(mode="json"))
+        return content_hash(self.canonical())
 
     def updated(self, **changes: Any) -> Self:
         """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate)."""
         return type(self).model_validate({**self.model_dump(), **changes})
+
+
+def _canonical(value: Any, dumped: Any) -> Any:
+    """Return `dumped`, which `value` was dumped to, without added fields that hold their default."""
+    if isinstance(value, Config):
+        fields = type(value).model_fields
+        return {
+            name: _canonical(getattr(value, name, None), part)
+            for name, part in dumped.items()
+            if not (name in value.ADDED and getattr(value, name) == fields[name].get_default(call_default_factory=True))
+        }
+    if isinstance(value, (list, tuple)) and isinstance(dumped, list):
+        return [_canonical(part, out) for part, out in zip(value, dumped, strict=True)]
+    return dumped
 
 
 C = TypeVar("C", bound="Config")

@@ -53,7 +53,7 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
         _write(run, {**resolved, "versions": _versions()})
         return
     stored = run.read_config()
-    settings = {key: value for key, value in stored.items() if key in resolved}
+    settings = _with_defaults({key: value for key, value in stored.items() if key in resolved})
     if settings == resolved:
         return
     differing = _fixed_differences(settings, resolved)
@@ -90,6 +90,14 @@ def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
     if config != stored:
         _write(run, {**run.read_config(), **resolved})
     return config
+
+
+def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return stored settings with the fields that were added since; as they are where they are no longer valid."""
+    try:
+        return RunConfig.model_validate(settings).model_dump(mode="json")
+    except ValueError:
+        return settings
 
 
 def _fixed_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

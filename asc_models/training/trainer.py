@@ -73,9 +73,10 @@ class Trainer:
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._velocities = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
         # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
-        excluded = {"epochs"} if train_config.schedule == "sgdr" else None
-        recipe = train_config.model_dump(mode="json", exclude=excluded)
-        self._described = {"model": model_config.model_dump(mode="json"), "train": recipe, "seed": seed}
+        recipe = train_config.canonical()
+        if train_config.schedule == "sgdr":
+            del recipe["epochs"]
+        self._described = {"model": model_config.canonical(), "train": recipe, "seed": seed}
         shape = self._batches.batch_shape
         self._step = tf.function(
             self._step_eagerly,

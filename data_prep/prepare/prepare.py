@@ -166,7 +166,7 @@ def _copy_jobs(
     """Return the jobs for the copies of one kind (and, of corrected ones, of one fold)."""
     settings: dict[str, Any] = {"augmentation": augmentation}
     if correction is None:
-        settings["offline"] = config.offline.model_dump(mode="json")
+        settings["offline"] = config.offline.canonical()
     else:
         settings["gain"] = hashlib.sha256(correction.combined.tobytes()).hexdigest()
     responses = None

@@ -99,7 +99,7 @@ class Manifest(Config):
         """Return 12 hexadecimal digits that identify the data: spec, classes, folds and the shards' bytes."""
         return content_hash(
             {
-                "spec": self.spec.model_dump(mode="json"),
+                "spec": self.spec.canonical(),
                 "classes": self.classes,
                 "folds": self.folds,
                 "shards": [shard.sha256 for shard in self.shards],

@@ -253,7 +253,7 @@ def _require_same(job: Job) -> None:
     if not job.files.config_path.exists():
         return
     stored, asked = (
-        one.model_dump(mode="json", exclude={"statistics"})
+        {key: value for key, value in one.canonical().items() if key != "statistics"}
         for one in (read_candidate_config(job.files.config_path), job.config)
     )
     if differing := differing_keys(stored, asked):

@@ -53,9 +53,9 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
     search = config.search
     candidate = build(config.space.family, params)
     described = {
-        "model": candidate.model.model_dump(mode="json"),
-        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).model_dump(mode="json"),
-        "reader": config.reader.model_dump(mode="json"),
+        "model": candidate.model.canonical(),
+        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).canonical(),
+        "reader": config.reader.canonical(),
         "mode": candidate.mode or search.mode,
         "fold": config.fold,
     }

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec
 from data_prep.errors import ConfigError
-from data_prep.schema import canonical_json, content_hash, differing_keys, parse_config
+from data_prep.schema import Config, canonical_json, content_hash, differing_keys, parse_config
 
 
 def test_defaults_are_the_seeds_feature():
@@ -83,3 +83,35 @@ def test_a_preset_stands_for_its_settings():
 def test_differing_keys_go_into_depth():
     """Only what differs is told, with its path."""
     assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]
+
+
+class Grown(Config):
+    """A section to which a later version added a field."""
+
+    ADDED = frozenset({"later"})
+
+    first: int = 1
+    later: int = 0
+
+
+class Whole(Config):
+    """A section with sections in it."""
+
+    inner: Grown = Grown()
+    several: tuple[Grown, ...] = (Grown(), Grown(later=2))
+
+
+def test_a_field_added_later_keeps_the_hashes_of_before():
+    """While it holds its default it is left out of what is hashed, in sections inside sections, too."""
+    assert Grown().hash() == content_hash({"first": 1})
+    assert Grown(later=2).hash() == content_hash({"first": 1, "later": 2})
+    assert Whole().canonical() == {"inner": {"first": 1}, "several": [{"first": 1}, {"first": 1, "later": 2}]}
+
+
+def test_the_defaults_have_the_hashes_of_the_first_release():
+    """Shards and ledgers are keyed by these hashes (computed by version 0.1.0): a field added since is in `ADDED`."""
+    assert (FeatureSpec().hash(), ReaderSpec().hash(), PrepareConfig().hash()) == (
+        "90b7ad086998",
+        "ccc549c19b90",
+        "83870390bb6f",
+    )

@@ -156,3 +156,8 @@ def test_all_problems_of_a_network_are_told_at_once():
     assert "kernel: unknown key; did you mean 'kernel_size'?" in message
     assert "stages.0: a stride must be 1 to 4" in message
     assert "expansion" in message
+
+
+def test_the_default_recipe_has_the_hash_of_the_first_release():
+    """Trials and checkpoints are keyed by these hashes (computed by version 0.1.0): a field added since is in `ADDED`."""
+    assert (TrainConfig().hash(), ModelConfig().hash()) == ("2964100c3e17", "ea8e2493c588")
