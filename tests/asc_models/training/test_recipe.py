@@ -159,5 +159,5 @@ def test_all_problems_of_a_network_are_told_at_once():
 
 
 def test_the_default_recipe_has_the_hash_of_the_first_release():
-    """Trials and checkpoints are keyed by these hashes (computed by version 0.1.0): a field added since is in `ADDED`."""
+    """Trials and checkpoints are keyed by these hashes, computed by version 0.1.0: see `Config.ADDED`."""
     assert (TrainConfig().hash(), ModelConfig().hash()) == ("2964100c3e17", "ea8e2493c588")
