@@ -34,7 +34,8 @@ class Config(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """Return the settings as JSON values for hashes and for comparison with stored ones: see `ADDED`."""
-        return _canonical(self, self.model_dump(mode="json"))
+        settings: dict[str, Any] = _canonical(self, self.model_dump(mode="json"))
+        return settings
 
     def hash(self) -> str:
         """Return 12 hexadecimal digits that identify these settings, defaults included."""
