@@ -1,4 +1,4 @@
-"""The Pareto front of accuracy against size."""
+"""The Pareto front: who is on it, ranks behind it, distances along it, and the hypervolume it dominates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
 
 
 def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -29,23 +31,36 @@ def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np
     return front
 
 
-def hypervolume(accuracy: npt.ArrayLike, size: npt.ArrayLike, limit: float) -> float:
-    """Return the share, 0 to 1, of accuracy 0–1 × size 0–`limit` that the points dominate: larger is better.
+def dominated_area(accuracy: npt.ArrayLike, size: npt.ArrayLike, floor: float, limit: float) -> float:
+    """Return the area that the points dominate, bounded by the reference point (`floor`, `limit`).
 
-    The hypervolume indicator of Zitzler and Thiele (1999) with the reference point (accuracy 0, size `limit`).
+    It is the integral, over sizes up to `limit`, of how far the best point that fits exceeds `floor`: the hypervolume
+    indicator of Zitzler and Thiele (1999) for two objectives, exact.
+
+    Args:
+        accuracy: larger is better, shape (n,).
+        size: smaller is better, on any scale, shape (n,); points over the limit add nothing.
+        floor: the accuracy from which on a point counts.
+        limit: on the scale of `size`.
+    """
+    front = pareto_front(accuracy, size)
+    edges: npt.NDArray[Any] = np.append(np.asarray(size, dtype=np.float64)[front], limit)
+    heights: npt.NDArray[Any] = np.maximum(np.asarray(accuracy, dtype=np.float64)[front] - floor, 0.0)
+    return float(np.dot(heights, np.diff(np.minimum(edges, limit))))
+
+
+def hypervolume(accuracy: npt.ArrayLike, size: npt.ArrayLike, limit: float, floor: float = 0.0) -> float:
+    """Return `dominated_area` as a share of size 0–`limit`: the mean accuracy above `floor` over all limits up to it.
+
+    With a floor of 0 it lies between 0 and 1.
 
     Args:
         accuracy: shares, shape (n,).
         size: in bytes, shape (n,); points over the limit add nothing.
         limit: in bytes.
+        floor: the accuracy of a guess, or any other from which on a point counts.
     """
-    front = pareto_front(accuracy, size)
-    value: npt.NDArray[Any] = np.asarray(accuracy, dtype=np.float64)[front]
-    room: npt.NDArray[Any] = np.maximum(0.0, 1.0 - np.asarray(size, dtype=np.float64)[front] / limit)
-    return float(np.sum(np.diff(value, prepend=0.0) * room))
-
-
-Array = npt.NDArray[np.float64]
+    return dominated_area(accuracy, size, floor, limit) / limit
 
 
 def front_ranks(losses: Array) -> npt.NDArray[np.int64]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from results.pareto import pareto_front
+from results.pareto import dominated_area, pareto_front
 from search.objectives import Objectives, Score, Value
 
 
@@ -155,7 +155,4 @@ def spread(front: Sequence[Contender], n: int, floor: float) -> list[Contender]:
 
 def _area(chosen: Sequence[Contender], end: float, floor: float) -> float:
     """Return ∫ (best merit that fits − floor) d ln(bytes) from the smallest size to e^`end`."""
-    by_size = sorted(chosen, key=lambda one: one.weight_bytes)
-    places = [math.log(one.weight_bytes) for one in by_size] + [end]
-    heights = np.maximum.accumulate([max(one.merit - floor, 0.0) for one in by_size])
-    return float(np.dot(heights, np.diff(places)))
+    return dominated_area([one.merit for one in chosen], [math.log(one.weight_bytes) for one in chosen], floor, end)

@@ -14,6 +14,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from results.pareto import front_ranks
+
 Array = npt.NDArray[np.float64]
 
 
@@ -41,7 +43,7 @@ def front_improvement(
         reference: loss from which on a candidate is worth nothing.
         limits: the highest costs, shape (n_costs,).
     """
-    front = _front(losses, known_costs, reference)
+    front = (front_ranks(np.column_stack([losses, known_costs])) == 0) & (losses < reference)
     losses, known_costs = losses[front], known_costs[front]
     edges = [np.unique([0.0, *column, limit]) for column, limit in zip(known_costs.T, limits, strict=True)]
     # For each axis and each of its cells, the share of the axis there that a candidate leaves open.
@@ -62,12 +64,3 @@ def front_improvement(
     for best, volume in volumes.items():
         grown += volume * expected_improvement(mean, deviation, best)
     return grown
-
-
-def _front(losses: Array, costs: Array, reference: float) -> npt.NDArray[np.bool_]:
-    """Return which trials no other dominates and are better than the reference."""
-    points = np.column_stack([losses, costs])
-    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    dominated = (no_worse & ~no_worse.T).any(axis=0)
-    front: npt.NDArray[np.bool_] = ~dominated & (losses < reference)
-    return front

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from results.pareto import hypervolume, pareto_front
 from search.halving import HALVINGS
 from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
@@ -56,7 +57,7 @@ class Table:
     @cached_property
     def front(self) -> list[Value]:
         """Values at the last rung of the networks inside the limit that no other dominates."""
-        return pareto_front([values[-1] for values in self.values.values() if values[-1].weight_bytes <= self.limit])
+        return front_of([values[-1] for values in self.values.values() if values[-1].weight_bytes <= self.limit])
 
     @cached_property
     def best(self) -> float:
@@ -274,24 +275,18 @@ class OptunaWithAsha:
         return False
 
 
-def pareto_front(values: Sequence[Value]) -> list[Value]:
+def front_of(values: Sequence[Value]) -> list[Value]:
     """Return the values that no other dominates in (macro accuracy, weight bytes), smallest first."""
-    front: list[Value] = []
-    for value in sorted(values, key=lambda value: (value.weight_bytes, -value.macro_accuracy)):
-        if not front or value.macro_accuracy > front[-1].macro_accuracy:
-            front.append(value)
-    return front
+    return [values[i] for i in pareto_front(*_accuracy_and_bytes(values))]
 
 
-def hypervolume(values: Sequence[Value], limit: int) -> float:
-    """Return the area that the front of `values` dominates, up to the reference point (chance, the limit).
+def volume_of(values: Sequence[Value], limit: int) -> float:
+    """Return the hypervolume of `values` up to the reference point (chance, the limit), 0.9 at most."""
+    return hypervolume(*_accuracy_and_bytes(values), limit, CHANCE)
 
-    In units of accuracy × the limit: 0.9 for perfect accuracy at no bytes. Values over the limit count nothing.
-    """
-    front = pareto_front([value for value in values if value.weight_bytes <= limit])
-    edges = [*(value.weight_bytes for value in front[1:]), limit]
-    steps = zip(front, edges, strict=True) if front else ()
-    return sum(max(0.0, v.macro_accuracy - CHANCE) * (edge - v.weight_bytes) for v, edge in steps) / limit
+
+def _accuracy_and_bytes(values: Sequence[Value]) -> tuple[list[float], list[int]]:
+    return [value.macro_accuracy for value in values], [value.weight_bytes for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +305,7 @@ def curves(table: Table, history: Sequence[Reached], grid: Sequence[int]) -> Cur
 
     Counted are finished trials inside the limit; before the first, regret is that of guessing.
     """
-    whole = hypervolume(table.front, table.limit)
+    whole = volume_of(table.front, table.limit)
     regret, volume, wasted = [], [], []
     finished: list[Value] = []
     n_wasted = index = 0
@@ -321,9 +316,9 @@ def curves(table: Table, history: Sequence[Reached], grid: Sequence[int]) -> Cur
             if step.value.weight_bytes > table.limit:
                 n_wasted += step.n_epochs
             elif step.rung == len(table.epochs) - 1:
-                finished = pareto_front([*finished, step.value])
+                finished = front_of([*finished, step.value])
         regret.append(table.best - max((value.macro_accuracy for value in finished), default=CHANCE))
-        volume.append(hypervolume(finished, table.limit) / whole)
+        volume.append(volume_of(finished, table.limit) / whole)
         wasted.append(n_wasted / history[index - 1].spent if index else 0.0)
     return Curves(np.array(regret), np.array(volume), np.array(wasted))
 
@@ -375,6 +370,6 @@ def describe_table(table: Table) -> str:
     return json.dumps(
         {
             **{"networks": len(table.values), "inside": n_inside, "limit": table.limit, "epochs": table.epochs},
-            **{"best": table.best, "front": len(table.front), "hypervolume": hypervolume(table.front, table.limit)},
+            **{"best": table.best, "front": len(table.front), "hypervolume": volume_of(table.front, table.limit)},
         }
     )

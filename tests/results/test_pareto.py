@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from results.pareto import hypervolume, pareto_front
+from results.pareto import dominated_area, front_ranks, hypervolume, pareto_front
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)
 
@@ -47,6 +47,26 @@ def test_the_hypervolume_is_the_dominated_area(points: list[tuple[int, int]]) ->
     cells = [(a, b) for a in range(6) for b in range(5)]
     n_dominated = sum(any(p[0] > a and p[1] <= b for p in points) for a, b in cells)
     assert hypervolume(accuracy, size, limit=5) == pytest.approx(n_dominated / len(cells))
+
+
+@settings(deadline=None)
+@given(points=POINTS, floor=st.integers(0, 6))
+def test_accuracy_counts_from_the_floor_on(points: list[tuple[int, int]], floor: int) -> None:
+    """The area above a floor is that of the points lowered by it, and the hypervolume is its share of the limit."""
+    accuracy, size = [p[0] for p in points], [p[1] for p in points]
+    lowered = [max(a - floor, 0) for a in accuracy]
+    area = dominated_area(accuracy, size, floor, 5)
+    assert area == pytest.approx(dominated_area(lowered, size, 0, 5))
+    assert hypervolume(accuracy, size, 5, floor) == pytest.approx(area / 5)
+
+
+@given(points=POINTS)
+def test_the_front_is_rank_zero(points: list[tuple[int, int]]) -> None:
+    """The two ways to the front agree: each point of rank 0 is on it, or equal to one that is."""
+    accuracy, size = [p[0] for p in points], [p[1] for p in points]
+    ranks = front_ranks(np.array([[-a, s] for a, s in points], dtype=np.float64).reshape(-1, 2))
+    first = {points[index] for index in np.flatnonzero(ranks == 0)}
+    assert first == {points[index] for index in pareto_front(accuracy, size)}
 
 
 def test_the_hypervolume_of_nothing_is_none() -> None:

@@ -6,10 +6,10 @@ from benchmarks.search_simulator import (
     Ours,
     Table,
     curves,
-    hypervolume,
-    pareto_front,
+    front_of,
     read_table,
     simulate,
+    volume_of,
 )
 from process_support import ROOT
 
@@ -92,7 +92,7 @@ def test_curves_of_a_search_whose_answers_are_known():
     best = max(v[-1].macro_accuracy for v in table.values.values() if v[-1].weight_bytes <= 1000)
     assert best == pytest.approx(0.65)
     assert found.regret == pytest.approx([best - CHANCE, best - 0.48, best - 0.48, best - 0.64])
-    whole = hypervolume(table.front, 1000)
+    whole = volume_of(table.front, 1000)
     one, both = 0.38 * 680 / 1000, (0.38 * 640 + 0.54 * 40) / 1000
     sizes = [table.value_at(point(filters), 0).weight_bytes for filters in (8, 24)]
     assert sizes == [320, 960]
@@ -103,9 +103,9 @@ def test_curves_of_a_search_whose_answers_are_known():
 def test_the_front_and_its_area_by_hand():
     """Dominated values are left out, those over the limit count nothing, and the area is that of a drawing."""
     values = [Value(0.5, 1, 200), Value(0.4, 1, 300), Value(0.7, 1, 600), Value(0.9, 1, 1200)]
-    assert [value.weight_bytes for value in pareto_front(values)] == [200, 600, 1200]
-    assert hypervolume(values, 1000) == pytest.approx((0.4 * 400 + 0.6 * 400) / 1000)
-    assert hypervolume([], 1000) == 0
+    assert [value.weight_bytes for value in front_of(values)] == [200, 600, 1200]
+    assert volume_of(values, 1000) == pytest.approx((0.4 * 400 + 0.6 * 400) / 1000)
+    assert volume_of([], 1000) == 0
 
 
 @pytest.mark.parametrize("scheduler", ["pareto", "asha", "none"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from search_points import LIMIT, N_SMALL, SMALL, THREE, accuracy_of, key_of, proposer, sizer, spend, tell
 
+from results.pareto import hypervolume
 from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
 from search.space.space import Space
@@ -131,11 +132,9 @@ def test_the_default_strategy_beats_chance_on_its_own_ground():
 
 
 def _hypervolume(run):
-    """Return the area under the front of (accuracy, bytes), from an accuracy of a half and up to the limit."""
-    grid = np.linspace(0, LIMIT, 500)
-    sizes = np.array([sizer()(params).weight_bytes for params, _ in run])
-    accuracies = np.array([accuracy for _, accuracy in run])
-    return np.mean([max([0.0, *(accuracies[sizes <= n_bytes] - 0.5)]) for n_bytes in grid])
+    """Return the share under the front of (accuracy, bytes), from an accuracy of a half and up to the limit."""
+    sizes = [sizer()(params).weight_bytes for params, _ in run]
+    return hypervolume([accuracy for _, accuracy in run], sizes, LIMIT, floor=0.5)
 
 
 def test_low_rungs_are_carried_up_to_the_last():
