@@ -12,6 +12,16 @@ from asc_models.config import INT8_MODES, ExportMode
 from data_prep.schema import Config
 
 Quantity = Literal["weight_bytes", "nonzero_weight_bytes", "file_bytes", "n_params", "macs", "peak_activation_bytes"]
+QUANTITY_NAMES: dict[Quantity, str] = {
+    "weight_bytes": "weights",
+    "nonzero_weight_bytes": "non-zero weights",
+    "file_bytes": "file",
+    "n_params": "parameters",
+    "macs": "multiply-accumulates",
+    "peak_activation_bytes": "peak activations",
+}
+"""What each quantity is called in tables and text; the unit stands beside it."""
+
 RuleName = Literal["dcase2021", "dcase2022", "dcase2023", "dcase2024", "dcase2025", "custom"]
 
 LIMITS: dict[RuleName, dict[Quantity, int]] = {

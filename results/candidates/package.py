@@ -6,6 +6,7 @@ import json
 import zipfile
 
 from asc_models.candidate import CARD, NEEDED, CandidateConfig
+from asc_models.rules import QUANTITY_NAMES
 from data_prep.files import write_text, written_whole
 from results.candidates.candidates import CandidateMetrics
 from results.rundir import CandidateFiles
@@ -36,7 +37,8 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         f"Tells {len(config.classes)} scenes apart: {', '.join(config.classes)}.",
         "",
         f"- Hears: {spec.clip_seconds:g} s clips, resampled to {spec.sample_rate:,} Hz, {spec.n_mels} mel bands.",
-        f"- Network: {config.model.family}, {metrics.n_params:,} parameters, {metrics.macs:,} multiply-accumulates.",
+        f"- Network: {config.model.family}, {metrics.n_params:,} {QUANTITY_NAMES['n_params']}, "
+        f"{metrics.macs:,} {QUANTITY_NAMES['macs']}.",
         f"- Export: {config.mode}, {metrics.weight_bytes:,} bytes of weights ({metrics.nonzero_weight_bytes:,} not "
         f"zero), {metrics.file_bytes:,} bytes in all.",
         f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "

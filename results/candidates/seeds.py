@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from results.candidates.candidates import Candidate
 
 SCORES = tuple((split, score) for split in ("validation", "test") for score in ("macro_accuracy", "log_loss"))
@@ -87,16 +85,6 @@ def seed_groups(candidates: Iterable[Candidate]) -> list[SeedGroup]:
         return (float("inf") if spread is None else spread.mean, group.name)
 
     return sorted(groups, key=rank)
-
-
-def seeds_table(candidates: Iterable[Candidate], quantity: str = "weight_bytes") -> pd.DataFrame:
-    """Return one row per candidate: seeds, size, and each score's mean, standard deviation, lowest and highest.
-
-    Nothing where no candidate was trained with several seeds.
-    """
-    groups = seed_groups(candidates)
-    rows = [group.summary(quantity) for group in groups] if any(len(group.members) > 1 for group in groups) else []
-    return pd.DataFrame([{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows])
 
 
 def _group(name: str, found: list[Candidate]) -> SeedGroup:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -17,8 +16,9 @@ from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.ledger.events import STATES
 from results.ledger.trials import ranked_trials
+from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
-from results.report.text import Content, count, data_name, fold_of, number, percent, table
+from results.report.text import Content, count, data_name, fold_of, number, setting, table
 
 
 def search_text(data: RunData) -> Content:
@@ -50,37 +50,16 @@ def search_text(data: RunData) -> Content:
 
 def _best(best: pd.DataFrame) -> Content:
     """Return the table of some trials with the parameters in which they differ, and in words those they share."""
-    params = [str(name) for name in best.columns if str(name).startswith("param_") and best[name].notna().any()]
-    cells = {name: [_setting(value) for value in best[name]] for name in params}
-    same = [name for name in params if len(best) > 1 and len(set(cells[name])) == 1]
-    params = [name for name in params if name not in same]
-    words = {name: name.removeprefix("param_").replace("_", " ") for name in cells}
-    columns = ["trial", "state", "epochs", "accuracy", "log loss", "weight bytes"]
-    rows = [
-        [
-            *(row["trial_id"], row["state"], count(row["epochs"]), percent(row["macro_accuracy"])),
-            *(number(row["log_loss"]), count(row["weight_bytes"])),
-            *(cells[name][place] for name in params),
-        ]
-        for place, row in enumerate(best.to_dict("records"))
-    ]
-    shared = ", ".join(f"{words[name]} {cells[name][0]}" for name in same)
+    trials = trial_table(best)
+    settings = [column for column in trials.columns if column.name.startswith("param_")]
+    values = {column.name: [column.cell(row) for row in trials.rows] for column in settings}
+    same = [column for column in settings if len(best) > 1 and len(set(values[column.name])) == 1]
+    shared = ", ".join(f"{column.title} {values[column.name][0]}" for column in same)
+    page = [column.name for column in trials.columns if column not in same]
     return {
-        "best": table([*columns, *(words[name] for name in params)], rows, text="state"),
+        "best": replace(trials, page=page).content(),
         "shared": f"Equal in all of these: {shared}." if shared else "",
     }
-
-
-def _setting(value: Any) -> str:
-    """Return a parameter or a setting in words: no trailing zeros, thousands apart."""
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    if isinstance(value, (int, np.integer)):
-        return count(value)
-    if isinstance(value, (float, np.floating)):
-        real = float(value)
-        return "–" if np.isnan(real) else f"{real:.4g}" if abs(real) < 1e4 else f"{real:,.0f}"
-    return "–" if value is None or value is pd.NA else str(value)
 
 
 def data_facts(data: RunData) -> Content:
@@ -91,7 +70,7 @@ def data_facts(data: RunData) -> Content:
     facts.append(["fold", str(fold_of(data))])
     if data.classes:
         facts.append(["scenes", f"{len(data.classes)}: {', '.join(name.replace('_', ' ') for name in data.classes)}"])
-    facts += [[name.replace("_", " "), _setting(value)] for name, value in features.items() if value is not None]
+    facts += [[name.replace("_", " "), setting(value)] for name, value in features.items() if value is not None]
     return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data)}
 
 

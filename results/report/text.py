@@ -8,39 +8,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from asc_models.rules import QUANTITY_NAMES, Quantity
 from results.report.data import RunData
 
 Content = dict[str, Any]
 
-QUANTITY_NAMES = {
-    "nonzero_weight_bytes": "Non-zero weights",
-    "weight_bytes": "Weights",
-    "file_bytes": "File",
-    "n_params": "Parameters",
-    "macs": "Multiply–accumulates",
-    "peak_activation_bytes": "Peak activations",
-}
 
-
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, text: str = "", looks: Sequence[str] = ()
-) -> Content:
+def grid(columns: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]], looks: Sequence[str] = ()) -> Content:
     """Return a table as the template takes it.
 
     Args:
-        columns: headings.
+        columns: heading and kind of each: `text`, `wrap`, or empty for numbers.
         rows: cells, already in words.
-        text: headings of columns that hold text, separated by `|`; a heading that ends in `*` may wrap.
         looks: a class per row, `chosen` or `total`.
     """
-    kinds = {name.rstrip("*"): "wrap" if name.endswith("*") else "text" for name in text.split("|")}
     return {
-        "columns": [{"name": name, "text": kinds.get(name, "")} for name in columns],
+        "columns": [{"name": name, "text": kind} for name, kind in columns],
         "rows": [
             {"cells": list(cells), "look": looks[number] if number < len(looks) else ""}
             for number, cells in enumerate(rows)
         ],
     }
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, text: str = "") -> Content:
+    """Return a small table of one place on the page.
+
+    Args:
+        columns: headings.
+        rows: cells, already in words.
+        text: headings of columns that hold text, separated by `|`; a heading that ends in `*` may wrap.
+    """
+    kinds = {name.rstrip("*"): "wrap" if name.endswith("*") else "text" for name in text.split("|")}
+    return grid([(name, kinds.get(name, "")) for name in columns], rows)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -63,6 +63,18 @@ def kilobytes(value: float | None) -> str:
     return "–" if value is None or pd.isna(value) else f"{value / 1000:,.1f} kB"
 
 
+def setting(value: Any) -> str:
+    """Return a parameter or a setting in words: no trailing zeros, thousands apart, a dash where there is none."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return count(value)
+    if isinstance(value, (float, np.floating)):
+        real = float(value)
+        return "–" if np.isnan(real) else f"{real:.4g}" if abs(real) < 1e4 else f"{real:,.0f}"
+    return "–" if value is None or value is pd.NA else str(value)
+
+
 def interval(low: float, high: float) -> str:
     """Return an interval of shares in percent, a dash where there is none."""
     return "–" if np.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
@@ -73,9 +85,9 @@ def size_text(data: RunData, value: float) -> str:
     return kilobytes(value) if data.limit.quantity.endswith("bytes") else count(value)
 
 
-def amount(quantity: str, value: float) -> str:
+def amount(quantity: Quantity, value: float) -> str:
     """Return an amount of one of several limited quantities: bytes as kB, others with what is counted."""
-    return kilobytes(value) if quantity.endswith("bytes") else f"{count(value)} {QUANTITY_NAMES[quantity].lower()}"
+    return kilobytes(value) if quantity.endswith("bytes") else f"{count(value)} {QUANTITY_NAMES[quantity]}"
 
 
 def data_name(data: RunData) -> str:

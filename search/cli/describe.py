@@ -55,6 +55,7 @@ def describe(
         return
     model, shape, n_classes = _network(what, seconds, classes)
     from asc_models.networks.estimate import estimate
+    from asc_models.rules import QUANTITY_NAMES
 
     cost = estimate(model, shape, n_classes)
     verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
@@ -67,10 +68,10 @@ def describe(
         "Cost per inference",
         ("quantity", "value"),
         [
-            ("parameters", cost.n_params),
-            ("multiply-accumulates", cost.macs),
-            ("peak activation bytes (float32)", cost.peak_activation_bytes),
-            *((f"weight bytes as {mode}", size) for mode, size in cost.weight_bytes.items()),
+            (QUANTITY_NAMES["n_params"], cost.n_params),
+            (QUANTITY_NAMES["macs"], cost.macs),
+            (f"{QUANTITY_NAMES['peak_activation_bytes']}, bytes (float32)", cost.peak_activation_bytes),
+            *((f"{QUANTITY_NAMES['weight_bytes']} as {mode}, bytes", size) for mode, size in cost.weight_bytes.items()),
             ("in Keras, float16 but for batch norm", cost.keras_float16_bytes),
         ],
     )

@@ -19,6 +19,7 @@ from search.cli.options import (
     terminal,
     working_place,
 )
+from search.cli.screen.outcome import limit_text
 from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def retrain(
 
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
     """Print what this call's candidates come to, over their seeds."""
+    from asc_models.rules import QUANTITY_NAMES
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import read_limits
     from results.candidates.seeds import seed_groups
@@ -124,11 +126,10 @@ def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json:
     if as_json:
         screen.json({"candidates": [group.summary(limit.quantity) for group in groups]})
         return
-    columns = ("candidate", "n", "bytes", "on", "accuracy", "range", "log loss")
+    columns = ("candidate", "n", QUANTITY_NAMES[limit.quantity], "on", "accuracy", "range", "log loss")
     rows = [row for group in groups for row in _rows(group, group.size(limit.quantity))]
     screen.table("Retrained: mean ± standard deviation over n seeds", columns, rows)
-    counted = limit.quantity.replace("_", " ")
-    screen.say(f"bytes: {counted}, at most {limit.limit:,} ({limit.rule}); macro accuracy; log loss in nats")
+    screen.say(f"{limit_text(limit)}; macro accuracy; log loss in nats")
     if sentence := without_validation(candidates):
         screen.say(sentence)
     screen.say(f"Candidates: {run.candidates_dir}")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
+from asc_models.rules import QUANTITY_NAMES
 from data_prep.figures.style import Theme, titled
 from data_prep.wording import plural
 from results.pareto import pareto_front
@@ -24,8 +25,8 @@ QUANTITY_LABELS = {
     "nonzero_weight_bytes": "non-zero weight bytes of the exported file (1 kB = 1000 bytes)",
     "weight_bytes": "weight bytes of the exported file (1 kB = 1000 bytes)",
     "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
-    "n_params": "parameters",
-    "macs": "multiply–accumulates per inference",
+    "n_params": QUANTITY_NAMES["n_params"],
+    "macs": f"{QUANTITY_NAMES['macs']} per inference",
     "peak_activation_bytes": "bytes of float32 activations that live together (1 kB = 1000 bytes)",
 }
 

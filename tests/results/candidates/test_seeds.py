@@ -13,9 +13,11 @@ from results_support import add_candidate, make_run
 
 from results.candidates.candidates import read_candidates, read_metrics, sibling_name, without_validation, write_metrics
 from results.candidates.limits import Limits, read_limits
-from results.candidates.seeds import Spread, seed_groups, seeds_table
+from results.candidates.seeds import Spread, seed_groups
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
+from results.report.columns import seed_table
+from results.report.data import read_run_data
 from results.report.page import render_report
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
@@ -55,7 +57,7 @@ def test_seeds_of_a_candidate_stand_together(run: RunDirectory) -> None:
     assert spread.sd == pytest.approx(statistics.stdev(values))
     assert (spread.low, spread.high) == (min(values), max(values))
     assert groups["t0001"].size("nonzero_weight_bytes") == 40_002
-    row = seeds_table(read_candidates(run), "nonzero_weight_bytes").set_index("candidate").loc["t0001"]
+    row = seed_table(read_run_data(run)).frame().set_index("candidate").loc["t0001"]
     assert row["seeds"] == "0 1 2"
     assert row["test_macro_accuracy_mean"] == pytest.approx(spread.mean)
 

@@ -11,15 +11,9 @@ from results_support import add_candidate, make_run
 from asc_models.metrics import macro_accuracy
 from data_prep.corpora.corpus import TAU_SCENES
 from results.published import CLASS_WISE
+from results.report.columns import candidate_table, system_table
 from results.report.data import RunData, read_run_data
-from results.report.tables import (
-    all_tables,
-    candidates_table,
-    confusion_table,
-    group_table,
-    published_table,
-    write_tables,
-)
+from results.report.tables import all_tables, confusion_table, group_table, write_tables
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +23,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 
 def test_candidates_come_with_intervals_and_one_is_selected(data: RunData) -> None:
     """The first row is the selected one, and each test accuracy lies in its interval."""
-    table = candidates_table(data)
+    table = candidate_table(data).frame()
     assert table["selected"].tolist() == [True, False, False]
     assert table["validation_log_loss"].is_monotonic_increasing
     assert (table["test_low"] <= table["test_macro_accuracy"]).all()
@@ -42,7 +36,7 @@ def test_a_candidate_over_any_limit_is_not_selected(tmp_path: Path) -> None:
     run.config_path.write_text(yaml.safe_dump({**run.read_config(), "rules": {"name": "dcase2023"}}))
     add_candidate(run, "busy", size=20_000, skill=3.0, macs=31_000_000)
     add_candidate(run, "light", size=20_000, skill=2.0, macs=29_000_000)
-    table = candidates_table(read_run_data(run)).set_index("candidate")
+    table = candidate_table(read_run_data(run)).frame().set_index("candidate")
     assert table["within_limit"].to_dict() == {"busy-s0": False, "light-s0": True}
     assert table["selected"].to_dict() == {"busy-s0": False, "light-s0": True}
 
@@ -75,7 +69,7 @@ def test_published_numbers_stand_beside_tau_only(tmp_path: Path) -> None:
     run = make_run(tmp_path / "b", n_candidates=1, search=False)
     run.config_path.write_text(yaml.safe_dump({**run.read_config(), "synth": {"seed": 0}}))
     for data in (other, read_run_data(run)):
-        assert published_table(data).empty
+        assert system_table(data).frame().empty
         assert not [column for column in group_table(data, "scene") if column.startswith("published")]
 
 

@@ -1,0 +1,79 @@
+"""Every table's views are views of one list of columns."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from results_support import make_run
+
+from asc_models.rules import QUANTITY_NAMES, Quantity
+from results.candidates.limits import Limits
+from results.config import EnsembleConfig
+from results.ensemble import build_ensemble
+from results.report.columns import (
+    Table,
+    candidate_table,
+    ensemble_values,
+    member_table,
+    score_table,
+    seed_table,
+    system_table,
+    trial_table,
+)
+from results.report.data import RunData, read_run_data
+from results.rundir import RunDirectory
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    made = make_run(tmp_path_factory.mktemp("columns") / "run")
+    build_ensemble(made, EnsembleConfig(), Limits())
+    return made
+
+
+@pytest.fixture(scope="module")
+def data(run: RunDirectory) -> RunData:
+    return read_run_data(run)
+
+
+def all_of(data: RunData) -> list[Table[Any]]:
+    tables = [candidate_table(data), member_table(data, data.ensembles), seed_table(data), system_table(data)]
+    return [*tables, score_table(data, "scene"), score_table(data, "device"), trial_table(data.trials)]
+
+
+def test_every_view_is_of_the_columns_that_are_there(data: RunData) -> None:
+    """Names are unique in a table; page, terminal and totals name no other columns; the page has a cell for each."""
+    for table in all_of(data):
+        names = [column.name for column in table.columns]
+        assert len(names) == len(set(names))
+        assert {*table.page, *table.terminal, *table.total} <= set(names)
+        assert table.frame().columns.tolist() == [column.name for column in table.columns if column.in_csv]
+        content = table.content()
+        assert [column["name"] for column in content["columns"]] == [c.title for c in table.named(table.page)]
+        assert {len(row["cells"]) for row in content["rows"]} <= {len(content["columns"])}
+        assert len(content["rows"]) == len(table.rows) + bool(table.total)
+
+
+@pytest.mark.parametrize("quantity", get_args(Quantity))
+def test_the_limited_quantity_stands_once(quantity: Quantity, tmp_path: Path) -> None:
+    """Whichever quantity is limited has one column on the page and on the terminal, and marks what is over."""
+    copy = make_run(tmp_path / "run", n_candidates=1, search=False)
+    rules = {"name": "custom", "limits": {quantity: 10}}
+    copy.config_path.write_text(yaml.safe_dump({**copy.read_config(), "rules": rules}))
+    table = candidate_table(read_run_data(copy))
+    content = table.content()
+    titles = [column["name"] for column in content["columns"]]
+    heading = "M MACs" if quantity == "macs" else QUANTITY_NAMES[quantity]
+    assert titles.count(heading) == 1
+    assert content["rows"][0]["cells"][titles.index(heading)].endswith(" (over)")
+    assert [column.name for column in table.named(table.terminal)].count(quantity) == 1
+
+
+def test_an_ensemble_has_values_of_the_candidates_columns(data: RunData) -> None:
+    """Name, size and scores of an ensemble stand under the candidates' headings."""
+    (ensemble,) = data.ensembles
+    values = ensemble_values(data, ensemble)
+    assert set(values) <= {column.name for column in candidate_table(data).columns}
+    assert values["nonzero_weight_bytes"] == ensemble.total_bytes
+    assert values["test_log_loss"] == ensemble.metrics["test"]["log_loss"]
