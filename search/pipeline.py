@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from data_prep.errors import AscError
 from data_prep.prepare.prepare import validate_augmentations
 from data_prep.schema import content_hash
 from data_prep.shards.manifest import read_manifest
+from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from search.config import RunConfig
 from search.observers.watch import Watch
@@ -24,9 +24,6 @@ from search.stages import (
     search_stage,
     submission_stage,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def run_line(
@@ -105,7 +102,7 @@ def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> boo
     from results.ensemble import was_selected_otherwise
     from results.submission.package import package_stands
 
-    finished = [event["inputs"] for event in ledger.events() if event["event"] == "line_finished"]
+    finished = [event["inputs"] for event in of_kind(ledger.events(), "line_finished")]
     if finished[-1:] != [inputs] or was_selected_otherwise(place.run, config.ensemble):
         return False
     return package_stands(place.run, config.submission)

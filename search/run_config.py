@@ -14,6 +14,7 @@ from data_prep.files import write_text
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
 from data_prep.store import Location, parse_location
+from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
@@ -107,8 +108,7 @@ def _fixed_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
 
 def has_training(run: RunDirectory) -> bool:
     """Return whether a training was ever begun in the run."""
-    begun = {"trial_started", "candidate_started"}
-    return any(event["event"] in begun for event in Ledger(run.ledger_path).events())
+    return any(of_kind(Ledger(run.ledger_path).events(), "trial_started", "candidate_started"))
 
 
 def check_fold(fold: int, manifest: Manifest) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from data_prep.errors import RunError
 from data_prep.files import write_error
+from results.ledger.events import Kind
 
 N_TRIES = 5
 """How often the lock is tried, 20 ms apart."""
@@ -61,12 +62,12 @@ class Ledger:
             os.close(self._lock)  # closing drops the lock
             self._lock = None
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: Kind, **fields: Any) -> None:
         """Write one event: when this returns, it is on the disk.
 
         Args:
-            event: its kind, such as `rung`.
-            fields: what JSON can hold; NumPy scalars and paths become plain, NaN and infinities null.
+            event: its kind.
+            fields: of its kind (see `events`); NumPy scalars and paths become plain, NaN and infinities null.
 
         Raises:
             RunError: if another process writes this ledger.

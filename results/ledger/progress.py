@@ -7,26 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from results.ledger.events import ENDED, OF_TRIALS, STATES, Event, state_after
+from results.ledger.events import ENDED, STATES, Event
+from results.ledger.trial import Trials
 from results.pareto import pareto_front
 
 N_REASONS = 3
 """Reasons of failures that are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPlan:
-    """What a search was asked for.
-
-    Attributes:
-        n_trials: trials to train.
-        epochs: of the rungs, ascending; the last one's is a finished trial's.
-        expected: how many of the trials are expected to come to each rung; empty where that is not known.
-    """
-
-    n_trials: int
-    epochs: tuple[int, ...]
-    expected: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +104,18 @@ class SearchProgress:
         return sum(self.states.get(state, 0) for state in ENDED)
 
 
-@dataclass(slots=True)
-class _Trial:
-    state: str | None = None
-    rung: int = -1
-    target: int = 0
-    """The rung that it trains to, or trained to last."""
-    epochs: int = 0
-    macro_accuracy: float | None = None
-    log_loss: float | None = None
-    weight_bytes: int = 0
-    reason: str | None = None
-
-
 class ProgressFold:
     """Takes the ledger's events one by one and says at any time how far the search has come."""
 
     def __init__(self) -> None:
-        self._plan: SearchPlan | None = None
-        self._trials: dict[str, _Trial] = {}
+        self._plan: Event | None = None
+        """The last session's start."""
+        self._trials = Trials()
         self._best: dict[int, float | None] = {}
         self._epochs_of: dict[int, int] = {}
-        self._n_infeasible = self._n_retries = self._epochs = 0
+        self._n_infeasible = self._epochs = 0
         self._still: SearchProgress | None = None
+        self._started: float | None = None
         self._end: str | None = None
         self._ended: float | None = None
         self._begin_session(None)
@@ -151,14 +126,18 @@ class ProgressFold:
         self._still = None
         if kind == "session_started":
             self._begin_session(_time(event))
-            self._take_plan(event)
+            self._plan = event
+            self._epochs_of |= dict(enumerate(event.get("epochs") or ()))
         elif kind == "session_ended":
             self._end = str(event.get("reason") or "done")
             self._ended = _time(event)
         elif kind == "infeasible":
             self._n_infeasible += 1
-        elif kind in OF_TRIALS:
-            self._apply_to_trial(event)
+        elif self._trials.apply(event) is not None:
+            if kind == "rung":
+                self._count_rung(event)
+            if self._started is None:  # older ledgers don't note sessions
+                self._started = _time(event)
 
     def _begin_session(self, started: float | None) -> None:
         self._started = started
@@ -167,29 +146,7 @@ class ProgressFold:
         self._session_epochs = 0
         self._end = self._ended = None
 
-    def _take_plan(self, event: Event) -> None:
-        epochs, expected = event.get("epochs") or (), event.get("expected") or ()
-        self._plan = SearchPlan(int(event["n_trials"]), tuple(epochs), tuple(expected))
-        self._epochs_of |= dict(enumerate(self._plan.epochs))
-
-    def _apply_to_trial(self, event: Event) -> None:
-        kind = event["event"]
-        trial = self._trials.setdefault(event["trial_id"], _Trial())
-        trial.state = state_after(event, trial.state)
-        if kind == "rung":
-            self._apply_rung(trial, event)
-        elif kind == "trial_started":
-            trial.weight_bytes = int(event.get("weight_bytes") or 0)
-        elif kind in {"trial_promoted", "trial_resumed"}:
-            trial.target = int(event.get("rung", trial.target))
-        elif kind == "trial_retried":
-            self._n_retries += 1
-        elif kind == "trial_ended":
-            trial.reason = event.get("reason")
-        if self._started is None:  # older ledgers don't note sessions
-            self._started = _time(event)
-
-    def _apply_rung(self, trial: _Trial, event: Event) -> None:
+    def _count_rung(self, event: Event) -> None:
         rung, epochs, time = int(event["rung"]), int(event["epochs"]), _time(event)
         self._epochs_of[rung] = epochs
         trained = epochs - self._epochs_of.get(rung - 1, 0)
@@ -202,12 +159,6 @@ class ProgressFold:
         accuracy = event.get("macro_accuracy")
         best = self._best.get(rung)
         self._best[rung] = accuracy if best is None else max(best, accuracy if accuracy is not None else best)
-        if rung < trial.rung:
-            return
-        trial.rung, trial.epochs = rung, epochs
-        trial.target = rung + (event.get("decision") == "continue")
-        trial.macro_accuracy, trial.log_loss = accuracy, event.get("log_loss")
-        trial.weight_bytes = int(event.get("weight_bytes") or trial.weight_bytes)
 
     def progress(self, now: float | None = None) -> SearchProgress:
         """Return how far the search has come at `now`, in seconds since 1970; None means at its last event's time."""
@@ -233,11 +184,11 @@ class ProgressFold:
         states = Counter(trial.state for trial in self._trials.values())
         reasons = Counter(trial.reason or "unknown" for trial in self._trials.values() if trial.state == "failed")
         return SearchProgress(
-            n_trials=self._plan.n_trials if self._plan else None,
+            n_trials=int(self._plan["n_trials"]) if self._plan else None,
             n_started=len(self._trials),
             states={state: states[state] for state in STATES if states[state]},
             n_infeasible=self._n_infeasible,
-            n_retries=self._n_retries,
+            n_retries=sum(trial.n_retries for trial in self._trials.values()),
             rungs=self._rungs(),
             front=self._front({"finished"}),
             provisional=self._front({"running", "paused"}),
@@ -263,7 +214,7 @@ class ProgressFold:
 
     def _front(self, states: set[str]) -> tuple[Standing, ...]:
         trials = [
-            Standing(name, str(trial.state), trial.epochs, trial.macro_accuracy, trial.log_loss, trial.weight_bytes)
+            Standing(name, trial.state, trial.epochs, trial.macro_accuracy, trial.log_loss, trial.weight_bytes or 0)
             for name, trial in self._trials.items()
             if trial.state in states and trial.macro_accuracy is not None
         ]
@@ -272,13 +223,13 @@ class ProgressFold:
 
     def _epochs_left(self) -> float | None:
         plan = self._plan
-        if plan is None or not plan.expected or self._end is not None:
+        if plan is None or not plan.get("expected") or self._end is not None:
             return None
         n_lost = sum(trial.state == "failed" and trial.rung < 0 for trial in self._trials.values())
         left, before = 0.0, 0
-        for rung, (epochs, expected) in enumerate(zip(plan.epochs, plan.expected, strict=True)):
+        for rung, (epochs, expected) in enumerate(zip(plan["epochs"], plan["expected"], strict=True)):
             n_reached = sum(trial.rung >= rung for trial in self._trials.values())
-            n_expected = expected * max(0, plan.n_trials - n_lost) // plan.n_trials
+            n_expected = expected * max(0, plan["n_trials"] - n_lost) // plan["n_trials"]
             left += max(0, n_expected - n_reached) * (epochs - before)
             before = epochs
         return left

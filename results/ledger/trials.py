@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from data_prep.files import written_whole
-from results.ledger.events import OF_TRIALS, Event, state_after
+from results.ledger.events import Event, is_kind, of_kind
 from results.ledger.ledger import Ledger
+from results.ledger.trial import Trial, Trials
 from results.rundir import RunDirectory
 
 INTEGERS = ("n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "rung", "epochs", "seed")
@@ -23,12 +24,6 @@ COLUMNS = (
 )
 """Every column but `trial_id` and the parameters, which stand before them as `param_<name>`."""
 
-_AT_START = ("n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "seed")
-_AT_RUNG = (
-    *("rung", "epochs", "macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes"),
-    *("n_params", "macs"),
-)
-
 
 def trials_table(events: Iterable[Event]) -> pd.DataFrame:
     """Return one row per trial in order of appearance, infeasible proposals included.
@@ -37,17 +32,18 @@ def trials_table(events: Iterable[Event]) -> pd.DataFrame:
     `seconds` is the sum over its rungs. States are those of results/ledger/events.py: `finished` are only those that
     trained to the last rung. An infeasible proposal has no id of its own and is called `infeasible-<n>`.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    n_infeasible = 0
+    trials, n_infeasible = Trials(), 0
     for event in events:
-        n_infeasible += event["event"] == "infeasible"
-        _apply(rows, event, f"infeasible-{n_infeasible}")
-    names = sorted({key for row in rows.values() for key in row if key.startswith("param_")})
-    frame = pd.DataFrame(
-        [{column: row.get(column) for column in ("trial_id", *names, *COLUMNS)} for row in rows.values()],
-        columns=["trial_id", *names, *COLUMNS],
-        dtype=object,
-    )
+        trials.apply(event)
+        if is_kind(event, "infeasible"):
+            n_infeasible += 1
+            proposal = Trial(str(event.get("trial_id") or f"infeasible-{n_infeasible}"))
+            proposal.apply(event)
+            trials[proposal.trial_id] = proposal
+    rows = [_row(trial) for trial in trials.values()]
+    names = sorted({key for row in rows for key in row if key.startswith("param_")})
+    columns = ["trial_id", *names, *COLUMNS]
+    frame = pd.DataFrame([{name: row.get(name) for name in columns} for row in rows], columns=columns, dtype=object)
     types = {"trial_id": "string", **dict.fromkeys(INTEGERS, "Int64"), **dict.fromkeys(FLOATS, "float64")}
     frame = frame.astype({**types, **dict.fromkeys(TEXTS, "string")})
     return frame.assign(**{name: _uniform(frame[name]) for name in names})
@@ -71,8 +67,7 @@ def rungs_table(events: Iterable[Event]) -> pd.DataFrame:
     columns = ["trial_id", "rung", "epochs", "macro_accuracy", "log_loss", "seconds"]
     rungs = {
         (event["trial_id"], event["rung"]): {column: event.get(column) for column in columns}
-        for event in events
-        if event["event"] == "rung"
+        for event in of_kind(events, "rung")
     }
     frame = pd.DataFrame([rungs[key] for key in sorted(rungs)], columns=columns)
     return frame.astype(
@@ -89,40 +84,11 @@ def write_trials(run: RunDirectory) -> Path:
     return run.trials_path
 
 
-def _apply(rows: dict[str, dict[str, Any]], event: Event, infeasible_id: str) -> None:
-    kind = event["event"]
-    if kind == "infeasible":
-        trial_id = str(event.get("trial_id") or infeasible_id)
-        rows[trial_id] = {
-            **_params(event),
-            **{key: event.get(key) for key in _AT_START},
-            "trial_id": trial_id,
-            "state": state_after(event, None),
-            "reason": event.get("reason"),
-        }
-        return
-    if kind not in OF_TRIALS:
-        return
-    row = rows.setdefault(event["trial_id"], {"trial_id": event["trial_id"]})
-    row["state"] = state_after(event, row.get("state"))
-    if kind == "trial_started":
-        row.update(_params(event))
-        row.update({key: event[key] for key in _AT_START if key in event and key not in row})
-    elif kind == "rung":
-        _apply_rung(row, event)
-    elif kind in {"trial_ended", "trial_retried"}:
-        row["reason"] = event.get("reason")
-
-
-def _apply_rung(row: dict[str, Any], event: Event) -> None:
-    row["seconds"] = (row.get("seconds") or 0.0) + (event.get("seconds") or 0.0)
-    if row.get("rung") is None or event["rung"] >= row["rung"]:
-        row.update({key: event[key] for key in _AT_RUNG if event.get(key) is not None})
-        row.update({key: event.get(key) for key in ("macro_accuracy", "log_loss")})  # null where training diverged
-
-
-def _params(event: Event) -> dict[str, Any]:
-    return {f"param_{name}": value for name, value in (event.get("params") or {}).items()}
+def _row(trial: Trial) -> dict[str, Any]:
+    row = {name: getattr(trial, name) for name in ("trial_id", *COLUMNS)}
+    if trial.rung < 0:
+        row["rung"] = row["epochs"] = None
+    return row | {f"param_{name}": value for name, value in trial.params.items()}
 
 
 def _uniform(column: pd.Series) -> pd.Series:

@@ -14,7 +14,7 @@ from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
 from data_prep.wording import plural
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
-from results.ledger.events import STATES
+from results.ledger.events import STATES, of_kind
 from results.ledger.trials import ranked_trials
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
@@ -101,7 +101,7 @@ def limits(data: RunData) -> Iterable[str]:
             "points wide. Systems whose intervals overlap are not told apart by this run."
         )
         yield "Intervals of single devices and scenes rest on few clips each."
-    reads = [event for event in data.events if event["event"] == "test_read"]
+    reads = list(of_kind(data.events, "test_read"))
     if reads:
         per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
         often = ", ".join(f"{name} {n} times" for name, n in per.items() if n > 1)

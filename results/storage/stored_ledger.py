@@ -17,9 +17,10 @@ from typing import Any, Self
 
 from data_prep.errors import AscError, RunError
 from data_prep.store import Store
+from results.ledger.events import Kind
 from results.ledger.ledger import Ledger, ledger_line
 
-LIGHT = frozenset({"infeasible"})
+LIGHT: frozenset[Kind] = frozenset({"infeasible"})
 """Kinds of events behind which no work stands; there may be hundreds of them between two others."""
 N_READERS = 16
 """Segments that are fetched at once."""
@@ -51,7 +52,7 @@ class StoredLedger(Ledger):
             raise
         return ledger
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: Kind, **fields: Any) -> None:
         """Write one event: when this returns, it is in the storage and on the disk.
 
         Raises:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from results.ledger.events import Event
+from results.ledger.events import Event, Kind
 from results.ledger.ledger import new_event
+from results.ledger.trial import Score, Trial
 
 if TYPE_CHECKING:
     from search.study.state import EventLog
@@ -43,7 +44,7 @@ class ObservedLedger:
         self._warn = warn
         self._has_begun = False
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: Kind, **fields: Any) -> None:
         """Write one event, then tell of it."""
         if not self._has_begun:
             self._has_begun = True
@@ -72,6 +73,15 @@ class ObservedLedger:
                 with contextlib.suppress(Exception):
                     observer.close()
                 self._warn(f"{observer.name}: {error or type(error).__name__}. The search goes on without it.")
+
+
+def facts_of(trial: Trial) -> dict[str, Any]:
+    """Return what a trial is and what its last rung measured, as files for others show it."""
+    facts = {name: getattr(trial, name) for name in ("key", "seed", "n_params", "macs")}
+    facts = {name: value for name, value in facts.items() if value is not None}
+    if trial.rung >= 0:
+        facts |= {name: getattr(trial, name) for name in ("rung", "epochs", *Score._fields)}
+    return facts | ({"reason": trial.last_reason} if trial.last_reason else {})
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
 from results.ledger.events import Event
-from results.ledger.trial import TrialLog, TrialLogs
+from results.ledger.trial import Trial, Trials
+from search.observers.base import facts_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -42,7 +43,7 @@ class MlflowLog:
         self._uri = uri
         self._experiment = experiment
         self._begun: str | None = None
-        self._trials = TrialLogs()
+        self._trials = Trials()
         self._runs: dict[str, str] = {}
         self._sent: dict[str, int] = {}
         """{trial_id: epochs of the last rung that was sent}."""
@@ -66,7 +67,7 @@ class MlflowLog:
             self._runs[trial_id], self._sent[trial_id] = run.info.run_id, int(run.data.tags.get(f"{TAG}epochs", 0))
             states[trial_id] = run.data.tags.get(f"{TAG}state")
         for trial in self._trials.values():
-            if states.get(trial.trial_id) != trial.state or _last(trial) > self._sent.get(trial.trial_id, -1):
+            if states.get(trial.trial_id) != trial.state or trial.epochs > self._sent.get(trial.trial_id, -1):
                 self._send(trial, is_training=False)
 
     def on_event(self, event: Event) -> None:
@@ -98,7 +99,7 @@ class MlflowLog:
             if not token:
                 return runs
 
-    def _send(self, trial: TrialLog, *, is_training: bool) -> None:
+    def _send(self, trial: Trial, *, is_training: bool) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         assert self._client is not None
@@ -112,24 +113,20 @@ class MlflowLog:
             self._client.log_batch(run.info.run_id, params=params)
         run_id, sent = self._runs[trial.trial_id], self._sent.get(trial.trial_id, 0)
         metrics = [
-            Metric(name, value, _milliseconds(None), epochs)
-            for epochs, scores in sorted(trial.scores.items())
+            Metric(name, getattr(score, name), _milliseconds(None), epochs)
+            for epochs, score in sorted(trial.scores.items())
             if epochs > sent
-            for name, value in scores.items()
+            for name in ("macro_accuracy", "log_loss")
         ]
-        facts = {**trial.facts, "state": trial.state}
+        facts = {**facts_of(trial), "state": trial.state}
         tags = [RunTag(f"{TAG}{name}", _text(value)) for name, value in facts.items() if value is not None]
         self._client.log_batch(run_id, metrics=metrics, tags=tags)
-        self._sent[trial.trial_id] = _last(trial)
-        status = STATUS.get(str(trial.state), "RUNNING" if is_training else "SCHEDULED")
+        self._sent[trial.trial_id] = trial.epochs
+        status = STATUS.get(trial.state, "RUNNING" if is_training else "SCHEDULED")
         if trial.ended is not None:
             self._client.set_terminated(run_id, status, _milliseconds(trial.ended))
         else:
             self._client.update_run(run_id, status=status)
-
-
-def _last(trial: TrialLog) -> int:
-    return max(trial.scores, default=0)
 
 
 def _text(value: Any) -> str:

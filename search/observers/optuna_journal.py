@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.ledger.events import Event
-from results.ledger.trial import TrialLog, TrialLogs
+from results.ledger.trial import Trial, Trials
+from search.observers.base import facts_of
 from search.space.knobs import Knob
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class OptunaJournal:
         """
         self._path = path
         self._knobs = dict(knobs)
-        self._trials = TrialLogs()
+        self._trials = Trials()
         self._numbers: dict[str, int] = {}
         self._storage: JournalStorage | None = None
         self._study_id = 0
@@ -110,7 +111,7 @@ class OptunaJournal:
         trials = storage.get_all_trials(self._study_id, deepcopy=False)
         return {trial.user_attrs["trial_id"]: trial for trial in trials}
 
-    def _create(self, trial: TrialLog, *, is_training: bool) -> None:
+    def _create(self, trial: Trial, *, is_training: bool) -> None:
         from optuna.trial import create_trial
 
         held = {
@@ -125,21 +126,21 @@ class OptunaJournal:
             values=_objectives(trial) if state.name == "COMPLETE" else None,
             params={name: _value(value) for name, value in held.items()},
             distributions={name: distribution_of(self._knobs[name]) for name in held},
-            user_attrs={"trial_id": trial.trial_id, **others, **trial.facts},
+            user_attrs={"trial_id": trial.trial_id, **others, **facts_of(trial)},
             intermediate_values=_accuracies(trial),
         )
         frozen.datetime_start = _local(trial.started) if state.name != "WAITING" else None
         frozen.datetime_complete = _local(trial.ended) if state.is_finished() else None
         self._numbers[trial.trial_id] = self._storage_in_use.create_new_trial(self._study_id, frozen)
 
-    def _update(self, trial: TrialLog, frozen: FrozenTrial, *, is_training: bool) -> None:
+    def _update(self, trial: Trial, frozen: FrozenTrial, *, is_training: bool) -> None:
         if frozen.state.is_finished():
             return
         storage, number = self._storage_in_use, frozen._trial_id
         for epochs, value in _accuracies(trial).items():
             if epochs not in frozen.intermediate_values:
                 storage.set_trial_intermediate_value(number, epochs, value)
-        for name, value in trial.facts.items():
+        for name, value in facts_of(trial).items():
             if frozen.user_attrs.get(name) != value:
                 storage.set_trial_user_attr(number, name, value)
         state = _optuna_state(trial, is_training=is_training)
@@ -167,25 +168,24 @@ def _value(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value)
 
 
-def _objectives(trial: TrialLog) -> list[float] | None:
+def _objectives(trial: Trial) -> list[float] | None:
     """Return a trial's values at its last rung, None where it has none."""
-    values = [trial.facts.get(name) for name in OBJECTIVES]
-    return None if any(value is None for value in values) else [float(value) for value in values if value is not None]
+    last = trial.scores.get(trial.epochs)
+    return None if last is None else [float(getattr(last, name)) for name in OBJECTIVES]
 
 
-def _accuracies(trial: TrialLog) -> dict[int, float]:
-    first = next(iter(OBJECTIVES))
-    return {epochs: scores[first] for epochs, scores in trial.scores.items() if first in scores}
+def _accuracies(trial: Trial) -> dict[int, float]:
+    return {epochs: score.macro_accuracy for epochs, score in trial.scores.items()}
 
 
-def _optuna_state(trial: TrialLog, *, is_training: bool) -> Any:
+def _optuna_state(trial: Trial, *, is_training: bool) -> Any:
     """Return the study's word for a trial's state. WAITING: it can go on, and nobody trains it now."""
     from optuna.trial import TrialState
 
     if trial.state == "finished":
         return TrialState.FAIL if _objectives(trial) is None else TrialState.COMPLETE
     words = {"stopped": TrialState.PRUNED, "failed": TrialState.FAIL, "paused": TrialState.WAITING}
-    return words.get(str(trial.state), TrialState.RUNNING if is_training else TrialState.WAITING)
+    return words.get(trial.state, TrialState.RUNNING if is_training else TrialState.WAITING)
 
 
 @contextlib.contextmanager

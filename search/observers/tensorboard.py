@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from results.ledger.events import OF_TRIALS, Event
+from results.ledger.events import OF_TRIALS, Event, is_kind, of_kind
 from results.ledger.progress import ProgressFold, SearchProgress
 from results.pareto import hypervolume
 
@@ -52,8 +52,8 @@ class TensorBoardFiles:
         every = 1 + len(earlier) // MAX_POINTS
         for number, event in enumerate(earlier, start=1):
             self._write_sweep(event, is_shown=number % every == 0)
-            if event["event"] in OF_TRIALS:
-                by_trial.setdefault(event["trial_id"], []).append(event)
+        for event in of_kind(earlier, *OF_TRIALS):
+            by_trial.setdefault(event["trial_id"], []).append(event)
         for trial_id, events in by_trial.items():
             for event in events:
                 self._write_trial(event)
@@ -61,9 +61,9 @@ class TensorBoardFiles:
 
     def on_event(self, event: Event) -> None:
         """Write what a rung or an end adds."""
-        if event["event"] in OF_TRIALS:
+        if is_kind(event, *OF_TRIALS):
             self._write_trial(event)
-            if event["event"] == "trial_ended" or event.get("decision") == "pause":
+            if is_kind(event, "trial_ended") or event.get("decision") == "pause":
                 self._close(event["trial_id"])
             elif event["trial_id"] in self._writers:
                 self._writers[event["trial_id"]].flush()
@@ -76,12 +76,12 @@ class TensorBoardFiles:
             self._close(name)
 
     def _write_trial(self, event: Event) -> None:
-        kind, trial_id = event["event"], event["trial_id"]
-        if kind == "trial_started":
+        trial_id = event["trial_id"]
+        if is_kind(event, "trial_started"):
             self._write(trial_id, event, _hparams(event)[1])
-        elif kind == "trial_ended":
+        elif is_kind(event, "trial_ended"):
             self._write(trial_id, event, _hparams({})[2])
-        elif kind == "rung":
+        elif is_kind(event, "rung"):
             for name in SCORES:
                 if event.get(name) is not None:
                     self._scalar(trial_id, event, name, event[name], event["epochs"])
@@ -89,7 +89,7 @@ class TensorBoardFiles:
     def _write_sweep(self, event: Event, *, is_shown: bool = True) -> bool:
         """Write the sweep's curves if `event` moves them; return whether it did."""
         self._fold.apply(event)
-        if not is_shown or event["event"] not in {"rung", "trial_ended"}:
+        if not is_shown or not is_kind(event, "rung", "trial_ended"):
             return False
         progress = self._fold.progress()
         for name, value in _sweep_values(progress, self._limit).items():

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from results.ledger.events import Event, of_kind
+from results.ledger.trial import trials_of
 from results.pareto import dominated_area, pareto_front
 from search.objectives import Objectives, Score, Value
 
@@ -62,7 +64,7 @@ class Choice:
 
 
 def read_contenders(
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[Event],
     identity: Callable[[Mapping[str, Any]], Hashable],
     score: Score = "macro_accuracy",
 ) -> list[Contender]:
@@ -74,21 +76,16 @@ def read_contenders(
         score: what merit is; log loss breaks ties in accuracy.
     """
     objective = Objectives((score,))
-    started = {event["trial_id"]: event for event in events if event["event"] == "trial_started"}
-    ends = {event["trial_id"]: event["state"] for event in events if event["event"] == "trial_ended"}
-    rungs: dict[str, Mapping[str, Any]] = {}
-    for event in events:
-        if event["event"] == "rung" and event["trial_id"] in started and event["macro_accuracy"] is not None:
-            rungs[event["trial_id"]] = event
+    trials = trials_of(events)
     groups: dict[Hashable, list[Contender]] = {}
-    for trial_id, rung in rungs.items():
-        if ends.get(trial_id) == "failed":
+    for event in of_kind(events, "trial_started"):
+        trial, config = trials[event["trial_id"]], event["config"]
+        if not trial.scores or trial.state == "failed":
             continue
-        config = started[trial_id]["config"]
-        size = int(rung["weight_bytes"])
-        (loss,) = objective.losses(Value(float(rung["macro_accuracy"]), float(rung["log_loss"]), size))
-        params = started[trial_id].get("params") or {}
-        found = Contender(trial_id, config, params, ends.get(trial_id) == "finished", rung["epochs"], -loss, size)
+        epochs, last = max(trial.scores.items())
+        (loss,) = objective.losses(Value(*last))
+        is_finished = trial.state == "finished"
+        found = Contender(trial.trial_id, config, trial.params, is_finished, epochs, -loss, last.weight_bytes)
         groups.setdefault(identity(config), []).append(found)
     return [_joined(group) for group in groups.values()]
 

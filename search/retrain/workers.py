@@ -14,6 +14,7 @@ from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text, parse_location
 from data_prep.workers import available_cpus
+from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import CandidateFiles
 from results.storage.storage import RunStorage
@@ -113,7 +114,7 @@ class _Fleet:
         self._storage = storage
         self._n_epochs = sum(job.config.train.epochs for job in jobs)
         self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
-        self._begun = {event["candidate"] for event in ledger.events() if event["event"] == "candidate_started"}
+        self._begun = {event["candidate"] for event in of_kind(ledger.events(), "candidate_started")}
         self._n_lost: dict[str, int] = {}
 
     def train(self, jobs: list[Job], address: str | None) -> None:

@@ -99,8 +99,9 @@ class Proposer:
         self._by_id[trial_id] = known
 
     def observe(self, trial_id: str, epochs: int, value: Value) -> None:
-        """Enter what a trial came to at a rung."""
-        self._by_id[trial_id].values[epochs] = value
+        """Enter what a trial came to at a rung; one whose point the space has lost teaches nothing."""
+        if trial_id in self._by_id:
+            self._by_id[trial_id].values[epochs] = value
 
     def observe_elsewhere(self, params: Params, values: Mapping[int, Value]) -> None:
         """Learn from a trial of an earlier run on the same data; its point may still be trained here.
@@ -113,7 +114,12 @@ class Proposer:
 
     def end(self, trial_id: str, state: EndState) -> None:
         """Enter how a trial ended."""
-        self._by_id[trial_id].has_failed = state == "failed"
+        if trial_id in self._by_id:
+            self._by_id[trial_id].has_failed = state == "failed"
+
+    def point_of(self, trial_id: str) -> Params | None:
+        """Return the point of a trial, None where the space has lost it since."""
+        return self._by_id[trial_id].params if trial_id in self._by_id else None
 
     def mark_seen(self, key: str) -> None:
         """Never propose what `key` stands for."""

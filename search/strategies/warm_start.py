@@ -24,7 +24,9 @@ from asc_models.networks.topology import Shape
 from asc_models.networks.trace import Trace, distance, trace
 from data_prep.errors import ConfigError, RunError
 from data_prep.schema import canonical_json, differing_keys
+from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
+from results.ledger.trial import trials_of
 from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space.space import Params, Space
@@ -230,28 +232,23 @@ def _earlier_trials(
     if theirs != data_hash:
         return [], [f"{name}: left out, it searched other data ({theirs}; here {data_hash})"]
     events = Ledger(run.ledger_path).events()
-    started = {event["trial_id"]: event for event in events if event["event"] == "trial_started"}
-    values: dict[str, dict[int, Value]] = {}
-    for event in events:
-        if event["event"] == "rung" and event["trial_id"] in started and event["macro_accuracy"] is not None:
-            macs = int(started[event["trial_id"]].get("macs") or 0)
-            values.setdefault(event["trial_id"], {})[int(event["epochs"])] = Value(
-                float(event["macro_accuracy"]), float(event["log_loss"]), int(event["weight_bytes"]), macs
-            )
+    trials = trials_of(events)
     found: list[EarlierTrial] = []
     reasons: Counter[str] = Counter()
-    for trial_id, event in started.items():
-        params = _point(space, event["params"])
-        if trial_id not in values:
+    for event in of_kind(events, "trial_started"):
+        trial = trials[event["trial_id"]]
+        params = _point(space, trial.params)
+        if not trial.scores:
             reasons["reached no rung"] += 1
         elif params is None:
             reasons["not in this space"] += 1
         elif differing := _differing(event["config"], describe(params)):
             reasons[f"trained otherwise ({differing[0]})"] += 1
         else:
-            found.append(EarlierTrial(name, trial_id, params, values[trial_id]))
+            values = {epochs: Value(*score, trial.macs or 0) for epochs, score in trial.scores.items()}
+            found.append(EarlierTrial(name, trial.trial_id, params, values))
     why = "".join(f"; {n} left out: {reason}" for reason, n in reasons.most_common())
-    return found, [f"{name}: {len(found)} of its {len(started)} trials are known here{why}"]
+    return found, [f"{name}: {len(found)} of its {len(trials)} trials are known here{why}"]
 
 
 def _point(space: Space, params: Mapping[str, Any]) -> Params | None:

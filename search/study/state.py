@@ -11,20 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from data_prep.errors import RunError
-from results.ledger.events import EndState
-from search.halving import Halving
+from results.ledger.events import OF_TRIALS, EndState, Event, Kind, Measured, is_kind
+from results.ledger.trial import Trial, Trials
+from search.halving import Decision, Halving
 from search.objectives import Value
 from search.space.sizing import Sizing
 from search.space.space import Params
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import WarmStart, parse_warm_start
-from search.study.trial import Trial
 
-MEASURED = (
-    *("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes"),
-    *("seconds", "train_seconds", "reading_seconds"),
-)
-"""What a trial tells at a rung, beside which rung it is."""
 MIN_FAILED = 5
 """A sweep is not given up for its failures before this many trials have failed."""
 
@@ -32,7 +27,7 @@ MIN_FAILED = 5
 class EventLog(Protocol):
     """What the sweep needs of a ledger."""
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: Kind, **fields: Any) -> None:
         """Write one event."""
 
     def events(self) -> list[dict[str, Any]]:
@@ -69,7 +64,11 @@ class SweepState:
         Raises:
             RunError: if the ledger's trials were trained on other data or by other settings.
         """
-        self.trials: dict[str, Trial] = {}
+        self.trials = Trials()
+        self._decisions: dict[str, Decision] = {}
+        """What the last rung of each trial decided; `continue` again once it is promoted."""
+        self._handed_out: set[str] = set()
+        """Trials that this session has begun to train."""
         self.n_infeasible = 0
         self.warm_runs: set[str] = set()
         """Earlier runs whose trials are known here."""
@@ -99,12 +98,23 @@ class SweepState:
     @property
     def n_told(self) -> int:
         """Trials that have come to something: reached a rung, or ended."""
-        return sum(bool(trial.values) or trial.state is not None for trial in self.trials.values())
+        return sum(trial.rung >= 0 or trial.has_ended for trial in self.trials.values())
 
     @property
     def n_training(self) -> int:
         """Trials that this session is training."""
-        return sum(trial.is_training for trial in self.trials.values())
+        return sum(self.is_training(trial) for trial in self.trials.values())
+
+    def is_training(self, trial: Trial) -> bool:
+        """Return whether this session trains a trial."""
+        return trial.trial_id in self._handed_out and self._is_open(trial, "continue")
+
+    def is_paused(self, trial: Trial) -> bool:
+        """Return whether a trial waits for a promotion."""
+        return self._is_open(trial, "pause")
+
+    def _is_open(self, trial: Trial, decision: Decision) -> bool:
+        return not trial.has_ended and self._decisions.get(trial.trial_id, "continue") == decision
 
     @property
     def is_done(self) -> bool:
@@ -139,7 +149,7 @@ class SweepState:
             return self._resume(self._resumable.pop(0))
         promotable = self._halving.promotable()
         for trial_id in promotable:
-            if not self.trials[trial_id].is_handed_out:
+            if trial_id not in self._handed_out:
                 return self._promote(self.trials[trial_id])
         if promotable or self.is_exhausted or len(self.trials) >= self._n_trials:
             return None
@@ -151,41 +161,35 @@ class SweepState:
 
     def config_of(self, trial: Trial) -> dict[str, Any]:
         """Return what a trial trains: what its key stands for. Made anew each time, for it is large."""
-        assert trial.params is not None  # or it is not handed out
-        return self._describe(trial.params)[1]
+        point = self._proposer.point_of(trial.trial_id)
+        assert point is not None  # or it is not handed out
+        return self._describe(point)[1]
 
     def next_promotion(self) -> Trial | None:
         """Return the paused trial of this session that goes on now, or None; its line is in the ledger then."""
         for trial_id in self._halving.promotable():
-            if self.trials[trial_id].is_handed_out:
+            if trial_id in self._handed_out:
                 return self._promote(self.trials[trial_id])
         return None
 
     def on_rung(self, trial_id: str, rung: int, measured: Mapping[str, Any]) -> Trial:
-        """Enter what a trial measured at `rung`; return the trial, whose `decision` and `state` say how it goes on."""
+        """Enter what a trial measured at `rung`; return the trial, which has ended, is paused, or goes on training."""
         trial = self.trials[trial_id]
         if rung != trial.next_rung:
             raise ValueError(f"trial {trial_id} tells of rung {rung}, but it was training to rung {trial.next_rung}")
-        value = _value(measured, trial.macs)
+        value, epochs = _value(measured, trial), self._halving.epochs[rung]
         decision = self._halving.record(trial_id, rung, value)
-        self._ledger.append(
-            "rung",
-            trial_id=trial_id,
-            rung=rung,
-            epochs=self._halving.epochs[rung],
-            **{name: measured[name] for name in MEASURED},
-            decision=decision,
-        )
-        trial.values[rung] = value
-        trial.decision = decision
-        self._proposer.observe(trial_id, self._halving.epochs[rung], value)
+        told = {name: measured[name] for name in Measured.__annotations__}
+        self._write("rung", trial_id, rung=rung, epochs=epochs, **told, decision=decision)
+        self._decisions[trial_id] = decision
+        self._proposer.observe(trial_id, epochs, value)
         if not self._end_as_decided(trial):
             self._on_change(trial, self.n_told)
         return trial
 
     def on_retry(self, trial_id: str, reason: str) -> None:
         """Note that a trial's process died and the trial is taken up again."""
-        self._ledger.append("trial_retried", trial_id=trial_id, rung=self.trials[trial_id].next_rung, reason=reason)
+        self._write("trial_retried", trial_id, rung=self.trials[trial_id].next_rung, reason=reason)
 
     def on_failure(self, trial_id: str, reason: str) -> None:
         """Enter that a trial failed; the sweep goes on without it.
@@ -194,7 +198,7 @@ class SweepState:
             RunError: if more than the allowed share of the trials has failed.
         """
         trial = self.trials[trial_id]
-        if trial.state is None:
+        if not trial.has_ended:
             self._halving.drop(trial_id)
             self._end(trial, "failed", reason)
         self.require_few_failures()
@@ -221,7 +225,7 @@ class SweepState:
     def require_success(self) -> None:
         """Raise RunError if trials have failed and none has ever reached a rung, with the reasons."""
         failed = any(trial.state == "failed" for trial in self.trials.values())
-        if failed and not any(trial.values for trial in self.trials.values()):
+        if failed and not any(trial.rung >= 0 for trial in self.trials.values()):
             raise RunError(self._failure_summary())
 
     def _failure_summary(self) -> str:
@@ -241,12 +245,17 @@ class SweepState:
         for trial in warm.trials:
             self._proposer.observe_elsewhere(trial.params, trial.values)
 
+    def _write(self, kind: Kind, trial_id: str, **fields: Any) -> Trial:
+        """Write an event about a trial, and return the trial after it."""
+        self._ledger.append(kind, trial_id=trial_id, **fields)
+        self.trials.apply({"event": kind, "trial_id": trial_id, **fields})
+        return self.trials[trial_id]
+
     def _begin(self, params: Params, sizing: Sizing) -> Trial:
         key, config = self._describe(params)
-        trial = Trial(f"t{len(self.trials) + 1:04d}", key, params, sizing.macs, is_handed_out=True)
-        self._ledger.append(
+        trial = self._write(
             "trial_started",
-            trial_id=trial.trial_id,
+            f"t{len(self.trials) + 1:04d}",
             key=key,
             params=params,
             config=config,
@@ -256,59 +265,61 @@ class SweepState:
             peak_activation_bytes=sizing.peak_activation_bytes,
             weight_bytes=sizing.weight_bytes,
         )
-        self.trials[trial.trial_id] = trial
         self._proposer.enter(trial.trial_id, params)
+        self._handed_out.add(trial.trial_id)
         self.n_new += 1
         return trial
 
     def _promote(self, trial: Trial) -> Trial:
-        self._require_params(trial, "can be promoted")
-        self._ledger.append("trial_promoted", trial_id=trial.trial_id, rung=trial.next_rung)
+        self._require_point(trial, "can be promoted")
+        self._write("trial_promoted", trial.trial_id, rung=trial.next_rung)
         self._halving.promote(trial.trial_id)
-        trial.decision = "continue"
-        self.n_new += not trial.is_handed_out
-        trial.is_handed_out = True
+        self._decisions[trial.trial_id] = "continue"
+        self.n_new += trial.trial_id not in self._handed_out
+        self._handed_out.add(trial.trial_id)
         return trial
 
     def _resume(self, trial: Trial) -> Trial:
-        self._require_params(trial, "was interrupted")
-        self._ledger.append("trial_resumed", trial_id=trial.trial_id, rung=trial.next_rung)
+        self._require_point(trial, "was interrupted")
+        self._write("trial_resumed", trial.trial_id, rung=trial.next_rung)
         self.n_new += 1
-        trial.is_handed_out = True
+        self._handed_out.add(trial.trial_id)
         return trial
 
-    def _require_params(self, trial: Trial, what: str) -> None:
-        if trial.params is None:
+    def _require_point(self, trial: Trial, what: str) -> None:
+        if self._proposer.point_of(trial.trial_id) is None:
             raise RunError(
                 f"trial {trial.trial_id} {what}, and its point is no longer in the space: take the run's own "
                 "configuration, or a new run directory."
             )
 
-    def _replay(self, event: Mapping[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "infeasible":
+    def _replay(self, event: Event) -> None:
+        if is_kind(event, *OF_TRIALS):
+            self._replay_trial(event)
+        elif is_kind(event, "infeasible"):
             self.n_infeasible += 1
             params = self._proposer.space.parse(event["params"])
             if params is not None:
                 self._proposer.mark_infeasible(params)
-        elif kind == "warm_start":
+        elif is_kind(event, "warm_start"):
             self._take_up(parse_warm_start(event, self._proposer.space), event["runs"])
-        elif kind == "trial_started":
-            self._replay_start(event)
-        elif kind == "rung":
-            self._replay_rung(event)
-        elif kind == "trial_promoted":
-            self._halving.promote(event["trial_id"])
-            self.trials[event["trial_id"]].decision = "continue"
-        elif kind == "trial_ended":
-            trial = self.trials[event["trial_id"]]
-            trial.state, trial.reason = event["state"], event.get("reason")
-            if trial.state == "failed":
-                self._halving.drop(trial.trial_id)
-            if trial.params is not None:
-                self._proposer.end(trial.trial_id, trial.state)
 
-    def _replay_start(self, event: Mapping[str, Any]) -> None:
+    def _replay_trial(self, event: Event) -> None:
+        trial_id = event["trial_id"]
+        self.trials.apply(event)
+        if is_kind(event, "trial_started"):
+            self._replay_start(event)
+        elif is_kind(event, "rung"):
+            self._replay_rung(event)
+        elif is_kind(event, "trial_promoted"):
+            self._halving.promote(trial_id)
+            self._decisions[trial_id] = "continue"
+        elif is_kind(event, "trial_ended"):
+            if event["state"] == "failed":
+                self._halving.drop(trial_id)
+            self._proposer.end(trial_id, event["state"])
+
+    def _replay_start(self, event: Event) -> None:
         params = self._proposer.space.parse(event["params"])
         if params is not None and self._describe(params)[0] != event["key"]:
             raise RunError(
@@ -316,46 +327,42 @@ class SweepState:
                 f"{event['key']}, now {self._describe(params)[0]}): take the configuration and data of the run, or a "
                 "new run directory."
             )
-        trial = Trial(event["trial_id"], event["key"], params, event["macs"])
-        self.trials[trial.trial_id] = trial
         if params is None:
-            self._proposer.mark_seen(trial.key)
+            self._proposer.mark_seen(event["key"])
         else:
-            self._proposer.enter(trial.trial_id, params)
+            self._proposer.enter(event["trial_id"], params)
 
-    def _replay_rung(self, event: Mapping[str, Any]) -> None:
+    def _replay_rung(self, event: Event) -> None:
         trial, rung, epochs = self.trials[event["trial_id"]], event["rung"], event["epochs"]
         if self._halving.epochs[rung : rung + 1] != (epochs,):
             raise RunError(
                 f"trial {trial.trial_id} of this run was compared at epoch {epochs}, which is not rung {rung} "
                 f"of {list(self._halving.epochs)}: take the run's own search.min_epochs, or a new run directory."
             )
-        value = _value(event, trial.macs)
-        trial.values[rung] = value
-        trial.decision = self._halving.record(trial.trial_id, rung, value)
-        if trial.params is not None:
-            self._proposer.observe(trial.trial_id, epochs, value)
+        value = _value(event, trial)
+        self._decisions[trial.trial_id] = self._halving.record(trial.trial_id, rung, value)
+        self._proposer.observe(trial.trial_id, epochs, value)
 
     def _settle(self) -> list[Trial]:
         """Write the ends that a crash kept back, and return the interrupted trials."""
-        open_trials = [trial for trial in self.trials.values() if trial.state is None]
-        return [trial for trial in open_trials if not self._end_as_decided(trial) and not trial.is_paused]
+        open_trials = [trial for trial in self.trials.values() if not trial.has_ended]
+        return [trial for trial in open_trials if not self._end_as_decided(trial) and not self.is_paused(trial)]
 
     def _end_as_decided(self, trial: Trial) -> bool:
         """End `trial` if its last rung said so; return whether it did."""
-        if trial.decision == "finish":
+        decision = self._decisions.get(trial.trial_id)
+        if decision == "finish":
             self._end(trial, "finished", None)
-        elif trial.decision == "stop":
+        elif decision == "stop":
             self._end(trial, "stopped", self._halving.reason(trial.trial_id))
-        return trial.state is not None
+        return trial.has_ended
 
     def _end(self, trial: Trial, state: EndState, reason: str | None) -> None:
-        self._ledger.append("trial_ended", trial_id=trial.trial_id, state=state, reason=reason)
-        trial.state, trial.reason = state, reason
-        if trial.params is not None:
-            self._proposer.end(trial.trial_id, state)
+        self._write("trial_ended", trial.trial_id, state=state, reason=reason)
+        self._proposer.end(trial.trial_id, state)
         self._on_change(trial, self.n_told)
 
 
-def _value(measured: Mapping[str, Any], macs: int) -> Value:
-    return Value(float(measured["macro_accuracy"]), float(measured["log_loss"]), int(measured["weight_bytes"]), macs)
+def _value(measured: Mapping[str, Any], trial: Trial) -> Value:
+    scores = float(measured["macro_accuracy"]), float(measured["log_loss"])
+    return Value(*scores, int(measured["weight_bytes"]), trial.macs or 0)

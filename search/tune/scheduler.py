@@ -52,11 +52,11 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
             raise self._errors.keep(error)  # noqa: B904 - the same error
         # Where its process dies, or when it is promoted, Ray gives the trial's configuration to another process.
         trial.set_config({**trial.config, "next_rung": entered.next_rung})
-        if entered.is_paused:
+        if self._state.is_paused(entered):
             self._paused[trial_id] = trial
             tune_controller.pause_trial(trial, should_checkpoint=False)
             return str(TrialScheduler.NOOP)
-        return str(TrialScheduler.CONTINUE if entered.state is None else TrialScheduler.STOP)
+        return str(TrialScheduler.STOP if entered.has_ended else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the trial to start next: a paused one that may go on, else whichever was suggested first.

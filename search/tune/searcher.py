@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from results.ledger.trial import Trial
 from search.study.state import SweepState
-from search.study.trial import Trial
 
 
 class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type information

@@ -16,6 +16,7 @@ from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location, location_text
 from data_prep.workers import available_cpus
 from results.ledger.ledger import Ledger
+from results.ledger.trial import Trial
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
 from search.cluster.scratch import scratch_folder
@@ -26,7 +27,6 @@ from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
 from search.study.settings import SearchSettings, candidate_sizing, trial_description
 from search.study.state import EventLog, SweepState
-from search.study.trial import Trial
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def run_search(
 
 
 def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
-    states = ["paused" if trial.is_paused else trial.state for trial in state.trials.values()]
+    states = ["paused" if state.is_paused(trial) else trial.state for trial in state.trials.values()]
     return SearchOutcome(
         n_trials=len(states),
         n_finished=states.count("finished"),
@@ -192,7 +192,7 @@ def _state(
 
     def on_change(trial: Trial, n_told: int) -> None:
         """Let go of an ended trial's checkpoint, and tell."""
-        if trial.state is not None:
+        if trial.has_ended:
             checkpoints.remove(trial.trial_id)
         if on_progress is not None:
             on_progress(n_told, search.n_trials)
@@ -311,6 +311,6 @@ def _trial_name(trial: Any) -> str:
 def _remove_leftovers(checkpoints: Checkpoints, state: SweepState) -> None:
     """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
     for trial_id in checkpoints.trial_ids():
-        if trial_id in state.trials and state.trials[trial_id].state is not None:
+        if trial_id in state.trials and state.trials[trial_id].has_ended:
             checkpoints.remove(trial_id)
     checkpoints.tidy()

@@ -76,7 +76,7 @@ def run(ledger: Ledger, n_trials: int, strategy: str, scheduler: str) -> None:
     started, n_shown, seconds = time.process_time(), 0, 0.0
     while (trial := state.next_promotion() or state.next_trial()) is not None:
         seconds += time.process_time() - started
-        while trial.is_training:
+        while state.is_training(trial):
             n_bytes = assess(trial.params).weight_bytes
             accuracy = 0.4 + 0.03 * np.log(n_bytes) / np.log(LIMIT) + 0.05 * trial.next_rung + rng.normal(0, 0.02)
             sizes = {"weight_bytes": n_bytes, "nonzero_weight_bytes": n_bytes, "file_bytes": n_bytes}

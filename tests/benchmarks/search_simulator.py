@@ -178,7 +178,7 @@ class Ours:
     def next_work(self) -> tuple[str, Mapping[str, Any], int] | None:
         """Return a promoted trial, else a new one."""
         trial = self.state.next_promotion() or self.state.next_trial()
-        return None if trial is None or trial.params is None else (trial.trial_id, trial.params, trial.next_rung)
+        return None if trial is None else (trial.trial_id, trial.params, trial.next_rung)
 
     def reached(self, trial_id: str, rung: int, value: Value) -> bool:
         """Enter the value as a trial's process would tell it."""
@@ -187,7 +187,7 @@ class Ours:
             **{"nonzero_weight_bytes": value.weight_bytes, "file_bytes": value.weight_bytes},
             **dict.fromkeys(("seconds", "train_seconds", "reading_seconds"), 0.0),
         }
-        return self.state.on_rung(trial_id, rung, measured).is_training
+        return self.state.is_training(self.state.on_rung(trial_id, rung, measured))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from matplotlib.ticker import NullLocator
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.figures.style import Theme, titled
 from data_prep.wording import plural
+from results.ledger.events import of_kind
 from results.pareto import pareto_front
 from results.report.data import RunData
 from results.report.figures.labels import place_labels
@@ -135,7 +136,7 @@ def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
     """Return each trial's limited quantity: as measured, or the estimated weight bytes before there is a file."""
     quantity = data.limit.quantity
     if quantity == "peak_activation_bytes":  # no column of the table: the ledger has it
-        known = {event["trial_id"]: event.get(quantity) for event in data.events if event["event"] == "trial_started"}
+        known = {event["trial_id"]: event.get(quantity) for event in of_kind(data.events, "trial_started")}
         return np.array([known.get(trial_id) for trial_id in data.trials["trial_id"]], dtype=np.float64)
     sizes = data.trials[quantity]
     if quantity.endswith("bytes"):

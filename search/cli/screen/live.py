@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
+from results.ledger.events import Event, is_kind
 from search.cli.screen.progress import ProgressView, one_line
 
 if TYPE_CHECKING:
-    from results.ledger.events import Event
     from results.ledger.progress import SearchProgress
 
 REFRESHES_PER_S = 2
@@ -79,7 +79,7 @@ class LogLines:
     def on_event(self, event: Event) -> None:
         """Write a line if it is time for one."""
         self._fold.apply(event)
-        if event["event"] == "rung" and time.monotonic() >= self._next:
+        if is_kind(event, "rung") and time.monotonic() >= self._next:
             self._write(one_line(self._fold.progress(time.time())))
             self._next = time.monotonic() + self._every_s
 

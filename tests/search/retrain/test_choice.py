@@ -85,8 +85,9 @@ def ledger(*trials: tuple[str, str, list[tuple[int, float]], str | None, int]):
     for trial_id, model, rungs, state, seed in trials:
         config = {"model": model, "train": {}, "reader": {}, "mode": "int8_weights"}
         yield {"event": "trial_started", "trial_id": trial_id, "config": config, "seed": seed}
-        for epochs, accuracy in rungs:
+        for rung, (epochs, accuracy) in enumerate(rungs):
             yield {"event": "rung", "trial_id": trial_id, "epochs": epochs, "macro_accuracy": accuracy} | {
+                "rung": rung,
                 "log_loss": 1.0,
                 "weight_bytes": 10_000,
             }

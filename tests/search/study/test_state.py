@@ -21,7 +21,7 @@ def train(state, n_results=None):
     """Train trials one by one with made-up values until nothing is left or `n_results` were given."""
     n = 0
     while (trial := state.next_promotion() or state.next_trial()) is not None:
-        while trial.is_training:
+        while state.is_training(trial):
             if n == n_results:
                 return
             told = measured(accuracy_of(trial), weight_bytes=100 * trial.params["base_filters"])
@@ -171,7 +171,7 @@ def test_a_smaller_share_of_failures_is_borne(path):
     for _ in range(6):
         trial = state.next_trial()
         for rung in range(3):
-            if trial.state is None:
+            if not trial.has_ended:
                 state.on_rung(trial.trial_id, rung, measured(0.5))
     for _ in range(MIN_FAILED):
         state.on_failure(state.next_trial().trial_id, "diverged")
@@ -250,12 +250,12 @@ def test_an_interrupted_promotion_is_taken_up_first(path):
     state, ledger = sweep(path, n_trials=8, scheduler="pareto")
     first, second = state.next_trial(), state.next_trial()
     state.on_rung(first.trial_id, 0, measured(0.9))
-    assert first.is_paused
+    assert state.is_paused(first)
     state.on_rung(second.trial_id, 0, measured(0.1))
     assert state.next_promotion() is first
     ledger.close()
     again, ledger = sweep(path, n_trials=8, scheduler="pareto")
-    assert (again.next_trial().trial_id, again.trials["t0002"].is_paused) == (first.trial_id, True)
+    assert (again.next_trial().trial_id, again.is_paused(again.trials["t0002"])) == (first.trial_id, True)
     assert [event["event"] for event in ledger.events()][-2:] == ["trial_promoted", "trial_resumed"]
 
 

@@ -66,7 +66,7 @@ def test_a_paused_trial_is_ray_s_to_pause_and_comes_back_promoted(tmp_path):
     assert controller.stopped == []
     assert scheduler.choose_trial_to_run(controller) is None
     assert set(controller.stopped) == {good, bad}, "nothing is left to do, so Ray lets go of what waits"
-    assert all(trial.is_paused for trial in state.trials.values())
+    assert all(state.is_paused(trial) for trial in state.trials.values())
 
 
 def test_a_trial_that_moves_to_another_process_goes_on_at_the_rung_it_had_told(state):
@@ -93,7 +93,7 @@ def test_what_would_strike_every_trial_ends_the_sweep_and_leaves_the_trial_open(
             None, ray_trial(trial), {"outcome": "fatal", "reason": "shard is damaged"}
         )
     assert "shard is damaged" in str(errors.first)
-    assert trial.state is None
+    assert trial.state == "running"
 
 
 def test_a_lost_trial_fails_with_the_last_line_of_what_ray_knows(state):
@@ -120,6 +120,6 @@ def test_a_trial_that_is_taken_up_again_is_noted(tmp_path):
     state, ledger = sweep(tmp_path / "ledger.jsonl")
     trial = state.next_trial()
     LostTrials(state, SweepErrors()).on_trial_recover(0, [], ray_trial(trial))
-    assert trial.is_training
+    assert state.is_training(trial)
     assert ledger.events()[-1]["event"] == "trial_retried"
     assert ledger.events()[-1]["reason"] == "its process died: exit code 134"
