@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from results.ledger.events import ENDED, OF_TRIALS, Event
 
 FACTS = ("params", "key", "seed", "n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
-"""Fields that events change wherever they have them."""
+"""Fields that a trial takes from every event that has them."""
 
 
 class Score(NamedTuple):
-    """What a trial came to at a rung."""
+    """The scores of a trial at a rung, and its size there."""
 
     macro_accuracy: float
     log_loss: float
