@@ -16,7 +16,7 @@ SUM_TOLERANCE = 0.05
 """How far a row's probabilities may be from 1 together: ten of them with two digits each are."""
 
 
-def score(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
+def score_submission(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
     """Return macro accuracy (with its 95 % interval where locations are known), log loss, by scene and by device.
 
     Accuracy is that of the file's `scene_label`, log loss that of its probabilities.

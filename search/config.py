@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -149,12 +149,12 @@ def shipped_configs() -> dict[str, str]:
     return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
 
 
-def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
+def read_run_config(source: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> RunConfig:
     """Return the configuration in a YAML file, or the shipped one of that name.
 
     Args:
         source: path of a file, or a shipped name such as `demo`.
-        overrides: `key.path=value` each, the value as YAML; they win over the file.
+        overrides: `key.path=value` each, the value as YAML, or {key path: value}; they win over the file.
 
     Raises:
         ConfigError: if there is no such file or name, or with every problem in it.
@@ -178,16 +178,20 @@ def read_run_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
     data = parse_yaml(text, source)
     for noted in ("data", "versions"):  # what a run directory's own config.yaml notes beside the settings
         data.pop(noted, None)
-    for override in overrides:
-        _override(data, override)
+    for key, value in overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides):
+        _set_key(data, key, value)
     return parse_config(RunConfig, data, source)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _parsed(override: str) -> tuple[str, Any]:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: must be key.path=value, such as search.n_trials=32")
-    section, parts = data, key.strip().split(".")
+    return key.strip(), load_yaml(value, f"--set {override}")
+
+
+def _set_key(data: dict[str, Any], key: str, value: Any) -> None:
+    section, parts = data, key.split(".")
     while True:
         # A key may have dots in it itself: space has `train.learning_rate`.
         n_parts = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in section), 1)
@@ -196,5 +200,5 @@ def _override(data: dict[str, Any], override: str) -> None:
             break
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"--set {override}: {name} is no section")
-    section[name] = load_yaml(value, f"--set {override}")
+            raise ConfigError(f"--set {key}: {name} is no section")
+    section[name] = value

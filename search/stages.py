@@ -40,8 +40,8 @@ class Narrator(Protocol):
         """Show a stage with a progress bar until the block ends."""
         ...
 
-    def search_view(self) -> Observer:
-        """Return who shows a search while it runs."""
+    def search_view(self) -> Observer | None:
+        """Return who shows a search while it runs; None where nobody does."""
         ...
 
     def note(self, text: str) -> None:
@@ -100,8 +100,8 @@ def search_stage(
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = config.search_settings()
     observers = file_observers(watch, place.run, config.space, config.rules)
-    if not watch.json_log:
-        observers.append(narrator.search_view())
+    if not watch.json_log and (view := narrator.search_view()) is not None:
+        observers.append(view)
     with observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(
             place.run,

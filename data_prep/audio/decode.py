@@ -42,12 +42,16 @@ def read_mono(path: Path, sample_rate: int) -> Waveform:
     Raises:
         DataError: as `read_clip`.
     """
-    mono, rate = decode_mono(path)
+    return resample(*decode_mono(path), sample_rate)
+
+
+def resample(y: Waveform, rate: int, sample_rate: int) -> Waveform:
+    """Return the waveform `y` (n,) of `rate` Hz as float32 at `sample_rate` Hz."""
     if rate != sample_rate:
         import soxr
 
-        mono = soxr.resample(mono, rate, sample_rate).astype(np.float32, copy=False)
-    return np.ascontiguousarray(mono)
+        y = soxr.resample(y, rate, sample_rate)
+    return np.ascontiguousarray(y, dtype=np.float32)
 
 
 def decode_mono(path: Path) -> tuple[Waveform, int]:

@@ -87,6 +87,11 @@ def extract(path: Path, spec: FeatureSpec) -> Extracted:
     return _extract(Source(path, path.stem), Task((), spec))
 
 
+def extract_waveform(y: Waveform, spec: FeatureSpec) -> npt.NDArray[np.float16]:
+    """Return the log-mel (n_mels, n_frames) of a waveform (n,) at `spec.sample_rate`, as `extract` gives a file's."""
+    return _log_mel(fit_length(y, spec.n_samples), spec, None)
+
+
 def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
     """Return the mean log magnitude spectrum (n_fft // 2 + 1,) of each source, as spectrum correction needs it.
 

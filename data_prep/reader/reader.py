@@ -12,12 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_prep.audio.decode import resample
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.copies.rows import RECORDED
 from data_prep.corpora.corpus import file_clip_id
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.prepare.extract import extract
+from data_prep.prepare.extract import extract, extract_waveform
 from data_prep.reader.inputs import n_kept_frames, to_inputs
 from data_prep.reader.statistics import BandStatistics, fit_statistics
 from data_prep.shards.manifest import Manifest, read_manifest
@@ -184,10 +185,51 @@ def extract_files(
         if result.log_mel is None:
             raise DataError(f"{path}: {result.reason}")
         log_mels.append(result.log_mel)
-    clips = pd.DataFrame({name: pd.Series([None] * len(files), dtype="object") for name in CLIP_COLUMNS})
-    clips["clip_id"] = [file_clip_id(path.name) for path in files]
-    clips["filename"] = [str(path) for path in files]
-    clips["device"] = "a"
-    clips["augmentation"] = RECORDED
-    labels = np.full(len(files), -1, dtype=np.int64)
-    return FeatureSet(np.stack(log_mels), labels, clips, classes, reader, spec, statistics)
+    ids = [file_clip_id(path.name) for path in files]
+    clips = _unlisted_clips(ids, [str(path) for path in files])
+    return FeatureSet(np.stack(log_mels), _unlabelled(len(clips)), clips, classes, reader, spec, statistics)
+
+
+def extract_waveforms(
+    waveforms: Sequence[npt.NDArray[np.floating]],
+    sample_rate: int,
+    spec: FeatureSpec,
+    reader: ReaderSpec,
+    classes: tuple[str, ...],
+    statistics: BandStatistics | None = None,
+) -> FeatureSet:
+    """Return the features of waveforms, unlabelled, as `extract_files` returns those of files with these samples.
+
+    Args:
+        waveforms: mono, (n_samples,) each, floating-point numbers with full scale at −1 and 1.
+        sample_rate: of all of them, in Hz.
+        spec: as for `extract_files`, and so are the others.
+        reader: how it becomes network input.
+        classes: scenes in the network's order.
+        statistics: of the training clips, for a reader that standardizes.
+
+    Raises:
+        DataError: if there are none, or one has another shape or type, no samples, or values that are not finite.
+    """
+    if not len(waveforms):
+        raise DataError("no waveforms were given. Give at least one.")
+    for number, y in enumerate(waveforms):
+        if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating) or not np.isfinite(y).all():
+            raise DataError(
+                f"waveform {number}: must be finite floating-point numbers of shape (n_samples,), full scale at −1 "
+                f"and 1, got {y.dtype} of shape {y.shape}. Average the channels; divide 16-bit samples by 32,768."
+            )
+    log_mels = [extract_waveform(resample(y, sample_rate, spec.sample_rate), spec) for y in waveforms]
+    names = [str(number) for number in range(len(log_mels))]
+    clips = _unlisted_clips(names, names)
+    return FeatureSet(np.stack(log_mels), _unlabelled(len(clips)), clips, classes, reader, spec, statistics)
+
+
+def _unlisted_clips(ids: Sequence[str], filenames: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of clips that no data set describes."""
+    clips = pd.DataFrame({name: pd.Series([None] * len(ids), dtype="object") for name in CLIP_COLUMNS})
+    return clips.assign(clip_id=ids, filename=filenames, device="a", augmentation=RECORDED)
+
+
+def _unlabelled(n_clips: int) -> npt.NDArray[np.int64]:
+    return np.full(n_clips, -1, dtype=np.int64)

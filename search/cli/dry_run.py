@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asc_models.networks.topology import Shape
+    from search.api import NetworkInput
     from search.cli.screen.terminal import Terminal
     from search.config import RunConfig
     from search.space.survey import Sized, Survey
     from search.study.settings import SearchSettings
-
-DEFAULT_SCENES = 10
-"""Scenes to tell apart where no data says how many."""
-
-
-@dataclass(frozen=True)
-class _Input:
-    """What the networks are given."""
-
-    shape: Shape
-    n_classes: int
-    source: str
 
 
 def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bool) -> None:
@@ -39,38 +25,15 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     Raises:
         BudgetError: if nothing in the space fits.
     """
-    from search.space.sizing import require_feasible
-    from search.space.space import Space
-    from search.space.survey import survey
-    from search.study.settings import candidate_sizing
+    from search.api import network_input, survey
 
-    given = _input(config, shards)
-    settings = config.search_settings()
-    space = Space(config.space, given.shape, given.n_classes)
-    assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
-    require_feasible(space, assess)
+    given, settings = network_input(config, shards), config.search_settings()
     with screen.stage("Space", "points") as on_progress:
-        found = survey(space, partial(assess, names_layers=False), on_progress=on_progress)
+        found = survey(config, shards, on_progress=on_progress)
     if as_json:
         screen.json(_as_json(settings, given, found))
         return
     _show(settings, given, found, screen)
-
-
-def _input(config: RunConfig, shards: str | None) -> _Input:
-    from data_prep.shards.manifest import read_manifest
-    from data_prep.store import parse_location
-    from search.run_config import check_fold
-
-    if shards is not None:
-        manifest = read_manifest(parse_location(shards))
-        check_fold(config.fold, manifest)
-        return _Input(config.reader.input_shape(manifest.spec), len(manifest.classes), f"as in {shards}")
-    shape = config.reader.input_shape(config.prepare.features)
-    named = len(config.prepare.corpus.classes)
-    scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"
-    source = f"by prepare.features, reader and {scenes}; --shards takes them from the data"
-    return _Input(shape, named or DEFAULT_SCENES, source)
 
 
 def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
@@ -84,7 +47,7 @@ def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
     return round(expected), search.n_trials * search.epochs
 
 
-def _show(settings: SearchSettings, given: _Input, found: Survey, screen: Terminal) -> None:
+def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> None:
     rows = []
     for name, knob in settings.space.knobs.items():
         written = f"{knob.low:g} to {knob.high:g}{', by logarithm' if knob.log else ''}"
@@ -146,7 +109,7 @@ def _written(value: Any) -> str:
     return " × ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _as_json(settings: SearchSettings, given: _Input, found: Survey) -> dict[str, Any]:
+def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey) -> dict[str, Any]:
     expected, most = _n_epochs(settings)
     low, high = found.interval
 

@@ -24,20 +24,14 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Name the scene of recordings with an exported file, features and all."""
-    from asc_models.candidate import CONFIG, MODEL, opened_candidate, read_candidate_config
-    from asc_models.tflite.artifact import Artifact
-    from data_prep.reader.reader import extract_files
+    from asc_models.classifier import Classifier
 
     screen = terminal()
-    with opened_candidate(candidate) as folder:
-        config = read_candidate_config(folder / CONFIG)
-        artifact = Artifact(folder / MODEL)
-    features = extract_files(audio, config.features, config.reader, config.classes, config.statistics)
-    probabilities = artifact.predict(features)
+    probabilities = Classifier(candidate).predict(audio)
     if as_json:
-        named = (dict(zip(config.classes, map(float, row), strict=True)) for row in probabilities)
-        screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, named, strict=True)])
+        rows = probabilities.astype(float).to_dict("records")
+        screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, rows, strict=True)])
         return
-    for path, row in zip(audio, probabilities, strict=True):  # one line each: paths are long, and lines are cut up
-        best = row.argsort()[::-1][:top]
-        screen.say(f"{path}: {', '.join(f'{config.classes[i]} {row[i]:.2f}' for i in best)}")
+    for path, row in probabilities.iterrows():  # one line each: paths are long, and lines are cut up
+        best = row.sort_values(ascending=False, kind="stable").head(top)
+        screen.say(f"{path}: {', '.join(f'{scene} {share:.2f}' for scene, share in best.items())}")

@@ -82,22 +82,16 @@ def run(
 
     Run again, it goes on where it stopped, and does nothing where all is done.
     """
-    from results.rundir import RunDirectory
-    from results.storage.storage import open_ledger, taken
+    from search.api import run as run_stages
     from search.config import read_run_config
     from search.observers.watch import Watch
-    from search.pipeline import run_line
-    from search.run_config import default_shards
-    from search.stages import Place
 
     started = time.monotonic()
     screen = terminal()
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
-    run_directory = RunDirectory(out)
     working_place(data=data, out=out, shards=shards, storage=storage)
-    watch = Watch(tensorboard=tensorboard, mlflow=mlflow)
-    with taken(run_directory, storage_location(storage), screen.note) as stored:
-        place = Place(run_directory, default_shards(run_directory, shards, stored), address, stored)
-        with open_ledger(run_directory, stored) as ledger:
-            page = run_line(data, place, config, ledger, screen, n_workers=n_workers(workers), watch=watch)
-    show_outcome(screen, run_directory, page, time.monotonic() - started)
+    done = run_stages(
+        config, data, out, shards=shards, storage=storage_location(storage), address=address, n_workers=workers,
+        watch=Watch(tensorboard=tensorboard, mlflow=mlflow), narrator=screen,
+    )  # fmt: skip
+    show_outcome(screen, done.directory, done.directory.report_dir / "index.html", time.monotonic() - started)

@@ -18,9 +18,9 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score an output file in the challenge's format: macro accuracy and log loss, by scene and by device."""
-    from results.score import score as score_output
+    from results.score import score_submission
 
-    metrics = score_output(output, truth)
+    metrics = score_submission(output, truth)
     screen = terminal()
     if as_json:
         screen.json(metrics)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,11 +20,6 @@ from search.cli.options import (
     with_resources,
     working_place,
 )
-
-if TYPE_CHECKING:
-    from search.cli.screen.terminal import Terminal
-    from search.config import RunConfig
-    from search.observers.watch import Watch
 
 WarmStartOption = Annotated[
     list[Path] | None,
@@ -74,6 +68,7 @@ def search(
     Run again, it goes on where it stopped. `asc status RUN --follow` watches it from another terminal.
     """
     from data_prep.errors import ConfigError
+    from search.api import search as search_space
     from search.config import read_run_config
     from search.observers.watch import Watch
 
@@ -93,36 +88,9 @@ def search(
     if as_json:
         raise typer.BadParameter("--json goes with --dry-run; `asc status RUN --json` tells of a search")
     watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
-    _search(config, shards, out, screen, watch, address=address, storage=storage, earlier=earlier or ())
-
-
-def _search(
-    config: RunConfig,
-    shards: str,
-    out: Path,
-    screen: Terminal,
-    watch: Watch,
-    *,
-    address: str | None,
-    storage: str | None,
-    earlier: Sequence[Path],
-) -> None:
-    from data_prep.shards.manifest import read_manifest
-    from data_prep.store import parse_location
-    from results.rundir import RunDirectory
-    from results.storage.storage import open_ledger, taken
-    from search.run_config import bind_data, check_fold, open_run
-    from search.stages import Place, search_stage
-
-    place = parse_location(shards)
-    manifest = read_manifest(place)
-    check_fold(config.fold, manifest)
-    run = RunDirectory(out)
-    with taken(run, storage_location(storage), screen.note) as stored, open_ledger(run, stored) as ledger:
-        open_run(run, config)
-        bind_data(run, manifest)
-        if stored is not None:
-            stored.push_config(run)
-        search_stage(Place(run, place, address, stored), config, ledger, screen, watch, earlier)
-    if not watch.json_log:
-        screen.say(f"Trials: {run.trials_path}")
+    place = storage_location(storage)
+    run = search_space(
+        config, shards, out, storage=place, address=address, earlier=earlier or (), watch=watch, narrator=screen
+    )
+    if not json_log:
+        screen.say(f"Trials: {run.directory.trials_path}")

@@ -8,7 +8,7 @@ import pytest
 from results_support import clips, predictions
 
 from data_prep.errors import DataError
-from results.score import score
+from results.score import score_submission
 
 CLASSES = ("park", "bus", "tram")
 
@@ -33,7 +33,7 @@ def test_scores_agree_with_scikit_learn(tmp_path: Path, sep: str) -> None:
     from sklearn.metrics import balanced_accuracy_score, log_loss
 
     output_csv, truth_csv, output, truth = _files(tmp_path, sep)
-    result = score(output_csv, truth_csv)
+    result = score_submission(output_csv, truth_csv)
     probabilities = output[sorted(CLASSES)].to_numpy(dtype=np.float64)
     expected = log_loss(truth["scene_label"], probabilities / probabilities.sum(axis=1, keepdims=True))
     assert result["log_loss"] == pytest.approx(expected, abs=1e-6)
@@ -50,7 +50,7 @@ def test_devices_and_locations_are_optional(tmp_path: Path) -> None:
     """A truth with names and scenes alone is enough."""
     output_csv, truth_csv, _, truth = _files(tmp_path)
     truth[["filename", "scene_label"]].to_csv(truth_csv, sep="\t", index=False)
-    assert set(score(output_csv, truth_csv)) == {"macro_accuracy", "log_loss", "by_scene", "n_clips"}
+    assert set(score_submission(output_csv, truth_csv)) == {"macro_accuracy", "log_loss", "by_scene", "n_clips"}
 
 
 def test_missing_and_extra_clips_are_named(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_missing_and_extra_clips_are_named(tmp_path: Path) -> None:
     output.loc[0, "filename"] = "ghost.wav"
     output.to_csv(output_csv, sep="\t", index=False)
     with pytest.raises(DataError, match=rf"lacks 1 clip \({gone}\)[\s\S]*has 1 clip \(ghost"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
 
 
 def test_a_clip_twice_is_named(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_clip_twice_is_named(tmp_path: Path) -> None:
     output_csv, truth_csv, output, _ = _files(tmp_path)
     pd.concat([output, output.iloc[:1]]).to_csv(output_csv, sep="\t", index=False)
     with pytest.raises(DataError, match="more than once"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
 
 
 @pytest.mark.parametrize("value", ["abc", "nan", "-0.5", "inf", ""])
@@ -79,7 +79,7 @@ def test_a_probability_that_is_none_names_the_clip(tmp_path: Path, value: str) -
     output.loc[3, "park"] = value
     output.to_csv(output_csv, sep="\t", index=False)
     with pytest.raises(DataError, match=output["filename"][3]):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.9, 100.0])
@@ -87,43 +87,43 @@ def test_rows_that_are_no_distribution_are_refused(tmp_path: Path, factor: float
     """Shares of 100, zeros and the like are told with their sum; two digits a probability are enough."""
     output_csv, truth_csv, output, _ = _files(tmp_path)
     output[list(CLASSES)].round(2).join(output[["filename", "scene_label"]]).to_csv(output_csv, sep="\t", index=False)
-    score(output_csv, truth_csv)
+    score_submission(output_csv, truth_csv)
     output.loc[4, list(CLASSES)] *= factor
     output.to_csv(output_csv, sep="\t", index=False)
     with pytest.raises(DataError, match=rf"{output['filename'][4]}\) sum to {factor:.3f}, not to 1"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
 
 
 def test_the_answer_is_the_files_own_label(tmp_path: Path) -> None:
     """Where a system answers another scene than its most probable one, accuracy counts the answer, log loss doesn't."""
     output_csv, truth_csv, output, truth = _files(tmp_path)
-    before = score(output_csv, truth_csv)
+    before = score_submission(output_csv, truth_csv)
     output.assign(scene_label=truth["scene_label"]).to_csv(output_csv, sep="\t", index=False)
-    result = score(output_csv, truth_csv)
+    result = score_submission(output_csv, truth_csv)
     assert result["macro_accuracy"] == 1 > before["macro_accuracy"]
     assert {one["macro_accuracy"] for one in result["by_device"].values()} == {1}
     assert result["macro_accuracy_interval"] == [1, 1]
     assert result["log_loss"] == before["log_loss"]
     output.assign(scene_label="beach").to_csv(output_csv, sep="\t", index=False)
     with pytest.raises(DataError, match=r"output\.csv: scenes without a column in output\.csv: beach"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
 
 
 def test_other_bad_files_are_named(tmp_path: Path) -> None:
     """No file, no rows, no columns, an unknown scene: each is an error that names the file."""
     output_csv, truth_csv, output, truth = _files(tmp_path)
     with pytest.raises(DataError, match="no such file"):
-        score(tmp_path / "none.csv", truth_csv)
+        score_submission(tmp_path / "none.csv", truth_csv)
     truth.assign(scene_label="beach").to_csv(truth_csv, sep="\t", index=False)
     with pytest.raises(DataError, match="beach"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
     truth[["filename"]].to_csv(truth_csv, sep="\t", index=False)
     with pytest.raises(DataError, match="scene_label"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
     truth_csv.write_text("filename\tscene_label\n")
     with pytest.raises(DataError, match="no rows"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)
     output[["filename", "scene_label"]].to_csv(output_csv, sep="\t", index=False)
     truth.to_csv(truth_csv, sep="\t", index=False)
     with pytest.raises(DataError, match="no probability columns"):
-        score(output_csv, truth_csv)
+        score_submission(output_csv, truth_csv)

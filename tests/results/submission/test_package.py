@@ -25,7 +25,7 @@ from results.candidates.limits import Limits
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.rundir import RunDirectory
-from results.score import score
+from results.score import score_submission
 from results.submission.meta import system_meta
 from results.submission.package import output_csv, write_submission
 from results.submission.systems import System
@@ -104,7 +104,7 @@ def test_outputs_score_as_the_metrics_say(run: RunDirectory, tmp_path: Path) -> 
     table = clips(240, TAU_SCENES, 240)
     truth = table.rename(columns={"scene": "scene_label", "location": "identifier", "device": "source_label"})
     truth.to_csv(tmp_path / "truth.csv", sep="\t", index=False)
-    scores = score(tmp_path / "output.csv", tmp_path / "truth.csv")
+    scores = score_submission(tmp_path / "output.csv", tmp_path / "truth.csv")
     assert scores["log_loss"] == pytest.approx(meta["logloss"], abs=1e-4)
     assert 100 * scores["macro_accuracy"] == pytest.approx(meta["accuracy"], abs=0.01)
 

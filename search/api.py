@@ -1,0 +1,202 @@
+"""The stages as functions: what the commands call, and a notebook."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from asc_models.networks.topology import Shape
+from data_prep.progress import ProgressCallback
+from data_prep.shards.manifest import read_manifest
+from data_prep.store import Location, parse_location
+from data_prep.workers import available_cpus
+from results.run import Run, open_run
+from results.rundir import RunDirectory
+from results.storage.storage import open_ledger, taken
+from search.config import RunConfig, read_run_config
+from search.observers.watch import Watch
+from search.pipeline import run_line
+from search.run_config import bind_data, check_fold, default_shards
+from search.run_config import open_run as write_config
+from search.space.sizing import require_feasible
+from search.space.space import Space
+from search.space.survey import Survey
+from search.space.survey import survey as survey_space
+from search.stages import WATCH, Narrator, Place, search_stage
+from search.study.settings import candidate_sizing
+
+DEFAULT_SCENES = 10
+"""Scenes to tell apart where no data say how many."""
+
+
+def read_config(source: str | Path = "default", overrides: Mapping[str, Any] | Sequence[str] = ()) -> RunConfig:
+    """Return the configuration of a run.
+
+    Args:
+        source: path of a YAML file, or a shipped name such as `demo`.
+        overrides: {key path: value}, such as {"search.n_trials": 32}, or as on the command line
+            (`search.n_trials=32`); they win over the file.
+
+    Raises:
+        ConfigError: if there is no such file or name, or with every problem in it.
+    """
+    return read_run_config(str(source), overrides)
+
+
+def run(
+    config: RunConfig,
+    data: Path | str,
+    out: Path | str,
+    *,
+    shards: Location | None = None,
+    storage: Location | None = None,
+    address: str | None = None,
+    n_workers: int | None = None,
+    watch: Watch = WATCH,
+    narrator: Narrator | None = None,
+) -> Run:
+    """Take a data set through every stage: prepare, search, retrain, ensemble, report, submission; return the run.
+
+    The same call resumes a run that was interrupted, and does nothing where all is done.
+
+    Args:
+        config: what to run.
+        data: folder of the data set.
+        out: the run directory.
+        shards: folder or URI of the feature shards; None means `out`/shards, or `storage`/shards.
+        storage: a place that every node of a cluster reaches, for ledger and checkpoints; None keeps them in `out`.
+        address: Ray cluster to work on; None means this machine.
+        n_workers: processes that read audio; None means one per processor.
+        watch: what else is written about the search.
+        narrator: shows progress; None shows warnings alone.
+
+    Raises:
+        AscError: with what went wrong and the way out; finished work is kept.
+    """
+    directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
+    with taken(directory, storage, narrator.note) as stored:
+        place = Place(directory, default_shards(directory, _text(shards), stored), address, stored)
+        with open_ledger(directory, stored) as ledger:
+            n_workers = n_workers or available_cpus()
+            run_line(Path(data), place, config, ledger, narrator, n_workers=n_workers, watch=watch)
+    return open_run(out)
+
+
+def search(
+    config: RunConfig,
+    shards: Location,
+    out: Path | str,
+    *,
+    storage: Location | None = None,
+    address: str | None = None,
+    earlier: Sequence[Path] = (),
+    watch: Watch = WATCH,
+    narrator: Narrator | None = None,
+) -> Run:
+    """Search the space of networks under the size limit, and return the run.
+
+    The same call resumes a search that was interrupted; `run` then retrains the best candidates.
+
+    Args:
+        config: what to search.
+        shards: folder or URI of the feature shards.
+        out: the run directory.
+        storage: as for `run`, and so is `address`.
+        address: Ray cluster to work on; None means this machine.
+        earlier: directories of earlier runs on the same data, whose trials this search learns from.
+        watch: what else is written about the search.
+        narrator: shows progress; None shows warnings alone.
+
+    Raises:
+        AscError: with what went wrong and the way out; finished trials are kept.
+    """
+    config.search_settings()  # refuses a configuration without a search before anything is written
+    place, narrator = parse_location(str(shards)), narrator or Quiet()
+    manifest = read_manifest(place)
+    check_fold(config.fold, manifest)
+    directory = RunDirectory(Path(out))
+    with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored) as ledger:
+        write_config(directory, config)
+        bind_data(directory, manifest)
+        if stored is not None:
+            stored.push_config(directory)
+        search_stage(Place(directory, place, address, stored), config, ledger, narrator, watch, earlier)
+    return open_run(out)
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What the networks of a search are given."""
+
+    shape: Shape
+    """(n_mels, n_frames, n_channels)."""
+    n_classes: int
+    """Scenes to tell apart."""
+    source: str
+    """Where both come from, in words."""
+
+
+def network_input(config: RunConfig, shards: Location | None = None) -> NetworkInput:
+    """Return the input as `shards` have it, or as `config` says where None are given.
+
+    Raises:
+        ConfigError: if the shards lack the configuration's fold.
+        DataError: if there are no shards.
+    """
+    if shards is not None:
+        manifest = read_manifest(parse_location(str(shards)))
+        check_fold(config.fold, manifest)
+        return NetworkInput(config.reader.input_shape(manifest.spec), len(manifest.classes), f"as in {shards}")
+    shape = config.reader.input_shape(config.prepare.features)
+    named = len(config.prepare.corpus.classes)
+    scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"
+    source = f"by prepare.features, reader and {scenes}; --shards takes them from the data"
+    return NetworkInput(shape, named or DEFAULT_SCENES, source)
+
+
+def survey(config: RunConfig, shards: Location | None = None, *, on_progress: ProgressCallback | None = None) -> Survey:
+    """Return what the configuration's space holds under its limits: how much fits, the smallest and largest candidate.
+
+    Nothing is trained: every size is a closed form.
+
+    Args:
+        config: with a search.
+        shards: whose manifest gives the input's shape and the scenes; None takes both from the configuration.
+        on_progress: told (points seen, points to see).
+
+    Raises:
+        BudgetError: if nothing in the space fits.
+    """
+    given, settings = network_input(config, shards), config.search_settings()
+    space = Space(config.space, given.shape, given.n_classes)
+    assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
+    require_feasible(space, assess)
+    return survey_space(space, partial(assess, names_layers=False), on_progress=on_progress)
+
+
+class Quiet:
+    """A narrator that shows nothing; its warnings are Python's."""
+
+    @contextmanager
+    def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
+        """Show no progress."""
+        yield lambda done, total: None
+
+    def search_view(self) -> None:
+        """Show no search."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Warn as Python does."""
+        warnings.warn(text, stacklevel=2)
+
+
+def _text(location: Location | None) -> str | None:
+    return None if location is None else str(location)
