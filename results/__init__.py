@@ -1,1 +1,5 @@
 """What a run leaves on disk and all that is read from it: tables, front, ensembles, report, submission."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,7 +14,6 @@ from asc_models.networks.topology import Shape
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, parse_location
-from data_prep.workers import available_cpus
 from results.run import Run, open_run
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
@@ -56,7 +55,7 @@ def run(
     shards: Location | None = None,
     storage: Location | None = None,
     address: str | None = None,
-    n_workers: int | None = None,
+    n_workers: int = 1,
     watch: Watch = WATCH,
     narrator: Narrator | None = None,
 ) -> Run:
@@ -71,7 +70,8 @@ def run(
         shards: folder or URI of the feature shards; None means `out`/shards, or `storage`/shards.
         storage: a place that every node of a cluster reaches, for ledger and checkpoints; None keeps them in `out`.
         address: Ray cluster to work on; None means this machine.
-        n_workers: processes that read audio; None means one per processor.
+        n_workers: processes that read audio; more than one are spawned, so that a script needs
+            `if __name__ == "__main__":`.
         watch: what else is written about the search.
         narrator: shows progress; None shows warnings alone.
 
@@ -82,7 +82,6 @@ def run(
     with taken(directory, storage, narrator.note) as stored:
         place = Place(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored) as ledger:
-            n_workers = n_workers or available_cpus()
             run_line(Path(data), place, config, ledger, narrator, n_workers=n_workers, watch=watch)
     return open_run(out)
 

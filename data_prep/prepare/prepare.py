@@ -110,6 +110,10 @@ def prepare(
     )
 
 
+prepare_shards = prepare
+"""The name in `data_prep`, where `data_prep.prepare` is this folder."""
+
+
 def validate_augmentations(config: PrepareConfig) -> None:
     """Refuse copies that can't be made as they are asked for.
 

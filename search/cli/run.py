@@ -91,7 +91,14 @@ def run(
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
     working_place(data=data, out=out, shards=shards, storage=storage)
     done = run_stages(
-        config, data, out, shards=shards, storage=storage_location(storage), address=address, n_workers=workers,
-        watch=Watch(tensorboard=tensorboard, mlflow=mlflow), narrator=screen,
-    )  # fmt: skip
+        config,
+        data,
+        out,
+        shards=shards,
+        storage=storage_location(storage),
+        address=address,
+        n_workers=n_workers(workers),
+        watch=Watch(tensorboard=tensorboard, mlflow=mlflow),
+        narrator=screen,
+    )
     show_outcome(screen, done.directory, done.directory.report_dir / "index.html", time.monotonic() - started)
