@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from data_prep.presets import FEATURE_PRESETS
 from data_prep.schema import Config
@@ -13,12 +13,24 @@ DELTA_LOSS = 4
 """Frames that one order of valid-frames deltas costs: the five-point window loses two at either end."""
 
 
+def _or_preset(schema: dict[str, Any]) -> None:
+    """Let the schema of a feature take a preset's name, alone or among the settings."""
+    names = {
+        "enum": list(FEATURE_PRESETS),
+        "description": "A named feature; settings beside it win over its.",
+    }
+    schema["properties"]["preset"] = names
+    schema.update({"type": ["object", "string"], "if": {"type": "string"}, "then": names})
+
+
 class FeatureSpec(Config):
     """The stored log-mel: whatever would need the audio again to change. Defaults are the seed's (Hu et al. 2020).
 
     A preset's name stands for its settings, alone (`features: cpmobile2023`) or under others that win over it
     (`features: {preset: cpmobile2023, n_mels: 128}`).
     """
+
+    model_config = ConfigDict(json_schema_extra=_or_preset)
 
     sample_rate: int = Field(44_100, ge=8_000, le=192_000)
     """Hz; audio at another rate is resampled."""
@@ -146,9 +158,11 @@ class CorpusConfig(Config):
     label_column: str | None = None
     """Column with the scenes; null: a usual name."""
     device_column: str | None = None
+    """Column with the recording devices; null: a usual name."""
     location_column: str | None = None
     """Column with what must not be divided between training and test; null: a usual name."""
     city_column: str | None = None
+    """Column with the cities; null: a usual name."""
     segment_column: str | None = None
     """Column with the recorded moment, which several devices may have heard."""
     split_column: str | None = None
@@ -233,8 +247,11 @@ class PrepareConfig(Config):
     """Section `prepare`: from audio to shards."""
 
     corpus: CorpusConfig = CorpusConfig()
+    """How the data set is read."""
     features: FeatureSpec = FeatureSpec()
+    """The stored log-mel."""
     validation: ValidationSpec = ValidationSpec()
+    """The part of the training list that is kept for validation."""
     augmentations: tuple[OfflineAugmentation, ...] = ()
     """Copies of the training clips to make."""
     offline: OfflineSpec = OfflineSpec()

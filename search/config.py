@@ -103,15 +103,23 @@ class RunConfig(Config):
     synth: SynthConfig | None = None
     """The embedded corpus, for configurations that bring their own data."""
     prepare: PrepareConfig = PrepareConfig()
+    """From audio to feature shards."""
     reader: ReaderSpec = ReaderSpec()
+    """From stored features to network input."""
     rules: RulesConfig = RulesConfig()
+    """The size limit."""
     train: TrainConfig = TrainConfig()
+    """The training recipe, of trials and retrained candidates alike."""
     space: SpaceConfig = SpaceConfig()
+    """The networks that are searched."""
     search: SearchConfig | None = SearchConfig()
-    """null leaves the search out: only retrain.systems are trained."""
+    """How they are searched; null leaves the search out: only retrain.systems are trained."""
     retrain: RetrainConfig = RetrainConfig()
+    """Which candidates are trained at full length, and how they are exported."""
     ensemble: EnsembleConfig = EnsembleConfig()
+    """How several candidates are combined."""
     submission: SubmissionConfig = SubmissionConfig()
+    """The fields of the challenge package that no run can know."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

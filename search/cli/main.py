@@ -12,6 +12,7 @@ from data_prep import __version__
 from data_prep.errors import AscError
 from search.cli import (
     bench,
+    config,
     data,
     describe,
     doctor,
@@ -54,6 +55,7 @@ app.command("retrain", rich_help_panel=STAGES)(retrain.retrain)
 app.command("ensemble", rich_help_panel=STAGES)(ensemble.ensemble)
 app.command("report", rich_help_panel=STAGES)(report.report)
 app.command("submit", rich_help_panel=STAGES)(submit.submit)
+app.add_typer(config.app, name="config", rich_help_panel=TOOLS)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
 app.command("status", rich_help_panel=TOOLS)(status.status)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_serializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from asc_models.config import TrainConfig
 from asc_models.networks.families import FAMILIES
 from data_prep.schema import Config
 from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
 from search.space.families import DEFAULT_SHAPE, DEFAULTS, SHAPED, WITHOUT_EFFECT, is_shape
+from search.space.json_schema import space_schema
 from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
 from search.space.point import TRAIN, build, has_inside, known_knobs, normalized, require_known
 
@@ -51,6 +55,11 @@ class SpaceConfig(Config):
         check_lattice(knobs, rising)
         raise_problems(list(clashes(knobs, rising, knobs, lambda params: build(family, params))))
         return {"family": family, "knobs": knobs, "monotone": rising}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        fields = {name: field.description or "" for name, field in cls.model_fields.items()}
+        return {"description": inspect.getdoc(cls), **space_schema(fields["family"], fields["monotone"])}
 
     @model_serializer
     def _as_written(self) -> dict[str, Any]:

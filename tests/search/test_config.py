@@ -188,3 +188,17 @@ def test_candidates_cant_share_a_folder(retrain, message):
     """Seeds are distinct and not negative; no system is called as a trial's or a variant's candidate is."""
     with pytest.raises(ValueError, match=message):
         RunConfig.model_validate({"retrain": retrain})
+
+
+def test_overrides_may_be_python_values():
+    """{key path: value} overrides as `key.path=value` does, without a way through YAML."""
+    values = {
+        "search.n_trials": 3,
+        "train.min_learning_rate": 1e-5,
+        "space.kernel_size": [5],
+        "search.objectives": None,
+    }
+    text = ["search.n_trials=3", "train.min_learning_rate=1.0e-5", "space.kernel_size=[5]", "search.objectives=null"]
+    assert read_run_config("demo", values) == read_run_config("demo", text)
+    with pytest.raises(ConfigError, match="n_trails: unknown key"):
+        read_run_config("demo", {"search.n_trails": 3})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from asc_models.networks.blocks import BLOCKS
 from asc_models.networks.blocks.settings import BlockSettings
@@ -38,6 +38,12 @@ class StageConfig(BlockConfig):
     """How many blocks."""
 
 
+def _or_blocks(schema: dict[str, Any]) -> None:
+    """Let the schema take `blocks` in the place of `stages`."""
+    stages = {key: value for key, value in schema["properties"]["stages"].items() if key in ("type", "items")}
+    schema["properties"]["blocks"] = {**stages, "description": "In the place of stages: one stage a block."}
+
+
 class ModelConfig(NetworkConfig):
     """A lightweight residual network: stem, stages of blocks with attention, pooling, classifier.
 
@@ -45,6 +51,8 @@ class ModelConfig(NetworkConfig):
     (asc_models/networks/presets.py) document what they assume. `blocks: [{filters, stride}, …]` may stand for `stages`:
     one stage a block.
     """
+
+    model_config = ConfigDict(json_schema_extra=_or_blocks)
 
     family: Literal["inverted_residual"] = "inverted_residual"
     """Which network this describes."""

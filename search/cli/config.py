@@ -1,0 +1,39 @@
+"""`asc config`: a configuration with all its keys, and the schema by which editors check one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from search.cli.options import SetOption, terminal
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Show a configuration with all its keys, or its JSON Schema."
+)
+
+
+@app.command()
+def show(
+    config_file: Annotated[
+        str, typer.Argument(metavar="[CONFIG]", help="YAML file or shipped name.", show_default=True)
+    ] = "default",
+    overrides: SetOption = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference of all keys as a Markdown page instead.")
+    ] = False,
+) -> None:
+    """Print the resolved configuration as YAML, each key under its meaning."""
+    from search.config import read_run_config
+    from search.config_text import commented_yaml, reference
+
+    config = read_run_config(config_file, overrides or ())
+    print(reference() if markdown else commented_yaml(config), end="")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a configuration file, by which editors complete and check YAML."""
+    from search.config_text import json_schema
+
+    terminal().json(json_schema())

@@ -1,0 +1,121 @@
+"""JSON Schema of section `space`: which knobs a family has, and what each may be set to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from asc_models.config import ExportMode, TrainConfig
+from asc_models.networks.families import FAMILIES
+from data_prep.schema import Config
+from search.space.families import SHAPED, StagesShape
+from search.space.point import MODE, TRAIN, has_inside, known_knobs
+
+Schema = dict[str, Any]
+
+MODE_MEANING = "Export in which a candidate is sized and scored; without this knob it is search.mode."
+_LISTS_OF_NAMES: Schema = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
+
+
+def knob_values(family: str) -> dict[str, Schema]:
+    """Return {knob: schema of one value of it, with the meaning as its description} of a family's knobs."""
+    fields = {
+        **_fields(FAMILIES[family]),
+        **_fields(StagesShape),
+        **{f"{TRAIN}{name}": schema for name, schema in _fields(TrainConfig).items()},
+        MODE: {"enum": list(get_args(ExportMode)), "description": MODE_MEANING},
+    }
+    return {name: fields[name] for name in known_knobs(family)}
+
+
+def space_schema(families: str, monotone: str) -> Schema:
+    """Return the schema of a space: an object for each family, whose knobs differ.
+
+    Args:
+        families: the meaning of the key `family`.
+        monotone: the meaning of the key `monotone`.
+    """
+    train = {name: _knob(value) for name, value in knob_values(SHAPED).items() if name.startswith(TRAIN)}
+    recipe = _object({name.removeprefix(TRAIN): knob for name, knob in train.items()})
+    shared: dict[str, Schema] = {
+        "family": {"enum": list(FAMILIES), "default": SHAPED, "description": families},
+        "monotone": {**_LISTS_OF_NAMES, "description": monotone},
+        "mode": _knob(knob_values(SHAPED)[MODE]),
+        "model": {"type": "object", "description": "Knobs of the network, which may also stand outside of it."},
+        "train": {**recipe, "description": "Knobs of the recipe, without `train.` before them."},
+        **train,
+    }
+    return {
+        "type": "object",
+        "properties": shared,
+        "allOf": [
+            {
+                # A space that names no family is of the default one.
+                "if": {"properties": {"family": {"const": name}}, "required": [] if name == SHAPED else ["family"]},
+                "then": {
+                    "properties": {**_network_knobs(name), **dict.fromkeys(shared, True)},
+                    "patternProperties": {f"^(model|{'|'.join(_with_parts(name))})\\.": True},
+                    "additionalProperties": False,
+                },
+            }
+            for name in FAMILIES
+        ],
+    }
+
+
+def _network_knobs(family: str) -> dict[str, Schema]:
+    values = {name: value for name, value in knob_values(family).items() if not name.startswith(TRAIN)}
+    return {name: _knob(value, takes_paths=has_inside(family, name)) for name, value in values.items()}
+
+
+def _knob(value: Schema, *, takes_paths: bool = False) -> Schema:
+    """Return what may be said of a knob: one value, a list of choices, choices with a condition, or a range."""
+    one = {key: entry for key, entry in value.items() if key != "description"}
+    choices = {"type": "array", "items": one, "minItems": 1}
+    when = {"type": "object", "description": "{other knob: values of it with which this one has an effect}"}
+    forms: list[Schema] = [
+        {"allOf": [one], "not": {"type": "array"}},
+        choices,
+        _object({"choices": {"anyOf": [choices, one]}, "when": when}, "choices"),
+    ]
+    if one.get("type") in ("integer", "number"):
+        step = {"type": "number", "exclusiveMinimum": 0}
+        parts = {"low": one, "high": one, "step": step, "log": {"type": "boolean"}, "when": when}
+        forms.append(_object(parts, "low", "high"))
+    if takes_paths:
+        forms.append({"type": "object", "description": "Knobs of its parts, such as 0.filters."})
+    return {"description": value["description"], "anyOf": forms}
+
+
+def _object(properties: Mapping[str, Schema], *required: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _with_parts(family: str) -> list[str]:
+    return [name for name in FAMILIES[family].model_fields if has_inside(family, name)]
+
+
+def _fields(cls: type[Config]) -> dict[str, Schema]:
+    """Return {field: its schema without title and default, definitions in their place}."""
+    schema = cls.model_json_schema()
+    definitions = schema.get("$defs", {})
+
+    def inlined(value: Any) -> Any:
+        """Return a part of the schema in which no reference is left."""
+        if isinstance(value, list):
+            return [inlined(entry) for entry in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inlined(definitions[value["$ref"].rpartition("/")[2]])
+        return {key: inlined(entry) for key, entry in value.items()}
+
+    return {
+        name: {key: inlined(entry) for key, entry in field.items() if key not in ("title", "default")}
+        for name, field in schema["properties"].items()
+    }
