@@ -1,0 +1,65 @@
+"""The stages as functions, without the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import ConfigError, DataError
+from search.api import Quiet, network_input, read_config, search, survey
+from search.config import read_run_config
+from search.space.space import Space
+
+
+def test_a_configuration_is_read_by_name_or_path(tmp_path):
+    """A shipped name and a file give the same; overrides are Python values; the default is `default`."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("search: {n_trials: 5}\n")
+    assert read_config(path) == read_config(str(path)) == read_config(overrides={"search.n_trials": 5})
+    assert read_config("demo", ["fold=1"]) == read_run_config("demo")
+
+
+def test_a_survey_counts_the_space():
+    """Without data, the configuration says the input; every point of a small space is looked at."""
+    config = read_config("demo")
+    found = survey(config)
+    assert found.is_exact
+    assert found.n_points == Space(config.space).size
+    assert 0 < found.share <= 1
+    assert network_input(config).shape == config.reader.input_shape(config.prepare.features)
+
+
+def test_a_survey_takes_the_input_from_the_data(shards):
+    """With shards, their feature and their scenes count, given as a path or as text."""
+    config = read_config("demo")
+    for place in (shards, str(shards)):
+        given = network_input(config, place)
+        assert given.shape[0] == 16
+        assert given.n_classes == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "error", "message"),
+    [
+        ("tau2020-cao2021", None, ConfigError, "has no search"),
+        ("demo", Path("nowhere"), DataError, "nowhere"),
+    ],
+)
+def test_a_search_that_cannot_be_leaves_nothing_behind(config, data, error, message, shards, tmp_path):
+    """A configuration without a search and shards that are not there are errors before a run is begun."""
+    with pytest.raises(error, match=message):
+        search(read_config(config), data or shards, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_quiet_narrator_still_warns(capsys):
+    """Progress and notes go nowhere, warnings are Python's."""
+    narrator = Quiet()
+    with narrator.stage("Search", "trials") as on_progress:
+        on_progress(1, 2)
+    narrator.note("all is well")
+    assert narrator.search_view() is None
+    with pytest.warns(UserWarning, match="look at this"):
+        narrator.warn("look at this")
+    assert capsys.readouterr() == ("", "")
