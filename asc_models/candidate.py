@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import DataError
 from data_prep.reader.statistics import BandStatistics
 from data_prep.schema import Config, parse_config
-from data_prep.yaml_file import parse_yaml
+from data_prep.yaml_file import read_yaml
 
 
 class CandidateConfig(Config):
@@ -68,11 +68,7 @@ def read_candidate_config(path: Path) -> CandidateConfig:
     Raises:
         ConfigError: if the file is missing or is no candidate's configuration.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse_config(CandidateConfig, parse_yaml(text, str(path)), str(path))
+    return parse_config(CandidateConfig, read_yaml(path), str(path))
 
 
 MODEL, CONFIG, CARD = "model.tflite", "config.yaml", "card.md"

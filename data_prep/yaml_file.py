@@ -1,13 +1,29 @@
-"""YAML files of configuration: read safely, with every problem of a file in one error."""
+"""YAML of configurations, read and written here alone: safely, and with no key that stands twice."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
 
 from data_prep.errors import ConfigError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file, {} where it is empty.
+
+    Raises:
+        ConfigError: if the file can't be read, is no YAML, or no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no UTF-8 text, from byte {error.start}; save it as UTF-8") from None
+    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
@@ -57,3 +73,9 @@ def load_yaml(text: str, source: str) -> Any:
         raise ConfigError(f"{source}{place}: no YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: no YAML: {error}") from None
+
+
+def to_yaml(value: Any) -> str:
+    """Return plain mappings and lists as YAML, keys in their order."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text

@@ -1,15 +1,23 @@
-"""Where everything in a run directory lies."""
+"""Where everything in a run directory lies: no other module of `results` and `search` names its files and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from asc_models.candidate import CARD, CONFIG, MODEL
+from data_prep.errors import ConfigError, RunError
+from data_prep.yaml_file import read_yaml
 
-from data_prep.errors import RunError
+CANDIDATES = "candidates"
+"""The folder of the retrained candidates, in a run directory and in a run's shared storage."""
+SHARDS = "shards"
+"""The folder of the feature shards, likewise."""
+METRICS = "metrics.json"
+"""Scores and sizes of a candidate."""
+SUMMARY = "summary.json"
+"""What a submission package holds; it lies beside the package."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class CandidateFiles:
     @property
     def config_path(self) -> Path:
         """What was trained."""
-        return self.root / "config.yaml"
+        return self.root / CONFIG
 
     @property
     def keras_path(self) -> Path:
@@ -36,22 +44,32 @@ class CandidateFiles:
     @property
     def tflite_path(self) -> Path:
         """The exported file: what is measured and scored."""
-        return self.root / "model.tflite"
+        return self.root / MODEL
 
     @property
     def metrics_path(self) -> Path:
         """Scores and sizes; written last, so that its presence means a finished candidate."""
-        return self.root / "metrics.json"
+        return self.root / METRICS
 
     @property
     def card_path(self) -> Path:
         """What the exported file is, in words."""
-        return self.root / "card.md"
+        return self.root / CARD
 
     @property
     def package_path(self) -> Path:
         """The exported file with all that it takes to run it, as one zip."""
         return self.root / f"{self.name}.zip"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """State of an unfinished training."""
+        return self.root / "checkpoint.npz"
+
+    @property
+    def trained_path(self) -> Path:
+        """What a training knows that its files don't tell, until all is scored."""
+        return self.root / "trained.json"
 
     def read_config(self) -> dict[str, Any]:
         """Return what was trained as plain mappings, {} where it was not written.
@@ -80,7 +98,7 @@ class RunDirectory:
     @property
     def config_path(self) -> Path:
         """Resolved configuration, versions, seeds."""
-        return self.root / "config.yaml"
+        return self.root / CONFIG
 
     @property
     def ledger_path(self) -> Path:
@@ -100,7 +118,7 @@ class RunDirectory:
     @property
     def candidates_dir(self) -> Path:
         """Retrained candidates."""
-        return self.root / "candidates"
+        return self.root / CANDIDATES
 
     @property
     def ensembles_path(self) -> Path:
@@ -113,14 +131,58 @@ class RunDirectory:
         return self.root / "report"
 
     @property
+    def page_path(self) -> Path:
+        """The report's page."""
+        return self.report_dir / "index.html"
+
+    @property
+    def tables_dir(self) -> Path:
+        """The report's tables as CSV."""
+        return self.report_dir / "tables"
+
+    @property
+    def figures_dir(self) -> Path:
+        """The report's figures as PNG and SVG."""
+        return self.report_dir / "figures"
+
+    @property
     def submission_dir(self) -> Path:
         """Challenge packages."""
         return self.root / "submission"
 
     @property
+    def submission_summary_path(self) -> Path:
+        """What the package written last holds."""
+        return self.submission_dir / SUMMARY
+
+    @property
     def shards_dir(self) -> Path:
         """Feature shards, unless they are kept in a shared place."""
-        return self.root / "shards"
+        return self.root / SHARDS
+
+    @property
+    def corpus_dir(self) -> Path:
+        """The embedded corpus of `asc demo`."""
+        return self.root / "corpus"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """States of unfinished trials, unless the run has a shared storage."""
+        return self.root / "search" / "checkpoints"
+
+    @property
+    def optuna_journal_path(self) -> Path:
+        """The search as an Optuna study, for its dashboard."""
+        return self.root / "search" / "optuna-journal.log"
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        """The search as TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    def package_path(self, stem: str) -> Path:
+        """Return where the submission package called `stem` is."""
+        return self.submission_dir / f"{stem}.zip"
 
     def candidate(self, candidate: str, seed: int) -> CandidateFiles:
         """Return the files of a candidate retrained with `seed`, whether they exist yet or not."""
@@ -143,12 +205,12 @@ class RunDirectory:
 
 
 def _read_sections(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: cannot be read as YAML: {error}") from None
-    if not isinstance(config, Mapping):
-        raise RunError(f"{path}: must hold a mapping of sections, found {type(config).__name__}")
-    return dict(config)
+    try:
+        sections = read_yaml(path)
+    except ConfigError as error:
+        raise RunError(str(error)) from None
+    if not sections:  # it is never written empty, and must not pass for a configuration of defaults
+        raise RunError(f"{path}: must be a mapping of sections, is empty")
+    return sections

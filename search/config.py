@@ -18,7 +18,7 @@ from asc_models.rules import RulesConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
 from data_prep.schema import Config, parse_config
-from data_prep.yaml_file import load_yaml, parse_yaml
+from data_prep.yaml_file import load_yaml, parse_yaml, read_yaml
 from results.config import EnsembleConfig, SubmissionConfig
 from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
@@ -171,19 +171,13 @@ def read_run_config(source: str, overrides: Sequence[str] | Mapping[str, Any] = 
     if path.is_dir():
         raise ConfigError(f"{source}: is a folder; a configuration is a YAML file or a shipped name")
     if path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{source}: no UTF-8 text, from byte {error.start}; save it as UTF-8") from None
+        data = read_yaml(path)
     else:
         shipped = shipped_configs()
         name = source.removesuffix(".yaml")
         if name not in shipped:
             raise ConfigError(f"{source}: no such file, and no shipped configuration; there are {', '.join(shipped)}")
-        text = shipped[name]
-    data = parse_yaml(text, source)
+        data = parse_yaml(shipped[name], source)
     for noted in ("data", "versions"):  # what a run directory's own config.yaml notes beside the settings
         data.pop(noted, None)
     for key, value in overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides):

@@ -78,7 +78,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
             {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
         ]
     )
-    page = place.run.report_dir / "index.html"
+    page = place.run.page_path
     if page.exists() and _stands(place, config, ledger, inputs):
         narrator.note("Ensemble, report and submission package stand; nothing to do")
         return page

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-import yaml
-
 from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
 from data_prep.store import Location, parse_location
+from data_prep.yaml_file import to_yaml
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
@@ -161,7 +160,7 @@ def read_run(run: RunDirectory) -> RunConfig:
 
 
 def _write(run: RunDirectory, content: dict[str, Any]) -> None:
-    write_text(run.config_path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    write_text(run.config_path, to_yaml(content))
 
 
 def _versions() -> dict[str, str]:

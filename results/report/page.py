@@ -32,13 +32,13 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
 
     data = read_run_data(run)
     tables = all_tables(data)
-    write_tables(tables, run.report_dir / "tables")
+    write_tables(tables, run.tables_dir)
     plots = all_plots(data)
     told = _counter(on_progress, 2 * len(plots) + 2)
 
     def embed(plot: Plot) -> dict[str, str]:
         """Write a figure and return it as addresses for the page."""
-        light = write_figure(plot.draw(LIGHT), run.report_dir / "figures", plot.stem)
+        light = write_figure(plot.draw(LIGHT), run.figures_dir, plot.stem)
         told()
         dark = to_svg(plot.draw(DARK))
         told()
@@ -46,8 +46,8 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
 
     told()
     figures = {plot.stem: embed(plot) for plot in plots}
-    _remove_others(run.report_dir / "tables", {f"{name}.csv" for name in tables})
-    _remove_others(run.report_dir / "figures", {f"{stem}{suffix}" for stem in figures for suffix in (".png", ".svg")})
+    _remove_others(run.tables_dir, {f"{name}.csv" for name in tables})
+    _remove_others(run.figures_dir, {f"{stem}{suffix}" for stem in figures for suffix in (".png", ".svg")})
     environment = Environment(
         loader=PackageLoader("results.report", ""),
         autoescape=True,
@@ -55,10 +55,9 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
         keep_trailing_newline=True,
     )
     content: dict[str, Any] = {**page_content(data), "figures": figures}
-    page = run.report_dir / "index.html"
-    write_text(page, environment.get_template("report.html.j2").render(content))
+    write_text(run.page_path, environment.get_template("report.html.j2").render(content))
     told()
-    return page
+    return run.page_path
 
 
 def _counter(on_progress: ProgressCallback | None, total: int) -> Callable[[], None]:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
-import yaml
 
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
 from data_prep.wording import plural
+from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.ledger.events import STATES, of_kind
@@ -139,7 +139,7 @@ def _what_was_drawn(test: Predictions) -> str:
 
 def submission_text(data: RunData) -> Content | None:
     """Return what the package holds, None where none was written."""
-    path = data.run.submission_dir / "summary.json"
+    path = data.run.submission_summary_path
     if not path.is_file():
         return None
     summary = read_json(path)
@@ -176,7 +176,7 @@ def reproduce(data: RunData) -> Content:
     return {
         "text": text,
         "commands": "\n".join(commands),
-        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else "",
+        "config": to_yaml(config) if config else "",
         "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
         if versions
         else None,

@@ -22,11 +22,9 @@ from data_prep.errors import RunError
 from data_prep.files import write_text, written_whole
 from data_prep.store import Location, Store, location_inside, location_text, open_store
 from results.ledger.ledger import Ledger
-from results.rundir import RunDirectory
+from results.rundir import CANDIDATES, SHARDS, RunDirectory
 from results.storage.lock import StorageLock
 from results.storage.stored_ledger import StoredLedger, read_segments
-
-CONFIG = "config.yaml"
 
 
 class RunStorage:
@@ -44,11 +42,16 @@ class RunStorage:
     @property
     def shards(self) -> Location:
         """Where the run's features are prepared, unless another place is named."""
-        return location_inside(self.location, "shards")
+        return location_inside(self.location, SHARDS)
 
     def candidate(self, name: str) -> Location:
         """Return where the files of a candidate are."""
-        return location_inside(location_inside(self.location, "candidates"), name)
+        return location_inside(location_inside(self.location, CANDIDATES), name)
+
+    @property
+    def candidates_store(self) -> Store:
+        """Where the candidates are, a folder each."""
+        return open_store(location_inside(self.location, CANDIDATES))
 
     @property
     def lock_store(self) -> Store:
@@ -73,7 +76,7 @@ class RunStorage:
             pass
         if n_here <= n_there or not run.config_path.exists():
             with contextlib.suppress(FileNotFoundError):
-                _write(run.config_path, self.store.read(CONFIG))
+                _write(run.config_path, self.store.read(run.config_path.name))
 
     def open_ledger(self, run: RunDirectory) -> StoredLedger:
         """Return the run's ledger, locked, after bringing the run's configuration into the storage."""
@@ -88,7 +91,7 @@ class RunStorage:
     def push_config(self, run: RunDirectory) -> None:
         """Bring the run's configuration into the storage."""
         if run.config_path.exists():
-            self.store.write(CONFIG, run.config_path.read_bytes())
+            self.store.write(run.config_path.name, run.config_path.read_bytes())
 
 
 @contextmanager

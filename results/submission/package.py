@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json, written_whole
+from data_prep.yaml_file import to_yaml
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig
@@ -70,21 +70,21 @@ def write_submission(
             "labels. Name one of them in the data set, and begin a run on it."
         )
     stem = f"{config.lastname}_{config.institute}_{TASK}"
-    path = run.submission_dir / f"{stem}.zip"
+    path = run.package_path(stem)
     with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
         for number, system in enumerate(packed, start=1):
             label = f"{stem}_{number}"
             folder = f"{stem}/task1/{label}/{label}"
             _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
             meta = system_meta(label, number, system, config, run.read_config())
-            _add(package, f"{folder}.meta.yaml", yaml.safe_dump(meta, sort_keys=False, allow_unicode=True))
+            _add(package, f"{folder}.meta.yaml", to_yaml(meta))
     _write_summary(run, path, packed, left_out, split, next(iter(given.values())).classes, config, limits)
     return path
 
 
 def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
     """Return whether the package written last was written as `config` asks for, and is there."""
-    summary = run.submission_dir / "summary.json"
+    summary = run.submission_summary_path
     said = read_json(summary) if summary.is_file() else {}
     return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
@@ -156,4 +156,4 @@ def _write_summary(
         "notes": notes,
         "config": config.model_dump(mode="json"),
     }
-    write_json(run.submission_dir / "summary.json", summary)
+    write_json(run.submission_summary_path, summary)

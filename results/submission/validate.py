@@ -14,6 +14,7 @@ import yaml
 
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.files import read_json
+from results.rundir import SUMMARY
 
 MAX_SYSTEMS = 4
 CHALLENGE_BYTES = 128_000
@@ -100,7 +101,7 @@ def stated_limit(path: Path) -> float:
 
 def _summary(path: Path) -> Mapping[str, Any]:
     """Return what the run that wrote the package says of it, {} where it was written by something else."""
-    summary = path.with_name("summary.json")
+    summary = path.with_name(SUMMARY)
     said = read_json(summary) if summary.is_file() else {}
     return said if isinstance(said, Mapping) and said.get("package") == path.name else {}
 
@@ -186,6 +187,7 @@ def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Pr
 
 def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Problem]:
     try:
+        # Other tools write such files, too: read as the challenge reads them, where the last of equal keys counts.
         meta = yaml.safe_load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         yield Problem(where, f"is no YAML: {error}")

@@ -85,14 +85,16 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
     from data_prep.config import FeatureSpec, ReaderSpec
     from data_prep.errors import ConfigError
     from data_prep.schema import parse_config
+    from results.rundir import CandidateFiles, RunDirectory
 
-    if (Path(what) / "candidates").is_dir():
-        names = sorted(folder.name for folder in (Path(what) / "candidates").iterdir() if folder.is_dir())
+    as_run, as_candidate = RunDirectory(Path(what)), CandidateFiles(Path(what))
+    if as_run.candidates_dir.is_dir():
+        names = sorted(folder.name for folder in as_run.candidates_dir.iterdir() if folder.is_dir())
         raise ConfigError(f"{what}: is a run, not a candidate; its candidates/ holds {', '.join(names) or 'none'}")
-    if (Path(what) / "config.yaml").is_file():
+    if as_candidate.config_path.is_file():
         from asc_models.candidate import read_candidate_config
 
-        config = read_candidate_config(Path(what) / "config.yaml")
+        config = read_candidate_config(as_candidate.config_path)
         return config.model, config.reader.input_shape(config.features), len(config.classes)
     if Path(what).is_file() or what.endswith(".zip"):
         from asc_models.candidate import opened_candidate

@@ -48,13 +48,13 @@ def demo(
     if config.synth is None:
         raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
     run_directory = RunDirectory(out)
-    corpus = out / "corpus"
+    corpus = run_directory.corpus_dir
     with open_ledger(run_directory, None) as ledger:
         open_run(run_directory, config)
         with screen.stage("Synthesize", "clips") as on_progress:
             n_clips = synthesize(corpus, config.synth, on_progress)
         screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
-        place = Place(run_directory, out / "shards")
+        place = Place(run_directory, run_directory.shards_dir)
         page = run_line(corpus, place, config, ledger, screen, n_workers=n_workers(workers))
     show_outcome(screen, run_directory, page, time.monotonic() - started)
 

@@ -121,7 +121,7 @@ def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict
         "search": dataclasses.asdict(progress),
         "candidates": [candidate.name for candidate in read_candidates(run)],
         "has_ensemble": run.ensembles_path.exists(),
-        "has_report": (run.report_dir / "index.html").exists(),
+        "has_report": run.page_path.exists(),
     }
 
 

@@ -15,9 +15,6 @@ from search.observers.optuna_journal import OptunaJournal
 from search.observers.tensorboard import TensorBoardFiles
 from search.space.config import SpaceConfig
 
-JOURNAL = "search/optuna-journal.log"
-TENSORBOARD = "tensorboard"
-
 
 @dataclass(frozen=True)
 class Watch:
@@ -46,12 +43,12 @@ def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: R
     Raises:
         ConfigError: if MLflow is asked for and not installed.
     """
-    observers: list[Observer] = [OptunaJournal(run.root / JOURNAL, space.knobs)]
+    observers: list[Observer] = [OptunaJournal(run.optuna_journal_path, space.knobs)]
     if watch.json_log:
         observers.append(JsonLog(sys.stdout))
     if watch.tensorboard:
         limit = rules.size_limit()
-        observers.append(TensorBoardFiles(run.root / TENSORBOARD, None if limit is None else limit[1]))
+        observers.append(TensorBoardFiles(run.tensorboard_dir, None if limit is None else limit[1]))
     if watch.mlflow is not None:
         observers.append(InBackground(MlflowLog(watch.mlflow, run.root.absolute().name)))
     return observers

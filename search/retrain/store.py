@@ -7,13 +7,9 @@ from pathlib import Path
 
 from data_prep.files import written_whole
 from data_prep.store import Location, open_store
-from results.rundir import CandidateFiles, RunDirectory
+from results.rundir import METRICS, CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage
-from search.retrain.training import checkpoint_path, remove_leftovers, trained_path
-
-CANDIDATES = "candidates/"
-"""Where they lie in the storage (results/storage/storage.py)."""
-METRICS = "metrics.json"
+from search.retrain.training import remove_leftovers
 
 
 class StoredCandidate:
@@ -24,13 +20,13 @@ class StoredCandidate:
 
     def pull_checkpoint(self, files: CandidateFiles) -> None:
         """Bring the state of an unfinished training here, if there is one."""
-        path = checkpoint_path(files)
+        path = files.checkpoint_path
         with contextlib.suppress(FileNotFoundError):
             _write(path, self._store.read(path.name))
 
     def push_checkpoint(self, files: CandidateFiles) -> None:
         """Take the state of an unfinished training there."""
-        path = checkpoint_path(files)
+        path = files.checkpoint_path
         self._store.write(path.name, path.read_bytes())
 
     def pull_trained(self, files: CandidateFiles) -> None:
@@ -48,7 +44,7 @@ class StoredCandidate:
         there = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
         for path in [*there, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
-        for path in (checkpoint_path(files), trained_path(files)):
+        for path in (files.checkpoint_path, files.trained_path):
             self._store.remove(path.name)
 
 
@@ -57,20 +53,21 @@ def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
 
     The states of unfinished trainings stay where the trainings are.
     """
-    names = [name for name in storage.store.names() if name.startswith(CANDIDATES) and Path(name).name[0] != "."]
+    store = storage.candidates_store
+    names = [name for name in store.names() if Path(name).name[0] != "."]
     metrics = [name for name in names if Path(name).name == METRICS]
     for name in [*(name for name in names if name not in metrics), *metrics]:  # metrics make a candidate finished
-        path = run.candidates_dir / name.removeprefix(CANDIDATES)
-        if not path.exists() and path.name != checkpoint_path(CandidateFiles(path.parent)).name:
-            _write(path, storage.store.read(name))
+        path = run.candidates_dir / name
+        if not path.exists() and path.name != CandidateFiles(path.parent).checkpoint_path.name:
+            _write(path, store.read(name))
     for files in run.candidates():
         remove_leftovers(files)
-        if f"{CANDIDATES}{files.name}/{METRICS}" not in metrics:  # a killed call didn't come to it
+        if f"{files.name}/{METRICS}" not in metrics:  # a killed call didn't come to it
             StoredCandidate(storage.candidate(files.name)).push_finished(files)
 
 
 def _trained(files: CandidateFiles) -> tuple[Path, ...]:
-    return files.config_path, files.keras_path, files.tflite_path, trained_path(files)
+    return files.config_path, files.keras_path, files.tflite_path, files.trained_path
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from data_prep.errors import DataError
@@ -16,6 +13,7 @@ from data_prep.files import read_json, write_json, write_text, written_whole
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
+from data_prep.yaml_file import to_yaml
 from results.candidates.candidates import SPLITS, CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
@@ -100,13 +98,13 @@ def train_candidate(
         trainer,
         validation if config.checkpoint else None,
         epochs=config.train.epochs,
-        checkpoint=checkpoint_path(files),
+        checkpoint=files.checkpoint_path,
         metric=config.checkpoint or "macro_accuracy",
         on_start=on_start,
         on_epoch=lambda record: on_epoch(record.epoch),
         on_save=on_save,
     )
-    write_text(files.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
     with written_whole(files.keras_path) as temporary:
         keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
         trainer.model.save(keras_file)
@@ -118,14 +116,14 @@ def train_candidate(
         result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
     )
     digest = sha256(files.tflite_path.read_bytes()).hexdigest()
-    write_json(trained_path(files), {"tflite_sha256": digest, **asdict(trained)})
+    write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
     return trained
 
 
 def read_trained(files: CandidateFiles) -> Trained | None:
     """Return what a training told that ended but was not scored to the end; None where there is none of use."""
     try:
-        told = read_json(trained_path(files))
+        told = read_json(files.trained_path)
         digest = sha256(files.tflite_path.read_bytes()).hexdigest()
         return Trained(**told) if told.pop("tflite_sha256") == digest else None
     except (DataError, OSError, TypeError, KeyError, AttributeError):
@@ -192,17 +190,7 @@ def score_candidate(
     remove_leftovers(files)
 
 
-def checkpoint_path(files: CandidateFiles) -> Path:
-    """Return where the state of an unfinished training is."""
-    return files.root / "checkpoint.npz"
-
-
 def remove_leftovers(files: CandidateFiles) -> None:
     """Delete what only an unfinished candidate needs."""
-    checkpoint_path(files).unlink(missing_ok=True)
-    trained_path(files).unlink(missing_ok=True)
-
-
-def trained_path(files: CandidateFiles) -> Path:
-    """Return where a training tells what its files don't, until all is scored."""
-    return files.root / "trained.json"
+    files.checkpoint_path.unlink(missing_ok=True)
+    files.trained_path.unlink(missing_ok=True)

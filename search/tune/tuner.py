@@ -97,7 +97,7 @@ def run_search(
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
     )
     with own as log:
-        local = run.root / "search" / "checkpoints"
+        local = run.checkpoints_dir
         checkpoints = Checkpoints(local if storage is None else storage.checkpoints)
         if storage is not None:
             checkpoints.adopt(local)

@@ -26,7 +26,7 @@ from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
 from search.retrain.retrain import Variant, choose_trials, retrain
-from search.retrain.training import checkpoint_path, read_trained, score_candidate, train_candidate
+from search.retrain.training import read_trained, score_candidate, train_candidate
 
 
 def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
@@ -136,7 +136,7 @@ def test_a_killed_worker_goes_on_at_its_checkpoint(tmp_path, shards, ray_here):
     """kill -9 of a training: taken up at the end of the last cycle, both noted, one reading of test."""
     config = run_config().updated(train=settings().train.updated(epochs=126, cycle_factor=2))
     run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
-    checkpoint = checkpoint_path(run.candidate("t0001", 0))
+    checkpoint = run.candidate("t0001", 0).checkpoint_path
     killed: list[int] = []
 
     def kill_once() -> None:
@@ -202,7 +202,7 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
     assert reads == ["validation", "test"]
     assert files.is_finished
     assert read_trained(files) is None
-    assert not checkpoint_path(files).exists()
+    assert not files.checkpoint_path.exists()
 
 
 def test_trained_and_not_scored_needs_no_second_training(tmp_path, shards):

@@ -14,7 +14,7 @@ from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage, open_ledger, taken
 from search.retrain.retrain import retrain
 from search.retrain.store import StoredCandidate, exchange_candidates
-from search.retrain.training import checkpoint_path, read_trained, train_candidate
+from search.retrain.training import read_trained, train_candidate
 
 
 def call(run: RunDirectory, location: Location, shards: Path, config):
@@ -35,7 +35,7 @@ def test_a_lost_run_directory_has_its_candidates_again(tmp_path, shards, ray_her
     files = run.candidate("t0001", 0)
     assert relative(location / "candidates" / "t0001-s0") == relative(files.root)
     assert "metrics.json" in relative(files.root)
-    assert not checkpoint_path(files).exists()
+    assert not files.checkpoint_path.exists()
 
     shutil.rmtree(run.root)
     again = RunDirectory(tmp_path / "elsewhere")
