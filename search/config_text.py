@@ -17,7 +17,6 @@ from asc_models.networks.network import NetworkConfig
 from data_prep.schema import Config
 from search.config import RunConfig, shipped_configs
 from search.space.config import SpaceConfig
-from search.space.families import DEFAULT_SHAPE, DEFAULTS, SHAPED
 from search.space.json_schema import knob_values
 from search.space.point import FIXED_BY_SWEEP
 
@@ -118,7 +117,8 @@ def _space_section() -> Iterator[str]:
     )
     rows = []
     for family in FAMILIES:
-        defaults = {**(DEFAULT_SHAPE if family == SHAPED else {}), **DEFAULTS.get(family, {})}
+        network = FAMILIES[family]
+        defaults = {**(network.shorthand.choices if network.shorthand is not None else {}), **network.choices}
         known = knob_values(family)
         rows += [
             f"| `{family}` | `{name}` | {', '.join(map(str, choices))} | {_cell(known[name]['description'])} |"

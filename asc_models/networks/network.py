@@ -8,7 +8,8 @@ no framework is needed to count, and Keras is known in one place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from data_prep.schema import Config
 
@@ -115,6 +116,19 @@ class Network(Protocol[T]):
         """Return the logits of a vector, by a dense layer."""
 
 
+class Shorthand(Config, ABC):
+    """A few numbers that stand for one field of a network's description, so that a search can choose them."""
+
+    field: ClassVar[str]
+    """Name of the field."""
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]]
+    """{number: its choices in a search that names none}."""
+
+    @abstractmethod
+    def value(self) -> Any:
+        """Return the field's value."""
+
+
 class NetworkConfig(Config, ABC):
     """A description of a network: settings, and the layers that follow from them.
 
@@ -125,6 +139,12 @@ class NetworkConfig(Config, ABC):
 
     takes_any_length: ClassVar[bool] = True
     """False where the layers hold for one number of frames only; such a network trains on whole clips."""
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """{field: its choices in a search that names none}; they lie around the published networks."""
+    without_effect: ClassVar[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {}
+    """{field: {other field: values of it with which the first changes nothing}}."""
+    shorthand: ClassVar[type[Shorthand] | None] = None
+    """Numbers that a search may choose instead of one of the fields."""
 
     family: str
     """Which network this describes."""

@@ -38,10 +38,8 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
 
 def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
     """Return about how many epochs the search will train in all, and the most that it can."""
-    from search.halving import expected_trials
-
     search = settings.search
-    reaching = expected_trials(search.scheduler, search.n_trials, len(settings.epochs), search.eta)
+    reaching = settings.halving().expected_trials(search.n_trials)
     steps = [end - start for start, end in pairwise((0, *settings.epochs))]
     expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
     return round(expected), search.n_trials * search.epochs

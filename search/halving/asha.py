@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from search.halving.base import Decision, RungValues
+from search.halving.base import Decision, RungValues, halved
 from search.objectives import Objectives, Value
 
 
@@ -64,6 +64,11 @@ class StoppingHalving:
         """Return among how many a stopped trial was not the best."""
         return self._reasons.get(trial_id, "not among the best of its rung")
 
+    def expected_trials(self, n_trials: int) -> list[int]:
+        """Return about how many of `n_trials` reach each rung; the first to reach one always goes on."""
+        counts = halved(n_trials, len(self.epochs), self._eta, self._first_rung)
+        return [max(1, int(count)) for count in counts]
+
 
 class Hyperband:
     """Brackets of successive halving that begin to compare at different rungs, against starting too early.
@@ -75,6 +80,7 @@ class Hyperband:
     def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives) -> None:
         self.epochs = tuple(epochs)
         n = len(self.epochs)
+        self._eta = eta
         self._brackets = [StoppingHalving(epochs, eta, objectives, first_rung) for first_rung in range(n)]
         self._shares = bracket_shares(n, eta)
         self._sizes = [0] * n
@@ -105,6 +111,14 @@ class Hyperband:
     def reason(self, trial_id: str) -> str:
         """Return among how many of its bracket a stopped trial was not the best."""
         return self._bracket_of[trial_id].reason(trial_id)
+
+    def expected_trials(self, n_trials: int) -> list[int]:
+        """Return about how many of `n_trials` reach each rung, those of all brackets together."""
+        n_rungs = len(self.epochs)
+        brackets = [
+            halved(share * n_trials, n_rungs, self._eta, first_rung) for first_rung, share in enumerate(self._shares)
+        ]
+        return [max(1, round(sum(counts))) for counts in zip(*brackets, strict=True)]
 
 
 def bracket_shares(n_rungs: int, eta: int) -> list[float]:

@@ -39,11 +39,19 @@ class Halving(Protocol):
     def reason(self, trial_id: str) -> str:
         """Return why a trial was stopped."""
 
+    def expected_trials(self, n_trials: int) -> list[int]:
+        """Return how many of `n_trials` reach each rung, about: for estimates of the time left."""
+
 
 def rung_epochs(train: TrainConfig, epochs: int, min_epochs: int) -> list[int]:
     """Return the epochs at which trials are compared; the last is `epochs` itself, where a trial is finished."""
     ends = cycle_ends(train.first_cycle, train.cycle_factor, epochs)
     return [end for end in ends if min_epochs <= end < epochs] + [epochs]
+
+
+def halved(n: float, n_rungs: int, eta: int, first_rung: int = 0) -> list[float]:
+    """Return how many of `n` trials reach each rung where from `first_rung` on one in `eta` goes on."""
+    return [n / eta ** max(0, rung - first_rung) for rung in range(n_rungs)]
 
 
 class RungValues:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.halving.base import Decision, RungValues
+from search.halving.base import Decision, RungValues, halved
 from search.objectives import Objectives, Value
 
 
@@ -61,6 +61,10 @@ class ParetoHalving:
     def reason(self, trial_id: str) -> str:
         """Return nothing of use: this kind stops no trial."""
         return ""
+
+    def expected_trials(self, n_trials: int) -> list[int]:
+        """Return about how many of `n_trials` reach each rung; with fewer than η at a rung none is promoted."""
+        return [int(count) for count in halved(n_trials, len(self.epochs), self._eta)]
 
     def _promote_from(self, rung: int, trial_id: str) -> None:
         self._promoted[rung].add(trial_id)

@@ -12,13 +12,13 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from asc_models.config import TrainConfig
-from asc_models.networks.families import FAMILIES
+from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
 from data_prep.schema import Config
 from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
-from search.space.families import DEFAULT_SHAPE, DEFAULTS, SHAPED, WITHOUT_EFFECT, is_shape
+from search.space.effects import without_effect
 from search.space.json_schema import space_schema
 from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
-from search.space.point import TRAIN, build, has_inside, known_knobs, normalized, require_known
+from search.space.point import TRAIN, build, has_inside, in_shorthand, known_knobs, normalized, require_known
 
 
 class SpaceConfig(Config):
@@ -31,7 +31,7 @@ class SpaceConfig(Config):
     instead of its stages.
     """
 
-    family: str = "inverted_residual"
+    family: str = DEFAULT_FAMILY
     """Which kind of network."""
     knobs: dict[str, Knob] = Field(default_factory=dict)
     """{name: knob}, the section's other keys."""
@@ -44,7 +44,7 @@ class SpaceConfig(Config):
         if not isinstance(data, Mapping):
             return data
         found: list[Problem] = []
-        family = data.get("family", SHAPED)
+        family = data.get("family", DEFAULT_FAMILY)
         if family not in FAMILIES:
             raise_problems([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
         specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
@@ -111,14 +111,18 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
             require_known(family, name)
         except ValueError as error:
             found.append(((name,), str(error), None))
-    staged = [name for name in specs if name.split(".")[0] == "stages"]
-    shaped = [name for name in specs if is_shape(family, name)]
-    if family == SHAPED and staged and shaped:
-        found.append(((staged[0],), f"describes the stages, as {listed(shaped)} do: name either those, or this", None))
+    network = FAMILIES[family]
+    every: dict[str, Any] = {**network.choices, **specs}
+    if network.shorthand is not None:
+        field = network.shorthand.field
+        written = [name for name in specs if name.split(".")[0] == field]
+        short = [name for name in specs if in_shorthand(family, name)]
+        if written and short:
+            what = f"describes the {field}, as {listed(short)} do: name either those, or this"
+            found.append(((written[0],), what, None))
+        every = every if written else {**network.shorthand.choices, **every}
     if found:
         return {}
-    defaults = {**({} if staged or family != SHAPED else DEFAULT_SHAPE), **DEFAULTS.get(family, {})}
-    every: dict[str, Any] = {**defaults, **specs}
     if not every:
         fields = [name for name in known_knobs(family) if not name.startswith(TRAIN)]
         found.append(((), f"names no knob of {family}: give choices of {listed(fields)}", None))
@@ -131,7 +135,7 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
         return {}
     for name, spec in every.items():
         given = spec.get("when", {}) if isinstance(spec, Mapping) else {}
-        knobs[name] = knobs[name].model_copy(update={"when": _condition(name, given, knobs, found)})
+        knobs[name] = knobs[name].model_copy(update={"when": _condition(family, name, given, knobs, found)})
     return _with_effect({name: knobs[name] for name in every}, found)
 
 
@@ -148,13 +152,15 @@ def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: l
     return None
 
 
-def _condition(name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> dict[str, tuple[Any, ...]]:
+def _condition(
+    family: str, name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]
+) -> dict[str, tuple[Any, ...]]:
     """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
     if not isinstance(given, Mapping):
         found.append(((name, "when"), "must name knobs and their values, such as {attention: [channel, casam]}", given))
         return {}
     when: dict[str, tuple[Any, ...]] = {}
-    for other, excluded in WITHOUT_EFFECT.get(name, {}).items():
+    for other, excluded in without_effect(family, name).items():
         if other in knobs and not knobs[other].is_range:
             places = knobs[other].places(excluded)
             when[other] = tuple(choice for place, choice in enumerate(knobs[other].choices) if place not in places)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from asc_models.config import ExportMode, TrainConfig
-from asc_models.networks.families import FAMILIES
+from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
 from data_prep.schema import Config
-from search.space.families import SHAPED, StagesShape
 from search.space.point import MODE, TRAIN, has_inside, known_knobs
 
 Schema = dict[str, Any]
@@ -19,9 +18,10 @@ _LISTS_OF_NAMES: Schema = {"type": "array", "items": {"type": "array", "items": 
 
 def knob_values(family: str) -> dict[str, Schema]:
     """Return {knob: schema of one value of it, with the meaning as its description} of a family's knobs."""
+    network = FAMILIES[family]
     fields = {
-        **_fields(FAMILIES[family]),
-        **_fields(StagesShape),
+        **_fields(network),
+        **({} if network.shorthand is None else _fields(network.shorthand)),
         **{f"{TRAIN}{name}": schema for name, schema in _fields(TrainConfig).items()},
         MODE: {"enum": list(get_args(ExportMode)), "description": MODE_MEANING},
     }
@@ -35,12 +35,12 @@ def space_schema(families: str, monotone: str) -> Schema:
         families: the meaning of the key `family`.
         monotone: the meaning of the key `monotone`.
     """
-    train = {name: _knob(value) for name, value in knob_values(SHAPED).items() if name.startswith(TRAIN)}
+    train = {name: _knob(value) for name, value in knob_values(DEFAULT_FAMILY).items() if name.startswith(TRAIN)}
     recipe = _object({name.removeprefix(TRAIN): knob for name, knob in train.items()})
     shared: dict[str, Schema] = {
-        "family": {"enum": list(FAMILIES), "default": SHAPED, "description": families},
+        "family": {"enum": list(FAMILIES), "default": DEFAULT_FAMILY, "description": families},
         "monotone": {**_LISTS_OF_NAMES, "description": monotone},
-        "mode": _knob(knob_values(SHAPED)[MODE]),
+        "mode": _knob(knob_values(DEFAULT_FAMILY)[MODE]),
         "model": {"type": "object", "description": "Knobs of the network, which may also stand outside of it."},
         "train": {**recipe, "description": "Knobs of the recipe, without `train.` before them."},
         **train,
@@ -51,7 +51,10 @@ def space_schema(families: str, monotone: str) -> Schema:
         "allOf": [
             {
                 # A space that names no family is of the default one.
-                "if": {"properties": {"family": {"const": name}}, "required": [] if name == SHAPED else ["family"]},
+                "if": {
+                    "properties": {"family": {"const": name}},
+                    "required": [] if name == DEFAULT_FAMILY else ["family"],
+                },
                 "then": {
                     "properties": {**_network_knobs(name), **dict.fromkeys(shared, True)},
                     "patternProperties": {f"^(model|{'|'.join(_with_parts(name))})\\.": True},

@@ -13,7 +13,6 @@ from asc_models.config import EXPORT_MODES, ExportMode, TrainConfig
 from asc_models.networks.families import FAMILIES
 from asc_models.networks.network import NetworkConfig
 from data_prep.errors import ConfigError
-from search.space.families import SHAPED, StagesShape, is_shape
 from search.space.field_paths import checked_value, holds_parts, set_value
 
 TRAIN = "train."
@@ -49,7 +48,7 @@ def build(family: str, params: Mapping[str, Any]) -> Candidate:
     """
     model: dict[str, Any] = {}
     train: dict[str, Any] = {}
-    shape: dict[str, Any] = {}
+    short: dict[str, Any] = {}
     mode: ExportMode | None = None
     paths: list[tuple[list[str], Any]] = []
     for name, value in params.items():
@@ -57,16 +56,16 @@ def build(family: str, params: Mapping[str, Any]) -> Candidate:
             mode = value
         elif name.startswith(TRAIN):
             train[name.removeprefix(TRAIN)] = value
-        elif is_shape(family, name):
-            shape[name] = value
+        elif in_shorthand(family, name):
+            short[name] = value
         elif "." in name:
             paths.append((name.split("."), value))
         else:
             model[name] = value
     cls = FAMILIES[family]
     try:
-        if shape:
-            model["stages"] = StagesShape.model_validate(shape).stages()
+        if short and cls.shorthand is not None:
+            model[cls.shorthand.field] = cls.shorthand.model_validate(short).value()
         for path, value in sorted(paths, key=lambda item: len(item[0])):
             set_value(model, cls, path, value)
         return Candidate(cls.model_validate(model), train, mode)
@@ -94,20 +93,28 @@ def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) ->
         return value
     if name.startswith(TRAIN):
         return checked_value(TrainConfig, {}, [name.removeprefix(TRAIN)], value)
-    if is_shape(family, name):
-        return checked_value(StagesShape, {}, [name], value)
+    shorthand = FAMILIES[family].shorthand
+    if shorthand is not None and in_shorthand(family, name):
+        return checked_value(shorthand, {}, [name], value)
     data: dict[str, Any] = {}
     for other, outer in sorted(others.items(), key=lambda item: item[0].count(".")):
         set_value(data, FAMILIES[family], other.split("."), outer)
     return checked_value(FAMILIES[family], data, name.split("."), value)
 
 
+def in_shorthand(family: str, name: str) -> bool:
+    """Return whether `name` is one of the numbers that the family takes instead of a field."""
+    shorthand = FAMILIES[family].shorthand
+    return shorthand is not None and name in shorthand.model_fields
+
+
 def known_knobs(family: str) -> list[str]:
     """Return the names that a knob of the family may begin with."""
     fields = [name for name in FAMILIES[family].model_fields if name != "family"]
-    shape = list(StagesShape.model_fields) if family == SHAPED else []
+    shorthand = FAMILIES[family].shorthand
+    short = [] if shorthand is None else list(shorthand.model_fields)
     train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SWEEP]
-    return [*shape, *fields, *train, MODE]
+    return [*short, *fields, *train, MODE]
 
 
 def require_known(family: str, name: str) -> None:
@@ -128,7 +135,7 @@ def require_known(family: str, name: str) -> None:
 def has_inside(family: str, name: str) -> bool:
     """Return whether the field called `name` has parts of its own, which a path can lead to."""
     field = FAMILIES[family].model_fields.get(name.split(".")[0])
-    return field is not None and not is_shape(family, name) and holds_parts(field.annotation)
+    return field is not None and not in_shorthand(family, name) and holds_parts(field.annotation)
 
 
 def problems(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from asc_models.rules import RulesConfig, check
 from data_prep.config import ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.schema import content_hash
-from search.halving import rung_epochs
+from search.halving import HALVINGS, Halving, rung_epochs
 from search.objectives import Objectives
 from search.space.config import SpaceConfig
 from search.space.knobs import Params
@@ -46,6 +46,10 @@ class SearchSettings:
         if "macs" in self.rules.in_force():
             return Objectives(("macro_accuracy", "weight_bytes", "macs"))
         return Objectives()
+
+    def halving(self) -> Halving:
+        """Return what decides which trials go on, before any trial."""
+        return HALVINGS[self.search.scheduler](self.epochs, self.search.eta, self.objectives)
 
 
 def trial_description(config: SearchSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:

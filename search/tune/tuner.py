@@ -20,7 +20,6 @@ from results.ledger.trial import Trial
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
 from search.cluster.scratch import scratch_folder
-from search.halving import HALVINGS, expected_trials
 from search.space.sizing import Assess, require_feasible
 from search.space.space import Space
 from search.strategies.proposer import Proposer
@@ -134,9 +133,9 @@ def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
 @contextmanager
 def _session(ledger: EventLog, config: SearchSettings) -> Iterator[None]:
     """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
-    search, epochs = config.search, config.epochs
-    expected = expected_trials(search.scheduler, search.n_trials, len(epochs), search.eta)
-    ledger.append("session_started", n_trials=search.n_trials, epochs=list(epochs), expected=expected)
+    n_trials = config.search.n_trials
+    expected = config.halving().expected_trials(n_trials)
+    ledger.append("session_started", n_trials=n_trials, epochs=list(config.epochs), expected=expected)
     try:
         yield
     except BaseException as error:
@@ -206,11 +205,10 @@ def _state(
         strategy=search.strategy,
         objectives=config.objectives,
     )
-    halving = HALVINGS[search.scheduler](config.epochs, search.eta, config.objectives)
     return SweepState(
         ledger,
         proposer,
-        halving,
+        config.halving(),
         n_trials=search.n_trials,
         seed=search.seed,
         describe=describe,

@@ -15,6 +15,7 @@ from asc_models.networks.families.residual_network import Attention, BlockConfig
 from asc_models.networks.network import NetworkConfig
 
 __all__ = [
+    "DEFAULT_FAMILY",
     "FAMILIES",
     "AnyModelConfig",
     "Attention",
@@ -32,6 +33,9 @@ FAMILIES: dict[str, type[NetworkConfig]] = {
     config.model_fields["family"].default: config for config in get_args(_Families)
 }
 """{name: description} of every family."""
+
+DEFAULT_FAMILY: str = ModelConfig.model_fields["family"].default
+"""The family of a search that names none."""
 
 AnyModelConfig = Annotated[_Families, Field(discriminator="family")]
 """A network of any family, told apart by its `family`."""

@@ -12,7 +12,7 @@ in, this one doesn't. Shapes, parameters and MACs are the same.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,12 @@ def divisible_by_8(width: float) -> int:
 
 class CpMobileConfig(NetworkConfig):
     """CP-Mobile in the authors' terms. Defaults are the setting with 12,310 parameters."""
+
+    choices: ClassVar = {
+        "base_channels": (8, 16, 24, 32),
+        "channels_multiplier": (1.25, 1.5, 1.75, 2.0),
+        "expansion_rate": (1.5, 1.75, 2.0, 2.5),
+    }
 
     family: Literal["cp_mobile"] = "cp_mobile"
     """Which network this describes."""

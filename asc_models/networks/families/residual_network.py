@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from asc_models.networks.blocks import BLOCKS
 from asc_models.networks.blocks.settings import BlockSettings
-from asc_models.networks.network import Activation, Network, NetworkConfig, Normalization, Stride, T, validate_stride
+from asc_models.networks.network import (
+    Activation,
+    Network,
+    NetworkConfig,
+    Normalization,
+    Shorthand,
+    Stride,
+    T,
+    validate_stride,
+)
 from data_prep.schema import Config
 
 Attention = Literal["none", "channel", "spatial", "casam"]
 AttentionPlace = Literal["input", "block", "stage"]
 Head = Literal["average", "max", "convolution"]
 
+MAX_FILTERS = 1024
+"""Widest block."""
+
 
 class BlockConfig(Config):
     """One block; an inverted residual's skip stands where stride is 1 and the filters stay the same."""
 
-    filters: int = Field(ge=1, le=1024)
+    filters: int = Field(ge=1, le=MAX_FILTERS)
     """Channels that the block gives."""
     stride: Stride = 1
     """Step of its k × k convolution; a pair is (frequency, time)."""
@@ -44,6 +56,49 @@ def _or_blocks(schema: dict[str, Any]) -> None:
     schema["properties"]["blocks"] = {**stages, "description": "In the place of stages: one stage a block."}
 
 
+class StagesShape(Shorthand):
+    """The stages in four numbers."""
+
+    field: ClassVar = "stages"
+    choices: ClassVar = {
+        "n_blocks": (3, 4, 5, 6),
+        "base_filters": (16, 24, 32, 40, 48, 56),
+        "growth": (1.0, 1.25, 1.5),
+        "n_strided": (2, 3),
+    }
+
+    n_blocks: int = Field(3, ge=1, le=24)
+    """Inverted residual blocks, each a stage of its own."""
+    base_filters: int = Field(32, ge=1, le=512)
+    """Filters of the first block."""
+    growth: float = Field(1.25, ge=1.0, le=3.0)
+    """Factor from one block's filters to the next one's, rounded to a multiple of 8; at least 1, so that widths never
+    fall."""
+    n_strided: int = Field(2, ge=0, le=24)
+    """How many of the first blocks have stride 2."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        widest = self._filters(self.n_blocks - 1)
+        if widest > MAX_FILTERS:
+            raise ValueError(
+                f"the widest block would have {widest} filters, at most {MAX_FILTERS} are allowed: lower the largest "
+                f"base_filters ({self.base_filters}), growth ({self.growth}) or n_blocks ({self.n_blocks})"
+            )
+        return self
+
+    def value(self) -> list[dict[str, Any]]:
+        """Return the field `stages`, one block each."""
+        return [
+            {"filters": self._filters(index), "stride": 2 if index < self.n_strided else 1}
+            for index in range(self.n_blocks)
+        ]
+
+    def _filters(self, index: int) -> int:
+        """Return the filters of block `index` (from 0): base_filters × growth^index, to the nearest multiple of 8."""
+        return max(8, 8 * int(self.base_filters * self.growth**index / 8 + 0.5))
+
+
 class ModelConfig(NetworkConfig):
     """A lightweight residual network: stem, stages of blocks with attention, pooling, classifier.
 
@@ -53,6 +108,21 @@ class ModelConfig(NetworkConfig):
     """
 
     model_config = ConfigDict(json_schema_extra=_or_blocks)
+
+    choices: ClassVar = {
+        "stem_filters": (16, 24, 32),
+        "kernel_size": (3, 5),
+        "expansion": (2, 3, 4),
+        "attention": ("none", "channel", "spatial", "casam"),
+        "reduction_ratio": (4, 8, 16),
+        "dropout": (0.0, 0.2),
+    }
+    without_effect: ClassVar = {
+        "reduction_ratio": {"attention": ("none", "spatial")},
+        "spatial_kernel_size": {"attention": ("none", "channel")},
+        "attention_at": {"attention": ("none",)},
+    }
+    shorthand: ClassVar = StagesShape
 
     family: Literal["inverted_residual"] = "inverted_residual"
     """Which network this describes."""

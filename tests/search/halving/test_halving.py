@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asc_models.config import TrainConfig
-from search.halving import HALVINGS, expected_trials, rung_epochs
+from search.halving import HALVINGS, rung_epochs
 from search.objectives import Objectives, Value
 
 EPOCHS = (2, 6, 14, 30)
@@ -166,7 +166,7 @@ def test_as_many_reach_a_rung_as_is_expected(kind):
     values = {f"t{number}": value(number / 96, 1000) for number in rng.sample(range(96), 96)}
     told, _ = run(made(kind), values)
     reached = [sum(len(rungs) > rung for rungs in told.values()) for rung in range(len(EPOCHS))]
-    expected = expected_trials(kind, 96, len(EPOCHS), eta=2)
+    expected = made(kind).expected_trials(96)
     assert expected[0] == reached[0] == 96
     assert all(estimate / 2 <= count <= 2 * estimate for count, estimate in zip(reached, expected, strict=True))
     assert kind not in ("pareto", "none") or reached == expected

@@ -1,0 +1,21 @@
+"""Which knobs have no effect with which values of others, whether or not a space says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asc_models.networks.families import FAMILIES
+from data_prep.augment.registry import WHILE_TRAINING
+
+WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
+    f"train.{setting}": {f"train.{switch}": (entry.off,) for switch in entry.switches}
+    for entry in WHILE_TRAINING
+    if len(entry.switches) == 1  # with two, either gives a setting its effect, which no condition can say
+    for setting in entry.settings
+}
+"""{knob of the recipe: {other knob: values of it with which the first has no effect}}."""
+
+
+def without_effect(family: str, name: str) -> dict[str, tuple[Any, ...]]:
+    """Return {other knob: values of it with which the knob `name` has no effect}."""
+    return {**FAMILIES[family].without_effect.get(name, {}), **WITHOUT_EFFECT.get(name, {})}
