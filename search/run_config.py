@@ -17,11 +17,8 @@ from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
+from search.cluster.doctor import NUMERIC
 from search.config import RunConfig, read_run_config
-
-VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
-"""Packages whose versions a run notes: those that can change its numbers."""
-
 
 ADJUSTABLE = (
     *("search.n_trials", "search.n_concurrent", "search.cpus_per_trial", "search.gpus_per_trial"),
@@ -164,7 +161,7 @@ def _write(run: RunDirectory, content: dict[str, Any]) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}}
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in NUMERIC}}
 
 
 def default_shards(run: RunDirectory, shards: str | None, storage: RunStorage | None = None) -> Location:

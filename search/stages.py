@@ -22,7 +22,7 @@ from search.observers.watch import Watch, file_observers
 
 if TYPE_CHECKING:
     from search.retrain.retrain import Variant
-    from search.retrain.workers import Resources
+    from search.study.config import SearchConfig
 
 
 N_NAMED = 10
@@ -137,7 +137,7 @@ def retrain_stage(
     ledger: Ledger,
     narrator: Narrator,
     variant: Variant | None = None,
-    resources: Resources | None = None,
+    lent: SearchConfig | None = None,
 ) -> tuple[str, ...]:
     """Train the chosen candidates at full length, or at that of `variant`; return their names."""
     from asc_models.training.schedule import last_cycle_end
@@ -162,7 +162,7 @@ def retrain_stage(
             shards=place.shards,
             ledger=ledger,
             variant=variant,
-            resources=resources,
+            lent=lent,
             address=place.address,
             storage=place.storage,
             on_progress=on_progress,

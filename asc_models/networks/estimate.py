@@ -18,7 +18,7 @@ class Estimate:
     `weight_bytes` is what `asc_models.tflite.measure` reads from the exported file, to the byte; for non-zero weight
     bytes it is an upper bound. MACs count convolutions and dense layers per inference at the full input; pooling and
     element-wise work stand apart. `peak_activation_bytes` counts float32 activations that live together, the input all
-    along; scratch space of kernels comes on top (asc_models.tflite.memory measures a file's).
+    along; scratch space of kernels comes on top (tests/arena_support.py measures a file's).
     """
 
     config: NetworkConfig

@@ -23,8 +23,6 @@ class Preset:
     """What the source says of its size; empty where it says nothing."""
     assumed: str
     """What the source leaves open and what stands here instead; empty where nothing is open."""
-    published_params: int | None = None
-    """The source's number of parameters."""
     seconds: float = 10.0
     """Length of its clips."""
     input_shape: Callable[[float], Shape] | None = None
@@ -57,7 +55,6 @@ def _cao2021(kernel_size: Literal[3, 5], epochs: int, *filters: int) -> Preset:
         + (", four inverted residual blocks" if has_four else ""),
         published="50,238 non-zero parameters, 102.9 KB quantized" if has_four else "",
         assumed=assumed,
-        published_params=50_238 if has_four else None,
     )
 
 
@@ -69,7 +66,6 @@ def _cp_mobile(base_channels: int, channels_multiplier: float, expansion_rate: f
         source="Schmid et al.: CP-Mobile, winner of DCASE 2023 Task 1 (github.com/fschmid56/cpjku_dcase23)",
         published=f"{params:,} parameters and {macs} MACs, counted with batch norm folded",
         assumed="Nothing is open. The authors count one MAC more for every bias and place.",
-        published_params=params,
         seconds=1.0,
         input_shape=lambda seconds: (256, round(64 * seconds), 1),
     )
@@ -85,7 +81,6 @@ PRESETS: dict[str, Preset] = {
         source="Martín-Morató et al.: DCASE 2021 Task 1A, the organisers' baseline",
         published="46,246 parameters, 93,004 B as Keras float16, 91,980 B as TFLite float16",
         assumed="",
-        published_params=46_246,
         input_shape=lambda seconds: (40, round(50 * seconds), 1),
     ),
     "cp-mobile": _cp_mobile(16, 1.5, 1.75, 12_310, "4.35 million"),
@@ -100,7 +95,6 @@ PRESETS: dict[str, Preset] = {
         source="Schmid et al.: DCASE 2024 Task 1, the organisers' baseline (github.com/CPJKU/dcase2024_task1_baseline)",
         published="61,148 parameters and 29,419,156 MACs, counted with batch norm as a layer of its own",
         assumed="Nothing is open. Batch norm has two trained values a channel, and the authors count those alone.",
-        published_params=61_148,
         seconds=1.0,
         input_shape=lambda seconds: (256, round(64 * seconds) + 1, 1),
     ),

@@ -41,11 +41,6 @@ class Layer:
     uses: int = 1
     """How often it runs in one inference: the layers of channel attention run twice."""
 
-    @property
-    def n_zero_bias(self) -> int:
-        """Zeros that the converter adds: a convolution of a TFLite file always has a bias."""
-        return self.output_shape[2] if self.kind in ("conv", "depthwise") and not self.n_bias else 0
-
 
 class Counter:
     """`Network` on shapes: adds up what the layers hold and cost, in values, not bytes.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.audio.containers import find_damage, size_note
-from data_prep.audio.riff import read_pcm16
+from data_prep.audio.riff import RATES_HZ, read_pcm16
 from data_prep.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Waveform = npt.NDArray[np.float32]
 
-RATES_HZ = (1_000, 768_000)
-"""Sample rates outside these are taken for a damaged header."""
 BLOCK_SAMPLES = 1 << 24
 """Longer recordings are read piece by piece: 190 s of stereo at 44.1 kHz."""
 MP3_FRAME = 1152
@@ -85,7 +83,7 @@ def decode_mono(path: Path) -> tuple[Waveform, int]:
         raise DataError(f"{path}: holds no samples. Replace the file.")
     if len(y) < n_promised:
         raise DataError(f"{path}: ends after {len(y):,} of {n_promised:,} samples. Replace the file.")
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+    if rate not in RATES_HZ:
         raise DataError(f"{path}: has a sample rate of {rate:,} Hz, which no recording has. Replace the file.")
     mono: Waveform = y[:, 0] if y.shape[1] == 1 else y.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():

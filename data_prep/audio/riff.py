@@ -12,7 +12,7 @@ _HEADER = struct.Struct("<4sI4s")
 _CHUNK = struct.Struct("<4sI")
 _FORMAT = struct.Struct("<HHIIHH")
 _PCM = 1
-_RATES_HZ = range(1_000, 768_001)
+RATES_HZ = range(1_000, 768_001)
 
 
 def read_pcm16(path: Path) -> tuple[npt.NDArray[np.float32], int] | None:
@@ -63,6 +63,6 @@ def _plain_data(data: bytes) -> tuple[int, int, int, int] | None:
                 return None
             place = offset, size
         offset += size + size % 2
-    if form is None or place is None or form[0] == 0 or form[1] not in _RATES_HZ:
+    if form is None or place is None or form[0] == 0 or form[1] not in RATES_HZ:
         return None
     return (*place, *form) if place[1] and place[1] % (2 * form[0]) == 0 else None

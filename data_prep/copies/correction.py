@@ -17,7 +17,6 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -27,7 +26,6 @@ from data_prep.config import FeatureSpec
 from data_prep.corpora.corpus import Clip
 from data_prep.errors import DataError
 from data_prep.features.log_mel import window_of
-from data_prep.files import write_text
 
 Spectrum = npt.NDArray[np.float64]
 Pairs = Mapping[str, Sequence[tuple[Clip, Clip]]]
@@ -169,26 +167,6 @@ def correction_to_csv(correction: Correction) -> str:
         for hz, factor in zip(correction.frequency_hz.tolist(), factors.tolist(), strict=True):
             writer.writerow((repr(hz), device, repr(factor), n_pairs))
     return text.getvalue()
-
-
-def write_correction(path: Path, correction: Correction) -> None:
-    """Write the correction as CSV, whole or not at all."""
-    write_text(path, correction_to_csv(correction))
-
-
-def read_correction(path: Path) -> Correction:
-    """Return the correction that `write_correction` wrote, the same to the last bit.
-
-    Raises:
-        DataError: if the file is missing or damaged.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: no spectrum correction can be read from it: {error}") from None
-    return parse_correction(text, str(path))
 
 
 def parse_correction(text: str, source: str) -> Correction:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from data_prep.config import ValidationSpec
 from data_prep.corpora.corpus import Clip, Corpus, location_of
 
 Split = Literal["train", "validation", "test", "evaluation"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test", "evaluation")
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, Split]]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.audio.decode import Waveform, fit_length, read_mono
+from data_prep.audio.decode import Waveform, fit_length, read_clip, read_mono
 from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.correction import mean_log_spectrum
 from data_prep.copies.waveforms import augmented, read_responses, stream
@@ -98,8 +98,7 @@ def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
     Raises:
         DataError: if a file can't be read any more.
     """
-    waveforms = (read_mono(source.path, task.spec.sample_rate) for source in task.sources)
-    return [mean_log_spectrum(fit_length(y, task.spec.n_samples), task.spec) for y in waveforms]
+    return [mean_log_spectrum(read_clip(source.path, task.spec), task.spec) for source in task.sources]
 
 
 def _extract(source: Source, task: Task) -> Extracted:
@@ -139,7 +138,7 @@ def _copy(y: Waveform, source: Source, spec: FeatureSpec, copying: Copying) -> W
     rng = stream(copying.settings.seed, source.clip_id, copying.augmentation)
     partner = None
     if source.partner is not None:
-        partner = fit_length(read_mono(source.partner, spec.sample_rate), spec.n_samples)
+        partner = read_clip(source.partner, spec)
     response = None
     if copying.responses is not None:
         known = _responses(copying.responses, spec.sample_rate)

@@ -40,6 +40,7 @@ from data_prep.store import Store
 LogMels = npt.NDArray[np.float16]
 
 CLIP_COLUMNS = ("clip_id", "filename", "scene", "device", "city", "location", "segment")
+"""What is known of a clip; scene, city, location and segment may be null."""
 
 SCHEMA = pa.schema(
     [

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles, RunDirectory
-
-SPLITS = ("train", "validation", "test", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def read_metrics(path: Path) -> CandidateMetrics:
     missing = [name for name in required if not isinstance(data, Mapping) or name not in data]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; retrain this candidate, or delete its folder")
-    splits = {split: data[split] for split in SPLITS if split in data}
+    splits: dict[str, dict[str, Any]] = {split: data[split] for split in SPLITS if split in data}
     known = {name: data[name] for name in fields if name in data}
     return CandidateMetrics(splits=splits, **{**known, "trained_on": tuple(data.get("trained_on", ("train",)))})
 

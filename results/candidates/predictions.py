@@ -14,9 +14,7 @@ import pandas as pd
 from asc_models.metrics import summarize
 from data_prep.errors import DataError
 from data_prep.files import written_whole
-
-CLIP_COLUMNS = ("clip_id", "filename", "scene", "device", "city", "location", "segment")
-"""What is known of a clip; scene, city, location and segment may be null."""
+from data_prep.shards.parquet import CLIP_COLUMNS
 
 PREFIX = "p_"
 

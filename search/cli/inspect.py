@@ -70,7 +70,9 @@ def _draw(screen: Terminal, shards: Location, folder: Path, fold: int | None) ->
 
 
 def _show_fold(screen: Terminal, fold: Any, splits: dict[str, Any], classes: list[str]) -> None:
-    splits = {name: splits[name] for name in ("train", "validation", "test", "evaluation") if name in splits}
+    from data_prep.corpora.splits import SPLITS
+
+    splits = {name: splits[name] for name in SPLITS if name in splits}
     devices = sorted({device for counts in splits.values() for device in counts["by_device"]})
     rows = [("clips", *(counts["n_clips"] for counts in splits.values()))]
     rows += [("locations", *(counts["n_locations"] for counts in splits.values()))]

@@ -13,7 +13,7 @@ from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from data_prep.store import Location
-    from search.config import RunConfig
+    from search.study.config import SearchConfig
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray for whatever `ray job submit` starts."""
@@ -110,13 +110,10 @@ def storage_location(storage: str | None) -> Location | None:
     return None if storage is None else parse_location(location_text(parse_location(storage)))
 
 
-def with_resources(config: RunConfig, cpus_per_trial: int | None, gpus_per_trial: float | None) -> RunConfig:
-    """Return the configuration with the resources that the user asked for."""
+def with_resources(search: SearchConfig, cpus_per_trial: int | None, gpus_per_trial: float | None) -> SearchConfig:
+    """Return the settings with the resources that the user asked for."""
     asked = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
-    chosen = {name: value for name, value in asked.items() if value is not None}
-    if config.search is None or not chosen:
-        return config
-    return config.updated(search=config.search.updated(**chosen))
+    return search.updated(**{name: value for name, value in asked.items() if value is not None})
 
 
 def working_place(**places: Path | str | None) -> None:

@@ -17,6 +17,7 @@ from search.cli.options import (
     StorageOption,
     storage_location,
     terminal,
+    with_resources,
     working_place,
 )
 from search.cli.screen.outcome import limit_text
@@ -88,9 +89,9 @@ def retrain(
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
     from search.retrain.retrain import Variant
-    from search.retrain.workers import Resources
     from search.run_config import adjust_run, bind_data, default_shards, read_run
     from search.stages import Place, retrain_stage
+    from search.study.config import SearchConfig
 
     screen = terminal()
     directory = RunDirectory(run)
@@ -106,10 +107,10 @@ def retrain(
                 n_candidates=config.retrain.n_candidates if top is None else top,
                 seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
             )
-            resources = Resources.of(config.search).updated(cpus_per_trial, gpus_per_trial)
+            lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
             bind_data(directory, read_manifest(place.shards))
             variant = Variant(epochs, with_validation)
-            names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, resources)
+            names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, lent)
     _show(screen, directory, names, as_json=as_json)
 
 

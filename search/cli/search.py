@@ -73,10 +73,11 @@ def search(
     from search.observers.watch import Watch
 
     screen = terminal()
-    config = with_resources(read_run_config(config_file, overrides or ()), cpus_per_trial, gpus_per_trial)
+    config = read_run_config(config_file, overrides or ())
     working_place(out=out, shards=shards, storage=storage)
     if config.search is None:
         raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
+    config = config.updated(search=with_resources(config.search, cpus_per_trial, gpus_per_trial))
     if is_dry:
         from search.cli.dry_run import dry_run
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from search.cli.options import JsonOption, RunArgument, terminal
+from search.cli.screen.live import LINE_EVERY_S
 from search.cli.screen.progress import ProgressView, one_line
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 """How often a followed ledger is looked at."""
-LINE_EVERY_S = 60.0
-"""Where the output is no terminal, a followed run takes one line in so many seconds."""
 
 
 def status(

@@ -20,8 +20,10 @@ from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
 
 THIS_MACHINE = "this machine"
-PACKAGES = ("ray", "tensorflow", "keras", "numpy", "optuna", "pyarrow", "ai-edge-litert", "ai-edge-quantizer")
-"""Whose versions must be the same everywhere: they change numbers, or what is sent between nodes."""
+NUMERIC = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
+"""Packages that can change a run's numbers; it notes their versions."""
+PACKAGES = (*NUMERIC, "pyarrow")
+"""Packages whose versions must be the same everywhere: also what changes what is sent between nodes."""
 SOURCES = ("data_prep", "asc_models", "results", "search")
 JOB_MODULES = ("aiohttp", "aiohttp_cors", "opencensus", "prometheus_client")
 """What `ray[default]` brings and `ray job submit` needs."""

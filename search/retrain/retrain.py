@@ -35,7 +35,8 @@ from search.objectives import Score
 from search.retrain.choice import Choice, Contender, choose, guess, read_contenders
 from search.retrain.store import exchange_candidates
 from search.retrain.training import remove_leftovers
-from search.retrain.workers import Job, Resources, train_all
+from search.retrain.workers import Job, train_all
+from search.study.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Variant:
         """Return what a candidate's name gets where its configured length is `configured`."""
         length = "" if self.epochs in (None, configured) else f"-e{self.epochs}"
         return length + (FULL if self.with_validation else "")
+
+    def recipe(self, configured: TrainConfig) -> TrainConfig:
+        """Return the recipe of a candidate that is configured to be trained by `configured`."""
+        train = configured.updated(epochs=self.epochs or configured.epochs)
+        if self.with_validation:  # nothing chooses a checkpoint: it has to end where the rate is lowest
+            return train.updated(epochs=last_cycle_end(train, train.epochs))
+        return train
 
 
 @dataclass(frozen=True)
@@ -70,17 +78,6 @@ class RetrainOutcome:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Network:
-    """What is trained once for each seed."""
-
-    name: str
-    trial_id: str | None
-    network: NetworkConfig
-    train: TrainConfig
-    mode: ExportMode
-
-
 def retrain(
     run: RunDirectory,
     config: RunConfig,
@@ -88,7 +85,7 @@ def retrain(
     shards: Location,
     ledger: Ledger,
     variant: Variant = Variant(),
-    resources: Resources | None = None,
+    lent: SearchConfig | None = None,
     address: str | None = None,
     storage: RunStorage | None = None,
     on_progress: ProgressCallback | None = None,
@@ -101,7 +98,7 @@ def retrain(
         shards: folder of the prepared features.
         ledger: the run's, open for writing.
         variant: how this call's trainings depart from the configuration.
-        resources: of one training; None takes those of the search's trials.
+        lent: with what a training gets (`train_all`); None gives it what a trial of the search gets.
         address: of a running Ray cluster; None starts Ray on this machine.
         storage: the run's shared storage, taken by the caller; None keeps everything in the run directory.
         on_progress: told (epochs done, epochs in all).
@@ -116,10 +113,9 @@ def retrain(
     if storage is not None:
         exchange_candidates(run, storage)
     choice = choose_trials(ledger.events(), config, manifest)
+    asked = _candidates(choice, config, manifest, variant)
     jobs = [
-        Job(_candidate(one, seed, config, manifest, variant), run.candidate(one.name, seed))
-        for seed in config.retrain.seeds
-        for one in _networks(choice, config, manifest, variant)
+        Job(one.updated(seed=seed), run.candidate(one.name, seed)) for seed in config.retrain.seeds for one in asked
     ]
     for job in jobs:
         _require_same(job)
@@ -127,8 +123,8 @@ def retrain(
             remove_leftovers(job.files)
     jobs.sort(key=lambda job: -_cost(job, manifest))
     open_jobs = [job for job in jobs if not job.files.is_finished]
-    resources = resources or Resources.of(config.search)
-    failures = train_all(open_jobs, jobs, shards, ledger, resources, address, on_progress, storage) if open_jobs else []
+    lent = lent or config.search or SearchConfig()
+    failures = train_all(open_jobs, jobs, shards, ledger, lent, address, on_progress, storage) if open_jobs else []
     names = sorted(job.files.name for job in jobs if job.files.is_finished)
     if not names:
         raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))
@@ -194,58 +190,48 @@ def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: 
     return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
 
 
-def _networks(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[_Network]:
-    """Return the systems given by name and the chosen trials.
+def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[CandidateConfig]:
+    """Return the systems given by name and the chosen trials; each is trained with every seed.
 
     Raises:
         RunError: if there are none.
     """
-    found = []
+    asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode]] = []
     for system in config.retrain.systems:
         configured = config.train.updated(epochs=system.epochs or config.train.epochs)
-        found.append(_network(system.name, None, system.network, configured, config.retrain.mode, variant))
+        asked.append((system.name, None, system.network, configured, config.retrain.mode))
     for one in choice.trials:
         configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})
         network = parse_network(one.config["model"])
-        found.append(_network(one.trial_id, one.trial_id, network, configured, _mode_of(one, config), variant))
-    if not found:
+        asked.append((one.trial_id, one.trial_id, network, configured, _mode_of(one, config)))
+    if not asked:
         raise RunError(
             "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
         )
-    return found
-
-
-def _network(
-    name: str, trial_id: str | None, network: NetworkConfig, configured: TrainConfig, mode: ExportMode, variant: Variant
-) -> _Network:
-    train = configured.updated(epochs=variant.epochs or configured.epochs)
-    if variant.with_validation:  # nothing chooses a checkpoint: it has to end where the rate is lowest
-        train = train.updated(epochs=last_cycle_end(train, train.epochs))
-    return _Network(name + variant.suffix(configured.epochs), trial_id, network, train, mode)
+    return [
+        CandidateConfig(
+            name=name + variant.suffix(configured.epochs),
+            trial_id=trial_id,
+            model=network,
+            train=variant.recipe(configured),
+            features=manifest.spec,
+            reader=config.reader,
+            classes=manifest.classes,
+            mode=mode,
+            splits=("train", "validation") if variant.with_validation else ("train",),
+            checkpoint=None if variant.with_validation else config.retrain.checkpoint,
+            seed=config.retrain.seeds[0],
+            fold=config.fold,
+            data_hash=manifest.hash(),
+        )
+        for name, trial_id, network, configured, mode in asked
+    ]
 
 
 def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
     """Return the export of a trial's retraining: its own where the space has it as a knob, else the configuration's."""
     mode: ExportMode = trial.params.get("mode", config.retrain.mode)
     return mode
-
-
-def _candidate(one: _Network, seed: int, config: RunConfig, manifest: Manifest, variant: Variant) -> CandidateConfig:
-    return CandidateConfig(
-        name=one.name,
-        trial_id=one.trial_id,
-        model=one.network,
-        train=one.train,
-        features=manifest.spec,
-        reader=config.reader,
-        classes=manifest.classes,
-        mode=one.mode,
-        splits=("train", "validation") if variant.with_validation else ("train",),
-        checkpoint=None if variant.with_validation else config.retrain.checkpoint,
-        seed=seed,
-        fold=config.fold,
-        data_hash=manifest.hash(),
-    )
 
 
 def _require_same(job: Job) -> None:

@@ -8,13 +8,14 @@ from hashlib import sha256
 from typing import Any
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
+from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json, write_text, written_whole
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
 from data_prep.yaml_file import to_yaml
-from results.candidates.candidates import SPLITS, CandidateMetrics, write_metrics
+from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
@@ -162,7 +163,7 @@ def score_candidate(
     require_same_data(config, manifest, config.name)
     present = set(manifest.folds[config.fold].values()) - set(config.splits)
     summaries: dict[str, dict[str, Any]] = {}
-    for split in [name for name in ("validation", "test", "evaluation") if name in present]:
+    for split in [name for name in SPLITS if name in present]:
         path = files.predictions_path(split)
         if not path.exists():
             on_read(split)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from asc_models.candidate import CandidateConfig
 from asc_models.errors import ExportError
@@ -35,26 +35,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    """What one training occupies, and how often one whose process died is taken up again."""
-
-    cpus: int = 1
-    gpus: float = 0.0
-    max_failures: int = 2
-
-    @classmethod
-    def of(cls, search: SearchConfig | None) -> Self:
-        """Return what a trial of the search has; the defaults where there is no search."""
-        if search is None:
-            return cls()
-        return cls(search.cpus_per_trial, search.gpus_per_trial, search.max_failures)
-
-    def updated(self, cpus: int | None, gpus: float | None) -> Self:
-        """Return these with what was asked for instead."""
-        return replace(self, cpus=self.cpus if cpus is None else cpus, gpus=self.gpus if gpus is None else gpus)
-
-
-@dataclass(frozen=True, slots=True)
 class _Lost:
     """A training whose process or node died; it can be taken up at its checkpoint."""
 
@@ -66,7 +46,7 @@ def train_all(
     jobs: list[Job],
     shards: Location,
     ledger: Ledger,
-    resources: Resources,
+    lent: SearchConfig,
     address: str | None,
     on_progress: ProgressCallback | None,
     storage: RunStorage | None = None,
@@ -78,12 +58,12 @@ def train_all(
         jobs: all that progress counts.
         shards: folder of the prepared features.
         ledger: takes what becomes of the candidates.
-        resources: of one training.
+        lent: what a training gets: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
         address: of a running Ray cluster; None starts Ray on this machine.
         on_progress: told (epochs done, epochs in all).
         storage: the run's shared storage, where there is one: trainings keep their files and states there.
     """
-    fleet = _Fleet(jobs, shards, ledger, resources, on_progress, storage)
+    fleet = _Fleet(jobs, shards, ledger, lent, on_progress, storage)
     for job in list(open_jobs):
         trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
         if trained is not None:
@@ -102,14 +82,14 @@ class _Fleet:
         jobs: list[Job],
         shards: Location,
         ledger: Ledger,
-        resources: Resources,
+        lent: SearchConfig,
         on_progress: ProgressCallback | None,
         storage: RunStorage | None,
     ) -> None:
         self.failures: list[str] = []
         self._shards = shards
         self._ledger = ledger
-        self._resources = resources
+        self._lent = lent
         self._on_progress = on_progress
         self._storage = storage
         self._n_epochs = sum(job.config.train.epochs for job in jobs)
@@ -121,7 +101,7 @@ class _Fleet:
         """Train and score `jobs`."""
         from search.cluster.session import cluster_address, ray_session
 
-        n_cpus, n_gpus = self._resources.cpus, self._resources.gpus
+        n_cpus, n_gpus = self._lent.cpus_per_trial, self._lent.gpus_per_trial
         with ray_session(address, max(n_cpus, min(available_cpus(), n_cpus * len(jobs)))):
             import ray
 
@@ -187,7 +167,7 @@ class _Fleet:
             str(job.files.root.absolute()),
             None if self._storage is None else location_text(self._storage.candidate(name)),
             self._mailbox,
-            self._resources.cpus,
+            self._lent.cpus_per_trial,
         )
 
     def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
@@ -205,7 +185,7 @@ class _Fleet:
             self.finish(job, result)
         elif isinstance(result, str):
             self._fail(name, result)
-        elif self._n_lost.get(name, 0) < self._resources.max_failures:
+        elif self._n_lost.get(name, 0) < self._lent.max_failures:
             self._n_lost[name] = self._n_lost.get(name, 0) + 1
             self._ledger.append("candidate_retried", candidate=name, reason=result.reason)
             self._begun.add(name)

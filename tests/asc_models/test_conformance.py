@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from arena_support import arena_bytes
 from asc_models_support import NETWORK_CONFIGS, NETWORKS, feature_set, file_macs, with_random_weights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,6 @@ from asc_models.networks.topology import layers
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.export import CONVERSIONS, convert, export
 from asc_models.tflite.measure import measure
-from asc_models.tflite.memory import arena_bytes
 from asc_models.tflite.quantization.recipes import quantize
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer

@@ -14,10 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from arena_support import arena_bytes
+
 from asc_models.networks.estimate import estimate
 from asc_models.networks.presets import PRESETS
 from asc_models.tflite.export import export
-from asc_models.tflite.memory import arena_bytes
 from asc_models.training.builder import build
 from data_prep.config import FeatureSpec, ReaderSpec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -113,7 +113,7 @@ class ModelConfig(NetworkConfig):
         "stem_filters": (16, 24, 32),
         "kernel_size": (3, 5),
         "expansion": (2, 3, 4),
-        "attention": ("none", "channel", "spatial", "casam"),
+        "attention": get_args(Attention),
         "reduction_ratio": (4, 8, 16),
         "dropout": (0.0, 0.2),
     }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from data_prep.audio.decode import read_clip
 from data_prep.config import OfflineSpec, PrepareConfig, QuarantineSpec, ReaderSpec
-from data_prep.copies.correction import read_correction
+from data_prep.copies.correction import parse_correction
 from data_prep.copies.rows import copy_rows, folds_of_copy, training_folds
 from data_prep.copies.waveforms import augmented, stream
 from data_prep.corpora.corpus import Clip
@@ -60,7 +60,8 @@ def test_copies_are_what_their_functions_give(make_corpus, all_four, tmp_path):
     root = make_corpus()
     manifest = prepare(root, tmp_path, all_four).manifest
     frame = pd.concat(pd.read_parquet(path) for path in tmp_path.glob("*.parquet")).set_index("clip_id")
-    gain = read_correction(tmp_path / "spectrum_correction-fold1.csv").combined
+    file = tmp_path / "spectrum_correction-fold1.csv"
+    gain = parse_correction(file.read_text(), str(file)).combined
     extract = LogMel(SMALL)
     for clip_id, sources in manifest.sources.items():
         row = frame.loc[clip_id]

@@ -1,14 +1,13 @@
 """Peak activation bytes: the estimate beside what the interpreter lays out."""
 
 import pytest
+from arena_support import arena_bytes
 from asc_models_support import with_random_weights
 
-from asc_models.errors import ExportError
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import CpMobileConfig, ModelConfig, StageConfig
 from asc_models.networks.presets import preset
 from asc_models.tflite.export import export
-from asc_models.tflite.memory import arena_bytes
 from asc_models.training.builder import build
 
 SKIPS = ModelConfig(stages=(StageConfig(filters=16, stride=2, repeats=3), StageConfig(filters=24, repeats=2)))
@@ -31,9 +30,3 @@ def test_the_peak_is_the_interpreters_arena(network, shape, slack, tmp_path):
     export(with_random_weights(build(network, shape, 10)), shape, tmp_path / "model.tflite", "float32")
     expected = estimate(network, shape, 10).peak_activation_bytes
     assert expected <= arena_bytes(tmp_path / "model.tflite") <= slack * expected
-
-
-def test_a_file_that_is_none_is_named(tmp_path):
-    """A missing file is an error with its path."""
-    with pytest.raises(ExportError, match="missing"):
-        arena_bytes(tmp_path / "missing.tflite")
