@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def _mel_power_of(
     """Return the compiled code where it can do what `spec` says and its compiler works here, else SciPy's transform."""
     try:
         from data_prep.features.compiled import CompiledMelPower, is_compilable
-    except ImportError:  # numba has no build for the newest Python for months
+    except ImportError:  # it needs numba's inner parts, which move from one version to another
         return PlainMelPower(spec, window, filters)
     return (CompiledMelPower if is_compilable(spec.n_fft) else PlainMelPower)(spec, window, filters)
 
@@ -124,36 +125,22 @@ def window_of(spec: FeatureSpec) -> npt.NDArray[np.float64]:
     return np.pad(window, (before, spec.n_fft - n - before))
 
 
+@lru_cache(maxsize=4)
 def mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    """Return the triangular mel filters (n_mels, n_fft // 2 + 1), as `librosa.filters.mel` defines them."""
-    top_hz = spec.fmax_hz if spec.fmax_hz is not None else spec.sample_rate / 2
-    edges = np.linspace(_hz_to_mel(spec.fmin_hz, spec.htk), _hz_to_mel(top_hz, spec.htk), spec.n_mels + 2)
-    edges_hz = _mel_to_hz(edges, spec.htk)
-    bins_hz = np.fft.rfftfreq(spec.n_fft, 1 / spec.sample_rate)
-    ramps = edges_hz[:, None] - bins_hz[None, :]
-    widths = np.diff(edges_hz)[:, None]
-    filters = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-    if spec.norm == "slaney":
-        filters *= (2.0 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
+    """Return the triangular mel filters (n_mels, n_fft // 2 + 1), as librosa defines them; the array is read-only."""
+    from librosa.filters import mel  # half a second, once per process
+
+    with warnings.catch_warnings():  # a band narrower than a bin may have no weight: the readers of filters expect it
+        warnings.filterwarnings("ignore", message="Empty filters detected")
+        filters: npt.NDArray[np.float64] = mel(
+            sr=spec.sample_rate,
+            n_fft=spec.n_fft,
+            n_mels=spec.n_mels,
+            fmin=spec.fmin_hz,
+            fmax=spec.fmax_hz,
+            htk=spec.htk,
+            norm=spec.norm,
+            dtype=np.float64,
+        )
+    filters.flags.writeable = False
     return filters
-
-
-# Slaney's Auditory Toolbox: linear below 1 kHz, logarithmic above.
-_LINEAR_HZ = 200.0 / 3
-_BREAK_HZ = 1000.0
-_LOG_STEP = np.log(6.4) / 27.0
-
-
-def _hz_to_mel(hz: float, htk: bool) -> float:
-    if htk:
-        return float(2595.0 * np.log10(1.0 + hz / 700.0))
-    if hz < _BREAK_HZ:
-        return hz / _LINEAR_HZ
-    return float(_BREAK_HZ / _LINEAR_HZ + np.log(hz / _BREAK_HZ) / _LOG_STEP)
-
-
-def _mel_to_hz(mel: npt.NDArray[np.float64], htk: bool) -> npt.NDArray[np.float64]:
-    if htk:
-        return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
-    broken = _BREAK_HZ / _LINEAR_HZ
-    return np.where(mel < broken, mel * _LINEAR_HZ, _BREAK_HZ * np.exp(_LOG_STEP * (mel - broken)))
