@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
 from asc_models.training.trainer import limit_threads
 
@@ -111,7 +112,8 @@ def interval(same: np.ndarray, n_starts: int) -> tuple[float, float]:
     """Return the 95 % interval of the share of `same`, whole recordings resampled."""
     by_clip = same.reshape(n_starts, -1).mean(axis=0)
     if by_clip.all() and by_clip.min() == 1.0:  # resampling says nothing here: Wilson's interval over the windows
-        return 1.0 / (1.0 + 1.96**2 / same.size), 1.0
+        found = binomtest(same.size, same.size).proportion_ci(method="wilson")
+        return found.low, found.high
     rng = np.random.default_rng(0)
     shares = by_clip[rng.integers(0, by_clip.size, (2000, by_clip.size))].mean(axis=1)
     return float(np.quantile(shares, 0.025)), float(np.quantile(shares, 0.975))
