@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+from filelock import lock_descriptor
 
 from data_prep.errors import DataError
 from data_prep.files import write_error, written_whole
@@ -187,12 +188,10 @@ class LocalStore:
         except OSError as error:
             raise write_error(self.root, error) from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock_descriptor(file.fileno(), blocking=False):
                 raise DataError(
                     f"{self.root}: another process prepares into this folder. Wait for it, or take another."
-                ) from None
+                )
             yield
 
 

@@ -7,7 +7,6 @@ ignored on reading and cut away before the next append; one writer at a time; re
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -16,6 +15,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+
+from filelock import lock_descriptor
 
 from data_prep.errors import RunError
 from data_prep.files import write_error
@@ -108,16 +109,17 @@ class Ledger:
         lock_path = self.path.with_suffix(".lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            _take_lock(self._lock)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _try_lock(self._lock):
+                raise RunError(
+                    f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
+                    "then give the same command again."
+                )
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._cut_torn_line()
-        except BlockingIOError:
+        except RunError:
             self.close()
-            raise RunError(
-                f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
-                "then give the same command again."
-            ) from None
+            raise
         except OSError as error:
             self.close()
             raise write_error(self.path, error) from error
@@ -164,16 +166,13 @@ class LedgerTail:
 def is_being_written(path: Path) -> bool:
     """Return whether a process holds the lock of the ledger at `path`: whether its run is being worked on."""
     try:
-        lock = os.open(path.with_suffix(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(path.with_suffix(".lock"), os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for an instant, which a driver waits out
-    except BlockingIOError:
-        return True
+        return not _try_lock(lock)  # a lock of an instant, which drivers and other readers wait out
     finally:
         os.close(lock)
-    return False
 
 
 def new_event(event: str, **fields: Any) -> dict[str, Any]:
@@ -183,17 +182,13 @@ def new_event(event: str, **fields: Any) -> dict[str, Any]:
     return plain
 
 
-def _take_lock(lock: int) -> None:
-    """Lock the open file, waiting out who only looks whether it is locked.
-
-    Raises:
-        BlockingIOError: if another process keeps it.
-    """
+def _try_lock(lock: int) -> bool:
+    """Lock the open file until it is closed, waiting out who only looks whether it is locked; return whether it is."""
     for _ in range(N_TRIES - 1):
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock_descriptor(lock, blocking=False):
+            return True
         time.sleep(0.02)
-    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock_descriptor(lock, blocking=False)
 
 
 def _parse_lines(path: Path, data: bytes, first: int) -> list[dict[str, Any]]:

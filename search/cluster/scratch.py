@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 SETTLE_S = 60.0
 """A folder younger than this is left alone: its owner may not have locked it yet."""
@@ -29,9 +30,9 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     for left in parent.glob(f"{prefix}*"):
         _remove_if_left(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    lock = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_descriptor(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -44,9 +45,9 @@ def _remove_if_left(folder: Path) -> None:
         status = folder.lstat()
         if status.st_uid != os.getuid() or time.time() - status.st_mtime < SETTLE_S:
             return
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            if lock_descriptor(lock, blocking=False):
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,31 @@ def test_whether_a_run_is_worked_on_can_be_asked_without_hindering_anyone(tmp_pa
         looker.kill()
         looker.wait()
     assert not is_being_written(path)
+
+
+def test_several_may_ask_at_once_whether_a_run_is_worked_on(tmp_path: Path) -> None:
+    """Readers that ask at the same time never take one another for a driver."""
+    path = tmp_path / "ledger.jsonl"
+    Ledger.open_for_writing(path).close()
+    with ThreadPoolExecutor(2) as pool:
+        assert not any(pool.map(lambda _: is_being_written(path), range(100)))
+
+
+def test_a_run_that_may_only_be_read_can_be_asked_about(tmp_path: Path) -> None:
+    """A lock file that this user may not write answers as well, and asking where there is none makes none."""
+    path = tmp_path / "ledger.jsonl"
+    assert not is_being_written(path)
+    assert list(tmp_path.iterdir()) == []
+    with Ledger.open_for_writing(path):
+        path.with_suffix(".lock").chmod(0o444)
+        assert is_being_written(path)
+    assert not is_being_written(path)
+
+
+def test_what_takes_locks_imports_where_there_is_no_fcntl() -> None:
+    """On a system without fcntl (Windows) everything that takes locks can still be imported."""
+    code = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "import data_prep.store, results.ledger.ledger, results.storage.storage, search.cluster.scratch"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
