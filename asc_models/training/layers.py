@@ -7,6 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+if keras.config.backend() != "tensorflow":
+    raise ImportError(f"Keras was loaded with the backend {keras.config.backend()}: import asc_models before keras.")
+keras.config.set_floatx("float32")  # a keras.json of the user's may say otherwise
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
+
 register = keras.saving.register_keras_serializable(package="asc_models")
 
 

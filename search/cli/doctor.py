@@ -10,6 +10,8 @@ import typer
 from search.cli.options import AddressOption, JsonOption, StorageOption, terminal
 
 COLUMNS = ("node", "CPUs", "GPUs", "storage", "shards")
+TRAINING = {"instruction_set": "instruction set", "onednn": "TF_ENABLE_ONEDNN_OPTS", "keras_backend": "Keras backend"}
+"""{fact: heading} of what training computes with."""
 
 
 def doctor(
@@ -39,6 +41,7 @@ def doctor(
     else:
         screen.table("Versions", ("package", "version"), _versions(report.nodes))
         screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in report.nodes.items()])
+        screen.table("Training", ("node", *TRAINING.values()), _training(report.nodes))
         for remark in report.remarks:
             screen.warn(remark)
     if report.problems:
@@ -69,6 +72,12 @@ def _versions(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
         several = len(found) > 1
         rows.append([package, ", ".join(f"{v} on {n}" if several else v for v, n in found.most_common())])
     return rows
+
+
+def _training(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
+    return [
+        [name, *(facts["training"][key] for key in TRAINING)] for name, facts in nodes.items() if "training" in facts
+    ]
 
 
 def _state(asked: str | None, problem: str | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from asc_models.processor import instruction_set
 from data_prep.errors import AscError
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
@@ -78,6 +79,11 @@ def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str,
     manifest_hash, shards_problem = _read_shards(shards)
     return {
         "versions": {"python": platform.python_version(), "asc": _product(), **{p: _version(p) for p in PACKAGES}},
+        "training": {
+            "instruction_set": instruction_set(),
+            "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+            "keras_backend": os.environ["KERAS_BACKEND"],
+        },
         "n_threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **_gpus(),
         "job_modules_missing": [name for name in JOB_MODULES if find_spec(name) is None],
@@ -189,6 +195,10 @@ def _remarks(nodes: Iterable[Mapping[str, Any]], is_cluster: bool) -> Iterable[s
             f"`ray job submit` and `ray up` need ray[default] ({', '.join(missing)} missing): "
             "pip install 'asc-search[cluster]'"
         )
+    if len({tuple(facts["training"].items()) for facts in known}) > 1:
+        yield "Nodes differ in what training computes with, so a trial's numbers depend on the node it ran on."
+    if any(facts["training"]["onednn"] == "0" for facts in known):
+        yield "TF_ENABLE_ONEDNN_OPTS is 0: training may run at a third of its speed. Leave it unset, or set it to 1."
     if is_cluster and known[0]["auth_mode"].lower() != "token":
         yield (
             f"RAY_AUTH_MODE is {known[0]['auth_mode']} here. Nodes and drivers of a cluster need RAY_AUTH_MODE=token "

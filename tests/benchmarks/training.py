@@ -7,11 +7,13 @@ process is started and warmed up first; then they take turns, round by round, so
 hits all alike. Printed is each set-up's median rate in clips per second (of both trainings together, where there are
 two) and its ratio to stock `fit` on two threads, with the least and the largest of the rounds.
 
-The stock network has Keras' own BatchNormalization; both train on inputs of 128 × 400 × 3 in batches of 16 without
-augmentation. `recipe` is ours with the report's mixup and random crops, whose batches are then made on the way. Last
-come the machine's own limit (a large float32 matrix product) and the share of it that training reaches, counting three
-times the forward pass's multiply–accumulates for a step. `MB each` is a process's peak memory with its 160 clips; a
-full data set adds what its float16 log-mels take (1.54 GB for the 13,962 training clips of TAU 2020 Mobile).
+The first lines say whether TensorFlow's oneDNN operators are on, for stock and ours alike, and the processor's vector
+instructions: ratios hold for those. The stock network has Keras' own BatchNormalization; both train on inputs of
+128 × 400 × 3 in batches of 16 without augmentation. `recipe` is ours with the report's mixup and random crops, whose
+batches are then made on the way. Last come the machine's own limit (a large float32 matrix product) and the share of it
+that training reaches, counting three times the forward pass's multiply–accumulates for a step. `MB each` is a process's
+peak memory with its 160 clips; a full data set adds what its float16 log-mels take (1.54 GB for the 13,962 training
+clips of TAU 2020 Mobile).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import numpy as np
 
 from asc_models.networks.estimate import estimate
 from asc_models.networks.presets import preset
+from asc_models.processor import instruction_set
 
 N_CLIPS = 160
 BATCH = 16
@@ -178,6 +181,8 @@ def main() -> None:
         return
     cost = estimate(preset(options.preset), SHAPE, N_CLASSES)
     print(f"{options.preset}: {cost.n_params:,} parameters, {cost.macs / 1e6:.1f} M MACs a clip, batch {BATCH}")
+    flag = os.environ["TF_ENABLE_ONEDNN_OPTS"]
+    print(f"TF_ENABLE_ONEDNN_OPTS={flag} for all of them, stock too; instruction set {instruction_set()}")
     groups = {
         name: [start(kind, options.preset, n_threads, options.steps) for _ in range(n_processes)]
         for name, (kind, n_threads, n_processes) in SETUPS.items()

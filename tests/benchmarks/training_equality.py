@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from asc_models.config import TrainConfig
@@ -39,6 +38,8 @@ def train_ours(name: str, config: TrainConfig, train: FeatureSet, validation: Fe
 
 def train_stock(name: str, config: TrainConfig, train: FeatureSet, validation: FeatureSet, seed: int) -> float:
     """Return the validation log loss after training with `model.fit` on Keras' own layers."""
+    import keras
+
     keras.utils.set_random_seed(seed)
     ours = build(preset(name), train.input_shape, len(train.classes))
 

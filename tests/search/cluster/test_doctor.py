@@ -1,6 +1,7 @@
 """`asc doctor` on this machine: what is well is shown, what isn't is told with what to do, and counts."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from process_support import ROOT
 from typer.testing import CliRunner
 
+from asc_models.processor import instruction_set
 from data_prep.errors import RunError
 from data_prep.shards.manifest import read_manifest
 from search.cli.main import app
@@ -33,8 +35,26 @@ def test_a_sound_machine_passes(shards, tmp_path):
     assert facts["storage_problem"] is None
     assert None not in facts["versions"].values()
     assert facts["n_threads"] >= 1
+    assert facts["training"] == {
+        "instruction_set": instruction_set(),
+        "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+        "keras_backend": "tensorflow",
+    }
     assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
     assert "1 of 1 fit" in asked("--storage", tmp_path / "shared", "--shards", shards).stdout
+
+
+def test_what_training_computes_with_is_shown_and_a_slow_setting_told(monkeypatch):
+    """Flag, instruction set and Keras' backend stand in a table; oneDNN switched off is a remark and no problem."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    said = asked()
+    row = next(line for line in said.output.splitlines() if instruction_set() in line)
+    assert row.split()[-3:] == [instruction_set(), "1", "tensorflow"]
+    assert "a third of its speed" not in said.output
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    said = asked("--json")
+    assert said.exit_code == 0
+    assert any("a third of its speed" in remark for remark in json.loads(said.stdout)["remarks"])
 
 
 def test_what_is_wrong_is_told_with_its_way_out(tmp_path):
