@@ -7,16 +7,15 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from io import SEEK_SET, BufferedReader, RawIOBase
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
 
 from filelock import lock_descriptor
 
 from data_prep.errors import DataError
 from data_prep.files import write_error, written_whole
-
-if TYPE_CHECKING:
-    from data_prep.conditional_put import ConditionalPut
+from data_prep.object_stores import connected, error_words
 
 Location = Path | str
 """A local folder, or the URI of a place in an object store (`s3://bucket/folder`)."""
@@ -75,9 +74,9 @@ class Store(Protocol):
 def open_store(location: Location) -> Store:
     """Return the store at a local folder or at an `s3://` or `gs://` URI.
 
-    Object stores are reached through `pyarrow.fs`: credentials, region and endpoint come from their usual environment
-    variables (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, …) or from the URI's query
-    (`s3://bucket/folder?endpoint_override=http://host:9000`).
+    Credentials, region and endpoint of an object store come from their usual environment variables
+    (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, …) or from the URI's query
+    (`s3://bucket/folder?endpoint_override=http://host:9000`); see `data_prep.object_stores`.
 
     Raises:
         DataError: if the URI names no place that can be reached.
@@ -203,17 +202,8 @@ class ObjectStore:
     """
 
     def __init__(self, uri: str) -> None:
-        from pyarrow import fs
-
-        self._given = uri
-        self._uri, _, _ = uri.partition("?")
-        self._uri = self._uri.rstrip("/")
-        try:
-            self._fs, path = fs.FileSystem.from_uri(uri)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{uri}: {_words(error)}. Expected s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.") from None
-        self._root = PurePosixPath(path)
-        self._conditional: ConditionalPut | None = None
+        self._uri = uri.partition("?")[0].rstrip("/")
+        self._store = connected(uri)
 
     def place(self, name: str) -> str:
         """Return the URI of `name`."""
@@ -221,64 +211,60 @@ class ObjectStore:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of `name`."""
-        with self.open(name) as file:
-            return file.read()
+        import obstore
+
+        with _told(self.place(name), "read"):
+            return bytes(obstore.get(self._store, name).bytes())
 
     def open(self, name: str) -> BinaryIO:
-        """Return `name` opened for reading."""
-        try:
-            return cast(BinaryIO, self._fs.open_input_file(str(self._root / name)))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise DataError(f"{self.place(name)}: cannot be read: {_words(error)}. {CREDENTIALS}") from None
+        """Return `name` opened for reading: only the parts that are read are fetched."""
+        import obstore
+
+        with _told(self.place(name), "read"):
+            return cast(BinaryIO, BufferedReader(_ObjectFile(obstore.open_reader(self._store, name))))
 
     def write(self, name: str, data: bytes) -> None:
         """Upload `name`."""
-        try:
-            with self._fs.open_output_stream(str(self._root / name)) as stream:
-                stream.write(data)
-        except OSError as error:
-            raise DataError(f"{self.place(name)}: cannot be written: {_words(error)}. {CREDENTIALS}") from None
+        import obstore
+
+        with _told(self.place(name), "written", FileNotFoundError):
+            obstore.put(self._store, name, bytes(data))  # Arrow gives buffers of its own, which cost nothing on a disk
 
     def create(self, name: str, data: bytes) -> bool:
         """Upload `name` on the condition that there is none.
 
-        Where the answer to an upload is lost, it is repeated, and then finds itself: what is there is ours if it is
-        the very same, so `data` must hold something that no other writer's has.
+        S3 refuses others by `If-None-Match: *`, Google Cloud Storage by the generation 0. Where the answer to an upload
+        is lost, it is repeated, and then finds itself: what is there is ours if it is the very same, so `data` must
+        hold something that no other writer's has.
         """
-        from data_prep.conditional_put import ConditionalPut
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
 
-        if self._conditional is None:
-            self._conditional = ConditionalPut(self._given)
-        try:
-            return self._conditional.create(name, data) or self.read(name) == data
-        except FileNotFoundError:  # removed since
-            return False
-        except OSError as error:
-            raise DataError(f"{self.place(name)}: cannot be written: {_words(error)}. {CREDENTIALS}") from None
+        with _told(self.place(name), "written", FileNotFoundError):
+            try:
+                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                with contextlib.suppress(FileNotFoundError):  # removed since
+                    return self.read(name) == data
+                return False
+        return True
 
     def remove(self, name: str) -> None:
         """Remove `name` if it is there."""
-        path = str(self._root / name)
-        try:
-            self._fs.delete_file(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise DataError(f"{self.place(name)}: cannot be removed: {_words(error)}. {CREDENTIALS}") from None
+        import obstore
+
+        with contextlib.suppress(FileNotFoundError), _told(self.place(name), "removed"):
+            obstore.delete(self._store, name)
 
     def names(self) -> list[str]:
-        """Return the names of all objects below the place."""
-        from pyarrow import fs
+        """Return the names of all objects below the place.
 
-        chosen = fs.FileSelector(str(self._root), recursive=True, allow_not_found=True)
-        try:
-            found = self._fs.get_file_info(chosen)
-        except OSError as error:
-            raise DataError(f"{self._uri}: cannot be listed: {_words(error)}. {CREDENTIALS}") from None
-        files = [PurePosixPath(info.path) for info in found if info.type == fs.FileType.File]
-        return sorted(str(path.relative_to(self._root)) for path in files)
+        Empty ones are left out: other clients leave them behind as signs of folders.
+        """
+        import obstore
+
+        with _told(self._uri, "listed", FileNotFoundError):
+            return sorted(found["path"] for some in obstore.list(self._store) for found in some if found["size"])
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -287,9 +273,40 @@ class ObjectStore:
         yield
 
 
+class _ObjectFile(RawIOBase):
+    """obstore's reader of one object as Python's own kind of file, which pyarrow asks for."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._reader.read(len(buffer))
+        buffer[: len(data)] = bytes(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+
 CREDENTIALS = "Check the address, and that the credentials in the environment may read and write there."
 
 
-def _words(error: Exception) -> str:
-    """Return the first line of what Arrow says."""
-    return str(error).splitlines()[0].rstrip(". ")
+@contextmanager
+def _told(place: str, done: str, *others: type[Exception]) -> Iterator[None]:
+    """Raise what the object store says, or one of `others`, as a DataError: `place` cannot be `done`."""
+    from obstore.exceptions import BaseError
+
+    failures: tuple[type[Exception], ...] = (BaseError, *others)
+    try:
+        yield
+    except failures as error:
+        raise DataError(f"{place}: cannot be {done}: {error_words(error)}. {CREDENTIALS}") from None

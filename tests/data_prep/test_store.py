@@ -1,14 +1,19 @@
 """Shards in a local folder and in an object store: the same bytes through the same operations."""
 
+import io
 import os
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from s3_support import s3_server
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
+from data_prep.object_stores import bucket_region, connected
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import read_manifest
@@ -105,6 +110,71 @@ def test_of_several_that_create_one_name_one_does(kind, request, tmp_path):
     assert store.names() == ["a/lock"]
     store.remove("a/lock")
     assert store.create("a/lock", b"anew")
+
+
+def test_signs_of_folders_are_no_files(s3):
+    """Empty objects that other clients leave for folders are not listed, at the place itself and below it."""
+    for key in ("signs/", "signs/below/"):
+        urllib.request.urlopen(urllib.request.Request(f"{s3}/sets/{key}", method="PUT", data=b""), timeout=5).close()
+    store = open_store("s3://sets/signs")
+    assert store.names() == []
+    store.write("below/file", b"x")
+    assert store.names() == ["below/file"]
+
+
+def test_a_part_of_an_object_can_be_read(s3):
+    """An opened object is read from any place in it, and columns of a table are read through it."""
+    store = open_store("s3://sets/parts")
+    with io.BytesIO() as buffer:
+        pq.write_table(pa.table({"a": range(1000), "b": [b"x" * 5000] * 1000}), buffer, compression="none")
+        content = buffer.getvalue()
+    store.write("table.parquet", content)
+    assert store.read("table.parquet") == content
+    with store.open("table.parquet") as file:
+        file.seek(-4, io.SEEK_END)
+        assert file.tell() == len(content) - 4
+        assert file.read() == b"PAR1"
+        file.seek(0)
+        assert file.read(6) + file.read() == content
+        assert pq.read_table(file, columns=["a"])["a"].to_pylist() == list(range(1000))
+    with pytest.raises(FileNotFoundError):
+        store.open("nothing")
+
+
+def test_keys_may_stand_in_the_uri_or_in_a_profile(s3, tmp_path, monkeypatch):
+    """Without keys in the environment those before the bucket are taken, or those of the user's AWS_PROFILE."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = tests\naws_secret_access_key = a%b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    assert connected("s3://sets/x").config["secret_access_key"] == "a%b"
+    store = open_store("s3://sets/profile")
+    store.write("a", b"x")
+    assert store.names() == ["a"]
+    assert connected("s3://tests:a%2Fb@sets/x").config["secret_access_key"] == "a/b"
+    assert open_store("s3://tests:tests@sets/profile").read("a") == b"x"
+
+
+def test_options_of_a_uri_reach_the_client():
+    """What worked with pyarrow's names works: endpoint, scheme and region of S3, endpoint and anonymity of Google's."""
+    s3 = connected("s3://sets/x?endpoint_override=host:9000&scheme=http&region=eu-west-1&allow_bucket_creation=true")
+    assert s3.config["endpoint"] == "http://host:9000"
+    assert s3.config["region"] == "eu-west-1"
+    assert s3.prefix == "x"
+    gs = connected("gs://anonymous@sets/x?endpoint_override=host:9000&scheme=http&retry_limit_seconds=5")
+    assert gs.config["base_url"] == "http://host:9000"
+    assert str(gs.config["skip_signature"]).lower() == "true"
+    for wrong in ("s3:///x?region=r", "s3://sets/x?region=r&nonsense=1", "gs://sets/x?retry_limit_seconds=soon"):
+        with pytest.raises(DataError, match=r"Expected s3://BUCKET/FOLDER or gs://BUCKET/FOLDER"):
+            open_store(wrong)
+
+
+def test_a_bucket_tells_its_region(s3):
+    """The region comes from the bucket's own answer; a bucket that isn't there, or no answer at all, tells none."""
+    assert bucket_region(f"{s3}/sets") == "us-east-1"
+    assert bucket_region(f"{s3}/not-there") is None
+    assert bucket_region("http://127.0.0.1:9/sets") is None
 
 
 def test_a_folder_inside_a_place():
