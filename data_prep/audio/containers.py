@@ -4,7 +4,8 @@ libsndfile decodes a truncated WAV, AIFF or Ogg file without a word, only shorte
 at whatever rate it says. Here the promise is held against the bytes:
 
 - **WAV**: the data chunk must be there to its last byte (sizes that mean "unknown" are let pass) with a chunk or
-  nothing behind it; rate, width and channels must agree with the redundant bytes per second and per frame.
+  nothing behind it; rate, width and channels must agree with the redundant bytes per second and per frame. Slips that
+  leave the sound in no doubt are let pass (see `data_prep.audio.wave`).
 - **Ogg**: every page has a checksum and a number, the last one an end mark.
 - **MP3**: frames must follow each other to the end of the file, and the last be whole. A file without an Info header
   that was cut exactly between two frames can't be told from a shorter recording.
@@ -22,11 +23,8 @@ import struct
 import zlib
 from pathlib import Path
 
-_UNKNOWN_SIZE = 0x7FFF_0000
-"""Sizes from here up are written by programs that don't know the length yet."""
-_LINEAR = (1, 3, 6, 7)
-"""WAV formats with a fixed width: PCM, float, A-law, μ-law."""
-_EXTENSIBLE = 0xFFFE
+from data_prep.audio.wave import UNKNOWN_SIZE, is_wave, read_wave
+
 _FLAC_RATES = dict(
     enumerate(
         (88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000),
@@ -58,7 +56,7 @@ def find_damage(path: Path) -> str | None:
     """
     with path.open("rb") as file:
         head = file.read(12)
-    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+    if is_wave(head):
         return _wave_damage(path)
     if head[:4] == b"fLaC":
         return _flac_damage(path)
@@ -77,54 +75,15 @@ def size_note(extra_info: str) -> str | None:
     """
     for name, promised, present in _SIZE_NOTE.findall(extra_info):
         # A missing pad byte after the last chunk is common and harmless.
-        if "yte" not in name and int(present) + 8 < int(promised) < _UNKNOWN_SIZE:
+        if "yte" not in name and int(present) + 8 < int(promised) < UNKNOWN_SIZE:
             return f"is cut off: its {name.strip()} has {int(present):,} of {int(promised):,} bytes"
     return None
 
 
 def _wave_damage(path: Path) -> str | None:
-    n_file = path.stat().st_size
-    long_size = None
     with path.open("rb") as file:
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            name, size = head[:4], int.from_bytes(head[4:], "little")
-            start = file.tell()
-            if name == b"ds64":
-                long_size = int.from_bytes(file.read(16)[8:], "little")
-            elif name == b"fmt " and (problem := _format_damage(file.read(min(size, 40)))) is not None:
-                return problem
-            elif name == b"data":
-                size = long_size if long_size is not None and size == 0xFFFF_FFFF else size
-                present = n_file - start
-                if present < size < _UNKNOWN_SIZE or (long_size is not None and present < size):
-                    return f"is cut off: {present:,} of {size:,} bytes of sound are there"
-                file.seek(start + size + size % 2)
-                return _tail_damage(file.read(4), present - size)
-            file.seek(start + size + size % 2)
-    return "has no sound: its header ends before the data chunk"
-
-
-def _format_damage(chunk: bytes) -> str | None:
-    if len(chunk) < 16:
-        return "has a format chunk that is too short"
-    tag, n_channels, rate, bytes_per_second, bytes_per_frame, bits = struct.unpack("<HHIIHH", chunk[:16])
-    if tag == _EXTENSIBLE and len(chunk) >= 26:
-        tag = int.from_bytes(chunk[24:26], "little")
-    if tag in _LINEAR and bytes_per_frame != n_channels * -(-bits // 8):
-        return f"contradicts itself: {n_channels} channels of {bits} bits in {bytes_per_frame} bytes per frame"
-    if tag in (6, 7) and bits != 8:
-        return f"contradicts itself: A-law and μ-law have 8 bits, not {bits}"
-    if tag in _LINEAR and bytes_per_second != rate * bytes_per_frame:
-        return f"contradicts itself: {rate:,} Hz × {bytes_per_frame} bytes, but {bytes_per_second:,} bytes per second"
-    return None
-
-
-def _tail_damage(name: bytes, n_bytes: int) -> str | None:
-    """Say whether what follows the sound is no chunk: then the sound goes on behind its promised size."""
-    if len(name) < 4 or not any(name) or all(0x20 <= byte < 0x7F for byte in name):
-        return None
-    return f"contradicts itself: {n_bytes:,} bytes behind its sound belong to nothing"
+        found = read_wave(file, path.stat().st_size)
+    return found if isinstance(found, str) else None
 
 
 def _flac_damage(path: Path) -> str | None:

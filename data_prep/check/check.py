@@ -127,6 +127,8 @@ def _file_findings(
         if fact.reason:
             yield Finding(severity, "unreadable", name, where, fact.reason)
             continue
+        if fact.slip:
+            yield Finding("warning", "header", name, where, f"{fact.slip}; the sound is read as it stands")
         if fact.silent:
             yield Finding("warning", "silent", name, where, "holds no sound: every sample is the same")
         off = abs(fact.seconds - wanted)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.audio.decode import decode_mono
+from data_prep.audio.decode import decode
+from data_prep.audio.wave import mended_wave
 from data_prep.corpora.evaluation import AUDIO_SUFFIXES
 from data_prep.errors import DataError
 
@@ -28,6 +29,8 @@ class FileFacts:
     channels: int = 0
     encoding: str = ""
     """Container and sample format, such as `WAV PCM_24`."""
+    slip: str = ""
+    """What is wrong with the header although the sound is in no doubt."""
     digest: str = ""
     """Of the down-mixed samples and the rate: equal for equal sound, whatever the container."""
 
@@ -47,8 +50,9 @@ def inspect_file(path: Path) -> FileFacts:
     import soundfile
 
     try:
-        y, rate = decode_mono(path)
-        info = soundfile.info(path)
+        y, rate, slip = decode(path)
+        mended = mended_wave(path) if slip else None
+        info = soundfile.info(path if mended is None else mended[0])
     except (DataError, soundfile.SoundFileError, OSError) as error:
         return FileFacts(str(error).removeprefix(f"{path}: "))
     return FileFacts(
@@ -58,6 +62,7 @@ def inspect_file(path: Path) -> FileFacts:
         sample_rate=rate,
         channels=info.channels,
         encoding=f"{info.format} {info.subtype}",
+        slip=slip,
         digest=hashlib.blake2b(y.tobytes() + rate.to_bytes(4, "little"), digest_size=16).hexdigest(),
     )
 

@@ -21,7 +21,7 @@ class Finding:
     severity: Severity
     """`error`: `asc prepare` would refuse the data set or put the clip aside."""
     kind: str
-    """missing, unreadable, silent, duplicate, length, form, unlisted, or what is wrong with the lists."""
+    """missing, unreadable, header, silent, duplicate, length, form, unlisted, or what is wrong with the lists."""
     filename: str
     """Relative to the data set's folder; empty where it is about no single file."""
     where: str

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.audio.decode import Waveform, fit_length, read_clip, read_mono
+from data_prep.audio.decode import Waveform, decode, fit_length, read_clip, read_mono, resample
 from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.correction import mean_log_spectrum
 from data_prep.copies.waveforms import augmented, read_responses, stream
@@ -72,6 +72,8 @@ class Extracted:
     """Length of the recording before it was padded or cut."""
     digest: str
     """First 32 hexadecimal digits of the SHA-256 of the log-mel's bytes."""
+    slip: str = ""
+    """What is wrong with the file's header although the sound is in no doubt."""
 
 
 def extract_task(task: Task) -> list[Extracted]:
@@ -104,7 +106,8 @@ def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
 def _extract(source: Source, task: Task) -> Extracted:
     spec = task.spec
     try:
-        whole = read_mono(source.path, spec.sample_rate)
+        sound = decode(source.path)
+        whole = resample(sound.y, sound.rate, spec.sample_rate)
         y = fit_length(whole, spec.n_samples)
         if task.copying is not None:
             y = _copy(y, source, spec, task.copying)
@@ -119,9 +122,13 @@ def _extract(source: Source, task: Task) -> Extracted:
         )
         return Extracted(None, "length", reason, False, seconds, "")
     log_mel = _log_mel(y, spec, task.copying)
+    if not np.isfinite(log_mel).all():
+        reason = f"gives no finite log-mel; its largest sample is {np.abs(y).max():.3g}. Scale or replace the file."
+        return Extracted(None, "unreadable", reason, False, seconds, "")
     bits = log_mel.ravel().view(np.uint16)  # fifty times as fast to compare as float16
     silent = bool((bits == bits[0]).all())
-    return Extracted(log_mel, "", "", silent, seconds, hashlib.sha256(log_mel.tobytes()).hexdigest()[:32])
+    digest = hashlib.sha256(log_mel.tobytes()).hexdigest()[:32]
+    return Extracted(log_mel, "", "", silent, seconds, digest, sound.slip)
 
 
 def _log_mel(y: Waveform, spec: FeatureSpec, copying: Copying | None) -> npt.NDArray[np.float16]:

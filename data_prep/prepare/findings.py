@@ -33,7 +33,11 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
 
 
 def collect_warnings(
-    corpus: Corpus, manifest: Manifest, seconds: Mapping[str, float], lost_copies: Sequence[Quarantined]
+    corpus: Corpus,
+    manifest: Manifest,
+    seconds: Mapping[str, float],
+    slips: Mapping[str, str],
+    lost_copies: Sequence[Quarantined],
 ) -> tuple[str, ...]:
     """Return what a user should know about the data set.
 
@@ -41,6 +45,7 @@ def collect_warnings(
         corpus: the data set.
         manifest: what was prepared of it.
         seconds: lengths of the recordings that are not `clip_seconds` long, by clip id.
+        slips: what is wrong with headers of recordings that were read nevertheless, by clip id.
         lost_copies: copies that could not be made, as a file changed meanwhile.
     """
     found = list(corpus.warnings)
@@ -59,6 +64,9 @@ def collect_warnings(
         )
     if manifest.silent:
         found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {_some(manifest.silent)}")
+    for slip in dict.fromkeys(slips.values()):
+        names = [clip_id for clip_id, known in slips.items() if known == slip]
+        found.append(f"{_are(len(names), 'clip')} read although the header {slip}: {_some(names)}")
     wanted = manifest.spec.clip_seconds
     farthest = sorted(seconds.items(), key=lambda item: -abs(item[1] - wanted))
     short = [f"{clip_id} ({length:g} s)" for clip_id, length in farthest if length < wanted]

@@ -188,6 +188,7 @@ def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places)
             if result.fault in ("", "length") and abs(result.seconds - bench.spec.clip_seconds) > odd_s
         },
         digests={clip_id: result.digest for clip_id, result in recorded if not result.fault},
+        slips={clip_id: result.slip for clip_id, result in recorded if result.slip},
     )
     write_note(bench.store, note)
     return note

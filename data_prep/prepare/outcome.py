@@ -73,7 +73,8 @@ def make_manifest(
     validate_outcome(corpus, manifest)
     lengths = (item for note in recorded.notes for item in note.seconds.items())
     seconds = {clip_id: length for clip_id, length in lengths if clip_id not in put_aside}
-    return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, gone))
+    slips = {clip_id: slip for note in recorded.notes for clip_id, slip in note.slips.items()}
+    return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, slips, gone))
 
 
 def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tuple[str, ...]]:

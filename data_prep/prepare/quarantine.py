@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 
@@ -95,13 +96,32 @@ def validate_quarantine(
     if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
         return
     limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
-    others = ", ".join(entry.filename for entry in quarantine[1:N_NAMED])
-    likewise = f" Likewise {others}{' and more' if n_bad > N_NAMED else ''}." if others else ""
+    where = f"All are in {store.place(QUARANTINE_NAME)}."
+    if n_bad == n_all:
+        what = f"{_reasons(quarantine)} {where} None would be left to go on with: mend them."
+    else:
+        others = ", ".join(entry.filename for entry in quarantine[1:N_NAMED])
+        likewise = f" Likewise {others}{' and more' if n_bad > N_NAMED else ''}." if others else ""
+        what = (
+            f"{quarantine[0].filename}: {quarantine[0].reason}{likewise} {where} Mend them, or go on without "
+            f"them: --set prepare.quarantine.max_share={_above(n_bad / n_all)}"
+        )
     raise DataError(
         f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. "
-        f"{_usual_length(notes, n_all, config.features.clip_seconds)}{quarantine[0].filename}: {quarantine[0].reason}"
-        f"{likewise} All are in {store.place(QUARANTINE_NAME)}. Mend them, or go on without them: --set "
-        f"prepare.quarantine.max_share={_above(n_bad / n_all)}"
+        f"{_usual_length(notes, n_all, config.features.clip_seconds)}{what}"
+    )
+
+
+def _reasons(quarantine: Sequence[Quarantined]) -> str:
+    """Return why all these clips can't be used: the one reason that they share, or the most frequent ones."""
+    alike: dict[str, list[Quarantined]] = {}
+    for entry in quarantine:
+        alike.setdefault(re.sub(r"\d[\d,.]*", "#", entry.reason), []).append(entry)
+    groups = sorted(alike.values(), key=len, reverse=True)
+    if len(groups) == 1:
+        return f"All fail for the same reason, such as {quarantine[0].filename}: {quarantine[0].reason}"
+    return f"They fail for {len(groups):,} reasons. " + " ".join(
+        f"{len(group):,} times, such as {group[0].filename}: {group[0].reason}" for group in groups[:N_NAMED]
     )
 
 

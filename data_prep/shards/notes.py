@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from data_prep.corpora.corpus import Clip
 from data_prep.errors import DataError
@@ -40,6 +40,8 @@ class ShardNote(Config):
     """Length of the recordings that are not as long as the feature's clips, by clip id."""
     digests: dict[str, str]
     """Digest of the stored log-mel by clip id: equal ones are one recording under two names."""
+    slips: dict[str, str] = Field(default_factory=dict)
+    """What is wrong with the headers of recordings whose sound is in no doubt, by clip id."""
 
 
 def file_identity(root: Path, clip: Clip) -> list[Any]:

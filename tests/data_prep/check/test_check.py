@@ -1,6 +1,7 @@
 """`asc data check`: every kind of damage is found, named, and held against what `asc prepare` does."""
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_each_kind_of_damage_to_files_is_told(make_corpus):
     assert texts["park-lisbon-2-2-a.wav"].where.endswith("fold1_train.csv, line 6")
     assert "the same recording as audio/bus-lisbon-100-0-a.wav" in texts["bus-lisbon-100-0-b.wav"].message
     assert sum(count.n_listed - count.n_usable for count in report.counts) == 3
+
+
+def test_headers_with_slips_are_warnings_and_what_is_no_file_is_an_error(make_corpus):
+    """A header that states a wrong size is told and the clip usable; a named pipe is unreadable, not waited for."""
+    root = make_corpus()
+    slip, pipe = root / "audio/park-lisbon-0-0-a.wav", root / "audio/park-lisbon-0-0-b.wav"
+    data = slip.read_bytes()
+    slip.write_bytes(data[:40] + (16_044).to_bytes(4, "little") + data[44:])
+    pipe.unlink()
+    os.mkfifo(pipe)
+    report = check_data(root, CONFIG)
+    assert kinds(report) == {"warning header": {slip.name}, "error unreadable": {pipe.name}}
+    assert any("is a named pipe" in finding.message for finding in report.findings)
 
 
 def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):

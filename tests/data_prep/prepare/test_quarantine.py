@@ -11,6 +11,7 @@ from data_prep_support import SMALL, Row, scene_rows
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
+from data_prep.prepare.extract import extract
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 
@@ -71,6 +72,47 @@ def test_too_many_unusable_clips_stop_the_stage(make_corpus, small_config, tmp_p
     assert not (shards / "manifest.json").exists()
     done = prepare(root, shards, small_config.updated(quarantine=QuarantineSpec(max_share=0.09)))
     assert (done.n_clips, done.n_computed) == (N_CLIPS - 2, 0)
+
+
+def test_where_every_clip_fails_the_reason_is_said_and_not_an_empty_set_offered(make_corpus, small_config, tmp_path):
+    """All headers never closed: the one reason, with its way out, and no share that would leave no clip."""
+    root = make_corpus()
+    for row in scene_rows():
+        data = (root / row.filename).read_bytes()
+        (root / row.filename).write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
+    with pytest.raises(DataError, match=r"24 of 24 clips cannot be used .* All fail for the same reason") as e:
+        prepare(root, tmp_path / "shards", small_config)
+    assert "never closed: it states no sound, and 16,000 bytes of sound follow" in str(e.value)
+    assert "max_share" not in str(e.value)
+
+
+def test_recordings_with_slips_in_their_headers_are_used_and_counted(make_corpus, small_config, tmp_path):
+    """Wrong bytes per second in every header: the features are those of right headers; one warning counts the clips."""
+    root = make_corpus()
+    right = prepare(root, tmp_path / "right", small_config).manifest
+    for row in scene_rows():
+        data = (root / row.filename).read_bytes()
+        (root / row.filename).write_bytes(data[:28] + bytes(4) + data[32:])
+    done = prepare(root, tmp_path / "shards", small_config)
+    assert done.manifest.shards == right.shards
+    assert done.warnings[0].startswith(
+        "24 clips are read although the header states a wrong number of bytes per second"
+    )
+    assert prepare(root, tmp_path / "shards", small_config).warnings == done.warnings
+
+
+def test_features_that_are_not_finite_are_put_aside(tmp_path):
+    """Samples that overflow in the features are a fault of the recording, not infinities in the shards."""
+    y = np.zeros(8000, np.float32)
+    y[100] = 1e9
+    soundfile.write(tmp_path / "loud.wav", y, 8000, subtype="FLOAT")
+    spec = SMALL.updated(log_offset=1e-8, preemphasis=0.0)
+    assert np.isfinite(extract(tmp_path / "loud.wav", spec).log_mel).all()
+    y[100] = 1e20
+    soundfile.write(tmp_path / "loud.wav", y, 8000, subtype="FLOAT")
+    found = extract(tmp_path / "loud.wav", spec)
+    assert (found.log_mel, found.fault) == (None, "unreadable")
+    assert "1e+20" in found.reason
 
 
 def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
