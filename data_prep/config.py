@@ -128,7 +128,7 @@ class ReaderSpec(Config):
         return spec.n_mels, spec.n_frames - lost, self.n_channels
 
 
-Layout = Literal["auto", "tau", "tut", "evaluation", "table"]
+Layout = Literal["auto", "tau", "tut", "evaluation", "table", "esc50", "folders"]
 
 
 class CorpusConfig(Config):
@@ -136,9 +136,12 @@ class CorpusConfig(Config):
 
     layout: Layout = "auto"
     """`tau` (meta.csv, evaluation_setup/foldK_*.csv), `tut` (the same without headers, .txt), `evaluation` (0.wav,
-    1.wav … without lists) or `table` (one table names the files); `auto` finds out."""
+    1.wav … without lists), `table` (one table names the files), `esc50` (meta/esc50.csv and audio/) or `folders` (one
+    folder per class); `auto` finds out."""
     split: Literal[5, 10, 25, 50, 100] | None = None
     """TAU 2022 Mobile under the rules of DCASE 2024 and 2025: train on `split<N>.csv`, test on `test.csv`."""
+    subset: Literal["esc10"] | None = None
+    """Of ESC-50, the ten classes of ESC-10 alone."""
     k_folds: int | None = Field(None, ge=2, le=100)
     """Cut the labelled clips into this many folds by location, whatever folds the data set lists; null keeps its own,
     and makes 5 of a table that has none."""
@@ -234,8 +237,10 @@ class QuarantineSpec(Config):
 
     max_share: float = Field(0.01, ge=0.0, le=1.0)
     """More than this share of the clips put aside stops the stage."""
+    max_missing_share: float = Field(0.01, ge=0.0, le=1.0)
+    """More than this share of the listed files not on disk stops the stage."""
     strict: bool = False
-    """Stop at the first."""
+    """Stop at the first that is put aside."""
     length_tolerance: float = Field(0.5, ge=0.0, le=1000.0)
     """Share of `clip_seconds` by which a recording may be shorter or longer and still be padded or cut. More than one
     sample is reported."""

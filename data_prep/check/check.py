@@ -7,11 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from data_prep.check.files import FileFacts, find_audio, inspect_files
+from data_prep.check.files import FileFacts, inspect_files
 from data_prep.check.report import CheckReport, Count, Finding, Severity
 from data_prep.config import PrepareConfig
 from data_prep.corpora.corpus import Clip, Corpus
+from data_prep.corpora.coverage import class_problem, missing_problem, split_gaps
 from data_prep.corpora.detect import read_listing
+from data_prep.corpora.disk import find_audio, is_on_disk
+from data_prep.corpora.matching import match_files
 from data_prep.corpora.read import read_corpus
 from data_prep.corpora.resolve import Resolved, resolve
 from data_prep.corpora.splits import SPLITS, Split, assign_splits
@@ -50,7 +53,7 @@ def check_data(
         raise DataError(f"{root}: no such data set. Give the folder that holds the audio and its lists.")
     resolved, layout, findings = _read_lists(root, config)
     names = dict.fromkeys(find_audio(root))
-    names |= dict.fromkeys(clip.filename for clip in resolved.clips.values() if (root / clip.filename).is_file())
+    names |= dict.fromkeys(clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename))
     with worker_pool(n_workers, executor) as mapper:
         facts = _inspect(root, list(names), mapper, on_progress)
     usable = {name: fact for name, fact in facts.items() if not fact.reason}
@@ -97,6 +100,7 @@ def _read_lists(root: Path, config: PrepareConfig) -> tuple[Resolved, str, list[
     try:
         listing = read_listing(root, config.corpus)
         resolved = resolve(listing, config.corpus)
+        match_files(root, resolved)
     except DataError as error:
         return Resolved(), "", [Finding("error", "lists", "", "", str(error))]
     findings = [
@@ -197,9 +201,10 @@ def _refusals(
         corpus = read_corpus(root, config.corpus)
     except DataError as error:
         return None, [Finding("error", "lists", "", "", str(error))]
+    problems = (missing_problem(corpus, config.quarantine.max_missing_share), class_problem(corpus))
+    findings = [Finding("error", "lists", "", "", problem) for problem in problems if problem is not None]
     scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
     good = {clip.clip_id for clip in corpus.clips if clip.filename in usable}
-    findings = []
     for fold, splits in assign_splits(corpus, config.validation).items():
         needed = {scenes[i] for i, split in corpus.folds[fold].items() if split in ("train", "test")}
         present = {scenes[i] for i, split in splits.items() if split == "train" and i in good}
@@ -208,6 +213,8 @@ def _refusals(
                 Finding("error", "no training clip", "", "", f"fold {fold} has no usable training clip of {scene!r}")
                 for scene in sorted(map(str, needed - present))
             ]
+    gaps = split_gaps(corpus, config.validation, good)
+    findings += [Finding("warning", f"no {split} clip", "", "", text) for split, text in gaps]
     return corpus, findings
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 
 from data_prep.audio.decode import decode
 from data_prep.audio.wave import mended_wave
-from data_prep.corpora.evaluation import AUDIO_SUFFIXES
 from data_prep.errors import DataError
 
 
@@ -65,18 +63,3 @@ def inspect_file(path: Path) -> FileFacts:
         slip=slip,
         digest=hashlib.blake2b(y.tobytes() + rate.to_bytes(4, "little"), digest_size=16).hexdigest(),
     )
-
-
-def find_audio(root: Path) -> Iterator[str]:
-    """Yield the names of all audio files below `root`, relative to it, folder by folder; links to folders count."""
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
-                yield (Path(folder) / name).relative_to(root).as_posix()

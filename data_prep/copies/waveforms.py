@@ -98,7 +98,8 @@ def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
     Raises:
         DataError: if the folder holds none, or one can't be read or is silent.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _AUDIO) if folder.is_dir() else []
+    names = folder.iterdir() if folder.is_dir() else ()
+    files = sorted(path for path in names if path.suffix.lower() in _AUDIO and not path.name.startswith("."))
     if not files:
         raise DataError(
             f"{folder}: holds no impulse responses ({', '.join(_AUDIO)}). Name their folder in "

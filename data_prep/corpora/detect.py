@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.config import CorpusConfig
+from data_prep.corpora.esc50 import TABLE, read_esc50
 from data_prep.corpora.evaluation import has_only_numbers, read_evaluation
 from data_prep.corpora.fold_lists import SETUP, find_lists
+from data_prep.corpora.folders import has_class_folders, read_folders
 from data_prep.corpora.listing import Listing
 from data_prep.corpora.table import USUAL, read_table, tables_of
 from data_prep.corpora.tau import find_splits, read_tau
+from data_prep.corpora.text import encoding_remark
 from data_prep.corpora.tut import read_tut
 from data_prep.errors import DataError
 
 EXPECTED = (
     "audio/, evaluation_setup/fold1_train.csv and fold1_evaluate.csv (filename, scene_label), meta.csv; or the same "
     "without headers as .txt; or split25.csv and test.csv; or one table of files and labels (--table meta.csv "
-    "--file-column path --label-column label); or audio/0.wav, 1.wav … to be predicted"
+    "--file-column path --label-column label); or one folder of recordings per class; or meta/esc50.csv; or "
+    "audio/0.wav, 1.wav … to be predicted"
 )
 
 
@@ -27,23 +32,39 @@ def read_listing(root: Path, config: CorpusConfig) -> Listing:
         DataError: if the layout can't be told, or a list can't be read.
     """
     layout = detect_layout(root, config) if config.layout == "auto" else config.layout
+    listing = _read(root, config, layout)
+    lists = {listed.path for fold in listing.folds.values() for listed in fold.values()}
+    lists |= {row.path for row in listing.described}
+    texts = sorted(path for path in lists if path.suffix.lower() in (".csv", ".tsv", ".txt"))
+    remarks = [remark for path in texts if (remark := encoding_remark(path)) is not None]
+    if layout in ("folders", "evaluation"):
+        remarks += [f"not used: {error}" for error in tables_of(root)[1].values()]
+    return replace(listing, warnings=(*listing.warnings, *remarks))
+
+
+def _read(root: Path, config: CorpusConfig, layout: str) -> Listing:
     if layout == "tau":
         return read_tau(root, config)
     if layout == "tut":
         return read_tut(root)
     if layout == "evaluation":
         return read_evaluation(root)
+    if layout == "esc50":
+        return read_esc50(root, config)
+    if layout == "folders":
+        return read_folders(root)
     return read_table(root, config)
 
 
 def detect_layout(root: Path, config: CorpusConfig) -> str:
-    """Return `tau`, `tut`, `table` or `evaluation`.
+    """Return `tau`, `tut`, `table`, `esc50`, `evaluation` or `folders`.
 
-    A table or column that the configuration names means a table; then lists come before a table, and a table before
-    bare numbers.
+    A table or column that the configuration names means a table; then lists come before a table, a table before bare
+    numbers, and those before folders.
 
     Raises:
-        DataError: if nothing in the folder is known.
+        DataError: if nothing in the folder is known, or a file that may be its table can't be read; it names the files
+            that were looked at, and why they are none.
     """
     if config.table is not None or any(getattr(config, f"{what}_column") is not None for what in USUAL):
         return "table"
@@ -51,8 +72,17 @@ def detect_layout(root: Path, config: CorpusConfig) -> str:
         return "tau"
     if find_lists(root, ".txt") or (root / "meta.txt").exists():
         return "tut"
-    if tables_of(root):
+    if (root / TABLE).is_file() or config.subset is not None:
+        return "esc50"
+    tables, rejected = tables_of(root)
+    if tables:
         return "table"
+    for error in rejected.values():
+        if error.is_broken:
+            raise error
     if has_only_numbers(root):
         return "evaluation"
-    raise DataError(f"{root / SETUP}: holds no list of a fold; expected: {EXPECTED}")
+    if has_class_folders(root):
+        return "folders"
+    looked = "".join(f"\nLooked at {error}" for error in rejected.values())
+    raise DataError(f"{root / SETUP}: holds no list of a fold; expected: {EXPECTED}{looked}")

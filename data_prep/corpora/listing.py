@@ -15,6 +15,7 @@ class Row:
 
     path: Path
     line: int
+    """From 1; 0 where a folder says it, not a list."""
     filename: str
     scene: str | None = None
     device: str | None = None
@@ -24,8 +25,8 @@ class Row:
 
     @property
     def where(self) -> str:
-        """File and line, for messages."""
-        return f"{self.path}, line {self.line}"
+        """File and line, or the folder that stands for a list, for messages."""
+        return f"{self.path}, line {self.line}" if self.line else str(self.path)
 
     def completed(self, other: Row | None) -> Row:
         """Return this row with what only `other` says."""
@@ -66,3 +67,5 @@ class Listing:
     described: Sequence[Row] = ()
     """Rows of the table that describes the clips (`meta.csv`), listed in a fold or not."""
     warnings: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    """The scenes in the data set's own order, where it names one."""

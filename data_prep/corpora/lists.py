@@ -1,12 +1,12 @@
-"""Text tables as data sets have them: TAB or comma, any line ends, with or without a byte order mark or a header."""
+"""Text tables as data sets have them: with or without a header, in any dialect that `text` reads."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.corpora.listing import Row
+from data_prep.corpora.text import read_rows
 from data_prep.errors import DataError
 
 HEADER = "filename, scene_label; in meta.csv also identifier and source_label"
@@ -45,11 +45,7 @@ def read_bare_list(path: Path) -> list[tuple[int, list[str]]]:
     Raises:
         DataError: if the file can't be read, has no rows, or a row has no file name.
     """
-    lines = [line for line in _lines(path) if line.strip()]
-    rows = [
-        (number, [field.strip() for field in fields])
-        for number, fields in enumerate(csv.reader(lines, delimiter=_delimiter(lines)), start=1)
-    ]
+    rows = list(read_rows(path))
     for number, fields in rows:
         filename_of(fields[0], path, number)
     if not rows:
@@ -60,17 +56,22 @@ def read_bare_list(path: Path) -> list[tuple[int, list[str]]]:
 def read_records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
     """Return the columns that the first line names, and each further line's fields by column; None for an empty one.
 
+    Columns without a name, which spreadsheets leave behind the others, are passed over.
+
     Raises:
         DataError: if the file can't be read or has a column twice.
     """
-    lines = _lines(path)
-    reader = csv.DictReader(lines, delimiter=_delimiter(lines[:1]))
-    columns = [(name or "").strip() for name in reader.fieldnames or ()]
-    if len(set(columns)) < len(columns):
-        raise DataError(f"{path}: the first line names a column twice: {', '.join(columns)}")
-    reader.fieldnames = columns
-    records = [(reader.line_num, _stripped(fields)) for fields in reader if any(fields.values())]
-    return columns, records
+    rows = read_rows(path)
+    _, columns = next(rows, (0, []))
+    named = [(number, name) for number, name in enumerate(columns) if name]
+    if len({name for _, name in named}) < len(named):
+        raise DataError(f"{path}: the first line names a column twice: {', '.join(name for _, name in named)}")
+    records = []
+    for line, cells in rows:
+        record = {name: cells[number] or None for number, name in named if number < len(cells)}
+        if any(record.values()):
+            records.append((line, record))
+    return [name for _, name in named], records
 
 
 def filename_of(field: str | None, path: Path, line: int) -> str:
@@ -90,23 +91,6 @@ def by_filename(rows: Sequence[Row]) -> dict[str, Row]:
     for row in rows:
         found.setdefault(row.filename, row)
     return found
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list in UTF-8: {error}") from None
-
-
-def _delimiter(lines: Sequence[str]) -> str:
-    first = next(iter(lines), "")
-    return "," if "," in first and "\t" not in first else "\t"
-
-
-def _stripped(fields: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return the named fields; what stands beyond the last column has no name, and is a list."""
-    return {name: value.strip() or None if value else None for name, value in fields.items() if name is not None}
 
 
 def _empty(path: Path) -> DataError:

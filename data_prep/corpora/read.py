@@ -7,6 +7,8 @@ from pathlib import Path
 from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.detect import read_listing
+from data_prep.corpora.disk import is_on_disk
+from data_prep.corpora.matching import match_files
 from data_prep.corpora.problems import raise_first
 from data_prep.corpora.resolve import Resolved, resolve
 from data_prep.errors import DataError
@@ -34,7 +36,8 @@ def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
     listing = read_listing(root, config)
     resolved = resolve(listing, config)
     raise_first(resolved.problems)
-    on_disk = {i for i, clip in resolved.clips.items() if (root / clip.filename).is_file()}
+    match_files(root, resolved)
+    on_disk = {i for i, clip in resolved.clips.items() if is_on_disk(root, clip.filename)}
     _validate_on_disk(root, resolved, on_disk)
     return Corpus(
         name=root.resolve().name,

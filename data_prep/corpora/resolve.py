@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from unicodedata import category
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora.contradictions import class_problems, location_problems, name_problems, outside_classes
@@ -32,6 +33,8 @@ class Resolved:
     unlisted: list[Row] = field(default_factory=list)
     """Rows that describe a clip which no fold lists."""
     problems: list[Problem] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    """The scenes in the data set's own order, where it names one."""
     remarks: tuple[str, ...] = ()
     """What else is odd."""
 
@@ -41,12 +44,14 @@ class Resolved:
         return (*self.remarks, *told(self.problems))
 
     def classes(self, config: CorpusConfig) -> tuple[str, ...]:
-        """Return the scenes in their order: as configured, else sorted, which is TAU's own order, too.
+        """Return the scenes in their order: as configured, else the data set's own, else sorted, as TAU's are.
 
         An evaluation set names no scene: it is taken for TAU's.
         """
         if config.classes:
             return config.classes
+        if self.order:
+            return self.order
         labels = {clip.scene for clip in self.clips.values() if clip.scene is not None}
         return tuple(sorted(labels)) or TAU_SCENES
 
@@ -57,7 +62,7 @@ def resolve(listing: Listing, config: CorpusConfig) -> Resolved:
     Raises:
         DataError: if k folds are wanted and can't be cut.
     """
-    found = Resolved()
+    found = Resolved(order=listing.classes)
     described = by_filename(listing.described)
     found.problems += _described_twice(listing.described, described)
     for fold, lists in listing.folds.items():
@@ -168,6 +173,13 @@ def _clip(row: Row, config: CorpusConfig) -> Clip:
 
 
 def _path_problem(row: Row) -> Problem | None:
+    if not row.filename.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in row.filename):
+        return Problem(
+            "bad path",
+            row,
+            f"{row.filename!r} has characters that no file name should have (control characters, or no UTF-8). Rename "
+            "the file, or mend the list.",
+        )
     if row.filename.startswith("/") or (".." in row.filename and ".." in PurePosixPath(row.filename).parts):
         return Problem(
             "bad path",

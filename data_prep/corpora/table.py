@@ -1,7 +1,8 @@
 """A data set that one plain table describes: CSV or TSV with a header, or Parquet, one row per clip.
 
-A column of files (relative to the data set's folder, or to its `audio/`) and one of labels; device, location, city,
-segment, split and fold are optional. Columns are named in the configuration, or found under a usual name.
+A column of files (relative to the data set's folder, its `audio/`, or folders by fold) and one of labels; device,
+location, city, segment, split and fold are optional. Columns are named in the configuration, or found under a usual
+name.
 
 How the columns become splits:
 
@@ -27,6 +28,7 @@ from typing import Any, get_args
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import ListedSplit
+from data_prep.corpora.disk import is_on_disk
 from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
 from data_prep.corpora.lists import filename_of, read_records
 from data_prep.errors import DataError
@@ -56,8 +58,12 @@ SPLIT_WORDS: Mapping[str, ListedSplit] = {
     "eval": "evaluation",
 }
 N_TRIED = 50
-"""Files that are looked for to find out whether names are relative to the data set's folder or to its `audio/`."""
-_FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:\.0)?")
+"""Files that are looked for to find out which folder names are relative to."""
+_FOLDERS = ("", "audio/", "audio/fold{fold}/", "audio/{fold}/", "fold{fold}/", "{fold}/")
+"""Where the recordings of a table may lie, in the order of preference."""
+_NAMES = ("meta", "metadata")
+"""Tables of these names count before others."""
+FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:[.,]0)?")
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,27 @@ def read_table(root: Path, config: CorpusConfig) -> Listing:
     """
     path = root / config.table if config.table is not None else find_table(root)
     columns, records = _read(path)
-    chosen = _choose_columns(columns, config, path)
+    return list_table(path, records, _choose_columns(columns, config, path), root)
+
+
+def list_table(
+    path: Path, records: Sequence[tuple[int, Mapping[str, str | None]]], chosen: Mapping[str, str], root: Path
+) -> Listing:
+    """Return what a table lists.
+
+    Args:
+        path: the table, for messages.
+        records: its rows as (line number, text by column).
+        chosen: the columns that count, by what they hold (the keys of `USUAL`).
+        root: the data set's folder.
+
+    Raises:
+        DataError: if it has no rows, or a value is none that its column may have.
+    """
     placed = [_place(path, line, fields, chosen, root) for line, fields in records]
     if not placed:
         raise DataError(f"{path}: the table is empty.")
-    prefix = _prefix(root, [entry.row.filename for entry in placed[:N_TRIED]])
-    placed = [replace(entry, row=replace(entry.row, filename=prefix + entry.row.filename)) for entry in placed]
+    placed = _with_folders(root, placed)
     warnings = []
     if "label" not in chosen:
         warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}): no clip has one")
@@ -105,8 +126,11 @@ def find_table(root: Path) -> Path:
     Raises:
         DataError: if there is none or several.
     """
-    tables = tables_of(root)
-    named = [path for path in tables if path.stem in ("meta", "metadata")]
+    tables, rejected = tables_of(root)
+    broken = next((error for path, error in rejected.items() if path.stem in _NAMES and error.is_broken), None)
+    if broken is not None:
+        raise broken
+    named = [path for path in tables if path.stem in _NAMES]
     if len(named or tables) == 1:
         return (named or tables)[0]
     if not tables:
@@ -117,20 +141,32 @@ def find_table(root: Path) -> Path:
     raise DataError(f"{root}: holds several tables ({', '.join(path.name for path in tables)}). Name one with --table.")
 
 
-def tables_of(root: Path) -> list[Path]:
-    """Return the tables directly in `root` that have a column of files under a usual name."""
-    return [
-        path
-        for path in sorted(root.iterdir())
-        if path.suffix.lower() in SUFFIXES and path.is_file() and _usual("file", _columns(path)) is not None
-    ]
+class NoTableError(DataError):
+    """A file that has a table's suffix and is none of recordings."""
+
+    def __init__(self, message: str, *, is_broken: bool) -> None:
+        super().__init__(message)
+        self.is_broken = is_broken
+        """It can't be read; otherwise it has no column of files."""
 
 
-def _columns(path: Path) -> Sequence[str]:
-    try:
-        return _read(path)[0]
-    except DataError:
-        return ()
+def tables_of(root: Path) -> tuple[list[Path], dict[Path, NoTableError]]:
+    """Return the tables directly in `root` that have a column of files under a usual name, and why others are none."""
+    tables: list[Path] = []
+    rejected: dict[Path, NoTableError] = {}
+    for path in sorted(root.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            columns = _read(path)[0]
+        except DataError as error:
+            rejected[path] = NoTableError(str(error), is_broken=True)
+            continue
+        if _usual("file", columns) is None:
+            rejected[path] = NoTableError(_no_files(path, columns), is_broken=False)
+        else:
+            tables.append(path)
+    return tables, rejected
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
@@ -175,11 +211,15 @@ def _choose_columns(columns: Sequence[str], config: CorpusConfig, path: Path) ->
         if name is not None:
             chosen[what] = name
     if "file" not in chosen:
-        raise DataError(
-            f"{path}: has no column of files ({', '.join(USUAL['file'])}), but {', '.join(columns) or 'none at all'}. "
-            "Name it with --file-column or prepare.corpus.file_column."
-        )
+        raise DataError(_no_files(path, columns))
     return chosen
+
+
+def _no_files(path: Path, columns: Sequence[str]) -> str:
+    return (
+        f"{path}: has no column of files ({', '.join(USUAL['file'])}), but {', '.join(columns) or 'none at all'}. "
+        "Name it with --file-column or prepare.corpus.file_column."
+    )
 
 
 def _usual(what: str, columns: Sequence[str]) -> str | None:
@@ -215,18 +255,23 @@ def _split(word: str | None, row: Row) -> ListedSplit | None:
 def _fold(word: str | None, row: Row) -> int | None:
     if word is None:
         return None
-    match = _FOLD.fullmatch(word.lower())
+    match = FOLD.fullmatch(word.lower())
     if match is None:
         raise DataError(f"{row.where}: {word!r} is no fold. Folds are whole numbers, such as 1 or fold1.")
     return int(match[1])
 
 
-def _prefix(root: Path, names: Sequence[str]) -> str:
-    def n_found(folder: Path) -> int:
-        """Return how many of the first files lie in `folder`."""
-        return sum((folder / name).is_file() for name in names)
+def _with_folders(root: Path, placed: Sequence[_Placed]) -> list[_Placed]:
+    """Return the rows with the folder before their file names under which the first of them are found, if any."""
 
-    return "audio/" if not n_found(root) and n_found(root / "audio") else ""
+    def named(entry: _Placed, folder: str) -> str:
+        """Return the name of a row's file in `folder`, where `{fold}` stands for the number of its fold."""
+        return folder.format(fold=entry.fold) + entry.row.filename
+
+    tried = placed[:N_TRIED]
+    found = (folder for folder in _FOLDERS if any(is_on_disk(root, named(entry, folder)) for entry in tried))
+    folder = next(found, "")
+    return [replace(entry, row=replace(entry.row, filename=named(entry, folder))) for entry in placed]
 
 
 def _folds(path: Path, placed: Sequence[_Placed], *, by_split: bool, by_fold: bool) -> Folds:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.coverage import some, split_gaps
 from data_prep.corpora.splits import Split
 from data_prep.errors import DataError
 from data_prep.shards.manifest import Manifest, Quarantined, locations_on_both_sides
-
-N_NAMED = 3
-"""Examples that a message names."""
 
 
 def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
@@ -52,67 +50,50 @@ def collect_warnings(
     if manifest.missing:
         n_listed = len(manifest.missing) + len(corpus.clips)
         found.append(
-            f"{len(manifest.missing):,} of {n_listed:,} listed files are not on disk: {_some(manifest.missing)}"
+            f"{len(manifest.missing):,} of {n_listed:,} listed files are not on disk: {some(manifest.missing)}"
         )
     if manifest.quarantine:
         names = [f"{entry.filename} ({entry.reason.rstrip('.')})" for entry in manifest.quarantine]
-        found.append(f"{_are(len(names), 'clip')} left out, see quarantine.csv: {_some(names)}")
+        found.append(f"{_are(len(names), 'clip')} left out, see quarantine.csv: {some(names)}")
     if lost_copies:
         found.append(
             f"{_are(len(lost_copies), 'copy', 'copies')} missing, as a recording could not be read again: "
-            f"{_some([entry.clip_id for entry in lost_copies])}"
+            f"{some([entry.clip_id for entry in lost_copies])}"
         )
     if manifest.silent:
-        found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {_some(manifest.silent)}")
+        found.append(f"{_are(len(manifest.silent), 'clip')} silent, and zeros after scaling: {some(manifest.silent)}")
     for slip in dict.fromkeys(slips.values()):
         names = [clip_id for clip_id, known in slips.items() if known == slip]
-        found.append(f"{_are(len(names), 'clip')} read although the header {slip}: {_some(names)}")
+        found.append(f"{_are(len(names), 'clip')} read although the header {slip}: {some(names)}")
     wanted = manifest.spec.clip_seconds
     farthest = sorted(seconds.items(), key=lambda item: -abs(item[1] - wanted))
     short = [f"{clip_id} ({length:g} s)" for clip_id, length in farthest if length < wanted]
     long = [f"{clip_id} ({length:g} s)" for clip_id, length in farthest if length > wanted]
     if short:
         found.append(
-            f"{_are(len(short), 'clip')} shorter than clip_seconds = {wanted:g} and padded with zeros: {_some(short)}"
+            f"{_are(len(short), 'clip')} shorter than clip_seconds = {wanted:g} and padded with zeros: {some(short)}"
         )
     if long:
-        found.append(f"{_are(len(long), 'clip')} longer than clip_seconds = {wanted:g} and cut: {_some(long)}")
+        found.append(f"{_are(len(long), 'clip')} longer than clip_seconds = {wanted:g} and cut: {some(long)}")
     n_nowhere = sum(clip.location is None for clip in corpus.clips)
     if n_nowhere and any("validation" in counts for counts in manifest.counts.values()):
         found.append(
             f"{n_nowhere:,} clips have no location (column identifier of meta.csv): each counts as its own, so "
             "recordings of one place may stand on both sides of the validation cut"
         )
-    found += _validation_gaps(corpus, manifest)
+    usable = {clip_id for splits in manifest.folds.values() for clip_id in splits}
+    found += [text for _, text in split_gaps(corpus, manifest.validation, usable)]
     for fold in manifest.folds:
         for other in ("train", "validation"):
             shared = locations_on_both_sides(manifest, fold, other, "test")
             if shared:
-                found.append(f"fold {fold}: {len(shared):,} locations are in {other} and in test: {_some(shared)}")
+                found.append(f"fold {fold}: {len(shared):,} locations are in {other} and in test: {some(shared)}")
     return tuple(found)
-
-
-def _validation_gaps(corpus: Corpus, manifest: Manifest) -> list[str]:
-    scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
-    found = []
-    for fold in manifest.folds:
-        gaps = sorted(
-            str(scene)
-            for scene in _scenes_in(manifest, fold, "train", scenes) - _scenes_in(manifest, fold, "validation", scenes)
-        )
-        if gaps:
-            found.append(f"fold {fold}: scenes with one training location have no clip in validation: {_some(gaps)}")
-    return found
 
 
 def _scenes_in(manifest: Manifest, fold: int, split: Split, scenes: Mapping[str, str | None]) -> set[str | None]:
     """Return the scenes of the recorded clips in a split."""
     return {scenes[i] for i, name in manifest.folds[fold].items() if name == split and i in scenes}
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - N_NAMED
-    return ", ".join(names[:N_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _are(n: int, noun: str, nouns: str | None = None) -> str:

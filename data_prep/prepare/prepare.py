@@ -18,8 +18,9 @@ from data_prep.copies.correction import Correction, correction_name
 from data_prep.copies.rows import Folds, Row, copy_rows, folds_of_copy, recorded_rows, training_folds
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.coverage import class_problem, missing_problem
 from data_prep.corpora.splits import assign_splits
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
 from data_prep.prepare.correction_pass import correct_folds, seal_name
 from data_prep.prepare.extract import Copying
 from data_prep.prepare.jobs import Bench, Job, Part, bring_up_to_date, place_part, plan_jobs
@@ -77,14 +78,17 @@ def prepare(
 
     Raises:
         DataError: if the data set can't be used (see `read_corpus`), more clips have to be put aside than the
-            configuration takes, a scene loses its last training clip, spectrum correction finds no pairs, or another
-            process prepares into the same folder.
+            configuration takes or are missing, all clips are of one class, a scene loses its last training clip,
+            spectrum correction finds no pairs, or another process prepares into the same folder.
         ConfigError: if device responses are asked for without a folder of them.
         AscError: if the disk is full; what was finished stays and is reused.
     """
     start = time.monotonic()
     validate_augmentations(config)
     corpus = read_corpus(root, config.corpus)
+    for problem in (missing_problem(corpus, config.quarantine.max_missing_share), class_problem(corpus)):
+        if problem is not None:
+            raise DataError(problem)
     folds = assign_splits(corpus, config.validation)
     store = open_store(shards)
     with store.locked(), worker_pool(n_workers, executor) as mapper:

@@ -19,7 +19,7 @@ def _option(kind: type, metavar: str | None, help_text: str) -> Any:
 
 
 CORPUS_OPTIONS: dict[str, Any] = {
-    "layout": _option(str, "LAYOUT", "tau, tut, evaluation or table. Default: found out."),
+    "layout": _option(str, "LAYOUT", "tau, tut, evaluation, table, esc50 or folders. Default: found out."),
     "table": _option(str, "FILE", "CSV, TSV or Parquet that names the clips, relative to DATA."),
     "file_column": _option(str, "NAME", "Its column of audio files, relative to DATA."),
     "label_column": _option(str, "NAME", "Its column of scenes."),
@@ -29,6 +29,7 @@ CORPUS_OPTIONS: dict[str, Any] = {
     "segment_column": _option(str, "NAME", "Its column of recorded moments."),
     "split_column": _option(str, "NAME", "Its column with train, validation, test."),
     "fold_column": _option(str, "NAME", "Its column with the fold that tests the clip."),
+    "subset": _option(str, "NAME", "Of ESC-50: esc10."),
     "k_folds": _option(int, None, "Cut this many folds by location."),
     "split": _option(int, "SHARE", "TAU 2022 Mobile: train on this share of the data, 5, 10, 25, 50 or 100 %."),
 }

@@ -283,12 +283,15 @@ def test_two_at_once_in_one_folder_are_refused(make_corpus, small_config, tmp_pa
 
 
 def test_missing_files_are_a_warning_in_result_and_manifest(make_corpus, small_config, tmp_path):
-    """Listed files that are not on disk are counted and named, in what comes back and in the manifest."""
+    """Listed files not on disk, up to a share, are counted and named, in what comes back and in the manifest."""
     root = make_corpus()
     gone = [row.filename for row in scene_rows() if row.listed == "evaluate"][:5]
     for name in gone:
         (root / name).unlink()
-    done = prepare(root, tmp_path / "shards", small_config)
+    with pytest.raises(DataError, match=r"5 of 24 listed files are not on disk \(20.8%\).*max_missing_share=0.21"):
+        prepare(root, tmp_path / "shards", small_config)
+    assert not (tmp_path / "shards").exists()
+    done = prepare(root, tmp_path / "shards", small_config.updated(quarantine={"max_missing_share": 0.21}))
     assert done.warnings[0] == f"5 of 24 listed files are not on disk: {', '.join(gone[:3])} and 2 more"
     assert read_manifest(tmp_path / "shards").missing == tuple(gone)
     assert read_manifest(tmp_path / "shards").warnings == done.warnings
@@ -351,15 +354,20 @@ def test_an_unlabelled_list_alone_is_prepared(tmp_path, small_config):
 
 def test_the_manifest_names_what_an_evaluation_list_lost(tmp_path, small_config):
     """Clips of an evaluation list that are not on disk or can't be read are named, fold by fold; others are not."""
-    rows = {f"{i}.wav": "evaluation" if i < 4 else "train" for i in range(8)}
+    rows = {f"{i}.wav": "evaluation" if i < 4 else "train" for i in range(10)}
+    labels = ("bus", "tram")
     table = ["\t".join(["file", "label", "split"])]
-    table += ["\t".join([name, "bus" if split == "train" else "", split]) for name, split in rows.items()]
+    table += [
+        "\t".join([name, labels[int(name[0]) % 2] if split == "train" else "", split]) for name, split in rows.items()
+    ]
     audio = [name for name in rows if name not in ("1.wav", "5.wav")]
     root = write_tree(tmp_path / "data", {"list.tsv": "\n".join(table) + "\n"}, audio)
     for name in ("2.wav", "6.wav"):
         (root / name).write_bytes(b"no recording")
     config = small_config.updated(
-        corpus={"layout": "table"}, quarantine={"max_share": 0.5, "length_tolerance": 100}, validation={"fraction": 0.3}
+        corpus={"layout": "table"},
+        quarantine={"max_share": 0.5, "max_missing_share": 0.5, "length_tolerance": 100},
+        validation={"fraction": 0.3},
     )
     prepare(root, tmp_path / "shards", config)
     manifest = read_manifest(tmp_path / "shards")

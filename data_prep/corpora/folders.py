@@ -1,0 +1,66 @@
+"""Recordings of one's own, one folder per class: `DATA/dog/a.wav`, `DATA/rain/b.wav`, or the same below `DATA/audio/`.
+
+The first folder's name is the label. Folders below it are what is never divided between training and test: all of
+`dog/yard/…` and `rain/yard/…` is the location `yard`. A recording directly in its class's folder is its own location,
+unless its name says more (see `data_prep.corpora.names`). Where the first folders are `train` and `test` (or other
+words that a table's split column takes), the classes are the folders below them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from data_prep.corpora.corpus import ListedSplit
+from data_prep.corpora.disk import find_audio
+from data_prep.corpora.listing import ListedRows, Listing, Row
+from data_prep.corpora.table import FOLD, SPLIT_WORDS
+from data_prep.errors import DataError
+
+_SKIPPED = ("__MACOSX",)
+
+
+def read_folders(root: Path) -> Listing:
+    """Return the recordings of a data set that has one folder per class; folds are cut unless folders name the splits.
+
+    Raises:
+        DataError: if there are fewer than two classes, or the folders are folds.
+    """
+    base, parts = _recordings(root)
+    classes = list(dict.fromkeys(part[0] for part in parts))
+    if len(classes) < 2:
+        raise DataError(
+            f"{base}: has {len(classes)} subfolders with audio; one folder per class needs two or more. Put the "
+            "recordings of each class into a folder with the name of the class."
+        )
+    if all(FOLD.fullmatch(name.lower()) and not name.isdecimal() for name in classes):
+        raise DataError(
+            f"{base}: the folders {', '.join(classes[:3])} … look like folds, not classes. Name a table of files, "
+            "labels and folds: --table meta.csv."
+        )
+    if not all(name.lower() in SPLIT_WORDS for name in classes):
+        return Listing("folders", {}, [_row(base, root, part) for part in parts])
+    lists: dict[ListedSplit, list[Row]] = {}
+    for split, *below in parts:
+        lists.setdefault(SPLIT_WORDS[split.lower()], []).append(_row(base / split, root, below))
+    return Listing("folders", {1: {split: ListedRows(f"{split} folder", base, rows) for split, rows in lists.items()}})
+
+
+def has_class_folders(root: Path) -> bool:
+    """Say whether two or more subfolders of `root`, or of its `audio/`, hold audio."""
+    return len({part[0] for part in _recordings(root)[1]}) > 1
+
+
+def _recordings(root: Path) -> tuple[Path, list[Sequence[str]]]:
+    """Return the folder of the classes, and below it each recording's folders and name; files outside don't count."""
+    base = root / "audio" if (root / "audio").is_dir() else root
+    parts = [PurePosixPath(name).parts for name in find_audio(base)]
+    return base, [part for part in parts if len(part) > 1 and part[0] not in _SKIPPED]
+
+
+def _row(base: Path, root: Path, parts: Sequence[str]) -> Row:
+    """Return the row of the recording `base/parts`; one directly in a split's folder has no label."""
+    *folders, _ = parts
+    filename = base.joinpath(*parts).relative_to(root).as_posix()
+    scene, location = (folders[0], "/".join(folders[1:]) or None) if folders else (None, None)
+    return Row(base.joinpath(*folders[:1]), 0, filename, scene, location=location)

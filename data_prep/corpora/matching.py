@@ -1,0 +1,93 @@
+"""Listed names held against the files on disk, where the two spell a name differently.
+
+Lists come from other systems than the audio: capitals, blanks at the ends, Unicode's two ways to write `é`, back
+slashes, another suffix after a conversion, folders that were added or lost. A listed name that is not on disk stands
+for the file whose name is the same but for such differences, if there is exactly one and nothing else claims it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from posixpath import splitext
+from unicodedata import normalize
+
+from data_prep.corpora.disk import find_audio, is_on_disk
+from data_prep.corpora.resolve import Resolved
+
+N_NAMED = 5
+"""Pairs that a warning names."""
+
+
+def match_files(root: Path, resolved: Resolved) -> None:
+    """Give clips the names that their files have on disk, where these are in no doubt, and warn of all that differ."""
+    there = {clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename)}
+    absent = {clip.filename: i for i, clip in resolved.clips.items() if clip.filename not in there}
+    if not absent:
+        return
+    free = [name for name in find_audio(root) if name not in there and is_on_disk(root, name)]
+    found, doubtful = _pairs(absent, free)
+    for listed, actual in found.items():
+        resolved.clips[absent[listed]] = replace(resolved.clips[absent[listed]], filename=actual)
+    if found:
+        some = _some([f"{listed} is {actual}" for listed, actual in found.items()])
+        resolved.remarks += (f"{len(found):,} listed files have another name on disk and are read from there: {some}",)
+    if doubtful:
+        some = _some([f"{listed} may be {' or '.join(names[:3])}" for listed, names in doubtful.items()])
+        resolved.remarks += (
+            f"{len(doubtful):,} listed files are not on disk, and similar names leave it open which they are: {some}. "
+            "Write the names in the list as they are on disk",
+        )
+
+
+def _pairs(absent: Iterable[str], free: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the file for each absent name that has exactly one, and the files for each that may be several.
+
+    Ways to compare are tried from the strictest on; who is matched or in doubt in one is left out of the next.
+    """
+    found: dict[str, str] = {}
+    doubtful: dict[str, list[str]] = {}
+    pending, unclaimed = list(absent), list(free)
+    for form, same_folder in ((_plain, True), (_without_suffix, True), (_plain, False), (_without_suffix, False)):
+        groups: dict[str, list[str]] = defaultdict(list)
+        for name in unclaimed:
+            groups[_key(form(name), same_folder)].append(name)
+        alike = {
+            name: [file for file in groups.get(_key(form(name), same_folder), ()) if _is_inside(form(name), form(file))]
+            for name in pending
+        }
+        n_claims = Counter(file for files in alike.values() for file in files)
+        for name, files in alike.items():
+            if len(files) == 1 and n_claims[files[0]] == 1:
+                found[name] = files[0]
+            elif files:
+                doubtful[name] = files
+        pending = [name for name in pending if name not in found and name not in doubtful]
+        unclaimed = [file for file in unclaimed if file not in n_claims]
+    return found, doubtful
+
+
+def _plain(name: str) -> str:
+    """Return a name without capitals, blanks at the ends of its parts, back slashes and `audio/` in front."""
+    parts = [part.strip() for part in normalize("NFC", name).casefold().replace("\\", "/").split("/")]
+    parts = [part for part in parts if part not in ("", ".")]
+    return normalize("NFC", "/".join(parts[1:] if parts[:1] == ["audio"] else parts))
+
+
+def _without_suffix(name: str) -> str:
+    return splitext(_plain(name))[0].rstrip()
+
+
+def _key(name: str, same_folder: bool) -> str:
+    return name if same_folder else name.rpartition("/")[2]
+
+
+def _is_inside(one: str, other: str) -> bool:
+    """Say whether two names are equal but for folders in front of one of them: `dog/1` is never `rain/1`."""
+    return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
+
+
+def _some(texts: list[str]) -> str:
+    return "; ".join(texts[:N_NAMED]) + (f"; and {len(texts) - N_NAMED:,} more" if len(texts) > N_NAMED else "")
