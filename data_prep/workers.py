@@ -65,7 +65,8 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
         from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
         # Spawned: a fork of a process in which TensorFlow or Ray has started threads can hang.
-        pool = ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
         try:
             yield _Pool(pool, n_workers)
         except BrokenExecutor:
@@ -76,6 +77,23 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone: killed, that can't send its workers home."""
+    import multiprocessing
+    import threading
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        """Wait for the parent's end, whatever this process does meanwhile."""
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
 def available_cpus() -> int:

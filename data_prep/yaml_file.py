@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class _Loader(yaml.SafeLoader):
                 raise ConstructorError(problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep))
+
+
+_Loader.add_implicit_resolver(  # YAML 1.1 wants a point and a sign: to it `1e-3` is text; YAML 1.2 and JSON know better
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+)
 
 
 def load_yaml(text: str, source: str) -> Any:
