@@ -134,6 +134,8 @@ Layout = Literal["auto", "tau", "tut", "evaluation", "table", "esc50", "folders"
 class CorpusConfig(Config):
     """How a data set is read: by itself, unless it is told otherwise here."""
 
+    ADDED = frozenset({"subset"})
+
     layout: Layout = "auto"
     """`tau` (meta.csv, evaluation_setup/foldK_*.csv), `tut` (the same without headers, .txt), `evaluation` (0.wav,
     1.wav … without lists), `table` (one table names the files), `esc50` (meta/esc50.csv and audio/) or `folders` (one
@@ -234,6 +236,8 @@ class OfflineSpec(Config):
 
 class QuarantineSpec(Config):
     """Which clips are put aside, and how many of them a `prepare` takes."""
+
+    ADDED = frozenset({"max_missing_share"})
 
     max_share: float = Field(0.01, ge=0.0, le=1.0)
     """More than this share of the clips put aside stops the stage."""

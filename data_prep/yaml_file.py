@@ -60,9 +60,14 @@ class _Loader(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
-_Loader.add_implicit_resolver(  # YAML 1.1 wants a point and a sign: to it `1e-3` is text; YAML 1.2 and JSON know better
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads as the same: the text `1e3` in quotation marks."""
+
+
+for _side in (_Loader, _Dumper):  # to YAML 1.1 `1e-3` is text, as it lacks the point; to YAML 1.2 and JSON a number
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+    )
 
 
 def load_yaml(text: str, source: str) -> Any:
@@ -83,5 +88,5 @@ def load_yaml(text: str, source: str) -> Any:
 
 def to_yaml(value: Any) -> str:
     """Return plain mappings and lists as YAML, keys in their order."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text

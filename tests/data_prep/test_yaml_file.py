@@ -4,9 +4,13 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 
+from data_prep.config import PrepareConfig
 from data_prep.errors import ConfigError
-from data_prep.yaml_file import read_yaml, to_yaml
+from data_prep.schema import parse_config
+from data_prep.yaml_file import load_yaml, read_yaml, to_yaml
+from search.config import read_run_config
 
 REPOSITORY = Path(__file__).parents[2]
 FOREIGN = "results/submission/validate.py"
@@ -44,3 +48,41 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(ConfigError, match=reason) as error:
         read_yaml(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("text", ["1e-3", "-1E5", "+2e10", "1.e-3", ".5e3", "1.5e-08", "2.5e+3"])
+def test_numbers_with_exponents_are_numbers_wherever_they_stand(text):
+    """With or without point and sign, alone, in a list, in a mapping: the number that Python reads."""
+    assert load_yaml(f"{{low: {text}, high: [{text}]}}", "x") == {"low": float(text), "high": [float(text)]}
+    assert isinstance(load_yaml(text, "x"), float)
+
+
+@pytest.mark.parametrize("text", ["'1e-3'", "e5", "1e", "1e5x", "1e-", "0x1e5z", "1_e3", "1e3 4"])
+def test_text_that_only_looks_like_a_number_stays_text(text):
+    """Quoted, or with anything missing or more: text, as plain YAML reads it."""
+    assert load_yaml(text, "x") == yaml.safe_load(text)
+    assert isinstance(load_yaml(text, "x"), str)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e3", "1e-3", 1e-3, 1e-8, 1e300, "-.5e3", "1.5e-3", 0.1, 10**20, "no", ["1e3", 1e3]]
+)
+def test_what_is_written_is_read_again(value):
+    """Texts that look like numbers come back as texts, numbers as numbers."""
+    back = load_yaml(to_yaml({"value": value}), "x")["value"]
+    assert (back, type(back)) == (value, type(value))
+
+
+def test_exponents_are_taken_by_every_section(tmp_path):
+    """In the data's settings, in a knob's range, in a list of choices, by --set: the same number as written out."""
+    parsed = parse_config(PrepareConfig, load_yaml("{features: {log_offset: 1e-6}}", "x"), "x")
+    assert parsed.features.log_offset == 0.000001
+    found = []
+    for low, rate, decay in (("1e-4", "1e-2", "1e-3"), ("0.0001", "0.01", "0.001")):
+        path = tmp_path / f"{low}.yaml"
+        path.write_text(
+            f"space: {{train.learning_rate: {{low: {low}, high: {rate}, log: true}}, base_filters: [8, 16]}}\n"
+            f"train: {{min_learning_rate: {low}}}\n"
+        )
+        found.append(read_run_config(str(path), [f"train.weight_decay={decay}"]))
+    assert found[0] == found[1]
