@@ -68,15 +68,18 @@ def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict
 def summarize(labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]) -> dict[str, Any]:
     """Return one split's entry of metrics.json: overall, by scene (in class order) and by device.
 
-    Within one scene macro accuracy is that scene's class-wise accuracy.
+    Within one scene macro accuracy is that scene's class-wise accuracy. `absent_scenes` names the scenes without a
+    clip, if there are any: the overall macro accuracy is over the others.
     """
     scenes = by_group(labels, probabilities, [classes[label] for label in labels])
+    absent = [scene for scene in classes if scene not in scenes]
     return {
         "macro_accuracy": macro_accuracy(labels, probabilities),
         "log_loss": log_loss(labels, probabilities),
         "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
         "by_device": by_group(labels, probabilities, devices),
         "n_clips": len(labels),
+        **({"absent_scenes": absent} if absent else {}),
     }
 
 

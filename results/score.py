@@ -59,6 +59,8 @@ def score_submission(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
         "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
         "n_clips": len(truth),
     }
+    if absent := [scene for scene in classes if scene not in scenes]:
+        result["absent_scenes"] = absent
     if "source_label" in truth:
         result["by_device"] = groups(truth["source_label"])
     if "identifier" in truth:

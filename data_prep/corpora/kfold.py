@@ -41,8 +41,8 @@ def cut_folds(
     if n_nowhere:
         remarks.append(
             f"{n_nowhere:,} of {len(labelled):,} clips have no location: the {k} folds divide these clip by clip, so "
-            "recordings of one place may be both learned and tested. Name a column with "
-            "prepare.corpus.location_column if there is one"
+            "recordings of one place may be both learned and tested. If that is known, name a table's column with "
+            "prepare.corpus.location_column, or put recordings of one place into a folder below their class"
         )
     return folds, remarks
 

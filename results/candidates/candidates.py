@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,21 @@ def without_validation(candidates: Sequence[Candidate]) -> str:
     return (
         f"{', '.join(names)} {was} trained on train and validation and {has} no validation scores: {it} no part in "
         "choosing, in ensembles or in fitting a temperature."
+    )
+
+
+def fewer_scenes(all_metrics: Iterable[CandidateMetrics]) -> str:
+    """Return a sentence on the scores that are over fewer scenes than the classes, empty where there are none."""
+    found = {
+        (split, tuple(scores["absent_scenes"])): len(scores["by_scene"])
+        for metrics in all_metrics
+        for split, scores in metrics.splits.items()
+        if scores.get("absent_scenes")
+    }
+    return " ".join(
+        f"Macro accuracy on {split} is over {n} of {n + len(absent)} scenes: there is no {split} clip of "
+        f"{', '.join(absent)}."
+        for (split, absent), n in found.items()
     )
 
 

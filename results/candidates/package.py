@@ -8,7 +8,7 @@ import zipfile
 from asc_models.candidate import CARD, NEEDED, CandidateConfig
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.files import write_text, written_whole
-from results.candidates.candidates import CandidateMetrics
+from results.candidates.candidates import CandidateMetrics, fewer_scenes
 from results.rundir import CandidateFiles
 
 PACKED = (*NEEDED, CARD)
@@ -52,6 +52,8 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
     lines += ["", "| split | clips | macro accuracy | log loss |", "|---|---|---|---|"]
     for split, scores in metrics.splits.items():
         lines.append(f"| {split} | {scores['n_clips']} | {scores['macro_accuracy']:.4f} | {scores['log_loss']:.4f} |")
+    if sentence := fewer_scenes([metrics]):
+        lines += ["", sentence]
     lines += [
         "",
         "All figures are the exported file's own. To run it:",

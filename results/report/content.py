@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_prep import __version__
 from data_prep.wording import plural
-from results.candidates.candidates import without_validation
+from results.candidates.candidates import fewer_scenes, without_validation
 from results.report.data import RunData
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
@@ -27,6 +27,7 @@ def page_content(data: RunData) -> Content:
         ),
         "candidates": candidates(data),
         "seeds": seeds(data),
+        "fewer_scenes": fewer_scenes(candidate.metrics for candidate in data.candidates),
         "without_validation": without_validation(data.candidates),
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
         "by_device": by_device,

@@ -117,7 +117,7 @@ def retrain(
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
     """Print what this call's candidates come to, over their seeds."""
     from asc_models.rules import QUANTITY_NAMES
-    from results.candidates.candidates import read_candidates, without_validation
+    from results.candidates.candidates import fewer_scenes, read_candidates, without_validation
     from results.candidates.limits import read_limits
     from results.candidates.seeds import seed_groups
 
@@ -131,7 +131,7 @@ def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json:
     rows = [row for group in groups for row in _rows(group, group.size(limit.quantity))]
     screen.table("Retrained: mean ± standard deviation over n seeds", columns, rows)
     screen.say(f"{limit_text(limit)}; macro accuracy; log loss in nats")
-    if sentence := without_validation(candidates):
+    for sentence in filter(None, (fewer_scenes(one.metrics for one in candidates), without_validation(candidates))):
         screen.say(sentence)
     screen.say(f"Candidates: {run.candidates_dir}")
 

@@ -27,6 +27,10 @@ def score(
         return
     columns = ("macro accuracy", "log loss", "clips")
     screen.table("Overall", columns, [(metrics["macro_accuracy"], metrics["log_loss"], metrics["n_clips"])])
+    if absent := metrics.get("absent_scenes"):
+        screen.say(
+            f"macro accuracy: over {len(metrics['by_scene'])} scenes; the truth has no clip of {', '.join(absent)}"
+        )
     for group in ("by_scene", "by_device"):
         rows = [(name, *values.values()) for name, values in metrics.get(group, {}).items()]
         if rows:

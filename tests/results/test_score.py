@@ -127,3 +127,13 @@ def test_other_bad_files_are_named(tmp_path: Path) -> None:
     truth.to_csv(truth_csv, sep="\t", index=False)
     with pytest.raises(DataError, match="no probability columns"):
         score_submission(output_csv, truth_csv)
+
+
+def test_scenes_that_the_truth_lacks_are_named(tmp_path: Path) -> None:
+    """Macro accuracy is over the scenes that the truth has: the others are named beside it."""
+    output_csv, truth_csv, output, truth = _files(tmp_path)
+    assert "absent_scenes" not in score_submission(output_csv, truth_csv)
+    kept = (truth["scene_label"] != "tram").to_numpy()
+    output[kept].to_csv(output_csv, sep="\t", index=False)
+    truth[kept].to_csv(truth_csv, sep="\t", index=False)
+    assert score_submission(output_csv, truth_csv)["absent_scenes"] == ["tram"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float) -> None:
     """Print the candidates and the ensemble, best validation log loss first, and where the report is."""
+    from results.candidates.candidates import fewer_scenes
     from results.report.columns import candidate_table, ensemble_values
     from results.report.data import read_run_data
 
@@ -28,6 +29,8 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
     headings = [column.short or column.title for column in columns]
     screen.table("Exported files, best validation log loss first", headings, rows)
     screen.say(f"{limit_text(data.limit)}; acc: macro accuracy; loss: log loss in nats")
+    if sentence := fewer_scenes(candidate.metrics for candidate in data.candidates):
+        screen.say(sentence)
     _show_published(screen, data)
     screen.say(f"Report: {page}  ({seconds / 60:.1f} min)")
 

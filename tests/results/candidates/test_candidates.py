@@ -1,12 +1,15 @@
 """Candidates read back as written and are ranked by validation log loss."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from asc_models.metrics import summarize
 from data_prep.errors import DataError, RunError
-from results.candidates.candidates import CandidateMetrics, read_candidates, read_metrics, write_metrics
+from results.candidates.candidates import CandidateMetrics, fewer_scenes, read_candidates, read_metrics, write_metrics
 from results.rundir import RunDirectory
 
 
@@ -53,3 +56,17 @@ def test_a_fresh_run_has_no_candidates_and_no_config(tmp_path: Path) -> None:
     run.config_path.write_text("- a\n- list")
     with pytest.raises(RunError, match="mapping"):
         run.read_config()
+
+
+def test_a_macro_accuracy_over_fewer_scenes_says_so(tmp_path: Path) -> None:
+    """Scenes without a clip in a split are named beside its score; with all of them there, or unknown, nothing is."""
+    probabilities = np.eye(3)[[0, 1, 1]]
+    some = summarize(np.array([0, 1, 1]), probabilities, ("bus", "park", "tram"), ["a"] * 3)
+    whole = summarize(np.array([0, 1, 2]), probabilities, ("bus", "park", "tram"), ["a"] * 3)
+    assert (some["absent_scenes"], "absent_scenes" in whole) == (["tram"], False)
+    made = replace(_metrics(0.5), splits={"validation": some, "test": whole})
+    write_metrics(tmp_path / "metrics.json", made)
+    assert fewer_scenes([read_metrics(tmp_path / "metrics.json"), made, _metrics(0.1)]) == (
+        "Macro accuracy on validation is over 2 of 3 scenes: there is no validation clip of tram."
+    )
+    assert fewer_scenes([_metrics(0.1)]) == ""
