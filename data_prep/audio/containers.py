@@ -23,7 +23,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from data_prep.audio.wave import UNKNOWN_SIZE, is_wave, read_wave
+from data_prep.audio.wave import UNKNOWN_SIZE, is_wave, never_closed, read_wave
 
 _FLAC_RATES = dict(
     enumerate(
@@ -60,6 +60,8 @@ def find_damage(path: Path) -> str | None:
         return _wave_damage(path)
     if head[:4] == b"fLaC":
         return _flac_damage(path)
+    if head[:4] == b".snd" and head[8:12] == bytes(4):
+        return never_closed(path.stat().st_size - int.from_bytes(head[4:8], "big"))
     if head[:4] == b"OggS":
         return _ogg_damage(path.read_bytes())
     if head[:3] == b"ID3" or (path.suffix.lower() == ".mp3" and head[:1] != b""):
@@ -97,6 +99,8 @@ def _flac_damage(path: Path) -> str | None:
         frame = file.read(4)
     if len(info) < 18 or len(frame) < 4 or frame[0] != 0xFF:
         return None  # cut off or no FLAC: the decoder says so
+    if not info[13] & 0x0F and info[14:18] == bytes(4):
+        return "states no length, as FLAC does that was written to a pipe. `flac -d` and `flac` write it anew"
     stated, first = int.from_bytes(info[10:13], "big") >> 4, _FLAC_RATES.get(frame[2] & 0x0F)
     return None if first in (None, stated) else f"contradicts itself: {stated:,} Hz, but its frames have {first:,} Hz"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -99,7 +100,7 @@ def decode(path: Path) -> Decoded:
         damage = find_damage(path)
         if damage is None:
             mended = mended_wave(path)
-            source, slip = mended if mended is not None else (path, "")
+            source, slip = mended if mended is not None else (openable(path), "")
             with soundfile.SoundFile(source) as file:
                 n_promised, rate = file.frames - (MP3_FRAME if file.format == "MP3" else 0), file.samplerate
                 damage = size_note(file.extra_info)
@@ -122,6 +123,11 @@ def decode(path: Path) -> Decoded:
     if (peak := float(np.abs(mono).max())) > MAX_SAMPLE:
         raise DataError(f"{path}: holds a sample of {peak:.3g}, where full scale is 1. Scale or replace the file.")
     return Decoded(mono, rate, slip)
+
+
+def openable(path: Path) -> Path | bytes:
+    """Return `path` as libsndfile takes it: as bytes where the name is no UTF-8."""
+    return path if str(path).isprintable() else os.fsencode(path)
 
 
 def _require_file(path: Path) -> None:

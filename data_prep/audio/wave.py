@@ -70,6 +70,16 @@ def mended_wave(path: Path) -> tuple[io.BytesIO, str] | None:
     return io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body), "; ".join(found.slips)
 
 
+def never_closed(n_bytes: int) -> str | None:
+    """Return what to say of a file whose header states no sound and that has `n_bytes` behind it; None for none."""
+    if n_bytes <= 0:
+        return None
+    return (
+        f"has a header that was never closed: it states no sound, and {n_bytes:,} bytes of sound follow. Whatever "
+        "wrote it was interrupted; `sox --ignore-length BAD.wav GOOD.wav` writes a right header"
+    )
+
+
 def read_wave(file: BinaryIO, n_file: int) -> Wave | str:
     """Return where the sound of an open WAV file of `n_file` bytes lies, or what damages it."""
     slips: dict[str, None] = {}
@@ -102,10 +112,7 @@ def _sound_size(
     """Return how many bytes of sound there are where the header states `size`, or what is wrong."""
     present = n_file - start
     if size == 0 and present and not _chunks_to_end(file, start, n_file):
-        return (
-            f"has a header that was never closed: it states no sound, and {present:,} bytes of sound follow. Whatever "
-            "wrote it was interrupted; `sox --ignore-length BAD.wav GOOD.wav` writes a right header"
-        )
+        return never_closed(present) or "holds no samples"
     if present < size < UNKNOWN_SIZE or (is_long and present < size):
         if size - present not in (*_HEADER_SIZES, start, start - 8):
             return f"is cut off: {present:,} of {size:,} bytes of sound are there"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.check.files import FileFacts, inspect_files
@@ -20,6 +21,7 @@ from data_prep.corpora.resolve import Resolved, resolve
 from data_prep.corpora.splits import SPLITS, Split, assign_splits
 from data_prep.errors import DataError
 from data_prep.progress import ProgressCallback
+from data_prep.wording import printable
 from data_prep.workers import Executor, worker_pool
 
 FILES_PER_TASK = 16
@@ -67,6 +69,7 @@ def check_data(
     if resolved.clips and not any(problem.fatal for problem in resolved.problems):
         corpus, refusals = _refusals(root, config, usable)
         findings += refusals
+    findings = [replace(finding, filename=printable(finding.filename)) for finding in findings]
     return CheckReport(
         layout=layout,
         n_listed=len(resolved.clips),

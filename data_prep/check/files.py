@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.audio.decode import decode
+from data_prep.audio.decode import decode, openable
 from data_prep.audio.wave import mended_wave
 from data_prep.errors import DataError
 
@@ -50,7 +50,7 @@ def inspect_file(path: Path) -> FileFacts:
     try:
         y, rate, slip = decode(path)
         mended = mended_wave(path) if slip else None
-        info = soundfile.info(path if mended is None else mended[0])
+        info = soundfile.info(openable(path) if mended is None else mended[0])
     except (DataError, soundfile.SoundFileError, OSError) as error:
         return FileFacts(str(error).removeprefix(f"{path}: "))
     return FileFacts(

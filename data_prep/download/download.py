@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import lzma
 import shutil
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -186,7 +188,7 @@ def _unpack(archive: Path, folder: Path, top: str) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with packed.open(member) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, BLOCK)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{archive}: cannot be unpacked: {error}.") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive}: cannot be unpacked: {error}. Delete it and load it again.") from None
     except OSError as error:
         raise write_error(folder, error) from error

@@ -149,3 +149,20 @@ def test_tags_before_and_behind_mp3_frames_are_no_damage(tmp_path):
     assert decoded(path) is not None
     path.write_bytes(tagged[:2000] + b"junk" * 10 + tagged[2000:])
     assert "where a frame should begin" in str(find_damage(path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at", "n_bytes", "message"),
+    [
+        ("au", 8, 4, r"header that was never closed: it states no sound, and 4,000 bytes of sound follow"),
+        ("flac", 22, 4, r"states no length, as FLAC does that was written to a pipe"),
+    ],
+)
+def test_headers_that_a_recorder_left_open_are_told_from_damage(tmp_path, suffix, at, n_bytes, message):
+    """A length of zero before sound, in other containers than WAV: the message says so, and how to mend it."""
+    path = written(tmp_path, suffix, "PCM_16", 1000)
+    data = bytearray(path.read_bytes())
+    data[at : at + n_bytes] = bytes(n_bytes)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        decode_mono(path)

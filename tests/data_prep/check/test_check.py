@@ -102,6 +102,16 @@ def test_headers_with_slips_are_warnings_and_what_is_no_file_is_an_error(make_co
     assert any("is a named pipe" in finding.message for finding in report.findings)
 
 
+def test_names_that_no_terminal_should_take_are_written_as_escapes(make_corpus, tmp_path):
+    """Bytes that are no UTF-8 and control characters in file names: the report can be written, and shows them."""
+    root = make_corpus()
+    for name in (b"x\xff.wav", b"y\x1b[2J.wav"):
+        shutil.copy(root / "audio/park-lisbon-0-0-a.wav", os.fsencode(root / "audio") + b"/" + name)
+    report = check_data(root, CONFIG)
+    write_report(report, tmp_path / "report.csv")
+    assert kinds(report)["warning unlisted"] == {"x\\udcff.wav", "y\\x1b[2J.wav"}
+
+
 def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):
     """The clips in the quarantine of a prepare are those that the check had called errors."""
     root = make_corpus()

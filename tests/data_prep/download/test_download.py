@@ -232,3 +232,16 @@ def test_without_soundata_the_extra_is_named():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("AscError tau2020-mobile: ")
     assert "pip install 'asc-search[download]'" in done.stdout
+
+
+def test_an_archive_of_damaged_data_is_said_in_words(server, tmp_path):
+    """An archive whose compressed data are damaged is refused with its name, not with a traceback."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("meta.csv", bytes(range(256)) * 40)
+    damaged = bytearray(data.getvalue())
+    damaged[40:60] = b"\xff" * 20
+    server.files["bad.zip"] = bytes(damaged)
+    bad = DataSet("bad", "", (Part(server.url("bad.zip"), hashlib.md5(damaged).hexdigest()),))
+    with pytest.raises(DataError, match=r"bad\.zip.*: cannot be unpacked: .*Delete it and load it again"):
+        download(bad, tmp_path / "x")
