@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.corpora.listing import Row
@@ -62,16 +62,31 @@ def read_records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str |
         DataError: if the file can't be read or has a column twice.
     """
     rows = read_rows(path)
-    _, columns = next(rows, (0, []))
-    named = [(number, name) for number, name in enumerate(columns) if name]
-    if len({name for _, name in named}) < len(named):
-        raise DataError(f"{path}: the first line names a column twice: {', '.join(name for _, name in named)}")
+    named = _named(path, rows)
     records = []
     for line, cells in rows:
         record = {name: cells[number] or None for number, name in named if number < len(cells)}
         if any(record.values()):
             records.append((line, record))
     return [name for _, name in named], records
+
+
+def read_columns(path: Path) -> list[str]:
+    """Return the columns that the first line of a list names.
+
+    Raises:
+        DataError: as `read_records`.
+    """
+    return [name for _, name in _named(path, read_rows(path))]
+
+
+def _named(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[tuple[int, str]]:
+    """Return number and name of each column that the first of the rows names."""
+    _, columns = next(rows, (0, []))
+    named = [(number, name) for number, name in enumerate(columns) if name]
+    if len({name for _, name in named}) < len(named):
+        raise DataError(f"{path}: the first line names a column twice: {', '.join(name for _, name in named)}")
+    return named
 
 
 def filename_of(field: str | None, path: Path, line: int) -> str:

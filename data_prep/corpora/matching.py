@@ -19,6 +19,8 @@ from data_prep.corpora.resolve import Resolved
 
 N_NAMED = 5
 """Pairs that a warning names."""
+MAX_ALIKE = 100
+"""A name that more files in other folders have tells nothing, and would take long to compare."""
 
 
 def match_files(root: Path, resolved: Resolved) -> None:
@@ -50,13 +52,16 @@ def _pairs(absent: Iterable[str], free: Iterable[str]) -> tuple[dict[str, str], 
     found: dict[str, str] = {}
     doubtful: dict[str, list[str]] = {}
     pending, unclaimed = list(absent), list(free)
-    for form, same_folder in ((_plain, True), (_without_suffix, True), (_plain, False), (_without_suffix, False)):
+    plain = {name: _plain(name) for name in (*pending, *unclaimed)}
+    bare = {name: splitext(form)[0].rstrip() for name, form in plain.items()}
+    for form, same_folder in ((plain, True), (bare, True), (plain, False), (bare, False)):
         groups: dict[str, list[str]] = defaultdict(list)
         for name in unclaimed:
-            groups[_key(form(name), same_folder)].append(name)
+            groups[_key(form[name], same_folder)].append(name)
         alike = {
-            name: [file for file in groups.get(_key(form(name), same_folder), ()) if _is_inside(form(name), form(file))]
+            name: [file for file in groups[key] if _is_inside(form[name], form[file])]
             for name in pending
+            if (key := _key(form[name], same_folder)) in groups and len(groups[key]) <= MAX_ALIKE
         }
         n_claims = Counter(file for files in alike.values() for file in files)
         for name, files in alike.items():
@@ -74,10 +79,6 @@ def _plain(name: str) -> str:
     parts = [part.strip() for part in normalize("NFC", name).casefold().replace("\\", "/").split("/")]
     parts = [part for part in parts if part not in ("", ".")]
     return normalize("NFC", "/".join(parts[1:] if parts[:1] == ["audio"] else parts))
-
-
-def _without_suffix(name: str) -> str:
-    return splitext(_plain(name))[0].rstrip()
 
 
 def _key(name: str, same_folder: bool) -> str:

@@ -30,7 +30,7 @@ from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.disk import is_on_disk
 from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
-from data_prep.corpora.lists import filename_of, read_records
+from data_prep.corpora.lists import filename_of, read_columns, read_records
 from data_prep.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -158,7 +158,7 @@ def tables_of(root: Path) -> tuple[list[Path], dict[Path, NoTableError]]:
         if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
             continue
         try:
-            columns = _read(path)[0]
+            columns = _columns(path)
         except DataError as error:
             rejected[path] = NoTableError(str(error), is_broken=True)
             continue
@@ -167,6 +167,23 @@ def tables_of(root: Path) -> tuple[list[Path], dict[Path, NoTableError]]:
         else:
             tables.append(path)
     return tables, rejected
+
+
+def _columns(path: Path) -> Sequence[str]:
+    if path.suffix.lower() != ".parquet":
+        return read_columns(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise _not_parquet(path, error) from None
+    return names
+
+
+def _not_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read as Parquet: {error}")
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
@@ -184,7 +201,7 @@ def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str 
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+        raise _not_parquet(path, error) from None
     records = [
         (number, {str(key): _text(value) for key, value in record.items()})
         for number, record in enumerate(table.to_pylist(), start=1)
