@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from data_prep.corpora.corpus import ListedSplit
-from data_prep.corpora.disk import find_audio
+from data_prep.corpora.disk import find_audio, is_on_disk
 from data_prep.corpora.listing import ListedRows, Listing, Row
 from data_prep.corpora.table import FOLD, SPLIT_WORDS
 from data_prep.errors import DataError
@@ -54,7 +54,7 @@ def has_class_folders(root: Path) -> bool:
 def _recordings(root: Path) -> tuple[Path, list[Sequence[str]]]:
     """Return the folder of the classes, and below it each recording's folders and name; files outside don't count."""
     base = root / "audio" if (root / "audio").is_dir() else root
-    parts = [PurePosixPath(name).parts for name in find_audio(base)]
+    parts = [PurePosixPath(name).parts for name in find_audio(base) if is_on_disk(base, name)]
     return base, [part for part in parts if len(part) > 1 and part[0] not in _SKIPPED]
 
 

@@ -82,7 +82,7 @@ def read_table(root: Path, config: CorpusConfig) -> Listing:
         DataError: if there is no table or several, it can't be read, a column is not there, or a value is none that
             its column may have.
     """
-    path = root / config.table if config.table is not None else find_table(root)
+    path = root / config.table if config.table is not None else find_table(root, config.file_column)
     columns, records = _read(path)
     return list_table(path, records, _choose_columns(columns, config, path), root)
 
@@ -120,13 +120,17 @@ def list_table(
     return Listing("table", folds, unlisted, tuple(warnings))
 
 
-def find_table(root: Path) -> Path:
+def find_table(root: Path, file_column: str | None = None) -> Path:
     """Return the only table of a data set's folder that has a column of files, `meta` or `metadata` before others.
+
+    Args:
+        root: the data set's folder.
+        file_column: name of the column of files; None: a usual one.
 
     Raises:
         DataError: if there is none or several.
     """
-    tables, rejected = tables_of(root)
+    tables, rejected = tables_of(root, file_column)
     broken = next((error for path, error in rejected.items() if path.stem in _NAMES and error.is_broken), None)
     if broken is not None:
         raise broken
@@ -134,9 +138,11 @@ def find_table(root: Path) -> Path:
     if len(named or tables) == 1:
         return (named or tables)[0]
     if not tables:
+        looked = "".join(f"\nLooked at {error}" for error in rejected.values())
         raise DataError(
-            f"{root}: holds no table ({', '.join(SUFFIXES)}) with a column of files ({', '.join(USUAL['file'])}). Name "
-            "table and columns: --table meta.csv --file-column path --label-column label."
+            f"{root}: holds no table ({', '.join(SUFFIXES)}) with a column of files "
+            f"({file_column or ', '.join(USUAL['file'])}). Name table and columns: --table meta.csv --file-column path "
+            f"--label-column label.{looked}"
         )
     raise DataError(f"{root}: holds several tables ({', '.join(path.name for path in tables)}). Name one with --table.")
 
@@ -150,8 +156,8 @@ class NoTableError(DataError):
         """It can't be read; otherwise it has no column of files."""
 
 
-def tables_of(root: Path) -> tuple[list[Path], dict[Path, NoTableError]]:
-    """Return the tables directly in `root` that have a column of files under a usual name, and why others are none."""
+def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], dict[Path, NoTableError]]:
+    """Return the tables directly in `root` that have a column of files, and why the others are none."""
     tables: list[Path] = []
     rejected: dict[Path, NoTableError] = {}
     for path in sorted(root.iterdir()):
@@ -162,7 +168,7 @@ def tables_of(root: Path) -> tuple[list[Path], dict[Path, NoTableError]]:
         except DataError as error:
             rejected[path] = NoTableError(str(error), is_broken=True)
             continue
-        if _usual("file", columns) is None:
+        if file_column not in columns and (file_column is not None or _usual("file", columns) is None):
             rejected[path] = NoTableError(_no_files(path, columns), is_broken=False)
         else:
             tables.append(path)

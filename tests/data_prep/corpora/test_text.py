@@ -108,3 +108,13 @@ def test_lines_are_numbered_as_an_editor_numbers_them(tmp_path):
     (tmp_path / "a.csv").write_text("sep=;\n\nfile;split\n\nrec0.wav;train\nrec1.wav;dev\n")
     with pytest.raises(DataError, match=r"a\.csv, line 6: 'dev' is no split"):
         read_corpus(tmp_path)
+
+
+def test_a_named_column_finds_its_table(tmp_path):
+    """--file-column alone picks the only table that has it; where none has, the tables looked at are named."""
+    text = lines(("Datei", "Klasse", "Ort"), *ROWS, sep=";")
+    root = write_tree(tmp_path, {"liste.csv": text, "other.csv": "file;label\n"}, NAMES)
+    config = CorpusConfig(file_column="Datei", label_column="Klasse", location_column="Ort")
+    assert len(read_corpus(root, config).clips) == len(NAMES)
+    with pytest.raises(DataError, match=r"column of files \(Ton\)\. .*\nLooked at .*liste\.csv: .*Datei, Klasse, Ort"):
+        read_corpus(root, CorpusConfig(file_column="Ton"))
