@@ -67,7 +67,9 @@ def test_check_exits_with_1_where_prepare_would_refuse(table_data, tmp_path):
     report = json.loads(bad.stdout)
     assert (report["n_errors"], report["findings"][0]["filename"]) == (1, "r3.wav")
     with out.open() as file:
-        assert [row["kind"] for row in csv.DictReader(file)] == ["unreadable"]
+        kinds = [(row["severity"], row["kind"]) for row in csv.DictReader(file)]
+    assert kinds[0] == ("error", "unreadable")
+    assert set(kinds[1:]) == {("warning", "no test clip"), ("warning", "no validation clip")}  # it was its fold's only
     assert (tmp_path / "report.counts.csv").exists()
     shown = asc("data", "check", table_data, "--workers", 1, *COLUMNS, code=1)
     assert "unreadable: r3.wav" in shown.stderr
