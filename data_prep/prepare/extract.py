@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.audio.decode import Waveform, decode, fit_length, read_clip, read_mono, resample
+from data_prep.audio.decode import Waveform, decode, fit_length, read_clip, resample
 from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec
 from data_prep.copies.correction import mean_log_spectrum
 from data_prep.copies.waveforms import augmented, read_responses, stream
@@ -90,8 +90,19 @@ def extract(path: Path, spec: FeatureSpec) -> Extracted:
 
 
 def extract_waveform(y: Waveform, spec: FeatureSpec) -> npt.NDArray[np.float16]:
-    """Return the log-mel (n_mels, n_frames) of a waveform (n,) at `spec.sample_rate`, as `extract` gives a file's."""
-    return _log_mel(fit_length(y, spec.n_samples), spec, None)
+    """Return the log-mel (n_mels, n_frames) of a waveform (n,) at `spec.sample_rate`, as `extract` gives a file's.
+
+    Raises:
+        DataError: if its samples are so large that the log-mel is not finite.
+    """
+    log_mel = _log_mel(fit_length(y, spec.n_samples), spec, None)
+    if not np.isfinite(log_mel).all():
+        raise DataError(f"the waveform {_not_finite(y)} Scale it: full scale is 1.")
+    return log_mel
+
+
+def _not_finite(y: Waveform) -> str:
+    return f"gives no finite log-mel; its largest sample is {np.abs(y).max():.3g}."
 
 
 def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
@@ -123,7 +134,7 @@ def _extract(source: Source, task: Task) -> Extracted:
         return Extracted(None, "length", reason, False, seconds, "")
     log_mel = _log_mel(y, spec, task.copying)
     if not np.isfinite(log_mel).all():
-        reason = f"gives no finite log-mel; its largest sample is {np.abs(y).max():.3g}. Scale or replace the file."
+        reason = f"{_not_finite(y)} Scale or replace the file."
         return Extracted(None, "unreadable", reason, False, seconds, "")
     bits = log_mel.ravel().view(np.uint16)  # fifty times as fast to compare as float16
     silent = bool((bits == bits[0]).all())

@@ -11,7 +11,7 @@ from data_prep_support import SMALL, Row, scene_rows
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
-from data_prep.prepare.extract import extract
+from data_prep.prepare.extract import extract, extract_waveform
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 
@@ -113,6 +113,8 @@ def test_features_that_are_not_finite_are_put_aside(tmp_path):
     found = extract(tmp_path / "loud.wav", spec)
     assert (found.log_mel, found.fault) == (None, "unreadable")
     assert "1e+20" in found.reason
+    with pytest.raises(DataError, match=r"gives no finite log-mel; its largest sample is 1e\+20"):
+        extract_waveform(y, spec)
 
 
 def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
