@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def load_yaml(text: str, source: str) -> Any:
         raise ConfigError(f"{source}: no YAML: {error}") from None
 
 
-def to_yaml(value: Any) -> str:
-    """Return plain mappings and lists as YAML, keys in their order."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+def to_yaml(value: Any, *, in_one_line: bool = False) -> str:
+    """Return plain mappings, lists and values as YAML, keys in their order."""
+    style: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if in_one_line else {}
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style)
     return text

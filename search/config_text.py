@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
 import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from asc_models.networks.families import FAMILIES
 from asc_models.networks.network import NetworkConfig
 from data_prep.schema import Config
+from data_prep.yaml_file import to_yaml
 from search.config import RunConfig, shipped_configs
 from search.space.config import SpaceConfig
 from search.space.json_schema import knob_values
@@ -146,7 +145,7 @@ def _default(field: FieldInfo) -> str:
 
 def _written(value: Any) -> str:
     """Return a value as YAML in one line."""
-    text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, sort_keys=False, width=math.inf)
+    text = to_yaml(value, in_one_line=True)
     return text.removesuffix("...\n").rstrip("\n")
 
 
