@@ -101,4 +101,4 @@ def run(
         watch=Watch(tensorboard=tensorboard, mlflow=mlflow),
         narrator=screen,
     )
-    show_outcome(screen, done.directory, done.directory.report_dir / "index.html", time.monotonic() - started)
+    show_outcome(screen, done.directory, done.directory.page_path, time.monotonic() - started)

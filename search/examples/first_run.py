@@ -46,7 +46,7 @@ print(found.front[["trial_id", "macro_accuracy", "weight_bytes"]].to_string(inde
 # %% Retrain, ensemble, report: the run goes on where the search has ended
 run = search.run(config, folder / "corpus", folder / "run", shards=folder / "shards")
 best = run.candidates.iloc[0]
-print(f"{best['candidate']}: {best['weight_bytes']} bytes, report in {run.path / 'report' / 'index.html'}")
+print(f"{best['candidate']}: {best['weight_bytes']} bytes, report in {run.report()}")
 
 # %% Classify recordings with the exported file
 classifier = asc_models.Classifier(run.path / "candidates" / best["candidate"])
