@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Two processes: tests that share costly fixtures stay in one (tests/conftest.py), the longest come first.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help install demo test test-full check lock clean
+.PHONY: help install demo unit test test-full check lock clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 16
@@ -27,8 +29,11 @@ check: install  ## Lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+unit: install  ## The unit tests: no Keras, no Ray, no process started, under a minute
+	$(PYTEST) -m unit
+
 test: check  ## Lint, types, layers and the test suite
-	$(BIN)/python -m pytest -m "not full" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not full" --cov --cov-report=term:skip-covered --durations=20
 
 test-full: check  ## The long tier too; ASC_ESC10 points at ESC-10 in TAU's layout
 	$(BIN)/python -m pytest

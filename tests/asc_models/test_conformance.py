@@ -18,6 +18,8 @@ from asc_models.tflite.quantization.recipes import quantize
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
 
+pytestmark = pytest.mark.system
+
 SHAPE = (32, 40, 3)
 
 

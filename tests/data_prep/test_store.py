@@ -29,6 +29,7 @@ def s3(tmp_path_factory):
         yield address
 
 
+@pytest.mark.system
 def test_shards_in_an_object_store_are_those_of_a_folder(s3, make_corpus, small_config, tmp_path):
     """Prepared into s3://, read back, taken up again and mended there: the same bytes as in a local folder."""
     root = make_corpus()
@@ -53,6 +54,7 @@ def test_shards_in_an_object_store_are_those_of_a_folder(s3, make_corpus, small_
     assert read_split(there, "train", fold=1, reader=ReaderSpec()).n_clips == one.n_clips
 
 
+@pytest.mark.system
 def test_an_endpoint_may_stand_in_the_uri(s3, make_corpus, small_config):
     """`endpoint_override` in the URI's query reaches the store without an environment variable."""
     os.environ.pop("AWS_ENDPOINT_URL")
@@ -65,6 +67,7 @@ def test_an_endpoint_may_stand_in_the_uri(s3, make_corpus, small_config):
         os.environ["AWS_ENDPOINT_URL"] = s3
 
 
+@pytest.mark.system
 def test_a_bucket_that_is_not_there_is_told(s3, make_corpus, small_config):
     """A missing bucket is an expected failure with the URI and the way out, for reading and for writing."""
     with pytest.raises(DataError, match=r"s3://nowhere/x.*Check the address"):
@@ -93,7 +96,7 @@ def test_a_name_that_is_not_there_is_not_found(tmp_path):
     assert store.read("b/c") == b"x"
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("kind", ["folder", pytest.param("s3", marks=pytest.mark.system)])
 def test_of_several_that_create_one_name_one_does(kind, request, tmp_path):
     """A name is created once: of eight at a time one is told so and its bytes are there; later ones are refused."""
     location = (

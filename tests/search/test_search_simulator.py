@@ -122,6 +122,7 @@ def test_ours_trains_what_fits_and_nothing_twice(scheduler):
         assert curves(table, history, [10**6]).hypervolume == pytest.approx([1.0])
 
 
+@pytest.mark.system
 def test_the_peer_trains_what_is_over_the_limit_too_and_stops_by_ashas_rule():
     """OptunaSearch with ASHA wastes epochs over the limit, and stops trials at the first rung."""
     table = tiny_table(limit=700)

@@ -21,8 +21,6 @@ from asc_models.networks.families import (
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
 from asc_models.networks.topology import count, layers
-from asc_models.training.builder import build
-from asc_models.training.trainer import Trainer
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 
@@ -55,9 +53,12 @@ def test_the_baseline_of_2024_has_its_published_size_layer_by_layer():
     assert found["block6_project"] == (12_688, 3_594_448)
 
 
+@pytest.mark.system
 def test_the_baseline_of_2021_weighs_in_keras_what_the_organisers_print():
     """93,004 bytes with weights in float16 and batch norm in float32 (the organisers' printed figure, 90.82 KiB),
     from the closed form and from the Keras model's own variables."""
+    from asc_models.training.builder import build
+
     assert estimate(BaselineConfig(), (40, 500, 1), 10).keras_float16_bytes == 93_004
     model = build(BaselineConfig(), (40, 500, 1), 10)
     sizes = {True: 0, False: 0}
@@ -165,13 +166,17 @@ def test_strides_that_leave_nothing_are_refused(network, shape, message):
     assert message in str(error.value)
 
 
+@pytest.mark.system
 def test_building_refuses_what_counting_refuses():
     """Keras is not asked to build what the count finds too small."""
+    from asc_models.training.trainer import Trainer
+
     network = ModelConfig(stages=(StageConfig(filters=8, stride=4),) * 4)
     with pytest.raises(SizeError, match="less than one would be left"):
         Trainer(network, TrainConfig(), feature_set(4), seed=0)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("network", "train", "seed", "found"),
     [
@@ -182,6 +187,8 @@ def test_building_refuses_what_counting_refuses():
 )
 def test_a_checkpoint_of_another_config_says_what_differs(network, train, seed, found, tmp_path):
     """A checkpoint of another network, recipe or seed is refused with the differing keys, both values, the way out."""
+    from asc_models.training.trainer import Trainer
+
     path = tmp_path / "state.npz"
     Trainer(SMALL_MODEL, TrainConfig(batch_size=8), feature_set(8), seed=0).save(path)
     other = Trainer(network, TrainConfig(batch_size=8, **train), feature_set(8), seed=seed)

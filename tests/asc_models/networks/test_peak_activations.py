@@ -10,6 +10,8 @@ from asc_models.networks.presets import preset
 from asc_models.tflite.export import export
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 SKIPS = ModelConfig(stages=(StageConfig(filters=16, stride=2, repeats=3), StageConfig(filters=24, repeats=2)))
 
 

@@ -6,6 +6,8 @@ from asc_models.tflite.bench import bench
 from asc_models.tflite.export import export
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 
 def test_bench_measures_a_file(tmp_path):
     """Time and memory come from a process of its own: a clip takes some time, the model memory on top of Python's."""

@@ -12,6 +12,8 @@ from asc_models.tflite.measure import measure
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
 
+pytestmark = pytest.mark.system
+
 TOLERANCE = {
     "float32": 1e-5,
     "float16": 5e-3,

@@ -14,6 +14,8 @@ from asc_models.tflite.rung_reader import RungReader
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
 
+pytestmark = pytest.mark.system
+
 DATA = feature_set(24, deltas=2, n_devices=3)
 
 

@@ -14,6 +14,8 @@ from asc_models.tflite.measure import measure
 from asc_models.tflite.quantization.recipes import quantize
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 SHAPE = (32, 40, 3)
 N_CLASSES = 10
 

@@ -14,6 +14,8 @@ from asc_models.tflite.quantization.recipes import quantize
 from asc_models.tflite.template import file_constants, find_template
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 SHAPE = (32, 40, 3)
 
 

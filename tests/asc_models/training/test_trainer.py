@@ -12,6 +12,8 @@ from asc_models.training.fit import EpochRecord, best_epoch, fit
 from asc_models.training.layers import FusedBatchNormalization
 from asc_models.training.trainer import Trainer
 
+pytestmark = pytest.mark.system
+
 CONFIG = TrainConfig(epochs=6, batch_size=8, learning_rate=0.05)
 
 

@@ -49,6 +49,7 @@ def test_a_sound_data_set_has_no_findings(make_corpus):
     }
 
 
+@pytest.mark.system
 def test_workers_find_the_same(make_corpus):
     """Two processes report what one reports."""
     root = make_corpus()

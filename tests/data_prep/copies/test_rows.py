@@ -76,6 +76,7 @@ def test_copies_are_what_their_functions_give(make_corpus, all_four, tmp_path):
         np.testing.assert_array_equal(stored, expected.astype(np.float16))
 
 
+@pytest.mark.system
 def test_copies_are_the_same_bytes_on_any_workers(make_corpus, all_four, tmp_path):
     """One process, two, and a second call after one kind's shards were lost give the same bytes."""
     root = make_corpus()

@@ -121,6 +121,7 @@ def test_a_copy_is_what_its_draws_say(kind):
     assert not np.array_equal(copy, y)
 
 
+@pytest.mark.system
 def test_copies_are_the_same_bytes_in_one_process_and_in_several():
     """Two spawned processes give, in any order, the bytes that this one gives; at extreme settings too."""
     settings = (OfflineSpec(), OfflineSpec(speed=(0.25, 0.25), semitones=(-24, -24)))

@@ -219,6 +219,7 @@ def test_tau2020_mobile_has_the_checksum_that_zenodo_lists():
     assert first.md5 == "b1e85b8a908d3d6a6ab73268f385d5c8"
 
 
+@pytest.mark.system
 def test_without_soundata_the_extra_is_named():
     """Where soundata can't be imported the message says what to install; unknown sets name the known ones."""
     with pytest.raises(AscError, match=r"tau1999: no data set is called that\. There are tau2019, "):

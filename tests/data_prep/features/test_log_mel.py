@@ -131,6 +131,7 @@ def test_compiled_and_plain_code_agree(preset):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6 * other.max())
 
 
+@pytest.mark.system
 def test_log_mel_works_without_the_compiler(tmp_path):
     """Where numba's inner parts have moved, SciPy's transform takes over: the same log-mel to 1e-4."""
     np.save(tmp_path / "y.npy", made_clip(44_100))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from cli_support import asc
 from data_prep_support import SMALL, scene_rows, write_lists
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from process_support import ROOT
 from scipy import signal
 
 from data_prep.config import PrepareConfig
@@ -169,8 +167,6 @@ def test_what_is_missing_is_named(shards, tmp_path):
 
 def test_inspect_draws_where_it_is_told(shards, tmp_path):
     """`asc inspect SHARDS --plot OUT` writes the figures and names them."""
-    command = [sys.executable, "-m", "search.cli.main", "inspect", str(shards), "--plot", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = asc("inspect", shards, "--plot", tmp_path / "out")
     assert "counts.png" in done.stdout + done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 6

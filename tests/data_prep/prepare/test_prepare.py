@@ -102,6 +102,7 @@ def test_progress_counts_up_to_all_clips(make_corpus, small_config, tmp_path):
     assert calls == [(0, N_CLIPS), (N_CLIPS, N_CLIPS)]
 
 
+@pytest.mark.system
 def test_more_workers_write_the_same_bytes(make_corpus, small_config, tmp_path):
     """Two spawned processes, or an executor of the caller's, give byte for byte what one process gives."""
     root = make_corpus()
@@ -191,6 +192,7 @@ def test_damaged_and_lost_shards_are_made_again(make_corpus, small_config, tmp_p
     assert contents(shards) == before
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kill_at", [1, 11, N_CLIPS])
 def test_a_killed_prepare_goes_on_where_it_stopped(make_corpus, tmp_path, kill_at):
     """Killed with signal 9 after some clips, the next call reuses finished shards and ends with the same bytes."""
@@ -205,6 +207,7 @@ def test_a_killed_prepare_goes_on_where_it_stopped(make_corpus, tmp_path, kill_a
     assert contents(shards) == contents(tmp_path / "fresh")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kill_at", [N_CLIPS + 5, N_CLIPS + 30])
 def test_a_prepare_killed_among_the_copies_goes_on(make_corpus, tmp_path, kill_at):
     """Killed while augmented copies are made, the next call ends with an undisturbed call's bytes."""
@@ -243,6 +246,7 @@ def test_killed_at_any_moment_it_goes_on(make_corpus, tmp_path):
     assert contents(shards) == contents(tmp_path / "fresh")
 
 
+@pytest.mark.system
 def test_a_kill_in_the_middle_of_replacing_leaves_no_manifest_that_lies(make_corpus, small_config, tmp_path):
     """While shards of another feature replace finished ones, the old manifest is gone from the first change on."""
     root, shards = make_corpus(), tmp_path / "shards"
@@ -253,6 +257,7 @@ def test_a_kill_in_the_middle_of_replacing_leaves_no_manifest_that_lies(make_cor
         read_split(shards, "train", fold=1, reader=ReaderSpec())
 
 
+@pytest.mark.system
 def test_a_disk_that_refuses_leaves_nothing_half_written(make_corpus, tmp_path):
     """Where a file can't grow (a limit of the operating system), a clear message, no half shard; later it goes on."""
     config = PrepareConfig(features=SMALL, clips_per_shard=20)  # 20 clips need 41 kB, the last 4 stay below 20 kB
@@ -376,6 +381,7 @@ def test_the_manifest_names_what_an_evaluation_list_lost(tmp_path, small_config)
     assert manifest.lost_evaluation == {1: ("1.wav", "2.wav")}
 
 
+@pytest.mark.system
 def test_a_dead_worker_is_explained(make_corpus, small_config, tmp_path):
     """A worker process that dies is an expected failure with a way out, not a traceback of a pool."""
     from concurrent.futures import BrokenExecutor

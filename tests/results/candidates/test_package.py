@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from cli_support import asc, asc_process
 from process_support import ROOT
 from search_support import SPEC, write_shards
 
@@ -69,11 +70,12 @@ def predicted(model, audio):
         "print('loaded:', loaded, file=sys.stderr)\n"
     )
     command = [sys.executable, "-c", script, "predict", str(model), *map(str, audio), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_predict_gives_what_was_evaluated(form, candidate, corpus, tmp_path):
     """From the folder and from the zip alone, `asc predict` gives the stored probabilities; no TensorFlow, no Ray."""
@@ -90,6 +92,7 @@ def test_predict_gives_what_was_evaluated(form, candidate, corpus, tmp_path):
     np.testing.assert_array_equal(ours.to_numpy(np.float32), stored[[f"p_{name}" for name in scenes]].to_numpy())
 
 
+@pytest.mark.system
 def test_a_package_holds_what_it_takes_and_a_card(candidate):
     """The zip has file, configuration and card; the card has the metrics' figures; the same files give the same zip."""
     with zipfile.ZipFile(candidate.package_path) as archive:
@@ -105,6 +108,7 @@ def test_a_package_holds_what_it_takes_and_a_card(candidate):
     assert metrics.export_seconds > 0
 
 
+@pytest.mark.system
 def test_a_zip_with_the_folder_in_it_is_a_candidate_too(candidate, tmp_path):
     """A zip made by hand of the whole folder is opened like the folder."""
     with zipfile.ZipFile(tmp_path / "hand.zip", "w") as archive:
@@ -114,6 +118,7 @@ def test_a_zip_with_the_folder_in_it_is_a_candidate_too(candidate, tmp_path):
         assert (folder / "model.tflite").read_bytes() == candidate.tflite_path.read_bytes()
 
 
+@pytest.mark.system
 def test_what_is_no_candidate_is_told(candidate, tmp_path):
     """A missing path, a text file, a zip without the model and an empty folder each say what is wrong."""
     (tmp_path / "note.txt").write_text("no candidate")
@@ -129,6 +134,7 @@ def test_what_is_no_candidate_is_told(candidate, tmp_path):
             pass
 
 
+@pytest.mark.system
 def test_data_of_another_kind_are_refused(corpus):
     """Shards with another order of classes or another feature are named with both values and the way out."""
     manifest = read_manifest(corpus / "shards")
@@ -146,23 +152,20 @@ def test_data_of_another_kind_are_refused(corpus):
         train_candidate(turned, corpus / "shards", CandidateFiles(corpus / "no"), on_epoch=lambda epoch: None)
 
 
+@pytest.mark.system
 def test_bench_runs_on_a_zip(candidate):
     """`asc bench` of a candidate's zip prints time and memory."""
-    command = [sys.executable, "-m", "search.cli.main", "bench", str(candidate.package_path), "--clips", "5", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    cost = json.loads(done.stdout)
+    cost = json.loads(asc_process("bench", candidate.package_path, "--clips", 5, "--json").stdout)
     assert cost["n_clips"] == 5
     assert cost["median_ms"] > 0
 
 
 def described(what, *options):
     """Return what `asc describe --json` tells."""
-    command = [sys.executable, "-m", "search.cli.main", "describe", str(what), *options, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(asc("describe", what, *options, "--json").stdout)
 
 
+@pytest.mark.system
 def test_describe_tells_the_same_of_a_zip_as_of_its_folder(candidate):
     """Wherever a candidate's folder is taken its zip is."""
     told = described(candidate.package_path)
@@ -170,6 +173,7 @@ def test_describe_tells_the_same_of_a_zip_as_of_its_folder(candidate):
     assert told["n_params"] == read_metrics(candidate.metrics_path).n_params
 
 
+@pytest.mark.system
 def test_describe_judges_a_file_by_what_it_shows(candidate):
     """A file's JSON has its measured sizes and the verdicts on them, by a limit of one's own, too."""
     sizes = read_metrics(candidate.metrics_path)

@@ -68,6 +68,7 @@ def test_a_broken_line_elsewhere_is_named(tmp_path: Path, line: bytes) -> None:
         Ledger(path).events()
 
 
+@pytest.mark.system
 def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
     """While one process holds the run, another one can read it but not write it; afterwards it can."""
     path = tmp_path / "ledger.jsonl"
@@ -91,6 +92,7 @@ def test_two_ledgers_in_one_process_are_two_writers(tmp_path: Path) -> None:
         Ledger(tmp_path / "ledger.jsonl").append("x")
 
 
+@pytest.mark.system
 def test_killing_the_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """After kill −9 every event whose append had returned is there, and the lock is free."""
     path = tmp_path / "ledger.jsonl"
@@ -151,6 +153,7 @@ def test_a_followed_ledger_gives_every_event_once(tmp_path: Path) -> None:
         tail.new_events()
 
 
+@pytest.mark.system
 def test_whether_a_run_is_worked_on_can_be_asked_without_hindering_anyone(tmp_path: Path) -> None:
     """The lock is seen from another process and by looking again and again no driver is ever refused."""
     path = tmp_path / "ledger.jsonl"

@@ -23,6 +23,8 @@ from results.report.page import render_report
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:

@@ -41,6 +41,7 @@ def holder(tmp_path):
     process.communicate()
 
 
+@pytest.mark.system
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path, holder):
     """Who finds a holder that beats is told its host and process, and takes nothing."""
     told = []
@@ -50,6 +51,7 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path, holder):
     assert [int(Path(name).stem) for name in open_store(tmp_path).names()] == [1]
 
 
+@pytest.mark.system
 def test_a_killed_driver_of_this_machine_gives_way_at_once(tmp_path, holder):
     """After kill −9 the lock is taken without waiting, since the process is known to be gone."""
     holder.kill()
@@ -61,6 +63,7 @@ def test_a_killed_driver_of_this_machine_gives_way_at_once(tmp_path, holder):
     assert open_store(tmp_path).names() == []
 
 
+@pytest.mark.system
 def test_a_dead_driver_of_another_machine_gives_way_after_a_while(tmp_path, holder):
     """Where nobody can look after the process, missing beats decide, and no sooner than agreed."""
     holder.kill()

@@ -20,7 +20,7 @@ def s3(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.system)])
 def location(request, tmp_path):
     """A folder, as on NFS, and a place in an object store."""
     if request.param == "folder":

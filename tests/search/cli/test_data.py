@@ -2,26 +2,14 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from process_support import ROOT
+from cli_support import asc
 
 SMALL = "{sample_rate: 8000, clip_seconds: 0.5, n_fft: 256, hop_length: 128, n_mels: 16}"
-
-
-def asc(*arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search.cli.main", *map(str, arguments)]
-    env = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=env)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_support import Answer, asc
 from process_support import ROOT
 
 SPACE = (
@@ -21,22 +22,25 @@ SCRIPT = (
 )
 
 
-def asc(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `asc search` in `folder`; what was loaded is the last line of its standard error."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "search", *map(str, arguments)],
-        capture_output=True, text=True, cwd=folder, timeout=300, env={"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-    )  # fmt: skip
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
+def search(folder: Path, *arguments: object, code: int = 0) -> Answer:
+    """Run `asc search` in `folder`."""
+    return asc("search", *arguments, code=code, folder=folder, COLUMNS="120")
+
+
+@pytest.mark.system
+def test_a_dry_run_loads_no_framework(tmp_path):
+    """A process that lays out the space loads neither Ray nor TensorFlow nor librosa."""
+    (tmp_path / "run.yaml").write_text(SPACE)
+    command = [sys.executable, "-c", SCRIPT, "search", str(tmp_path / "run.yaml"), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_a_dry_run_tells_the_space_and_touches_nothing(tmp_path):
-    """Size, share, both ends and the epochs are printed; no file is written, neither Ray nor TensorFlow is loaded."""
+    """Size, share, both ends and the epochs are printed, and no file is written."""
     (tmp_path / "run.yaml").write_text(SPACE + "rules: {name: custom, limits: {weight_bytes: 8000}}\n")
-    done = asc(tmp_path, "run.yaml", "--dry-run")
-    assert done.stderr.splitlines()[-1] == "[]"
+    done = search(tmp_path, "run.yaml", "--dry-run")
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
     words = " ".join(done.stdout.split())
     for told in (
@@ -57,7 +61,7 @@ def test_a_machine_reads_the_same(tmp_path, shards):
     (tmp_path / "run.yaml").write_text(
         SPACE + "reader: {deltas: 0}\nrules: {name: custom, limits: {weight_bytes: 8000}}\n"
     )
-    found = json.loads(asc(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json").stdout)
+    found = json.loads(search(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json").stdout)
     assert (found["input_shape"], found["n_classes"]) == ([16, 32, 1], 3)
     assert found["n_points"] == found["n_seen"] == 2 * 2 * 2 * 2 * 3 * 8 * 2
     assert found["is_exact"]
@@ -72,7 +76,7 @@ def test_a_machine_reads_the_same(tmp_path, shards):
 def test_a_space_without_end_is_told_with_its_interval(tmp_path):
     """With a range of real numbers the points are unlimited, and the share has an interval."""
     (tmp_path / "run.yaml").write_text("space: {train.learning_rate: {low: 0.03, high: 0.3, log: true}}\n")
-    done = asc(tmp_path, "run.yaml", "--dry-run", "--set", "search.scheduler=none")
+    done = search(tmp_path, "run.yaml", "--dry-run", "--set", "search.scheduler=none")
     words = " ".join(done.stdout.split())
     assert "compared at epochs 6, 14, 30, 62: 3,968 epochs in all." in words
     assert "points unlimited drawn at random 10,000 share that fits" in words
@@ -99,6 +103,6 @@ def test_a_space_without_end_is_told_with_its_interval(tmp_path):
 def test_mistakes_are_told_in_one_message(tmp_path, text, arguments, code, message):
     """A limit that nothing fits, a wrong space, a missing option: one message, and still no file."""
     (tmp_path / "run.yaml").write_text(text)
-    done = asc(tmp_path, "run.yaml", *arguments, code=code)
+    done = search(tmp_path, "run.yaml", *arguments, code=code)
     assert message in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]

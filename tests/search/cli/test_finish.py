@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from process_support import ROOT
+from cli_support import asc
 from results_support import clips, make_run, predictions
 
 from data_prep.config import FeatureSpec, ValidationSpec
@@ -26,6 +24,8 @@ from search.config import RunConfig
 from search.pipeline import finish_line
 from search.run_config import adjust_run, open_run, read_run
 from search.stages import Place, ensemble_stage, report_stage, submission_stage
+
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture
@@ -144,9 +144,7 @@ def test_the_note_on_placeholders_is_a_command_that_works(run):
     submission_stage(place_of(run), RunConfig(), Terminal())
     (note,) = [text for text in said(run.submission_dir / "summary.json")["notes"] if "placeholders" in text]
     words = shlex.split(note.partition("give asc ")[2].replace("RUN", str(run.root), 1))
-    command = [sys.executable, "-m", "search.cli.main", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert done.returncode == 0, done.stderr
+    asc(*words)
     config = read_run(run)
     assert not config.submission.has_placeholders
     assert config.submission.authors[0].affiliation.location == "CITY, COUNTRY"
@@ -157,9 +155,7 @@ def test_the_note_on_placeholders_is_a_command_that_works(run):
 
 def test_the_ensembles_command_takes_settings(run):
     """`asc ensemble RUN --set` selects by them and notes them in config.yaml."""
-    command = [sys.executable, "-m", "search.cli.main", "ensemble", str(run.root), "--set", "ensemble.max_members=1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert done.returncode == 0, done.stderr
+    asc("ensemble", run.root, "--set", "ensemble.max_members=1")
     assert read_run(run).ensemble.max_members == 1
     assert len(said(run.ensembles_path)["ensembles"][0]["members"]) == 1
 

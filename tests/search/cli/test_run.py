@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -16,12 +15,13 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from cli_support import ASC, asc, asc_process
 from process_support import ROOT
 from search_support import LIMIT, write_corpus
 
 from results.ledger.ledger import Ledger
 
-ASC = (sys.executable, "-m", "search.cli.main")
+pytestmark = pytest.mark.system
 
 CONFIG = {
     "prepare": {
@@ -48,7 +48,7 @@ CONFIG = {
 
 
 def run_line(folder: Path) -> list[str]:
-    return [*ASC, "run", str(folder / "tiny.yaml"), "--data", str(folder / "corpus"), "--out", str(folder / "run")]
+    return ["run", str(folder / "tiny.yaml"), "--data", str(folder / "corpus"), "--out", str(folder / "run")]
 
 
 def events(folder: Path) -> list[dict]:
@@ -67,21 +67,18 @@ def finished(tmp_path_factory) -> Path:
     folder = new_folder(tmp_path_factory.mktemp("line"))
     kill_after(folder, "trial_ended")
     run = folder / "run"
-    search = [*ASC, "search", str(folder / "tiny.yaml"), "--shards", str(run / "shards"), "--out", str(run)]
-    done = subprocess.run([*search, "--json-log"], capture_output=True, text=True, cwd=ROOT, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = asc_process("search", folder / "tiny.yaml", "--shards", run / "shards", "--out", run, "--json-log")
     (folder / "json.log").write_text(done.stdout)
     (folder / "notes.log").write_text(done.stderr)
     kill_after(folder, "candidate_started")
-    done = subprocess.run(run_line(folder), capture_output=True, text=True, cwd=ROOT, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Report:" in done.stdout
+    assert "Report:" in asc_process(*run_line(folder)).stdout
     return folder
 
 
 def kill_after(folder: Path, awaited: str) -> None:
     """Start the line and kill it as soon as its ledger has the awaited event."""
-    driver = subprocess.Popen(run_line(folder), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [*ASC, *run_line(folder)]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     try:
         while time.monotonic() < deadline:
@@ -195,14 +192,7 @@ def test_a_finished_run_does_nothing(finished):
     """The same command again is done in seconds, without Ray, without a new event, file or byte."""
     before = {path: path.stat().st_mtime_ns for path in (finished / "run").rglob("*") if path.suffix != ".lock"}
     n_events = len(events(finished))
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *run_line(finished)[1:]],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    done = asc_process(*run_line(finished), options=("-X", "importtime"))
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
     assert not imported & {"ray", "tensorflow", "keras"}
     assert len(events(finished)) == n_events
@@ -212,10 +202,7 @@ def test_a_finished_run_does_nothing(finished):
 
 def test_another_configuration_is_refused(finished):
     """The run directory of another configuration is not touched, and the differing key is named."""
-    done = subprocess.run(
-        [*run_line(finished), "--set", "train.epochs=7"], capture_output=True, text=True, cwd=ROOT, timeout=60
-    )
-    assert done.returncode == 1
+    done = asc(*run_line(finished), "--set", "train.epochs=7", code=1)
     assert "train.epochs: 6 there, 7 here" in done.stderr
 
 
@@ -240,11 +227,9 @@ def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path)
     (tmp_path / "new" / "audio").mkdir(parents=True)
     for number, name in enumerate(names):
         shutil.copyfile(finished / "corpus" / name, tmp_path / "new" / "audio" / f"{number}.wav")
-    shards = str(tmp_path / "shards")
-    prepare = ["prepare", str(tmp_path / "new"), "--out", shards, "--config", str(finished / "tiny.yaml")]
-    for command in (prepare, ["submit", str(run), "--evaluation", shards]):
-        done = subprocess.run([*ASC, *command], capture_output=True, text=True, cwd=ROOT, timeout=200)
-        assert done.returncode == 0, done.stdout + done.stderr
+    shards = tmp_path / "shards"
+    asc("prepare", tmp_path / "new", "--out", shards, "--config", finished / "tiny.yaml", "--workers", 1)
+    asc("submit", run, "--evaluation", shards)
     (package,) = run.glob("submission/*.zip")
     summary = json.loads((package.parent / "summary.json").read_text())
     assert summary["packed_split"] == "evaluation"
@@ -262,11 +247,7 @@ def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path)
 
 def test_labelled_data_are_no_evaluation_set(finished):
     """Shards without evaluation clips are refused, with what they have and the way out."""
-    done = subprocess.run(
-        [*ASC, "submit", str(finished / "run"), "--evaluation", str(finished / "run" / "shards")],
-        capture_output=True, text=True, cwd=ROOT, timeout=100,
-    )  # fmt: skip
-    assert done.returncode == 1
+    done = asc("submit", finished / "run", "--evaluation", finished / "run" / "shards", code=1)
     assert "have no evaluation clips, only test, train, validation: prepare a challenge's evaluation set" in done.stderr
 
 
@@ -274,12 +255,8 @@ def test_a_candidate_names_scenes_of_recordings(finished):
     """`asc predict` on wave files gives probabilities that are the stored predictions of these clips."""
     candidate = next((finished / "run" / "candidates").iterdir())
     stored = pd.read_parquet(candidate / "predictions" / "test.parquet")
-    files = [str(finished / "corpus" / name) for name in stored["filename"]]
-    done = subprocess.run(
-        [*ASC, "predict", str(candidate), *files, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
+    files = [finished / "corpus" / name for name in stored["filename"]]
+    answers = json.loads(asc("predict", candidate, *files, "--json").stdout)
     for answer, (_, row) in zip(answers, stored.iterrows(), strict=True):
         for scene, probability in answer["probabilities"].items():
             assert probability == pytest.approx(row[f"p_{scene}"], abs=0.02)
@@ -287,10 +264,7 @@ def test_a_candidate_names_scenes_of_recordings(finished):
 
 def test_status_tells_how_far_a_run_is(finished):
     """`asc status --json` counts trials by state and names the candidates."""
-    done = subprocess.run(
-        [*ASC, "status", str(finished / "run"), "--json"], capture_output=True, text=True, cwd=ROOT, timeout=60
-    )
-    summary = json.loads(done.stdout)
+    summary = json.loads(asc("status", finished / "run", "--json").stdout)
     assert sum(n for state, n in summary["states"].items() if state != "infeasible") == 4
     assert len(summary["candidates"]) == 2
     assert summary["has_report"] is True
@@ -311,9 +285,7 @@ def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
     }
     said = {}
     for stage, arguments in commands.items():
-        done = subprocess.run([*ASC, stage, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120)
-        assert done.returncode == 0, (stage, done.stderr)
-        said[stage] = done.stdout
+        said[stage] = asc_process(stage, *arguments).stdout
     assert len(Ledger(run / "ledger.jsonl").events()) == n_events
     assert "run: 2 retrained, ensemble, report" in said["status"]
     assert "Search: 4 of 4 trials" in said["status"]

@@ -74,6 +74,7 @@ def test_a_storage_that_a_node_does_not_share_is_told(tmp_path):
     assert "another place, such as a folder that is not shared" in facts["storage_problem"]
 
 
+@pytest.mark.system
 def test_a_cluster_that_is_not_there_is_told_quickly():
     """A wrong address ends in one message that names token authentication, not in minutes of retries."""
     asc = [

@@ -11,6 +11,8 @@ from data_prep.errors import DataError
 from data_prep.prepare.prepare import prepare
 from search.cluster.executor import RayExecutor, ray_executor
 
+pytestmark = pytest.mark.system
+
 
 def test_without_an_address_there_is_no_executor():
     """`asc prepare` without --address loads no Ray and works in its own processes."""

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import yaml
 from process_support import ROOT
 
@@ -12,6 +13,7 @@ def read(name):
     return yaml.safe_load((FOLDER / name).read_text())
 
 
+@pytest.mark.system
 def test_ray_up_takes_the_cluster():
     """`cluster.yaml` passes Ray's own check, and mounts and installs the project on every node."""
     from ray.autoscaler._private.util import prepare_config, validate_config
@@ -24,6 +26,7 @@ def test_ray_up_takes_the_cluster():
     assert config["max_workers"] == len(config["provider"]["worker_ips"])
 
 
+@pytest.mark.system
 def test_ray_takes_the_runtime_environment():
     """`runtime_env.yaml` passes Ray's own check, and installs what the lock file names."""
     from ray.runtime_env import RuntimeEnv
@@ -45,6 +48,7 @@ def test_the_rayjob_fits_ray_and_itself():
     assert "--storage s3://" in job["spec"]["entrypoint"]
 
 
+@pytest.mark.system
 def test_an_upload_of_the_project_is_small(tmp_path):
     """What `ray job submit --working-dir .` uploads has every module and the lock file, no tests, and is below 5 MB."""
     from zipfile import ZipFile

@@ -49,6 +49,7 @@ def test_it_is_gone_afterwards_whatever_happens(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.system
 def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
     """A killed process' folder stays; the next process removes it. A living one's stays, however old it looks."""
     killed, left = hold()
@@ -65,6 +66,7 @@ def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["asc-try-file"]
 
 
+@pytest.mark.system
 def test_a_folder_just_made_is_left_alone():
     """Between making a folder and locking it no other process takes it away."""
     killed, left = hold()

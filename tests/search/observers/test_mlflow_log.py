@@ -16,6 +16,7 @@ from search.observers.background import InBackground
 from search.observers.mlflow_log import MlflowLog
 
 
+@pytest.mark.system
 def test_without_mlflow_the_way_out_is_told():
     """Asked for and not installed, the message names what to install, before anything starts."""
     script = (

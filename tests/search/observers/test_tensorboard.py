@@ -13,6 +13,8 @@ from observer_support import Fixed, play, play_in_sessions
 from results.ledger.progress import summarize_search
 from search.observers.tensorboard import TensorBoardFiles
 
+pytestmark = pytest.mark.system
+
 
 def read_tensorboard(folder: Path) -> tuple[dict[str, list[tuple[int, float, float]]], dict[str, Any]]:
     """Return {tag: (step, value, wall time)} and the session's start of HParams, as TensorBoard itself reads them."""

@@ -47,6 +47,7 @@ def finished(tmp_path_factory, shards, ray_here):
     return run, config
 
 
+@pytest.mark.system
 def test_a_repeated_call_trains_and_reads_nothing(finished, shards):
     """All is there: not one event more, and the test split has been read once for each candidate."""
     run, config = finished
@@ -58,6 +59,7 @@ def test_a_repeated_call_trains_and_reads_nothing(finished, shards):
     assert sorted(readings) == ["t0001-full-s0", "t0001-s0", "t0001-s1"]
 
 
+@pytest.mark.system
 def test_scores_come_with_their_spread_over_seeds(finished):
     """Mean, sample standard deviation and range over the two seeds are those of the candidates' own files."""
     run, _ = finished
@@ -73,6 +75,7 @@ def test_scores_come_with_their_spread_over_seeds(finished):
     assert groups["t0001-full"].summary()["validation_log_loss_mean"] is None
 
 
+@pytest.mark.system
 def test_trained_on_validation_too_it_keeps_the_last_cycles_end(finished, shards):
     """Of 5 epochs in cycles of 2 the fourth is the last; there are no validation scores, and more clips a epoch."""
     run, _ = finished
@@ -87,6 +90,7 @@ def test_trained_on_validation_too_it_keeps_the_last_cycles_end(finished, shards
     assert yaml.safe_load(files.config_path.read_text())["checkpoint"] is None
 
 
+@pytest.mark.system
 def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     """The ensemble leaves it out with a sentence; the submission takes it for its sibling, by that one's score."""
     run, config = finished
@@ -102,6 +106,7 @@ def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     assert "t0001-s1" in by_name
 
 
+@pytest.mark.system
 def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, ray_here):
     """A file's size is known with the file: retraining says that it is over, ensemble and package leave it out."""
     config = run_config().updated(rules={"name": "custom", "limits": {"file_bytes": 1_000}})
@@ -116,6 +121,7 @@ def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, r
     assert select_candidate(read_candidates(run), limits) is None
 
 
+@pytest.mark.system
 def test_another_length_has_another_name(finished, shards):
     """The departure from the run's configuration is in the name; the configured length needs none."""
     assert Variant().suffix(600) == ""
@@ -124,6 +130,7 @@ def test_another_length_has_another_name(finished, shards):
     assert Variant(510, with_validation=True).suffix(600) == "-e510-full"
 
 
+@pytest.mark.system
 def test_a_candidate_trained_otherwise_is_not_taken_for_this_one(finished, shards):
     """The same name with another recipe is refused, with the key that differs and the way out."""
     run, config = finished
@@ -132,6 +139,7 @@ def test_a_candidate_trained_otherwise_is_not_taken_for_this_one(finished, shard
     assert len(events(run, "test_read")) == 3
 
 
+@pytest.mark.system
 def test_a_killed_worker_goes_on_at_its_checkpoint(tmp_path, shards, ray_here):
     """kill -9 of a training: taken up at the end of the last cycle, both noted, one reading of test."""
     config = run_config().updated(train=settings().train.updated(epochs=126, cycle_factor=2))
@@ -175,6 +183,7 @@ def worker_pids() -> list[int]:
     ]
 
 
+@pytest.mark.system
 def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
     """Stopped in epoch 3, it goes on behind epoch 2; stopped behind the reading of test, it doesn't read it again."""
     config, files = candidate_of(RunDirectory(tmp_path), shards)
@@ -205,6 +214,7 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
     assert not files.checkpoint_path.exists()
 
 
+@pytest.mark.system
 def test_trained_and_not_scored_needs_no_second_training(tmp_path, shards):
     """A file that is not the one the training told of counts for nothing: it would be exported anew."""
     config, files = candidate_of(RunDirectory(tmp_path), shards)

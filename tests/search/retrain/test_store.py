@@ -26,6 +26,7 @@ def relative(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.system
 def test_a_lost_run_directory_has_its_candidates_again(tmp_path, shards, ray_here):
     """Trained through the storage, scored by the driver; then another machine trains and reads nothing."""
     config = run_config()
@@ -57,6 +58,7 @@ def test_what_a_killed_call_kept_back_is_brought_there(tmp_path, shards):
     assert set(storage.store.names()) == there
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_a_training_goes_on_on_another_machine(tmp_path, shards, kind):
     """Killed in epoch 3, the state of epoch 2 is in the storage: a machine with an empty disk goes on from there."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 
 import numpy as np
 import pandas as pd
-import yaml
-from process_support import ROOT
+import pytest
+from cli_support import asc
 from search_support import SPEC, write_shards
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
@@ -19,6 +18,8 @@ from data_prep.reader.reader import training_statistics
 from data_prep.shards.manifest import read_manifest
 from results.rundir import CandidateFiles
 from search.retrain.training import score_candidate, train_candidate
+
+pytestmark = pytest.mark.system
 
 
 def test_predict_gives_what_was_evaluated(tmp_path):
@@ -46,8 +47,7 @@ def test_predict_gives_what_was_evaluated(tmp_path):
     assert written.statistics == training_statistics(shards, fold=1)
 
     stored = pd.read_parquet(files.predictions_path("test"))
-    audio = [str(tmp_path / "corpus" / name) for name in stored["filename"]]
-    command = [sys.executable, "-m", "search.cli.main", "predict", str(files.root), *audio, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    told = pd.DataFrame([row["probabilities"] for row in yaml.safe_load(done.stdout)])
+    audio = [tmp_path / "corpus" / name for name in stored["filename"]]
+    answers = json.loads(asc("predict", files.root, *audio, "--json").stdout)
+    told = pd.DataFrame([row["probabilities"] for row in answers])
     np.testing.assert_allclose(told, stored[[f"p_{scene}" for scene in manifest.classes]], atol=1e-6)

@@ -324,6 +324,7 @@ def test_other_families_have_a_space_of_their_own():
     assert {model.base_channels, 8} <= {8, 16, 24, 32}
 
 
+@pytest.mark.system
 def test_the_space_is_laid_out_without_optuna():
     """Reading and walking a space loads neither Optuna nor Ray nor TensorFlow."""
     import subprocess

@@ -16,7 +16,7 @@ def s3(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.system)])
 def location(request, tmp_path):
     if request.param == "folder":
         return tmp_path / "run" / "checkpoints"

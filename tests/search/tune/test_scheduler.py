@@ -7,6 +7,8 @@ from data_prep.errors import AscError, RunError
 from search.study.state import MIN_FAILED
 from search.tune.scheduler import LostTrials, RungScheduler, SweepErrors
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def state(tmp_path):

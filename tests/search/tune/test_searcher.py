@@ -6,6 +6,8 @@ from search_support import assess, measured, sweep
 
 from search.tune.searcher import ConstrainedSearcher
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def state(tmp_path):

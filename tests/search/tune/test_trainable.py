@@ -6,6 +6,8 @@ from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
 from data_prep.reader.reader import read_split
 
+pytestmark = pytest.mark.system
+
 VALUES = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
 
 

@@ -17,6 +17,8 @@ from results.ledger.trials import trials_table
 from results.rundir import RunDirectory
 from search.tune.tuner import run_search
 
+pytestmark = pytest.mark.system
+
 DRIVER = """
 import sys
 from pathlib import Path

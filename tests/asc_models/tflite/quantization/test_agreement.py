@@ -10,6 +10,8 @@ from asc_models.tflite.quantization.agreement import agreement, require_agreemen
 from asc_models.tflite.quantization.drift import Drift, layer_drift, layer_name
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 
 def choices(*scenes, n_classes=3, margin=0.5):
     """Return probabilities that choose `scenes`, each ahead of the next by `margin`."""

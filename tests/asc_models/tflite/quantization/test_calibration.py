@@ -7,6 +7,8 @@ from asc_models.tflite.export import convert, export
 from asc_models.tflite.quantization.calibration import draw_calibration, tensor_ranges
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 
 def uneven(n_main=60, n_other=6):
     """Return clips of three scenes, most of them by device a, and as many augmented copies of device b's."""

@@ -1,10 +1,13 @@
 import numpy as np
+import pytest
 from asc_models_support import SMALL_MODEL, feature_set, with_random_weights
 
 from asc_models.tflite.export import convert
 from asc_models.tflite.flatbuffer import TfliteFile
 from asc_models.tflite.quantization.correction import _classifier_bias, _logits, with_corrected_bias
 from asc_models.training.builder import build
+
+pytestmark = pytest.mark.system
 
 CLIPS = feature_set(24)
 

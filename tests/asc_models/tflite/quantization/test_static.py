@@ -14,6 +14,8 @@ from asc_models.tflite.quantization.probe import probe, require_running
 from asc_models.tflite.quantization.recipes import apply
 from asc_models.training.builder import build
 
+pytestmark = pytest.mark.system
+
 CLIPS = feature_set(24, deltas=1)
 
 

@@ -1,0 +1,111 @@
+"""The three tiers of the tests, and how they are spread over processes.
+
+A test without a mark is of the unit tier: it loads no framework and starts no process, which a guard checks while it
+runs. `system` marks what does; `full` marks what takes long. A module that is marked as a whole is not even imported
+by `pytest -m unit`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one processor, so has what it starts
+        os.environ.setdefault(_threads, "1")
+
+FRAMEWORKS = {"tensorflow", "keras", "ray"}
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+MARKED_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(system|full)\b", re.MULTILINE)
+
+
+HERE = Path(__file__).parent
+LONGEST = ("search/cli/test_run.py", "ray", "asc_models/training/test_trainer.py", "asc_models/tflite/test_size.py")
+
+
+class Guard:
+    """Fails a unit test that imports a framework or starts a process."""
+
+    def __init__(self) -> None:
+        self.is_active = False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Look at an audit event of the interpreter."""
+        if not self.is_active:
+            return
+        if event == "import" and str(arguments[0]).partition(".")[0] in FRAMEWORKS:
+            self.refuse(f"imports {arguments[0]}")
+        if event in STARTS:
+            self.refuse(f"starts a process ({event}: {arguments[:1]})")
+
+    def refuse(self, what: str) -> None:
+        self.is_active = False  # the traceback may itself import
+        pytest.fail(f"a unit test {what}: mark it with pytest.mark.system")
+
+    def start(self, process: multiprocessing.process.BaseProcess) -> None:
+        """Look at a process that multiprocessing starts, of which there is no audit event."""
+        if self.is_active:
+            self.refuse(f"starts a process ({process.name})")
+        _start(process)
+
+
+GUARD = Guard()
+sys.addaudithook(GUARD)
+_start = multiprocessing.process.BaseProcess.start
+multiprocessing.process.BaseProcess.start = lambda self: GUARD.start(self)  # type: ignore[method-assign]
+
+
+def is_unit(item: pytest.Item) -> bool:
+    return not any(item.get_closest_marker(name) for name in ("system", "full"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules that are marked as a whole out of the unit tier, so that it doesn't import them."""
+    if config.getoption("markexpr") == "unit" and collection_path.suffix == ".py":
+        return True if MARKED_MODULE.search(collection_path.read_text(encoding="utf-8")) else None
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Guard the modules of unit tests, where there are no others."""
+    GUARD.is_active = collector.config.getoption("markexpr") == "unit"
+    try:
+        return (yield)
+    finally:
+        GUARD.is_active = False
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return what a test shares its process with: all that need Ray, or its module."""
+    return "ray" if "ray_here" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(HERE))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the unit tier, and say which tests stay together."""
+    if is_unit(item):
+        item.add_marker("unit")
+    item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left with it when the others are done."""
+    ranks = dict.fromkeys((group_of(item) for item in items if not is_unit(item)), len(LONGEST))
+    ranks |= {group: rank for rank, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(group_of(item), len(LONGEST) + 1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Guard unit tests, their fixtures included."""
+    GUARD.is_active = is_unit(item)
+    try:
+        return (yield)
+    finally:
+        GUARD.is_active = False
