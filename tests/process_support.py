@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,20 @@ def descendants(pid: int) -> dict[int, str]:
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return {child: commands[child] for child in found - {pid}}
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Look at what another process does until it has happened; pytest's own limit ends a wait in vain."""
+    while not happened():
+        time.sleep(0.02)
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line; nothing of one that is no more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def is_alive(pid: int) -> bool:

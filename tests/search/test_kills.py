@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from process_support import ROOT, descendants
+from process_support import ROOT, command_of, descendants, wait_until
 from search_support import LIMIT, write_shards
 
 from results.ledger.ledger import Ledger
@@ -54,12 +54,12 @@ def start(folder: Path) -> subprocess.Popen:
     )
 
 
-def strike(driver: subprocess.Popen, what: str) -> bool:
+def strike(driver: subprocess.Popen, what: str, rng: random.Random) -> bool:
     """Kill the driver or one of its training processes, or interrupt it; return whether the driver is to end of it."""
     if what == "worker":
         training = [pid for pid, command in descendants(driver.pid).items() if "SceneTrial" in command]
         if training:
-            os.kill(random.choice(training), signal.SIGKILL)
+            os.kill(rng.choice(training), signal.SIGKILL)
         return False
     driver.send_signal(signal.SIGINT if what == "interrupt" else signal.SIGKILL)
     return True
@@ -67,14 +67,7 @@ def strike(driver: subprocess.Popen, what: str) -> bool:
 
 def wait_for_orphans(pids: list[int]) -> None:
     """Wait until what a killed driver left behind has ended by itself."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        alive = [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists()]
-        alive = [pid for pid in alive if b"SceneTrial" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        if not alive:
-            return
-        time.sleep(0.2)
-    raise AssertionError("a killed driver's trainings go on")
+    wait_until(lambda: not any("SceneTrial" in command_of(pid) for pid in pids))
 
 
 @pytest.mark.full
@@ -90,22 +83,21 @@ def test_twenty_strikes_lose_nothing(tmp_path):
     driver, struck = start(tmp_path), Counter()
     for kind in kinds:
         n_before = len(Ledger(ledger).events())
-        deadline = time.monotonic() + 120
-        while len(Ledger(ledger).events()) < n_before + 2 and driver.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)  # every session comes to something, so that twenty kills end
+        # every session comes to something, so that twenty kills end
+        wait_until(lambda: len(Ledger(ledger).events()) >= n_before + 2 or driver.poll() is not None)  # noqa: B023
         time.sleep(rng.uniform(0.0, 2.0))
         if driver.poll() is not None:
             break
         below = list(descendants(driver.pid))
         struck[kind] += 1
-        if strike(driver, kind):
-            driver.wait(timeout=120)
+        if strike(driver, kind, rng):
+            driver.wait()
             if kind == "torn":
                 with ledger.open("ab") as file:
                     file.write(b'{"event": "rung", "trial_id": "t00')
             wait_for_orphans(below)
             driver = start(tmp_path)
-    error = driver.communicate(timeout=1200)[1]
+    error = driver.communicate()[1]
     assert driver.returncode == 0, error
     assert struck.total() == N_KILLS, f"the search ended before it was struck so often: {struck}"
 

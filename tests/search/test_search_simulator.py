@@ -108,8 +108,8 @@ def test_the_front_and_its_area_by_hand():
     assert volume_of([], 1000) == 0
 
 
-@pytest.mark.parametrize("scheduler", ["pareto", "asha", "none"])
-def test_ours_trains_what_fits_and_nothing_twice(scheduler):
+@pytest.mark.parametrize(("scheduler", "least"), [("pareto", 0.0), ("asha", 0.0), ("none", 1.0)])
+def test_ours_trains_what_fits_and_nothing_twice(scheduler, least):
     """All networks inside the limit are begun, each once, none over it; without halving all of them are finished."""
     table = tiny_table(limit=1000)
     history = simulate(
@@ -118,8 +118,8 @@ def test_ours_trains_what_fits_and_nothing_twice(scheduler):
     begun = [table.key_of(step.params) for step in history if step.rung == 0]
     assert len(begun) == len(set(begun)) == 6
     assert max(step.value.weight_bytes for step in history) <= 1000
-    if scheduler == "none":
-        assert curves(table, history, [10**6]).hypervolume == pytest.approx([1.0])
+    (volume,) = curves(table, history, [10**6]).hypervolume
+    assert least - 1e-9 <= volume <= 1 + 1e-9
 
 
 @pytest.mark.system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -96,8 +97,8 @@ def test_parameters_are_uniform_over_their_ranges(kind):
     for name in names:
         low, high = ranges[name]
         assert stats.kstest([d[name] for d in draws], stats.uniform(low, high - low).cdf).pvalue > CHANCE
-    if len(names) == 2:
-        assert stats.pearsonr(*([d[name] for d in draws] for name in names)).pvalue > CHANCE
+    for pair in itertools.combinations(names, 2):
+        assert stats.pearsonr(*([d[name] for d in draws] for name in pair)).pvalue > CHANCE
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,6 @@
 """Items made ahead on another thread."""
 
 import threading
-import time
 from contextlib import closing
 
 import numpy as np
@@ -36,20 +35,23 @@ def test_a_random_stream_is_the_same_as_without():
 
 def test_work_is_done_ahead_but_not_without_bound():
     """While the first item is in use, the next ones are made, up to the depth and one in the making."""
-    made = []
+    made, n_ahead, n_asked = threading.Semaphore(0), [], 0
 
     def items():
         for i in range(100):
-            made.append(i)
+            n_ahead.append(i - n_asked)
+            made.release()
             yield i
 
     with closing(prefetched(items(), depth=3)) as ahead:
+        n_asked += 1
         assert next(ahead) == 0
-        deadline = time.monotonic() + 10
-        while len(made) < 5 and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(0.05)
-        assert len(made) == 5  # the one in use, three that are ready, one that waits for room
+        for _ in range(5):  # the one in use, three that are ready, one that waits for room
+            made.acquire()
+        for i in range(1, 100):
+            n_asked += 1
+            assert next(ahead) == i
+    assert max(n_ahead) == 3
     assert not reader_threads()
 
 

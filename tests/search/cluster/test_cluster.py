@@ -6,14 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from cluster_support import RAY, LocalCluster
-from process_support import ROOT, descendants
+from process_support import ROOT, descendants, wait_until
 from s3_support import s3_server
 from search_support import settings
 
@@ -25,7 +24,6 @@ from search.config import RunConfig
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 N_TRIALS = 8
-PATIENCE_S = 1200
 ASC = [sys.executable, "-m", "search.cli.main"]
 
 
@@ -65,13 +63,6 @@ def rungs_of(events):
     return [(event["trial_id"], event["rung"]) for event in events if event["event"] == "rung"]
 
 
-def wait_until(done, said=lambda: ""):
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < deadline, said()
-        time.sleep(0.5)
-
-
 def require_whole(events):
     """Every trial asked for came to a rung, no candidate and no rung twice, and nothing is still training."""
     assert set(Counter(rungs_of(events)).values()) == {1}
@@ -103,12 +94,12 @@ def test_a_job_on_two_nodes_outlives_one_of_them(stored_shards, config, tmp_path
         def said():
             return (tmp_path / "job.log").read_text()[-5000:]
 
-        wait_until(lambda: len(rungs_of(stored_events(storage))) >= 3 or submitted.poll() is not None, said)
+        wait_until(lambda: len(rungs_of(stored_events(storage))) >= 3 or submitted.poll() is not None)
         assert submitted.poll() is None, said()
         assert [text for text in descendants(second.pid).values() if "SceneTrial" in text], "it trained nothing"
         cluster.kill(second)
         n_before = len(rungs_of(stored_events(storage)))
-        wait_until(lambda: submitted.poll() is not None, said)
+        wait_until(lambda: submitted.poll() is not None)
         assert submitted.returncode == 0, said()
     events = Ledger(out / "ledger.jsonl").events()
     assert events == stored_events(storage)
@@ -143,7 +134,7 @@ def test_a_run_outlives_the_disk_of_its_driver(stored_shards, config, tmp_path):
         return (tmp_path / "driver.log").read_text()[-3000:]
 
     driver = start()
-    wait_until(lambda: len(rungs_of(stored_events(storage))) >= 4 or driver.poll() is not None, said)
+    wait_until(lambda: len(rungs_of(stored_events(storage))) >= 4 or driver.poll() is not None)
     assert driver.poll() is None, said()
     for pid in [driver.pid, *descendants(driver.pid)]:
         os.kill(pid, signal.SIGKILL)
@@ -153,7 +144,7 @@ def test_a_run_outlives_the_disk_of_its_driver(stored_shards, config, tmp_path):
     assert open_store(f"{storage}/checkpoints").names()
 
     driver = start()
-    wait_until(lambda: driver.poll() is not None, said)
+    wait_until(lambda: driver.poll() is not None)
     assert driver.returncode == 0, said()
     events = Ledger(out / "ledger.jsonl").events()
     assert events == stored_events(storage)

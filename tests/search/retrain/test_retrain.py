@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from process_support import wait_until
 from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
 from search_support import LIMIT, settings
 
@@ -149,15 +149,14 @@ def test_a_killed_worker_goes_on_at_its_checkpoint(tmp_path, shards, ray_here):
 
     def kill_once() -> None:
         """Kill the training's process as soon as there is a checkpoint."""
-        while not checkpoint.exists():
-            time.sleep(0.02)
+        wait_until(checkpoint.exists)
         killed.extend(worker_pids())
         os.kill(killed[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill_once, daemon=True)
     killer.start()
     outcome = call(run, config, shards)
-    killer.join(timeout=10)
+    killer.join()
     assert len(killed) == 1
     assert outcome.names == ("t0001-s0",)
     (retried,) = events(run, "candidate_retried")

@@ -1,12 +1,12 @@
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
-from process_support import ROOT, descendants, is_alive
+from process_support import ROOT, descendants, is_alive, wait_until
 from search_support import LIMIT, settings
 
 from asc_models.rules import RulesConfig
@@ -20,21 +20,32 @@ from search.tune.tuner import run_search
 pytestmark = pytest.mark.system
 
 DRIVER = """
-import sys
+import os, signal, sys
 from pathlib import Path
+from process_support import descendants
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.tune.tuner import run_search
 from search_support import settings
-outcome = run_search(RunDirectory(Path(sys.argv[1])), shards=Path(sys.argv[2]), config=settings({settings}))
+run = RunDirectory(Path(sys.argv[1]))
+
+def on_progress(n_told, n_trials):
+    n_rungs = sum(event["event"] == "rung" for event in Ledger(run.ledger_path).events())
+    training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial" in command]
+    if n_rungs >= {kill_at} and training:
+        print("training:", *training, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+outcome = run_search(run, shards=Path(sys.argv[2]), config=settings({settings}), on_progress=on_progress)
 print(outcome.n_new, *sorted({{"ray", "tensorflow", "keras"}} & set(sys.modules)))
 """
 
 
-def driver(run, shards, asked=""):
-    """Start a driver in a process of its own."""
+def driver(run, shards, asked="", kill_at=1000):
+    """Let a driver work in a process of its own, which kills itself once `kill_at` rungs have been told."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(settings=asked), str(run.root), str(shards)],
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER.format(settings=asked, kill_at=kill_at), str(run.root), str(shards)],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -132,29 +143,19 @@ def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, sealed_shards
     run, *_ = done
     before = run.ledger_path.read_bytes()
     process = driver(run, sealed_shards, "n_trials=8")
-    output = process.communicate(timeout=30)[0]
-    assert (process.returncode, output.split()) == (0, ["0"]), output
+    assert (process.returncode, process.stdout.split()) == (0, ["0"]), process.stdout
     assert run.ledger_path.read_bytes() == before
 
 
 def test_a_driver_killed_in_the_middle_is_taken_up_where_it_was(ray_here, shards, run):
     """After kill −9 no training goes on, and the same call trains only what is missing."""
-    process = driver(run, shards, "n_trials=6, epochs=6, n_concurrent=1")
-    deadline = time.monotonic() + 240
-    while len(events_of(run, "rung")) < 4 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    below = descendants(process.pid)
-    process.send_signal(signal.SIGKILL)
-    output = process.communicate()[0]
+    process = driver(run, shards, "n_trials=6, epochs=6, n_concurrent=1", kill_at=4)
+    assert process.returncode == -signal.SIGKILL, process.stdout
     before = Ledger(run.ledger_path).events()
     told = [(event["trial_id"], event["rung"]) for event in before if event["event"] == "rung"]
-    assert 4 <= len(told) < 10, f"the driver was not killed in the middle: {output[-2000:]}"
-    training = [pid for pid, command in below.items() if "SceneTrial" in command]
-    assert training
-    deadline = time.monotonic() + 60
-    while any(is_alive(pid) for pid in training) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not any(is_alive(pid) for pid in training)
+    assert 4 <= len(told) < 10
+    training = [int(pid) for pid in re.search("^training: (.*)$", process.stdout, re.MULTILINE)[1].split()]
+    wait_until(lambda: not any(is_alive(pid) for pid in training))
 
     outcome = run_search(run, shards=shards, config=settings(n_trials=6, epochs=6, n_concurrent=1))
     after = Ledger(run.ledger_path).events()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import time
 
 import pytest
 from ledger_support import START, Book
@@ -51,8 +50,7 @@ def test_the_view_fits_the_terminal(busy, width, height):
     """No line is cut or longer than the terminal is wide, and from 80 columns on all fits its height."""
     lines = shown(busy, width, height)
     assert max(map(len, lines)) <= width
-    if width >= 80:
-        assert len(lines) <= height
+    assert len(lines) <= height or width < 80
     text = " ".join(" ".join(lines).split())
     assert "Search: 60 of 600 trials" in text
     assert "5 failed" in text
@@ -122,7 +120,6 @@ def test_a_pipe_gets_lines_and_a_terminal_the_table(capsys, monkeypatch):
     assert isinstance(Terminal().search_view(), LiveTable)
     quiet = Terminal(quiet=True).search_view()
     quiet.begin([])
-    time.sleep(0)
     assert isinstance(quiet, LogLines)
     assert capsys.readouterr() == ("", "")
 
