@@ -1,7 +1,7 @@
 """The three tiers of the tests, and how they are spread over processes.
 
 A test without a mark is of the unit tier: it loads no framework and starts no process, which a guard checks while it
-runs. `system` marks what does; `full` marks what takes long. A module that is marked as a whole is not even imported
+runs. `system` marks what does, and what takes seconds; `full` marks what takes long. A module that is marked as a whole is not even imported
 by `pytest -m unit`.
 """
 
@@ -11,10 +11,16 @@ import multiprocessing.process
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("tests")  # the same examples on every run, and no clock
 
 for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one processor, so has what it starts
@@ -35,10 +41,19 @@ class Guard:
     def __init__(self) -> None:
         self.is_active = False
 
+    @contextmanager
+    def on(self, wanted: bool) -> Iterator[None]:
+        """Look, where wanted, until the block ends."""
+        self.is_active = wanted
+        try:
+            yield
+        finally:
+            self.is_active = False
+
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
         """Look at an audit event of the interpreter."""
-        if not self.is_active:
-            return
+        if not self.is_active or threading.current_thread() is not threading.main_thread():
+            return  # other threads may be Ray's, of tests before
         if event == "import" and str(arguments[0]).partition(".")[0] in FRAMEWORKS:
             self.refuse(f"imports {arguments[0]}")
         if event in STARTS:
@@ -75,11 +90,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     """Guard the modules of unit tests, where there are no others."""
-    GUARD.is_active = collector.config.getoption("markexpr") == "unit"
-    try:
+    with GUARD.on(collector.config.getoption("markexpr") == "unit"):
         return (yield)
-    finally:
-        GUARD.is_active = False
 
 
 def group_of(item: pytest.Item) -> str:
@@ -102,10 +114,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Guard unit tests, their fixtures included."""
-    GUARD.is_active = is_unit(item)
-    try:
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Guard a unit test's fixtures."""
+    with GUARD.on(is_unit(item)):
         return (yield)
-    finally:
-        GUARD.is_active = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Guard a unit test; what comes behind it may be the end of a fixture that others needed."""
+    with GUARD.on(is_unit(item)):
+        return (yield)

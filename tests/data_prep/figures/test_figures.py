@@ -26,6 +26,8 @@ from data_prep.figures.spectra import average_spectra, distance_db, spectra_figu
 from data_prep.figures.style import LIGHT, styled
 from data_prep.prepare.prepare import prepare
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:

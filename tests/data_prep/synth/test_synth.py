@@ -251,6 +251,7 @@ def linear_model_on_unseen_devices(out: Path) -> float:
     return float(balanced_accuracy_score([row["scene_label"] for row in unseen], model.predict(X_unseen)))
 
 
+@pytest.mark.system
 def test_mean_spectra_tell_something_but_not_enough(tmp_path: Path) -> None:
     """A linear model on mean band energies gets between 25 and 80 % on unseen devices: neither noise nor trivial."""
     synthesize(tmp_path / "corpus", SMALL)

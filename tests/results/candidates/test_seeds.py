@@ -69,6 +69,7 @@ def test_one_seed_has_no_spread() -> None:
     assert Spread(0.5, 0.1, 0.4, 0.6).text() == "0.500 ± 0.100"
 
 
+@pytest.mark.system
 def test_the_page_has_seeds_and_says_who_takes_no_part(run: RunDirectory) -> None:
     """The table over seeds, its CSV, and the sentence on what was trained on validation; no word of a single seed."""
     page = render_report(run).read_text(encoding="utf-8")
@@ -80,6 +81,7 @@ def test_the_page_has_seeds_and_says_who_takes_no_part(run: RunDirectory) -> Non
     assert table["trained_on"].tolist()[-1] == "train + validation"
 
 
+@pytest.mark.system
 def test_a_page_without_several_seeds_has_no_table_of_them(tmp_path: Path) -> None:
     """One seed each: the candidates' own table says it all."""
     run = make_run(tmp_path / "run", n_candidates=2, search=False, classes=CLASSES)

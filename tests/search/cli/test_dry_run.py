@@ -87,11 +87,12 @@ def test_a_space_without_end_is_told_with_its_interval(tmp_path):
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "message"),
     [
-        (
+        pytest.param(
             "rules: {name: custom, limits: {weight_bytes: 500}}\n",
             ("--dry-run",),
             1,
             "nothing in the search space fits: the smallest candidate needs",
+            marks=pytest.mark.system,  # it looks long
         ),
         ("space: {kernel_size: [4]}\n", ("--dry-run",), 1, "space.kernel_size.0: Input should be 3 or 5 (got 4)"),
         ("search: null\nretrain: {systems: [{name: a, preset: cp-mobile}]}\n", ("--dry-run",), 1, "search is null"),

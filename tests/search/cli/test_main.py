@@ -169,6 +169,7 @@ def test_version_is_the_packages():
     assert asc("--version").stdout.strip() == f"asc {__version__}"
 
 
+@pytest.mark.system
 def test_a_limit_that_nothing_fits_ends_before_any_training(shards, tmp_path):
     """Where not even the smallest network fits, the search says its bytes and the limit, and starts nothing."""
     limit = "rules={name: custom, limits: {weight_bytes: 10}}"

@@ -120,6 +120,7 @@ def test_three_objectives_are_taken(strategy):
     assert len({key_of(params) for params, _ in trained}) == 8
 
 
+@pytest.mark.system
 def test_the_default_strategy_beats_chance_on_its_own_ground():
     """With the same number of trials the front covers more than that of random ones, over some seeds."""
 

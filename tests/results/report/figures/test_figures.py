@@ -21,6 +21,8 @@ from results.report.figures.all import all_plots
 from results.report.figures.scores import group_figure
 from results.report.figures.search import learning_figure, pareto_figure, trial_sizes
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
