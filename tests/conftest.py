@@ -1,8 +1,8 @@
 """The three tiers of the tests, and how they are spread over processes.
 
 A test without a mark is of the unit tier: it loads no framework and starts no process, which a guard checks while it
-runs. `system` marks what does, and what takes seconds; `full` marks what takes long. A module that is marked as a whole is not even imported
-by `pytest -m unit`.
+runs. `system` marks what does, and what takes seconds; `full` marks what takes minutes. A module that is marked as a
+whole is not even imported by `pytest -m unit`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_TH
 FRAMEWORKS = {"tensorflow", "keras", "ray"}
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 MARKED_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(system|full)\b", re.MULTILINE)
-
-
 HERE = Path(__file__).parent
 LONGEST = ("search/cli/test_run.py", "ray", "asc_models/training/test_trainer.py", "asc_models/tflite/test_size.py")
 
