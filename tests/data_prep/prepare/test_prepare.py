@@ -1,13 +1,12 @@
 """From audio to shards: what is stored, kept, reported and survived."""
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -222,27 +221,48 @@ def test_a_prepare_killed_among_the_copies_goes_on(make_corpus, tmp_path, kill_a
     assert contents(shards) == contents(tmp_path / "fresh")
 
 
+COUNTED = """
+import os, signal, sys
+moment, n_events = int(sys.argv.pop()), 0
+
+def count(event, arguments):
+    global n_events
+    n_events += 1
+    if n_events == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+"""
+
+
 @pytest.mark.full
 def test_killed_at_any_moment_it_goes_on(make_corpus, tmp_path):
-    """Killed at twenty random times, start-up and writing among them, the end is an undisturbed call's bytes."""
+    """Killed at twenty random moments, start-up and writing among them, the end is an undisturbed call's bytes.
+
+    A moment is a number of the interpreter's audit events, such as an import or a file that is opened.
+    """
     copies = ("spectrum_correction", "pitch_shift", "speed_change", "mix")
     config = PrepareConfig(features=SMALL, clips_per_shard=4, augmentations=copies)
     root, shards = make_corpus(), tmp_path / "shards"
-    command = [sys.executable, "-c", SCRIPT, str(root), str(shards), config.model_dump_json(), str(10**9), "0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    start = time.monotonic()
-    subprocess.run([*command[:3], str(root), str(tmp_path / "fresh"), *command[5:]], env=environment, check=True)
-    whole = time.monotonic() - start
-    ends = []
-    for moment in np.random.default_rng(0).uniform(0.2, 1.0, 20):
-        process = subprocess.Popen(command, env=environment)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(moment * whole)
-        process.kill()
-        process.wait()
-        if (shards / "manifest.json").exists():  # it had finished: whole, then
+
+    def run_until(moment: int, folder: Path) -> subprocess.CompletedProcess:
+        script = f"{COUNTED}\n{SCRIPT}\nprint(n_events)"
+        arguments = [str(root), str(folder), config.model_dump_json(), str(10**9), "0", str(moment)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, env=environment
+        )
+
+    n_events = int(run_until(0, tmp_path / "fresh").stdout)
+    moments = np.random.default_rng(0).integers(1, n_events, 20)
+    ends, codes = [], []
+    for moment in moments:
+        codes.append(run_until(moment, shards).returncode)
+        if (shards / "manifest.json").exists():  # what was reused left it fewer events than that: it has finished
             ends.append(contents(shards))
             shutil.rmtree(shards)
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert codes.count(-signal.SIGKILL) >= 10
     prepare(root, shards, config)
     assert all(end == contents(tmp_path / "fresh") for end in [*ends, contents(shards)])
 
