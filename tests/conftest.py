@@ -30,7 +30,10 @@ FRAMEWORKS = {"tensorflow", "keras", "ray"}
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 MARKED_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(system|full)\b", re.MULTILINE)
 HERE = Path(__file__).parent
-LONGEST = ("search/cli/test_run.py", "ray", "asc_models/training/test_trainer.py", "asc_models/tflite/test_size.py")
+LONGEST = (
+    *("search/cli/test_run.py", "ray", "search/test_examples.py"),
+    *("asc_models/training/test_trainer.py", "asc_models/tflite/test_size.py"),
+)
 
 
 class Guard:

@@ -45,6 +45,7 @@ def test_what_is_offered_is_what_is_listed(package):
     assert not set(module.__all__) & {found.name for found in pkgutil.iter_modules(module.__path__)}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("package", "name"), NAMES)
 def test_every_name_is_there_and_documented(package, name):
     """A public name is a class or a function of its package, and its docstring says more than its name."""
@@ -54,6 +55,7 @@ def test_every_name_is_there_and_documented(package, name):
     assert len(inspect.getdoc(found) or "") > 20
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("package", PUBLIC)
 def test_to_import_a_package_loads_nothing_heavy(package):
     """Until a name is used, a package has loaded neither a framework nor NumPy, and none of its own modules."""
@@ -65,6 +67,7 @@ def test_to_import_a_package_loads_nothing_heavy(package):
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.system
 def test_sizes_are_estimated_without_a_framework():
     """What only describes and counts networks (configurations, presets, the space) loads no framework when used."""
     script = (

@@ -19,6 +19,8 @@ from asc_models.training.builder import build
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
 
+pytestmark = pytest.mark.system
+
 SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)
 CLASSES = ("bus", "airport", "park")
 

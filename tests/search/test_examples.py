@@ -6,16 +6,19 @@ import re
 import subprocess
 import sys
 
+import pytest
 from process_support import ROOT
 
 from data_prep.corpora.corpus import TAU_SCENES
 from results.run import open_run
 
+pytestmark = pytest.mark.system
+
 
 def test_the_first_run_goes_from_audio_to_answers(tmp_path):
     """The script ends with the candidates' front, a report that is there, and a known scene for each recording."""
     command = [sys.executable, "search/examples/first_run.py", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) < 20
