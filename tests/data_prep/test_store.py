@@ -115,6 +115,7 @@ def test_of_several_that_create_one_name_one_does(kind, request, tmp_path):
     assert store.create("a/lock", b"anew")
 
 
+@pytest.mark.system
 def test_signs_of_folders_are_no_files(s3):
     """Empty objects that other clients leave for folders are not listed, at the place itself and below it."""
     for key in ("signs/", "signs/below/"):
@@ -125,6 +126,7 @@ def test_signs_of_folders_are_no_files(s3):
     assert store.names() == ["below/file"]
 
 
+@pytest.mark.system
 def test_a_part_of_an_object_can_be_read(s3):
     """An opened object is read from any place in it, and columns of a table are read through it."""
     store = open_store("s3://sets/parts")
@@ -144,6 +146,7 @@ def test_a_part_of_an_object_can_be_read(s3):
         store.open("nothing")
 
 
+@pytest.mark.system
 def test_keys_may_stand_in_the_uri_or_in_a_profile(s3, tmp_path, monkeypatch):
     """Without keys in the environment those before the bucket are taken, or those of the user's AWS_PROFILE."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -173,6 +176,7 @@ def test_options_of_a_uri_reach_the_client():
             open_store(wrong)
 
 
+@pytest.mark.system
 def test_a_bucket_tells_its_region(s3):
     """The region comes from the bucket's own answer; a bucket that isn't there, or no answer at all, tells none."""
     assert bucket_region(f"{s3}/sets") == "us-east-1"

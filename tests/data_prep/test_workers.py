@@ -8,6 +8,8 @@ import sys
 import pytest
 from process_support import ROOT
 
+pytestmark = pytest.mark.system  # starts processes
+
 SCRIPT = """
 import os, sys, time
 from data_prep.workers import worker_pool

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from process_support import ROOT
 
+pytestmark = pytest.mark.system  # starts processes
+
 STEP = """
 import json, os
 import numpy as np, pandas as pd

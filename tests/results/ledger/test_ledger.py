@@ -193,6 +193,7 @@ def test_a_run_that_may_only_be_read_can_be_asked_about(tmp_path: Path) -> None:
     assert not is_being_written(path)
 
 
+@pytest.mark.system
 def test_what_takes_locks_imports_where_there_is_no_fcntl() -> None:
     """On a system without fcntl (Windows) everything that takes locks can still be imported."""
     code = (

@@ -7,6 +7,8 @@ import sys
 import pytest
 from process_support import ROOT
 
+pytestmark = pytest.mark.system  # starts processes
+
 ASK = """
 import os
 from search.cluster.session import ray_session
