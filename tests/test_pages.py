@@ -1,0 +1,133 @@
+"""What README and the pages of documentation say exists, exists; what they quote is in the reference tables."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from process_support import ROOT
+from typer.testing import CliRunner
+
+from search.cli.main import app
+from search.config import shipped_configs
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    page.relative_to(ROOT)
+    for folder in (ROOT, ROOT / ".github", *(ROOT / name for name in ("data_prep", "asc_models", "results", "search")))
+    for page in (folder.glob("*.md") if folder in (ROOT, ROOT / ".github") else folder.rglob("*.md"))
+    if "runs" not in page.parts
+) + [Path("tests/benchmarks/README.md")]
+BENCHMARKS = (ROOT / "tests/benchmarks/README.md").read_text(encoding="utf-8")
+GROUPS = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
+COMMANDS = sorted(
+    prefix + (command.name or command.callback.__name__)
+    for prefix, part in GROUPS
+    if part is not None
+    for command in part.registered_commands
+    if command.callback is not None
+)
+
+
+def read(page: Path) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short():
+    """A reader has the README in five minutes: it has about 900 words."""
+    assert 700 < len(README.split()) < 1050
+
+
+def test_the_table_of_commands_is_complete():
+    """Every command of `asc` has a row, and every row a command."""
+    rows = re.findall(r"^\| `asc ([a-z]+(?: [a-z]+)?)", README, re.MULTILINE)
+    assert sorted(rows) == COMMANDS
+
+
+def test_the_options_that_pages_name_exist():
+    """Each --option after an `asc` command in a page is an option of that command or of `asc`."""
+    help_of = {
+        name: CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"}).stdout for name in COMMANDS
+    }
+    longest_first = "|".join(sorted(COMMANDS, key=len, reverse=True))
+    text = "\n".join(read(page) for page in PAGES).replace("\\\n", " ")
+    uses = re.findall(rf"asc ({longest_first})\b([^`\n|#]*)", text)
+    named = [(name, option) for name, rest in uses for option in re.findall(r"--[a-z-]+", rest)]
+    assert len(named) > 30
+    assert [(name, option) for name, option in named if option not in help_of[name]] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_that_a_page_links_to_exists(page):
+    """Pictures and links lead somewhere, relative to the page that has them."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", read(page))
+    assert [target for target in targets if not (ROOT / page.parent / target).exists()] == []
+
+
+def test_every_page_is_linked_from_the_readme():
+    """A page that nobody finds is no documentation."""
+    linked = set(re.findall(r"\]\((?!http)([^)#]+\.md)\)", README))
+    apart = {"README.md", "CHANGELOG.md"}
+    pages = {str(page) for page in PAGES if page.parts[:2] != ("results", "reference")}
+    assert pages - apart == linked
+
+
+def test_every_make_target_that_pages_name_exists():
+    """`make demo`, `make test` and the others are targets of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = "\n".join(read(page) for page in PAGES)
+    named = set(re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+)", text, re.MULTILINE))
+    assert {"demo", "test"} <= {one or other for one, other in named} <= targets
+
+
+def test_the_table_of_shipped_configurations_is_complete():
+    """Every shipped configuration has a row, and every row a configuration."""
+    table = README.partition("| shipped | is |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)
+    assert sorted(rows) == sorted(shipped_configs())
+
+
+def test_every_benchmark_that_a_page_names_exists():
+    """Scripts of tests/benchmarks are named as they are called, and each has its place on the page."""
+    named = set(re.findall(r"tests/benchmarks/([a-z_]+\.py)", "\n".join(read(page) for page in PAGES)))
+    assert len(named) > 8
+    assert named <= {script.name for script in (ROOT / "tests/benchmarks").glob("*.py")}
+
+
+def test_the_measured_candidates_are_those_of_the_reference_run():
+    """Every number in the table of ESC-10 candidates, and in README's sentence, is the reference run's own table's."""
+    with (ROOT / "results/reference/esc10-fold1/tables/candidates.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    quoted = re.findall(r"^\| `(t\d+-s\d+)`([^|]*)\| (.*) \|$", BENCHMARKS, re.MULTILINE)
+    assert [(name, "selected" in mark) for name, mark, _ in quoted] == [
+        (row["candidate"], row["selected"] == "True") for row in rows
+    ]
+    for (_, _, cells), row in zip(quoted, rows, strict=True):
+        low, high = (100 * float(row[f"test_{end}"]) for end in ("low", "high"))
+        assert cells.split(" | ") == [
+            f"{int(row['nonzero_weight_bytes']):,}",
+            f"{float(row['validation_log_loss']):.3f}",
+            f"{100 * float(row['test_macro_accuracy']):.2f} %",
+            f"{low:.1f}–{high:.1f} %",
+            f"{float(row['test_log_loss']):.3f}",
+        ]
+    best, small = rows[0], min(rows, key=lambda row: int(row["nonzero_weight_bytes"]))
+    low, high = (100 * float(best[f"test_{end}"]) for end in ("low", "high"))
+    sentence = " ".join(README.split())
+    assert f"{100 * float(best['test_macro_accuracy']):.1f} % (95 % interval {low:.1f}–{high:.1f} %)" in sentence
+    assert f"in {int(best['nonzero_weight_bytes']):,} bytes of weights" in sentence
+    assert f"{100 * float(small['test_macro_accuracy']):.1f} % in {int(small['nonzero_weight_bytes']):,}" in sentence
+
+
+def test_what_the_page_says_of_int8_is_in_the_reference_table():
+    """The range of agreement and the largest losses of full int8 are those of the table of export modes."""
+    with (ROOT / "results/reference/quantization/quantization.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["mode"] == "int8"]
+    agreement = [100 * float(row["agreement"]) for row in rows]
+    drop = max(float(row["drop_points"]) for row in rows)
+    rise = max(float(row["log_loss"]) - float(row["log_loss_network"]) for row in rows)
+    text = " ".join(BENCHMARKS.split())
+    assert f"on {min(agreement):.1f} to {max(agreement):.1f} % of them" in text
+    assert f"at most {drop:.1f} points lower, its log loss at most {rise:.4f} higher" in text
