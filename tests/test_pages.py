@@ -14,12 +14,18 @@ from search.cli.main import app
 from search.config import shipped_configs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGES = ("data_prep", "asc_models", "results", "search")
 PAGES = sorted(
     page.relative_to(ROOT)
-    for folder in (ROOT, ROOT / ".github", *(ROOT / name for name in ("data_prep", "asc_models", "results", "search")))
-    for page in (folder.glob("*.md") if folder in (ROOT, ROOT / ".github") else folder.rglob("*.md"))
-    if "runs" not in page.parts
-) + [Path("tests/benchmarks/README.md")]
+    for pages in (
+        ROOT.glob("*.md"),
+        (ROOT / ".github").glob("*.md"),
+        *((ROOT / name).rglob("*.md") for name in PACKAGES),
+        (ROOT / "tests").rglob("*.md"),
+    )
+    for page in pages
+    if page.relative_to(ROOT).parts[:2] != ("results", "runs")
+)
 BENCHMARKS = (ROOT / "tests/benchmarks/README.md").read_text(encoding="utf-8")
 GROUPS = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
 COMMANDS = sorted(
