@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from data_prep.corpora.splits import SPLITS
 from data_prep.figures.data import PlotData
 from data_prep.figures.style import Theme, blank, plain, titled
+from data_prep.wording import shortened
 
 _HATCHES = {"train": "", "validation": "////", "test": "", "evaluation": "...."}
 
@@ -56,6 +57,6 @@ def _draw_bars(axes: Axes, theme: Theme, counts: pd.DataFrame) -> None:
             left = left + counts[split]
     for place, total in zip(places, left, strict=True):
         axes.annotate(f"{total:,}", (total, place), (4, 0), textcoords="offset points", va="center", color=theme.ink)
-    axes.set_yticks(places, [str(name).replace("_", " ") for name in counts.index])
+    axes.set_yticks(places, [shortened(str(name).replace("_", " ")) for name in counts.index])
     axes.set_xlim(0, max(1, left.max()) * 1.12)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -15,6 +15,7 @@ from data_prep.features.log_mel import mel_filters
 from data_prep.figures.data import Example, PlotData
 from data_prep.figures.style import Theme, blank
 from data_prep.reader.inputs import deltas
+from data_prep.wording import shortened
 
 DB = 10 / np.log(10)
 """Decibels in one unit of the natural logarithm of power."""
@@ -52,7 +53,8 @@ def log_mel_figure(data: PlotData, theme: Theme) -> Figure:
     scales = _scales([e.log_mel for found in data.examples.values() for e in found], data.spec)
     for row, (scene, found) in enumerate(data.examples.items()):
         y = height - _TOP - row * _ROW - _PANEL[1]
-        figure.text(0.25 / width, (y + _PANEL[1] / 2) / height, scene.replace("_", " "), color=theme.ink, va="center")
+        name = shortened(scene.replace("_", " "))
+        figure.text(0.25 / width, (y + _PANEL[1] / 2) / height, name, color=theme.ink, va="center")
         for column, example in enumerate(found):
             x = _LEFT + column * (group + _BETWEEN)
             first, last = column == 0, row == len(data.examples) - 1
@@ -129,7 +131,7 @@ def _draw_clip(
         axes.set_xticklabels(["0", f"{spec.clip_seconds:g} s"] if seconds and k == 0 else [] if k else ["", ""])
         if k == 0:
             place = f"device {example.device}" + (f", {example.location}" if example.location else "")
-            axes.set_title(place, loc="left", fontsize=8, color=theme.muted, pad=3)
+            axes.set_title(shortened(place), loc="left", fontsize=8, color=theme.muted, pad=3)
         else:
             axes.set_title(_CHANNELS[k], loc="right", fontsize=8, color=theme.muted, pad=3)
 

@@ -17,6 +17,7 @@ from data_prep.copies.correction import REFERENCE_DEVICE, Correction, pairs
 from data_prep.figures.data import PlotData
 from data_prep.figures.log_mels import DB, db_of, mel_centres_hz
 from data_prep.figures.style import Theme, blank, plain, titled
+from data_prep.wording import shortened
 
 Curve = npt.NDArray[np.float64]
 
@@ -82,7 +83,7 @@ def spectra_figure(data: PlotData, theme: Theme) -> Figure:
     before = figure.add_subplot(grid[0])
     _frame(before, theme, "dB", "As recorded", "Average spectra of training clips")
     for device, curve in averages.curves.items():
-        before.plot(hz, curve, label=f"{device} ({averages.n_clips[device]:,} clips)", **styles[device])
+        before.plot(hz, curve, label=f"{shortened(device)} ({averages.n_clips[device]:,} clips)", **styles[device])
     if correction is not None:
         _draw_corrected(figure.add_subplot(grid[1], sharey=before), theme, data, averages, correction, styles)
         _draw_factors(figure.add_subplot(grid[2]), theme, correction, styles)

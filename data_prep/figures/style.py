@@ -67,6 +67,7 @@ _PARAMETERS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "axes.unicode_minus": True,
     "path.simplify": True,
+    "text.parse_math": False,  # a name may hold dollars
 }
 
 

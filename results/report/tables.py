@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data_prep.files import write_text
+from data_prep.wording import printable
 from results.candidates.predictions import Predictions
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
+
+_FORMULA = ("=", "+", "-", "@")
+"""What a formula begins with, in some spreadsheet."""
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
@@ -44,6 +49,17 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Write each table as `<stem>.csv`: comma separated, six significant digits."""
+    """Write each table as `<stem>.csv`: comma separated, six significant digits.
+
+    Text that a spreadsheet would take for a formula has an apostrophe in front, and a cell one line.
+    """
     for name, table in tables.items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        inert = table.rename(columns=_inert).map(_inert)
+        write_text(folder / f"{name}.csv", inert.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from data_prep.figures.style import Theme, titled
+from data_prep.wording import shortened
 from results.report.figures.style import new_axes, percent
 
 MAX_ANNOTATED = 20
@@ -36,7 +37,7 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
     share = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
     colors = LinearSegmentedColormap.from_list("share", [theme.background, theme.primary])
     axes.imshow(share, cmap=colors, vmin=0, vmax=1, aspect="equal")
-    names = [name.replace("_", " ") for name in counts.columns]
+    names = [shortened(name.replace("_", " ")) for name in counts.columns]
     axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), names)
     axes.grid(visible=False)
@@ -95,7 +96,7 @@ def group_figure(
         fontsize=9.5,
     )
     _published(axes, table, theme)
-    axes.set_yticks(place, [str(name).replace("_", " ") for name in table[group]])
+    axes.set_yticks(place, [shortened(str(name).replace("_", " ")) for name in table[group]])
     for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
         inside = share >= SHORT_BAR
         at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)

@@ -24,11 +24,15 @@ from rich.table import Table
 from rich.text import Text
 
 from data_prep.progress import ProgressCallback
+from data_prep.wording import printable
 
 if TYPE_CHECKING:
     from search.observers.base import Observer
 
 NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
+
+MAX_UNBROKEN = 60
+"""Letters up to which the first column's cells stay in one line: longer ones would push the numbers out."""
 
 
 class Terminal:
@@ -42,8 +46,8 @@ class Terminal:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self._out = Console(soft_wrap=True)
-        self._err = Console(stderr=True, soft_wrap=True)
+        self._out = Console(soft_wrap=True, emoji=False)
+        self._err = Console(stderr=True, soft_wrap=True, emoji=False)
 
     @contextmanager
     def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
@@ -91,23 +95,23 @@ class Terminal:
     def note(self, text: str) -> None:
         """Say what happened."""
         if not self.quiet:
-            self._err.print(f"  {text}", style="dim", highlight=False, markup=False)
+            self._err.print(f"  {_safe(text)}", style="dim", highlight=False, markup=False)
 
     def warn(self, text: str) -> None:
         """Say what the user should look at."""
-        self._err.print(f"Warning: {text}", style="yellow", highlight=False, markup=False)
+        self._err.print(f"Warning: {_safe(text)}", style="yellow", highlight=False, markup=False)
 
     def error(self, text: str) -> None:
         """Say why it ends here."""
-        self._err.print(f"Error: {text}", style="red", highlight=False, markup=False)
+        self._err.print(f"Error: {_safe(text)}", style="red", highlight=False, markup=False)
 
     def say(self, text: str) -> None:
         """Print a result."""
-        self._out.print(text, highlight=False, markup=False)
+        self._out.print(_safe(text), highlight=False, markup=False)
 
     def paragraph(self, text: str) -> None:
         """Print a text, broken at the screen's width."""
-        self._out.print(text, highlight=False, markup=False, soft_wrap=False)
+        self._out.print(_safe(text), highlight=False, markup=False, soft_wrap=False)
 
     def json(self, value: Any) -> None:
         """Print a result for a machine."""
@@ -116,15 +120,21 @@ class Terminal:
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; numbers stand to the right."""
         table = Table(
-            title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+            title=Text(printable(title), style="bold"),
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+            box=None,
+            pad_edge=False,
         )
-        shown = [[_cell(value) for value in row] for row in rows]
+        shown = [[printable(_cell(value)) for value in row] for row in rows]
         for number, column in enumerate(columns):
             numeric = all(NUMBER.fullmatch(row[number]) for row in shown)
             justify: JustifyMethod = "right" if numeric and shown else "left"
-            table.add_column(column, justify=justify, overflow="fold", no_wrap=number == 0)
+            no_wrap = number == 0 and all(len(row[0]) <= MAX_UNBROKEN for row in shown)
+            table.add_column(Text(printable(column)), justify=justify, overflow="fold", no_wrap=no_wrap)
         for row in shown:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         self._out.print(table)
         self._out.print()
 
@@ -138,6 +148,11 @@ class _RateColumn(ProgressColumn):
         if not rate:
             return Text("")
         return Text(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s", style="progress.data.speed")
+
+
+def _safe(text: str) -> str:
+    """Return a text in which no name acts on the terminal; it may have several lines."""
+    return printable(text, keep="\n")
 
 
 def _cell(value: Any) -> str:

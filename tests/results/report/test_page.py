@@ -6,7 +6,9 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import yaml
 from results_support import add_search, forget_locations, make_run
@@ -16,6 +18,7 @@ from data_prep.errors import RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
 from data_prep.store import LocalStore
 from results.candidates.limits import Limits, read_limits
+from results.candidates.predictions import read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
@@ -75,6 +78,10 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def _page_of(path: Path) -> _Page:
+    return _Page(path.read_text(encoding="utf-8"))
+
+
 def _page(run: RunDirectory) -> str:
     return (run.report_dir / "index.html").read_text(encoding="utf-8")
 
@@ -132,6 +139,32 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
     assert {"candidates", "ensembles", "trials", "rungs", "by_scene", "by_device", "published", "confusion"} == tables
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
+
+
+def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
+    """Scenes and devices with dollars, markup, quotes, braces, controls or 10,000 letters are text in page and SVG."""
+    scenes = (
+        *("$\\frac{$", "<script>alert(1)</script>", 'a" onload="x', "{{ 7 * 7 }}", "=1+1", "a\nb\tc", "-->", "\x1b[2J"),
+        "x" * 10_000,
+    )
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=scenes)
+    (files,) = run.candidates()
+    made = read_predictions(files.predictions_path("test"))
+    devices = {"a": "$\\badcommand{$", "b": "<b>", "c": "y" * 10_000}
+    made.clips["device"] = made.clips["device"].map(devices).fillna("s\x07")
+    write_predictions(files.predictions_path("test"), made)
+    page = _page_of(render_report(run))
+    assert page.open == []
+    assert len(page.alts) == 4
+    text = (run.report_dir / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "{{ 7 * 7 }}" in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    for path in (run.report_dir / "figures").glob("*.svg"):
+        ElementTree.parse(path)
+    confusion = pd.read_csv(run.report_dir / "tables" / "confusion.csv")
+    expected = [*scenes[:4], "'=1+1", "a\\nb\\tc", "'-->", "\\x1b[2J", scenes[-1]]
+    assert list(confusion.columns[1:]) == expected
 
 
 def test_a_second_report_has_the_same_bytes(whole: RunDirectory) -> None:

@@ -21,6 +21,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     return read_run_data(make_run(tmp_path_factory.mktemp("tables") / "run"))
 
 
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    """Texts and headings that a spreadsheet would compute have an apostrophe in front; numbers stay numbers."""
+    texts = ["=cmd|' /C calc'!A0", "+1", "-x", "@sum"]
+    harmless = ["a=b", "'", "–", 'a"b', "a,b", "two\nlines", "\t=1", "\r=1"]
+    table = pd.DataFrame({"=1+1": [*texts, *harmless], "value": -1.5, "n": -3, "none": None})
+    write_tables({"made": table}, tmp_path)
+    written = pd.read_csv(tmp_path / "made.csv")
+    assert list(written.columns) == ["'=1+1", "value", "n", "none"]
+    shown = [*harmless[:-3], "two\\nlines", "\\t=1", "\\r=1"]
+    assert written["'=1+1"].tolist() == [*(f"'{text}" for text in texts), *shown]
+    assert (written["value"] == -1.5).all()
+    assert (written["n"] == -3).all()
+    assert written["none"].isna().all()
+
+
 def test_candidates_come_with_intervals_and_one_is_selected(data: RunData) -> None:
     """The first row is the selected one, and each test accuracy lies in its interval."""
     table = candidate_table(data).frame()

@@ -1,0 +1,33 @@
+"""Whatever a name holds, the terminal shows it and obeys none of it."""
+
+from __future__ import annotations
+
+from search.cli.screen.terminal import Terminal
+
+NAME = "[red]=x[/red] :smile: \x1b[2J\x9b31m\u202e{{ 7 * 7 }}\udcff"
+SHOWN = "[red]=x[/red] :smile: \\x1b[2J\\x9b31m\\u202e{{ 7 * 7 }}\\udcff"
+
+
+def test_messages_show_names_as_they_are(capsys):
+    """Neither controls nor markup nor emoji codes of a name act; a message keeps its lines."""
+    screen = Terminal()
+    for show in (screen.say, screen.note, screen.warn, screen.error, screen.paragraph):
+        show(f"first\n{NAME}")
+        out, err = capsys.readouterr()
+        assert (out + err).endswith(f"first\n{SHOWN}\n")
+
+
+def test_tables_show_names_as_they_are(capsys, monkeypatch):
+    """Title, headings and cells are text; a name of several lines has one, and a long one leaves the numbers in."""
+    monkeypatch.setenv("COLUMNS", "100")
+    Terminal().table(NAME, [NAME, "n"], [["a\nb", 3], [NAME, 4]])
+    title, heading, first, second, _ = capsys.readouterr().out.splitlines()
+    assert title.strip() == SHOWN
+    assert heading.split("  ")[0] == SHOWN
+    assert first.split() == ["a\\nb", "3"]
+    assert second.split()[-1] == "4"
+    assert second.startswith(SHOWN)
+    Terminal().table("long", ["name", "n"], [["x" * 10_000, 1234]])
+    out = capsys.readouterr().out
+    assert out.count("x") == 10_000
+    assert "1,234" in out
