@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asc_models.errors import ExportError
-from asc_models.tflite.flatbuffer import Graph, read_tflite
+from asc_models.tflite.flatbuffer import Graph, TfliteFile, read_tflite
 
 ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
 """Operators whose constant operands are weights: kernels, biases, per-channel factors."""
@@ -49,19 +50,25 @@ def measure(path: Path) -> Measured:
         ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
     """
     file = read_tflite(path)
-    weights: dict[int, _Constant] = {}
-    for graph in file.graphs:
-        for tensor in weight_tensors(graph):
-            if graph.data(tensor) is not None:
-                weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
+    weights = _weights(file, path)
     tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
     return Measured(
-        weight_bytes=sum(size.stored for size in weights.values()),
-        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in weights.values()),
+        weight_bytes=sum(size.stored for size in weights),
+        nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in weights),
         quantization_bytes=sum(_quantization_bytes(graph, tensor) for graph, tensor in tensors),
         file_bytes=file.n_bytes,
-        n_nonzero=sum(size.n_nonzero for size in weights.values()),
+        n_nonzero=sum(size.n_nonzero for size in weights),
     )
+
+
+def count_weights(path: Path) -> tuple[int, int]:
+    """Return how many values the weights of the TFLite file at `path` have, and how many of them are not zero.
+
+    Raises:
+        ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
+    """
+    weights = _weights(read_tflite(path), path)
+    return sum(size.n_values for size in weights), sum(size.n_nonzero for size in weights)
 
 
 def weight_tensors(graph: Graph) -> list[int]:
@@ -72,22 +79,34 @@ def weight_tensors(graph: Graph) -> list[int]:
 
 
 class _Constant(NamedTuple):
-    """One constant: bytes stored, values that aren't zero, bits of a value."""
+    """One constant: bytes stored, values, values that aren't zero, bits of a value."""
 
     stored: int
+    n_values: int
     n_nonzero: int
     bits: int
+
+
+def _weights(file: TfliteFile, path: Path) -> list[_Constant]:
+    """Return the constants that are weights, each buffer once."""
+    weights: dict[int, _Constant] = {}
+    for graph in file.graphs:
+        for tensor in weight_tensors(graph):
+            if graph.data(tensor) is not None:
+                weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
+    return list(weights.values())
 
 
 def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     data, kind = graph.data(tensor), graph.type_name(tensor)
     assert data is not None
+    n_values = math.prod(graph.shape(tensor))
     if kind in FLOAT_BITS:
         bits = FLOAT_BITS[kind]
         # By value, not by bits, where NumPy knows the type: −0.0 is a zero too.
         values = data.view(f"u{bits // 8}" if kind == "BFLOAT16" else f"f{bits // 8}")
         n_nonzero = np.count_nonzero(values & 0x7FFF if kind == "BFLOAT16" else values)
-        return _Constant(data.size, int(n_nonzero), bits)
+        return _Constant(data.size, n_values, int(n_nonzero), bits)
     if kind not in INTEGER_BITS:
         known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
         raise ExportError(
@@ -99,9 +118,9 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     zero = int(zero_points[0]) if zero_points.size == 1 else 0  # a kernel quantized by channel has no zero points but 0
     if bits >= 8:
         values = data.view(f"{kind[0].lower()}{bits // 8}")
-        return _Constant(data.size, int(np.count_nonzero(values != zero)), bits)
+        return _Constant(data.size, n_values, int(np.count_nonzero(values != zero)), bits)
     packed = np.stack([(data >> shift) & (2**bits - 1) for shift in range(0, 8, bits)])
-    return _Constant(data.size, int(np.count_nonzero(packed)), bits)
+    return _Constant(data.size, n_values, int(np.count_nonzero(packed)), bits)
 
 
 def _quantization_bytes(graph: Graph, tensor: int) -> int:

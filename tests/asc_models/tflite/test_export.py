@@ -8,7 +8,7 @@ from asc_models.networks.families import BaselineConfig, ModelConfig
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.export import export
 from asc_models.tflite.flatbuffer import read_tflite
-from asc_models.tflite.measure import measure
+from asc_models.tflite.measure import count_weights, measure
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
 
@@ -72,6 +72,17 @@ def test_pruned_zeros_are_not_counted_as_non_zero(trainer, tmp_path):
     full, pruned = measure(tmp_path / "full.tflite"), measure(tmp_path / "pruned.tflite")
     assert full.weight_bytes == pruned.weight_bytes
     assert full.nonzero_weight_bytes - pruned.nonzero_weight_bytes == 4 * values.size // 2
+
+
+def test_a_file_has_as_many_values_in_every_width(trainer, tmp_path):
+    """Values are counted, not bytes: float32, float16, 8 and 4 bits have the same number, non-zero ones at most so."""
+    path, counts = tmp_path / "model.tflite", {}
+    for mode in ("float32", "float16", "int8_weights", "int4_int8_weights"):
+        export(trainer.model, (16, 12, 3), path, mode)
+        counts[mode], n_nonzero = count_weights(path)
+        assert n_nonzero == measure(path).n_nonzero <= counts[mode]
+    export(trainer.model, (16, 12, 3), path, "float32")
+    assert set(counts.values()) == {measure(path).weight_bytes // 4}
 
 
 def test_weights_of_an_unknown_type_are_told(trainer, tmp_path):
