@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import yaml
 
@@ -77,6 +78,29 @@ def add_candidate(
     training: dict[str, Any] = {"mode": "int8_weights", "best_epoch": 30, "epochs": 30, "seed": seed, "trial_id": name}
     files.config_path.write_text(yaml.safe_dump({"model": {"kernel_size": 3}, "train": CONFIG["train"]}))
     write_metrics(files.metrics_path, CandidateMetrics(splits=splits, agreement=0.995, **sizes, **training))
+
+
+def write_dense_tflite(path: Path, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> None:
+    """Write a TFLite file of one dense layer; `kernel` has the shape (outputs, inputs)."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
+
+    model, graph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    operator.inputs, operator.outputs = [0, 1, 2], [3]
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
+    graph.inputs, graph.outputs, graph.operators, graph.tensors = [0], [3], [operator], []
+    shapes = {"x": (1, kernel.shape[1]), "kernel": kernel.shape, "bias": bias.shape, "y": (1, kernel.shape[0])}
+    for name, shape in shapes.items():
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), schema.TensorType.FLOAT32, 0
+        if name in {"kernel", "bias"}:
+            tensor.buffer = len(model.buffers)
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer((kernel if name == "kernel" else bias).tobytes(), np.uint8)
+            model.buffers.append(buffer)
+        graph.tensors.append(tensor)
+    path.write_bytes(bytes(convert_object_to_bytearray(model)))
 
 
 def forget_locations(run: RunDirectory, n_known: int = 0) -> None:

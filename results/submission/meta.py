@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from asc_models.config import TrainConfig
 from asc_models.networks.families import FAMILIES
+from asc_models.tflite.measure import count_weights
 from data_prep.augment.registry import SWITCHES, WHOLE_CLIPS
 from data_prep.copies.waveforms import COPIES
+from results.candidates.candidates import Candidate
 from results.config import AuthorConfig, SubmissionConfig
 
 if TYPE_CHECKING:
@@ -117,13 +119,22 @@ def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _complexity(system: System) -> dict[str, Any]:
-    metrics = [member.metrics for member in system.members]
+    counts = [_counts(member) for member in system.members]
     return {
-        "total_parameters": sum(m.n_params for m in metrics),
-        # Without a count of the exported file the number of all parameters stands: never too low.
-        "total_parameters_non_zero": sum(m.n_params if m.n_nonzero is None else m.n_nonzero for m in metrics),
-        "model_size": sum(m.nonzero_weight_bytes for m in metrics) / 1000,
+        "total_parameters": sum(n for n, _ in counts),
+        "total_parameters_non_zero": sum(n_nonzero for _, n_nonzero in counts),
+        "model_size": sum(metrics.nonzero_weight_bytes for metrics in system.metrics) / 1000,
     }
+
+
+def _counts(member: Candidate) -> tuple[int, int]:
+    """Return the parameters of the exported file, all and those that are not zero.
+
+    The network itself has other ones: the export folds batch normalization into the kernels.
+    """
+    path = member.files.tflite_path
+    # Without the file the network's count stands for both: never too low.
+    return count_weights(path) if path.is_file() else (member.metrics.n_params, member.metrics.n_params)
 
 
 def _development(metrics: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from augmentation_support import OFF, ON
-from results_support import add_candidate, clips, make_run, predictions
+from results_support import add_candidate, clips, make_run, predictions, write_dense_tflite
 
 from asc_models.config import TrainConfig
 from data_prep.augment.registry import AUGMENTATIONS, SWITCHES
@@ -269,6 +269,24 @@ def test_two_clips_of_one_name_cannot_be_packed() -> None:
     made.clips["filename"] = ["one/x.wav", "two/x.wav", *made.clips["filename"][2:]]
     with pytest.raises(DataError, match=r"x\.wav"):
         output_csv(made)
+
+
+def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:
+    """Both counts are the exported file's, batch normalization folded: without a zero weight they are equal."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    (member,) = read_candidates(run)
+    system = System(member.name, (member,), None, 1.0, 1, {})
+
+    def counted() -> tuple[int, int]:
+        complexity = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["complexity"]
+        return complexity["total_parameters"], complexity["total_parameters_non_zero"]
+
+    assert counted() == (member.metrics.n_params, member.metrics.n_params)  # without the file
+    kernel = np.arange(1, 13, dtype=np.float32).reshape(4, 3)
+    for zeros in (0, 5):
+        kernel.ravel()[:zeros] = 0
+        write_dense_tflite(member.files.tflite_path, kernel, np.ones(4, np.float32))
+        assert counted() == (16, 16 - zeros)
 
 
 def test_nothing_to_submit_is_an_error(tmp_path: Path) -> None:
