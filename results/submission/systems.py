@@ -38,6 +38,11 @@ class System:
     development: dict[str, Any]
 
     @property
+    def distinct(self) -> frozenset[str]:
+        """The members' names: systems with the same ones are the same networks, whatever weights and temperature."""
+        return frozenset(member.name for member in self.members)
+
+    @property
     def metrics(self) -> list[CandidateMetrics]:
         """The members' metrics: what is held against the limits together."""
         return [member.metrics for member in self.members]
@@ -62,9 +67,10 @@ def packed_members(run: RunDirectory, config: SubmissionConfig) -> list[Candidat
 def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
     """Return candidates and ensembles within every limit, best validation log loss first, and why others are left out.
 
-    An ensemble of one member at temperature 1 is its member, and only the member is listed. A candidate that was
-    trained on validation, too, has no score to rank it by: it stands in the place of its sibling, the same network with
-    the same seed trained on the training split alone, and with that one's score.
+    No network is listed twice: of two systems of the same members, such as a candidate and an ensemble of it alone at
+    another temperature, the better one is. A candidate that was trained on validation, too, has no score to rank it by:
+    it stands in the place of its sibling, the same network with the same seed trained on the training split alone, and
+    with that one's score.
     """
     candidates = {candidate.name: candidate for candidate in read_candidates(run)}
     siblings = {
@@ -92,19 +98,20 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         gone = [name for name in ensemble.members if name not in candidates]
         if gone:
             left_out[ensemble.name] = f"its members {', '.join(gone)} are gone; build the ensemble again"
-        elif ensemble.is_single and ensemble.temperature == 1.0:
-            left_out[ensemble.name] = f"it is {next(iter(ensemble.members))} alone"
+        elif ensemble.is_single and (ensemble.temperature == 1.0 or next(iter(ensemble.members)) in left_out):
+            member = next(iter(ensemble.members))
+            left_out[ensemble.name] = f"it is {member} alone" + ("; " + left_out[member] if member in left_out else "")
         else:
             found.append(_ensemble_system(ensemble, candidates, limits))
-    systems = []
+    systems: dict[frozenset[str], System] = {}
     for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
         if reason := limits.verdict(system.metrics).reason:
             left_out[system.name] = f"is over the limit: {reason}"
         elif np.isnan(system.validation_log_loss):
             left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
-        else:
-            systems.append(system)
-    return systems, left_out
+        elif (better := systems.setdefault(system.distinct, system)) is not system:
+            left_out[system.name] = f"has the same members as {better.name}, which is ranked better"
+    return list(systems.values()), left_out
 
 
 def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limits: Limits) -> System:

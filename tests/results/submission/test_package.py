@@ -23,12 +23,12 @@ from data_prep.errors import BudgetError, DataError
 from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig, SubmissionConfig
-from results.ensemble import build_ensemble
+from results.ensemble import build_ensemble, read_ensembles
 from results.rundir import RunDirectory
 from results.score import score_submission
 from results.submission.meta import system_meta
 from results.submission.package import output_csv, write_submission
-from results.submission.systems import System
+from results.submission.systems import System, rank_systems
 from results.submission.validate import validate_submission
 
 ROOT = "Doe_EX_task1a/task1"
@@ -287,6 +287,27 @@ def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:
         kernel.ravel()[:zeros] = 0
         write_dense_tflite(member.files.tflite_path, kernel, np.ones(4, np.float32))
         assert counted() == (16, 16 - zeros)
+
+
+def test_no_network_takes_two_slots(tmp_path: Path) -> None:
+    """An ensemble of one member and the member: the better form is packed, the other is left out with the reason."""
+    run = make_run(tmp_path / "run", n_candidates=3, search=False)
+    build_ensemble(run, EnsembleConfig(max_members=1), Limits())
+    (ensemble,) = read_ensembles(run)
+    assert ensemble.is_single
+    assert ensemble.temperature != 1.0
+    (member,) = ensemble.members
+    write_submission(run, SubmissionConfig())
+    summary = json.loads((run.submission_dir / "summary.json").read_text())
+    others = [candidate.name for candidate in read_candidates(run) if candidate.name != member]
+    assert [row["system"] for row in summary["systems"]] == ["ensemble", *others]
+    assert summary["left_out"] == {member: "has the same members as ensemble, which is ranked better"}
+    ensembles = json.loads(run.ensembles_path.read_text())
+    ensembles["ensembles"][0]["metrics"]["validation"]["log_loss"] = 9.0
+    run.ensembles_path.write_text(json.dumps(ensembles))
+    systems, left_out = rank_systems(run, Limits())
+    assert [system.name for system in systems] == [member, *others]
+    assert left_out == {"ensemble": f"has the same members as {member}, which is ranked better"}
 
 
 def test_nothing_to_submit_is_an_error(tmp_path: Path) -> None:
