@@ -11,7 +11,7 @@ from asc_models.tflite.measure import count_weights
 from data_prep.augment.registry import SWITCHES, WHOLE_CLIPS
 from data_prep.copies.waveforms import COPIES
 from results.candidates.candidates import Candidate
-from results.config import AuthorConfig, SubmissionConfig
+from results.config import AuthorConfig, ExternalDataset, SubmissionConfig
 
 if TYPE_CHECKING:
     from results.submission.systems import System
@@ -50,7 +50,7 @@ def system_meta(
         "system": {
             "description": _description(system, config, run_config),
             "complexity": _complexity(system),
-            "external_datasets": [dataset.model_dump() for dataset in config.external_datasets] or None,
+            "external_datasets": [_external(dataset) for dataset in config.external_datasets],
             "source_code": config.source_code,
         },
         "results": {"development_dataset": _development(system.development)},
@@ -73,6 +73,10 @@ def _abbreviation(text: str, number: int) -> str:
 def _author(author: AuthorConfig) -> dict[str, Any]:
     fields = author.model_dump()
     return {key: fields[key] for key in ("lastname", "firstname", "email", "corresponding", "affiliation")}
+
+
+def _external(dataset: ExternalDataset) -> dict[str, Any]:
+    return {"name": dataset.name, "url": dataset.url, "total_audio_length": dataset.total_audio_length_minutes}
 
 
 def _description(system: System, config: SubmissionConfig, run_config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,17 @@
-"""Checks of a package: all that the organisers' validator checks, and size, sums and labels, which it doesn't."""
+"""Checks of a package: all that the organisers' validator checks, and size, sums and labels, which it doesn't.
+
+That validator ends in a traceback where a value has another type than it iterates over, divides or converts. Here each
+such value is a problem with its key.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import reprlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +26,11 @@ from results.rundir import SUMMARY
 
 MAX_SYSTEMS = 4
 CHALLENGE_BYTES = 128_000
+CHALLENGE_CLIPS = 7_920
+"""Clips of the challenge's evaluation set, `0.wav` to `7919.wav`."""
+CHALLENGE_DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 SUM_TOLERANCE = 1e-3
+_CLIP = re.compile(r"[0-9]{1,9}\.wav")
 _LABEL = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+_task1a_[1-4]")
 
 _SUBMISSION = ("label", "name", "abbreviation", "authors")
@@ -27,6 +39,11 @@ _DESCRIPTION = (
     *("input_sampling_rate", "acoustic_features", "embeddings", "data_augmentation", "machine_learning_method"),
     *("ensemble_method_subsystem_count", "decision_making", "complexity_management", "external_data_usage"),
 )
+_MAPPINGS = (
+    *("submission", "system", "system.description", "system.complexity", "results", "results.development_dataset"),
+    *(f"results.development_dataset.{group}" for group in ("overall", "class_wise", "device_wise")),
+)
+_DATASET = ("name", "url", "total_audio_length")
 _COMPLEXITY = ("total_parameters", "total_parameters_non_zero", "model_size")
 
 
@@ -59,18 +76,20 @@ def validate_submission(
         classes: the scenes in the header's order; None takes those of the run that wrote the package (`summary.json`
             beside it), else the challenge's ten, or on another data set those of the first system, so that systems
             must agree with each other. The challenge's ten are wanted in its own order in any case.
-        filenames: the evaluation clips, folders aside (7,920 for the challenge); None takes the first system's rows,
-            so that systems must at least agree with each other.
+        filenames: the evaluation clips, folders aside; None takes the first system's rows, so that systems must agree
+            with each other, and with the challenge's ten scenes wants its 7,920 clips, unless `summary.json` says that
+            the test split is packed.
     """
     try:
         with zipfile.ZipFile(path) as package:
             entries = {name: package.read(name) for name in package.namelist() if not name.endswith("/")}
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         return [Problem(path.name, f"is no readable zip: {error}")]
     problems = list(_layout(entries))
     limit = stated_limit(path) if limit_bytes is None else limit_bytes
     scenes = _in_order(classes or _summary(path).get("classes") or _first_header(entries))
-    folders = sorted({PurePosixPath(name).parent for name in entries if len(PurePosixPath(name).parts) == 4})
+    n_clips = CHALLENGE_CLIPS if scenes == TAU_SCENES and _summary(path).get("packed_split") != "test" else None
+    folders = sorted({PurePosixPath(name).parent for name in entries if name.count("/") == 3})
     if not folders:
         problems.append(Problem(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
     if len(folders) > MAX_SYSTEMS:
@@ -81,6 +100,8 @@ def validate_submission(
         if output in entries:
             names: set[str] = set()
             problems += _output(output, entries[output], scenes, expected, names)
+            if n_clips is not None:
+                problems += _challenge_clips(output, names, n_clips if filenames is None else None)
             expected = expected or names
         else:
             problems.append(Problem(str(folder), f"lacks {folder.name}.output.csv"))
@@ -120,15 +141,17 @@ def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
     first = min((name for name in entries if name.endswith(".output.csv")), default=None)
     if first is None:
         return TAU_SCENES
-    header = entries[first].decode("utf-8", errors="replace").partition("\n")[0].rstrip("\r")
-    scenes = tuple(header.split("\t")[2:])
+    try:
+        scenes = tuple(next(_rows(entries[first]), [])[2:])
+    except (UnicodeDecodeError, csv.Error):
+        return TAU_SCENES
     broken = not scenes or len(set(scenes)) < len(scenes) or set(scenes) & {"filename", "scene_label"}
     return TAU_SCENES if broken or set(scenes) <= set(TAU_SCENES) else scenes
 
 
 def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
     for name in entries:
-        parts = PurePosixPath(name).parts
+        parts = name.split("/")
         if len(parts) != 4:
             yield Problem(name, "must lie at <root>/<folder>/<LABEL>/<file>")
         elif not _LABEL.fullmatch(parts[2]):
@@ -137,20 +160,40 @@ def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
             yield Problem(name, f"must be {parts[2]}.output.csv or {parts[2]}.meta.yaml")
 
 
+def _rows(data: bytes) -> Iterator[list[str]]:
+    """Yield the fields of each row, read as the organisers read them: a field in quotes may hold tabs and new lines.
+
+    Raises:
+        UnicodeDecodeError: if it is no UTF-8 text.
+        csv.Error: if it holds no such rows.
+    """
+    return csv.reader(io.StringIO(data.decode("utf-8")), delimiter="\t")
+
+
+def _challenge_clips(where: str, names: set[str], n_clips: int | None) -> Iterator[Problem]:
+    """Yield what is wrong with the names of the challenge's clips, and with their number unless that is None."""
+    if n_clips is not None and len(names) != n_clips:
+        yield Problem(where, f"must have one row for each of {n_clips:,} clips, has {len(names):,}")
+    others = sorted(name for name in names if not _CLIP.fullmatch(name) or int(name[:-4]) >= CHALLENGE_CLIPS)
+    if others:
+        shown = ", ".join(map(repr, others[:3]))
+        last = CHALLENGE_CLIPS - 1
+        yield Problem(where, f"clips must be named 0.wav to {last}.wav, {len(others):,} are not: {shown}")
+
+
 def _output(
     where: str, data: bytes, classes: tuple[str, ...], expected: set[str] | None, found: set[str]
 ) -> Iterator[Problem]:
     """Yield an output file's problems; its clips are added to `found`."""
     try:
-        header, *lines = data.decode("utf-8").splitlines()
-    except (UnicodeDecodeError, ValueError):
-        yield Problem(where, "is empty or no UTF-8 text")
+        header, *rows = _rows(data)
+    except (UnicodeDecodeError, ValueError, csv.Error):
+        yield Problem(where, "is empty or no UTF-8 text of TAB separated fields")
         return
-    if header.split("\t") != ["filename", "scene_label", *classes]:
+    if header != ["filename", "scene_label", *classes]:
         yield Problem(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB separated")
         return
-    for number, line in enumerate(lines, start=2):
-        fields = line.split("\t")
+    for number, fields in enumerate(rows, start=2):
         if len(fields) != len(classes) + 2:
             yield Problem(f"{where}, line {number}", f"must have {len(classes) + 2} fields, has {len(fields)}")
             continue
@@ -195,6 +238,7 @@ def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_b
     submission, system = _mapping(meta, "submission"), _mapping(meta, "system")
     description, complexity = _mapping(system, "description"), _mapping(system, "complexity")
     development = _mapping(_mapping(meta, "results"), "development_dataset")
+    yield from _types(where, meta)
     for prefix, mapping, keys in (
         ("submission", submission, _SUBMISSION),
         ("system", system, ("description", "complexity", "external_datasets", "source_code")),
@@ -210,12 +254,31 @@ def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_b
     yield from _development(where, development, classes)
 
 
+def _types(where: str, meta: Any) -> Iterator[Problem]:
+    """Yield what is of another type than the organisers' validator takes it for, as far as no other check says so."""
+    for path in _MAPPINGS:
+        *parents, key = path.split(".")
+        parent = meta
+        for name in parents:
+            parent = _mapping(parent, name)
+        if isinstance(parent, Mapping) and key in parent and not isinstance(parent[key], Mapping):
+            yield Problem(where, f"{path} must be a mapping, got {reprlib.repr(parent[key])}")
+    system = _mapping(meta, "system")
+    datasets = system.get("external_datasets")
+    if "external_datasets" in system and not isinstance(datasets, list):
+        yield Problem(where, f"system.external_datasets must be a list, [] for none, got {reprlib.repr(datasets)}")
+    for number, dataset in enumerate(datasets if isinstance(datasets, list) else (), start=1):
+        for key in _DATASET:
+            if not isinstance(dataset, Mapping) or key not in dataset:
+                yield Problem(where, f"system.external_datasets, data set {number}: {key} is missing")
+
+
 def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Problem]:
     if submission.get("label") != label:
         yield Problem(where, f"submission.label must be {label}, got {submission.get('label')!r}")
     short = submission.get("abbreviation")
-    if not 1 <= len(str(short or "")) <= 10:
-        yield Problem(where, f"submission.abbreviation must have 1 to 10 characters, got {short!r}")
+    if not isinstance(short, str) or not 1 <= len(short) <= 10:
+        yield Problem(where, f"submission.abbreviation must be a text of 1 to 10 characters, got {reprlib.repr(short)}")
     authors = submission.get("authors") or []
     if not isinstance(authors, list) or not authors:
         yield Problem(where, "submission.authors must list one author at least")
@@ -224,16 +287,19 @@ def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Prob
         for key in _AUTHOR:
             if key != "corresponding" and (not isinstance(author, Mapping) or not author.get(key)):
                 yield Problem(where, f"submission.authors, author {number}: {key} is missing")
-    n = sum(isinstance(author, Mapping) and author.get("corresponding") is True for author in authors)
-    if n != 1:
-        yield Problem(where, f"submission.authors: exactly one must be corresponding, got {n}")
+    answers = [author.get("corresponding") for author in authors if isinstance(author, Mapping)]
+    marked = [answer for answer in answers if answer]  # whatever is not false counts there
+    if marked != [True]:
+        yield Problem(where, f"submission.authors: exactly one must be corresponding, got {len(marked)}")
 
 
 def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Iterator[Problem]:
     values: dict[str, Any] = {key: complexity[key] for key in _COMPLEXITY if key in complexity}
     for key, value in values.items():
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
-            yield Problem(where, f"system.complexity.{key} must be a number, got {value!r}")
+        is_whole = key != "model_size"
+        if not isinstance(value, int if is_whole else (int, float)) or isinstance(value, bool) or not value >= 0:
+            kind = "whole number" if is_whole else "number"
+            yield Problem(where, f"system.complexity.{key} must be a {kind}, got {reprlib.repr(value)}")
             return
     size = values.get("model_size", 0)  # kB
     if size * 1000 > limit_bytes + 1e-6:
@@ -250,9 +316,10 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
     }
     named = groups["class_wise"]
     # The challenge's development set has clips of every scene; the test list of another data set may lack some.
-    lacking = [scene for scene in classes if named and scene not in named] if classes == TAU_SCENES else []
-    if lacking:
-        yield Problem(where, f"results.development_dataset.class_wise lacks {', '.join(lacking)}")
+    challenge = {"class_wise": TAU_SCENES, "device_wise": CHALLENGE_DEVICES} if classes == TAU_SCENES else {}
+    for group, names in challenge.items():
+        if lacking := [name for name in names if groups[group] and name not in groups[group]]:
+            yield Problem(where, f"results.development_dataset.{group} lacks {', '.join(lacking)}")
     if foreign := [str(scene) for scene in named if scene not in classes]:
         yield Problem(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
     for group, entries in groups.items():
@@ -260,7 +327,11 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
             for key, top in (("logloss", np.inf), ("accuracy", 100.0)):
                 value = _mapping({"entry": entry}, "entry").get(key)
                 if not isinstance(value, (int, float)) or not 0 <= value <= top:
-                    yield Problem(where, f"results.development_dataset.{group}, {name}: {key} is {value!r}")
+                    yield Problem(where, f"results.development_dataset.{group}, {name}: {key} is {reprlib.repr(value)}")
+            for key, value in _mapping({"entry": entry}, "entry").items():
+                if key not in {"logloss", "accuracy"} and not isinstance(value, (int, float)):
+                    told = f"{key} must be a number, got {reprlib.repr(value)}"
+                    yield Problem(where, f"results.development_dataset.{group}, {name}: {told}")
 
 
 def _mapping(parent: Any, key: str) -> Mapping[str, Any]:

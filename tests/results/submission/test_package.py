@@ -271,24 +271,6 @@ def test_two_clips_of_one_name_cannot_be_packed() -> None:
         output_csv(made)
 
 
-def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:
-    """Both counts are the exported file's, batch normalization folded: without a zero weight they are equal."""
-    run = make_run(tmp_path / "run", n_candidates=1, search=False)
-    (member,) = read_candidates(run)
-    system = System(member.name, (member,), None, 1.0, 1, {})
-
-    def counted() -> tuple[int, int]:
-        complexity = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["complexity"]
-        return complexity["total_parameters"], complexity["total_parameters_non_zero"]
-
-    assert counted() == (member.metrics.n_params, member.metrics.n_params)  # without the file
-    kernel = np.arange(1, 13, dtype=np.float32).reshape(4, 3)
-    for zeros in (0, 5):
-        kernel.ravel()[:zeros] = 0
-        write_dense_tflite(member.files.tflite_path, kernel, np.ones(4, np.float32))
-        assert counted() == (16, 16 - zeros)
-
-
 def test_no_network_takes_two_slots(tmp_path: Path) -> None:
     """An ensemble of one member and the member: the better form is packed, the other is left out with the reason."""
     run = make_run(tmp_path / "run", n_candidates=3, search=False)
@@ -308,6 +290,37 @@ def test_no_network_takes_two_slots(tmp_path: Path) -> None:
     systems, left_out = rank_systems(run, Limits())
     assert [system.name for system in systems] == [member, *others]
     assert left_out == {"ensemble": f"has the same members as {member}, which is ranked better"}
+
+
+def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:
+    """Both counts are the exported file's, batch normalization folded: without a zero weight they are equal."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    (member,) = read_candidates(run)
+    system = System(member.name, (member,), None, 1.0, 1, {})
+
+    def counted() -> tuple[int, int]:
+        complexity = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["complexity"]
+        return complexity["total_parameters"], complexity["total_parameters_non_zero"]
+
+    assert counted() == (member.metrics.n_params, member.metrics.n_params)  # without the file
+    kernel = np.arange(1, 13, dtype=np.float32).reshape(4, 3)
+    for zeros in (0, 5):
+        kernel.ravel()[:zeros] = 0
+        write_dense_tflite(member.files.tflite_path, kernel, np.ones(4, np.float32))
+        assert counted() == (16, 16 - zeros)
+
+
+def test_external_data_are_a_list(tmp_path: Path) -> None:
+    """The organisers iterate over them: [] for none, else what they ask of each, minutes under their key."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    one = {"name": "Other", "url": "https://other.example", "total_audio_length_minutes": 90.0}
+    for given, written in (
+        ([], []),
+        ([one], [{"name": "Other", "url": "https://other.example", "total_audio_length": 90.0}]),
+    ):
+        path = write_submission(run, SubmissionConfig.model_validate({"external_datasets": given}))
+        assert yaml.safe_load(_read(path)[f"{FIRST}.meta.yaml"])["system"]["external_datasets"] == written
+        assert validate_submission(path) == []
 
 
 def test_nothing_to_submit_is_an_error(tmp_path: Path) -> None:
@@ -331,10 +344,10 @@ def _edit_output(change: Callable[[list[list[str]]], None]) -> Callable[[dict[st
 def _edit_meta(path: str, value: object) -> Callable[[dict[str, str]], None]:
     def edit(files: dict[str, str]) -> None:
         meta = yaml.safe_load(files[f"{FIRST}.meta.yaml"])
-        *parents, last = path.split(".")
+        *parents, last = (int(key) if key.isdigit() else key for key in path.split("."))
         place = meta
         for key in parents:
-            place = place[int(key) if key.isdigit() else key]
+            place = place[key]
         if value is None:
             del place[last]
         else:
@@ -342,6 +355,18 @@ def _edit_meta(path: str, value: object) -> Callable[[dict[str, str]], None]:
         files[f"{FIRST}.meta.yaml"] = yaml.safe_dump(meta)
 
     return edit
+
+
+def _set_null(path: str) -> Callable[[dict[str, str]], None]:
+    def edit(files: dict[str, str]) -> None:
+        _edit_meta(path, "NULL")(files)
+        files[f"{FIRST}.meta.yaml"] = files[f"{FIRST}.meta.yaml"].replace("'NULL'", "null")
+
+    return edit
+
+
+def _meta(files: dict[str, str]) -> Any:
+    return yaml.safe_load(files[f"{FIRST}.meta.yaml"])
 
 
 def _swap_label(rows: list[list[str]]) -> None:
@@ -381,6 +406,48 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "size in words": (_edit_meta("system.complexity.model_size", "90 kB"), "must be a number"),
     "too many": (_edit_meta("system.complexity.total_parameters_non_zero", 10**9), "more non-zero"),
     "a class less": (_edit_meta("results.development_dataset.class_wise.bus", None), "lacks bus"),
+    "abbreviation a number": (_edit_meta("submission.abbreviation", 2021), "must be a text of 1 to 10"),
+    "author a text": (_edit_meta("submission.authors.0", "Doe"), "author 1: lastname is missing"),
+    "authors a mapping": (_edit_meta("submission.authors", {"lastname": "Doe"}), "one author at least"),
+    "two correspond": (
+        lambda files: _edit_meta("submission.authors", 2 * _meta(files)["submission"]["authors"])(files),
+        "exactly one must be corresponding, got 2",
+    ),
+    "submission a list": (_edit_meta("submission", [1]), r"submission must be a mapping, got \[1\]"),
+    "system a text": (_edit_meta("system", "CNN"), "system must be a mapping, got 'CNN'"),
+    "description a text": (_edit_meta("system.description", "CNN"), "system.description must be a mapping"),
+    "complexity a list": (_edit_meta("system.complexity", [1]), "system.complexity must be a mapping"),
+    "results a number": (_edit_meta("results", 1), "results must be a mapping, got 1"),
+    "development a list": (_edit_meta("results.development_dataset", []), "development_dataset must be a mapping"),
+    "overall a number": (_edit_meta("results.development_dataset.overall", 1), "overall must be a mapping, got 1"),
+    "classes a list": (_edit_meta("results.development_dataset.class_wise", ["bus"]), "class_wise must be a mapping"),
+    "devices a list": (_edit_meta("results.development_dataset.device_wise", ["a"]), "device_wise must be a mapping"),
+    "a class a number": (_edit_meta("results.development_dataset.class_wise.bus", 0.5), "bus: logloss is None"),
+    "a further list": (_edit_meta("results.development_dataset.overall.f1", [1]), r"f1 must be a number, got \[1\]"),
+    "a device less": (_edit_meta("results.development_dataset.device_wise.s6", None), "device_wise lacks s6"),
+    "external data null": (_set_null("system.external_datasets"), r"must be a list, \[\] for none, got None"),
+    "external data a mapping": (
+        _edit_meta("system.external_datasets", {"name": "x"}),
+        "external_datasets must be a list",
+    ),
+    "external data in words": (_edit_meta("system.external_datasets", ["x"]), "data set 1: name is missing"),
+    "external data without minutes": (
+        _edit_meta("system.external_datasets", [{"name": "x", "url": "y"}]),
+        "data set 1: total_audio_length is missing",
+    ),
+    "infinitely many": (
+        _edit_meta("system.complexity.total_parameters", float("inf")),
+        "must be a whole number, got inf",
+    ),
+    "parameters a list": (_edit_meta("system.complexity.total_parameters", [1]), "must be a whole number"),
+    "results null": (_set_null("results.development_dataset"), "development_dataset must be a mapping, got None"),
+    "meta a number": (lambda files: files.update({f"{FIRST}.meta.yaml": "1"}), "submission.label: required"),
+    "blank row": (_edit_output(lambda rows: rows.insert(3, [""])), "must have 12 fields, has 0"),
+    "quote": (_edit_output(lambda rows: rows[1].__setitem__(0, '"x.wav')), "must have 12 fields, has"),
+    "a folder without a name": (
+        lambda files: files.update({f"{ROOT}//Doe_EX_task1a_1/Doe_EX_task1a_1.meta.yaml": ""}),
+        "must lie at",
+    ),
     "above 100": (_edit_meta("results.development_dataset.overall.accuracy", 101), "accuracy is 101"),
     "no log loss": (_edit_meta("results.development_dataset.device_wise.a.logloss", None), "logloss is None"),
 }
