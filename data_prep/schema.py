@@ -42,8 +42,11 @@ class Config(BaseModel):
         return content_hash(self.canonical())
 
     def updated(self, **changes: Any) -> Self:
-        """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate)."""
-        return type(self).model_validate({**self.model_dump(), **changes})
+        """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate).
+
+        Sections that stay are the same objects, and know which of their keys were stated.
+        """
+        return type(self).model_validate({**dict(self), **changes})
 
 
 def _canonical(value: Any, dumped: Any) -> Any:

@@ -48,6 +48,19 @@ class AuthorConfig(Config):
     corresponding: bool = True
     """Exactly one author of a submission is the corresponding one."""
 
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Fields that are still the example's."""
+        example = AuthorConfig()
+        named = (self.lastname, self.firstname) == (example.lastname, example.firstname)
+        mail = self.email == example.email
+        where = [
+            f"affiliation.{key}"
+            for key in ("abbreviation", "institute", "location")
+            if getattr(self.affiliation, key) == getattr(example.affiliation, key)
+        ]
+        return (*(("lastname", "firstname") if named else ()), *(("email",) if mail else ()), *where)
+
     @field_validator("email")
     @classmethod
     def _check_email(cls, value: str) -> str:
@@ -70,13 +83,13 @@ class ExternalDataset(Config):
 class SubmissionConfig(Config):
     """Section `submission`: the fields of the package that no run can know.
 
-    The names are placeholders, stated as such in the report; put your own before you hand anything in. A field that is
-    null is filled from the run's configuration.
+    The names are placeholders; with them a package is a draft (`open_points`). A field that is null is filled from the
+    run's configuration.
     """
 
-    lastname: str = "Doe"
+    lastname: str = Field("Doe", max_length=64)
     """Family name of the corresponding author, first part of every label: letters, digits and hyphens."""
-    institute: str = "EX"
+    institute: str = Field("EX", max_length=64)
     """Abbreviation of the institute, second part of every label: letters, digits and hyphens."""
     name: str | None = Field(None, min_length=1)
     """Name of the systems in the results table; null says that they are lightweight networks, and whether a search
@@ -111,7 +124,7 @@ class SubmissionConfig(Config):
     @field_validator("lastname", "institute")
     @classmethod
     def _check_label_part(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
             raise ValueError(
                 "must be letters, digits and hyphens: it is a part of the label Lastname_Institute_task1a_1"
             )
@@ -125,6 +138,19 @@ class SubmissionConfig(Config):
         return self
 
     @property
-    def has_placeholders(self) -> bool:
-        """Whether the authors are still the example."""
-        return self.authors == (AuthorConfig(),) or (self.lastname, self.institute) == ("Doe", "EX")
+    def open_points(self) -> tuple[str, ...]:
+        """What keeps a package from being handed in: placeholders, and a label with another name than the author's."""
+        found = ["submission.institute is a placeholder"] if self.institute == "EX" else []
+        for number, author in enumerate(self.authors, start=1):
+            if fields := author.placeholders:
+                found.append(f"of author {number} {', '.join(fields)} are placeholders")
+        (name,) = [author.lastname for author in self.authors if author.corresponding]
+        if not _is_name_in_label(name, self.lastname):
+            found.append(f"submission.lastname is {self.lastname}, but the corresponding author's lastname {name}")
+        return tuple(found)
+
+
+def _is_name_in_label(name: str, label: str) -> bool:
+    """Return whether a label's first part can be a name, which may be shortened there, or transliterated."""
+    plain, part = (re.sub(r"[\W_]", "", text).casefold() for text in (name, label))
+    return part in plain or plain in part or not plain.isascii()

@@ -55,7 +55,7 @@ def run_line(
     from search.retrain.retrain import require_systems_fit
 
     validate_augmentations(config.prepare)
-    open_run(place.run, config)
+    config = open_run(place.run, config)
     prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
     manifest = read_manifest(place.shards)
     bind_data(place.run, manifest)
@@ -84,7 +84,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
         return page
     ensemble_stage(place, config, narrator)
     try:
-        package = submission_stage(place, config, narrator)
+        package = submission_stage(place, config, narrator, draft=True)
     except AscError as error:
         narrator.warn(
             f"No submission package to hand in: {error}\n"
@@ -93,7 +93,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
         return report_stage(place, config, narrator)
     page = report_stage(place, config, narrator)
     ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
-    narrator.note(f"Submission package: {package}")
+    narrator.note(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")
     return page
 
 

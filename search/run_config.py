@@ -33,26 +33,30 @@ against them.)"""
 ADJUSTABLE_PREFIXES = tuple(f"{key}{end}" for key in ADJUSTABLE for end in ":.")
 
 
-def open_run(run: RunDirectory, config: RunConfig) -> None:
+def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
 
     A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration;
     an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or another export or other names
-    be submitted.
+    be submitted. Keys of `submission` that `config` does not state stay as they were set in the run.
+
+    Returns:
+        What the run now has: `config` with those keys.
 
     Raises:
         RunError: if the directory belongs to another configuration, with every differing key, or is a file.
     """
+    config = _with_kept_submission(config, run.read_config().get("submission"))
     resolved = config.model_dump(mode="json")
     if not run.config_path.exists():
         if run.root.exists() and not run.root.is_dir():
             raise RunError(f"{run.root}: is a file, not a run directory; choose another --out")
         _write(run, {**resolved, "versions": _versions()})
-        return
+        return config
     stored = run.read_config()
     settings = _with_defaults({key: value for key, value in stored.items() if key in resolved})
     if settings == resolved:
-        return
+        return config
     differing = _fixed_differences(settings, resolved)
     if not has_training(run):
         _write(run, {**resolved, "versions": _versions()})
@@ -65,6 +69,18 @@ def open_run(run: RunDirectory, config: RunConfig) -> None:
             f"{run.root}: this run directory belongs to another configuration:\n{shown}{more}\n"
             "Choose another --out, or give the configuration that the run was begun with."
         )
+    return config
+
+
+def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
+    """Return `config` with the keys of a stored section `submission` that its own does not state."""
+    given = config.submission.model_fields_set
+    kept = {key: value for key, value in stored.items() if key not in given} if isinstance(stored, Mapping) else {}
+    try:
+        submission = config.submission.updated(**kept)
+    except ValueError:  # of a version with other keys
+        return config
+    return config.model_copy(update={"submission": submission})
 
 
 def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:

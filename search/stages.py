@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from data_prep.errors import DataError, RunError
+from data_prep.errors import ConfigError, DataError, RunError
+from data_prep.files import read_json
 from data_prep.prepare.prepare import prepare
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
@@ -222,9 +223,14 @@ def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
 
 
 def submission_stage(
-    place: Place, config: RunConfig, narrator: Narrator, evaluation_set: Location | None = None
+    place: Place,
+    config: RunConfig,
+    narrator: Narrator,
+    evaluation_set: Location | None = None,
+    *,
+    draft: bool = False,
 ) -> Path:
-    """Write the challenge package and check it as the organisers do.
+    """Write the challenge package and check it as the organisers do; report what its summary notes.
 
     Args:
         place: of the run.
@@ -232,16 +238,21 @@ def submission_stage(
         narrator: told how it goes.
         evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
             evaluation list of the run's own data, or its test split where they have none.
+        draft: write a package also where its names are placeholders.
 
     Raises:
+        ConfigError: if names are placeholders or disagree, and no draft is wanted.
         RunError: if the package would be refused.
         DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
     """
     from results.candidates.candidates import read_candidates
-    from results.submission.package import validate_submission, write_submission
+    from results.submission.package import FILL_IN, validate_submission, write_submission
     from results.submission.systems import packed_members
     from search.retrain.evaluation import lost_clips, predict_evaluation
 
+    if config.submission.open_points and not draft:
+        points = "".join(f"\n  {point}" for point in config.submission.open_points)
+        raise ConfigError(f"the package would not name who submits it:{points}\nGive {FILL_IN}, or --draft.")
     _renew_ensemble(place, config, narrator)
     with narrator.stage("Submission", "systems") as on_progress:
         if evaluation_set is not None:
@@ -256,6 +267,8 @@ def submission_stage(
         listed = {str(name) for predictions in answers.values() for name in predictions.clips["filename"]}
         problems = validate_submission(package, filenames=sorted({*listed, *lost}) if answers else None)
         on_progress(1, 1)
+    for text in read_json(place.run.submission_summary_path)["notes"]:
+        narrator.warn(text)
     if problems:
         lines = [f"  {problem}" for problem in problems]
         if lost:

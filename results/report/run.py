@@ -147,8 +147,9 @@ def submission_text(data: RunData) -> Content | None:
         [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
         for row in summary["systems"]
     ]
+    name = summary["package"] + (" (draft)" if summary.get("draft") else "")
     return {
-        "text": f"{summary['package']}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
+        "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
         "notes": summary["notes"],
         "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
     }

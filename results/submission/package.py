@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json, written_whole
 from data_prep.yaml_file import to_yaml
@@ -17,7 +20,7 @@ from results.config import SubmissionConfig
 from results.rundir import RunDirectory
 from results.submission.meta import system_meta
 from results.submission.systems import System, rank_systems
-from results.submission.validate import validate_submission
+from results.submission.validate import CHALLENGE_CLIPS, validate_submission
 
 __all__ = ["System", "output_csv", "rank_systems", "validate_submission", "write_submission"]
 
@@ -36,7 +39,9 @@ FILL_IN = (
 def write_submission(
     run: RunDirectory, config: SubmissionConfig, evaluation: Mapping[str, Predictions] | None = None
 ) -> Path:
-    """Write the package and `summary.json` beside it, and return the package's path.
+    """Write the package and `summary.json` beside it, in the place of an earlier one; return the package's path.
+
+    With placeholders among the names it is a draft, which the summary says (`SubmissionConfig.open_points`).
 
     Args:
         run: with retrained candidates.
@@ -78,7 +83,10 @@ def write_submission(
             _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
             meta = system_meta(label, number, system, config, run.read_config())
             _add(package, f"{folder}.meta.yaml", to_yaml(meta))
-    _write_summary(run, path, packed, left_out, split, next(iter(given.values())).classes, config, limits)
+    _write_summary(run, path, packed, left_out, split, next(iter(given.values())), config, limits)
+    for other in run.submission_dir.glob(f"*_{TASK}.zip"):
+        if other != path:  # of other names: one package stands beside its summary
+            other.unlink()
     return path
 
 
@@ -105,10 +113,12 @@ def output_csv(predictions: Predictions) -> str:
     units = np.floor(p / p.sum(axis=1, keepdims=True) * 10**DECIMALS).astype(np.int64)
     best = p.argmax(axis=1)
     units[np.arange(len(best)), best] += 10**DECIMALS - units.sum(axis=1)
-    lines = ["\t".join(["filename", "scene_label", *predictions.classes])]
+    text = io.StringIO()
+    lines = csv.writer(text, delimiter="\t", lineterminator="\n")
+    lines.writerow(["filename", "scene_label", *predictions.classes])
     for name, label, row in zip(names, best, units / 10**DECIMALS, strict=True):
-        lines.append("\t".join([name, predictions.classes[label], *(f"{value:.{DECIMALS}f}" for value in row)]))
-    return "\n".join(lines) + "\n"
+        lines.writerow([name, predictions.classes[label], *(f"{value:.{DECIMALS}f}" for value in row)])
+    return text.getvalue()
 
 
 def _add(package: zipfile.ZipFile, name: str, text: str) -> None:
@@ -124,7 +134,7 @@ def _write_summary(
     systems: list[System],
     left_out: Mapping[str, str],
     split: str,
-    classes: Sequence[str],
+    packed: Predictions,
     config: SubmissionConfig,
     limits: Limits,
 ) -> None:
@@ -134,8 +144,13 @@ def _write_summary(
             "No evaluation set: the outputs are those of the test split, for trying the format out. `asc submit RUN "
             "--evaluation SHARDS` packs those of a prepared evaluation set."
         )
-    if config.has_placeholders:
-        notes.append(f"Authors are placeholders. Before handing anything in, give {FILL_IN}")
+    elif set(packed.classes) == set(TAU_SCENES) and len(packed.clips) != CHALLENGE_CLIPS:
+        notes.append(
+            f"{len(packed.clips):,} clips are answered. The challenge's evaluation set has {CHALLENGE_CLIPS:,}; its "
+            "validator refuses any other number."
+        )
+    if config.open_points:
+        notes.append(f"A draft: {'; '.join(config.open_points)}. Before handing anything in, give {FILL_IN}")
     rows = [
         {
             "label": f"{path.stem}_{number}",
@@ -148,8 +163,9 @@ def _write_summary(
     ]
     summary = {
         "package": path.name,
+        "draft": bool(config.open_points),
         "packed_split": split,
-        "classes": list(classes),
+        "classes": list(packed.classes),
         "rules": limits.described,
         "systems": rows,
         "left_out": dict(left_out),

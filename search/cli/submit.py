@@ -21,6 +21,9 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Write a package also with placeholders for the authors, to try it out.")
+    ] = False,
     overrides: SetOption = None,
 ) -> None:
     """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
@@ -33,5 +36,6 @@ def submit(
     config = adjust_run(directory, overrides or ())
     screen = terminal()
     evaluation_set = None if evaluation is None else parse_location(evaluation)
-    package = submission_stage(Place(directory, default_shards(directory, None)), config, screen, evaluation_set)
-    screen.say(f"Submission package: {package}")
+    place = Place(directory, default_shards(directory, None))
+    package = submission_stage(place, config, screen, evaluation_set, draft=draft)
+    screen.say(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")

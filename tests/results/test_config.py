@@ -13,10 +13,37 @@ from results.config import SubmissionConfig
 
 
 def test_defaults_are_placeholders_and_say_so() -> None:
-    """Out of the box nobody is named; with a name of one's own the warning ends."""
-    assert SubmissionConfig().has_placeholders
-    own = {"lastname": "Cao", "institute": "SCUT", "authors": [{"lastname": "Cao", "firstname": "W"}]}
-    assert not parse_config(SubmissionConfig, own, "test").has_placeholders
+    """Out of the box nobody is named; the points end one by one with names, mail and affiliation of one's own."""
+    whole = "lastname, firstname, email, affiliation.abbreviation, affiliation.institute, affiliation.location"
+    assert SubmissionConfig().open_points == (
+        "submission.institute is a placeholder",
+        f"of author 1 {whole} are placeholders",
+    )
+    author = {"lastname": "Cao", "firstname": "W", "email": "w@scut.example"}
+    own: dict[str, Any] = {"lastname": "Cao", "institute": "SCUT", "authors": [author]}
+    (left,) = parse_config(SubmissionConfig, own, "test").open_points
+    assert left.startswith("of author 1 affiliation.abbreviation, affiliation.institute")
+    author |= {"affiliation": {"abbreviation": "SCUT", "institute": "South China", "location": "Guangzhou"}}
+    assert parse_config(SubmissionConfig, own, "test").open_points == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "agree"),
+    [
+        ("Muster", "Doe", False),
+        ("Meier", "Muster", False),
+        ("Berg", "van den Berg", True),
+        ("VanDam", "Van Dam", True),
+        ("Mueller", "Müller", True),
+        ("o-neill", "O'Neill", True),
+    ],
+)
+def test_label_and_corresponding_author_agree(label: str, name: str, agree: bool) -> None:
+    """A label may shorten or transliterate the name; another one's name is an open point that says both."""
+    authors = [{"lastname": "Other", "firstname": "A", "corresponding": False}, {"lastname": name, "firstname": "B"}]
+    points = parse_config(SubmissionConfig, {"lastname": label, "authors": authors}, "test").open_points
+    said = f"submission.lastname is {label}, but the corresponding author's lastname {name}"
+    assert (said not in points) == agree
 
 
 @pytest.mark.parametrize(
@@ -25,6 +52,9 @@ def test_defaults_are_placeholders_and_say_so() -> None:
         ({"abbreviation": "longer-than-ten"}, "abbreviation"),
         ({"lastname": "Van_Dam"}, "lastname"),
         ({"institute": "A.B."}, "institute"),
+        ({"lastname": "-rf"}, "lastname"),
+        ({"lastname": "x" * 10_000}, "lastname"),
+        ({"institute": "../x"}, "institute"),
         ({"max_systems": 5}, "max_systems"),
         ({"authors": [{"corresponding": False}]}, "exactly one author"),
         ({"authors": [{"email": "nobody"}]}, "email"),

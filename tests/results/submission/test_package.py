@@ -1,5 +1,6 @@
 """The package has the challenge's form, and the validator finds what is wrong with one."""
 
+import csv
 import io
 import json
 import re
@@ -29,7 +30,7 @@ from results.score import score_submission
 from results.submission.meta import system_meta
 from results.submission.package import output_csv, write_submission
 from results.submission.systems import System, rank_systems
-from results.submission.validate import validate_submission
+from results.submission.validate import CHALLENGE_CLIPS, validate_submission
 
 ROOT = "Doe_EX_task1a/task1"
 FIRST = f"{ROOT}/Doe_EX_task1a_1/Doe_EX_task1a_1"
@@ -271,6 +272,35 @@ def test_two_clips_of_one_name_cannot_be_packed() -> None:
         output_csv(made)
 
 
+def test_one_package_stands(tmp_path: Path) -> None:
+    """Under other names the earlier package goes; what is no package of this tool stays."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    write_submission(run, SubmissionConfig())
+    (run.submission_dir / "thesis.zip").write_text("mine")
+    write_submission(run, SubmissionConfig(lastname="Muster", institute="HSLU"))
+    assert {path.name for path in run.submission_dir.iterdir()} == {
+        *("Muster_HSLU_task1a.zip", "summary.json", "thesis.zip"),
+    }
+
+
+def test_a_draft_is_labelled(run: RunDirectory) -> None:
+    """With placeholders or disagreeing names summary and note say so, each by its point; the zip is as it would be."""
+    for config in (SubmissionConfig(), SubmissionConfig(lastname="Muster", institute="HSLU")):
+        write_submission(run, config)
+        summary = json.loads((run.submission_dir / "summary.json").read_text())
+        assert summary["draft"] is True
+        (note,) = [note for note in summary["notes"] if note.startswith("A draft: ")]
+        assert all(point in note for point in config.open_points)
+    author = {"lastname": "Doe", "firstname": "John", "email": "j@ex.example"}
+    home = {"abbreviation": "E", "institute": "Exeter", "location": "Exeter, UK"}
+    own = SubmissionConfig.model_validate({"institute": "E", "authors": [{**author, "affiliation": home}]})
+    write_submission(run, own)
+    summary = json.loads((run.submission_dir / "summary.json").read_text())
+    assert summary["draft"] is False
+    assert not any("draft" in note for note in summary["notes"])
+    write_submission(run, SubmissionConfig())
+
+
 def test_no_network_takes_two_slots(tmp_path: Path) -> None:
     """An ensemble of one member and the member: the better form is packed, the other is left out with the reason."""
     run = make_run(tmp_path / "run", n_candidates=3, search=False)
@@ -321,6 +351,54 @@ def test_external_data_are_a_list(tmp_path: Path) -> None:
         path = write_submission(run, SubmissionConfig.model_validate({"external_datasets": given}))
         assert yaml.safe_load(_read(path)[f"{FIRST}.meta.yaml"])["system"]["external_datasets"] == written
         assert validate_submission(path) == []
+
+
+HOSTILE = (
+    "<script>alert(1)</script>", 'a"b\'c', "a\nb", "a\tb", "{{ 7 * 7 }}{% raw %}", "=cmd|' /C calc'!A0", "$\\frac{$",
+    "[red]\x1b[2J", "x" * 10_000, "&amp;*anchor: !!python/object", " – ",
+)  # fmt: skip
+
+
+def test_names_are_inert_in_a_package(tmp_path: Path) -> None:
+    """Scenes and authors with markup, quotes, new lines, tabs or braces come out as they went in, and pass."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=HOSTILE)
+    for text in HOSTILE:
+        author = {"lastname": text, "firstname": text, "affiliation": {"institute": text, "location": text}}
+        config = SubmissionConfig.model_validate({"authors": [author], "name": text, "source_code": text})
+        path = write_submission(run, config)
+        assert validate_submission(path) == []
+        files = _read(path)
+        assert len(files) == 2
+        meta = yaml.safe_load(files[f"{FIRST}.meta.yaml"])
+        (written,) = meta["submission"]["authors"]
+        assert (written["lastname"], written["affiliation"]["institute"]) == (text, text)
+        assert list(meta["results"]["development_dataset"]["class_wise"]) == list(HOSTILE)
+    header, *rows = csv.reader(io.StringIO(files[f"{FIRST}.output.csv"]), delimiter="\t")
+    assert header[2:] == list(HOSTILE)
+    assert {row[1] for row in rows} <= set(HOSTILE)
+
+
+def test_the_challenges_clips_have_its_names(run: RunDirectory) -> None:
+    """The organisers convert a clip's name to its number: others are refused, as is another number of clips."""
+    table = clips(CHALLENGE_CLIPS, TAU_SCENES, labelled=False)
+
+    def problems() -> list[str]:
+        evaluation = {files.name: predictions(table, TAU_SCENES, 0.0, 1) for files in run.candidates()}
+        return [str(p) for p in validate_submission(write_submission(run, SubmissionConfig(max_systems=1), evaluation))]
+
+    assert problems() == []
+    table.loc[0, "filename"] = "audio/first.wav"
+    table.loc[1, "filename"] = "audio/7920.wav"
+    assert [problem.partition(": ")[2] for problem in problems()] == [
+        "clips must be named 0.wav to 7919.wav, 2 are not: '7920.wav', 'first.wav'"
+    ]
+    table = table[2:9].reset_index(drop=True)
+    assert [problem.partition(": ")[2] for problem in problems()] == [
+        "must have one row for each of 7,920 clips, has 7"
+    ]
+    notes = json.loads((run.submission_dir / "summary.json").read_text())["notes"]
+    assert any(note.startswith("7 clips are answered. The challenge's evaluation set has 7,920") for note in notes)
+    write_submission(run, SubmissionConfig())
 
 
 def test_nothing_to_submit_is_an_error(tmp_path: Path) -> None:

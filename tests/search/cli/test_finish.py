@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from results_support import clips, make_run, predictions
 
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.corpora.corpus import TAU_SCENES
-from data_prep.errors import DataError, RunError
+from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
 from data_prep.store import LocalStore
 from results.candidates.predictions import read_predictions, write_predictions
@@ -22,7 +23,7 @@ from results.rundir import RunDirectory
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
 from search.pipeline import finish_line
-from search.run_config import adjust_run, open_run, read_run
+from search.run_config import _with_kept_submission, adjust_run, open_run, read_run
 from search.stages import Place, ensemble_stage, report_stage, submission_stage
 
 pytestmark = pytest.mark.system
@@ -75,18 +76,18 @@ def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
         made.clips["filename"] = ["one/x.wav", "two/x.wav", *names[files.name][2:]]
         write_predictions(files.predictions_path("test"), made)
     page = finish(run, RunConfig())
-    assert "Authors are placeholders" not in page.read_text()
+    assert "A draft:" not in page.read_text()
     warning = capfd.readouterr().err
     assert "Warning: No submission package to hand in: x.wav: several clips have this name" in warning
     assert f"`asc submit {run.root}` writes the package afterwards" in warning
     with pytest.raises(DataError, match="several clips"):
-        submission_stage(place_of(run), RunConfig(), Terminal())
+        submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
     assert n_finished(run) == 0
     for files in run.candidates():
         made = read_predictions(files.predictions_path("test"))
         made.clips["filename"] = names[files.name]
         write_predictions(files.predictions_path("test"), made)
-    assert submission_stage(place_of(run), RunConfig(), Terminal()).is_file()
+    assert submission_stage(place_of(run), RunConfig(), Terminal(), draft=True).is_file()
 
 
 def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capfd):
@@ -101,17 +102,20 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
     ensemble_stage(place_of(run), RunConfig(ensemble={"max_members": 1}), Terminal())
     finish(run, config)
     assert said(run.ensembles_path) == ensemble
-    submission_stage(place_of(run), config.updated(submission={"lastname": "Cao"}), Terminal())
+    submission_stage(place_of(run), config.updated(submission={"lastname": "Cao"}), Terminal(), draft=True)
+    assert not package.exists()
+    finish(run, config)
+    assert package.is_file()
     package.unlink()
     finish(run, config)
     assert package.is_file()
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         ledger.append("line_finished", inputs="another configuration's")
     finish(run, config)
-    assert n_finished(run) == 5
+    assert n_finished(run) == 6
 
 
-@pytest.mark.parametrize("stage", [submission_stage, report_stage])
+@pytest.mark.parametrize("stage", [partial(submission_stage, draft=True), report_stage])
 def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
     """Package and report never show an ensemble of older settings as if it were of the run's own."""
     ensemble_stage(place_of(run), RunConfig(), Terminal())
@@ -123,7 +127,7 @@ def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
 def test_clips_that_the_evaluation_list_lost_are_told(run):
     """A package without the clips that were missing or put aside is refused, with their names."""
     predict_evaluation(run)
-    submission_stage(place_of(run), RunConfig(), Terminal())
+    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
     manifest = Manifest(
         **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": TAU_SCENES},
         **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 25, "n_unlisted": 0},
@@ -132,21 +136,56 @@ def test_clips_that_the_evaluation_list_lost_are_told(run):
         lost_evaluation={1: ("audio/25.wav",)},
     )
     write_manifest(LocalStore(run.shards_dir), manifest)
-    submission_stage(place_of(run), RunConfig(), Terminal())  # of other data than the run's, these shards say nothing
+    submission_stage(
+        place_of(run), RunConfig(), Terminal(), draft=True
+    )  # of other data than the run's, these shards say nothing
     config = {**run.read_config(), "data": {"name": manifest.name, "manifest_hash": manifest.hash()}}
     run.config_path.write_text(yaml.safe_dump(config))
     with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*put aside when the data .* 1: audio/25\.wav"):
-        submission_stage(place_of(run), RunConfig(), Terminal())
+        submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+
+
+def test_placeholders_are_refused_but_in_a_draft(run, capfd):
+    """`asc submit` names each point and the command that mends it; `--draft` and the whole line write it, labelled."""
+    for config in (RunConfig(), RunConfig(submission={"lastname": "Muster", "institute": "HSLU"})):
+        with pytest.raises(ConfigError, match=r"of author 1 lastname, .* are placeholders(.|\n)*--set (.|\n)*--draft"):
+            submission_stage(place_of(run), config, Terminal())
+    assert not run.submission_dir.exists()
+    submit = [sys.executable, "-m", "search.cli.main", "submit", str(run.root)]
+    done = subprocess.run([*submit, "--draft"], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Submission package (draft): {run.submission_dir / 'Doe_EX_task1a.zip'}")
+    assert "Warning: A draft: submission.institute is a placeholder; of author 1 lastname" in done.stderr
+    capfd.readouterr()
+    page = finish(run, RunConfig())
+    err = capfd.readouterr().err
+    assert "Submission package (draft): " in err
+    assert "Warning: A draft: " in err
+    assert "Doe_EX_task1a.zip (draft): " in page.read_text()
+    assert said(run.submission_dir / "summary.json")["draft"] is True
+
+
+def test_names_that_were_set_once_stay(run):
+    """The same configuration opened again keeps the run's names; what it states itself wins, also over resources."""
+    adjust_run(run, ["submission.lastname=Muster", "submission.source_code=https://x.example"])
+    config = RunConfig()
+    assert open_run(run, config).submission.lastname == "Muster"
+    assert read_run(run).submission.lastname == "Muster"
+    with_more = config.updated(search={"cpus_per_trial": 2})
+    assert _with_kept_submission(with_more, run.read_config()["submission"]).submission.lastname == "Muster"
+    stated = open_run(run, RunConfig(submission={"lastname": "Meier"}))
+    assert (stated.submission.lastname, stated.submission.source_code) == ("Meier", "https://x.example")
+    assert read_run(run) == stated
 
 
 def test_the_note_on_placeholders_is_a_command_that_works(run):
     """What the package's note says puts names in the placeholders' place, in the package and in config.yaml."""
-    submission_stage(place_of(run), RunConfig(), Terminal())
+    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
     (note,) = [text for text in said(run.submission_dir / "summary.json")["notes"] if "placeholders" in text]
     words = shlex.split(note.partition("give asc ")[2].replace("RUN", str(run.root), 1))
     asc(*words)
     config = read_run(run)
-    assert not config.submission.has_placeholders
+    assert config.submission.open_points == ()
     assert config.submission.authors[0].affiliation.location == "CITY, COUNTRY"
     summary = said(run.submission_dir / "summary.json")
     assert summary["package"] == "LASTNAME_INSTITUTE_task1a.zip"

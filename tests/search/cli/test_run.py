@@ -219,7 +219,7 @@ def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path)
         shutil.copyfile(finished / "corpus" / name, tmp_path / "new" / "audio" / f"{number}.wav")
     shards = tmp_path / "shards"
     asc("prepare", tmp_path / "new", "--out", shards, "--config", finished / "tiny.yaml", "--workers", 1)
-    asc("submit", run, "--evaluation", shards)
+    asc("submit", run, "--draft", "--evaluation", shards)
     (package,) = run.glob("submission/*.zip")
     summary = json.loads((package.parent / "summary.json").read_text())
     assert summary["packed_split"] == "evaluation"
