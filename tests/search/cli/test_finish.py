@@ -136,9 +136,8 @@ def test_clips_that_the_evaluation_list_lost_are_told(run):
         lost_evaluation={1: ("audio/25.wav",)},
     )
     write_manifest(LocalStore(run.shards_dir), manifest)
-    submission_stage(
-        place_of(run), RunConfig(), Terminal(), draft=True
-    )  # of other data than the run's, these shards say nothing
+    # Shards of other data than the run's say nothing.
+    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
     config = {**run.read_config(), "data": {"name": manifest.name, "manifest_hash": manifest.hash()}}
     run.config_path.write_text(yaml.safe_dump(config))
     with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*put aside when the data .* 1: audio/25\.wav"):
@@ -151,9 +150,7 @@ def test_placeholders_are_refused_but_in_a_draft(run, capfd):
         with pytest.raises(ConfigError, match=r"of author 1 lastname, .* are placeholders(.|\n)*--set (.|\n)*--draft"):
             submission_stage(place_of(run), config, Terminal())
     assert not run.submission_dir.exists()
-    submit = [sys.executable, "-m", "search.cli.main", "submit", str(run.root)]
-    done = subprocess.run([*submit, "--draft"], capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = asc("submit", run.root, "--draft")
     assert done.stdout.startswith(f"Submission package (draft): {run.submission_dir / 'Doe_EX_task1a.zip'}")
     assert "Warning: A draft: submission.institute is a placeholder; of author 1 lastname" in done.stderr
     capfd.readouterr()
