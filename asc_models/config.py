@@ -6,6 +6,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from data_prep.config import ReaderSpec
 from data_prep.schema import Config
 
 ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
@@ -26,6 +27,8 @@ CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 
 class TrainConfig(Config):
     """The seed's recipe: SGD with warm restarts, mixup over adjacent batches, random crops."""
+
+    ADDED = frozenset({"class_mix_p", "gain_db"})
 
     epochs: int = Field(600, ge=1)
     """Length of the training; with the default schedule the rate is lowest at 2, 6, 14, 30, 62, 126, 254, 510."""
@@ -82,6 +85,12 @@ class TrainConfig(Config):
     """Probability that a clip of device a is heard as the other devices hear it on average, on the stored features."""
     device_offset_p: float = Field(0.0, ge=0.0, le=1.0)
     """Probability that a clip of device a is heard as one other device hears it, drawn each time."""
+    class_mix_p: float = Field(0.0, ge=0.0, le=1.0)
+    """Between-class mixing (Tokozume et al., arXiv 1711.10282): probability that an example is mixed in mel power with
+    a clip of another class, at a random ratio of loudness, which its label follows. Needs `mixup_alpha: 0`."""
+    gain_db: float = Field(0.0, ge=0.0, le=40.0)
+    """Change the level of every training example by up to this many dB, up or down, after such a mix; 0 turns it off.
+    Refused with `reader.scaling: minmax`, which would undo it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -90,11 +99,25 @@ class TrainConfig(Config):
                 "an example is heard as by one device: spectrum_correction_p + device_offset_p must not exceed 1, got "
                 f"{self.spectrum_correction_p} + {self.device_offset_p}"
             )
+        if self.class_mix_p and self.mixup_alpha:
+            raise ValueError(
+                "class_mix_p and mixup_alpha both mix examples and their labels: set mixup_alpha: 0 (its default is "
+                f"0.4), got class_mix_p {self.class_mix_p} with mixup_alpha {self.mixup_alpha}"
+            )
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate must not exceed learning_rate: {self.min_learning_rate} > {self.learning_rate}"
             )
         return self
+
+    def clash_with(self, reader: ReaderSpec) -> str:
+        """Return what in this recipe does not go with a reader; empty where all of it does."""
+        if self.gain_db and reader.scaling == "minmax":
+            return (
+                f"train.gain_db {self.gain_db:g} has no effect with reader.scaling minmax, which scales every clip to "
+                "the same range: set reader.scaling to none or standardize, or train.gain_db to 0"
+            )
+        return ""
 
 
 INT4_MIN_VALUES = 4_096

@@ -18,7 +18,7 @@ class Augmentation(Generic[Step]):
     """{knob that turns it on: how a DCASE submission declares it}. Knobs are fields of `train`; a copy's is its name in
     `prepare.augmentations`."""
     step: Step
-    """Applies it, or builds what applies it: see `COPIES`, `STORED` and `BATCHES`."""
+    """Applies it, or builds what applies it: see `COPIES`, `STORED`, `MIXED` and `BATCHES`."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """{argument of the step: knob that gives it}. A copy draws its arguments from ranges, fields of
     `prepare.offline`."""

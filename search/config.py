@@ -125,7 +125,9 @@ class RunConfig(Config):
     def _check(self) -> Self:
         if self.search is None and not self.retrain.systems:
             raise ValueError("there is nothing to do: no search, and no retrain.systems")
-        self.space.check_recipe(self.train)
+        if clash := self.train.clash_with(self.reader):
+            raise ValueError(clash)
+        self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         return self
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asc_models.networks.blocks import BLOCKS
 from asc_models.networks.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
-from data_prep.config import ReaderSpec
+from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.reader.reader import FeatureSet
 
 
@@ -116,7 +116,9 @@ def feature_set(
             "augmentation": ["none"] * n_clips,
         }
     )
-    return FeatureSet(log_mel.astype(np.float16), labels.astype(np.int64), clips, classes, ReaderSpec(deltas=deltas))
+    spec = FeatureSpec(sample_rate=8000, clip_seconds=(n_frames - 1) * 0.032, n_fft=512, hop_length=256, n_mels=n_mels)
+    reader = ReaderSpec(deltas=deltas)
+    return FeatureSet(log_mel.astype(np.float16), labels.astype(np.int64), clips, classes, reader, spec)
 
 
 SMALL_MODEL = ModelConfig(

@@ -11,10 +11,13 @@ import numpy.typing as npt
 
 from asc_models.config import Balance, TrainConfig
 from data_prep.augment.batch import BATCHES, Step, composed
+from data_prep.augment.class_mix import MIXED, ClassMix
 from data_prep.augment.onthefly import STORED, OnTheFly
+from data_prep.errors import ConfigError
 from data_prep.reader.reader import FeatureSet
 
 Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.integer]
 
 CACHE_BYTES = 1_000_000_000
 """Network inputs of up to this many bytes are computed once and kept; larger sets are computed batch by batch."""
@@ -27,17 +30,25 @@ class TrainingBatches:
         features: the training split.
         config: batch size, mixup and the other augmentations.
         seed: of every draw.
+
+    Raises:
+        ConfigError: if the recipe does not go with the features' reader.
+        DataError: if an augmentation lacks the clips that it needs.
     """
 
     def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
+        if clash := config.clash_with(features.reader):
+            raise ConfigError(clash)
         self._features = features
         self._config = config
         self._seed = seed
         shape = features.input_shape
         self._crop_shape = (shape[0], max(1, round(shape[1] * config.crop_fraction)), shape[2])
         self._on_the_fly = _on_the_fly(features, config)
+        self._class_mix = _class_mix(features, config)
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
-        self._cache = features.inputs(slice(None)) if fits and self._on_the_fly is None else None
+        is_plain = self._on_the_fly is None and self._class_mix is None
+        self._cache = features.inputs(slice(None)) if fits and is_plain else None
         self._step = composed(steps_of(config))
         self._groups = None if config.balance == "none" else _groups(features, config.balance)
 
@@ -70,18 +81,24 @@ class TrainingBatches:
         return rng.permutation(np.concatenate(drawn))
 
     def _augmented(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
-        x: Array
-        if self._on_the_fly is not None:
-            x = self._features.inputs_of(self._on_the_fly(indices, rng))
+        if self._cache is not None:
+            return self._step(self._cache[indices], self._targets(indices), rng)
+        if self._class_mix is None:
+            log_mel, y = self._drawn(indices, rng)
         else:
-            x = self._cache[indices] if self._cache is not None else self._features.inputs(indices)
-        return self._step(x, self._targets(self._features.labels[indices]), rng)
+            log_mel, y = self._class_mix(indices, self._drawn, rng)
+        return self._step(self._features.inputs_of(log_mel), y, rng)
 
-    def _targets(self, labels: npt.NDArray[np.int64]) -> Array:
+    def _drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[npt.NDArray[np.floating], Array]:
+        """Return the stored log-mels of some clips, changed as the recipe says, and their targets."""
+        log_mel = self._features.log_mel[rows] if self._on_the_fly is None else self._on_the_fly(rows, rng)
+        return log_mel, self._targets(rows)
+
+    def _targets(self, rows: Rows) -> Array:
         n_classes = len(self._features.classes)
         smoothing = self._config.label_smoothing
-        y = np.full((len(labels), n_classes), smoothing / n_classes, np.float32)
-        y[np.arange(len(labels)), labels] += 1.0 - smoothing
+        y = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
+        y[np.arange(len(rows)), self._features.labels[rows]] += 1.0 - smoothing
         return y
 
 
@@ -97,6 +114,14 @@ def _on_the_fly(features: FeatureSet, config: TrainConfig) -> OnTheFly | None:
     if not any(entry.is_on(recipe) for entry in STORED):
         return None
     return OnTheFly(features, **{name: value for entry in STORED for name, value in entry.arguments_of(recipe).items()})
+
+
+def _class_mix(features: FeatureSet, config: TrainConfig) -> ClassMix | None:
+    """Return what mixes classes and changes levels, or None if neither is turned on."""
+    recipe = config.model_dump()
+    if not any(entry.is_on(recipe) for entry in MIXED):
+        return None
+    return ClassMix(features, **{name: value for entry in MIXED for name, value in entry.arguments_of(recipe).items()})
 
 
 def _draws(rng: np.random.Generator, clips: npt.NDArray[np.int64], n_draws: int) -> npt.NDArray[np.int64]:

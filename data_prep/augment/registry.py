@@ -3,7 +3,8 @@
 To add one, write its step with its entry, and the field of the configuration that turns it on:
 
 - copies computed from audio: `COPIES` in data_prep/copies/waveforms.py; `OfflineAugmentation` in data_prep/config.py
-- stored log-mels as they are drawn: `STORED` in data_prep/augment/onthefly.py; `TrainConfig` in asc_models/config.py
+- stored log-mels as they are drawn: `STORED` in data_prep/augment/onthefly.py or, where labels are mixed, too, `MIXED`
+  in data_prep/augment/class_mix.py; `TrainConfig` in asc_models/config.py
 - batches of network input: `BATCHES` in data_prep/augment/batch.py; `TrainConfig` in asc_models/config.py
 
 Training, the conditions of a search space and the declaration in a submission follow from the entry.
@@ -14,11 +15,12 @@ from __future__ import annotations
 from typing import Any
 
 from data_prep.augment.batch import BATCHES
+from data_prep.augment.class_mix import MIXED
 from data_prep.augment.onthefly import STORED
 from data_prep.augmentation import Augmentation
 from data_prep.copies.waveforms import COPIES
 
-WHILE_TRAINING: tuple[Augmentation[Any], ...] = (*STORED, *BATCHES)
+WHILE_TRAINING: tuple[Augmentation[Any], ...] = (*STORED, *MIXED, *BATCHES)
 """Those that fields of `train` turn on."""
 
 AUGMENTATIONS: tuple[Augmentation[Any], ...] = (*COPIES.values(), *WHILE_TRAINING)

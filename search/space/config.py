@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from asc_models.config import TrainConfig
 from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
+from data_prep.config import ReaderSpec
 from data_prep.schema import Config
 from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
 from search.space.effects import without_effect
@@ -66,8 +67,8 @@ class SpaceConfig(Config):
         monotone = {"monotone": [list(names) for names in self.monotone]} if self.monotone else {}
         return {"family": self.family, **{name: knob.as_written() for name, knob in self.knobs.items()}, **monotone}
 
-    def check_recipe(self, train: TrainConfig) -> None:
-        """Make sure that every point's changes to `train` give a recipe.
+    def check_recipe(self, train: TrainConfig, reader: ReaderSpec) -> None:
+        """Make sure that every point's changes to `train` give a recipe that goes with `reader`.
 
         Raises:
             ValidationError: with the knobs that don't go together.
@@ -79,7 +80,10 @@ class SpaceConfig(Config):
         def recipe(params: Mapping[str, Any]) -> TrainConfig:
             """Return the recipe at a point."""
             changes = {name.removeprefix(TRAIN): value for name, value in params.items() if name.startswith(TRAIN)}
-            return train.updated(**changes)
+            changed = train.updated(**changes)
+            if clash := changed.clash_with(reader):
+                raise ValueError(clash)
+            return changed
 
         found = clashes(self.knobs, self.monotone, names, recipe)
         raise_problems([(("space", *where), what, value) for where, what, value in found])

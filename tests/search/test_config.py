@@ -27,6 +27,16 @@ def test_the_defaults_are_the_seeds():
     assert config.rules.in_force() == {"nonzero_weight_bytes": 128_000}
 
 
+def test_a_gain_goes_with_no_scaling_that_undoes_it():
+    """`train.gain_db` with min–max scaling is an error before anything starts, also as a knob; with none it is fine."""
+    gain = {"train": {"gain_db": 6.0, "mixup_alpha": 0.0, "class_mix_p": 1.0}}
+    with pytest.raises(ConfigError, match=r"train.gain_db 6 has no effect with reader.scaling minmax"):
+        parse_config(RunConfig, gain, "test")
+    with pytest.raises(ConfigError, match=r"space.train.gain_db: 6.0 breaks a rule: train.gain_db 6 has no effect"):
+        parse_config(RunConfig, {"space": {"train.gain_db": [0.0, 6.0]}}, "test")
+    assert parse_config(RunConfig, {**gain, "reader": {"scaling": "none"}}, "test").train.gain_db == 6.0
+
+
 def test_the_reports_configuration_is_the_report():
     """Systems 1–4 with 600, 800, 600, 600 epochs, float16, the best checkpoint, four offline augmentations."""
     config = read_run_config("tau2020-cao2021")

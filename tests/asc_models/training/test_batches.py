@@ -1,5 +1,7 @@
 """What the recipe's switches do to training batches, those on stored features before scaling included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from asc_models_support import feature_set
@@ -23,7 +25,8 @@ def paired():
     log_mel = data.log_mel.copy()
     log_mel[1::2] = log_mel[::2]
     log_mel[1::2, 8:] += 2
-    return type(data)(log_mel, data.labels * 0, clips, data.classes, ReaderSpec(scaling="none", deltas=0))
+    reader = ReaderSpec(scaling="none", deltas=0)
+    return replace(data, log_mel=log_mel, labels=data.labels * 0, clips=clips, reader=reader)
 
 
 def batches_of(data, **switches):
@@ -46,7 +49,7 @@ def test_device_switches_move_bands_before_scaling():
 def test_scaling_comes_behind_the_stored_features_augmentation():
     """Min–max scaled inputs stay within 0 and 1 when their clips are mixed and corrected; order and labels stay."""
     data = paired()
-    scaled = type(data)(data.log_mel, data.labels, data.clips, data.classes, ReaderSpec(deltas=0))
+    scaled = replace(data, reader=ReaderSpec(deltas=0))
     for x in batches_of(scaled, scene_mix_p=1.0, spectrum_correction_p=0.5):
         assert x.min(axis=(1, 2, 3)).tolist() == [0.0] * 8
         np.testing.assert_allclose(x.max(axis=(1, 2, 3)), 1, atol=1e-6)
@@ -58,6 +61,44 @@ def test_mixed_examples_are_new_every_epoch():
     first, again, second = ([x for x, _ in batches.epoch(number)] for number in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, second)
+
+
+def test_classes_are_mixed_before_scaling_and_deltas():
+    """Every example is a mix of two classes with their smoothed labels, at the reader's scaling and deltas; device
+    switches act before, on both clips."""
+    data = feature_set(24, deltas=1)
+    data = replace(data, reader=ReaderSpec(scaling="none", deltas=1))
+    config = TrainConfig(**PLAIN, class_mix_p=1.0, gain_db=6.0, label_smoothing=0.3)
+    for x, y in TrainingBatches(data, config, 3).epoch(0):
+        assert x.shape == (8, *data.input_shape)
+        np.testing.assert_allclose(x[:, :, 2:-2, 1], _slopes(x[..., 0]), atol=1e-4)
+        np.testing.assert_allclose(y.sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(y.min(axis=1), 0.1, atol=1e-6)
+        assert (np.sort(y, axis=1)[:, 1] > 0.1).all()
+
+
+def _slopes(x):
+    """Return the deltas of log-mels over all frames but two at either end."""
+    return 0.1 * (x[..., 3:-1] - x[..., 1:-3]) + 0.2 * (x[..., 4:] - x[..., :-4])
+
+
+def test_mixed_classes_are_new_every_epoch():
+    """The stream of an epoch is its own: epoch 0 repeats exactly, labels included, epoch 1 mixes others."""
+    data = replace(feature_set(), reader=ReaderSpec(scaling="none", deltas=0))
+    batches = TrainingBatches(data, TrainConfig(**PLAIN, class_mix_p=1.0, gain_db=6.0), 3)
+    first, again, second = (list(batches.epoch(number)) for number in (0, 0, 1))
+    for (x, y), (x2, y2) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(x, x2)
+        np.testing.assert_array_equal(y, y2)
+    assert not np.array_equal(first[0][0], second[0][0])
+
+
+def test_a_gain_that_scaling_undoes_is_refused():
+    """With min–max scaling a gain is a configuration error that says what to set; so are both kinds of mixing."""
+    with pytest.raises(ConfigError, match=r"train.gain_db 6 has no effect with reader.scaling minmax.*standardize"):
+        TrainingBatches(feature_set(), TrainConfig(**PLAIN, gain_db=6.0), 0)
+    with pytest.raises(ConfigError, match=r"set mixup_alpha: 0"):
+        parse_config(TrainConfig, {"class_mix_p": 1.0}, "train")
 
 
 def test_steps_are_those_turned_on():
@@ -93,7 +134,8 @@ NO_AUGMENTATION = {"batch_size", "balance", "label_smoothing"}
 def changing(fields, switches):
     """Return which of the fields change the batches of an epoch when these switches are on and all others off."""
     data = paired()
-    data = type(data)(data.log_mel, data.labels, data.clips, data.classes, ReaderSpec(scaling="none", deltas=1))
+    labels = np.arange(24) // 12  # mixing takes two classes
+    data = replace(data, labels=labels, reader=ReaderSpec(scaling="none", deltas=1))
 
     def made(recipe):
         batches = TrainingBatches(data, TrainConfig(**recipe), 3).epoch(0)
