@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from data_prep.errors import ConfigError
 from data_prep.presets import FEATURE_PRESETS
 from data_prep.schema import Config
 
@@ -106,8 +107,28 @@ class FeatureSpec(Config):
         return 1 + self.n_samples // self.hop_length
 
 
+class Windows(NamedTuple):
+    """Windows of a clip's network input: a network is trained on them, a clip's answer is the mean of theirs."""
+
+    n_frames: int
+    """Frames of a window."""
+    n_windows: int
+    """Windows of a clip that are heard when it is evaluated."""
+
+    def __str__(self) -> str:
+        return f"{self.n_windows} windows of {self.n_frames} frames"
+
+    def starts(self, n_frames: int) -> tuple[int, ...]:
+        """Return the first frames of the windows of a clip of `n_frames`, evenly placed from its start to its end."""
+        last = n_frames - self.n_frames
+        gaps = max(1, self.n_windows - 1)
+        return tuple(round(last * i / gaps) for i in range(self.n_windows)) if self.n_windows > 1 else (last // 2,)
+
+
 class ReaderSpec(Config):
     """How stored log-mels become network input: can vary inside a sweep, travels with the model."""
+
+    ADDED = frozenset({"window_seconds", "n_windows", "trim_silence"})
 
     scaling: Literal["none", "minmax", "standardize"] = "minmax"
     """Before the deltas: `minmax` each clip to [0, 1], or `standardize` each mel band by its mean and deviation over
@@ -116,6 +137,24 @@ class ReaderSpec(Config):
     """Orders of deltas stacked as channels behind the log-mel."""
     edges: Literal["crop", "pad"] = "crop"
     """`crop` keeps the frames where every delta is valid (431 → 423 for two orders); `pad` keeps all of them."""
+    window_seconds: float | None = Field(None, gt=0.0)
+    """Train on random windows of this length instead of random crops (`train.crop_fraction`), and answer for a clip by
+    the mean of the probabilities of `n_windows` windows, in the exported file, too; null takes clips whole. A window
+    does not know its clip's extremes, so `scaling` must not be `minmax`."""
+    n_windows: int = Field(10, ge=1, le=100)
+    """Windows, evenly placed, by which a clip is classified; multiplies the multiply-accumulates, not the bytes."""
+    trim_silence: bool = False
+    """Cut digital silence (every band at `log_offset`) off both ends of a clip; 0.2 s at least are kept, and repeated
+    to fill the clip. Training windows are taken from what is kept and may reach over its ends by half their length."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.window_seconds is not None and self.scaling == "minmax":
+            raise ValueError(
+                f"window_seconds {self.window_seconds:g} does not go with scaling minmax, since a window does not know "
+                "its clip's minimum and maximum: set scaling to none or standardize"
+            )
+        return self
 
     @property
     def n_channels(self) -> int:
@@ -123,9 +162,36 @@ class ReaderSpec(Config):
         return 1 + self.deltas
 
     def input_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
-        """Return (n_mels, n_frames, n_channels) of a full clip: (128, 423, 3) with every default."""
+        """Return (n_mels, n_frames, n_channels) of a full clip, the exported file's input: (128, 423, 3) by default."""
         lost = DELTA_LOSS * self.deltas if self.edges == "crop" else 0
         return spec.n_mels, spec.n_frames - lost, self.n_channels
+
+    def windows(self, spec: FeatureSpec) -> Windows | None:
+        """Return the windows of a clip; None where clips are taken whole.
+
+        Raises:
+            ConfigError: if a window is longer than a clip or less than a frame.
+        """
+        if self.window_seconds is None:
+            return None
+        n_frames = round(self.window_seconds * spec.sample_rate / spec.hop_length)
+        longest = spec.n_frames - DELTA_LOSS * self.deltas
+        if not 1 <= n_frames <= longest:
+            raise ConfigError(
+                f"reader.window_seconds: {self.window_seconds:g} s are {n_frames} frames, and must be 1 to {longest}, "
+                f"the frames of a clip of {spec.clip_seconds:g} s at which every delta is valid"
+            )
+        return Windows(n_frames, self.n_windows)
+
+    def network_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
+        """Return (n_mels, n_frames, n_channels) of the network's input: that of a window, or of a clip without windows.
+
+        Raises:
+            ConfigError: as `windows`.
+        """
+        n_mels, n_frames, n_channels = self.input_shape(spec)
+        windows = self.windows(spec)
+        return n_mels, n_frames if windows is None else windows.n_frames, n_channels
 
 
 Layout = Literal["auto", "tau", "tut", "evaluation", "table", "esc50", "folders"]

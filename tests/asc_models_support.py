@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
@@ -119,6 +121,16 @@ def feature_set(
     spec = FeatureSpec(sample_rate=8000, clip_seconds=(n_frames - 1) * 0.032, n_fft=512, hop_length=256, n_mels=n_mels)
     reader = ReaderSpec(deltas=deltas)
     return FeatureSet(log_mel.astype(np.float16), labels.astype(np.int64), clips, classes, reader, spec)
+
+
+WINDOWED = ReaderSpec(scaling="none", deltas=2, window_seconds=24 * 0.032, n_windows=4)
+"""Four windows of 24 frames."""
+
+
+def windowed_set(n_clips: int = 24, n_classes: int = 3, n_devices: int = 1, **reader):
+    """Return clips of 48 frames read by `WINDOWED`, `reader` changing it."""
+    data = feature_set(n_clips, n_classes, n_mels=32, n_frames=48, n_devices=n_devices)
+    return replace(data, reader=WINDOWED.updated(**reader))
 
 
 SMALL_MODEL = ModelConfig(

@@ -13,8 +13,10 @@ from asc_models.config import Balance, TrainConfig
 from data_prep.augment.batch import BATCHES, Step, composed
 from data_prep.augment.class_mix import MIXED, ClassMix
 from data_prep.augment.onthefly import STORED, OnTheFly
+from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.errors import ConfigError
 from data_prep.reader.reader import FeatureSet
+from data_prep.reader.windows import RandomWindows
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
@@ -39,15 +41,18 @@ class TrainingBatches:
     def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
         if clash := config.clash_with(features.reader):
             raise ConfigError(clash)
+        if features.windows is not None:  # they take the place of the crop
+            config = config.updated(**WHOLE_CLIPS)
         self._features = features
         self._config = config
         self._seed = seed
-        shape = features.input_shape
+        shape = features.network_shape
         self._crop_shape = (shape[0], max(1, round(shape[1] * config.crop_fraction)), shape[2])
         self._on_the_fly = _on_the_fly(features, config)
         self._class_mix = _class_mix(features, config)
+        self._windows = RandomWindows(features.log_mel, features.reader, features.spec) if features.windows else None
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
-        is_plain = self._on_the_fly is None and self._class_mix is None
+        is_plain = self._on_the_fly is None and self._class_mix is None and self._windows is None
         self._cache = features.inputs(slice(None)) if fits and is_plain else None
         self._step = composed(steps_of(config))
         self._groups = None if config.balance == "none" else _groups(features, config.balance)
@@ -87,12 +92,16 @@ class TrainingBatches:
             log_mel, y = self._drawn(indices, rng)
         else:
             log_mel, y = self._class_mix(indices, self._drawn, rng)
-        return self._step(self._features.inputs_of(log_mel), y, rng)
+        inputs_of = self._features.inputs_of if self._windows is None else self._features.inputs_of_windows
+        return self._step(inputs_of(log_mel), y, rng)
 
     def _drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[npt.NDArray[np.floating], Array]:
-        """Return the stored log-mels of some clips, changed as the recipe says, and their targets."""
-        log_mel = self._features.log_mel[rows] if self._on_the_fly is None else self._on_the_fly(rows, rng)
-        return log_mel, self._targets(rows)
+        """Return the stored log-mels of some clips or of windows of them, changed as the recipe says, and targets."""
+        clips = self._features.log_mel[rows] if self._on_the_fly is None else self._on_the_fly(rows, rng)
+        if self._windows is None:
+            return self._features.filled(clips), self._targets(rows)
+        stored = rows if self._on_the_fly is None else None
+        return self._windows(clips, rng, stored), self._targets(rows)
 
     def _targets(self, rows: Rows) -> Array:
         n_classes = len(self._features.classes)

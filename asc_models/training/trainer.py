@@ -21,6 +21,7 @@ from asc_models.networks.network import NetworkConfig
 from asc_models.training.batches import TrainingBatches, evaluation_batches
 from asc_models.training.builder import build
 from asc_models.training.schedule import learning_rate
+from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files import written_whole
 from data_prep.reader.prefetch import prefetched
@@ -60,7 +61,7 @@ class Trainer:
         keras.utils.set_random_seed(seed)
         self.config = train_config
         self.epoch = 0
-        network = (model_config, train_set.input_shape, len(train_set.classes))
+        network = (model_config, train_set.network_shape, len(train_set.classes))
         self.model = build(*network, weight_decay=train_config.weight_decay)
         # With a moving average `model` holds the average, and the weights in training are those of a second model.
         self._trained = (
@@ -87,7 +88,8 @@ class Trainer:
             ],
         )
         self._average = tf.function(self._average_eagerly)
-        self._predict = tf.function(lambda x: self.model(x, training=False), reduce_retracing=True)
+        answer = answering(self.model, train_set.windows)
+        self._predict = tf.function(lambda x: answer(x, training=False), reduce_retracing=True)
 
     def train_to(self, epoch: int, on_epoch: Callable[[EpochStats], None] | None = None) -> None:
         """Train until `epoch` epochs are finished.
@@ -101,7 +103,7 @@ class Trainer:
                 on_epoch(stats)
 
     def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
-        """Return the float model's probabilities, shape (n_clips, n_classes)."""
+        """Return the float model's probabilities of clips, by their windows where it has some, (n_clips, n_classes)."""
         with closing(prefetched(evaluation_batches(features))) as batches:
             return np.concatenate([self._predict(tf.constant(x)).numpy() for x in batches])
 

@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_prep.audio.decode import resample
-from data_prep.config import FeatureSpec, ReaderSpec
+from data_prep.config import FeatureSpec, ReaderSpec, Windows
 from data_prep.copies.rows import RECORDED
 from data_prep.corpora.corpus import file_clip_id
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
+from data_prep.features.silence import kept_frames
 from data_prep.prepare.extract import extract, extract_waveform
 from data_prep.reader.inputs import n_kept_frames, to_inputs
 from data_prep.reader.statistics import BandStatistics, fit_statistics
+from data_prep.reader.windows import repeated
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.shards.parquet import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.store import Location, open_store
@@ -53,17 +55,41 @@ class FeatureSet:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(n_mels, n_frames, n_channels) of what `inputs` gives."""
+        """(n_mels, n_frames, n_channels) of what `inputs` gives: clips, the exported file's input."""
         n_mels, n_frames = self.log_mel.shape[1:]
         return n_mels, n_kept_frames(n_frames, self.reader), self.reader.n_channels
 
+    @property
+    def windows(self) -> Windows | None:
+        """The windows by which clips are classified; None where clips are taken whole."""
+        return self.reader.windows(self.spec)
+
+    @property
+    def network_shape(self) -> tuple[int, int, int]:
+        """(n_mels, n_frames, n_channels) of the network's input: a window's, or a clip's where there are none."""
+        n_mels, n_frames, n_channels = self.input_shape
+        return n_mels, self.windows.n_frames if self.windows else n_frames, n_channels
+
     def inputs(self, indices: Indices) -> npt.NDArray[np.float32]:
-        """Return the network input (b, n_mels, n_frames, n_channels) of the clips at `indices`, full length."""
-        return self.inputs_of(self.log_mel[indices])
+        """Return the inputs (b, n_mels, n_frames, n_channels) of the clips at `indices`, full length."""
+        return self.inputs_of(self.filled(self.log_mel[indices]))
+
+    def filled(self, log_mel: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+        """Return clips (b, n_mels, n_frames) filled with what is left of them where the reader trims silence."""
+        if not self.reader.trim_silence:
+            return log_mel
+        return repeated(log_mel, kept_frames(log_mel, self.spec))
 
     def inputs_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return the network input of log-mels (b, n_mels, n_frames) such as these, augmented ones for instance."""
+        """Return the input of log-mels (b, n_mels, n_frames) such as these, augmented ones for instance."""
         return to_inputs(log_mel, self.reader, self.statistics)
+
+    def inputs_of_windows(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return the network input of windows with their margins, as `RandomWindows` draws them.
+
+        At their edges deltas are what they are inside a clip, whatever the reader does at the ends of one.
+        """
+        return to_inputs(log_mel, self.reader.model_copy(update={"edges": "crop"}), self.statistics)
 
     def take(self, indices: Indices) -> FeatureSet:
         """Return the clips at `indices` as a set of their own."""
