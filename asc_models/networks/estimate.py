@@ -9,6 +9,7 @@ from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_V
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.topology import Counter, Layer, Shape, count, layers
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
+from data_prep.config import Windows
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,10 @@ class Estimate:
     """What a network will weigh and cost.
 
     `weight_bytes` is what `asc_models.tflite.measure` reads from the exported file, to the byte; for non-zero weight
-    bytes it is an upper bound. MACs count convolutions and dense layers per inference at the full input; pooling and
-    element-wise work stand apart. `peak_activation_bytes` counts float32 activations that live together, the input all
-    along; scratch space of kernels comes on top (tests/arena_support.py measures a file's).
+    bytes it is an upper bound. MACs count convolutions and dense layers per inference at the full input, in all windows
+    where the network votes over some; pooling and element-wise work stand apart. `peak_activation_bytes` counts float32
+    activations that live together, the input all along and those of all windows; scratch space of kernels comes on top
+    (tests/arena_support.py measures a file's).
     """
 
     config: NetworkConfig
@@ -31,6 +33,8 @@ class Estimate:
     """As the challenge's printer of 2021 counted a Keras model: float16, but batch norm in float32 and not folded."""
     counted: Counter
     """What its layers hold together."""
+    windows: Windows | None = None
+    """By which it votes on an input; None where it takes the input whole."""
 
     @cached_property
     def weight_bytes(self) -> dict[ExportMode, int]:
@@ -44,7 +48,7 @@ class Estimate:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The weighted layers, first to last; found when they are asked for."""
-        return layers(self.config, self.input_shape, self.n_classes)
+        return layers(self.config, self.input_shape, self.n_classes, self.windows)
 
     def quantities(self, mode: ExportMode) -> dict[str, int]:
         """Return {quantity: value} for the size rules; non-zero bytes by their upper bound."""
@@ -81,13 +85,19 @@ class Estimate:
         return f"{layer.name} {value:,}"
 
 
-def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estimate:
+def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None) -> Estimate:
     """Return the size and cost of `config` on inputs of `input_shape` (n_mels, n_frames, n_channels).
+
+    Args:
+        config: the network.
+        input_shape: of the exported file, which takes a clip.
+        n_classes: scenes that it tells apart.
+        windows: by which it votes on a clip; None where it takes the clip whole.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
     """
-    counted = count(config, input_shape, n_classes)
+    counted = count(config, input_shape, n_classes, windows)
     return Estimate(
         config=config,
         input_shape=input_shape,
@@ -97,6 +107,7 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Estim
         peak_activation_bytes=4 * counted.peak_live,
         keras_float16_bytes=2 * counted.n_params + 2 * counted.n_norm,
         counted=counted,
+        windows=windows,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from asc_models.errors import SizeError
 from asc_models.networks.network import Activation, NetworkConfig, Normalization, Pooling, Stride
+from data_prep.config import Windows
 
 Shape = tuple[int, int, int]
 """(frequency, time, channels)."""
@@ -48,12 +49,17 @@ class Counter:
     It makes no object a layer, and so takes some 20 microseconds a network.
 
     Args:
-        input_shape: the network's input. It counts as alive all along: interpreters keep their inputs.
+        input_shape: the file's input. It counts as alive all along: interpreters keep their inputs.
+        windows: what is cut out of the input and stacked, so that every map and every operation counts for all of them;
+            None where the network takes the input itself.
     """
 
-    def __init__(self, input_shape: Shape) -> None:
+    def __init__(self, input_shape: Shape, windows: Windows | None = None) -> None:
         self._input = input_shape
         self._n_input = _size(input_shape)
+        self._n_windows = 1 if windows is None else windows.n_windows
+        self.entry = input_shape if windows is None else (input_shape[0], windows.n_frames, input_shape[2])
+        """The network's input."""
         self.n_params = 0
         self.macs = 0
         self.n_kernel = 0
@@ -72,6 +78,8 @@ class Counter:
         """Lengths of the zero biases that the converter adds."""
         self._kept: Shape | None = None
         self._n_kept = 0
+        if windows is not None:  # one by one, and stacked
+            self._live(2 * _size(self.entry))
 
     def n_channels(self, x: Shape) -> int:
         """Return the channels of `x`."""
@@ -218,7 +226,7 @@ class Counter:
         return (x[0], x[1], x[2])
 
     def _live(self, n_values: int) -> None:
-        n_live = n_values + self._n_kept + self._n_input
+        n_live = self._n_windows * (n_values + self._n_kept) + self._n_input
         if n_live > self.peak_live:
             self.peak_live = n_live
 
@@ -230,7 +238,7 @@ class Counter:
         self.n_kernel += n_kernel
         self.n_bias += n_bias
         n_places = y[0] * y[1]
-        self.macs += uses * n_kernel * n_places
+        self.macs += uses * n_kernel * n_places * self._n_windows
         if kind == "depthwise":
             self.depthwise_kernels.append(n_kernel)
         elif n_kernel:
@@ -240,6 +248,7 @@ class Counter:
         n_live = x[0] * x[1] * x[2] + n_places * y[2]
         if x is not self._kept:
             n_live += self._n_kept
+        n_live *= self._n_windows
         if x is not self._input:
             n_live += self._n_input
         if n_live > self.peak_live:
@@ -250,39 +259,42 @@ class Counter:
 class _Table(Counter):
     """A counter that also writes down every layer."""
 
-    def __init__(self, input_shape: Shape) -> None:
-        super().__init__(input_shape)
+    def __init__(self, input_shape: Shape, windows: Windows | None = None) -> None:
+        super().__init__(input_shape, windows)
         self.layers: list[Layer] = []
 
     def _weigh(
         self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
     ) -> int:
         n_live = super()._weigh(name, kind, x, y, n_params, n_kernel, n_bias, uses)
-        macs = uses * n_kernel * y[0] * y[1]
+        macs = uses * n_kernel * y[0] * y[1] * self._n_windows
         self.layers.append(Layer(name, kind, y, n_params, macs, n_kernel, n_bias, n_live, uses))
         return n_live
 
 
-def count(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Counter:
+def count(config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None) -> Counter:
     """Return what the layers of a network hold and cost together.
 
     Args:
         config: the network.
         input_shape: (n_mels, n_frames, n_channels) at inference.
         n_classes: scenes that it tells apart.
+        windows: by which it votes on an input; None where it takes the input whole.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
     """
-    counter = Counter(input_shape)
-    config.assemble(counter, input_shape, n_classes)
+    counter = Counter(input_shape, windows)
+    config.assemble(counter, counter.entry, n_classes)
     return counter
 
 
-def layers(config: NetworkConfig, input_shape: Shape, n_classes: int) -> tuple[Layer, ...]:
+def layers(
+    config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None
+) -> tuple[Layer, ...]:
     """Return the weighted layers of a network, first to last; arguments and errors as `count`."""
-    table = _Table(input_shape)
-    config.assemble(table, input_shape, n_classes)
+    table = _Table(input_shape, windows)
+    config.assemble(table, table.entry, n_classes)
     return tuple(table.layers)
 
 

@@ -14,6 +14,7 @@ from asc_models.errors import ExportError
 from asc_models.networks.topology import Shape
 from asc_models.tflite.quantization.recipes import quantize
 from asc_models.tflite.quiet import quiet
+from asc_models.training.voting import Voting
 from data_prep.files import written_whole
 from data_prep.reader.reader import FeatureSet
 
@@ -22,12 +23,12 @@ CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")
 
 
 def export(
-    model: keras.Model, input_shape: Shape, path: Path, mode: ExportMode, calibration: FeatureSet | None = None
+    model: keras.Model | Voting, input_shape: Shape, path: Path, mode: ExportMode, calibration: FeatureSet | None = None
 ) -> None:
     """Write `model` as a TFLite file that takes one clip of `input_shape`, whole or not at all.
 
     Args:
-        model: the trained network.
+        model: the trained network, or what votes by it over windows (asc_models.training.voting).
         input_shape: (n_mels, n_frames, n_channels) of a clip.
         path: takes the file.
         mode: how it stores and computes (asc_models.tflite.quantization).
@@ -57,7 +58,7 @@ def exported(
     return converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration)
 
 
-def convert(model: keras.Model, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:
+def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:
     """Return `model` as a TFLite file: as it is, with float16 constants, or with the converter's dynamic range.
 
     Raises:

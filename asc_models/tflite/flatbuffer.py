@@ -41,6 +41,7 @@ class Graph:
         from ai_edge_litert import schema_py_generated as schema
 
         self._model = model
+        self._subgraph = subgraph
         self._tensors = subgraph.tensors
         self._type_names = _names(schema.TensorType)
         names = _names(schema.BuiltinOperator)
@@ -54,6 +55,15 @@ class Graph:
             )
             for operator in subgraph.operators
         )
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The tensors that the graph gives."""
+        return tuple(int(index) for index in self._subgraph.outputs)
+
+    @outputs.setter
+    def outputs(self, tensors: tuple[int, ...]) -> None:
+        self._subgraph.outputs = np.array(tensors, np.int32)
 
     @property
     def n_tensors(self) -> int:

@@ -17,10 +17,16 @@ from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.export import convert, exported
 from asc_models.tflite.measure import Measured, measure
 from asc_models.tflite.template import Template, file_constants, find_template
+from asc_models.training.voting import answering
+from data_prep.config import Windows
 from data_prep.reader.reader import FeatureSet
 
 TEMPLATES_KEPT = 32
 """Converted files that a process keeps, some 200 KB each: a trial that is paused and promoted finds its own again."""
+
+
+_Key = tuple[str, Windows | None, Shape, ExportMode]
+"""The network's hash, the windows by which it votes, the input's shape, the conversion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class RungReader:
 
     def __init__(self, n_threads: int = 1) -> None:
         self._n_threads = n_threads
-        self._templates: OrderedDict[tuple[str, Shape, ExportMode], Template] = OrderedDict()
+        self._templates: OrderedDict[_Key, Template] = OrderedDict()
 
     def read(
         self,
@@ -66,24 +72,25 @@ class RungReader:
         Raises:
             ExportError: as `asc_models.tflite.export.export`.
         """
-        shape = features.input_shape
+        shape, windows = features.input_shape, features.windows
 
         def converted(conversion: ExportMode) -> bytes:
             """Return the network converted, by its template where there is one."""
-            return self._converted(model, (network, shape, conversion), anew=anew)
+            return self._converted(model, (network, windows, shape, conversion), anew=anew)
 
         with tempfile.TemporaryDirectory(prefix="asc-reading-") as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(exported(converted, mode, calibration))
             return Reading(Artifact(path, self._n_threads).predict(features), measure(path))
 
-    def _converted(self, model: keras.Model, key: tuple[str, Shape, ExportMode], *, anew: bool) -> bytes:
+    def _converted(self, model: keras.Model, key: _Key, *, anew: bool) -> bytes:
         """Return the network converted: its template filled, or a conversion that leaves one where it can."""
         constants = file_constants(model)
         template = None if anew else self._templates.get(key)
         content = None if template is None else template.filled(constants)
         if content is None:
-            content = convert(model, *key[1:])
+            _, windows, shape, conversion = key
+            content = convert(answering(model, windows), shape, conversion)
             template = find_template(content, constants)
         if template is not None:
             self._templates[key] = template

@@ -56,10 +56,12 @@ def export_candidate(
     from asc_models.tflite.quantization.calibration import draw_calibration
     from asc_models.tflite.quantization.drift import layer_drift
     from asc_models.tflite.quantization.probe import require_running
+    from asc_models.training.voting import answering
 
     calibration = draw_calibration(train, seed=seed)
+    answer = answering(trainer.model, train.windows)
     started = time.monotonic()
-    export(trainer.model, train.input_shape, path, mode, calibration)
+    export(answer, train.input_shape, path, mode, calibration)
     seconds = time.monotonic() - started
     try:
         require_running(path, calibration.inputs(slice(0, N_PROBE_CLIPS)))
@@ -71,9 +73,7 @@ def export_candidate(
             np.concatenate(ours),
             path,
             mode,
-            lambda: layer_drift(
-                convert(trainer.model, train.input_shape), path, calibration.inputs(slice(0, N_DRIFT_CLIPS))
-            ),
+            lambda: layer_drift(convert(answer, train.input_shape), path, calibration.inputs(slice(0, N_DRIFT_CLIPS))),
         )
     except ExportError:
         path.unlink(missing_ok=True)

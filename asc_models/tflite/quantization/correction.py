@@ -53,17 +53,27 @@ def _classifier_bias(graph: Graph) -> int | None:
 
 
 def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
-    """Return each clip's logits but for a common constant, (n_clips, n_classes): what softmax makes of them, undone."""
+    """Return each clip's or window's logits but for a common constant, (n, n_classes): softmax undone."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silenced():
-        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter = Interpreter(model_content=_before_vote(content), num_threads=1)
         interpreter.allocate_tensors()
     entry, out = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     logits = []
     for index in range(clips.n_clips):
         interpreter.set_tensor(entry, clips.inputs(np.array([index])))
         interpreter.invoke()
-        values = np.log(np.maximum(interpreter.get_tensor(out)[0].astype(np.float64), SMALLEST))
-        logits.append(values - values.mean())
+        values = np.log(np.maximum(interpreter.get_tensor(out).astype(np.float64), SMALLEST))
+        logits.extend(values - values.mean(axis=1, keepdims=True))
     return np.array(logits)
+
+
+def _before_vote(content: bytes) -> bytes:
+    """Return the file with its softmax's probabilities as output: those of windows where it votes over some."""
+    file = TfliteFile(content, "the exported file")
+    softmax = next((operator for operator in file.graph.operators if operator.name == "SOFTMAX"), None)
+    if softmax is None or softmax.outputs == file.graph.outputs:
+        return content
+    file.graph.outputs = softmax.outputs
+    return file.content()

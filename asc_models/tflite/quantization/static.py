@@ -34,6 +34,9 @@ ACTIVATIONS = ("HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6")
 BETWEEN = ("MAX_POOL_2D", "HARD_SWISH")
 """What stands between integer convolutions and is carried out in integers too."""
 
+WINDOWING = ("STRIDED_SLICE", "SLICE", "CONCATENATION")
+"""What cuts windows out of the file's input and stacks them."""
+
 LARGEST_RESCALING = 1.0
 """From an integer convolution's accumulator to its output; XNNPACK takes less than 256, and trained
 layers have some thousandths."""
@@ -76,11 +79,20 @@ def _stays_float(graph: Graph, operator: Operator) -> bool:
     if operator.name != "CONV_2D":
         return False
     n_outputs, height, width, n_inputs = graph.shape(operator.inputs[1])
-    if graph.is_computed(operator.inputs[0]):
+    if _reads_computed(graph, operator.inputs[0]):
         activated = any(reader.name in ACTIVATIONS for reader in graph.readers(operator.outputs[0]))
         is_linear = operator.options.fusedActivationFunction == 0 and not activated
         return is_linear and (height * width == 1 or n_outputs == 1)
     return n_inputs > 1
+
+
+def _reads_computed(graph: Graph, tensor: int) -> bool:
+    """Return whether a tensor holds other values than the file's input: neither it nor windows of it."""
+    made = [operator for operator in graph.operators if tensor in operator.outputs]
+    return any(
+        operator.name not in WINDOWING or any(_reads_computed(graph, source) for source in operator.inputs)
+        for operator in made
+    )
 
 
 def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
