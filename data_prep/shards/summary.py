@@ -7,9 +7,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError
+from data_prep.features.silence import is_silent
 from data_prep.shards.manifest import PREPARE_AGAIN, read_manifest
+from data_prep.shards.parquet import log_mels_of
 from data_prep.store import Location, open_store
+
+COLUMNS = ["clip_id", "scene", "device", "augmentation", "n_mels", "n_frames", "log_mel"]
 
 
 def summarize(shards: Location) -> dict[str, Any]:
@@ -17,7 +22,7 @@ def summarize(shards: Location) -> dict[str, Any]:
 
     Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split:
     {n_clips, n_locations, n_copies, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes,
-    bytes_per_clip.
+    bytes_per_clip, floor_frames {scene: {n_frames, n_floor}}: of recorded clips, the frames of digital silence.
     Checksums are not verified: reading a split does that.
 
     Raises:
@@ -25,15 +30,22 @@ def summarize(shards: Location) -> dict[str, Any]:
     """
     manifest = read_manifest(shards)
     about: dict[str, tuple[str, str]] = {}
+    floor: dict[str, dict[str, int]] = {}
     store = open_store(shards)
     for entry in manifest.shards:
         try:
             with store.open(entry.file) as file:
-                table = pq.read_table(file, columns=["clip_id", "scene", "device"])
+                table = pq.read_table(file, columns=COLUMNS)
         except (OSError, ValueError) as error:
             raise DataError(f"{store.place(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
-        for row in table.to_pylist():
-            about[row["clip_id"]] = (row["scene"] or "(unlabelled)", row["device"])
+        log_mels = log_mels_of(table, manifest.spec, store.place(entry.file))
+        for row, log_mel in zip(table.drop_columns(["log_mel"]).to_pylist(), log_mels, strict=True):
+            scene = row["scene"] or "(unlabelled)"
+            about[row["clip_id"]] = (scene, row["device"])
+            if row["augmentation"] == RECORDED:
+                counts = floor.setdefault(scene, {"n_frames": 0, "n_floor": 0})
+                counts["n_frames"] += manifest.spec.n_frames
+                counts["n_floor"] += int(is_silent(log_mel, manifest.spec).sum())
 
     def describe(clip_ids: list[str]) -> dict[str, Any]:
         """Return the counts of one split."""
@@ -62,6 +74,7 @@ def summarize(shards: Location) -> dict[str, Any]:
             }
             for fold, splits in manifest.folds.items()
         },
+        "floor_frames": dict(sorted(floor.items())),
         "missing": list(manifest.missing),
         "quarantine": [entry.model_dump() for entry in manifest.quarantine],
         "silent": list(manifest.silent),

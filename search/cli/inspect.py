@@ -54,6 +54,13 @@ def inspect(
         _show_fold(screen, fold, splits, summary["classes"])
     if summary["copies"]:
         screen.table("Augmented copies of training clips", ("augmentation", "copies"), list(summary["copies"].items()))
+    floor = {scene: of for scene, of in summary["floor_frames"].items() if of["n_floor"]}
+    if floor:
+        rows = [
+            (scene, of["n_frames"], of["n_floor"], f"{of['n_floor'] / of['n_frames']:.1%}")
+            for scene, of in floor.items()
+        ]
+        screen.table("Frames of digital silence", ("scene", "frames", "silent", "share"), rows)
     for kind in ("quarantine", "silent", "missing"):
         if summary[kind]:
             columns = ("clip", "reason") if kind == "quarantine" else ("clip",)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import soundfile
 
 from data_prep.errors import DataError
 from data_prep.prepare.prepare import prepare
@@ -28,6 +29,23 @@ def test_the_summary_counts_what_was_prepared(make_corpus, small_config, tmp_pat
     n_bytes = sum(path.stat().st_size for path in (tmp_path / "shards").glob("*.parquet"))
     assert summary["n_bytes"] == n_bytes
     assert summary["bytes_per_clip"] == round(n_bytes / 24)
+
+
+def test_silence_is_counted_by_scene(make_corpus, small_config, tmp_path):
+    """Of each scene's recordings the frames at the floor are counted: zeros written into a clip, and nothing else."""
+    corpus = make_corpus()
+    path = next(iter(sorted((corpus / "audio").glob("bus*"))))
+    wave, rate = soundfile.read(path, always_2d=True)
+    wave[len(wave) // 2 :] = 0
+    soundfile.write(path, wave, rate)
+    prepare(corpus, tmp_path / "shards", small_config)
+    spec, floor = small_config.features, summarize(tmp_path / "shards")["floor_frames"]
+    half = spec.n_samples // 2
+    n_silent = sum(frame * spec.hop_length - spec.n_fft // 2 >= half for frame in range(spec.n_frames))
+    assert floor == {
+        "bus": {"n_frames": 12 * spec.n_frames, "n_floor": n_silent},
+        "park": {"n_frames": 12 * spec.n_frames, "n_floor": 0},
+    }
 
 
 def test_a_lost_shard_is_named(make_corpus, small_config, tmp_path):
