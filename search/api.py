@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asc_models.networks.topology import Shape
+from data_prep.config import FeatureSpec, ReaderSpec, Windows
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, parse_location
@@ -132,12 +133,24 @@ def search(
 class NetworkInput:
     """What the networks of a search are given."""
 
-    shape: Shape
-    """(n_mels, n_frames, n_channels)."""
+    features: FeatureSpec
+    """The stored feature."""
+    reader: ReaderSpec
+    """What makes an input of it."""
     n_classes: int
     """Scenes to tell apart."""
     source: str
     """Where both come from, in words."""
+
+    @property
+    def shape(self) -> Shape:
+        """(n_mels, n_frames, n_channels) of a clip."""
+        return self.reader.input_shape(self.features)
+
+    @property
+    def windows(self) -> Windows | None:
+        """The windows by which networks vote on a clip; None where they take it whole."""
+        return self.reader.windows(self.features)
 
 
 def network_input(config: RunConfig, shards: Location | None = None) -> NetworkInput:
@@ -150,12 +163,11 @@ def network_input(config: RunConfig, shards: Location | None = None) -> NetworkI
     if shards is not None:
         manifest = read_manifest(parse_location(str(shards)))
         check_fold(config.fold, manifest)
-        return NetworkInput(config.reader.input_shape(manifest.spec), len(manifest.classes), f"as in {shards}")
-    shape = config.reader.input_shape(config.prepare.features)
+        return NetworkInput(manifest.spec, config.reader, len(manifest.classes), f"as in {shards}")
     named = len(config.prepare.corpus.classes)
     scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"
     source = f"by prepare.features, reader and {scenes}; --shards takes them from the data"
-    return NetworkInput(shape, named or DEFAULT_SCENES, source)
+    return NetworkInput(config.prepare.features, config.reader, named or DEFAULT_SCENES, source)
 
 
 def survey(config: RunConfig, shards: Location | None = None, *, on_progress: ProgressCallback | None = None) -> Survey:
@@ -172,8 +184,8 @@ def survey(config: RunConfig, shards: Location | None = None, *, on_progress: Pr
         BudgetError: if nothing in the space fits.
     """
     given, settings = network_input(config, shards), config.search_settings()
-    space = Space(config.space, given.shape, given.n_classes)
-    assess = partial(candidate_sizing, settings, given.shape, given.n_classes)
+    space = Space(config.space, given.reader.network_shape(given.features), given.n_classes)
+    assess = partial(candidate_sizing, settings, given.features, given.n_classes)
     require_feasible(space, assess)
     return survey_space(space, partial(assess, names_layers=False), on_progress=on_progress)
 

@@ -87,9 +87,10 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     recipes = [member.files.read_config() for member in system.members]
     parts = ["architecture search under the size limit"] if _was_searched(system) else []
     parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
-    decision = None
+    votes = {vote for recipe in recipes if (vote := _vote(recipe))}
+    decision = ", ".join(sorted(votes)) or None
     if system.ensemble is not None:
-        decision = "weighted average of probabilities, then temperature scaling"
+        decision = ", ".join([*sorted(votes), "weighted average of probabilities, then temperature scaling"])
     return {
         "input_sampling_rate": config.input_sampling_rate or (f"{rate / 1000:g}kHz" if rate else None),
         "acoustic_features": config.acoustic_features or acoustic,
@@ -97,7 +98,7 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
         "data_augmentation": config.data_augmentation or _augmentation(recipes, run_config),
         "machine_learning_method": config.machine_learning_method,
         "ensemble_method_subsystem_count": len(system.members) if system.ensemble is not None else None,
-        "decision_making": (config.decision_making or decision) if system.ensemble is not None else None,
+        "decision_making": (config.decision_making or decision) if decision is not None else None,
         "complexity_management": config.complexity_management or ", ".join(parts),
         "external_data_usage": config.external_data_usage,
     }
@@ -114,12 +115,28 @@ def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
     """Yield the augmentations of one candidate's training."""
     train = recipe.get("train") or {}
     family = FAMILIES.get((recipe.get("model") or {}).get("family", ""))
-    if family is not None and not family.takes_any_length:
+    has_windows = _window_seconds(recipe) is not None
+    if has_windows or (family is not None and not family.takes_any_length):
         train = {**train, **WHOLE_CLIPS}
     for knob in _SWITCHES:
         entry = SWITCHES[knob]
         if train.get(knob, entry.off) != entry.off:
             yield entry.switches[knob]
+    if has_windows:
+        yield SWITCHES["crop_fraction"].switches["crop_fraction"]
+
+
+def _window_seconds(recipe: Mapping[str, Any]) -> float | None:
+    seconds: float | None = (recipe.get("reader") or {}).get("window_seconds")
+    return seconds
+
+
+def _vote(recipe: Mapping[str, Any]) -> str:
+    """Return how a candidate's file comes to a clip's probabilities; empty where it takes clips whole."""
+    seconds = _window_seconds(recipe)
+    if seconds is None:
+        return ""
+    return f"average of the probabilities of {recipe['reader']['n_windows']} windows of {seconds:g} s"
 
 
 def _complexity(system: System) -> dict[str, Any]:

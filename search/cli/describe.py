@@ -12,8 +12,6 @@ from search.cli.options import JsonOption, terminal
 if TYPE_CHECKING:
     from asc_models.config import ExportMode
     from asc_models.networks.estimate import Estimate
-    from asc_models.networks.network import NetworkConfig
-    from asc_models.networks.topology import Shape
     from asc_models.rules import RuleName, RulesConfig, Verdict
     from search.cli.screen.terminal import Terminal
 
@@ -53,16 +51,15 @@ def describe(
     if what.endswith(".tflite") and not Path(what).is_dir():
         _describe_file(Path(what), rules, screen, as_json)
         return
-    model, shape, n_classes = _network(what, seconds, classes)
-    from asc_models.networks.estimate import estimate
     from asc_models.rules import QUANTITY_NAMES
 
-    cost = estimate(model, shape, n_classes)
+    cost = _cost(what, seconds, classes)
     verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
     if as_json:
         screen.json(_as_json(cost, verdicts))
         return
-    screen.say(f"{what}: input {' × '.join(map(str, shape))}, {n_classes} scenes")
+    cut = f" in {cost.windows}" if cost.windows else ""
+    screen.say(f"{what}: input {' × '.join(map(str, cost.input_shape))}{cut}, {cost.n_classes} scenes")
     _show_preset(what, screen)
     screen.table(
         "Cost per inference",
@@ -80,7 +77,9 @@ def describe(
     screen.table("Layers with weights", ("layer", "output", "parameters", "MACs"), rows)
 
 
-def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkConfig, Shape, int]:
+def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
+    """Return the cost of a candidate, or of a preset on clips of `seconds`."""
+    from asc_models.networks.estimate import estimate
     from asc_models.networks.presets import PRESETS, preset
     from data_prep.config import FeatureSpec, ReaderSpec
     from data_prep.errors import ConfigError
@@ -95,12 +94,13 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
         from asc_models.candidate import read_candidate_config
 
         config = read_candidate_config(as_candidate.config_path)
-        return config.model, config.reader.input_shape(config.features), len(config.classes)
+        shape, windows = config.reader.input_shape(config.features), config.reader.windows(config.features)
+        return estimate(config.model, shape, len(config.classes), windows)
     if Path(what).is_file() or what.endswith(".zip"):
         from asc_models.candidate import opened_candidate
 
         with opened_candidate(Path(what)) as folder:
-            return _network(str(folder), seconds, n_classes)
+            return _cost(str(folder), seconds, n_classes)
     if Path(what).exists():
         raise ConfigError(
             f"{what}: neither a candidate's folder (it has no config.yaml) nor a zip of one nor a .tflite file"
@@ -109,7 +109,7 @@ def _network(what: str, seconds: float | None, n_classes: int) -> tuple[NetworkC
     length = PRESETS[what].seconds if seconds is None else seconds
     features = parse_config(FeatureSpec, {"clip_seconds": length}, "--seconds")
     own_shape = PRESETS[what].input_shape
-    return model, own_shape(length) if own_shape else ReaderSpec().input_shape(features), n_classes
+    return estimate(model, own_shape(length) if own_shape else ReaderSpec().input_shape(features), n_classes)
 
 
 def _rules(limits: list[str]) -> Rules:
@@ -173,6 +173,7 @@ def _as_json(cost: Estimate, verdicts: Verdicts) -> dict[str, Any]:
 
     return {
         "input_shape": list(cost.input_shape),
+        **({"windows": cost.windows._asdict()} if cost.windows else {}),
         "n_params": cost.n_params,
         "macs": cost.macs,
         "peak_activation_bytes": cost.peak_activation_bytes,

@@ -67,7 +67,8 @@ def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: 
         screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")
     limits = ", ".join(f"{name} {limit:,}" for name, limit in settings.rules.in_force().items())
     screen.say(f"Limits ({settings.rules.name}): {limits}.")
-    screen.say(f"Input {' × '.join(map(str, given.shape))}, {given.n_classes} scenes: {given.source}.")
+    cut = f" in {given.windows}" if given.windows else ""
+    screen.say(f"Input {' × '.join(map(str, given.shape))}{cut}, {given.n_classes} scenes: {given.source}.")
 
 
 def _sizes(found: Survey) -> list[tuple[str, Any]]:
@@ -120,6 +121,7 @@ def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey) -> di
 
     return {
         "input_shape": list(given.shape),
+        **({"windows": given.windows._asdict()} if given.windows else {}),
         "n_classes": given.n_classes,
         "input_from": given.source,
         "limits": settings.rules.in_force(),

@@ -150,7 +150,7 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
     Raises:
         BudgetError: if none is within the limit in the mode of its retraining.
     """
-    shape, n_classes = config.reader.input_shape(manifest.spec), len(manifest.classes)
+    shape, n_classes = config.reader.network_shape(manifest.spec), len(manifest.classes)
 
     def identity(trained: Mapping[str, Any]) -> str:
         """Return what is equal for one network trained alike, whatever settings without effect there say."""
@@ -250,7 +250,8 @@ def _require_same(job: Job) -> None:
 
 
 def _over_limit(network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest) -> str:
-    cost = estimate(network, config.reader.input_shape(manifest.spec), len(manifest.classes))
+    reader, spec = config.reader, manifest.spec
+    cost = estimate(network, reader.input_shape(spec), len(manifest.classes), reader.windows(spec))
     verdict = cost.verdict(config.rules, mode)
     return "" if verdict.feasible else verdict.reason
 
@@ -265,7 +266,7 @@ def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, mani
 
 def _cost(job: Job, manifest: Manifest) -> int:
     config = job.config
-    return config.train.epochs * estimate(config.model, config.reader.input_shape(manifest.spec), 2).macs
+    return config.train.epochs * estimate(config.model, config.reader.network_shape(manifest.spec), 2).macs
 
 
 def _export_line(job: Job, limits: Limits) -> str:

@@ -172,7 +172,8 @@ def score_candidate(
         predictions = read_predictions(path, config.classes)
         if predictions.is_labelled:
             summaries[split] = predictions.summarize()
-    cost = estimate(config.model, artifact.input_shape, len(config.classes))
+    windows = config.reader.windows(config.features)
+    cost = estimate(config.model, artifact.input_shape, len(config.classes), windows)
     metrics = CandidateMetrics(
         splits=summaries,
         **measure(files.tflite_path).quantities(),

@@ -8,9 +8,8 @@ from typing import Any
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
 from asc_models.networks.estimate import estimate
-from asc_models.networks.topology import Shape
 from asc_models.rules import RulesConfig, check
-from data_prep.config import ReaderSpec
+from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.schema import content_hash
 from search.halving import HALVINGS, Halving, rung_epochs
@@ -67,17 +66,22 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
 
 
 def candidate_sizing(
-    config: SearchSettings, input_shape: Shape, n_classes: int, params: Params, *, names_layers: bool = True
+    config: SearchSettings, features: FeatureSpec, n_classes: int, params: Params, *, names_layers: bool = True
 ) -> Sizing:
     """Return a point's size and cost by closed forms, held against the rules.
 
     With `names_layers` the reason why one doesn't fit names its largest layer, which takes longer than the rest.
+
+    Raises:
+        ConfigError: if the reader's windows do not fit the clips.
     """
+    reader = config.reader
+    input_shape, windows = reader.input_shape(features), reader.windows(features)
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
         candidate = build(config.space.family, params)
-        cost = estimate(candidate.model, input_shape, n_classes)
+        cost = estimate(candidate.model, input_shape, n_classes, windows)
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = candidate.mode or config.search.mode

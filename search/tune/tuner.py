@@ -88,9 +88,9 @@ def run_search(
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
-    input_shape, n_classes = config.reader.input_shape(manifest.spec), len(manifest.classes)
-    space = Space(config.space, input_shape, n_classes)
-    assess = partial(candidate_sizing, config, input_shape, n_classes)
+    n_classes = len(manifest.classes)
+    space = Space(config.space, config.reader.network_shape(manifest.spec), n_classes)
+    assess = partial(candidate_sizing, config, manifest.spec, n_classes)
     require_feasible(space, assess)
     own: AbstractContextManager[EventLog] = (
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
@@ -168,7 +168,7 @@ def _warm_start(
         describe=lambda params: trial_description(config, manifest.hash(), params)[1],
         recipe={**config.train.model_dump(mode="json"), "mode": config.search.mode},
         data_hash=manifest.hash(),
-        input_shape=config.reader.input_shape(manifest.spec),
+        input_shape=config.reader.network_shape(manifest.spec),
         n_classes=len(manifest.classes),
     )
     for note in warm.notes:

@@ -236,6 +236,29 @@ def test_every_augmentation_is_declared(tmp_path: Path) -> None:
     assert set(declared.split(", ")) == {words for entry in AUGMENTATIONS for words in entry.switches.values()}
 
 
+def test_windows_are_declared(tmp_path: Path) -> None:
+    """A member that votes over windows declares the vote and, whatever its crop, random crops in training."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    member = read_candidates(run)[0]
+    recipe = {"train": TrainConfig(**OFF).model_dump(mode="json"), "reader": {"window_seconds": 1.5, "n_windows": 10}}
+    system = System(member.name, (member,), None, 1.0, 1, {})
+    described = []
+    for crop in (1.0, 0.5):
+        recipe["train"]["crop_fraction"] = crop
+        member.files.config_path.write_text(yaml.safe_dump(recipe))
+        described.append(system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["description"])
+    assert [told["data_augmentation"] for told in described] == ["random cropping"] * 2
+    assert [told["decision_making"] for told in described] == [
+        "average of the probabilities of 10 windows of 1.5 s"
+    ] * 2
+    assert (
+        system_meta("x", 1, system, SubmissionConfig(decision_making="vote"), run.read_config())["system"][
+            "description"
+        ]["decision_making"]
+        == "vote"
+    )
+
+
 def test_without_any_list_to_pack_it_says_so(tmp_path: Path) -> None:
     """Data with neither a test nor an evaluation list: an error that names the lists, and no package."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)

@@ -73,6 +73,26 @@ def test_a_machine_reads_the_same(tmp_path, shards):
     assert found["epochs_at_most"] == 64 * 62
 
 
+def test_windows_are_told_with_the_input(tmp_path):
+    """With windows the input is a clip's, in so many windows; MACs count all of them; one too long is an error."""
+    (tmp_path / "run.yaml").write_text(
+        SPACE + "reader: {scaling: none, window_seconds: 1.5, n_windows: 7}\n"
+        "rules: {name: custom, limits: {macs: 1000000000}}\n"
+    )
+    plain, found = (
+        json.loads(asc(tmp_path, "run.yaml", "--dry-run", "--json", *more).stdout)
+        for more in (("--set", "reader.window_seconds=null"), ())
+    )
+    assert found["input_shape"] == plain["input_shape"] == [128, 423, 3]
+    assert found["windows"] == {"n_frames": 65, "n_windows": 7}
+    assert "windows" not in plain
+    assert found["smallest"]["macs"] > plain["smallest"]["macs"]
+    told = " ".join(asc(tmp_path, "run.yaml", "--dry-run").stdout.split())
+    assert "Input 128 × 423 × 3 in 7 windows of 65 frames, 10 scenes" in told
+    long = asc(tmp_path, "run.yaml", "--dry-run", "--set", "reader.window_seconds=11", code=1)
+    assert "reader.window_seconds: 11 s are 474 frames, and must be 1 to 423" in " ".join(long.stderr.split())
+
+
 def test_a_space_without_end_is_told_with_its_interval(tmp_path):
     """With a range of real numbers the points are unlimited, and the share has an interval."""
     (tmp_path / "run.yaml").write_text("space: {train.learning_rate: {low: 0.03, high: 0.3, log: true}}\n")

@@ -3,7 +3,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from search_support import LIMIT, SPACE
+from search_support import LIMIT, SPACE, SPEC
 from search_support import settings as asked_for
 
 from asc_models.rules import RulesConfig
@@ -20,7 +20,7 @@ def parts(space=SPACE, limit=LIMIT):
 
     rules = RulesConfig(name="custom", limits={"weight_bytes": limit})
     config = replace(asked_for(), space=space, rules=rules)
-    return Space(space, SHAPE, N_CLASSES), partial(candidate_sizing, config, SHAPE, N_CLASSES)
+    return Space(space, SHAPE, N_CLASSES), partial(candidate_sizing, config, SPEC, N_CLASSES)
 
 
 def test_a_small_space_is_gone_through():

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from search_support import settings
+import pytest
+from search_support import SPEC, settings
 
 from asc_models.config import TrainConfig
+from data_prep.errors import ConfigError
 from search.space.config import SpaceConfig
 from search.space.space import Space
 from search.study.settings import candidate_sizing, trial_description
@@ -35,14 +37,30 @@ def test_a_trials_description_is_all_that_is_trained():
     assert len({key, *keys.values()}) == 4
 
 
+def test_a_candidate_is_sized_with_its_windows():
+    """MACs are those of all windows, bytes those of the network; windows longer than a clip are the reader's error."""
+    plain = settings()
+    windowed = replace(plain, reader=plain.reader.updated(scaling="none", window_seconds=0.512, n_windows=4))
+    params = Space(plain.space).smallest()
+    whole, voting = (candidate_sizing(config, SPEC, 3, params) for config in (plain, windowed))
+    assert voting.weight_bytes == whole.weight_bytes
+    assert voting.n_params == whole.n_params
+    assert voting.macs == pytest.approx(2 * whole.macs, rel=0.1)  # four halves of a clip
+    too_long = replace(plain, reader=windowed.reader.updated(window_seconds=3.0))
+    with pytest.raises(ConfigError, match=r"reader.window_seconds: 3 s are 94 frames, and must be 1 to 32"):
+        candidate_sizing(too_long, SPEC, 3, params)
+    keys = {trial_description(config, "data", params)[0] for config in (plain, windowed)}
+    assert len(keys) == 2
+
+
 def test_a_candidate_is_sized_in_its_own_mode():
     """Bytes are those of the point's export; a point that no network can be is infeasible with its reason."""
     space = SpaceConfig.model_validate({"mode": ["int8_weights", "float32"]})
     config = replace(settings(), space=space)
     params = Space(space).smallest()
     modes = ("int8_weights", "float32")
-    small, large = (candidate_sizing(config, (16, 32, 1), 3, {**params, "mode": mode}) for mode in modes)
+    small, large = (candidate_sizing(config, SPEC, 3, {**params, "mode": mode}) for mode in modes)
     assert small.weight_bytes * 3 < large.weight_bytes
-    broken = candidate_sizing(config, (16, 32, 1), 3, {**params, "base_filters": 512, "growth": 3.0})
+    broken = candidate_sizing(config, SPEC, 3, {**params, "base_filters": 512, "growth": 3.0})
     assert not broken.feasible
     assert "the widest block would have" in broken.reason
