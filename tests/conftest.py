@@ -7,6 +7,7 @@ whole is not even imported by `pytest -m unit`.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing.process
 import os
 import re
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,8 +33,8 @@ STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.sys
 MARKED_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(system|full)\b", re.MULTILINE)
 HERE = Path(__file__).parent
 LONGEST = (
-    *("search/cli/test_run.py", "ray", "search/test_examples.py"),
-    *("asc_models/training/test_trainer.py", "asc_models/tflite/test_size.py"),
+    *("tests/search/cli/test_run.py", "ray", "tests/search/test_examples.py"),
+    *("tests/asc_models/training/test_trainer.py", "tests/asc_models/tflite/test_size.py"),
 )
 
 
@@ -95,23 +97,40 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         return (yield)
 
 
-def group_of(item: pytest.Item) -> str:
-    """Return what a test shares its process with: all that need Ray, or its module."""
-    return "ray" if "ray_here" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(HERE))
+@functools.cache
+def group_of(module: str) -> str:
+    """Return what a module, named from the checkout's root, shares its process with: all that need Ray, or its own."""
+    path = HERE.parent / module
+    return "ray" if path.is_file() and "ray_here" in path.read_text(encoding="utf-8") else module
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the unit tier, and say which tests stay together."""
+    """Mark the unit tier."""
     if is_unit(item):
         item.add_marker("unit")
-    item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left with it when the others are done."""
-    ranks = dict.fromkeys((group_of(item) for item in items if not is_unit(item)), len(LONGEST))
+    groups = {item: group_of(item.nodeid.partition("::")[0]) for item in items}
+    ranks = dict.fromkeys((groups[item] for item in items if not is_unit(item)), len(LONGEST))
     ranks |= {group: rank for rank, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(group_of(item), len(LONGEST) + 1))
+    items.sort(key=lambda item: ranks.get(groups[item], len(LONGEST) + 1))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a module's tests, whose fixtures are costly, in one process, and those that need Ray in the same one.
+
+    Marks of xdist's own for that (`--dist loadgroup`) have no effect with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0])
+
+    return Grouped(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

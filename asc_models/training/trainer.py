@@ -134,7 +134,8 @@ class Trainer:
             TrainingError: if the file holds another network, recipe or seed, or is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # NumPy leaves a damaged file open
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = dict(file)
             state = json.loads(str(arrays.pop("state")))
             epoch, described = int(state["epoch"]), state["described"]

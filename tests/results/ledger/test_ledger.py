@@ -163,14 +163,14 @@ def test_whether_a_run_is_worked_on_can_be_asked_without_hindering_anyone(tmp_pa
         "import sys, pathlib, results.ledger.ledger as l\n"
         "while True: l.is_being_written(pathlib.Path(sys.argv[1])); print('looked', flush=True)"
     )
-    looker = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        for _ in range(1000):
-            assert looker.stdout.readline() == b"looked\n"
-            Ledger.open_for_writing(path).close()
-    finally:
-        looker.kill()
-        looker.wait()
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as looker:
+        try:
+            for _ in range(1000):
+                assert looker.stdout.readline() == b"looked\n"
+                Ledger.open_for_writing(path).close()
+        finally:
+            looker.kill()
     assert not is_being_written(path)
 
 
