@@ -221,7 +221,8 @@ class ObjectStore:
         import obstore
 
         with _told(self.place(name), "read"):
-            return cast(BinaryIO, BufferedReader(_ObjectFile(obstore.open_reader(self._store, name))))
+            reader = obstore.open_reader(self._store, name)
+        return cast(BinaryIO, BufferedReader(_ObjectFile(reader, self.place(name))))
 
     def write(self, name: str, data: bytes) -> None:
         """Upload `name`."""
@@ -276,8 +277,9 @@ class ObjectStore:
 class _ObjectFile(RawIOBase):
     """obstore's reader of one object as Python's own kind of file, which pyarrow asks for."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Any, place: str) -> None:
         self._reader = reader
+        self._place = place
 
     def readable(self) -> bool:
         return True
@@ -286,7 +288,8 @@ class _ObjectFile(RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._reader.read(len(buffer))
+        with _told(self._place, "read", FileNotFoundError):
+            data = self._reader.read(len(buffer))
         buffer[: len(data)] = bytes(data)
         return len(data)
 

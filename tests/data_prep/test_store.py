@@ -144,6 +144,10 @@ def test_a_part_of_an_object_can_be_read(s3):
         assert pq.read_table(file, columns=["a"])["a"].to_pylist() == list(range(1000))
     with pytest.raises(FileNotFoundError):
         store.open("nothing")
+    with store.open("table.parquet") as file:
+        store.remove("table.parquet")
+        with pytest.raises(DataError, match=r"s3://sets/parts/table\.parquet: cannot be read: .*404 Not Found\. Check"):
+            file.read(1)
 
 
 @pytest.mark.system
