@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -19,7 +20,8 @@ INT8_MODES: tuple[ExportMode, ...] = ("int8_weights", "int4_int8_weights", "int8
 leaves kernels of fewer than 1,024 values in float32. Biases and norms have 32 bits in all of them, as TFLite's own int8
 specification has it."""
 
-Schedule = Literal["sgdr", "one-cycle", "cosine"]
+Schedule = Literal["sgdr", "one-cycle", "cosine", "step", "plateau-cosine"]
+Optimizer = Literal["sgd", "nesterov", "adamw"]
 Balance = Literal["none", "class", "device"]
 CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 """What the best epoch of a training is best in."""
@@ -28,13 +30,19 @@ CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 class TrainConfig(Config):
     """The seed's recipe: SGD with warm restarts, mixup over adjacent batches, random crops."""
 
-    ADDED = frozenset({"class_mix_p", "gain_db"})
+    ADDED = frozenset(
+        {
+            *("optimizer", "warm_up_epochs", "milestones", "step_factor", "plateau_share"),
+            *("epoch_examples", "swa_share", "class_mix_p", "gain_db"),
+        }
+    )
 
     epochs: int = Field(600, ge=1)
     """Length of the training; with the default schedule the rate is lowest at 2, 6, 14, 30, 62, 126, 254, 510."""
     schedule: Schedule = "sgdr"
     """Course of the rate: `sgdr` is cosine with warm restarts, `cosine` falls once over all epochs, `one-cycle` rises
-    over the first three tenths of them and falls over the rest."""
+    over the first three tenths of them and falls over the rest, `step` falls at `milestones`, `plateau-cosine` is
+    constant for `plateau_share` and then falls along a cosine."""
     batch_size: int = Field(16, ge=1)
     """Examples in a step; with mixup each step draws two batches and makes one."""
     learning_rate: float = Field(0.1, gt=0.0)
@@ -42,9 +50,10 @@ class TrainConfig(Config):
     min_learning_rate: float = Field(1e-5, ge=0.0)
     """Lowest rate: at the end of every cycle."""
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
-    """Momentum of SGD."""
+    """Momentum of SGD; AdamW's β₁."""
     weight_decay: float = Field(0.0, ge=0.0)
-    """L2 penalty on kernels: half of this times the sum of squares is added to the loss."""
+    """L2 penalty on kernels: half of this times the sum of squares is added to the loss. AdamW takes this times the
+    rate of each kernel away instead, apart from the gradient."""
     gradient_clip: float = Field(0.0, ge=0.0)
     """Largest norm of a step's gradient over all weights, longer ones are scaled down to it; 0 turns it off."""
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
@@ -91,6 +100,35 @@ class TrainConfig(Config):
     gain_db: float = Field(0.0, ge=0.0, le=40.0)
     """Change the level of every training example by up to this many dB, up or down, after such a mix; 0 turns it off.
     Refused with `reader.scaling: minmax`, which would undo it."""
+
+    optimizer: Optimizer = "sgd"
+    """`sgd` has heavy-ball momentum, `nesterov` Nesterov's; `adamw` is Adam with decoupled weight decay (Loshchilov and
+    Hutter, ICLR 2019; β₂ 0.999), which wants a `learning_rate` near 0.001."""
+    warm_up_epochs: int = Field(0, ge=0)
+    """The rate rises linearly from `min_learning_rate` to that of the schedule over these epochs; 0 turns it off."""
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """`step`: shares of the training at which the rate is multiplied by `step_factor`."""
+    step_factor: float = Field(0.1, gt=0.0, le=1.0)
+    """`step`: factor of the rate at each milestone."""
+    plateau_share: float = Field(0.5, ge=0.0, lt=1.0)
+    """`plateau-cosine`: share of the training with the highest rate."""
+    epoch_examples: int | None = Field(None, ge=1)
+    """Examples in an epoch, where one pass over the clips shows few of their crops; null makes it one pass."""
+    swa_share: float = Field(0.0, ge=0.0, le=1.0)
+    """Stochastic weight averaging (Izmailov et al., UAI 2018): the mean of the weights at the ends of this last share
+    of the epochs, batch norm's statistics estimated for it on training batches; 0 turns it off."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        rising = all(low < high for low, high in pairwise((0.0, *self.milestones, 1.0)))
+        if not rising:
+            raise ValueError(f"milestones must be shares that rise between 0 and 1, got {list(self.milestones)}")
+        if self.swa_share and self.ema_decay:
+            raise ValueError(
+                f"swa_share {self.swa_share} and ema_decay {self.ema_decay} both average the weights: set one of them "
+                "to 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

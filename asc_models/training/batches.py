@@ -64,8 +64,8 @@ class TrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in one epoch: ceil(n_clips / batch_size)."""
-        return math.ceil(self._features.n_clips / self._config.batch_size)
+        """Steps in one epoch: ceil(n_clips / batch_size), or ceil(epoch_examples / batch_size)."""
+        return math.ceil((self._config.epoch_examples or self._features.n_clips) / self._config.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
         """Yield the batches of epoch `number` (0-based): inputs and class probabilities (batch_size, n_classes)."""

@@ -35,11 +35,16 @@ class EpochRecord:
     learning_rate: float
     macro_accuracy: float
     log_loss: float
+    is_average: bool = False
+    """Whether the scores are those of the averaged weights, behind the last epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A finished training: the epoch whose weights the model now has, and every epoch's record."""
+    """A finished training: the epoch whose weights the model now has, and every epoch's record.
+
+    Where weights are averaged, the last record is that of the average.
+    """
 
     best: EpochRecord
     history: tuple[EpochRecord, ...]
@@ -58,12 +63,15 @@ def fit(
 ) -> Fit:
     """Train to `epochs` and leave the best validation checkpoint in the model.
 
+    Averaged weights (`train.swa_share`) are one more checkpoint at the end.
+
     The state is written to `checkpoint` as it goes; called again after a crash, the training goes on from there and
     gives what an undisturbed one gives.
 
     Args:
         trainer: a fresh trainer.
-        validation: chooses the checkpoint; None where it is trained on, too, and the last weights stay.
+        validation: chooses the checkpoint; None where it is trained on, too, and the last weights stay, or their
+            average.
         epochs: length of the training.
         checkpoint: an .npz file for the state.
         metric: what the best epoch is best in; the other one breaks ties.
@@ -102,6 +110,13 @@ def fit(
             on_epoch(history[-1])
 
     trainer.train_to(epochs, record)
+    if trainer.n_averaged:
+        trainer.set_weights(trainer.averaged_weights())
+        accuracy, loss = _scores(trainer, validation)
+        last = EpochRecord(**{**asdict(history[-1]), "macro_accuracy": accuracy, "log_loss": loss, "is_average": True})
+        history.append(last)
+        if validation is not None and best_epoch(history, metric) is last:
+            best_weights = trainer.weights()
     if validation is not None:
         trainer.set_weights(best_weights)
     return Fit(history[-1] if validation is None else best_epoch(history, metric), tuple(history))

@@ -1,4 +1,4 @@
-"""Learning rates in closed form: cosine with warm restarts (the default), one cosine, one cycle."""
+"""Learning rates in closed form: cosine with warm restarts (the default), one cosine, one cycle, steps, a plateau."""
 
 from __future__ import annotations
 
@@ -35,8 +35,18 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     """Return the rate at `epoch` (finished epochs, with the fraction of the running one).
 
     Sources: SGDR, Loshchilov and Hutter 2017; one-cycle, Smith and Topin 2018, with the shares that fast.ai made
-    customary, a cosine fall, and the momentum left as it is.
+    customary, a cosine fall, and the momentum left as it is; warm-up, Goyal et al. 2017.
     """
+    rate = _scheduled(config, epoch)
+    if epoch >= config.warm_up_epochs:
+        return rate
+    # A factor on the schedule rather than epochs before it: cycles, and with them a search's rungs, end where they did.
+    low = config.min_learning_rate
+    return low + (rate - low) * epoch / config.warm_up_epochs
+
+
+def _scheduled(config: TrainConfig, epoch: float) -> float:
+    """Return the rate of the schedule, without the warm-up."""
     high, low = config.learning_rate, config.min_learning_rate
     if config.schedule == "sgdr":
         start, length = 0.0, float(config.first_cycle)
@@ -47,10 +57,20 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
     share = min(1.0, epoch / config.epochs)
     if config.schedule == "cosine":
         return _cosine(high, low, share)
+    if config.schedule == "step":
+        return max(low, high * config.step_factor ** sum(share >= milestone for milestone in config.milestones))
+    if config.schedule == "plateau-cosine":
+        plateau = config.plateau_share
+        return _cosine(high, low, max(0.0, share - plateau) / (1.0 - plateau))
     if share < WARM_UP_SHARE:
         first = max(low, high / WARM_UP_FACTOR)
         return first + (high - first) * share / WARM_UP_SHARE
     return _cosine(high, low, (share - WARM_UP_SHARE) / (1.0 - WARM_UP_SHARE))
+
+
+def n_averaged(config: TrainConfig) -> int:
+    """Return how many epochs' ends SWA averages: the last ones, at least one; 0 where it is off."""
+    return max(1, round(config.swa_share * config.epochs)) if config.swa_share else 0
 
 
 def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:

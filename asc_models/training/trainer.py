@@ -1,4 +1,4 @@
-"""Training: SGD with momentum on mixed batches, in a lean step, resumable exactly."""
+"""Training on mixed batches in a lean step, resumable exactly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import tensorflow as tf
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.network import NetworkConfig
+from asc_models.training.averaging import estimate_statistics
 from asc_models.training.batches import TrainingBatches, evaluation_batches
 from asc_models.training.builder import build
-from asc_models.training.schedule import learning_rate
+from asc_models.training.optimizer import Updater
+from asc_models.training.schedule import learning_rate, n_averaged
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files import written_whole
@@ -32,6 +35,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 DIVERGED_LOSS = 1e3
 """An epoch's mean cross-entropy beyond which a training counts as lost, long before it is no number any more."""
+
+N_STATISTICS_BATCHES = 64
+"""Training batches on which batch norm's statistics are estimated for averaged weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,11 @@ class Trainer:
         self._batches = TrainingBatches(train_set, train_config, seed)
         self._logits = keras.Model(self._trained.inputs, self._trained.get_layer("logits").output)
         self._weights = [variable.value for variable in self._trained.trainable_variables]
-        self._velocities = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
+        self._updater = Updater(train_config, self._trained.trainable_variables)
+        self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
         # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
         recipe = train_config.canonical()
-        if train_config.schedule == "sgdr":
+        if train_config.schedule == "sgdr" and not train_config.swa_share:
             del recipe["epochs"]
         self._described = {"model": model_config.canonical(), "train": recipe, "seed": seed}
         shape = self._batches.batch_shape
@@ -84,6 +91,7 @@ class Trainer:
             input_signature=[
                 tf.TensorSpec(shape, tf.float32),
                 tf.TensorSpec((shape[0], len(train_set.classes)), tf.float32),
+                tf.TensorSpec((), tf.float32),
                 tf.TensorSpec((), tf.float32),
             ],
         )
@@ -116,10 +124,34 @@ class Trainer:
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
 
+    @property
+    def n_averaged(self) -> int:
+        """Epochs' ends that the average of the weights has by now (`train.swa_share`); 0 outside the tail."""
+        tail = n_averaged(self.config)
+        return max(0, self.epoch - self.config.epochs + tail) if tail else 0
+
+    def averaged_weights(self) -> list[npt.NDArray[Any]]:
+        """Return every variable of the model with the average of the weights, for `set_weights`.
+
+        The model keeps its own. Batch norm's statistics are estimated on training batches of the epochs behind the
+        last, which nothing is trained on.
+        """
+        own = self.weights()
+        for weight, total in zip(self._weights, self._sums, strict=True):
+            weight.assign((total / self.n_averaged).astype(np.float32))
+        unseen = chain.from_iterable(self._batches.epoch(number) for number in count(self.config.epochs))
+        with closing(prefetched(x for x, _ in islice(unseen, N_STATISTICS_BATCHES))) as inputs:
+            estimate_statistics(self.model, inputs)
+        averaged = self.weights()
+        self.set_weights(own)
+        return averaged
+
     def save(self, path: Path, **extra: npt.NDArray[Any]) -> None:
-        """Write the whole state of the training (weights, momentum, epoch, and `extra` arrays) to an .npz file."""
+        """Write the whole state of the training (weights, optimizer, epoch, and `extra` arrays) to an .npz file."""
         arrays: Arrays = {f"variable_{i}": value for i, value in enumerate(self.weights())}
-        arrays |= {f"velocity_{i}": velocity.numpy() for i, velocity in enumerate(self._velocities)}
+        for name, slots in self._updater.slots.items():
+            arrays |= {f"{name}_{i}": slot.numpy() for i, slot in enumerate(slots)}
+        arrays |= {f"sum_{i}": total for i, total in enumerate(self._sums)}
         if self._trained is not self.model:
             arrays |= {f"trained_{i}": variable.numpy() for i, variable in enumerate(self._trained.variables)}
         arrays |= {f"extra_{name}": value for name, value in extra.items()}
@@ -150,8 +182,10 @@ class Trainer:
         if self._trained is not self.model:
             for i, variable in enumerate(self._trained.variables):
                 variable.assign(arrays[f"trained_{i}"])
-        for i, velocity in enumerate(self._velocities):
-            velocity.assign(arrays[f"velocity_{i}"])
+        for name, slots in self._updater.slots.items():
+            for i, slot in enumerate(slots):
+                slot.assign(arrays[f"{name}_{i}"])
+        self._sums = [arrays[f"sum_{i}"] for i in range(len(self._sums))]
         self.epoch = epoch
         return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
 
@@ -162,7 +196,8 @@ class Trainer:
         with closing(prefetched(self._batches.epoch(self.epoch))) as batches:
             for step, (x, y) in enumerate(batches):
                 rate = learning_rate(self.config, self.epoch + step / steps)
-                losses.append(float(self._step(tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32))))
+                number = float(self.epoch * steps + step + 1)
+                losses.append(float(self._step(*map(tf.constant, (x, y, rate, number)))))
                 if not np.isfinite(losses[-1]):
                     raise TrainingError(
                         f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
@@ -173,6 +208,8 @@ class Trainer:
         mean = float(np.mean(losses))
         self._require_sound(mean, rate)
         self.epoch += 1
+        if self.n_averaged:
+            self._sums = [total + weight.numpy() for total, weight in zip(self._sums, self._weights, strict=True)]
         return EpochStats(self.epoch, mean, rate)
 
     def _require_sound(self, mean_loss: float, rate: float) -> None:
@@ -201,19 +238,16 @@ class Trainer:
             if variable.dtype == "float32":  # the states of dropout's generators are whole numbers
                 average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
-    def _step_eagerly(self, x: Any, y: Any, rate: Any) -> Any:
+    def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = self._logits(x, training=True)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
-            total = tf.add_n([loss, *self._logits.losses]) if self._logits.losses else loss
+            penalties = self._logits.losses if self._updater.penalizes else []
+            total = tf.add_n([loss, *penalties]) if penalties else loss
         gradients = tape.gradient(total, self._weights)
         if self.config.gradient_clip:
             gradients, _ = tf.clip_by_global_norm(gradients, self.config.gradient_clip)
-        # One kernel a weight instead of the optimizer's several: v ← momentum·v − rate·g, w ← w + v.
-        for weight, velocity, gradient in zip(self._weights, self._velocities, gradients, strict=True):
-            tf.raw_ops.ResourceApplyKerasMomentum(
-                var=weight.handle, accum=velocity.handle, lr=rate, grad=gradient, momentum=self.config.momentum
-            )
+        self._updater.apply(gradients, rate, number)
         return loss
 
 

@@ -22,6 +22,7 @@ MODE = "mode"
 FIXED_BY_SWEEP = {
     "epochs": "search.epochs is the length of a trial, train.epochs that of a retraining",
     "schedule": "trials are compared at the ends of its cycles, which must be the same for all",
+    "epoch_examples": "trials are compared after equally many epochs, which must be equally long for all",
     "first_cycle": "trials are compared at the ends of its cycles, which must be the same for all",
     "cycle_factor": "trials are compared at the ends of its cycles, which must be the same for all",
 }

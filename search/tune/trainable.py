@@ -197,6 +197,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             self._reader = RungReader(self._shared.cpus_per_trial)
         validation, network = self._split("validation"), parse_network(self._model).hash()
         is_last = self._next_rung == len(self._shared.rungs) - 1
+        if is_last and trainer.n_averaged:  # its state is saved, and nothing is trained behind the last rung
+            trainer.set_weights(trainer.averaged_weights())
         reading = self._reader.read(trainer.model, network, validation, self._mode, self._calibration(), anew=is_last)
         verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
         if not verdict.feasible:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,13 +7,13 @@ from asc_models_support import feature_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asc_models.config import TrainConfig
+from asc_models.config import Schedule, TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import ModelConfig
 from asc_models.networks.presets import preset
 from asc_models.rules import RulesConfig, check
 from asc_models.training.batches import TrainingBatches, evaluation_batches
-from asc_models.training.schedule import cycle_ends, learning_rate, mid_cycle_warning
+from asc_models.training.schedule import cycle_ends, learning_rate, mid_cycle_warning, n_averaged
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 
@@ -38,11 +39,12 @@ def test_the_rate_restarts_at_a_cycles_end():
     assert learning_rate(config, 4) == pytest.approx((0.1 + 1e-5) / 2)
 
 
-@pytest.mark.parametrize("schedule", ["sgdr", "one-cycle", "cosine"])
+@pytest.mark.parametrize("warm_up", [0, 7])
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 @given(share=st.floats(0, 1.2))
-def test_every_schedule_stays_between_its_ends(schedule, share):
+def test_every_schedule_stays_between_its_ends(schedule, warm_up, share):
     """At any time of any schedule the rate is between min_learning_rate and learning_rate."""
-    config = TrainConfig(schedule=schedule, epochs=50)
+    config = TrainConfig(schedule=schedule, epochs=50, warm_up_epochs=warm_up)
     assert 1e-5 <= learning_rate(config, share * 50) <= 0.1 + 1e-12
 
 
@@ -64,6 +66,68 @@ def test_named_schedules_have_their_shape():
     assert [learning_rate(cosine, epoch) for epoch in (0, 25, 50)] == pytest.approx([0.1, 0.050005, 1e-5])
     expected = [0.004, 0.052, 0.1, 0.050005, 1e-5]
     assert [learning_rate(one_cycle, epoch) for epoch in (0, 7.5, 15, 32.5, 50)] == pytest.approx(expected)
+
+
+def test_steps_fall_at_the_milestones():
+    """`step`: the rate times the factor at each share of the training, from there on, and never under the lowest."""
+    config = TrainConfig(
+        schedule="step", epochs=40, milestones=(0.25, 0.5, 0.75), step_factor=0.1, min_learning_rate=3e-4
+    )
+    rates = [learning_rate(config, epoch) for epoch in (0, 10 - 1e-9, 10, 20 - 1e-9, 20, 30, 40)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 3e-4, 3e-4])
+
+
+def test_a_plateau_comes_before_the_cosine():
+    """`plateau-cosine`: constant for its share, half way down in the middle of the rest, lowest at the end."""
+    config = TrainConfig(schedule="plateau-cosine", epochs=40, plateau_share=0.25)
+    rates = [learning_rate(config, epoch) for epoch in (0, 9.9, 10, 25, 40)]
+    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.050005, 1e-5])
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_warm_up_is_a_factor_on_the_schedule(schedule):
+    """In the warm-up the rate is its share of the way from the lowest to the schedule's, and then the schedule's."""
+    plain = TrainConfig(schedule=schedule, epochs=40)
+    warm = plain.updated(warm_up_epochs=8)
+    low = plain.min_learning_rate
+    for epoch in (0, 2, 5.5, 7.9):
+        expected = low + epoch / 8 * (learning_rate(plain, epoch) - low)
+        assert learning_rate(warm, epoch) == pytest.approx(expected)
+    assert [learning_rate(warm, epoch) for epoch in (8, 20, 40)] == [
+        learning_rate(plain, epoch) for epoch in (8, 20, 40)
+    ]
+
+
+def test_the_tail_that_is_averaged_is_counted_in_epochs():
+    """swa_share of the epochs, rounded, at least the last one; none where it is off."""
+    tails = {share: n_averaged(TrainConfig(epochs=40, swa_share=share)) for share in (0.0, 0.001, 0.15, 1.0)}
+    assert tails == {0.0: 0, 0.001: 1, 0.15: 6, 1.0: 40}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"milestones": [0.5, 0.5]}, "milestones must be shares that rise between 0 and 1, got [0.5, 0.5]"),
+        ({"milestones": [0.5, 1.0]}, "milestones must be shares that rise between 0 and 1, got [0.5, 1.0]"),
+        ({"swa_share": 0.2, "ema_decay": 0.99}, "swa_share 0.2 and ema_decay 0.99 both average the weights"),
+        ({"optimizer": "adam"}, "optimizer"),
+    ],
+)
+def test_a_budget_that_contradicts_itself_is_refused(settings, problem):
+    """Milestones that do not rise inside the training, two averages at once, an unknown optimizer: named."""
+    with pytest.raises(ConfigError) as error:
+        parse_config(TrainConfig, settings, "train.yaml")
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(("examples", "n_steps"), [(5, 1), (64, 8), (65, 9), (1000, 125)])
+def test_an_epoch_may_be_counted_in_examples(examples, n_steps):
+    """ceil(epoch_examples / batch_size) steps, whatever the number of clips, each of which is drawn as often."""
+    config = TrainConfig(batch_size=8, mixup_alpha=0.0, epoch_examples=examples)
+    batches = TrainingBatches(feature_set(20), config, 0)
+    assert batches.steps_per_epoch == len(list(batches.epoch(0))) == n_steps
+    order = batches._order(np.random.default_rng(0), n_steps * 8)
+    assert np.bincount(order, minlength=20).max() <= np.bincount(order, minlength=20).min() + 1
 
 
 @pytest.mark.parametrize("balance", ["class", "device"])
