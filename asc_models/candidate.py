@@ -23,6 +23,8 @@ from data_prep.yaml_file import read_yaml
 class CandidateConfig(Config):
     """`config.yaml` of a candidate: all that is needed to train it again, and to run its file on new audio."""
 
+    ADDED = frozenset({"inner_folds"})
+
     name: str
     """Candidate, without its seed."""
     trial_id: str | None
@@ -45,6 +47,9 @@ class CandidateConfig(Config):
     """What is trained on; with validation among them, nothing is chosen by it."""
     checkpoint: CheckpointMetric | None
     """What the kept epoch is best in; null keeps the last one, as a training on validation must."""
+    inner_folds: int = Field(0, ge=0)
+    """Parts of the inner cross-validation that its validation scores are of; 0 where they are of the validation split.
+    """
     seed: int
     """Seed of the training."""
     fold: int
@@ -59,6 +64,8 @@ class CandidateConfig(Config):
                 f"trained on {' and '.join(self.splits)}, with checkpoint {self.checkpoint}: the validation split "
                 "chooses the checkpoint or is trained on, one of the two"
             )
+        if self.inner_folds and "validation" not in self.splits:
+            raise ValueError("inner_folds are parts of train and validation together, and validation is not trained on")
         return self
 
 

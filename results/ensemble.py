@@ -18,7 +18,7 @@ from asc_models.metrics import Floats, Ints, log_loss
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
-from results.candidates.candidates import Candidate, CandidateMetrics, read_candidates
+from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates
 from results.candidates.limits import Limits
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
@@ -142,7 +142,8 @@ def build_ensemble(
 ) -> Ensemble:
     """Select an ensemble among the run's candidates on validation, write `ensembles.json`, and return it.
 
-    Candidates without validation predictions (trained on train and validation) take no part. Test metrics come from
+    Candidates without validation predictions (trained on train and validation) take no part, nor do those scored on the
+    validation split where others are scored out of fold. Test metrics come from
     the members' stored test predictions: nothing is read or run again.
 
     Raises:
@@ -154,7 +155,7 @@ def build_ensemble(
         raise BudgetError(
             f"{run.candidates_dir}: no retrained candidate has validation predictions; retrain some first"
         )
-    candidates = _within(candidates, limits)
+    candidates = comparable(_within(candidates, limits))
     aligned = align([candidate.predictions("validation") for candidate in candidates])
     stack = np.stack([predictions.probabilities for predictions in aligned])
 

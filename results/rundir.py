@@ -84,6 +84,15 @@ class CandidateFiles:
         return self.root / "predictions" / f"{split}.parquet"
 
     @property
+    def inner_dir(self) -> Path:
+        """The trainings of an inner cross-validation, until all is scored."""
+        return self.root / "inner"
+
+    def inner(self, part: int) -> CandidateFiles:
+        """Return the files of the training that leaves `part` of an inner cross-validation out."""
+        return CandidateFiles(self.inner_dir / str(part))
+
+    @property
     def is_finished(self) -> bool:
         """Whether the candidate is complete."""
         return self.metrics_path.is_file()

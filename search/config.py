@@ -68,6 +68,8 @@ class SystemConfig(Config):
 class RetrainConfig(Config):
     """Section `retrain`: the best candidates of the search, and systems given by name, trained at full length."""
 
+    ADDED = frozenset({"all_clips", "inner_folds"})
+
     n_candidates: int = Field(4, ge=0)
     """How many of the search's best trials are retrained."""
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
@@ -78,6 +80,13 @@ class RetrainConfig(Config):
     """The epoch kept is the best on validation in this; the other score breaks ties."""
     systems: tuple[SystemConfig, ...] = ()
     """Networks trained beside the search's, or instead of a search."""
+    all_clips: bool = False
+    """Train on train and validation together for a fixed number of epochs: no checkpoint is chosen, the last cycle's
+    end or the averaged weights (`train.swa_share`) are kept. Without `inner_folds` nothing is chosen by such
+    candidates."""
+    inner_folds: int = Field(0, ge=0)
+    """With `all_clips`: score each candidate by out-of-fold predictions of that many further trainings, each without
+    one part of the locations; 0 turns it off."""
 
     @field_validator("seeds")
     @classmethod
@@ -85,6 +94,16 @@ class RetrainConfig(Config):
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"a seed stands twice: {', '.join(map(str, seeds))}")
         return seeds
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if self.inner_folds == 1:
+            raise ValueError("inner_folds must be 0 or at least 2: a single part leaves nothing to train on")
+        if self.inner_folds and not self.all_clips:
+            raise ValueError(
+                f"inner_folds {self.inner_folds} score candidates that are trained on all clips: set all_clips: true"
+            )
+        return self
 
     @field_validator("systems")
     @classmethod

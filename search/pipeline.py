@@ -74,7 +74,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
     """
     inputs = content_hash(
         [
-            config.model_dump(mode="json"),
+            config.canonical(),
             {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
         ]
     )
@@ -82,7 +82,7 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
     if page.exists() and _stands(place, config, ledger, inputs):
         narrator.note("Ensemble, report and submission package stand; nothing to do")
         return page
-    ensemble_stage(place, config, narrator)
+    _select_ensemble(place, config, narrator)
     try:
         package = submission_stage(place, config, narrator, draft=True)
     except AscError as error:
@@ -95,6 +95,19 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
     ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
     narrator.note(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")
     return page
+
+
+def _select_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
+    """Select the ensemble, unless no candidate has a score to select it by."""
+    from results.candidates.candidates import has_own_score, read_candidates, without_validation
+
+    candidates = read_candidates(place.run)
+    if candidates and not any(map(has_own_score, candidates)):
+        narrator.note(
+            f"No ensemble: {without_validation(candidates)} Set retrain.inner_folds to score them out of fold."
+        )
+    else:
+        ensemble_stage(place, config, narrator)
 
 
 def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> bool:

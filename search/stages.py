@@ -144,7 +144,7 @@ def retrain_stage(
     from asc_models.training.schedule import last_cycle_end
     from search.retrain.retrain import Variant, retrain
 
-    variant = variant or Variant()
+    variant = (variant or Variant()).under(config.retrain)
     lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
     lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
     lengths = {variant.epochs} if variant.epochs else lengths
@@ -154,6 +154,8 @@ def retrain_stage(
             "On train and validation no checkpoint is chosen: the trainings end with the last whole cycle, at epoch "
             f"{' and '.join(map(str, ends))}"
         )
+        if n := config.retrain.inner_folds:
+            narrator.note(f"Each is scored by out-of-fold predictions of {n} further trainings on parts of these clips")
     else:
         _warn_of_cut_cycles(config, lengths, narrator)
     with narrator.stage("Retrain", "epochs") as on_progress:

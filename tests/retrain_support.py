@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from search_support import SPACE, SPEC, settings
@@ -67,3 +68,18 @@ def candidate_of(run: RunDirectory, shards: Path):
         data_hash=manifest.hash(),
     )  # fmt: skip
     return config, run.candidate("t0001", 0)
+
+
+def worker_pids() -> list[int]:
+    """Return the processes that train in the Ray that this process started."""
+    status = {
+        int(path.name): (path / "stat").read_text().rsplit(")", 1)[1].split()
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and os.access(path / "stat", os.R_OK)
+    }
+    return [
+        pid
+        for pid, fields in status.items()
+        if b"_train_in_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        and int(status[int(fields[1])][1]) == os.getpid()
+    ]

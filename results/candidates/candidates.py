@@ -37,7 +37,10 @@ class CandidateMetrics:
         agreement_beyond_chance: Cohen's κ of the two over validation and calibration clips, near-ties left out.
         export_seconds: what the export took.
         n_nonzero: weights in the exported file that are not zero, where they were counted.
-        trained_on: splits that were trained on. With validation among them there are no validation scores.
+        trained_on: splits that were trained on. With validation among them there are no validation scores, unless
+            they are out of fold.
+        inner_folds: parts of the inner cross-validation whose out-of-fold predictions, of every recorded clip that was
+            trained on, the validation scores are of; 0 where they are of the validation split.
     """
 
     splits: dict[str, dict[str, Any]] = field(repr=False)
@@ -58,6 +61,7 @@ class CandidateMetrics:
     export_seconds: float | None = None
     peak_activation_bytes: int | None = None
     trained_on: tuple[str, ...] = ("train",)
+    inner_folds: int = 0
 
     def value(self, split: str, name: str) -> float:
         """Return a score of a split, NaN where there is none."""
@@ -71,6 +75,8 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
     if unknown:
         raise ValueError(f"splits are {', '.join(SPLITS)}, got {', '.join(unknown)}")
     fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
+    if not metrics.inner_folds:
+        del fields["inner_folds"]
     write_json(path, {**metrics.splits, **fields})
 
 
@@ -117,15 +123,47 @@ FULL = "-full"
 
 
 def sibling_name(candidate: Candidate) -> str:
-    """Return the name of the same candidate trained on the training split alone; empty for one that is that itself."""
+    """Return the name of the same candidate trained on the training split alone, whose score stands for its own.
+
+    Empty for one that has a score of its own.
+    """
     seed = f"-s{candidate.metrics.seed}"
-    is_full = "validation" in candidate.metrics.trained_on and candidate.name.endswith(FULL + seed)
+    is_full = not has_own_score(candidate) and candidate.name.endswith(FULL + seed)
     return candidate.name.removesuffix(FULL + seed) + seed if is_full else ""
 
 
+def has_own_score(candidate: Candidate) -> bool:
+    """Return whether a candidate is scored on clips that it was not trained on, or out of fold."""
+    return candidate.metrics.inner_folds > 0 or "validation" not in candidate.metrics.trained_on
+
+
+def comparable(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates that take part in choosing: those whose scores are of the same clips.
+
+    Out-of-fold scores are of every clip of the training side, the others of the validation split alone. Where some
+    candidates have the first, the others take no part.
+    """
+    return [candidate for candidate in candidates if candidate.metrics.inner_folds] or list(candidates)
+
+
 def without_validation(candidates: Sequence[Candidate]) -> str:
-    """Return a sentence on the candidates that nothing is chosen by, empty where there are none."""
-    names = [candidate.name for candidate in candidates if "validation" in candidate.metrics.trained_on]
+    """Return sentences on the candidates that nothing is chosen by, empty where there are none."""
+    return " ".join(filter(None, (_not_scored(candidates), _not_compared(candidates))))
+
+
+def _not_compared(candidates: Sequence[Candidate]) -> str:
+    compared = {candidate.name for candidate in comparable(candidates)}
+    names = [c.name for c in candidates if c.name not in compared and has_own_score(c)]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} scored on the validation split and not compared with "
+        "candidates that are scored out of fold, on all clips of the training side."
+    )
+
+
+def _not_scored(candidates: Sequence[Candidate]) -> str:
+    names = [candidate.name for candidate in candidates if not has_own_score(candidate)]
     if not names:
         return ""
     was, it, has = ("was", "it takes", "has") if len(names) == 1 else ("were", "they take", "have")

@@ -51,7 +51,8 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         )
     lines += ["", "| split | clips | macro accuracy | log loss |", "|---|---|---|---|"]
     for split, scores in metrics.splits.items():
-        lines.append(f"| {split} | {scores['n_clips']} | {scores['macro_accuracy']:.4f} | {scores['log_loss']:.4f} |")
+        name = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
+        lines.append(f"| {name} | {scores['n_clips']} | {scores['macro_accuracy']:.4f} | {scores['log_loss']:.4f} |")
     if sentence := fewer_scenes([metrics]):
         lines += ["", sentence]
     lines += [

@@ -142,6 +142,7 @@ class OfCandidate(TypedDict):
     """What every event of a `CandidateKind` names; `candidate_finished` says no more."""
 
     candidate: str
+    """`<candidate>-s<seed>`, or `<candidate>-s<seed>/inner/<part>` of a training of its inner cross-validation."""
 
 
 class CandidateStarted(OfCandidate):

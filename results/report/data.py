@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.metrics import interval_by_location
-from results.candidates.candidates import Candidate, read_candidates
+from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
 from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
@@ -96,12 +96,13 @@ def read_run_data(run: RunDirectory) -> RunData:
 
 def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:
     """Return the candidate within every limit with the best validation log loss, None where none has one."""
-    for candidate in candidates:  # sorted by it
-        if limits.verdict([candidate.metrics]).feasible and not np.isnan(
-            candidate.metrics.value("validation", "log_loss")
-        ):
-            return candidate
-    return None
+    scored = [
+        candidate
+        for candidate in candidates  # sorted by it
+        if limits.verdict([candidate.metrics]).feasible
+        and not np.isnan(candidate.metrics.value("validation", "log_loss"))
+    ]
+    return next(iter(comparable(scored)), None)
 
 
 def drawn_units(predictions: Predictions) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import DataError
-from results.candidates.candidates import Candidate, CandidateMetrics, read_candidates, sibling_name
+from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates, sibling_name
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig
@@ -103,12 +103,16 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
             left_out[ensemble.name] = f"it is {member} alone" + ("; " + left_out[member] if member in left_out else "")
         else:
             found.append(_ensemble_system(ensemble, candidates, limits))
+    within = [candidate for candidate in candidates.values() if limits.verdict([candidate.metrics]).feasible]
+    compared = {candidate.name for candidate in comparable(within)}
     systems: dict[frozenset[str], System] = {}
     for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
         if reason := limits.verdict(system.metrics).reason:
             left_out[system.name] = f"is over the limit: {reason}"
         elif np.isnan(system.validation_log_loss):
             left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
+        elif not system.distinct <= compared:
+            left_out[system.name] = "is scored on the validation split, where others are scored out of fold"
         elif (better := systems.setdefault(system.distinct, system)) is not system:
             left_out[system.name] = f"has the same members as {better.name}, which is ranked better"
     return list(systems.values()), left_out

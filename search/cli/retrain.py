@@ -59,7 +59,7 @@ WithValidationOption = Annotated[
     typer.Option(
         "--with-validation",
         help="Train on train and validation, for a final submission: no checkpoint is chosen, and nothing is chosen by "
-        "such a candidate.",
+        "such a candidate. With `retrain.all_clips` in the configuration all do, `retrain.inner_folds` giving a score.",
     ),
 ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
@@ -30,7 +30,7 @@ from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
-from search.config import RunConfig
+from search.config import RetrainConfig, RunConfig
 from search.objectives import Score
 from search.retrain.choice import Choice, Contender, choose, guess, read_contenders
 from search.retrain.store import exchange_candidates
@@ -47,6 +47,10 @@ class Variant:
     """Their length; None takes the configuration's."""
     with_validation: bool = False
     """Whether they train on validation, too: for a final submission. Then no checkpoint is chosen."""
+
+    def under(self, asked: RetrainConfig) -> Variant:
+        """Return this variant with what the configuration asks of every training."""
+        return replace(self, with_validation=self.with_validation or asked.all_clips)
 
     def suffix(self, configured: int) -> str:
         """Return what a candidate's name gets where its configured length is `configured`."""
@@ -108,6 +112,7 @@ def retrain(
         RunError: if there is nothing to train, every training failed, or a candidate was trained by other settings.
     """
     started = time.monotonic()
+    variant = variant.under(config.retrain)
     manifest = read_manifest(shards)
     require_systems_fit(config, manifest)
     if storage is not None:
@@ -220,6 +225,7 @@ def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: 
             mode=mode,
             splits=("train", "validation") if variant.with_validation else ("train",),
             checkpoint=None if variant.with_validation else config.retrain.checkpoint,
+            inner_folds=config.retrain.inner_folds if variant.with_validation else 0,
             seed=config.retrain.seeds[0],
             fold=config.fold,
             data_hash=manifest.hash(),

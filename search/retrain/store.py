@@ -44,8 +44,16 @@ class StoredCandidate:
         there = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
         for path in [*there, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
-        for path in (files.checkpoint_path, files.trained_path):
-            self._store.remove(path.name)
+        parts = [name for name in self._store.names() if name.startswith(f"{files.inner_dir.name}/")]
+        for name in (files.checkpoint_path.name, files.trained_path.name, *parts):
+            self._store.remove(name)
+
+    def push_part(self, files: CandidateFiles, part: int) -> None:
+        """Take the predictions of an inner cross-validation's part there; its training's state is done with."""
+        inner = files.inner(part)
+        path = inner.predictions_path("validation")
+        self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
+        self._store.remove(inner.checkpoint_path.relative_to(files.root).as_posix())
 
 
 def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:

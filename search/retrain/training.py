@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -19,6 +20,7 @@ from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
+from search.retrain.inner import join_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ def score_candidate(
 ) -> None:
     """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
 
-    A split that was trained on is not scored. A split that a killed call has scored is not read again.
+    A split that was trained on is not scored, but for the out-of-fold predictions of an inner cross-validation, which
+    stand for validation. A split that a killed call has scored is not read again.
 
     Args:
         config: what was trained.
@@ -162,6 +165,9 @@ def score_candidate(
     manifest = read_manifest(shards)
     require_same_data(config, manifest, config.name)
     present = set(manifest.folds[config.fold].values()) - set(config.splits)
+    if config.inner_folds:
+        present.add("validation")
+        write_predictions(files.predictions_path("validation"), join_parts(config, manifest, files))
     summaries: dict[str, dict[str, Any]] = {}
     for split in [name for name in SPLITS if name in present]:
         path = files.predictions_path(split)
@@ -186,6 +192,7 @@ def score_candidate(
         seed=config.seed,
         trial_id=config.trial_id,
         trained_on=config.splits,
+        inner_folds=config.inner_folds,
     )
     write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
@@ -194,5 +201,6 @@ def score_candidate(
 
 def remove_leftovers(files: CandidateFiles) -> None:
     """Delete what only an unfinished candidate needs."""
+    shutil.rmtree(files.inner_dir, ignore_errors=True)
     files.checkpoint_path.unlink(missing_ok=True)
     files.trained_path.unlink(missing_ok=True)

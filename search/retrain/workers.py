@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text, parse_location
 from data_prep.workers import available_cpus
+from results.candidates.predictions import Predictions, write_predictions
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import CandidateFiles
 from results.storage.storage import RunStorage
+from search.retrain.inner import train_part
 from search.retrain.store import StoredCandidate
 from search.retrain.training import Trained, read_trained, score_candidate, train_candidate
 from search.study.config import SearchConfig
@@ -28,10 +30,33 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Job:
-    """One training that was asked for, and where its files go."""
+    """One training that was asked for, and where its candidate's files go."""
 
     config: CandidateConfig
     files: CandidateFiles
+    """Of the candidate."""
+    part: int = 0
+    """The part of the inner cross-validation that it leaves out; 0 trains the candidate itself."""
+
+    @property
+    def name(self) -> str:
+        """The candidate's, with its part's folder behind it."""
+        return self.own_files.root.relative_to(self.files.root.parent).as_posix()
+
+    @property
+    def own_files(self) -> CandidateFiles:
+        """Where the training itself has its files."""
+        return self.files.inner(self.part) if self.part else self.files
+
+    @property
+    def parts(self) -> list[Job]:
+        """The trainings of its inner cross-validation."""
+        return [replace(self, part=part) for part in range(1, self.config.inner_folds + 1)]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: a candidate is finished, or a part's clips are answered."""
+        return self.files.is_finished or (self.part > 0 and self.own_files.predictions_path("validation").is_file())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +89,12 @@ def train_all(
         storage: the run's shared storage, where there is one: trainings keep their files and states there.
     """
     fleet = _Fleet(jobs, shards, ledger, lent, on_progress, storage)
-    for job in list(open_jobs):
-        trained = read_trained(job.files)  # a killed call had trained it and not scored it to the end
-        if trained is not None:
-            fleet.finish(job, trained)
-    left = [job for job in open_jobs if not job.files.is_finished]
+    for job in open_jobs:
+        fleet.settle(job)  # a killed call may have trained it and not scored it to the end
+    unscored = [job for job in open_jobs if not job.files.is_finished]
+    # A candidate that is trained and only lacks parts is not trained again.
+    left = [job for job in unscored if read_trained(job.files) is None or all(part.is_done for part in job.parts)]
+    left += [part for job in unscored for part in job.parts if not part.is_done]
     if left:
         fleet.train(left, address)
     return fleet.failures
@@ -92,8 +118,10 @@ class _Fleet:
         self._lent = lent
         self._on_progress = on_progress
         self._storage = storage
-        self._n_epochs = sum(job.config.train.epochs for job in jobs)
-        self._epochs = {job.files.name: job.config.train.epochs if job.files.is_finished else 0 for job in jobs}
+        trainings = [training for job in jobs for training in (job, *job.parts)]
+        self._n_epochs = sum(training.config.train.epochs for training in trainings)
+        self._epochs = {one.name: one.config.train.epochs if one.is_done else 0 for one in trainings}
+        self._trained: dict[str, Trained] = {}
         self._begun = {event["candidate"] for event in of_kind(ledger.events(), "candidate_started")}
         self._n_lost: dict[str, int] = {}
 
@@ -125,7 +153,13 @@ class _Fleet:
                 if self._on_progress is not None:
                     self._on_progress(sum(self._epochs.values()), self._n_epochs)
 
-    def finish(self, job: Job, trained: Trained) -> None:
+    def settle(self, job: Job) -> None:
+        """Score a candidate if it and every part of its inner cross-validation are trained."""
+        trained = self._trained.get(job.files.name) or read_trained(job.files)
+        if trained is not None and all(part.is_done for part in job.parts):
+            self._finish(job, trained)
+
+    def _finish(self, job: Job, trained: Trained) -> None:
         """Score what was trained. Every reading of test is a line in the ledger first."""
         name = job.files.name
 
@@ -151,7 +185,7 @@ class _Fleet:
         return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
 
     def _begin(self, job: Job) -> Any:
-        name, config = job.files.name, job.config
+        name, config = job.name, job.config
         if name not in self._begun:
             self._ledger.append(
                 "candidate_started",
@@ -162,9 +196,11 @@ class _Fleet:
                 splits=config.splits,
             )
         return self._task.remote(
+            name,
             config.model_dump(mode="json"),
+            job.part,
             location_text(self._shards),
-            str(job.files.root.absolute()),
+            str(job.own_files.root.absolute()),
             None if self._storage is None else location_text(self._storage.candidate(name)),
             self._mailbox,
             self._lent.cpus_per_trial,
@@ -179,10 +215,14 @@ class _Fleet:
                 self._ledger.append("candidate_resumed", candidate=name, epoch=epoch)
             self._begun.add(name)
 
-    def _end(self, job: Job, result: Trained | _Lost | str) -> None:
-        name = job.files.name
+    def _end(self, job: Job, result: Trained | Predictions | _Lost | str) -> None:
+        name = job.name
         if isinstance(result, Trained):
-            self.finish(job, result)
+            self._trained[name] = result
+            self.settle(job)
+        elif isinstance(result, Predictions):
+            self._keep_part(job, result)
+            self.settle(replace(job, part=0))
         elif isinstance(result, str):
             self._fail(name, result)
         elif self._n_lost.get(name, 0) < self._lent.max_failures:
@@ -192,6 +232,15 @@ class _Fleet:
             self._pending[self._begin(job)] = job
         else:
             self._fail(name, result.reason)
+
+    def _keep_part(self, job: Job, predictions: Predictions) -> None:
+        """Write the answers for a part's clips; with them its training is done with."""
+        write_predictions(job.own_files.predictions_path("validation"), predictions)
+        job.own_files.checkpoint_path.unlink(missing_ok=True)
+        if (stored := self._stored(job.files.name)) is not None:
+            stored.push_part(job.files, job.part)
+        self._epochs[job.name] = job.config.train.epochs
+        self._ledger.append("candidate_finished", candidate=job.name)
 
     def _fail(self, name: str, reason: str) -> None:
         self._ledger.append("candidate_failed", candidate=name, reason=reason)
@@ -223,12 +272,12 @@ class _Mailbox:
         return self._epochs, begun_at
 
 
-def _result(reference: Any) -> Trained | _Lost | str:
+def _result(reference: Any) -> Trained | Predictions | _Lost | str:
     """Return what a training came to, or why it failed."""
     import ray
 
     try:
-        result: Trained | str = ray.get(reference)
+        result: Trained | Predictions | str = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         return f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
@@ -237,36 +286,44 @@ def _result(reference: Any) -> Trained | _Lost | str:
 
 
 def _train_in_worker(
-    config: dict[str, Any], shards: str, root: str, stored: str | None, mailbox: Any, n_cpus: int
-) -> Trained | str:
-    """Train one candidate in a process of its own; return what it came to, or why it failed.
+    name: str,
+    config: dict[str, Any],
+    part: int,
+    shards: str,
+    root: str,
+    stored: str | None,
+    mailbox: Any,
+    n_cpus: int,
+) -> Trained | Predictions | str:
+    """Train one candidate, or one without a part, in a process of its own; return what it came to, or why it failed.
 
     With shared storage it trains in a folder of this machine, and its files and states go to the storage.
     """
     from asc_models.training.trainer import limit_threads
 
     limit_threads(n_cpus)
-    name = Path(root).name
+    parsed = CandidateConfig.model_validate(config)
 
-    def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained:
+    def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
         """Train into `files`, telling the driver how far it is."""
-        return train_candidate(
-            CandidateConfig.model_validate(config),
-            shards,
-            files,
-            on_start=lambda epoch: mailbox.begin.remote(name, epoch),
-            on_epoch=lambda epoch: mailbox.put.remote(name, epoch),
-            on_save=on_save,
-        )
+        hooks: dict[str, Any] = {
+            "on_start": lambda epoch: mailbox.begin.remote(name, epoch),
+            "on_epoch": lambda epoch: mailbox.put.remote(name, epoch),
+            "on_save": on_save,
+        }
+        if part:
+            return train_part(parsed, part, shards, files, **hooks)
+        return train_candidate(parsed, shards, files, **hooks)
 
     try:
         if stored is None:
             return train(CandidateFiles(Path(root)), None)
         with tempfile.TemporaryDirectory(prefix="asc-retrain-") as folder:
-            files, there = CandidateFiles(Path(folder) / name), StoredCandidate(parse_location(stored))
+            files, there = CandidateFiles(Path(folder) / Path(root).name), StoredCandidate(parse_location(stored))
             there.pull_checkpoint(files)
             trained = train(files, lambda: there.push_checkpoint(files))
-            there.push_trained(files)
+            if not part:
+                there.push_trained(files)
             return trained
     except AscError as error:
         return str(error)

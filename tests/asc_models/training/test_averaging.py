@@ -11,6 +11,8 @@ from asc_models.training.averaging import estimate_statistics
 from asc_models.training.fit import best_epoch, fit
 from asc_models.training.trainer import Trainer
 
+pytestmark = pytest.mark.system
+
 CONFIG = TrainConfig(epochs=6, batch_size=8, learning_rate=0.05, swa_share=0.5)
 
 

@@ -17,7 +17,7 @@ from results.candidates.seeds import Spread, seed_groups
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensemble import build_ensemble
 from results.report.columns import seed_table
-from results.report.data import read_run_data
+from results.report.data import read_run_data, select_candidate
 from results.report.page import render_report
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
@@ -114,6 +114,32 @@ def test_without_a_sibling_it_is_not_ranked(tmp_path: Path) -> None:
     systems, left_out = rank_systems(run, Limits())
     assert [system.name for system in systems] == ["t0002-s0"]
     assert "nor a sibling" in left_out["t0001-full-s0"]
+
+
+def test_scores_on_other_clips_are_not_compared(tmp_path: Path) -> None:
+    """Where one candidate is scored out of fold, those scored on validation are neither selected nor ranked, and told.
+
+    Its score is its own, whatever its sibling has.
+    """
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    for name, skill in (("t0001", 5.0), ("t0002", 3.0), ("t0002-full", 2.0)):
+        add_candidate(run, name, size=40_000, skill=skill, classes=CLASSES)
+    path = run.candidate("t0002-full", 0).metrics_path
+    metrics = dataclasses.replace(read_metrics(path), trained_on=("train", "validation"), inner_folds=4)
+    write_metrics(path, metrics)
+    assert read_metrics(path) == metrics
+    assert "inner_folds" not in run.candidate("t0001", 0).metrics_path.read_text()
+    limits, candidates = read_limits(run.read_config()), read_candidates(run)
+    assert {sibling_name(candidate) for candidate in candidates} == {""}
+    assert without_validation(candidates).startswith("t0001-s0, t0002-s0 are scored on the validation split")
+    assert build_ensemble(run, EnsembleConfig(), limits).members == {"t0002-full-s0": 1.0}
+    selected = select_candidate(candidates, limits)
+    assert selected is not None
+    assert selected.name == "t0002-full-s0"
+    systems, left_out = rank_systems(run, limits)
+    assert [{*system.distinct} for system in systems] == [{"t0002-full-s0"}]
+    assert {*left_out} >= {"t0001-s0", "t0002-s0"}
+    assert "others are scored out of fold" in left_out["t0001-s0"]
 
 
 def test_siblings_are_found_by_name(run: RunDirectory) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
 from data_prep.store import LocalStore
+from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
@@ -88,6 +90,21 @@ def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
         made.clips["filename"] = names[files.name]
         write_predictions(files.predictions_path("test"), made)
     assert submission_stage(place_of(run), RunConfig(), Terminal(), draft=True).is_file()
+
+
+def test_without_scores_to_choose_by_there_is_a_report_and_no_ensemble(run, capfd):
+    """All candidates trained on all clips and none scored out of fold: said, with the way out, and no error."""
+    for files in run.candidates():
+        files.predictions_path("validation").unlink()
+        metrics = read_metrics(files.metrics_path)
+        splits = {"test": metrics.splits["test"]}
+        write_metrics(files.metrics_path, replace(metrics, splits=splits, trained_on=("train", "validation")))
+    page = finish(run, RunConfig())
+    told = capfd.readouterr().err
+    assert "No ensemble: t00-s0, t09-s0, t18-s0 were trained on train and validation" in told
+    assert "Set retrain.inner_folds to score them out of fold." in told
+    assert "Nothing is selected" in page.read_text()
+    assert not run.ensembles_path.exists()
 
 
 def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capfd):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from process_support import wait_until
-from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
+from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config, worker_pids
 from search_support import LIMIT, settings
 
 from asc_models.networks.families import StageConfig
@@ -165,21 +165,6 @@ def test_a_killed_worker_goes_on_at_its_checkpoint(tmp_path, shards, ray_here):
     assert resumed["epoch"] in {2, 6, 14, 30, 62}
     for kind in ("candidate_started", "test_read", "candidate_finished"):
         assert len(events(run, kind)) == 1
-
-
-def worker_pids() -> list[int]:
-    """Return the processes that train in the Ray that this process started."""
-    status = {
-        int(path.name): (path / "stat").read_text().rsplit(")", 1)[1].split()
-        for path in Path("/proc").iterdir()
-        if path.name.isdigit() and os.access(path / "stat", os.R_OK)
-    }
-    return [
-        pid
-        for pid, fields in status.items()
-        if b"_train_in_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        and int(status[int(fields[1])][1]) == os.getpid()
-    ]
 
 
 @pytest.mark.system

@@ -57,6 +57,17 @@ def test_a_trial_never_touches_the_test_split(steps, shards, sealed_shards, tmp_
     assert [told[3][name] for name in VALUES] == values(told[1])
 
 
+def test_the_last_rung_is_that_of_the_averaged_weights(steps, whole, shards, tmp_path):
+    """With swa_share a trial tells the same at its first rung and the average's values at its last, resumed or not."""
+    averaging = {"train": {"swa_share": 0.5}}
+    first, last = steps(trial_config(shards, tmp_path / "straight", **averaging), 2)
+    assert [first[name] for name in VALUES] == values(whole[0])
+    assert last["log_loss"] != pytest.approx(whole[1]["log_loss"], rel=1e-4)
+    steps(trial_config(shards, tmp_path / "resumed", **averaging), 1)
+    [resumed] = steps(trial_config(shards, tmp_path / "resumed", next_rung=1, **averaging), 1)
+    assert [resumed[name] for name in VALUES] == values(last)
+
+
 def test_an_interrupted_trial_goes_on_exactly_where_it_was(steps, whole, shards, tmp_path):
     """Trained to its first rung in one process and on in another, a trial comes to the values of an undisturbed one."""
     steps(trial_config(shards, tmp_path), 1)

@@ -1,0 +1,152 @@
+"""Inner cross-validation: the choosing score of a candidate that is trained on all clips of the training side.
+
+Trained on all of them it leaves none to choose by. So the same configuration is trained as often as there are parts,
+each time without one of them, and answers for the clips of that part: together these out-of-fold predictions cover
+every recorded clip of the training side once. Parts are cut by location as folds are, alike for every candidate and
+seed, so that their scores compare.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from asc_models.candidate import CandidateConfig
+from data_prep.copies.rows import RECORDED
+from data_prep.corpora.corpus import Clip, location_of
+from data_prep.corpora.kfold import assign_parts
+from data_prep.errors import DataError
+from data_prep.reader.reader import FeatureSet, read_splits
+from data_prep.reader.statistics import fit_statistics
+from data_prep.shards.manifest import Manifest
+from data_prep.shards.parquet import CLIP_COLUMNS
+from data_prep.store import Location
+from results.candidates.predictions import Predictions, read_predictions
+from results.rundir import CandidateFiles
+
+SEED = 0
+"""Of the cut into parts."""
+
+
+def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, FeatureSet]:
+    """Return what is trained on without `part`, and the recorded clips of that part.
+
+    A reader's statistics are fitted to the first. Copies that mix two clips are left out: the other clip may be one of
+    the part.
+
+    Args:
+        side: all clips of the training side, augmented copies included.
+        n_parts: parts that it is cut into.
+        part: from 1.
+
+    Raises:
+        DataError: if there are too few locations for `n_parts`, or a scene of the part has no other location.
+    """
+    sources = [_source(row) for row in side.clips.to_dict("records")]
+    kinds = side.clips["augmentation"].to_numpy(str)
+    recorded = [source for source, kind in zip(sources, kinds, strict=True) if kind == RECORDED]
+    parts = assign_parts(recorded, n_parts, SEED)
+    if len(set(parts.values())) < n_parts:
+        raise DataError(
+            f"retrain.inner_folds: {n_parts} parts need at least {n_parts} locations, the training side has "
+            f"{len(parts)}; ask for fewer"
+        )
+    is_held = np.array([parts[location_of(source)] == part for source in sources])
+    train = side.take(np.flatnonzero(~is_held & (kinds != "mix")))
+    held = side.take(np.flatnonzero(is_held & (kinds == RECORDED)))
+    if unknown := {side.classes[label] for label in set(held.labels) - set(train.labels)}:
+        raise DataError(
+            f"retrain.inner_folds: {', '.join(sorted(unknown))} has a single location on the training side, so that "
+            "a training without its clips does not learn it. Add recordings from another place, or set it to 0."
+        )
+    if side.statistics is not None:
+        statistics = fit_statistics(train.log_mel)
+        train, held = replace(train, statistics=statistics), replace(held, statistics=statistics)
+    return train, held
+
+
+def train_part(
+    config: CandidateConfig,
+    part: int,
+    shards: Location,
+    files: CandidateFiles,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int], None],
+    on_save: Callable[[], None] | None = None,
+) -> Predictions:
+    """Train a candidate's configuration without `part`, and return its exported file's answers for the part's clips.
+
+    Continues where a killed call stopped.
+
+    Args:
+        config: the candidate's.
+        part: from 1 to `config.inner_folds`.
+        shards: folder of the prepared features.
+        files: of this training; its checkpoint is kept there.
+        on_start: called once with the number of epochs that an earlier call had finished.
+        on_epoch: called with the number of finished epochs.
+        on_save: called when the state of the training has been written.
+
+    Raises:
+        DataError: if the clips cannot be cut so.
+        TrainingError: if the training diverges.
+        ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
+    """
+    from asc_models.tflite.artifact import Artifact
+    from asc_models.training.fit import fit
+    from asc_models.training.trainer import Trainer
+    from search.retrain.export import export_candidate
+
+    # Nothing else holds the whole side: its clips would stand in memory twice all through the training.
+    train, held = leave_out(
+        read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part
+    )
+    trainer = Trainer(config.model, config.train, train, seed=config.seed)
+    fit(
+        trainer,
+        None,
+        epochs=config.train.epochs,
+        checkpoint=files.checkpoint_path,
+        on_start=on_start,
+        on_epoch=lambda record: on_epoch(record.epoch),
+        on_save=on_save,
+    )
+    with tempfile.TemporaryDirectory(prefix="asc-inner-") as folder:
+        path = Path(folder) / "model.tflite"
+        export_candidate(trainer, train, held, path, config.mode, seed=config.seed)
+        return Predictions(held.clips[list(CLIP_COLUMNS)], Artifact(path).predict(held), held.classes)
+
+
+def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFiles) -> Predictions:
+    """Return the out-of-fold predictions of a candidate: its parts' together, in the order of the data set's lists.
+
+    Raises:
+        DataError: if a part's predictions are missing, or two parts have the same clip.
+    """
+    parts = [
+        read_predictions(files.inner(part).predictions_path("validation"), config.classes)
+        for part in range(1, config.inner_folds + 1)
+    ]
+    clips = pd.concat([part.clips for part in parts], ignore_index=True)
+    if twice := sorted(clips["clip_id"][clips["clip_id"].duplicated()]):
+        raise DataError(f"{files.root}: {twice[0]} is in two parts; delete the folder {files.inner_dir}")
+    places = {clip_id: place for place, clip_id in enumerate(manifest.folds[config.fold])}
+    order = np.argsort([places[clip_id] for clip_id in clips["clip_id"]])
+    probabilities = np.concatenate([part.probabilities for part in parts])[order]
+    return Predictions(clips.iloc[order].reset_index(drop=True), probabilities, config.classes)
+
+
+def _source(row: dict[Any, Any]) -> Clip:
+    """Return the recorded clip that a row of the training side was made from: the row itself, or a copy's source."""
+    known = {name: None if pd.isna(row[name]) else str(row[name]) for name in CLIP_COLUMNS}
+    clip_id = str(row["clip_id"])
+    if row["augmentation"] != RECORDED:
+        clip_id = clip_id.rpartition("+")[0]
+    return Clip(**{**known, "clip_id": clip_id})  # type: ignore[arg-type]  # id, file name and device are never null
