@@ -127,7 +127,7 @@ def test_steps_act_in_the_order_of_the_registry():
     np.testing.assert_array_equal(labels, expected_labels)
 
 
-NO_AUGMENTATION = {"batch_size", "balance", "label_smoothing"}
+NO_AUGMENTATION = {"batch_size", "epoch_examples", "balance", "label_smoothing"}
 """Fields of the recipe that change batches and are none: how many are drawn, which, and their targets."""
 
 
