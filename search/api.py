@@ -19,14 +19,14 @@ from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
 from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
-from search.pipeline import run_line
+from search.pipeline import run_stages
 from search.run_config import bind_data, check_fold, default_shards
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.space import Space
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
-from search.stages import WATCH, Narrator, Place, search_stage
+from search.stages import WATCH, Narrator, Workspace, search_stage
 from search.study.settings import candidate_sizing
 
 DEFAULT_SCENES = 10
@@ -80,9 +80,9 @@ def run(
     """
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
     with taken(directory, storage, narrator.note) as stored:
-        place = Place(directory, default_shards(directory, _text(shards), stored), address, stored)
+        workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored) as ledger:
-            run_line(Path(data), place, config, ledger, narrator, n_workers=n_workers, watch=watch)
+            run_stages(Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch)
     return open_run(out)
 
 
@@ -115,8 +115,8 @@ def search(
         AscError: with what went wrong and the way out; finished trials are kept.
     """
     config.search_settings()  # refuses a configuration without a search before anything is written
-    place, narrator = parse_location(str(shards)), narrator or Quiet()
-    manifest = read_manifest(place)
+    location, narrator = parse_location(str(shards)), narrator or Quiet()
+    manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
     with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored) as ledger:
@@ -124,7 +124,7 @@ def search(
         bind_data(directory, manifest)
         if stored is not None:
             stored.push_config(directory)
-        search_stage(Place(directory, place, address, stored), config, ledger, narrator, watch, earlier)
+        search_stage(Workspace(directory, location, address, stored), config, ledger, narrator, watch, earlier)
     return open_run(out)
 
 

@@ -17,7 +17,7 @@ from data_prep.yaml_file import to_yaml
 from search.config import RunConfig, shipped_configs
 from search.space.config import SpaceConfig
 from search.space.json_schema import knob_values
-from search.space.point import FIXED_BY_SWEEP
+from search.space.point import FIXED_BY_SEARCH
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 WIDTH = 120
@@ -111,7 +111,7 @@ def _space_section() -> Iterator[str]:
     yield "\n".join(["| key | meaning |", "|---|---|", *rows])
     yield (
         "Every other key is a knob: `mode`, a field of the network (`retrain.systems[].model`), or as `train.NAME` a "
-        f"field of the recipe but {', '.join(f'`{name}`' for name in FIXED_BY_SWEEP)}. Unless a space sets them, "
+        f"field of the recipe but {', '.join(f'`{name}`' for name in FIXED_BY_SEARCH)}. Unless a space sets them, "
         "its knobs are:"
     )
     rows = []

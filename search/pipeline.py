@@ -16,7 +16,7 @@ from search.run_config import bind_data, open_run
 from search.stages import (
     WATCH,
     Narrator,
-    Place,
+    Workspace,
     ensemble_stage,
     prepare_stage,
     report_stage,
@@ -26,9 +26,9 @@ from search.stages import (
 )
 
 
-def run_line(
+def run_stages(
     data: Path,
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
@@ -42,7 +42,7 @@ def run_line(
 
     Args:
         data: folder of the data set.
-        place: where everything goes.
+        workspace: where everything goes.
         config: what to run.
         ledger: the run's, open for writing, so that nobody else changes the run meanwhile.
         narrator: told how it goes.
@@ -55,19 +55,19 @@ def run_line(
     from search.retrain.retrain import require_systems_fit
 
     validate_augmentations(config.prepare)
-    config = open_run(place.run, config)
-    prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
-    manifest = read_manifest(place.shards)
-    bind_data(place.run, manifest)
-    if place.storage is not None:
-        place.storage.push_config(place.run)
+    config = open_run(workspace.run, config)
+    prepare_stage(data, workspace.shards, config, narrator, n_workers, workspace.address)
+    manifest = read_manifest(workspace.shards)
+    bind_data(workspace.run, manifest)
+    if workspace.storage is not None:
+        workspace.storage.push_config(workspace.run)
     require_systems_fit(config, manifest)
-    search_stage(place, config, ledger, narrator, watch)
-    retrain_stage(place, config, ledger, narrator)
-    return finish_line(place, config, ledger, narrator)
+    search_stage(workspace, config, ledger, narrator, watch)
+    retrain_stage(workspace, config, ledger, narrator)
+    return finish_run(workspace, config, ledger, narrator)
 
 
-def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
+def finish_run(workspace: Workspace, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
     """Ensemble, report and submission package, unless they already stand for the candidates there are.
 
     A package that can't be written costs the run no report: it is a warning, and the next call tries again.
@@ -75,34 +75,34 @@ def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narra
     inputs = content_hash(
         [
             config.model_dump(mode="json"),
-            {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
+            {files.name: files.metrics_path.read_text(encoding="utf-8") for files in workspace.run.candidates()},
         ]
     )
-    page = place.run.page_path
-    if page.exists() and _stands(place, config, ledger, inputs):
+    page = workspace.run.page_path
+    if page.exists() and _is_up_to_date(workspace, config, ledger, inputs):
         narrator.note("Ensemble, report and submission package stand; nothing to do")
         return page
-    ensemble_stage(place, config, narrator)
+    ensemble_stage(workspace, config, narrator)
     try:
-        package = submission_stage(place, config, narrator, draft=True)
+        package = submission_stage(workspace, config, narrator, draft=True)
     except AscError as error:
         narrator.warn(
             f"No submission package to hand in: {error}\n"
-            f"The report is written all the same; `asc submit {place.run.root}` writes the package afterwards."
+            f"The report is written all the same; `asc submit {workspace.run.root}` writes the package afterwards."
         )
-        return report_stage(place, config, narrator)
-    page = report_stage(place, config, narrator)
+        return report_stage(workspace, config, narrator)
+    page = report_stage(workspace, config, narrator)
     ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
     narrator.note(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")
     return page
 
 
-def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
+def _is_up_to_date(workspace: Workspace, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
     """Return whether the line was last finished with `inputs`, and no stage's own command changed anything since."""
     from results.ensemble import was_selected_otherwise
     from results.submission.package import package_stands
 
     finished = [event["inputs"] for event in of_kind(ledger.events(), "line_finished")]
-    if finished[-1:] != [inputs] or was_selected_otherwise(place.run, config.ensemble):
+    if finished[-1:] != [inputs] or was_selected_otherwise(workspace.run, config.ensemble):
         return False
-    return package_stands(place.run, config.submission)
+    return package_stands(workspace.run, config.submission)

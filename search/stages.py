@@ -55,7 +55,7 @@ class Narrator(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a run works: its directory, its shards, and the cluster and the shared storage if there are such."""
 
     run: RunDirectory
@@ -84,7 +84,7 @@ def prepare_stage(
 
 
 def search_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
@@ -100,21 +100,21 @@ def search_stage(
         return
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = config.search_settings()
-    observers = file_observers(watch, place.run, config.space, config.rules)
+    observers = file_observers(watch, workspace.run, config.space, config.rules)
     if not watch.json_log and (view := narrator.search_view()) is not None:
         observers.append(view)
     with observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(
-            place.run,
-            shards=place.shards,
+            workspace.run,
+            shards=workspace.shards,
             config=settings,
-            address=place.address,
+            address=workspace.address,
             ledger=log,
-            storage=place.storage,
+            storage=workspace.storage,
             earlier=earlier,
             on_note=narrator.note,
         )
-    write_trials(place.run)  # always: a killed call may have left it behind the ledger
+    write_trials(workspace.run)  # always: a killed call may have left it behind the ledger
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     states = {
@@ -133,7 +133,7 @@ def search_stage(
 
 
 def retrain_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
@@ -158,14 +158,14 @@ def retrain_stage(
         _warn_of_cut_cycles(config, lengths, narrator)
     with narrator.stage("Retrain", "epochs") as on_progress:
         outcome = retrain(
-            place.run,
+            workspace.run,
             config,
-            shards=place.shards,
+            shards=workspace.shards,
             ledger=ledger,
             variant=variant,
             lent=lent,
-            address=place.address,
-            storage=place.storage,
+            address=workspace.address,
+            storage=workspace.storage,
             on_progress=on_progress,
         )
     for failure in outcome.failures:
@@ -186,7 +186,7 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
             narrator.warn(warning)
 
 
-def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
+def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
     """Select the ensemble on validation, under the limits of a single model."""
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import Limits
@@ -194,8 +194,8 @@ def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
 
     limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
-        ensemble = build_ensemble(place.run, config.ensemble, Limits(config.rules), on_progress)
-    if sentence := without_validation(read_candidates(place.run)):
+        ensemble = build_ensemble(workspace.run, config.ensemble, Limits(config.rules), on_progress)
+    if sentence := without_validation(read_candidates(workspace.run)):
         narrator.note(sentence)
     members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
     totals = ", ".join(
@@ -204,26 +204,26 @@ def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
     narrator.note(f"{members}: {totals} together")
 
 
-def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
+def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
     """Select the run's ensemble again where other settings selected it: it must not pass for one of these."""
     from results.ensemble import was_selected_otherwise
 
-    if was_selected_otherwise(place.run, config.ensemble):
+    if was_selected_otherwise(workspace.run, config.ensemble):
         narrator.note("The settings of the ensemble have changed since it was selected; it is selected again")
-        ensemble_stage(place, config, narrator)
+        ensemble_stage(workspace, config, narrator)
 
 
-def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
+def report_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> Path:
     """Render the report, and return its page."""
     from results.report.page import render_report
 
-    _renew_ensemble(place, config, narrator)
+    _renew_ensemble(workspace, config, narrator)
     with narrator.stage("Report", "steps") as on_progress:
-        return render_report(place.run, on_progress)
+        return render_report(workspace.run, on_progress)
 
 
 def submission_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     narrator: Narrator,
     evaluation_set: Location | None = None,
@@ -233,7 +233,7 @@ def submission_stage(
     """Write the challenge package and check it as the organisers do; report what its summary notes.
 
     Args:
-        place: of the run.
+        workspace: of the run.
         config: of the run.
         narrator: told how it goes.
         evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
@@ -253,21 +253,21 @@ def submission_stage(
     if config.submission.open_points and not draft:
         points = "".join(f"\n  {point}" for point in config.submission.open_points)
         raise ConfigError(f"the package would not name who submits it:{points}\nGive {FILL_IN}, or --draft.")
-    _renew_ensemble(place, config, narrator)
+    _renew_ensemble(workspace, config, narrator)
     with narrator.stage("Submission", "systems") as on_progress:
         if evaluation_set is not None:
-            members = packed_members(place.run, config.submission)
+            members = packed_members(workspace.run, config.submission)
             answers = predict_evaluation(members, evaluation_set, on_progress)
             lost = lost_clips(evaluation_set)
         else:
-            candidates = read_candidates(place.run)
+            candidates = read_candidates(workspace.run)
             answers = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
-            lost = _lost_evaluation(place, config) if answers else ()
-        package = write_submission(place.run, config.submission, answers)
+            lost = _lost_evaluation(workspace, config) if answers else ()
+        package = write_submission(workspace.run, config.submission, answers)
         listed = {str(name) for predictions in answers.values() for name in predictions.clips["filename"]}
         problems = validate_submission(package, filenames=sorted({*listed, *lost}) if answers else None)
         on_progress(1, 1)
-    for text in read_json(place.run.submission_summary_path)["notes"]:
+    for text in read_json(workspace.run.submission_summary_path)["notes"]:
         narrator.warn(text)
     if problems:
         lines = [f"  {problem}" for problem in problems]
@@ -278,11 +278,11 @@ def submission_stage(
     return package
 
 
-def _lost_evaluation(place: Place, config: RunConfig) -> tuple[str, ...]:
+def _lost_evaluation(workspace: Workspace, config: RunConfig) -> tuple[str, ...]:
     """Return the files of the evaluation list that were not prepared, where the run's shards are at hand to tell."""
     try:
-        manifest = read_manifest(place.shards)
+        manifest = read_manifest(workspace.shards)
     except DataError:  # a run outlives its shards, and `asc submit` needs them for nothing else
         return ()
-    is_the_runs = place.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
+    is_the_runs = workspace.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
     return manifest.lost_evaluation.get(config.fold, ()) if is_the_runs else ()

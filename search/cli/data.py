@@ -126,9 +126,9 @@ def _show(screen: Terminal, report: CheckReport) -> None:
     for severity, kind in kinds:
         found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
         for finding in found[:N_SHOWN]:
-            place = f" ({finding.where})" if finding.where else ""
+            where = f" ({finding.where})" if finding.where else ""
             tell = screen.error if severity == "error" else screen.warn
-            tell(f"{kind}: {finding.filename or 'data set'}{place}: {finding.message}")
+            tell(f"{kind}: {finding.filename or 'data set'}{where}: {finding.message}")
         if len(found) > N_SHOWN:
             screen.say(f"… and {len(found) - N_SHOWN:,} more of {kind}; --out report.csv writes all")
 

@@ -202,10 +202,10 @@ def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) ->
     sizes = measure(path).quantities()
     judged = {name: check(rule, sizes) for name, rule in rules.items()}
     # A file doesn't tell its parameters: 2022's rule has nothing to say.
-    told = {name: verdict for name, verdict in judged.items() if verdict.checks}
+    shown = {name: verdict for name, verdict in judged.items() if verdict.checks}
     if as_json:
-        screen.json({**sizes, "rules": {name: _verdict_as_json(verdict) for name, verdict in told.items()}})
+        screen.json({**sizes, "rules": {name: _verdict_as_json(verdict) for name, verdict in shown.items()}})
         return
     screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
-    rows = [(name, verdict.reason or "fits") for name, verdict in told.items()]
+    rows = [(name, verdict.reason or "fits") for name, verdict in shown.items()]
     screen.table("Size rules, of what a file shows", ("rules", "verdict"), rows)

@@ -31,26 +31,26 @@ def doctor(
     from search.cluster.doctor import examine
 
     screen = terminal()
-    report = examine(
+    diagnosis = examine(
         address,
         None if storage is None else parse_location(storage),
         None if shards is None else parse_location(shards),
     )
     if as_json:
-        screen.json({"nodes": report.nodes, "problems": report.problems, "remarks": report.remarks})
+        screen.json({"nodes": diagnosis.nodes, "problems": diagnosis.problems, "remarks": diagnosis.remarks})
     else:
-        screen.table("Versions", ("package", "version"), _versions(report.nodes))
-        screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in report.nodes.items()])
-        screen.table("Training", ("node", *TRAINING.values()), _training(report.nodes))
-        for remark in report.remarks:
+        screen.table("Versions", ("package", "version"), _versions(diagnosis.nodes))
+        screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in diagnosis.nodes.items()])
+        screen.table("Training", ("node", *TRAINING.values()), _training(diagnosis.nodes))
+        for remark in diagnosis.remarks:
             screen.warn(remark)
-    if report.problems:
+    if diagnosis.problems:
         from data_prep.wording import plural
 
-        lines = "\n".join(f"  {problem}" for problem in report.problems)
-        raise RunError(f"{plural(len(report.problems), 'problem')} to mend:\n{lines}")
+        lines = "\n".join(f"  {problem}" for problem in diagnosis.problems)
+        raise RunError(f"{plural(len(diagnosis.problems), 'problem')} to mend:\n{lines}")
     if not as_json:
-        screen.say(f"{len(report.nodes)} of {len(report.nodes)} fit.")
+        screen.say(f"{len(diagnosis.nodes)} of {len(diagnosis.nodes)} fit.")
 
 
 def _node(name: str, facts: dict[str, Any], storage: str | None, shards: str | None) -> list[Any]:

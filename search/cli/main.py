@@ -22,13 +22,13 @@ from search.cli import (
     prepare,
     report,
     retrain,
+    run,
     score,
+    search,
     status,
     submit,
     synth,
 )
-from search.cli import run as line
-from search.cli import search as sweep
 from search.cli.options import SETTINGS
 from search.cli.screen.terminal import Terminal
 
@@ -41,20 +41,20 @@ app = typer.Typer(
     help="Search, train and submit acoustic scene classifiers that fit in 128 KB.",
 )
 
-LINE = "The whole line"
-STAGES = "Stage by stage"
+EVERY_STAGE = "The whole line"
+ONE_STAGE = "Stage by stage"
 TOOLS = "Looking and using"
 
-app.command("demo", rich_help_panel=LINE)(line.demo)
-app.command("run", rich_help_panel=LINE)(line.run)
-app.command("synth", rich_help_panel=STAGES)(synth.synth)
-app.add_typer(data.app, name="data", rich_help_panel=STAGES)
-app.command("prepare", rich_help_panel=STAGES)(prepare.prepare)
-app.command("search", rich_help_panel=STAGES)(sweep.search)
-app.command("retrain", rich_help_panel=STAGES)(retrain.retrain)
-app.command("ensemble", rich_help_panel=STAGES)(ensemble.ensemble)
-app.command("report", rich_help_panel=STAGES)(report.report)
-app.command("submit", rich_help_panel=STAGES)(submit.submit)
+app.command("demo", rich_help_panel=EVERY_STAGE)(run.demo)
+app.command("run", rich_help_panel=EVERY_STAGE)(run.run)
+app.command("synth", rich_help_panel=ONE_STAGE)(synth.synth)
+app.add_typer(data.app, name="data", rich_help_panel=ONE_STAGE)
+app.command("prepare", rich_help_panel=ONE_STAGE)(prepare.prepare)
+app.command("search", rich_help_panel=ONE_STAGE)(search.search)
+app.command("retrain", rich_help_panel=ONE_STAGE)(retrain.retrain)
+app.command("ensemble", rich_help_panel=ONE_STAGE)(ensemble.ensemble)
+app.command("report", rich_help_panel=ONE_STAGE)(report.report)
+app.command("submit", rich_help_panel=ONE_STAGE)(submit.submit)
 app.add_typer(config.app, name="config", rich_help_panel=TOOLS)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)

@@ -116,11 +116,11 @@ def with_resources(search: SearchConfig, cpus_per_trial: int | None, gpus_per_tr
     return search.updated(**{name: value for name, value in asked.items() if value is not None})
 
 
-def working_place(**places: Path | str | None) -> None:
+def leave_job_folder(**locations: Path | str | None) -> None:
     """Leave the folder that Ray made for a submitted job: it is taken away with the job, or before.
 
     Args:
-        places: what the user named, by option.
+        locations: what the user named, by option.
 
     Raises:
         ConfigError: if one of them lies in that folder.
@@ -129,10 +129,10 @@ def working_place(**places: Path | str | None) -> None:
 
     if JOB_VARIABLE not in os.environ:
         return
-    for option, place in places.items():
-        if place is not None and "://" not in str(place) and not Path(place).is_absolute():
+    for option, location in locations.items():
+        if location is not None and "://" not in str(location) and not Path(location).is_absolute():
             raise ConfigError(
-                f"--{option} {place}: a submitted job works in a folder that is deleted with it. Give an absolute path "
-                "that every node mounts, or s3:// or gs://."
+                f"--{option} {location}: a submitted job works in a folder that is deleted with it. Give an absolute "
+                "path that every node mounts, or s3:// or gs://."
             )
     os.chdir("/")

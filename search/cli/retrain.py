@@ -15,10 +15,10 @@ from search.cli.options import (
     SetOption,
     ShardsOption,
     StorageOption,
+    leave_job_folder,
     storage_location,
     terminal,
     with_resources,
-    working_place,
 )
 from search.cli.screen.outcome import limit_text
 from search.cli.screen.terminal import Terminal
@@ -90,17 +90,17 @@ def retrain(
     from results.storage.storage import open_ledger, taken
     from search.retrain.retrain import Variant
     from search.run_config import adjust_run, bind_data, default_shards, read_run
-    from search.stages import Place, retrain_stage
+    from search.stages import Workspace, retrain_stage
     from search.study.config import SearchConfig
 
     screen = terminal()
     directory = RunDirectory(run)
-    working_place(run=run, shards=shards, storage=storage)
+    leave_job_folder(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:
         read_run(directory)  # nothing is written into what is no run
-        place = Place(directory, default_shards(directory, shards, stored), address, stored)
-        if place.shards == directory.shards_dir and not directory.shards_dir.is_dir():
-            raise RunError(f"{place.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
+        workspace = Workspace(directory, default_shards(directory, shards, stored), address, stored)
+        if workspace.shards == directory.shards_dir and not directory.shards_dir.is_dir():
+            raise RunError(f"{workspace.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
         with open_ledger(directory, stored) as ledger:
             config = adjust_run(directory, overrides or ())
             wanted = config.retrain.updated(
@@ -108,9 +108,9 @@ def retrain(
                 seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
             )
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
-            bind_data(directory, read_manifest(place.shards))
+            bind_data(directory, read_manifest(workspace.shards))
             variant = Variant(epochs, with_validation)
-            names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, lent)
+            names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent)
     _show(screen, directory, names, as_json=as_json)
 
 

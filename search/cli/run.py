@@ -19,10 +19,10 @@ from search.cli.options import (
     StorageOption,
     TensorBoardOption,
     WorkersOption,
+    leave_job_folder,
     n_workers,
     storage_location,
     terminal,
-    working_place,
 )
 from search.cli.screen.outcome import show_outcome
 
@@ -38,9 +38,9 @@ def demo(
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger
     from search.config import read_run_config
-    from search.pipeline import run_line
+    from search.pipeline import run_stages
     from search.run_config import open_run
-    from search.stages import Place
+    from search.stages import Workspace
 
     started = time.monotonic()
     screen = terminal()
@@ -54,8 +54,8 @@ def demo(
         with screen.stage("Synthesize", "clips") as on_progress:
             n_clips = synthesize(corpus, config.synth, on_progress)
         screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
-        place = Place(run_directory, run_directory.shards_dir)
-        page = run_line(corpus, place, config, ledger, screen, n_workers=n_workers(workers))
+        workspace = Workspace(run_directory, run_directory.shards_dir)
+        page = run_stages(corpus, workspace, config, ledger, screen, n_workers=n_workers(workers))
     show_outcome(screen, run_directory, page, time.monotonic() - started)
 
 
@@ -82,15 +82,15 @@ def run(
 
     Run again, it goes on where it stopped, and does nothing where all is done.
     """
-    from search.api import run as run_stages
+    from search.api import run as run_pipeline
     from search.config import read_run_config
     from search.observers.watch import Watch
 
     started = time.monotonic()
     screen = terminal()
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
-    working_place(data=data, out=out, shards=shards, storage=storage)
-    done = run_stages(
+    leave_job_folder(data=data, out=out, shards=shards, storage=storage)
+    done = run_pipeline(
         config,
         data,
         out,

@@ -15,10 +15,10 @@ from search.cli.options import (
     SetOption,
     StorageOption,
     TensorBoardOption,
+    leave_job_folder,
     storage_location,
     terminal,
     with_resources,
-    working_place,
 )
 
 WarmStartOption = Annotated[
@@ -74,7 +74,7 @@ def search(
 
     screen = terminal()
     config = read_run_config(config_file, overrides or ())
-    working_place(out=out, shards=shards, storage=storage)
+    leave_job_folder(out=out, shards=shards, storage=storage)
     if config.search is None:
         raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
     config = config.updated(search=with_resources(config.search, cpus_per_trial, gpus_per_trial))
@@ -89,9 +89,9 @@ def search(
     if as_json:
         raise typer.BadParameter("--json goes with --dry-run; `asc status RUN --json` tells of a search")
     watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
-    place = storage_location(storage)
+    location = storage_location(storage)
     run = search_space(
-        config, shards, out, storage=place, address=address, earlier=earlier or (), watch=watch, narrator=screen
+        config, shards, out, storage=location, address=address, earlier=earlier or (), watch=watch, narrator=screen
     )
     if not json_log:
         screen.say(f"Trials: {run.directory.trials_path}")

@@ -30,12 +30,12 @@ def submit(
     from data_prep.store import parse_location
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards
-    from search.stages import Place, submission_stage
+    from search.stages import Workspace, submission_stage
 
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())
     screen = terminal()
     evaluation_set = None if evaluation is None else parse_location(evaluation)
-    place = Place(directory, default_shards(directory, None))
-    package = submission_stage(place, config, screen, evaluation_set, draft=draft)
+    workspace = Workspace(directory, default_shards(directory, None))
+    package = submission_stage(workspace, config, screen, evaluation_set, draft=draft)
     screen.say(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")

@@ -32,7 +32,7 @@ PROBE = "doctor"
 
 
 @dataclass(frozen=True)
-class Report:
+class Diagnosis:
     """What was found."""
 
     nodes: dict[str, dict[str, Any]]
@@ -43,7 +43,7 @@ class Report:
     """What is no fault, but worth knowing."""
 
 
-def examine(address: str | None, storage: Location | None, shards: Location | None) -> Report:
+def examine(address: str | None, storage: Location | None, shards: Location | None) -> Diagnosis:
     """Return what this machine, or every node of the cluster at `address`, is fit for.
 
     Raises:
@@ -51,11 +51,13 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
     """
     from search.cluster.session import cluster_address, ray_session
 
-    seen = _Seen(storage)
+    seen = _Probe(storage)
     here = look(_text(storage), seen.name, _text(shards))
     try:
         if cluster_address(address) is None:
-            return Report({THIS_MACHINE: here}, tuple(_problems({THIS_MACHINE: here})), tuple(_remarks([here], False)))
+            return Diagnosis(
+                {THIS_MACHINE: here}, tuple(_problems({THIS_MACHINE: here})), tuple(_remarks([here], False))
+            )
         with ray_session(address, n_cpus=1):
             from search.cluster.nodes import node_resources, on_every_node
 
@@ -65,7 +67,7 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
         seen.remove()
     nodes = {name: _facts(answer, resources.get(name, {})) for name, answer in found.items()}
     problems = [*_problems(nodes), *_differences(nodes, here)]
-    return Report(nodes, tuple(problems), tuple(_remarks([here, *nodes.values()], True)))
+    return Diagnosis(nodes, tuple(problems), tuple(_remarks([here, *nodes.values()], True)))
 
 
 def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str,
     }
 
 
-class _Seen:
+class _Probe:
     """An object that the driver leaves in the storage for the nodes to see."""
 
     def __init__(self, storage: Location | None) -> None:
@@ -221,7 +223,7 @@ def _gpus() -> dict[str, int]:
 def _facts(answer: Any, resources: Mapping[str, float]) -> dict[str, Any]:
     """Return what a node answered, and what Ray may lend of it."""
     if isinstance(answer, BaseException):
-        return {"error": _told(answer)}
+        return {"error": _error_text(answer)}
     return {**answer, "n_cpus_lent": resources.get("CPU", 0), "n_gpus_lent": resources.get("GPU", 0)}
 
 
@@ -243,7 +245,7 @@ def _product() -> str:
     return f"{__version__} {digest.hexdigest()[:8]}"
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"[:300].rstrip(". ")
 

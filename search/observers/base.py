@@ -49,10 +49,10 @@ class ObservedLedger:
         if not self._has_begun:
             self._has_begun = True
             earlier = self._ledger.events()
-            self._tell(lambda observer: observer.begin(earlier))
+            self._notify(lambda observer: observer.begin(earlier))
         written = new_event(event, **fields)
         self._ledger.append(**written)
-        self._tell(lambda observer: observer.on_event(written))
+        self._notify(lambda observer: observer.on_event(written))
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first."""
@@ -61,10 +61,10 @@ class ObservedLedger:
     def close(self) -> None:
         """Let the observers finish; those that never began have nothing to."""
         if self._has_begun:
-            self._tell(lambda observer: observer.close())
+            self._notify(lambda observer: observer.close())
         self._observers.clear()
 
-    def _tell(self, call: Callable[[Observer], None]) -> None:
+    def _notify(self, call: Callable[[Observer], None]) -> None:
         for observer in list(self._observers):
             try:
                 call(observer)

@@ -55,7 +55,7 @@ class OptunaJournal:
         for event in earlier:
             self._trials.apply(event)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        _mend(self._path)
+        _repair(self._path)
         try:
             known = self._open()
         except (KeyError, ValueError):  # json's errors are ValueErrors
@@ -117,7 +117,7 @@ class OptunaJournal:
         held = {
             name: value
             for name, value in trial.params.items()
-            if name in self._knobs and self._knobs[name].place(value) is not None
+            if name in self._knobs and self._knobs[name].index(value) is not None
         }
         others = {f"param_{name}": value for name, value in trial.params.items() if name not in held}
         state = _optuna_state(trial, is_training=is_training)
@@ -207,7 +207,7 @@ def _local(time: str | None) -> datetime:
     return when.astimezone().replace(tzinfo=None)
 
 
-def _mend(path: Path) -> None:
+def _repair(path: Path) -> None:
     """Cut away a last line that a crash left torn, and a lock that its process can't give back any more."""
     lock = Path(f"{path}.lock")
     with contextlib.suppress(FileNotFoundError):

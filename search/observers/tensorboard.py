@@ -14,7 +14,7 @@ from results.pareto import hypervolume
 
 SCORES = ("macro_accuracy", "log_loss")
 EVENT_FILES = "events.out.tfevents.*"
-SWEEP = "sweep"
+WHOLE_SEARCH = "sweep"
 """Folder of the curves of the search as a whole."""
 
 MAX_POINTS = 500
@@ -51,7 +51,7 @@ class TensorBoardFiles:
         by_trial: dict[str, list[Event]] = {}
         every = 1 + len(earlier) // MAX_POINTS
         for number, event in enumerate(earlier, start=1):
-            self._write_sweep(event, is_shown=number % every == 0)
+            self._write_search(event, is_shown=number % every == 0)
         for event in of_kind(earlier, *OF_TRIALS):
             by_trial.setdefault(event["trial_id"], []).append(event)
         for trial_id, events in by_trial.items():
@@ -67,8 +67,8 @@ class TensorBoardFiles:
                 self._close(event["trial_id"])
             elif event["trial_id"] in self._writers:
                 self._writers[event["trial_id"]].flush()
-        if self._write_sweep(event):
-            self._writers[SWEEP].flush()
+        if self._write_search(event):
+            self._writers[WHOLE_SEARCH].flush()
 
     def close(self) -> None:
         """Close every file."""
@@ -86,14 +86,14 @@ class TensorBoardFiles:
                 if event.get(name) is not None:
                     self._scalar(trial_id, event, name, event[name], event["epochs"])
 
-    def _write_sweep(self, event: Event, *, is_shown: bool = True) -> bool:
+    def _write_search(self, event: Event, *, is_shown: bool = True) -> bool:
         """Write the sweep's curves if `event` moves them; return whether it did."""
         self._fold.apply(event)
         if not is_shown or not is_kind(event, "rung", "trial_ended"):
             return False
         progress = self._fold.progress()
-        for name, value in _sweep_values(progress, self._limit).items():
-            self._scalar(SWEEP, event, name, value, progress.epochs)
+        for name, value in _search_values(progress, self._limit).items():
+            self._scalar(WHOLE_SEARCH, event, name, value, progress.epochs)
         return True
 
     def _scalar(self, name: str, event: Event, tag: str, value: float, epochs: int) -> None:
@@ -119,7 +119,7 @@ class TensorBoardFiles:
             writer.close()
 
 
-def _sweep_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:
+def _search_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:
     values: dict[str, float] = {
         "trials/finished": progress.states.get("finished", 0),
         "trials/paused": progress.states.get("paused", 0),

@@ -17,11 +17,11 @@ from search.space.knobs import Knob, listed
 from search.space.lattice import Lattice
 from search.space.point import problems
 
-Problem = tuple[tuple[str | int, ...], str, Any]
+SpaceProblem = tuple[tuple[str | int, ...], str, Any]
 """Where, what, and the value (None where it says nothing)."""
 
 
-def raise_problems(found: list[Problem]) -> None:
+def raise_problems(found: list[SpaceProblem]) -> None:
     """Raise every problem that was found, each at its key."""
     if not found:
         return
@@ -32,7 +32,7 @@ def raise_problems(found: list[Problem]) -> None:
     raise ValidationError.from_exception_data("SpaceConfig", details)
 
 
-def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> tuple[tuple[str, ...], ...]:
+def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[SpaceProblem]) -> tuple[tuple[str, ...], ...]:
     """Return the lists along which values must not fall, with the knobs' names as they are here."""
     rising = []
     if not isinstance(lists, (list, tuple)):
@@ -76,7 +76,7 @@ def clashes(
     rising: tuple[tuple[str, ...], ...],
     among: Iterable[str],
     make: Callable[[dict[str, Any]], Any],
-) -> Iterator[Problem]:
+) -> Iterator[SpaceProblem]:
     """Yield what can't be made of the space's corners: the first, up to two knobs off the first, and the last.
 
     A rule between two fields that some choices break is broken by outermost ones: those alone are tried.
@@ -85,12 +85,12 @@ def clashes(
 
     def failure(values: Mapping[str, Any]) -> str | None:
         """Return why nothing can be made of the point nearest to `values`, the other knobs at their first."""
-        wanted = {name: knobs[name].place(value) or 0 for name, value in values.items()}
-        places = lattice.nearest(lattice.with_effect(wanted))
+        wanted = {name: knobs[name].index(value) or 0 for name, value in values.items()}
+        indices = lattice.nearest(lattice.with_effect(wanted))
         params = {
-            name: values.get(name, knob.low) if knob.is_range else knob.choices[places[name] or 0]
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[indices[name] or 0]
             for name, knob in knobs.items()
-            if places[name] is not None
+            if indices[name] is not None
         }
         try:
             make(params)

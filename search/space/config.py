@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema
 from asc_models.config import TrainConfig
 from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
 from data_prep.schema import Config
-from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
+from search.space.checks import SpaceProblem, check_lattice, clashes, raise_problems, rising_lists
 from search.space.effects import without_effect
 from search.space.json_schema import space_schema
 from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
@@ -43,7 +43,7 @@ class SpaceConfig(Config):
     def _read(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        found: list[Problem] = []
+        found: list[SpaceProblem] = []
         family = data.get("family", DEFAULT_FAMILY)
         if family not in FAMILIES:
             raise_problems([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
@@ -85,7 +85,9 @@ class SpaceConfig(Config):
         raise_problems([(("space", *where), what, value) for where, what, value in found])
 
 
-def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(
+    family: str, data: Mapping[Any, Any], found: list[SpaceProblem], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     """Yield (name, what is said of it) of every knob; `train: {mixup_alpha: …}` is `train.mixup_alpha: …`."""
     seen: set[str] = set()
     for key, spec in data.items():
@@ -104,7 +106,7 @@ def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: st
             yield inner, inner_spec
 
 
-def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[str, Knob]:
+def _knobs(family: str, specs: Mapping[str, Any], found: list[SpaceProblem]) -> dict[str, Knob]:
     """Return the knobs that are named and those that the family has by default, without those that have no effect."""
     for name in specs:
         try:
@@ -139,21 +141,21 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
     return _with_effect({name: knobs[name] for name in every}, found)
 
 
-def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[Problem]) -> Knob | None:
+def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[SpaceProblem]) -> Knob | None:
     """Return one knob without its condition; None where it is wrong."""
     others = {other: knob.choices[0] for other, knob in outer.items() if name.startswith(f"{other}.")}
     try:
         return read_knob(spec, lambda value: normalized(family, name, value, others))
     except ChoiceError as error:
         single = not isinstance(spec, (list, tuple, Mapping))
-        found.append(((name,) if single else (name, error.place), str(error), error.value))
+        found.append(((name,) if single else (name, error.index), str(error), error.value))
     except ValueError as error:
         found.append(((name,), str(error), None))
     return None
 
 
 def _condition(
-    family: str, name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]
+    family: str, name: str, given: Any, knobs: Mapping[str, Knob], found: list[SpaceProblem]
 ) -> dict[str, tuple[Any, ...]]:
     """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
     if not isinstance(given, Mapping):
@@ -162,8 +164,8 @@ def _condition(
     when: dict[str, tuple[Any, ...]] = {}
     for other, excluded in without_effect(family, name).items():
         if other in knobs and not knobs[other].is_range:
-            places = knobs[other].places(excluded)
-            when[other] = tuple(choice for place, choice in enumerate(knobs[other].choices) if place not in places)
+            indices = knobs[other].indices(excluded)
+            when[other] = tuple(choice for index, choice in enumerate(knobs[other].choices) if index not in indices)
     for key, values in given.items():
         other = str(key).removeprefix("model.")
         where = (name, "when", str(key))
@@ -177,17 +179,17 @@ def _condition(
             found.append((where, "is a range without steps, which has no values to name; give it a step", None))
             continue
         wanted = values if isinstance(values, (list, tuple)) else (values,)
-        wrong = [value for value in wanted if knob.place(value) is None]
+        wrong = [value for value in wanted if knob.index(value) is None]
         if wrong or not wanted:
             what = f"never has the value {wrong[0]}" if wrong else "names no value"
             found.append((where, f"{what}; its choices are {listed(knob.choices)}", None))
             continue
-        places = knob.places(wanted) & knob.places(when.get(other, wanted))
-        when[other] = tuple(choice for place, choice in enumerate(knob.choices) if place in places)
+        indices = knob.indices(wanted) & knob.indices(when.get(other, wanted))
+        when[other] = tuple(choice for index, choice in enumerate(knob.choices) if index in indices)
     return when
 
 
-def _with_effect(knobs: dict[str, Knob], found: list[Problem]) -> dict[str, Knob]:
+def _with_effect(knobs: dict[str, Knob], found: list[SpaceProblem]) -> dict[str, Knob]:
     """Return the knobs that have an effect anywhere, without conditions that always hold."""
     kept: dict[str, Knob] = {}
     dropped = {name for name, knob in knobs.items() if () in knob.when.values()}

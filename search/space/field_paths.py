@@ -41,26 +41,26 @@ def set_value(data: dict[str, Any], cls: type[Config], path: Sequence[str], valu
         data[top] = value
         return
     field = cls.model_fields[top]
-    data[top] = place = _changeable(data.get(top, field.get_default(call_default_factory=True)))
+    data[top] = node = _changeable(data.get(top, field.get_default(call_default_factory=True)))
     for number, part in enumerate(path[1:], start=1):
         is_last = number == len(path) - 1
-        key = _key(place, part, ".".join(path[:number]), is_last)
+        key = _key(node, part, ".".join(path[:number]), is_last)
         if is_last:
-            place[key] = value
+            node[key] = value
         else:
-            place = place[key]
+            node = node[key]
 
 
-def _key(place: Any, part: str, where: str, is_last: bool) -> Any:
-    if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
-            raise ValueError(f"{where} ends with entry {len(place) - 1}; there is no {part!r} in it")
+def _key(node: Any, part: str, where: str, is_last: bool) -> Any:
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ValueError(f"{where} ends with entry {len(node) - 1}; there is no {part!r} in it")
         return int(part)
-    if not isinstance(place, dict):
+    if not isinstance(node, dict):
         raise ValueError(f"{where} is a single value; there is no {part!r} in it")
     key = int(part) if part.isdigit() else part
-    if not is_last and key not in place:
-        raise ValueError(f"{where} has {', '.join(map(str, place)) or 'nothing'} in it; there is no {part!r}")
+    if not is_last and key not in node:
+        raise ValueError(f"{where} has {', '.join(map(str, node)) or 'nothing'} in it; there is no {part!r}")
     return key
 
 

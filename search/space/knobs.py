@@ -40,8 +40,8 @@ class Knob(Config):
     """{other knob: values of it with which this one has an effect}; all must hold. Empty: it always has."""
 
     @cached_property
-    def _places(self) -> dict[Any, int]:
-        return {identity(choice): place for place, choice in enumerate(self.choices)}
+    def _indices(self) -> dict[Any, int]:
+        return {identity(choice): index for index, choice in enumerate(self.choices)}
 
     @property
     def is_range(self) -> bool:
@@ -65,21 +65,21 @@ class Knob(Config):
             return self.low, self.high
         return (self.choices[0], self.choices[-1]) if self.is_ordered else self.choices
 
-    def place(self, value: Any) -> int | None:
+    def index(self, value: Any) -> int | None:
         """Return the number of a choice; None for what is none. In a range every value within it has number 0."""
         if self.is_range:
             within = isinstance(value, (int, float)) and self.low <= value <= self.high
             return 0 if within else None
-        return self._places.get(identity(value))
+        return self._indices.get(identity(value))
 
-    def places(self, values: Iterable[Any]) -> set[int]:
+    def indices(self, values: Iterable[Any]) -> set[int]:
         """Return the numbers of choices."""
-        return {place for value in values if (place := self.place(value)) is not None}
+        return {index for value in values if (index := self.index(value)) is not None}
 
     def unit(self, value: Any) -> float:
         """Return where a value stands between the smallest (0) and the largest (1): of choices by their number."""
         if not self.is_range:
-            return (self.place(value) or 0) / max(1, len(self.choices) - 1)
+            return (self.index(value) or 0) / max(1, len(self.choices) - 1)
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return float((value - self.low) / (self.high - self.low))
@@ -153,19 +153,19 @@ def listed(values: Iterable[Any]) -> str:
 class ChoiceError(ValueError):
     """A choice that the knob's field doesn't take."""
 
-    def __init__(self, place: int, value: Any, reason: str) -> None:
+    def __init__(self, index: int, value: Any, reason: str) -> None:
         super().__init__(reason)
-        self.place = place
+        self.index = index
         self.value = value
 
 
 def _of_choices(given: Iterable[Any], normalized: Callable[[Any], Any]) -> Knob:
     choices = []
-    for place, value in enumerate(given):
+    for index, value in enumerate(given):
         try:
             choices.append(normalized(value))
         except ValueError as error:
-            raise ChoiceError(place, value, str(error)) from None
+            raise ChoiceError(index, value, str(error)) from None
     if not choices:
         raise ValueError("needs one choice at least")
     if len({identity(choice) for choice in choices}) < len(choices):

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from search.space.knobs import Knob, ordinal
 
-Places = dict[str, int | None]
+Indices = dict[str, int | None]
 """{knob: number of its choice}; None where it has no effect."""
 Options = Sequence[int | None]
 
@@ -32,7 +32,7 @@ class Lattice:
         """
         self._n_choices = {name: max(1, len(knob.choices)) for name, knob in knobs.items()}
         self._when = {
-            name: {other: knobs[other].places(values) for other, values in knob.when.items()}
+            name: {other: knobs[other].indices(values) for other, values in knob.when.items()}
             for name, knob in knobs.items()
         }
         self._rises = bool(rising)
@@ -60,7 +60,7 @@ class Lattice:
         """Points."""
         return self._count(0, {})
 
-    def point(self, index: int) -> Places:
+    def point(self, index: int) -> Indices:
         """Return point number `index`, from 0 to size − 1."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
@@ -74,7 +74,7 @@ class Lattice:
 
         return self._walk(pick)
 
-    def nearest(self, wanted: Mapping[str, int]) -> Places:
+    def nearest(self, wanted: Mapping[str, int]) -> Indices:
         """Return the point at the wanted numbers, as near to them as conditions and rising lists let it be."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
@@ -85,7 +85,7 @@ class Lattice:
 
         if self._rises:
             return self._walk(pick)
-        known: Places = {}  # without rising lists every choice leads to a point
+        known: Indices = {}  # without rising lists every choice leads to a point
         for name in self.order:
             known[name] = wanted.get(name, 0) if self._has_effect(name, known) else None
         return known
@@ -95,17 +95,17 @@ class Lattice:
         result = dict(wanted)
         names = list(wanted)
         while names:
-            for other, places in self._when[names.pop()].items():
+            for other, indices in self._when[names.pop()].items():
                 if other not in result:
-                    result[other] = min(places)
+                    result[other] = min(indices)
                     names.append(other)
         return result
 
-    def points(self) -> Iterator[Places]:
+    def points(self) -> Iterator[Indices]:
         """Yield every point once."""
         return self._points(0, {})
 
-    def _points(self, position: int, known: Places) -> Iterator[Places]:
+    def _points(self, position: int, known: Indices) -> Iterator[Indices]:
         if position == len(self.order):
             yield dict(known)
             return
@@ -114,14 +114,14 @@ class Lattice:
             known[name] = option
             yield from self._points(position + 1, known)
 
-    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Places:
-        known: Places = {}
+    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Indices:
+        known: Indices = {}
         for position, name in enumerate(self.order):
             options = self._options(name, known)
             known[name] = options[pick(name, options, self._counts_of(position, known, options))]
         return known
 
-    def _counts_of(self, position: int, known: Places, options: Options) -> list[int]:
+    def _counts_of(self, position: int, known: Indices, options: Options) -> list[int]:
         """Return in how many ways it can go on behind each option of the knob at `position`."""
         name = self.order[position]
         if name not in self._kept[position + 1]:
@@ -139,10 +139,10 @@ class Lattice:
         if not self._has_effect(name, known):
             return (None,)
         every = range(self._n_choices[name])
-        floors = [self._scale[other][place] for other in self._below[name] if (place := known[other]) is not None]
+        floors = [self._scale[other][index] for other in self._below[name] if (index := known[other]) is not None]
         if not floors:
             return every
-        return [place for place in every if self._scale[name][place] >= max(floors)]
+        return [index for index in every if self._scale[name][index] >= max(floors)]
 
     def _count(self, position: int, known: Mapping[str, int | None]) -> int:
         """Return in how many ways the knobs from `position` on can be set."""

@@ -19,7 +19,7 @@ TRAIN = "train."
 """What the names of the recipe's knobs begin with."""
 MODE = "mode"
 """The knob of the export."""
-FIXED_BY_SWEEP = {
+FIXED_BY_SEARCH = {
     "epochs": "search.epochs is the length of a trial, train.epochs that of a retraining",
     "schedule": "trials are compared at the ends of its cycles, which must be the same for all",
     "first_cycle": "trials are compared at the ends of its cycles, which must be the same for all",
@@ -29,7 +29,7 @@ FIXED_BY_SWEEP = {
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PointSettings:
     """What a point of the space stands for."""
 
     model: NetworkConfig
@@ -40,7 +40,7 @@ class Candidate:
     """Export in which it is sized and scored; None leaves that to search.mode."""
 
 
-def build(family: str, params: Mapping[str, Any]) -> Candidate:
+def build(family: str, params: Mapping[str, Any]) -> PointSettings:
     """Return what `params` of a space of `family` stand for.
 
     Raises:
@@ -68,7 +68,7 @@ def build(family: str, params: Mapping[str, Any]) -> Candidate:
             model[cls.shorthand.field] = cls.shorthand.model_validate(short).value()
         for path, value in sorted(paths, key=lambda item: len(item[0])):
             set_value(model, cls, path, value)
-        return Candidate(cls.model_validate(model), train, mode)
+        return PointSettings(cls.model_validate(model), train, mode)
     except ValidationError as error:
         raise ConfigError(problems(error)) from None
     except ValueError as error:
@@ -113,15 +113,15 @@ def known_knobs(family: str) -> list[str]:
     fields = [name for name in FAMILIES[family].model_fields if name != "family"]
     shorthand = FAMILIES[family].shorthand
     short = [] if shorthand is None else list(shorthand.model_fields)
-    train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SWEEP]
+    train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SEARCH]
     return [*short, *fields, *train, MODE]
 
 
 def require_known(family: str, name: str) -> None:
     """Raise ValueError unless a knob may be called `name`, with the nearest name that is known."""
     field = name.removeprefix(TRAIN)
-    if name.startswith(TRAIN) and field in FIXED_BY_SWEEP:
-        raise ValueError(f"the search sets it itself: {FIXED_BY_SWEEP[field]}. Set it outside `space`")
+    if name.startswith(TRAIN) and field in FIXED_BY_SEARCH:
+        raise ValueError(f"the search sets it itself: {FIXED_BY_SEARCH[field]}. Set it outside `space`")
     known = known_knobs(family)
     if name in known or (not name.startswith(TRAIN) and name.split(".")[0] in FAMILIES[family].model_fields):
         return

@@ -21,17 +21,17 @@ from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
 from search.space.config import SpaceConfig
 from search.space.knobs import N_STEPS, Knob, Params
-from search.space.lattice import Lattice, Places
-from search.space.point import TRAIN, Candidate, build
+from search.space.lattice import Indices, Lattice
+from search.space.point import TRAIN, PointSettings, build
 
 __all__ = ["Params", "Space"]
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Cost = tuple[float, float]
+PointCost = tuple[float, float]
 """(weight bytes, MACs)."""
-NEVER: Cost = (math.inf, math.inf)
+NEVER: PointCost = (math.inf, math.inf)
 """Of a point that is no network, or none for this input."""
 
 
@@ -81,7 +81,7 @@ class Space:
             ValueError: if there is no end of them.
         """
         self._require_finite()
-        return (self._params(places, {}) for places in self._lattice.points())
+        return (self._params(indices, {}) for indices in self._lattice.points())
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return a point at random: every choice of points alike, in ranges every value (or every ratio)."""
@@ -138,8 +138,8 @@ class Space:
             if knob.is_range:
                 encoded[name] = params.get(name, knob.low)
                 continue
-            place = (knob.place(params[name]) or 0) if name in params else 0
-            encoded[name] = place if knob.is_ordered else _label(knob.choices[place])
+            index = (knob.index(params[name]) or 0) if name in params else 0
+            encoded[name] = index if knob.is_ordered else _label(knob.choices[index])
         return encoded
 
     def decode(self, encoded: Mapping[str, Any]) -> Params:
@@ -158,18 +158,18 @@ class Space:
 
     def parse(self, params: Mapping[str, Any]) -> Params | None:
         """Return `params` as read from JSON as a point of this space; None if it isn't one."""
-        places = {name: self.knobs[name].place(value) for name, value in params.items() if name in self.knobs}
-        if len(places) < len(params) or None in places.values():
+        indices = {name: self.knobs[name].index(value) for name, value in params.items() if name in self.knobs}
+        if len(indices) < len(params) or None in indices.values():
             return None
-        found = self._lattice.nearest({name: place or 0 for name, place in places.items()})
-        if any(place is not None and places.get(name) != place for name, place in found.items()):
+        found = self._lattice.nearest({name: index or 0 for name, index in indices.items()})
+        if any(index is not None and indices.get(name) != index for name, index in found.items()):
             return None  # a knob with an effect is missing, or values that must rise fall
         return self._params(found, params)
 
     def features(self, params: Mapping[str, Any]) -> np.ndarray:
         """Return a point as a vector for models of the space, float64 between 0 and 1.
 
-        Ordered knobs and ranges give one number each, their place between the smallest and the largest value; other
+        Ordered knobs and ranges give one number each, their position between the smallest and the largest value; other
         knobs one number for each choice, 1 for theirs. Knobs without effect give 0.5, or 0 for each choice.
         """
         vector: list[float] = []
@@ -177,11 +177,11 @@ class Space:
             if knob.is_ordered:
                 vector.append(knob.unit(params[name]) if name in params else 0.5)
             else:
-                place = knob.place(params[name]) if name in params else None
-                vector += [float(number == place) for number in range(len(knob.choices))]
+                index = knob.index(params[name]) if name in params else None
+                vector += [float(number == index) for number in range(len(knob.choices))]
         return np.array(vector)
 
-    def candidate(self, params: Mapping[str, Any]) -> Candidate:
+    def settings(self, params: Mapping[str, Any]) -> PointSettings:
         """Return the network, the changes to the recipe and the export mode that a point stands for.
 
         Raises:
@@ -207,10 +207,10 @@ class Space:
 
     def _grows(self, name: str, knob: Knob) -> bool:
         for end in (-1, 0):
-            corner = {other: knob.place(knob.ends[end]) or 0 for other, knob in self.knobs.items()}
+            corner = {other: knob.index(knob.ends[end]) or 0 for other, knob in self.knobs.items()}
             of_use = {other: corner[other] for other in self.knobs if not self._decides(other, name)}
-            places = self._lattice.nearest({**of_use, **self._lattice.with_effect({name: corner[name]})})
-            point = self._params(places, {other: knob.ends[end] for other, knob in self.knobs.items()})
+            indices = self._lattice.nearest({**of_use, **self._lattice.with_effect({name: corner[name]})})
+            point = self._params(indices, {other: knob.ends[end] for other, knob in self.knobs.items()})
             low, high = (self._cost({**point, name: value}) for value in knob.ends)
             if NEVER not in (low, high):
                 return low[0] < high[0]
@@ -230,8 +230,8 @@ class Space:
                 step = math.ceil(knob.unit(value) * N_STEPS - 1e-2) - 1
                 if step >= 0:
                     yield name, knob.at(step / N_STEPS)
-            elif place := knob.place(value):
-                yield name, knob.choices[place - 1]
+            elif index := knob.index(value):
+                yield name, knob.choices[index - 1]
 
     def _cheaper(self, params: Params) -> list[Params]:
         """Return, for each knob that is none of width, the dearest point that it can make cheaper."""
@@ -249,13 +249,13 @@ class Space:
                 steps.append(max(lower, key=lambda option: option[0])[1])
         return steps
 
-    def _cost(self, params: Mapping[str, Any]) -> Cost:
+    def _cost(self, params: Mapping[str, Any]) -> PointCost:
         try:
-            candidate = self.candidate(params)
-            cost = estimate(candidate.model, *self._input)
+            settings = self.settings(params)
+            cost = estimate(settings.model, *self._input)
         except (ConfigError, SizeError):
             return NEVER
-        return cost.weight_bytes_as(candidate.mode or "int8_weights"), cost.macs
+        return cost.weight_bytes_as(settings.mode or "int8_weights"), cost.macs
 
     def _with(self, params: Params, name: str, value: Any) -> Params | None:
         """Return the point with one knob changed, what that gives an effect at its first value.
@@ -263,18 +263,18 @@ class Space:
         None where another knob would have to change as well for values to rise as they must.
         """
         values = {**params, name: value}
-        wanted = {knob: self.knobs[knob].place(value) or 0 for knob, value in values.items()}
-        places = self._lattice.nearest(wanted)
-        if any(place is not None and place != wanted[knob] for knob, place in places.items() if knob in wanted):
+        wanted = {knob: self.knobs[knob].index(value) or 0 for knob, value in values.items()}
+        indices = self._lattice.nearest(wanted)
+        if any(index is not None and index != wanted[knob] for knob, index in indices.items() if knob in wanted):
             return None
-        return self._params(places, values)
+        return self._params(indices, values)
 
-    def _params(self, places: Places, values: Mapping[str, Any]) -> Params:
-        """Return the true values at `places`, in ranges those of `values`, in the space's order of knobs."""
+    def _params(self, indices: Indices, values: Mapping[str, Any]) -> Params:
+        """Return the true values at `indices`, in ranges those of `values`, in the space's order of knobs."""
         return {
-            name: values.get(name, knob.low) if knob.is_range else knob.choices[place]
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[index]
             for name, knob in self.knobs.items()
-            if (place := places[name]) is not None
+            if (index := indices[name]) is not None
         }
 
     def _require_finite(self) -> None:

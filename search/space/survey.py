@@ -154,7 +154,7 @@ def _climbed(space: Space, assess: Assess, start: Sized) -> Sized:
 def _identity(space: Space, params: Params) -> str | None:
     """Return what is equal for equal candidates; None for a point that is none."""
     try:
-        candidate = space.candidate(params)
+        settings = space.settings(params)
     except ConfigError:
         return None
-    return f"{candidate.model.model_dump_json()}{canonical_json(candidate.train_overrides)}{candidate.mode}"
+    return f"{settings.model.model_dump_json()}{canonical_json(settings.train_overrides)}{settings.mode}"

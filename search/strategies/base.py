@@ -22,7 +22,7 @@ from search.space.space import Params, Space
 
 
 @dataclass(slots=True)
-class Known:
+class KnownPoint:
     """A point that is or was trained."""
 
     params: Params
@@ -37,12 +37,12 @@ class Known:
     """What a model of the space sees of it, once one has asked."""
 
     @property
-    def is_told(self) -> bool:
+    def is_evaluated(self) -> bool:
         """Whether it has a value that counts."""
         return bool(self.values) and not self.has_failed
 
 
-class Candidates:
+class History:
     """The points of a space, what they cost, and what was trained: all that a strategy sees.
 
     Args:
@@ -68,7 +68,7 @@ class Candidates:
         self.objectives = objectives
         self.n_startup = n_startup
         self.seed = seed
-        self.known: list[Known] = []
+        self.known: list[KnownPoint] = []
         """In the order in which they were entered."""
         self.seen: set[str] = set()
         """Keys of what must not be proposed."""
@@ -78,9 +78,9 @@ class Candidates:
         self._infeasible: set[str] = set()
 
     @property
-    def told(self) -> Sequence[Known]:
+    def evaluated(self) -> Sequence[KnownPoint]:
         """The points that have a value that counts."""
-        return [point for point in self.known if point.is_told]
+        return [point for point in self.known if point.is_evaluated]
 
     def is_new(self, params: Params) -> bool:
         """Return whether a point may be proposed as far as earlier ones are concerned."""
@@ -111,10 +111,10 @@ class Candidates:
 class Strategy(Protocol):
     """A way to propose."""
 
-    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
+    def propose(self, history: History, rng: np.random.Generator) -> Params | None:
         """Return a point that fits and is new; None to leave it to chance.
 
         Args:
-            candidates: the space and what is known.
+            history: the space and what is known.
             rng: depends on the seed and on how many trials have begun.
         """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.objectives import Objectives
-from search.strategies.base import Known
+from search.strategies.base import KnownPoint
 
 Array = npt.NDArray[np.float64]
 
@@ -17,7 +17,7 @@ MIN_PAIRS = 4
 """Trials that must have reached two rungs before the step between them has a slope."""
 
 
-def at_last_rung(known: Sequence[Known], objectives: Objectives) -> tuple[Array, Array]:
+def at_last_rung(known: Sequence[KnownPoint], objectives: Objectives) -> tuple[Array, Array]:
     """Return each trial's loss as if it had trained to the highest rung that any has reached, and its variance.
 
     From rung to rung losses fall and draw together. The step between two rungs is a straight line through the trials

@@ -20,7 +20,7 @@ from results.ledger.events import EndState
 from search.objectives import Objectives, Value
 from search.space.sizing import Assess, Sizing
 from search.space.space import Params, Space
-from search.strategies import STRATEGIES, Candidates, Known
+from search.strategies import STRATEGIES, History, KnownPoint
 from search.strategies.chance import draw_feasible
 
 
@@ -58,33 +58,33 @@ class Proposer:
             objectives: what candidates are compared by; macro accuracy and weight bytes where None.
         """
         self.space = space
-        self._candidates = Candidates(space, assess, key_of, objectives or Objectives(), n_startup=n_startup, seed=seed)
+        self._history = History(space, assess, key_of, objectives or Objectives(), n_startup=n_startup, seed=seed)
         self._strategy = STRATEGIES[strategy]()
         self._seed = seed
         self._queue: deque[Params] = deque()
-        self._by_id: dict[str, Known] = {}
+        self._by_id: dict[str, KnownPoint] = {}
 
     @property
     def on_infeasible(self) -> Callable[[Params, Sizing], None]:
         """Told once about every proposal that is over the limit."""
-        return self._candidates.on_infeasible
+        return self._history.on_infeasible
 
     @on_infeasible.setter
     def on_infeasible(self, tell: Callable[[Params, Sizing], None]) -> None:
         """Tell `tell` instead."""
-        self._candidates.on_infeasible = tell
+        self._history.on_infeasible = tell
 
     def propose(self) -> Proposal | None:
         """Return the next point to train; None where none that fits and is new was found, in a small space anywhere."""
-        candidates = self._candidates
+        history = self._history
         while self._queue:
             params = self._queue.popleft()
-            if candidates.fits(params) and candidates.is_new(params):
+            if history.fits(params) and history.is_new(params):
                 return self._proposal(params)
         rng = np.random.default_rng([self._seed, len(self._by_id)])
-        chosen = self._strategy.propose(candidates, rng)
-        if chosen is None or not candidates.assess(chosen).feasible or not candidates.is_new(chosen):
-            chosen = draw_feasible(candidates, rng)
+        chosen = self._strategy.propose(history, rng)
+        if chosen is None or not history.assess(chosen).feasible or not history.is_new(chosen):
+            chosen = draw_feasible(history, rng)
         return None if chosen is None else self._proposal(chosen)
 
     def queue(self, params: Params) -> None:
@@ -93,9 +93,9 @@ class Proposer:
 
     def enter(self, trial_id: str, params: Params) -> None:
         """Enter a point that is, or was, trained under `trial_id`."""
-        known = Known(params, self._candidates.assess(params))
-        self._candidates.seen.add(self._candidates.key_of(params))
-        self._candidates.known.append(known)
+        known = KnownPoint(params, self._history.assess(params))
+        self._history.seen.add(self._history.key_of(params))
+        self._history.known.append(known)
         self._by_id[trial_id] = known
 
     def observe(self, trial_id: str, epochs: int, value: Value) -> None:
@@ -110,7 +110,7 @@ class Proposer:
             params: its point.
             values: {epochs: what it came to there}.
         """
-        self._candidates.known.append(Known(params, self._candidates.assess(params), dict(values), is_here=False))
+        self._history.known.append(KnownPoint(params, self._history.assess(params), dict(values), is_here=False))
 
     def end(self, trial_id: str, state: EndState) -> None:
         """Enter how a trial ended."""
@@ -123,11 +123,11 @@ class Proposer:
 
     def mark_seen(self, key: str) -> None:
         """Never propose what `key` stands for."""
-        self._candidates.seen.add(key)
+        self._history.seen.add(key)
 
     def mark_infeasible(self, params: Params) -> None:
         """Don't tell about this point again."""
-        self._candidates.mark_infeasible(params)
+        self._history.mark_infeasible(params)
 
     def _proposal(self, params: Params) -> Proposal:
-        return Proposal(params, self._candidates.assess(params))
+        return Proposal(params, self._history.assess(params))

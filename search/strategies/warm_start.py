@@ -196,12 +196,12 @@ def _nearest(
         key = canonical_json(params)
         if key not in known:
             try:
-                candidate = space.candidate(params)
-                away = distance(trace(candidate.model, input_shape, n_classes), wanted)
+                settings = space.settings(params)
+                away = distance(trace(settings.model, input_shape, n_classes), wanted)
             except (ConfigError, SizeError):
                 known[key] = (math.inf, 0)
             else:
-                own = {**candidate.train_overrides, **({"mode": candidate.mode} if candidate.mode else {})}
+                own = {**settings.train_overrides, **({"mode": settings.mode} if settings.mode else {})}
                 known[key] = (away, sum(recipe.get(name) != value for name, value in own.items()))
         return known[key]
 

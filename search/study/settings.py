@@ -55,12 +55,12 @@ class SearchSettings:
 def trial_description(config: SearchSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
     """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
     search = config.search
-    candidate = build(config.space.family, params)
+    settings = build(config.space.family, params)
     described = {
-        "model": candidate.model.canonical(),
-        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).canonical(),
+        "model": settings.model.canonical(),
+        "train": config.train.updated(epochs=search.epochs, **settings.train_overrides).canonical(),
         "reader": config.reader.canonical(),
-        "mode": candidate.mode or search.mode,
+        "mode": settings.mode or search.mode,
         "fold": config.fold,
     }
     return content_hash([described, data_hash, search.seed, search.epochs]), described
@@ -76,11 +76,11 @@ def candidate_sizing(
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
-        candidate = build(config.space.family, params)
-        cost = estimate(candidate.model, input_shape, n_classes)
+        settings = build(config.space.family, params)
+        cost = estimate(settings.model, input_shape, n_classes)
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-    mode = candidate.mode or config.search.mode
+    mode = settings.mode or config.search.mode
     verdict = (
         cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode), modes=(mode,))
     )

@@ -34,7 +34,7 @@ class EventLog(Protocol):
         """Return all events, oldest first."""
 
 
-class SweepState:
+class SearchState:
     """Trials from proposal to end, every step written to the ledger before it counts."""
 
     def __init__(
@@ -47,7 +47,7 @@ class SweepState:
         seed: int,
         describe: Callable[[Params], tuple[str, dict[str, Any]]],
         max_failed_share: float = 0.5,
-        on_change: Callable[[Trial, int], None] = lambda trial, n_told: None,
+        on_change: Callable[[Trial, int], None] = lambda trial, n_reported: None,
     ) -> None:
         """Rebuild the sweep from `ledger`.
 
@@ -96,7 +96,7 @@ class SweepState:
         return dict, ()
 
     @property
-    def n_told(self) -> int:
+    def n_reported(self) -> int:
         """Trials that have come to something: reached a rung, or ended."""
         return sum(trial.rung >= 0 or trial.has_ended for trial in self.trials.values())
 
@@ -137,7 +137,7 @@ class SweepState:
             runs: names of these runs.
         """
         self._ledger.append("warm_start", runs=list(runs), **warm.fields())
-        self._take_up(warm, runs)
+        self._apply_warm_start(warm, runs)
 
     def next_trial(self) -> Trial | None:
         """Return the next trial for a process: interrupted ones, then an earlier session's promoted ones, then new.
@@ -179,12 +179,12 @@ class SweepState:
             raise ValueError(f"trial {trial_id} tells of rung {rung}, but it was training to rung {trial.next_rung}")
         value, epochs = _value(measured, trial), self._halving.epochs[rung]
         decision = self._halving.record(trial_id, rung, value)
-        told = {name: measured[name] for name in Measured.__annotations__}
-        self._write("rung", trial_id, rung=rung, epochs=epochs, **told, decision=decision)
+        fields = {name: measured[name] for name in Measured.__annotations__}
+        self._write("rung", trial_id, rung=rung, epochs=epochs, **fields, decision=decision)
         self._decisions[trial_id] = decision
         self._proposer.observe(trial_id, epochs, value)
         if not self._end_as_decided(trial):
-            self._on_change(trial, self.n_told)
+            self._on_change(trial, self.n_reported)
         return trial
 
     def on_retry(self, trial_id: str, reason: str) -> None:
@@ -237,7 +237,7 @@ class SweepState:
             "is not trained again; or go on here with a larger search.max_failed_share."
         )
 
-    def _take_up(self, warm: WarmStart, runs: Sequence[str]) -> None:
+    def _apply_warm_start(self, warm: WarmStart, runs: Sequence[str]) -> None:
         self.is_warm = True
         self.warm_runs.update(runs)
         for point in warm.presets:
@@ -302,7 +302,7 @@ class SweepState:
             if params is not None:
                 self._proposer.mark_infeasible(params)
         elif is_kind(event, "warm_start"):
-            self._take_up(parse_warm_start(event, self._proposer.space), event["runs"])
+            self._apply_warm_start(parse_warm_start(event, self._proposer.space), event["runs"])
 
     def _replay_trial(self, event: Event) -> None:
         trial_id = event["trial_id"]
@@ -360,7 +360,7 @@ class SweepState:
     def _end(self, trial: Trial, state: EndState, reason: str | None) -> None:
         self._write("trial_ended", trial.trial_id, state=state, reason=reason)
         self._proposer.end(trial.trial_id, state)
-        self._on_change(trial, self.n_told)
+        self._on_change(trial, self.n_reported)
 
 
 def _value(measured: Mapping[str, Any], trial: Trial) -> Value:

@@ -12,10 +12,10 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from data_prep.errors import AscError, DataError
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 
-class SweepErrors:
+class SearchErrors:
     """Keeps the error that ended a sweep, since Ray passes on only its text."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
 
     _supports_buffered_results = False
 
-    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
         super().__init__()
         self._state = state
         self._errors = errors
@@ -84,22 +84,22 @@ class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type informati
     Not the scheduler's `on_trial_error`: Ray calls that also where it will take the trial up again.
     """
 
-    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
         self._state = state
         self._errors = errors
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that the trial is taken up again."""
-        self._tell(self._state.on_retry, trial)
+        self._report(self._state.on_retry, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the trial as failed."""
-        self._tell(self._state.on_failure, trial)
+        self._report(self._state.on_failure, trial)
 
-    def _tell(self, hear: Any, trial: Any) -> None:
+    def _report(self, handler: Any, trial: Any) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()
         reason = f"its process died: {lines[-1].strip()}" if lines else "its process died"
         try:
-            hear(trial.config["trial_id"], reason)
+            handler(trial.config["trial_id"], reason)
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error

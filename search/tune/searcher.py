@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from results.ledger.trial import Trial
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 
 class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type information
@@ -21,7 +21,7 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
     """
 
     def __init__(
-        self, state: SweepState, first: Trial, shared: dict[str, Any], n_concurrent: int | None = None
+        self, state: SearchState, first: Trial, shared: dict[str, Any], n_concurrent: int | None = None
     ) -> None:
         """Begin to suggest.
 

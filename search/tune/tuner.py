@@ -25,13 +25,13 @@ from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
 from search.study.settings import SearchSettings, candidate_sizing, trial_description
-from search.study.state import EventLog, SweepState
+from search.study.state import EventLog, SearchState
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from ray import tune
 
-    from search.tune.scheduler import SweepErrors
+    from search.tune.scheduler import SearchErrors
     from search.tune.searcher import ConstrainedSearcher
 
 
@@ -102,7 +102,7 @@ def run_search(
             checkpoints.adopt(local)
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
-            on_progress(state.n_told, config.search.n_trials)
+            on_progress(state.n_reported, config.search.n_trials)
         _warm_start(state, space, config, manifest, earlier, on_note)
         if not state.is_done:
             state.require_few_failures()
@@ -115,7 +115,7 @@ def run_search(
     return _outcome(state, time.monotonic() - started)
 
 
-def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
+def _outcome(state: SearchState, seconds: float) -> SearchOutcome:
     states = ["paused" if state.is_paused(trial) else trial.state for trial in state.trials.values()]
     return SearchOutcome(
         n_trials=len(states),
@@ -146,7 +146,7 @@ def _session(ledger: EventLog, config: SearchSettings) -> Iterator[None]:
 
 
 def _warm_start(
-    state: SweepState,
+    state: SearchState,
     space: Space,
     config: SearchSettings,
     manifest: Manifest,
@@ -185,16 +185,16 @@ def _state(
     manifest: Manifest,
     checkpoints: Checkpoints,
     on_progress: ProgressCallback | None,
-) -> SweepState:
+) -> SearchState:
     search = config.search
     describe = partial(trial_description, config, manifest.hash())
 
-    def on_change(trial: Trial, n_told: int) -> None:
+    def on_change(trial: Trial, n_reported: int) -> None:
         """Let go of an ended trial's checkpoint, and tell."""
         if trial.has_ended:
             checkpoints.remove(trial.trial_id)
         if on_progress is not None:
-            on_progress(n_told, search.n_trials)
+            on_progress(n_reported, search.n_trials)
 
     proposer = Proposer(
         space,
@@ -205,7 +205,7 @@ def _state(
         strategy=search.strategy,
         objectives=config.objectives,
     )
-    return SweepState(
+    return SearchState(
         ledger,
         proposer,
         config.halving(),
@@ -218,7 +218,7 @@ def _state(
 
 
 def _train(
-    state: SweepState,
+    state: SearchState,
     first: Trial,
     config: SearchSettings,
     shards: Location,
@@ -238,7 +238,7 @@ def _train(
         checkpoints.mkdir(parents=True, exist_ok=True)
     with ray_session(address, n_cpus), scratch_folder("asc-tune-") as storage:
         from search.cluster.nodes import require_gpus, require_shared_folder
-        from search.tune.scheduler import SweepErrors
+        from search.tune.scheduler import SearchErrors
         from search.tune.searcher import ConstrainedSearcher
         from search.tune.trainable import SharedConfig
 
@@ -257,7 +257,7 @@ def _train(
             cpus_per_trial=search.cpus_per_trial,
             gpus_per_trial=search.gpus_per_trial,
         )
-        errors = SweepErrors()
+        errors = SearchErrors()
         searcher = ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent)
         try:
             _tuner(searcher, state, errors, storage, search.max_failures).fit()
@@ -273,7 +273,7 @@ def _train(
 
 
 def _tuner(
-    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: Path, max_failures: int
+    searcher: ConstrainedSearcher, state: SearchState, errors: SearchErrors, storage: Path, max_failures: int
 ) -> tune.Tuner:
     """Return Ray's tuner around the sweep. Ray keeps nothing of a trial: the ledger and the rung checkpoints do."""
     from ray import tune
@@ -306,7 +306,7 @@ def _trial_name(trial: Any) -> str:
     return str(trial.config["trial_id"])
 
 
-def _remove_leftovers(checkpoints: Checkpoints, state: SweepState) -> None:
+def _remove_leftovers(checkpoints: Checkpoints, state: SearchState) -> None:
     """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
     for trial_id in checkpoints.trial_ids():
         if trial_id in state.trials and state.trials[trial_id].has_ended:

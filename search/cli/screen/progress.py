@@ -147,7 +147,7 @@ def _spread(trials: Sequence[Standing], n: int) -> list[Standing]:
     """Return at most `n` trials, the first and the last among them."""
     if len(trials) <= n or n < 2:
         return list(trials[: max(1, n)]) if len(trials) > n else list(trials)
-    return [trials[round(place * (len(trials) - 1) / (n - 1))] for place in range(n)]
+    return [trials[round(number * (len(trials) - 1) / (n - 1))] for number in range(n)]
 
 
 def _cells(trial: Standing, name: str) -> list[str]:

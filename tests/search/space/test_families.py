@@ -65,7 +65,7 @@ def test_a_new_family_brings_its_own_knobs():
     assert config.knobs["units"].when == {"head": ("dense",)}
     space = Space(config, (16, 12, 1), 3)
     assert space.size == 2 * 3 * (1 + 2)
-    assert space.candidate({"first": 8, "n_layers": 3, "head": "mean"}).model == Plain(widths=(8, 16, 32))
+    assert space.settings({"first": 8, "n_layers": 3, "head": "mean"}).model == Plain(widths=(8, 16, 32))
     assert set(space.widths) == {"first", "n_layers", "units"}
 
 

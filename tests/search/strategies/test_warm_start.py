@@ -33,7 +33,7 @@ def describe_by(space: Space, train: TrainConfig = TRAIN, epochs: int = 62, **ch
     """Return what a point of `space` is trained as."""
 
     def describe(params):
-        candidate = space.candidate(params)
+        candidate = space.settings(params)
         return {
             "model": candidate.model.model_dump(mode="json"),
             "train": train.updated(epochs=epochs, **candidate.train_overrides).model_dump(mode="json"),
@@ -86,7 +86,7 @@ def test_named_networks_of_the_space_are_its_points():
         ("cao2021-system4", 0),
     ]
     for point in found.presets:
-        network = space.candidate(point.params).model
+        network = space.settings(point.params).model
         assert trace(network, SHAPE, N_CLASSES) == trace(preset(point.name), SHAPE, N_CLASSES)
         assert space.parse(point.params) == point.params
     assert found.notes == (
