@@ -1,4 +1,4 @@
-"""The whole line: prepare → search → retrain → ensemble → report → submission, each stage taken up where it stopped."""
+"""Every stage of a run: prepare → search → retrain → ensemble → report → submission, each resumable."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def run_stages(
     n_workers: int,
     watch: Watch = WATCH,
 ) -> Path:
-    """Run the whole line from audio on disk to report and submission package; return the report's page.
+    """Run every stage, from audio files to report and submission package; return the path of the report's page.
 
-    Run again, it goes on where it stopped, and trains nothing that is finished.
+    A repeated call resumes the run and trains nothing twice.
 
     Args:
         data: folder of the data set.
-        workspace: where everything goes.
-        config: what to run.
-        ledger: the run's, open for writing, so that nobody else changes the run meanwhile.
-        narrator: told how it goes.
-        n_workers: processes that prepare.
-        watch: who watches the search.
+        workspace: run directory, shards, cluster and storage.
+        config: configuration of the run.
+        ledger: the run's ledger, open for writing, so that no other process changes the run.
+        narrator: shows the progress.
+        n_workers: processes that read audio.
+        watch: further logs of the search.
 
     Raises:
-        AscError: with what went wrong and the way out; what was finished stays.
+        AscError: if a stage fails; finished work is kept.
     """
     from search.retrain.retrain import require_systems_fit
 
@@ -68,9 +68,9 @@ def run_stages(
 
 
 def finish_run(workspace: Workspace, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
-    """Ensemble, report and submission package, unless they already stand for the candidates there are.
+    """Write ensemble, report and submission package, unless they are up to date; return the path of the page.
 
-    A package that can't be written costs the run no report: it is a warning, and the next call tries again.
+    A submission package that can't be written is a warning: the report is written, and the next call tries again.
     """
     inputs = content_hash(
         [
@@ -80,25 +80,25 @@ def finish_run(workspace: Workspace, config: RunConfig, ledger: Ledger, narrator
     )
     page = workspace.run.page_path
     if page.exists() and _is_up_to_date(workspace, config, ledger, inputs):
-        narrator.note("Ensemble, report and submission package stand; nothing to do")
+        narrator.note("Ensemble, report and submission package are up to date")
         return page
     ensemble_stage(workspace, config, narrator)
     try:
         package = submission_stage(workspace, config, narrator, draft=True)
     except AscError as error:
         narrator.warn(
-            f"No submission package to hand in: {error}\n"
-            f"The report is written all the same; `asc submit {workspace.run.root}` writes the package afterwards."
+            f"No submission package was written: {error}\n"
+            f"The report is written nevertheless; `asc submit {workspace.run.root}` writes the package later."
         )
         return report_stage(workspace, config, narrator)
     page = report_stage(workspace, config, narrator)
-    ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
+    ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as up to date
     narrator.note(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")
     return page
 
 
 def _is_up_to_date(workspace: Workspace, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
-    """Return whether the line was last finished with `inputs`, and no stage's own command changed anything since."""
+    """Return whether the run was last finished with `inputs`, and no single stage has changed its outputs since."""
     from results.ensemble import was_selected_otherwise
     from results.submission.package import package_stands
 

@@ -1,4 +1,4 @@
-"""The single stages of a run, each resumed where it stopped."""
+"""The single stages of a run, each resumable."""
 
 from __future__ import annotations
 
@@ -27,47 +27,51 @@ if TYPE_CHECKING:
 
 
 N_NAMED = 10
-"""Files that a message names."""
+"""Most files that a message lists."""
 
 
 WATCH = Watch()
-"""How a search is watched where nothing else is asked for."""
+"""Default logs of a search."""
 
 
 class Narrator(Protocol):
-    """Whoever shows the user how the work goes."""
+    """Shows the user the progress of the stages."""
 
     def stage(self, title: str, unit: str) -> AbstractContextManager[ProgressCallback]:
         """Show a stage with a progress bar until the block ends."""
         ...
 
     def search_view(self) -> Observer | None:
-        """Return who shows a search while it runs; None where nobody does."""
+        """Return the observer that shows a running search; None shows none."""
         ...
 
     def note(self, text: str) -> None:
-        """Say what a stage came to."""
+        """Show the result of a stage."""
         ...
 
     def warn(self, text: str) -> None:
-        """Say what the user should look at."""
+        """Show a warning."""
         ...
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a run works: its directory, its shards, and the cluster and the shared storage if there are such."""
+    """Where a run reads and writes, and where it computes."""
 
     run: RunDirectory
+    """The run directory."""
     shards: Location
+    """Folder or URI of the feature shards."""
     address: str | None = None
+    """Address of a Ray cluster; None means this machine."""
     storage: RunStorage | None = None
+    """Shared storage of ledger and checkpoints; None keeps them in the run directory."""
 
 
 def prepare_stage(
     data: Path, shards: Location, config: RunConfig, narrator: Narrator, n_workers: int, address: str | None = None
 ) -> None:
-    """Bring the shards up to date, in own processes or on the Ray cluster at `address`."""
+    """Bring the shards up to date, in local processes or on the Ray cluster at `address`."""
     from search.cluster.executor import ray_executor
 
     with narrator.stage("Prepare", "clips") as on_progress, ray_executor(address) as executor:
@@ -91,7 +95,7 @@ def search_stage(
     watch: Watch = WATCH,
     earlier: Sequence[Path] = (),
 ) -> None:
-    """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
+    """Train the trials that the run lacks, logged as in `watch`, informed by the trials of `earlier` runs."""
     from data_prep.wording import plural
     from results.ledger.trials import write_trials
     from search.tune.tuner import run_search
@@ -114,7 +118,7 @@ def search_stage(
             earlier=earlier,
             on_note=narrator.note,
         )
-    write_trials(workspace.run)  # always: a killed call may have left it behind the ledger
+    write_trials(workspace.run)  # even without new trials: a killed call may have left an older table
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     states = {
@@ -123,8 +127,8 @@ def search_stage(
     others = "".join(f", {n} {state}" for state, n in states.items() if n)
     if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
         narrator.warn(
-            f"{config.search.n_trials} trials were asked for, but no further candidate was found that fits and is new: "
-            "widen `space`, or raise the limit under `rules`"
+            f"{config.search.n_trials} trials were requested, but no further candidate fits and is new: widen `space`, "
+            "or raise the limit under `rules`"
         )
     narrator.note(
         f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
@@ -140,7 +144,7 @@ def retrain_stage(
     variant: Variant | None = None,
     lent: SearchConfig | None = None,
 ) -> tuple[str, ...]:
-    """Train the chosen candidates at full length, or at that of `variant`; return their names."""
+    """Train the selected candidates at full length, or for the epochs of `variant`; return their names."""
     from asc_models.training.schedule import last_cycle_end
     from search.retrain.retrain import Variant, retrain
 
@@ -151,7 +155,7 @@ def retrain_stage(
     if variant.with_validation:
         ends = sorted({last_cycle_end(config.train, epochs) for epochs in lengths})
         narrator.note(
-            "On train and validation no checkpoint is chosen: the trainings end with the last whole cycle, at epoch "
+            "On train and validation no checkpoint is selected: training ends with the last whole cycle, at epoch "
             f"{' and '.join(map(str, ends))}"
         )
     else:
@@ -187,7 +191,7 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
 
 
 def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
-    """Select the ensemble on validation, under the limits of a single model."""
+    """Select the ensemble on validation; its members together meet the limits of a single model."""
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import Limits
     from results.ensemble import build_ensemble
@@ -205,16 +209,16 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
 
 
 def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
-    """Select the run's ensemble again where other settings selected it: it must not pass for one of these."""
+    """Select the run's ensemble again if it was selected with other settings than `config`."""
     from results.ensemble import was_selected_otherwise
 
     if was_selected_otherwise(workspace.run, config.ensemble):
-        narrator.note("The settings of the ensemble have changed since it was selected; it is selected again")
+        narrator.note("The settings of the ensemble have changed: selecting it again")
         ensemble_stage(workspace, config, narrator)
 
 
 def report_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> Path:
-    """Render the report, and return its page."""
+    """Render the report and return the path of its page."""
     from results.report.page import render_report
 
     _renew_ensemble(workspace, config, narrator)
@@ -230,20 +234,20 @@ def submission_stage(
     *,
     draft: bool = False,
 ) -> Path:
-    """Write the challenge package and check it as the organisers do; report what its summary notes.
+    """Write the challenge package, validate it by the challenge's rules, and return its path.
 
     Args:
         workspace: of the run.
         config: of the run.
-        narrator: told how it goes.
-        evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
-            evaluation list of the run's own data, or its test split where they have none.
-        draft: write a package also where its names are placeholders.
+        narrator: shows the progress, and the notes of the package's summary.
+        evaluation_set: shards of the challenge's evaluation set, which are predicted now; None packs the predictions
+            on the evaluation list of the run's data, or on its test split if there is no such list.
+        draft: whether to write a package even if its names are placeholders.
 
     Raises:
-        ConfigError: if names are placeholders or disagree, and no draft is wanted.
-        RunError: if the package would be refused.
-        DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
+        ConfigError: if names are placeholders or disagree, and `draft` is False.
+        RunError: if the package is invalid.
+        DataError: if the evaluation set has other features than the candidates were trained on, or no clips.
     """
     from results.candidates.candidates import read_candidates
     from results.submission.package import FILL_IN, validate_submission, write_submission
@@ -273,16 +277,16 @@ def submission_stage(
         lines = [f"  {problem}" for problem in problems]
         if lost:
             names = f"{', '.join(lost[:N_NAMED])}{' and more' if len(lost) > N_NAMED else ''}"
-            lines.append(f"  Missing on disk or put aside when the data were prepared, {len(lost):,}: {names}")
-        raise RunError(f"{package}: the challenge's validator would refuse it:\n" + "\n".join(lines))
+            lines.append(f"  Missing on disk or quarantined when the data were prepared, {len(lost):,}: {names}")
+        raise RunError(f"{package}: does not meet the challenge's rules:\n" + "\n".join(lines))
     return package
 
 
 def _lost_evaluation(workspace: Workspace, config: RunConfig) -> tuple[str, ...]:
-    """Return the files of the evaluation list that were not prepared, where the run's shards are at hand to tell."""
+    """Return the files of the evaluation list that were not prepared; none if the run's shards are not available."""
     try:
         manifest = read_manifest(workspace.shards)
-    except DataError:  # a run outlives its shards, and `asc submit` needs them for nothing else
+    except DataError:  # the shards may have been deleted: `asc submit` needs them for this message only
         return ()
     is_the_runs = workspace.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
     return manifest.lost_evaluation.get(config.fold, ()) if is_the_runs else ()

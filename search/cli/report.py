@@ -1,4 +1,4 @@
-"""`asc report`: the run as a page."""
+"""`asc report`: the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from search.cli.options import RunArgument, terminal
 
 
 def report(run: RunArgument) -> None:
-    """Render the run's report: one HTML page, its tables as CSV, its figures as PNG and SVG."""
+    """Render the run's report: an HTML page, its tables as CSV, its figures as PNG and SVG."""
     from results.rundir import RunDirectory
     from search.run_config import default_shards, read_run
     from search.stages import Workspace, report_stage

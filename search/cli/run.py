@@ -32,7 +32,7 @@ def demo(
     overrides: SetOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
+    """Run every stage on a synthesized corpus, in at most six minutes on two processors."""
     from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
     from results.rundir import RunDirectory
@@ -46,7 +46,9 @@ def demo(
     screen = terminal()
     config = read_run_config("demo", overrides or ())
     if config.synth is None:
-        raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
+        raise ConfigError(
+            "--set synth=null: the demo needs its corpus; for your own data use `asc run demo --data DATA`"
+        )
     run_directory = RunDirectory(out)
     corpus = run_directory.corpus_dir
     with open_ledger(run_directory, None) as ledger:
@@ -78,9 +80,9 @@ def run(
     mlflow: MlflowOption = None,
     corpus: Sequence[str] = (),
 ) -> None:
-    """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
+    """Run every stage on a data set: prepare, search, retrain, ensemble, report, submission.
 
-    Run again, it goes on where it stopped, and does nothing where all is done.
+    Rerun the same command to resume an interrupted run. A finished run is left unchanged.
     """
     from search.api import run as run_pipeline
     from search.config import read_run_config

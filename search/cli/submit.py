@@ -16,8 +16,8 @@ def submit(
         typer.Option(
             "--evaluation",
             metavar="SHARDS",
-            help="Folder or URI of the challenge's evaluation set, prepared: its clips are answered and packed. "
-            "Default: the evaluation list of the run's own data, else its test split.",
+            help="Folder or URI of shards of the challenge's evaluation set, to predict. Default: the evaluation list "
+            "of the run's data, or else its test split.",
             show_default=False,
         ),
     ] = None,
@@ -26,7 +26,7 @@ def submit(
     ] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
+    """Write and validate a DCASE 2021 Task 1A package of up to four systems, by validation log loss."""
     from data_prep.store import parse_location
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards

@@ -71,7 +71,7 @@ def test_a_file_with_several_mistakes_names_them_all(tmp_path):
     assert "serch: unknown key; did you mean 'search'?" in message
     assert "train.momentun: unknown key; did you mean 'momentum'?" in message
     assert "train.epochs" in message
-    assert "retrain.systems.0.preset: no network is called that; there are cao2021-system1" in message
+    assert "retrain.systems.0.preset: unknown network; presets: cao2021-system1" in message
 
 
 def test_files_that_are_no_configuration_are_named(tmp_path):
@@ -111,7 +111,7 @@ def test_a_run_belongs_to_one_data_set(tmp_path, shards):
     bind_data(run, manifest)
     bind_data(run, manifest)
     assert str(shards) not in run.config_path.read_text()
-    with pytest.raises(RunError, match="begun on the data"):
+    with pytest.raises(RunError, match="started on the data"):
         bind_data(run, manifest.updated(name="other"))
 
 
@@ -176,10 +176,10 @@ def test_a_system_may_be_of_any_family(network, message):
 @pytest.mark.parametrize(
     ("retrain", "message"),
     [
-        ({"seeds": [0, 1, 0]}, "a seed stands twice: 0, 1, 0"),
+        ({"seeds": [0, 1, 0]}, "seeds must differ, got 0, 1, 0"),
         ({"seeds": [-1]}, "greater than or equal to 0"),
         *[
-            ({"systems": [{"name": name, "preset": "cp-mobile"}]}, "are called so")
+            ({"systems": [{"name": name, "preset": "cp-mobile"}]}, "name is reserved for trials")
             for name in ("t0001", "a-s0", "b-full")
         ],
     ],

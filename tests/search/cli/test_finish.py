@@ -78,8 +78,8 @@ def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
     page = finish(run, RunConfig())
     assert "A draft:" not in page.read_text()
     warning = capfd.readouterr().err
-    assert "Warning: No submission package to hand in: x.wav: several clips have this name" in warning
-    assert f"`asc submit {run.root}` writes the package afterwards" in warning
+    assert "Warning: No submission package was written: x.wav: several clips have this name" in warning
+    assert f"`asc submit {run.root}` writes the package later" in warning
     with pytest.raises(DataError, match="several clips"):
         submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     assert n_finished(run) == 0
@@ -98,7 +98,7 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
     finish(run, config)
     ensemble, package = said(run.ensembles_path), run.submission_dir / "Doe_EX_task1a.zip"
     finish(run, config)
-    assert "stand; nothing to do" in capfd.readouterr().err
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
     ensemble_stage(workspace(run), RunConfig(ensemble={"max_members": 1}), Terminal())
     finish(run, config)
     assert said(run.ensembles_path) == ensemble
@@ -140,7 +140,7 @@ def test_clips_that_the_evaluation_list_lost_are_told(run):
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     config = {**run.read_config(), "data": {"name": manifest.name, "manifest_hash": manifest.hash()}}
     run.config_path.write_text(yaml.safe_dump(config))
-    with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*put aside when the data .* 1: audio/25\.wav"):
+    with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*quarantined when the data .* 1: audio/25\.wav"):
         submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
 
 

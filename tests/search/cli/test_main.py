@@ -78,7 +78,10 @@ def test_usage_errors_exit_with_2():
         (("describe", "{tmp}"), "neither a candidate's folder"),
         (("search", "{tmp}", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
         (("search", "{tmp}", "--json-log", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
-        (("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"), "search is null"),
+        (
+            ("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"),
+            "`search: null`: there is no search",
+        ),
         (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
         (("predict", "{tmp}", "a.wav"), "no candidate"),
         (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
@@ -232,11 +235,11 @@ def searched(tmp_path):
 
 
 def test_status_shows_what_the_live_table_shows(searched):
-    """Front, rungs and states stand there, and that nobody works on the run, whose search was cut off."""
+    """Front, rungs and states stand there, and that no process works on the run, whose search was interrupted."""
     text = asc("status", searched).stdout
     assert "Search: 4 of 4 trials, 30 epochs" in text
     assert "1 running, 1 paused, 2 finished" in text
-    assert "nobody works on this run; its search was cut off" in text
+    assert "no process is working on this run; its search was interrupted" in text
     assert "t1 14 70.0 % 99" in " ".join(text.split())
     assert "left" not in text
     assert max(map(len, text.splitlines()[1:])) <= 80
@@ -248,7 +251,7 @@ def test_status_as_json_tells_the_same(searched):
     assert table["states"] == {"running": 1, "paused": 1, "finished": 2}
     assert table["is_running"] is False
     assert [trial["trial_id"] for trial in table["search"]["front"]] == ["t1"]
-    assert "--json tells once" in asc("status", searched, "--json", "--follow", code=2).stderr
+    assert "--json prints once" in asc("status", searched, "--json", "--follow", code=2).stderr
 
 
 @pytest.mark.system
