@@ -136,7 +136,7 @@ def test_other_data_is_refused(path):
     state, ledger = open_search(path)
     train(state, 2)
     ledger.close()
-    with pytest.raises(RunError, match=r"t0001.*on other data or by other settings"):
+    with pytest.raises(RunError, match=r"t0001.*on other data or with other settings"):
         open_search(path, data_hash="other")
 
 
