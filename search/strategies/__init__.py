@@ -1,4 +1,4 @@
-"""Ways to propose the next candidate, by name: one file each, entered here."""
+"""Strategies that propose candidates, by name: one file each, registered here."""
 
 from collections.abc import Callable
 

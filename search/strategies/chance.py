@@ -1,4 +1,4 @@
-"""Draws at random: the strategy `random`, and what others fall back to."""
+"""Random proposals: the strategy `random`, and the fallback of the others."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from search.space.space import Params
 from search.strategies.base import History
 
 MAX_ASKS = 20
-"""Draws over the limit that a proposal tells of."""
+"""Draws per proposal before the fallback."""
 MAX_ENUMERATED = 100_000
-"""Spaces of up to this many points are gone through one by one where draws find nothing new."""
+"""Spaces of up to this many points are enumerated by the fallback."""
 MAX_DRAWS = 10_000
-"""Draws in larger spaces before they count as exhausted."""
+"""Draws in larger spaces before the space counts as exhausted."""
 
 
 class RandomStrategy:
-    """Draws every new point that fits with equal chance. Points over the limit are told of on the way."""
+    """Draws uniformly from the new points that fit. Points drawn over the limit are reported as infeasible."""
 
     def propose(self, history: History, rng: np.random.Generator) -> Params | None:
-        """Return a point drawn at random, or None where the first few draws bring nothing."""
+        """Return a random point; None if `MAX_ASKS` draws give none that fits and is new."""
         for _ in range(MAX_ASKS):
             params = history.space.draw(rng)
             if history.fits(params) and history.is_new(params):
@@ -28,7 +28,7 @@ class RandomStrategy:
 
 
 def draw_feasible(history: History, rng: np.random.Generator) -> Params | None:
-    """Return a new point that fits, at random from all such; None where there is none, or it can't be found."""
+    """Return a random point that fits and is new; None if there is none, or none was found in a large space."""
     space = history.space
     if space.size > MAX_ENUMERATED:
         points = (space.draw(rng) for _ in range(MAX_DRAWS))

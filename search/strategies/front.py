@@ -1,10 +1,10 @@
-"""The strategy `front`: train next what is expected to push the front out most.
+"""The strategy `front`: propose the point with the largest expected improvement of the Pareto front.
 
-What a candidate weighs is known to the byte before it is trained; only its score must be guessed. A Gaussian process
-over the points (and their sizes) guesses it, from all trials at all rungs; the expected growth of the front's
-hypervolume then has a closed form (search.strategies.improvement), and of the points that fit the one with the largest
-is proposed. Points in training count as if they had come to what is guessed of them, so that parallel trials differ;
-failed ones as if they had come to the worst of all, so that what diverges is left alone.
+The size of a candidate is known exactly before it is trained; only its score is uncertain. A Gaussian process over
+points and their sizes predicts it, from all trials at all rungs. The expected growth of the front's hypervolume then
+has a closed form (search.strategies.improvement), and is maximized over points that fit. Points in training count with
+their predicted score, so that parallel trials differ; failed ones with the worst, so that diverging settings are
+avoided.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from search.strategies.tpe import repair
 Array = npt.NDArray[np.float64]
 
 MAX_POOL = 1000
-"""Points that the search draws once and chooses from; smaller spaces are taken whole."""
+"""Points of the pool that is drawn once per search; smaller spaces are used whole."""
 MAX_POOL_DRAWS = 3000
-"""Draws in looking for them."""
+"""Most draws to fill the pool."""
 N_REPAIRED = 50
-"""Of the points over the limit, so many are shrunk until they fit: what fits may be a small part of the space."""
+"""Draws over the limit that are shrunk until they fit, as only a small share of a space may fit."""
 N_FRESH = 100
-"""Draws for each proposal, beside those."""
+"""Further points drawn for each proposal."""
 N_PARENTS = 6
-"""Trials, the best by front and crowding, whose neighbours are looked at too."""
+"""Best trials, by front and crowding, whose neighbours are considered."""
 MAX_NEIGHBOURS = 150
-"""Neighbours of theirs, in all."""
+"""Most neighbours considered, in total."""
 MAX_TRAINED = 200
-"""Trials that the model learns from: the latest."""
+"""Latest trials that the model is fitted to."""
 N_STARTUP_DRAWS = 8
-"""Points drawn for each of the first trials: of those the one farthest in size from what is trained."""
+"""Points drawn for each of the first trials; the one that differs most in size from those trained is used."""
 ACCURATE_EVERY = 2
-"""Of so many proposals, one looks for the best score inside the limit alone, whatever it weighs."""
+"""One in this many proposals maximizes the score alone, within the limits."""
 
 
 class FrontStrategy:
@@ -53,7 +53,7 @@ class FrontStrategy:
         self._pool: dict[str, KnownPoint] | None = None
 
     def propose(self, history: History, rng: np.random.Generator) -> Params | None:
-        """Return the new point that fits and is expected to push the front out most."""
+        """Return the point with the largest expected improvement; None if no new point that fits was found."""
         if len(history.known) < history.n_startup or len(history.evaluated) < 2:
             return _spread(history, rng)
         pool = self._new_points(history, rng)
@@ -63,7 +63,7 @@ class FrontStrategy:
             return self._best(history, pool)
 
     def _best(self, history: History, pool: Sequence[KnownPoint]) -> Params:
-        """Return the point of `pool` that is expected to push the front out most."""
+        """Return the point of `pool` with the largest expected improvement."""
         evaluated = history.evaluated[-MAX_TRAINED:]
         failed = [point for point in history.known if point.has_failed][-MAX_TRAINED:]
         losses, variances = at_last_rung(evaluated, history.objectives)
@@ -84,7 +84,7 @@ class FrontStrategy:
         return pool[int(growth.argmax())].params
 
     def _new_points(self, history: History, rng: np.random.Generator) -> list[KnownPoint]:
-        """Return new points that fit: of the pool, drawn now, and near the best trials."""
+        """Return new points that fit: from the pool, drawn now, and neighbours of the best trials."""
         if self._pool is None:
             self._pool = {history.key_of(point.params): point for point in _drawn_once(history)}
         found = dict(self._pool)
@@ -99,20 +99,20 @@ class FrontStrategy:
 
 @cache
 def _linear_algebra() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401 - only libraries that are loaded are found
+    import scipy.linalg  # noqa: F401 - the controller finds only libraries that are loaded
 
     return ThreadpoolController()
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Keep linear algebra to one thread: matrices are small, and threads that wait for processors which trainings hold
-    cost ten times what they save."""
+    """Limit linear algebra to one thread: matrices are small, and with trainings on all processors further threads
+    slow it down tenfold."""
     limited: AbstractContextManager[object] = _linear_algebra().limit(limits=1)
     return limited
 
 
 def _spread(history: History, rng: np.random.Generator) -> Params | None:
-    """Return, of some points drawn at random, the one whose size is farthest from those trained."""
+    """Return, of some random points, the one whose log size is farthest from those trained; None if none fits."""
     drawn = [history.space.draw(rng) for _ in range(N_STARTUP_DRAWS)]
     fitting = [params for params in drawn if history.fits(params) and history.is_new(params)]
     if not fitting:
@@ -123,7 +123,7 @@ def _spread(history: History, rng: np.random.Generator) -> Params | None:
 
 
 def _drawn_once(history: History) -> list[KnownPoint]:
-    """Return points that fit, all of a small space; of a large one drawn ones, and what some others shrink to."""
+    """Return points that fit: all of a small space; of a large one random points, some of them shrunk to fit."""
     space = history.space
     if space.size <= MAX_POOL:
         return [KnownPoint(p, sizing) for p in space.points() if (sizing := history.assess(p)).feasible]
@@ -143,7 +143,7 @@ def _drawn_once(history: History) -> list[KnownPoint]:
 
 
 def _neighbours(history: History, rng: np.random.Generator) -> list[Params]:
-    """Return points that differ from one of the best trials in one knob."""
+    """Return random points that differ from one of the best trials in one knob."""
     evaluated = [point for point in history.evaluated[-MAX_TRAINED:] if point.is_here]
     values = {index: point.values[max(point.values)] for index, point in enumerate(evaluated)}
     best = history.objectives.ranked(values)[:N_PARENTS]
@@ -157,7 +157,7 @@ def _costs(history: History, points: Sequence[KnownPoint]) -> Array:
 
 
 def _features(history: History, points: Sequence[KnownPoint]) -> Array:
-    """Return what the model sees of points: every knob, and the logarithms of size and cost."""
+    """Return the model's features, shape (n_points, n_features): every knob, and log size and log MACs."""
     return np.array([_features_of(history, point) for point in points])
 
 

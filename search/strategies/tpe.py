@@ -1,8 +1,8 @@
-"""Optuna's TPE behind the limit: the strategies `reject` and `repair`.
+"""Optuna's TPE with a hard limit: the strategies `reject` and `repair`.
 
-The study is built for each proposal from what is known, so that its memory is the ledger's: trials that paused or
-stopped count with what they would have come to (search.strategies.estimates), those in training and failed ones with no
-value, which keeps TPE away from them.
+The study is rebuilt from the history for each proposal, so that it follows from the ledger. Paused and stopped trials
+count with their estimated loss at the last rung (search.strategies.estimates), running and failed ones without a value,
+which keeps TPE away from them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from search.strategies.chance import MAX_ASKS
 from search.strategies.estimates import at_last_rung
 
 MAX_TRIALS = 300
-"""Latest trials that TPE looks at: its cost grows with their square."""
+"""Latest trials in the study: the cost of TPE grows with their square."""
 
 
 class RejectStrategy:
-    """Draws from TPE until a point fits and is new; after too many it is left to chance."""
+    """Draws from TPE until a point fits and is new, at most `MAX_ASKS` times."""
 
     def propose(self, history: History, rng: np.random.Generator) -> Params | None:
-        """Return a point, or None where TPE brings nothing that fits and is new."""
+        """Return a point; None if TPE gives none that fits and is new."""
         drawn = _drawn(history, rng)
         return next((params for params in drawn if history.fits(params) and history.is_new(params)), None)
 
@@ -34,7 +34,7 @@ class RepairStrategy:
     """Draws from TPE; a point over the limit is shrunk until it fits."""
 
     def propose(self, history: History, rng: np.random.Generator) -> Params | None:
-        """Return a point, or None where TPE brings nothing that can be made to fit and is new."""
+        """Return a point; None if TPE gives none that is new and can be shrunk to fit."""
         for params in _drawn(history, rng):
             if not history.fits(params):
                 repaired = repair(history, params)
@@ -46,10 +46,9 @@ class RepairStrategy:
 
 
 def repair(history: History, params: Params) -> Params | None:
-    """Return the largest new point that fits, going down from `params`; None where there is none on the way.
+    """Return a new point that fits, stepping down from `params`; None if none was reached.
 
-    Each step goes where most bytes are saved, until a step's neighbours hold points that fit: of those the one with the
-    most bytes.
+    Each step saves the most bytes. As soon as new points that fit are one step away, the largest of them is returned.
     """
     while options := [(history.assess(step), step) for step in history.space.smaller(params)]:
         new = [(sizing, step) for sizing, step in options if sizing.feasible and history.is_new(step)]
@@ -60,7 +59,7 @@ def repair(history: History, params: Params) -> Params | None:
 
 
 def _drawn(history: History, rng: np.random.Generator) -> Iterator[Params]:
-    """Yield a few points from TPE, each as if those before it had failed."""
+    """Yield up to `MAX_ASKS` points from TPE, those before counting as failed."""
     study = _study(history, int(rng.integers(2**32)))
     distributions = history.space.distributions()
     for _ in range(MAX_ASKS):
@@ -70,7 +69,7 @@ def _drawn(history: History, rng: np.random.Generator) -> Iterator[Params]:
 
 
 def _study(history: History, seed: int) -> optuna.Study:
-    """Return a study of the latest trials, all with losses: smaller is better."""
+    """Return a study of the latest trials that minimizes their losses."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     evaluated = history.evaluated[-MAX_TRIALS:]
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=history.n_startup, multivariate=True)

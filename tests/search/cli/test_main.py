@@ -66,12 +66,12 @@ def test_usage_errors_exit_with_2():
     ("arguments", "message"),
     [
         (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such data set"),
-        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file, and no shipped"),
+        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file or shipped configuration"),
         (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
         (("inspect", "{tmp}"), "manifest.json"),
-        (("status", "{tmp}"), "no run directory"),
-        (("status", "{tmp}", "--follow"), "no run directory"),
-        (("report", "{tmp}"), "no run directory"),
+        (("status", "{tmp}"), "not a run directory"),
+        (("status", "{tmp}", "--follow"), "not a run directory"),
+        (("report", "{tmp}"), "not a run directory"),
         (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
         (("describe", "{tmp}/no.tflite"), "no.tflite"),
         (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
@@ -161,7 +161,7 @@ def test_ctrl_c_is_answered():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 130
-    assert "Error: interrupted. What was finished is kept" in done.stderr
+    assert "Error: interrupted. Finished work is kept" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -206,7 +206,7 @@ def test_describe_of_a_run_names_its_candidates(tmp_path):
     """Given a run instead of a candidate, describe says which candidates the run holds."""
     (tmp_path / "candidates" / "t0001-s0").mkdir(parents=True)
     (tmp_path / "config.yaml").write_text("fold: 1\n")
-    assert "is a run, not a candidate; its candidates/ holds t0001-s0" in asc("describe", tmp_path, code=1).stderr
+    assert "is a run, not a candidate; its candidates: t0001-s0" in asc("describe", tmp_path, code=1).stderr
 
 
 def test_a_file_that_cannot_be_opened_is_a_message(tmp_path):
