@@ -219,9 +219,7 @@ def _nearest(
 
 def earlier_name(root: Path) -> str:
     """Return the name of a run's folder with its starting time, as folders of different runs may share a name."""
-    begun = next(
-        (str(event["time"]) for event in Ledger(RunDirectory(root).ledger_path).events()), "not begun"
-    )
+    begun = next((str(event["time"]) for event in Ledger(RunDirectory(root).ledger_path).events()), "not begun")
     return f"{root.resolve().name} ({begun})"
 
 
