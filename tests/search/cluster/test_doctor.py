@@ -41,7 +41,7 @@ def test_a_sound_machine_passes(shards, tmp_path):
         "keras_backend": "tensorflow",
     }
     assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
-    assert "1 of 1 fit" in asked("--storage", tmp_path / "shared", "--shards", shards).stdout
+    assert "1 of 1 ready" in asked("--storage", tmp_path / "shared", "--shards", shards).stdout
 
 
 def test_what_training_computes_with_is_shown_and_a_slow_setting_told(monkeypatch):
@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told_with_its_way_out(tmp_path):
     result = asked("--storage", tmp_path / "file" / "below", "--shards", tmp_path / "nothing")
     assert isinstance(result.exception, RunError)
     said = str(result.exception)
-    assert said.startswith("2 problems to mend:")
+    assert said.startswith("2 problems to fix:")
     assert "this machine: storage: " in said
     assert "`asc prepare`" in said
 
