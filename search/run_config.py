@@ -71,12 +71,12 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
 
 
 def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
-    """Return `config` with the keys of a stored section `submission` that its own does not state."""
+    """Return `config` with the keys of a stored section `submission` that its own does not set."""
     given = config.submission.model_fields_set
     kept = {key: value for key, value in stored.items() if key not in given} if isinstance(stored, Mapping) else {}
     try:
         submission = config.submission.updated(**kept)
-    except ValueError:  # of a version with other keys
+    except ValueError:  # stored by a version with other keys
         return config
     return config.model_copy(update={"submission": submission})
 

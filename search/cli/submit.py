@@ -22,7 +22,7 @@ def submit(
         ),
     ] = None,
     draft: Annotated[
-        bool, typer.Option("--draft", help="Write a package also with placeholders for the authors, to try it out.")
+        bool, typer.Option("--draft", help="Write a package even if the authors' names are placeholders.")
     ] = False,
     overrides: SetOption = None,
 ) -> None:

@@ -40,7 +40,7 @@ def test_help_loads_nothing_heavy():
 def test_help_loads_little():
     """`asc --help` loads few modules, so that it answers in well under a second."""
     said = asc_process("--help", options=("-X", "importtime"))
-    assert "The whole line" in said.stdout
+    assert "Every stage" in said.stdout
     loaded = [line for line in said.stderr.splitlines() if line.startswith("import time:")]
     assert len(loaded) < LIGHT
 
@@ -50,7 +50,7 @@ def test_a_shell_gets_the_exit_codes(tmp_path):
     """Of a process: 0, 1 for a user's mistake, 2 for wrong usage; the message on standard error alone."""
     assert "n_params" in asc_process("describe", "cp-mobile", "--json").stdout
     mistake = asc_process("status", tmp_path, code=1)
-    assert "no run directory" in mistake.stderr
+    assert "not a run directory" in mistake.stderr
     assert mistake.stdout == ""
     assert "No such command 'serch'" in asc_process("serch", code=2).stderr
 
