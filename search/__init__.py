@@ -1,4 +1,4 @@
-"""The sweep, retraining, and the `asc` command that joins the stages: the only place that imports Ray and Optuna."""
+"""The search, retraining and the `asc` command. Only this package imports Ray and Optuna."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The stages as functions: what the commands call, and a notebook."""
+"""The stages as functions, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
 from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
-from search.pipeline import run_line
+from search.pipeline import run_stages
 from search.run_config import bind_data, check_fold, default_shards
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.space import Space
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
-from search.stages import WATCH, Narrator, Place, search_stage
+from search.stages import WATCH, Narrator, Workspace, search_stage
 from search.study.settings import candidate_sizing
 
 DEFAULT_SCENES = 10
-"""Scenes to tell apart where no data say how many."""
+"""Number of scenes if neither shards nor the configuration define it."""
 
 
 def read_config(source: str | Path = "default", overrides: Mapping[str, Any] | Sequence[str] = ()) -> RunConfig:
@@ -39,11 +39,11 @@ def read_config(source: str | Path = "default", overrides: Mapping[str, Any] | S
 
     Args:
         source: path of a YAML file, or a shipped name such as `demo`.
-        overrides: {key path: value}, such as {"search.n_trials": 32}, or as on the command line
-            (`search.n_trials=32`); they win over the file.
+        overrides: {key path: value}, such as {"search.n_trials": 32}, or strings as on the command line
+            (`search.n_trials=32`). They take precedence over the file.
 
     Raises:
-        ConfigError: if there is no such file or name, or with every problem in it.
+        ConfigError: if there is no such file or name, or if it is invalid; all errors are reported together.
     """
     return read_run_config(str(source), overrides)
 
@@ -60,30 +60,29 @@ def run(
     watch: Watch = WATCH,
     narrator: Narrator | None = None,
 ) -> Run:
-    """Take a data set through every stage: prepare, search, retrain, ensemble, report, submission; return the run.
+    """Run every stage on a data set (prepare, search, retrain, ensemble, report, submission) and return the run.
 
-    The same call resumes a run that was interrupted, and does nothing where all is done.
+    Repeat the same call to resume an interrupted run. A finished run is left unchanged.
 
     Args:
-        config: what to run.
+        config: configuration of the run.
         data: folder of the data set.
         out: the run directory.
         shards: folder or URI of the feature shards; None means `out`/shards, or `storage`/shards.
-        storage: a place that every node of a cluster reaches, for ledger and checkpoints; None keeps them in `out`.
-        address: Ray cluster to work on; None means this machine.
-        n_workers: processes that read audio; more than one are spawned, so that a script needs
-            `if __name__ == "__main__":`.
-        watch: what else is written about the search.
-        narrator: shows progress; None shows warnings alone.
+        storage: shared folder or URI for ledger and checkpoints, reachable from every node; None keeps them in `out`.
+        address: address of a Ray cluster; None means this machine.
+        n_workers: processes that read audio. More than one are spawned: a script needs `if __name__ == "__main__":`.
+        watch: further logs of the search.
+        narrator: shows progress; None shows warnings only.
 
     Raises:
-        AscError: with what went wrong and the way out; finished work is kept.
+        AscError: if a stage fails; finished work is kept.
     """
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
     with taken(directory, storage, narrator.note) as stored:
-        place = Place(directory, default_shards(directory, _text(shards), stored), address, stored)
+        workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored) as ledger:
-            run_line(Path(data), place, config, ledger, narrator, n_workers=n_workers, watch=watch)
+            run_stages(Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch)
     return open_run(out)
 
 
@@ -98,26 +97,26 @@ def search(
     watch: Watch = WATCH,
     narrator: Narrator | None = None,
 ) -> Run:
-    """Search the space of networks under the size limit, and return the run.
+    """Search networks under the size limit, and return the run.
 
-    The same call resumes a search that was interrupted; `run` then retrains the best candidates.
+    Repeat the same call to resume an interrupted search. `run` then retrains the best candidates.
 
     Args:
-        config: what to search.
+        config: configuration of the run, with a search.
         shards: folder or URI of the feature shards.
         out: the run directory.
-        storage: as for `run`, and so is `address`.
-        address: Ray cluster to work on; None means this machine.
-        earlier: directories of earlier runs on the same data, whose trials this search learns from.
-        watch: what else is written about the search.
-        narrator: shows progress; None shows warnings alone.
+        storage: shared folder or URI for ledger and checkpoints, reachable from every node; None keeps them in `out`.
+        address: address of a Ray cluster; None means this machine.
+        earlier: directories of earlier runs on the same data, whose trials inform this search.
+        watch: further logs of the search.
+        narrator: shows progress; None shows warnings only.
 
     Raises:
-        AscError: with what went wrong and the way out; finished trials are kept.
+        AscError: if the search fails; finished trials are kept.
     """
-    config.search_settings()  # refuses a configuration without a search before anything is written
-    place, narrator = parse_location(str(shards)), narrator or Quiet()
-    manifest = read_manifest(place)
+    config.search_settings()  # raises if there is no search, before anything is written
+    location, narrator = parse_location(str(shards)), narrator or Quiet()
+    manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
     with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored) as ledger:
@@ -125,22 +124,22 @@ def search(
         bind_data(directory, manifest)
         if stored is not None:
             stored.push_config(directory)
-        search_stage(Place(directory, place, address, stored), config, ledger, narrator, watch, earlier)
+        search_stage(Workspace(directory, location, address, stored), config, ledger, narrator, watch, earlier)
     return open_run(out)
 
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What the networks of a search are given."""
+    """Input shape and number of classes of a search's networks."""
 
     features: FeatureSpec
     """The stored feature."""
     reader: ReaderSpec
     """What makes an input of it."""
     n_classes: int
-    """Scenes to tell apart."""
+    """Number of scenes."""
     source: str
-    """Where both come from, in words."""
+    """Where both come from, as text for the user."""
 
     @property
     def shape(self) -> Shape:
@@ -154,7 +153,7 @@ class NetworkInput:
 
 
 def network_input(config: RunConfig, shards: Location | None = None) -> NetworkInput:
-    """Return the input as `shards` have it, or as `config` says where None are given.
+    """Return the input of the networks: that of `shards`, or the one that follows from `config` if None.
 
     Raises:
         ConfigError: if the shards lack the configuration's fold.
@@ -171,14 +170,14 @@ def network_input(config: RunConfig, shards: Location | None = None) -> NetworkI
 
 
 def survey(config: RunConfig, shards: Location | None = None, *, on_progress: ProgressCallback | None = None) -> Survey:
-    """Return what the configuration's space holds under its limits: how much fits, the smallest and largest candidate.
+    """Return the size of a search space, the share within the limits, and the smallest and largest candidate.
 
     Nothing is trained: every size is a closed form.
 
     Args:
-        config: with a search.
-        shards: whose manifest gives the input's shape and the scenes; None takes both from the configuration.
-        on_progress: told (points seen, points to see).
+        config: configuration of a run, with a search.
+        shards: folder or URI of shards, which give the input shape and the scenes; None takes both from `config`.
+        on_progress: called with (points seen, points to see).
 
     Raises:
         BudgetError: if nothing in the space fits.
@@ -191,7 +190,7 @@ def survey(config: RunConfig, shards: Location | None = None, *, on_progress: Pr
 
 
 class Quiet:
-    """A narrator that shows nothing; its warnings are Python's."""
+    """A narrator without progress, whose warnings are Python warnings."""
 
     @contextmanager
     def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
@@ -202,10 +201,10 @@ class Quiet:
         """Show no search."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show no note."""
 
     def warn(self, text: str) -> None:
-        """Warn as Python does."""
+        """Issue a UserWarning."""
         warnings.warn(text, stacklevel=2)
 
 

@@ -26,23 +26,23 @@ from search.study.settings import SearchSettings
 
 
 class SystemConfig(Config):
-    """A network that is trained as it stands, without a search: a preset or a description."""
+    """A fixed network that is trained without a search: a preset or a description."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """The candidate's name."""
     preset: str | None = None
-    """Name of a preset network."""
+    """Name of a preset network; exclusive with `model`."""
     model: AnyModelConfig | None = None
-    """Or the network itself."""
+    """Description of the network; exclusive with `preset`."""
     epochs: int | None = Field(None, ge=1)
-    """Length of its training; null means train.epochs."""
+    """Epochs of its training; null means train.epochs."""
 
     @field_validator("name")
     @classmethod
     def _free(cls, name: str) -> str:
         if re.search(r"^t\d{4,}$|-(s\d+|e\d+|full)$", name):
             raise ValueError(
-                "trials and variants of candidates are called so (t0001, a-s0, a-e510, a-full); take another"
+                "this form of name is reserved for trials and variants of candidates (t0001, a-s0, a-e510, a-full)"
             )
         return name
 
@@ -50,13 +50,13 @@ class SystemConfig(Config):
     @classmethod
     def _known(cls, name: str | None) -> str | None:
         if name is not None and name not in PRESETS:
-            raise ValueError(f"no network is called that; there are {', '.join(PRESETS)}")
+            raise ValueError(f"unknown network; presets: {', '.join(PRESETS)}")
         return name
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.preset is None) == (self.model is None):
-            raise ValueError("name either a preset or a model")
+            raise ValueError("needs either a preset or a model")
         return self
 
     @property
@@ -66,33 +66,33 @@ class SystemConfig(Config):
 
 
 class RetrainConfig(Config):
-    """Section `retrain`: the best candidates of the search, and systems given by name, trained at full length."""
+    """Section `retrain`: training at full length of the search's best candidates and of fixed systems."""
 
     ADDED = frozenset({"all_clips", "inner_folds"})
 
     n_candidates: int = Field(4, ge=0)
-    """How many of the search's best trials are retrained."""
+    """Number of the search's best trials to retrain."""
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
-    """Each candidate is trained once with each seed."""
+    """Random seeds; each candidate is trained once per seed."""
     mode: ExportMode = "int8_weights"
-    """Export of the retrained models."""
+    """Export mode of the retrained models."""
     checkpoint: CheckpointMetric = "macro_accuracy"
-    """The epoch kept is the best on validation in this; the other score breaks ties."""
+    """Validation score by which the best epoch is selected; the other score breaks ties."""
     systems: tuple[SystemConfig, ...] = ()
-    """Networks trained beside the search's, or instead of a search."""
+    """Fixed networks to train, in addition to the search's candidates or without a search."""
     all_clips: bool = False
-    """Train on train and validation together for a fixed number of epochs: no checkpoint is chosen, the last cycle's
-    end or the averaged weights (`train.swa_share`) are kept. Without `inner_folds` nothing is chosen by such
-    candidates."""
+    """Train on train and validation together for a fixed number of epochs. No checkpoint is selected: the end of the
+    last cycle, or the averaged weights (`train.swa_share`), are kept. Without `inner_folds` such candidates have no
+    score to choose by."""
     inner_folds: int = Field(0, ge=0)
-    """With `all_clips`: score each candidate by out-of-fold predictions of that many further trainings, each without
-    one part of the locations; 0 turns it off."""
+    """With `all_clips`: score each candidate by the out-of-fold predictions of that many further trainings, each
+    without one part of the locations; 0 turns it off."""
 
     @field_validator("seeds")
     @classmethod
     def _once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"a seed stands twice: {', '.join(map(str, seeds))}")
+            raise ValueError(f"seeds must differ, got {', '.join(map(str, seeds))}")
         return seeds
 
     @model_validator(mode="after")
@@ -110,17 +110,17 @@ class RetrainConfig(Config):
     def _distinct(cls, systems: tuple[SystemConfig, ...]) -> tuple[SystemConfig, ...]:
         names = [system.name for system in systems]
         if len(set(names)) < len(names):
-            raise ValueError(f"every system needs a name of its own, got {', '.join(names)}")
+            raise ValueError(f"names of systems must differ, got {', '.join(names)}")
         return systems
 
 
 class RunConfig(Config):
-    """Everything that decides what a run does. Defaults are the seed's settings."""
+    """Configuration of a run. Defaults follow the paper (Cao et al., 2021)."""
 
     fold: int = Field(1, ge=1)
-    """Which of the data set's folds is trained and tested."""
+    """Fold of the data set to train and test on."""
     synth: SynthConfig | None = None
-    """The embedded corpus, for configurations that bring their own data."""
+    """The synthesized corpus of `asc demo`; null otherwise."""
     prepare: PrepareConfig = PrepareConfig()
     """From audio to feature shards."""
     reader: ReaderSpec = ReaderSpec()
@@ -128,22 +128,22 @@ class RunConfig(Config):
     rules: RulesConfig = RulesConfig()
     """The size limit."""
     train: TrainConfig = TrainConfig()
-    """The training recipe, of trials and retrained candidates alike."""
+    """The training recipe of trials and retrained candidates."""
     space: SpaceConfig = SpaceConfig()
-    """The networks that are searched."""
+    """The search space."""
     search: SearchConfig | None = SearchConfig()
-    """How they are searched; null leaves the search out: only retrain.systems are trained."""
+    """The search; null trains retrain.systems only."""
     retrain: RetrainConfig = RetrainConfig()
     """Which candidates are trained at full length, and how they are exported."""
     ensemble: EnsembleConfig = EnsembleConfig()
-    """How several candidates are combined."""
+    """How candidates are combined."""
     submission: SubmissionConfig = SubmissionConfig()
-    """The fields of the challenge package that no run can know."""
+    """Fields of the challenge package that do not follow from the run."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.search is None and not self.retrain.systems:
-            raise ValueError("there is nothing to do: no search, and no retrain.systems")
+            raise ValueError("nothing to do: neither a search nor retrain.systems")
         if clash := self.train.clash_with(self.reader):
             raise ValueError(clash)
         self.space.check_recipe(self.train, self.reader)
@@ -151,17 +151,17 @@ class RunConfig(Config):
         return self
 
     def search_settings(self) -> SearchSettings:
-        """Return the sections that the search of a run needs.
+        """Return the sections that a search needs.
 
         Raises:
-            ConfigError: if the run has no search.
+            ConfigError: if the configuration has no search.
         """
         if self.search is None:
-            raise ConfigError("`search: null`: this configuration trains retrain.systems alone and has no search")
+            raise ConfigError("`search: null`: this configuration has no search and trains retrain.systems only")
         return SearchSettings(self.space, self.search, self.train, self.reader, self.rules, self.fold)
 
     def _check_modes(self) -> None:
-        """Refuse an export that no network would be within the rules in: a knob `mode` has others to choose."""
+        """Raise ValueError if the rules forbid an export mode that is set; with a knob `mode` the space decides."""
         is_knob = self.search is not None and "mode" in self.space.knobs
         asked = {} if is_knob or self.search is None else {"search.mode": self.search.mode}
         if not is_knob or self.retrain.systems:
@@ -172,7 +172,7 @@ class RunConfig(Config):
 
 
 def shipped_configs() -> dict[str, str]:
-    """Return {name: YAML text} of the configurations inside the package."""
+    """Return {name: YAML text} of the configurations shipped with the package."""
     folder = resources.files("search") / "presets"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
     return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
@@ -183,23 +183,23 @@ def read_run_config(source: str, overrides: Sequence[str] | Mapping[str, Any] = 
 
     Args:
         source: path of a file, or a shipped name such as `demo`.
-        overrides: `key.path=value` each, the value as YAML, or {key path: value}; they win over the file.
+        overrides: strings `key.path=value`, the value as YAML, or {key path: value}; they override the file.
 
     Raises:
-        ConfigError: if there is no such file or name, or with every problem in it.
+        ConfigError: if there is no such file or name, or if it is invalid; all errors are reported together.
     """
     path = Path(source)
     if path.is_dir():
-        raise ConfigError(f"{source}: is a folder; a configuration is a YAML file or a shipped name")
+        raise ConfigError(f"{source}: is a folder; pass a YAML file or a shipped name")
     if path.is_file():
         data = read_yaml(path)
     else:
         shipped = shipped_configs()
         name = source.removesuffix(".yaml")
         if name not in shipped:
-            raise ConfigError(f"{source}: no such file, and no shipped configuration; there are {', '.join(shipped)}")
+            raise ConfigError(f"{source}: no such file or shipped configuration; shipped: {', '.join(shipped)}")
         data = parse_yaml(shipped[name], source)
-    for noted in ("data", "versions"):  # what a run directory's own config.yaml notes beside the settings
+    for noted in ("data", "versions"):  # in a run directory's config.yaml, in addition to the settings
         data.pop(noted, None)
     for key, value in overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides):
         _set_key(data, key, value)
@@ -216,12 +216,12 @@ def _parsed(override: str) -> tuple[str, Any]:
 def _set_key(data: dict[str, Any], key: str, value: Any) -> None:
     section, parts = data, key.split(".")
     while True:
-        # A key may have dots in it itself: space has `train.learning_rate`.
+        # A key may itself contain dots, as `train.learning_rate` in the section space.
         n_parts = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in section), 1)
         name, parts = ".".join(parts[:n_parts]), parts[n_parts:]
         if not parts:
             break
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"--set {key}: {name} is no section")
+            raise ConfigError(f"--set {key}: {name} is not a section")
     section[name] = value

@@ -1,4 +1,4 @@
-"""What a search compares candidates by: a score on validation against what the network costs."""
+"""The objectives of a search: a validation score against the cost of the network."""
 
 from __future__ import annotations
 
@@ -16,55 +16,59 @@ Objective = Literal[Score, Cost]
 SCORES: tuple[Score, ...] = get_args(Score)
 
 TIE_WEIGHT = 1e-5
-"""Share of log loss (at most 34.6 nats after clipping) in a score: less than one clip's weight in macro accuracy."""
+"""Weight of log loss (at most 34.6 nats after clipping) in a score: below one clip's weight in macro accuracy."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a trial has come to at a rung."""
+    """What a trial measured at a rung."""
 
     macro_accuracy: float
+    """On validation, 0 to 1."""
     log_loss: float
+    """On validation, in nats."""
     weight_bytes: int
+    """Of the exported file."""
     macs: int = 0
+    """Multiply-accumulates per inference."""
 
 
 class Objectives:
-    """The objectives of a search: one score first, then any number of costs.
+    """One score and any number of costs.
 
-    All are compared as losses, smaller is better: macro accuracy counts negatively, with log loss breaking its ties.
+    All are compared as losses, smaller is better: macro accuracy is negated, and log loss breaks its ties.
     """
 
     def __init__(self, names: Sequence[Objective] = ("macro_accuracy", "weight_bytes")) -> None:
-        """Take the objectives' names.
+        """Check the objectives' names.
 
         Raises:
-            ValueError: unless the first is a score, the others are costs, and none stands twice.
+            ValueError: unless the first is a score, the others are costs, and all differ.
         """
         if not names or names[0] not in SCORES or any(name in SCORES for name in names[1:]):
             raise ValueError(f"one score first ({' or '.join(SCORES)}), then costs; got {', '.join(names) or 'none'}")
         if len(set(names)) < len(names):
-            raise ValueError(f"an objective stands twice: {', '.join(names)}")
+            raise ValueError(f"objectives must differ, got {', '.join(names)}")
         self.names = tuple(names)
 
     @property
     def score(self) -> Objectives:
-        """The score alone."""
+        """The score only."""
         return Objectives(self.names[:1])
 
     def losses(self, value: Value) -> tuple[float, ...]:
-        """Return `value` as one loss for each objective."""
+        """Return `value` as one loss per objective."""
         return tuple(_loss(name, value) for name in self.names)
 
     def ranked(self, values: Mapping[Key, Value]) -> list[Key]:
         """Return the keys of `values`, best first.
 
-        By front (no other dominates the first front's; without it none the second's, and so on), within a front by
-        crowding distance, the loneliest first: NSGA-II's order (Deb et al., 2002), by which multi-objective successive
-        halving promotes (Schmucker et al., 2021, "Multi-objective Asynchronous Successive Halving"). What agrees in
-        both comes by score, then in the order of `values`.
+        Sorted by front (no value dominates those of the first; without the first, none those of the second; and so on),
+        within a front by decreasing crowding distance: the order of NSGA-II (Deb et al., 2002), by which
+        multi-objective successive halving promotes (Schmucker et al., 2021, "Multi-objective Asynchronous Successive
+        Halving"). Ties are sorted by score, then by the order of `values`.
         """
         keys = list(values)
         if not keys:

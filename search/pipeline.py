@@ -1,4 +1,4 @@
-"""The whole line: prepare → search → retrain → ensemble → report → submission, each stage taken up where it stopped."""
+"""Every stage of a run: prepare → search → retrain → ensemble → report → submission, each resumable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.run_config import bind_data, open_run
 from search.stages import (
     WATCH,
     Narrator,
-    Place,
+    Workspace,
     ensemble_stage,
     prepare_stage,
     report_stage,
@@ -26,9 +26,9 @@ from search.stages import (
 )
 
 
-def run_line(
+def run_stages(
     data: Path,
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
@@ -36,86 +36,86 @@ def run_line(
     n_workers: int,
     watch: Watch = WATCH,
 ) -> Path:
-    """Run the whole line from audio on disk to report and submission package; return the report's page.
+    """Run every stage, from audio files to report and submission package; return the path of the report's page.
 
-    Run again, it goes on where it stopped, and trains nothing that is finished.
+    A repeated call resumes the run and trains nothing twice.
 
     Args:
         data: folder of the data set.
-        place: where everything goes.
-        config: what to run.
-        ledger: the run's, open for writing, so that nobody else changes the run meanwhile.
-        narrator: told how it goes.
-        n_workers: processes that prepare.
-        watch: who watches the search.
+        workspace: run directory, shards, cluster and storage.
+        config: configuration of the run.
+        ledger: the run's ledger, open for writing, so that no other process changes the run.
+        narrator: shows the progress.
+        n_workers: processes that read audio.
+        watch: further logs of the search.
 
     Raises:
-        AscError: with what went wrong and the way out; what was finished stays.
+        AscError: if a stage fails; finished work is kept.
     """
     from search.retrain.retrain import require_systems_fit
 
     validate_augmentations(config.prepare)
-    config = open_run(place.run, config)
-    prepare_stage(data, place.shards, config, narrator, n_workers, place.address)
-    manifest = read_manifest(place.shards)
-    bind_data(place.run, manifest)
-    if place.storage is not None:
-        place.storage.push_config(place.run)
+    config = open_run(workspace.run, config)
+    prepare_stage(data, workspace.shards, config, narrator, n_workers, workspace.address)
+    manifest = read_manifest(workspace.shards)
+    bind_data(workspace.run, manifest)
+    if workspace.storage is not None:
+        workspace.storage.push_config(workspace.run)
     require_systems_fit(config, manifest)
-    search_stage(place, config, ledger, narrator, watch)
-    retrain_stage(place, config, ledger, narrator)
-    return finish_line(place, config, ledger, narrator)
+    search_stage(workspace, config, ledger, narrator, watch)
+    retrain_stage(workspace, config, ledger, narrator)
+    return finish_run(workspace, config, ledger, narrator)
 
 
-def finish_line(place: Place, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
-    """Ensemble, report and submission package, unless they already stand for the candidates there are.
+def finish_run(workspace: Workspace, config: RunConfig, ledger: Ledger, narrator: Narrator) -> Path:
+    """Write ensemble, report and submission package, unless they are up to date; return the path of the page.
 
-    A package that can't be written costs the run no report: it is a warning, and the next call tries again.
+    A submission package that can't be written is a warning: the report is written, and the next call tries again.
     """
     inputs = content_hash(
         [
             config.canonical(),
-            {files.name: files.metrics_path.read_text(encoding="utf-8") for files in place.run.candidates()},
+            {files.name: files.metrics_path.read_text(encoding="utf-8") for files in workspace.run.candidates()},
         ]
     )
-    page = place.run.page_path
-    if page.exists() and _stands(place, config, ledger, inputs):
-        narrator.note("Ensemble, report and submission package stand; nothing to do")
+    page = workspace.run.page_path
+    if page.exists() and _is_up_to_date(workspace, config, ledger, inputs):
+        narrator.note("Ensemble, report and submission package are up to date")
         return page
-    _select_ensemble(place, config, narrator)
+    _select_ensemble(workspace, config, narrator)
     try:
-        package = submission_stage(place, config, narrator, draft=True)
+        package = submission_stage(workspace, config, narrator, draft=True)
     except AscError as error:
         narrator.warn(
-            f"No submission package to hand in: {error}\n"
-            f"The report is written all the same; `asc submit {place.run.root}` writes the package afterwards."
+            f"No submission package was written: {error}\n"
+            f"The report is written nevertheless; `asc submit {workspace.run.root}` writes the package later."
         )
-        return report_stage(place, config, narrator)
-    page = report_stage(place, config, narrator)
-    ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as standing
+        return report_stage(workspace, config, narrator)
+    page = report_stage(workspace, config, narrator)
+    ledger.append("line_finished", inputs=inputs)  # last: a report that failed must not count as up to date
     narrator.note(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")
     return page
 
 
-def _select_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
+def _select_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
     """Select the ensemble, unless no candidate has a score to select it by."""
     from results.candidates.candidates import has_own_score, read_candidates, without_validation
 
-    candidates = read_candidates(place.run)
+    candidates = read_candidates(workspace.run)
     if candidates and not any(map(has_own_score, candidates)):
         narrator.note(
             f"No ensemble: {without_validation(candidates)} Set retrain.inner_folds to score them out of fold."
         )
     else:
-        ensemble_stage(place, config, narrator)
+        ensemble_stage(workspace, config, narrator)
 
 
-def _stands(place: Place, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
-    """Return whether the line was last finished with `inputs`, and no stage's own command changed anything since."""
+def _is_up_to_date(workspace: Workspace, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
+    """Return whether the run was last finished with `inputs`, and no single stage has changed its outputs since."""
     from results.ensemble import was_selected_otherwise
     from results.submission.package import package_stands
 
     finished = [event["inputs"] for event in of_kind(ledger.events(), "line_finished")]
-    if finished[-1:] != [inputs] or was_selected_otherwise(place.run, config.ensemble):
+    if finished[-1:] != [inputs] or was_selected_otherwise(workspace.run, config.ensemble):
         return False
-    return package_stands(place.run, config.submission)
+    return package_stands(workspace.run, config.submission)

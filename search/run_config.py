@@ -1,4 +1,4 @@
-"""A run directory belongs to one configuration and one prepared data set: taken up only with the same."""
+"""The configuration of a run directory: written once, checked on resume. Each run has one prepared data set."""
 
 from __future__ import annotations
 
@@ -25,26 +25,24 @@ ADJUSTABLE = (
     *("search.max_failures", "search.max_failed_share"),
     *("retrain", "ensemble", "submission"),
 )
-"""What may differ from one session of a run to the next: how much is searched and with what, and what is made of its
-trials; never what a trial is. (A candidate that is there was trained by the settings in its own folder, and is held
-against them.)"""
+"""Keys that may change between sessions of a run: the extent and resources of the search, and the stages after it.
+Whatever defines a trial is fixed. An existing candidate is checked against the configuration in its own folder."""
 
 
 ADJUSTABLE_PREFIXES = tuple(f"{key}{end}" for key in ADJUSTABLE for end in ":.")
 
 
 def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
-    """Write the resolved configuration into a new run directory, or make sure that an old one has the same.
+    """Write the resolved configuration into a new run directory, or check it against that of an existing one.
 
-    A run in which nothing has been trained yet (its limit was too low for anything, say) takes the new configuration;
-    an older one takes over what is `ADJUSTABLE`, so that more trials can be asked for, or another export or other names
-    be submitted. Keys of `submission` that `config` does not state stay as they were set in the run.
+    A run without any training takes the new configuration. Any other run takes over the keys that are `ADJUSTABLE`,
+    such as the number of trials. Keys of `submission` that `config` does not set keep their values in the run.
 
     Returns:
-        What the run now has: `config` with those keys.
+        The configuration that the run now has.
 
     Raises:
-        RunError: if the directory belongs to another configuration, with every differing key, or is a file.
+        RunError: if `run` is a file or has another configuration; the message lists every differing key.
     """
     config = _with_kept_submission(config, run.read_config().get("submission"))
     resolved = config.model_dump(mode="json")
@@ -67,28 +65,28 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
         more = f"\n  and {len(differing) - 12} more" if len(differing) > 12 else ""
         raise RunError(
             f"{run.root}: this run directory belongs to another configuration:\n{shown}{more}\n"
-            "Choose another --out, or give the configuration that the run was begun with."
+            "Choose another --out, or pass the configuration that the run was started with."
         )
     return config
 
 
 def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
-    """Return `config` with the keys of a stored section `submission` that its own does not state."""
+    """Return `config` with the keys of a stored section `submission` that its own does not set."""
     given = config.submission.model_fields_set
     kept = {key: value for key, value in stored.items() if key not in given} if isinstance(stored, Mapping) else {}
     try:
         submission = config.submission.updated(**kept)
-    except ValueError:  # of a version with other keys
+    except ValueError:  # stored by a version with other keys
         return config
     return config.model_copy(update={"submission": submission})
 
 
 def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
-    """Return the configuration of an existing run with `overrides` (`key.path=value`), and note them in the run.
+    """Return the configuration of an existing run with `overrides` (`key.path=value`), and store it in the run.
 
     Raises:
-        RunError: if there is no run, or an override changes what is not `ADJUSTABLE`.
-        ConfigError: if the configuration is not valid with them.
+        RunError: if there is no run, or an override changes a key that is not `ADJUSTABLE`.
+        ConfigError: if the resulting configuration is invalid.
     """
     stored = read_run(run)
     if not overrides:
@@ -97,8 +95,8 @@ def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
     resolved = config.model_dump(mode="json")
     if differing := _fixed_differences(stored.model_dump(mode="json"), resolved):
         raise RunError(
-            f"{run.root}: --set {differing[0]}: what the run has trained depends on it. Of a run that has begun, "
-            f"{', '.join(ADJUSTABLE)} may be changed; for anything else begin a new run."
+            f"{run.root}: --set {differing[0]}: the run's trainings depend on it. Once a run has started, only "
+            f"{', '.join(ADJUSTABLE)} may be changed; for anything else start a new run."
         )
     if config != stored:
         _write(run, {**run.read_config(), **resolved})
@@ -106,7 +104,7 @@ def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
 
 
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return stored settings with the fields that were added since; as they are where they are no longer valid."""
+    """Return stored settings, completed by the defaults of newer fields; unchanged if they are no longer valid."""
     try:
         return RunConfig.model_validate(settings).model_dump(mode="json")
     except ValueError:
@@ -114,20 +112,20 @@ def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fixed_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return where two configurations differ in what is not `ADJUSTABLE`, a line each."""
+    """Return the differences between two configurations in keys that are not `ADJUSTABLE`, a line each."""
     return [line for line in differing_keys(old, new) if not line.startswith(ADJUSTABLE_PREFIXES)]
 
 
 def has_training(run: RunDirectory) -> bool:
-    """Return whether a training was ever begun in the run."""
+    """Return whether the run has ever started a training."""
     return any(of_kind(Ledger(run.ledger_path).events(), "trial_started", "candidate_started"))
 
 
 def check_fold(fold: int, manifest: Manifest) -> None:
-    """Make sure, before anything is started, that the data have the fold.
+    """Check that the data have the fold.
 
     Raises:
-        ConfigError: if they lack it, with those they have.
+        ConfigError: if not; the message lists the folds of the data.
     """
     if fold not in manifest.folds:
         has = ", ".join(map(str, manifest.folds))
@@ -135,10 +133,10 @@ def check_fold(fold: int, manifest: Manifest) -> None:
 
 
 def bind_data(run: RunDirectory, manifest: Manifest) -> None:
-    """Note which data the run is about, by name and hash, or make sure that it is still the same.
+    """Store name and hash of the data in the run, or check them against those stored.
 
     Raises:
-        RunError: if the run was begun on other data.
+        RunError: if the run was started on other data.
         ConfigError: if the data lack the run's fold.
     """
     stored = run.read_config()
@@ -150,9 +148,9 @@ def bind_data(run: RunDirectory, manifest: Manifest) -> None:
     elif stored["data"] != data:
         before = stored["data"]
         raise RunError(
-            f"{run.root}: the run was begun on the data {before['name']!r} ({before['manifest_hash']}), but these are "
+            f"{run.root}: the run was started on the data {before['name']!r} ({before['manifest_hash']}), not "
             f"{data['name']!r} ({data['manifest_hash']}): files, lists or settings have changed since. Choose another "
-            "--out, or bring the data back."
+            "--out, or restore the data."
         )
 
 
@@ -165,7 +163,7 @@ def read_run(run: RunDirectory) -> RunConfig:
     """
     if not run.config_path.exists():
         raise RunError(
-            f"{run.root}: no run directory (it has no config.yaml); begin one with `asc run` or `asc search`"
+            f"{run.root}: not a run directory (it has no config.yaml); create one with `asc run` or `asc search`"
         )
     stored = run.read_config()
     sections = {key: value for key, value in stored.items() if key in RunConfig.model_fields}
@@ -181,7 +179,7 @@ def _versions() -> dict[str, str]:
 
 
 def default_shards(run: RunDirectory, shards: str | None, storage: RunStorage | None = None) -> Location:
-    """Return the place of the run's shards: the one named, else its own folder, or its storage where it has such."""
+    """Return the location of the run's shards: `shards`, else `RUN/shards` if it exists, else that in `storage`."""
     if shards is not None:
         return parse_location(shards)
     return run.shards_dir if storage is None or run.shards_dir.is_dir() else storage.shards

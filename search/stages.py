@@ -1,4 +1,4 @@
-"""The single stages of a run, each resumed where it stopped."""
+"""The single stages of a run, each resumable."""
 
 from __future__ import annotations
 
@@ -27,47 +27,51 @@ if TYPE_CHECKING:
 
 
 N_NAMED = 10
-"""Files that a message names."""
+"""Most files that a message lists."""
 
 
 WATCH = Watch()
-"""How a search is watched where nothing else is asked for."""
+"""Default logs of a search."""
 
 
 class Narrator(Protocol):
-    """Whoever shows the user how the work goes."""
+    """Shows the user the progress of the stages."""
 
     def stage(self, title: str, unit: str) -> AbstractContextManager[ProgressCallback]:
         """Show a stage with a progress bar until the block ends."""
         ...
 
     def search_view(self) -> Observer | None:
-        """Return who shows a search while it runs; None where nobody does."""
+        """Return the observer that shows a running search; None shows none."""
         ...
 
     def note(self, text: str) -> None:
-        """Say what a stage came to."""
+        """Show the result of a stage."""
         ...
 
     def warn(self, text: str) -> None:
-        """Say what the user should look at."""
+        """Show a warning."""
         ...
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a run works: its directory, its shards, and the cluster and the shared storage if there are such."""
+class Workspace:
+    """Where a run reads and writes, and where it computes."""
 
     run: RunDirectory
+    """The run directory."""
     shards: Location
+    """Folder or URI of the feature shards."""
     address: str | None = None
+    """Address of a Ray cluster; None means this machine."""
     storage: RunStorage | None = None
+    """Shared storage of ledger and checkpoints; None keeps them in the run directory."""
 
 
 def prepare_stage(
     data: Path, shards: Location, config: RunConfig, narrator: Narrator, n_workers: int, address: str | None = None
 ) -> None:
-    """Bring the shards up to date, in own processes or on the Ray cluster at `address`."""
+    """Bring the shards up to date, in local processes or on the Ray cluster at `address`."""
     from search.cluster.executor import ray_executor
 
     with narrator.stage("Prepare", "clips") as on_progress, ray_executor(address) as executor:
@@ -84,14 +88,14 @@ def prepare_stage(
 
 
 def search_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
     watch: Watch = WATCH,
     earlier: Sequence[Path] = (),
 ) -> None:
-    """Train the trials that the run lacks, watched by whom `watch` names, knowing the trials of `earlier` runs."""
+    """Train the trials that the run lacks, logged as in `watch`, informed by the trials of `earlier` runs."""
     from data_prep.wording import plural
     from results.ledger.trials import write_trials
     from search.tune.tuner import run_search
@@ -100,21 +104,21 @@ def search_stage(
         return
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = config.search_settings()
-    observers = file_observers(watch, place.run, config.space, config.rules)
+    observers = file_observers(watch, workspace.run, config.space, config.rules)
     if not watch.json_log and (view := narrator.search_view()) is not None:
         observers.append(view)
     with observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(
-            place.run,
-            shards=place.shards,
+            workspace.run,
+            shards=workspace.shards,
             config=settings,
-            address=place.address,
+            address=workspace.address,
             ledger=log,
-            storage=place.storage,
+            storage=workspace.storage,
             earlier=earlier,
             on_note=narrator.note,
         )
-    write_trials(place.run)  # always: a killed call may have left it behind the ledger
+    write_trials(workspace.run)  # even without new trials: a killed call may have left an older table
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     states = {
@@ -123,8 +127,8 @@ def search_stage(
     others = "".join(f", {n} {state}" for state, n in states.items() if n)
     if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
         narrator.warn(
-            f"{config.search.n_trials} trials were asked for, but no further candidate was found that fits and is new: "
-            "widen `space`, or raise the limit under `rules`"
+            f"{config.search.n_trials} trials were requested, but no further candidate fits and is new: widen `space`, "
+            "or raise the limit under `rules`"
         )
     narrator.note(
         f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
@@ -133,14 +137,14 @@ def search_stage(
 
 
 def retrain_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     ledger: Ledger,
     narrator: Narrator,
     variant: Variant | None = None,
     lent: SearchConfig | None = None,
 ) -> tuple[str, ...]:
-    """Train the chosen candidates at full length, or at that of `variant`; return their names."""
+    """Train the selected candidates at full length, or for the epochs of `variant`; return their names."""
     from asc_models.training.schedule import last_cycle_end
     from search.retrain.retrain import Variant, retrain
 
@@ -151,7 +155,7 @@ def retrain_stage(
     if variant.with_validation:
         ends = sorted({last_cycle_end(config.train, epochs) for epochs in lengths})
         narrator.note(
-            "On train and validation no checkpoint is chosen: the trainings end with the last whole cycle, at epoch "
+            "On train and validation no checkpoint is selected: training ends with the last whole cycle, at epoch "
             f"{' and '.join(map(str, ends))}"
         )
         if n := config.retrain.inner_folds:
@@ -160,14 +164,14 @@ def retrain_stage(
         _warn_of_cut_cycles(config, lengths, narrator)
     with narrator.stage("Retrain", "epochs") as on_progress:
         outcome = retrain(
-            place.run,
+            workspace.run,
             config,
-            shards=place.shards,
+            shards=workspace.shards,
             ledger=ledger,
             variant=variant,
             lent=lent,
-            address=place.address,
-            storage=place.storage,
+            address=workspace.address,
+            storage=workspace.storage,
             on_progress=on_progress,
         )
     for failure in outcome.failures:
@@ -188,16 +192,16 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
             narrator.warn(warning)
 
 
-def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
-    """Select the ensemble on validation, under the limits of a single model."""
+def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
+    """Select the ensemble on validation; its members together meet the limits of a single model."""
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import Limits
     from results.ensemble import build_ensemble
 
     limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
-        ensemble = build_ensemble(place.run, config.ensemble, Limits(config.rules), on_progress)
-    if sentence := without_validation(read_candidates(place.run)):
+        ensemble = build_ensemble(workspace.run, config.ensemble, Limits(config.rules), on_progress)
+    if sentence := without_validation(read_candidates(workspace.run)):
         narrator.note(sentence)
     members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
     totals = ", ".join(
@@ -206,46 +210,46 @@ def ensemble_stage(place: Place, config: RunConfig, narrator: Narrator) -> None:
     narrator.note(f"{members}: {totals} together")
 
 
-def _renew_ensemble(place: Place, config: RunConfig, narrator: Narrator) -> None:
-    """Select the run's ensemble again where other settings selected it: it must not pass for one of these."""
+def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
+    """Select the run's ensemble again if it was selected with other settings than `config`."""
     from results.ensemble import was_selected_otherwise
 
-    if was_selected_otherwise(place.run, config.ensemble):
-        narrator.note("The settings of the ensemble have changed since it was selected; it is selected again")
-        ensemble_stage(place, config, narrator)
+    if was_selected_otherwise(workspace.run, config.ensemble):
+        narrator.note("The settings of the ensemble have changed: selecting it again")
+        ensemble_stage(workspace, config, narrator)
 
 
-def report_stage(place: Place, config: RunConfig, narrator: Narrator) -> Path:
-    """Render the report, and return its page."""
+def report_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) -> Path:
+    """Render the report and return the path of its page."""
     from results.report.page import render_report
 
-    _renew_ensemble(place, config, narrator)
+    _renew_ensemble(workspace, config, narrator)
     with narrator.stage("Report", "steps") as on_progress:
-        return render_report(place.run, on_progress)
+        return render_report(workspace.run, on_progress)
 
 
 def submission_stage(
-    place: Place,
+    workspace: Workspace,
     config: RunConfig,
     narrator: Narrator,
     evaluation_set: Location | None = None,
     *,
     draft: bool = False,
 ) -> Path:
-    """Write the challenge package and check it as the organisers do; report what its summary notes.
+    """Write the challenge package, validate it by the challenge's rules, and return its path.
 
     Args:
-        place: of the run.
+        workspace: of the run.
         config: of the run.
-        narrator: told how it goes.
-        evaluation_set: shards of the challenge's evaluation set, whose clips are answered now; None packs the
-            evaluation list of the run's own data, or its test split where they have none.
-        draft: write a package also where its names are placeholders.
+        narrator: shows the progress, and the notes of the package's summary.
+        evaluation_set: shards of the challenge's evaluation set, which are predicted now; None packs the predictions
+            on the evaluation list of the run's data, or on its test split if there is no such list.
+        draft: whether to write a package even if its names are placeholders.
 
     Raises:
-        ConfigError: if names are placeholders or disagree, and no draft is wanted.
-        RunError: if the package would be refused.
-        DataError: if the evaluation set holds another feature than the candidates were trained on, or no such clips.
+        ConfigError: if names are placeholders or disagree, and `draft` is False.
+        RunError: if the package is invalid.
+        DataError: if the evaluation set has other features than the candidates were trained on, or no clips.
     """
     from results.candidates.candidates import read_candidates
     from results.submission.package import FILL_IN, validate_submission, write_submission
@@ -255,36 +259,36 @@ def submission_stage(
     if config.submission.open_points and not draft:
         points = "".join(f"\n  {point}" for point in config.submission.open_points)
         raise ConfigError(f"the package would not name who submits it:{points}\nGive {FILL_IN}, or --draft.")
-    _renew_ensemble(place, config, narrator)
+    _renew_ensemble(workspace, config, narrator)
     with narrator.stage("Submission", "systems") as on_progress:
         if evaluation_set is not None:
-            members = packed_members(place.run, config.submission)
+            members = packed_members(workspace.run, config.submission)
             answers = predict_evaluation(members, evaluation_set, on_progress)
             lost = lost_clips(evaluation_set)
         else:
-            candidates = read_candidates(place.run)
+            candidates = read_candidates(workspace.run)
             answers = {c.name: c.predictions("evaluation") for c in candidates if c.has_predictions("evaluation")}
-            lost = _lost_evaluation(place, config) if answers else ()
-        package = write_submission(place.run, config.submission, answers)
+            lost = _lost_evaluation(workspace, config) if answers else ()
+        package = write_submission(workspace.run, config.submission, answers)
         listed = {str(name) for predictions in answers.values() for name in predictions.clips["filename"]}
         problems = validate_submission(package, filenames=sorted({*listed, *lost}) if answers else None)
         on_progress(1, 1)
-    for text in read_json(place.run.submission_summary_path)["notes"]:
+    for text in read_json(workspace.run.submission_summary_path)["notes"]:
         narrator.warn(text)
     if problems:
         lines = [f"  {problem}" for problem in problems]
         if lost:
             names = f"{', '.join(lost[:N_NAMED])}{' and more' if len(lost) > N_NAMED else ''}"
-            lines.append(f"  Missing on disk or put aside when the data were prepared, {len(lost):,}: {names}")
-        raise RunError(f"{package}: the challenge's validator would refuse it:\n" + "\n".join(lines))
+            lines.append(f"  Missing on disk or quarantined when the data were prepared, {len(lost):,}: {names}")
+        raise RunError(f"{package}: does not meet the challenge's rules:\n" + "\n".join(lines))
     return package
 
 
-def _lost_evaluation(place: Place, config: RunConfig) -> tuple[str, ...]:
-    """Return the files of the evaluation list that were not prepared, where the run's shards are at hand to tell."""
+def _lost_evaluation(workspace: Workspace, config: RunConfig) -> tuple[str, ...]:
+    """Return the files of the evaluation list that were not prepared; none if the run's shards are not available."""
     try:
-        manifest = read_manifest(place.shards)
-    except DataError:  # a run outlives its shards, and `asc submit` needs them for nothing else
+        manifest = read_manifest(workspace.shards)
+    except DataError:  # the shards may have been deleted: `asc submit` needs them for this message only
         return ()
-    is_the_runs = place.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
+    is_the_runs = workspace.run.read_config().get("data", {}).get("manifest_hash") == manifest.hash()
     return manifest.lost_evaluation.get(config.fold, ()) if is_the_runs else ()

@@ -1,9 +1,9 @@
-"""`asc search` as a script that runs as it stands on a cluster's head, for `ray submit`: the same options and work.
+"""`asc search` as a script for `ray submit`, which runs it on the head of a cluster. The options are the same.
 
     ray submit cluster.yaml search/sweep.py CONFIG --shards s3://BUCKET/shards --storage s3://BUCKET/one --out ~/one
 
-It joins the cluster whose node it runs on, unless --address or RAY_ADDRESS names another (`local` starts a Ray of its
-own). Given again, the same command goes on where it stopped.
+It joins the cluster of its node, unless --address or RAY_ADDRESS names another (`local` starts Ray on the node alone).
+Rerun the same command to resume.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.study.config import SearchConfig
 from search.study.settings import SearchSettings
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 SCENES = {"low": (100, 900), "middle": (1200, 2000), "high": (2400, 3600)}
 SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)
@@ -110,15 +110,15 @@ def assess(params):
     return Sizing(n_filters <= 160, n_filters, 160, f"weight_bytes {n_filters} over 160", n_params=7, macs=9)
 
 
-def sweep(
+def open_search(
     path: Path,
     n_trials: int = 6,
     data_hash: str = "d",
-    on_change=lambda trial, n_told: None,
+    on_change=lambda trial, n_reported: None,
     space: SpaceConfig = SpaceConfig(),  # noqa: B008 - frozen
     scheduler: str = "asha",
 ):
-    """Return a sweep with made-up sizes and rungs at 2, 6, 14, and its ledger."""
+    """Return a search with made-up sizes and rungs at 2, 6, 14, and its ledger."""
 
     def describe(params):
         model = build("inverted_residual", params).model.model_dump(mode="json")
@@ -128,7 +128,7 @@ def sweep(
     ledger = Ledger(path)
     proposer = Proposer(Space(space), assess, lambda params: describe(params)[0], seed=0, n_startup=4)
     halving = HALVINGS[scheduler]((2, 6, 14), 2, Objectives())
-    state = SweepState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe, on_change=on_change)
+    state = SearchState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe, on_change=on_change)
     return state, ledger
 
 

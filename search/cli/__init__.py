@@ -1,1 +1,1 @@
-"""The `asc` command: one file a stage."""
+"""The `asc` command: one file per command."""

@@ -1,4 +1,4 @@
-"""`asc bench`: what an exported file costs to run."""
+"""`asc bench`: latency and memory of an exported file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def bench(
         Path,
         typer.Argument(metavar="MODEL", help="A candidate's folder or zip, or a .tflite file.", show_default=False),
     ],
-    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips that are timed.")] = 200,
+    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Number of clips to time.")] = 200,
     as_json: JsonOption = False,
 ) -> None:
-    """Time a clip on one thread and measure peak memory, in a process that does nothing else."""
+    """Measure latency per clip on one thread, and peak memory, in a separate process."""
     from dataclasses import asdict
 
     from asc_models.candidate import MODEL, opened_candidate
@@ -35,9 +35,9 @@ def bench(
         return
     rows = [
         ("ms per clip, median", cost.median_ms),
-        ("ms per clip, 95 % take less", cost.p95_ms),
+        ("ms per clip, 95th percentile", cost.p95_ms),
         ("clips timed", cost.n_clips),
         ("peak memory, bytes", cost.peak_rss_bytes),
-        ("of which before the file was loaded", cost.idle_rss_bytes),
+        ("of which before loading the file", cost.idle_rss_bytes),
     ]
-    screen.table(f"{model} on one thread, features not included", ("quantity", "value"), rows)
+    screen.table(f"{model} on one thread, without feature extraction", ("quantity", "value"), rows)

@@ -1,4 +1,4 @@
-"""`asc config`: a configuration with all its keys, and the schema by which editors check one."""
+"""`asc config`: a configuration with all its keys, and the JSON Schema that editors check one against."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def show(
         bool, typer.Option("--markdown", help="Print the reference of all keys as a Markdown page instead.")
     ] = False,
 ) -> None:
-    """Print the resolved configuration as YAML, each key under its meaning."""
+    """Print the resolved configuration as YAML, each key with its meaning as a comment."""
     from search.config import read_run_config
     from search.config_text import commented_yaml, reference
 
@@ -33,7 +33,7 @@ def show(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a configuration file, by which editors complete and check YAML."""
+    """Print the JSON Schema of a configuration file, for completion and checks in an editor."""
     from search.config_text import json_schema
 
     terminal().json(json_schema())

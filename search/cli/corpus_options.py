@@ -1,4 +1,4 @@
-"""Options that say how a data set is read, for the commands that read one."""
+"""Options that describe the layout of a data set, for the commands that read one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-PANEL = "How the data set is read"
+PANEL = "Data set layout"
 
 
 def _option(kind: type, metavar: str | None, help_text: str) -> Any:
@@ -19,27 +19,27 @@ def _option(kind: type, metavar: str | None, help_text: str) -> Any:
 
 
 CORPUS_OPTIONS: dict[str, Any] = {
-    "layout": _option(str, "LAYOUT", "tau, tut, evaluation, table, esc50 or folders. Default: found out."),
-    "table": _option(str, "FILE", "CSV, TSV or Parquet that names the clips, relative to DATA."),
-    "file_column": _option(str, "NAME", "Its column of audio files, relative to DATA."),
-    "label_column": _option(str, "NAME", "Its column of scenes."),
-    "device_column": _option(str, "NAME", "Its column of devices."),
-    "location_column": _option(str, "NAME", "Its column of what is never divided between training and test."),
-    "city_column": _option(str, "NAME", "Its column of cities."),
-    "segment_column": _option(str, "NAME", "Its column of recorded moments."),
-    "split_column": _option(str, "NAME", "Its column with train, validation, test."),
-    "fold_column": _option(str, "NAME", "Its column with the fold that tests the clip."),
-    "subset": _option(str, "NAME", "Of ESC-50: esc10."),
-    "k_folds": _option(int, None, "Cut this many folds by location."),
-    "split": _option(int, "SHARE", "TAU 2022 Mobile: train on this share of the data, 5, 10, 25, 50 or 100 %."),
+    "layout": _option(str, "LAYOUT", "tau, tut, evaluation, table, esc50 or folders. Default: detected automatically."),
+    "table": _option(str, "FILE", "CSV, TSV or Parquet file that lists the clips, relative to DATA."),
+    "file_column": _option(str, "NAME", "Column of the table with the audio files, relative to DATA."),
+    "label_column": _option(str, "NAME", "Column with the scene."),
+    "device_column": _option(str, "NAME", "Column with the recording device."),
+    "location_column": _option(str, "NAME", "Column with the recording location; a location is in one split only."),
+    "city_column": _option(str, "NAME", "Column with the city."),
+    "segment_column": _option(str, "NAME", "Column with the recording's segment, shared by devices."),
+    "split_column": _option(str, "NAME", "Column with the split: train, validation or test."),
+    "fold_column": _option(str, "NAME", "Column with the number of the fold whose test split has the clip."),
+    "subset": _option(str, "NAME", "Subset of ESC-50: esc10."),
+    "k_folds": _option(int, None, "Make this many folds by location."),
+    "split": _option(int, "SHARE", "TAU 2022 Mobile: train on 5, 10, 25, 50 or 100 % of the data."),
 }
-"""Options by the keys of `prepare.corpus` that they set."""
+"""{key of `prepare.corpus`: its option}."""
 
 
 def with_corpus_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with the options above in its signature.
+    """Return `command` with `CORPUS_OPTIONS` added to its signature.
 
-    What is given of them reaches its parameter `corpus`, as overrides of a configuration.
+    The options given are passed to its parameter `corpus`, as overrides of a configuration.
     """
 
     @functools.wraps(command)
@@ -50,7 +50,7 @@ def with_corpus_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**arguments, corpus=corpus)
 
     signature = inspect.signature(command)
-    hints = get_type_hints(command, include_extras=True)  # typer takes annotations from the signature as they stand
+    hints = get_type_hints(command, include_extras=True)  # typer does not resolve the signature's annotations
     own = [
         parameter.replace(annotation=hints[name])
         for name, parameter in signature.parameters.items()

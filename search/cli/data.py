@@ -1,4 +1,4 @@
-"""`asc data`: getting a data set and looking at what it holds, before anything is prepared."""
+"""`asc data`: download a data set, and check it before it is prepared."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from data_prep.check.report import CheckReport
 
 N_SHOWN = 5
-"""Findings of one kind that are named on the screen; the table has all."""
+"""Findings of one kind that are printed; `--out` writes all."""
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="Get a data set, and check what it holds before it is prepared."
+    no_args_is_help=True, rich_markup_mode="rich", help="Download a data set, or check one before it is prepared."
 )
 
 
 @app.command()
 def download(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Data set; without it, they are listed.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="Data set. Default: list those known.", show_default=False)
     ] = None,
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="New folder for it.", show_default=False)] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Folder to create.", show_default=False)] = None,
 ) -> None:
-    """Load a published data set, check it against its checksums and unpack it.
+    """Download a published data set, verify its checksums and unpack it.
 
-    Stopped and given again, it goes on where it stopped.
+    Rerun the same command to resume an interrupted download.
     """
     from data_prep.download.download import download as load
     from data_prep.download.download import needed_bytes
@@ -45,13 +45,13 @@ def download(
             (key, known.title, None if known.n_bytes is None else f"{known.n_bytes / 1e9:.1f}")
             for key, known in KNOWN.items()
         ]
-        screen.table("Data sets", ("name", "is", "GB to load"), rows)
+        screen.table("Data sets", ("name", "title", "GB to download"), rows)
         return
     data_set = load_set(name)
     if folder is None:
-        raise typer.BadParameter("name the folder that it shall be loaded into", param_hint="DIR")
+        raise typer.BadParameter("name the folder to download into", param_hint="DIR")
     needed = needed_bytes(data_set)
-    size = f"about {needed / 1e9:.1f} GB on disk" if needed is not None else "size not known beforehand"
+    size = f"about {needed / 1e9:.1f} GB on disk" if needed is not None else "size unknown"
     screen.note(f"{KNOWN[name].title}: {len(data_set.parts)} archives, {size}")
     screen.note(f"Licence: {data_set.licence}")
     with screen.stage("Download", "MB") as on_progress:
@@ -67,23 +67,23 @@ def check(
         Path | None,
         typer.Option(
             "--out",
-            help="Write all findings to this CSV, and the counts beside it as NAME.counts.csv.",
+            help="Write all findings to this CSV file, and the counts to NAME.counts.csv next to it.",
             show_default=False,
         ),
     ] = None,
     config_file: Annotated[
         str | None,
-        typer.Option("--config", help="YAML file or shipped name that the data shall suit.", show_default=False),
+        typer.Option("--config", help="YAML file or shipped name to check against.", show_default=False),
     ] = None,
     overrides: SetOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     corpus: Sequence[str] = (),
 ) -> None:
-    """Decode every recording and say what is missing, corrupt, duplicated or listed wrongly.
+    """Decode every recording and report missing, corrupt, duplicated or wrongly listed ones.
 
-    Exits with 1 if `asc prepare` would refuse the data set or put a clip aside. With a configuration, clips must have
-    its length; without, the length that most have.
+    Exits with 1 if `asc prepare` would refuse the data set or quarantine a clip. Clips must have the length set by
+    --config, or by default the most common length.
     """
     from data_prep.check.check import check_data
     from data_prep.check.report import report_values, write_report
@@ -106,8 +106,8 @@ def check(
 
 def _show(screen: Terminal, report: CheckReport) -> None:
     screen.say(
-        f"{report.n_listed:,} clips listed (layout {report.layout or 'not told'}), {report.n_described:,} described "
-        f"but in no list, {report.n_files:,} audio files on disk: {report.hours:.2f} h, usually "
+        f"{report.n_listed:,} clips listed (layout {report.layout or 'unknown'}), {report.n_described:,} described "
+        f"but in no list, {report.n_files:,} audio files on disk: {report.hours:.2f} h, typically "
         f"{report.typical_seconds:g} s each"
     )
     screen.say("")
@@ -120,17 +120,17 @@ def _show(screen: Terminal, report: CheckReport) -> None:
         _show_fold(screen, report, fold)
     kinds = Counter((finding.severity, finding.kind) for finding in report.findings)
     if not kinds:
-        screen.say("Nothing is wrong.")
+        screen.say("No problems found.")
         return
     screen.table("Findings", ("severity", "kind", "n"), [(*kind, n) for kind, n in kinds.items()])
     for severity, kind in kinds:
         found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
         for finding in found[:N_SHOWN]:
-            place = f" ({finding.where})" if finding.where else ""
-            tell = screen.error if severity == "error" else screen.warn
-            tell(f"{kind}: {finding.filename or 'data set'}{place}: {finding.message}")
+            where = f" ({finding.where})" if finding.where else ""
+            show = screen.error if severity == "error" else screen.warn
+            show(f"{kind}: {finding.filename or 'data set'}{where}: {finding.message}")
         if len(found) > N_SHOWN:
-            screen.say(f"… and {len(found) - N_SHOWN:,} more of {kind}; --out report.csv writes all")
+            screen.say(f"… and {len(found) - N_SHOWN:,} more of {kind}; --out FILE.csv writes all")
 
 
 def _show_fold(screen: Terminal, report: CheckReport, fold: int) -> None:

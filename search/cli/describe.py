@@ -1,4 +1,4 @@
-"""`asc describe`: the size and cost of a network, before or after it exists."""
+"""`asc describe`: size and cost of a network, from its description or its exported file."""
 
 from __future__ import annotations
 
@@ -31,21 +31,23 @@ def describe(
     ],
     seconds: Annotated[
         float | None,
-        typer.Option("--seconds", help="Clip length, for a preset. Default: its data set's.", show_default=False),
+        typer.Option(
+            "--seconds", help="Clip length in seconds, for a preset. Default: its data set's.", show_default=False
+        ),
     ] = None,
-    classes: Annotated[int, typer.Option("--classes", min=2, help="Scenes to tell apart, for a preset.")] = 10,
+    classes: Annotated[int, typer.Option("--classes", min=2, help="Number of scenes, for a preset.")] = 10,
     limits: Annotated[
         list[str] | None,
         typer.Option(
             "--limit",
             metavar="QUANTITY=N",
-            help="Also judge by rules of your own, such as weight_bytes=64000; as often as needed.",
+            help="Check a custom limit too, such as weight_bytes=64000. Repeatable.",
             show_default=False,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print parameters, multiply-accumulates, activations and weight bytes, and the verdict of every size rule."""
+    """Print parameters, multiply-accumulates, activation and weight bytes, and which size rules are met."""
     screen = terminal()
     rules = _rules(limits or [])
     if what.endswith(".tflite") and not Path(what).is_dir():
@@ -89,7 +91,7 @@ def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
     as_run, as_candidate = RunDirectory(Path(what)), CandidateFiles(Path(what))
     if as_run.candidates_dir.is_dir():
         names = sorted(folder.name for folder in as_run.candidates_dir.iterdir() if folder.is_dir())
-        raise ConfigError(f"{what}: is a run, not a candidate; its candidates/ holds {', '.join(names) or 'none'}")
+        raise ConfigError(f"{what}: is a run, not a candidate; its candidates: {', '.join(names) or 'none'}")
     if as_candidate.config_path.is_file():
         from asc_models.candidate import read_candidate_config
 
@@ -103,7 +105,7 @@ def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
             return _cost(str(folder), seconds, n_classes)
     if Path(what).exists():
         raise ConfigError(
-            f"{what}: neither a candidate's folder (it has no config.yaml) nor a zip of one nor a .tflite file"
+            f"{what}: neither a candidate's folder (it has no config.yaml), nor a zip of one, nor a .tflite file"
         )
     model = preset(what)
     length = PRESETS[what].seconds if seconds is None else seconds
@@ -142,7 +144,7 @@ def _show_preset(what: str, screen: Terminal) -> None:
 
 
 def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
-    """Print who fits what, and once for every quantity that is over: by how much, and the largest layer."""
+    """Print the verdict of each rule set, and each quantity over a limit: by how much, and its largest layer."""
     modes = list(next(iter(verdicts.values())))
     screen.table(
         "Size rules",
@@ -157,13 +159,13 @@ def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
         for mode, verdict in judged.items():
             for check in verdict.checks:
                 if not check.feasible:
-                    # Non-zero bytes are judged by their upper bound, which is all of them: one line for both.
+                    # The estimate of non-zero bytes is their upper bound, all bytes: one row for both.
                     name = f"bytes as {mode}" if check.quantity.endswith("weight_bytes") else check.quantity
                     over[name, check.limit] = check
     if over:
         screen.table(
-            "What is over",
-            ("over the limit", "has", "too much", "largest layer"),
+            "Over the limit",
+            ("quantity", "value", "excess", "largest layer"),
             [(name, found.value, found.value - limit, found.largest) for (name, limit), found in over.items()],
         )
 
@@ -202,11 +204,11 @@ def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) ->
 
     sizes = measure(path).quantities()
     judged = {name: check(rule, sizes) for name, rule in rules.items()}
-    # A file doesn't tell its parameters: 2022's rule has nothing to say.
-    told = {name: verdict for name, verdict in judged.items() if verdict.checks}
+    # A file does not state its number of parameters, so dcase2022 cannot be checked.
+    shown = {name: verdict for name, verdict in judged.items() if verdict.checks}
     if as_json:
-        screen.json({**sizes, "rules": {name: _verdict_as_json(verdict) for name, verdict in told.items()}})
+        screen.json({**sizes, "rules": {name: _verdict_as_json(verdict) for name, verdict in shown.items()}})
         return
     screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
-    rows = [(name, verdict.reason or "fits") for name, verdict in told.items()]
-    screen.table("Size rules, of what a file shows", ("rules", "verdict"), rows)
+    rows = [(name, verdict.reason or "fits") for name, verdict in shown.items()]
+    screen.table("Size rules that a file can be checked against", ("rules", "verdict"), rows)

@@ -1,4 +1,4 @@
-"""`asc doctor`: whether this machine, or every node of a cluster, is fit to search."""
+"""`asc doctor`: check that this machine, or every node of a cluster, can run a search."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from search.cli.options import AddressOption, JsonOption, StorageOption, termina
 
 COLUMNS = ("node", "CPUs", "GPUs", "storage", "shards")
 TRAINING = {"instruction_set": "instruction set", "onednn": "TF_ENABLE_ONEDNN_OPTS", "keras_backend": "Keras backend"}
-"""{fact: heading} of what training computes with."""
+"""{fact: heading} of what affects the numbers of a training."""
 
 
 def doctor(
     address: AddressOption = None,
     storage: StorageOption = None,
     shards: Annotated[
-        str | None, typer.Option("--shards", help="Folder or URI of feature shards to look for.", show_default=False)
+        str | None, typer.Option("--shards", help="Folder or URI of feature shards to read.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check from every node: versions, storage, shards, threads, GPUs, access. Says what to mend; exit 1 where it must.
+    """Check versions, storage, shards, threads, GPUs and access on every node. Exits with 1 if there are problems.
 
-    Without --address (and without RAY_ADDRESS) it looks at this machine alone.
+    Without --address and RAY_ADDRESS it checks this machine only.
     """
     from data_prep.errors import RunError
     from data_prep.store import parse_location
     from search.cluster.doctor import examine
 
     screen = terminal()
-    report = examine(
+    diagnosis = examine(
         address,
         None if storage is None else parse_location(storage),
         None if shards is None else parse_location(shards),
     )
     if as_json:
-        screen.json({"nodes": report.nodes, "problems": report.problems, "remarks": report.remarks})
+        screen.json({"nodes": diagnosis.nodes, "problems": diagnosis.problems, "remarks": diagnosis.remarks})
     else:
-        screen.table("Versions", ("package", "version"), _versions(report.nodes))
-        screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in report.nodes.items()])
-        screen.table("Training", ("node", *TRAINING.values()), _training(report.nodes))
-        for remark in report.remarks:
+        screen.table("Versions", ("package", "version"), _versions(diagnosis.nodes))
+        screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in diagnosis.nodes.items()])
+        screen.table("Training", ("node", *TRAINING.values()), _training(diagnosis.nodes))
+        for remark in diagnosis.remarks:
             screen.warn(remark)
-    if report.problems:
+    if diagnosis.problems:
         from data_prep.wording import plural
 
-        lines = "\n".join(f"  {problem}" for problem in report.problems)
-        raise RunError(f"{plural(len(report.problems), 'problem')} to mend:\n{lines}")
+        lines = "\n".join(f"  {problem}" for problem in diagnosis.problems)
+        raise RunError(f"{plural(len(diagnosis.problems), 'problem')} to fix:\n{lines}")
     if not as_json:
-        screen.say(f"{len(report.nodes)} of {len(report.nodes)} fit.")
+        screen.say(f"{len(diagnosis.nodes)} of {len(diagnosis.nodes)} ready.")
 
 
 def _node(name: str, facts: dict[str, Any], storage: str | None, shards: str | None) -> list[Any]:
@@ -64,7 +64,7 @@ def _node(name: str, facts: dict[str, Any], storage: str | None, shards: str | N
 
 
 def _versions(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Return a row for each package: its version, and where there are several, how many nodes have which."""
+    """Return a row per package: its version, or if nodes differ, each version and the number of nodes with it."""
     rows = []
     known = [facts["versions"] for facts in nodes.values() if "versions" in facts]
     for package in known[0] if known else ():
@@ -81,4 +81,4 @@ def _training(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def _state(asked: str | None, problem: str | None) -> str:
-    return "not asked" if asked is None else "problem" if problem else "read, written"
+    return "not checked" if asked is None else "problem" if problem else "read, written"

@@ -1,4 +1,4 @@
-"""`asc search --dry-run`: what a space holds under the limit, and what searching it would take."""
+"""`asc search --dry-run`: size of a space, the share of it within the limits, and epochs a search would train."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bool) -> None:
-    """Look at the space, and print what it holds. Nothing is written, nothing trained.
+    """Survey the space and print the result. Nothing is written or trained.
 
     Args:
-        config: with a search.
-        shards: whose manifest tells the input's shape and the scenes; None takes both from the configuration.
-        screen: takes the tables.
-        as_json: print JSON instead.
+        config: of a run that has a search.
+        shards: folder or URI of shards, which give the input shape and the scenes; None takes both from `config`.
+        screen: prints the tables.
+        as_json: whether to print JSON instead.
 
     Raises:
         BudgetError: if nothing in the space fits.
@@ -37,7 +37,7 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
 
 
 def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
-    """Return about how many epochs the search will train in all, and the most that it can."""
+    """Return the expected and the largest possible number of epochs, over all trials."""
     search = settings.search
     reaching = settings.halving().expected_trials(search.n_trials)
     steps = [end - start for start, end in pairwise((0, *settings.epochs))]
@@ -48,20 +48,20 @@ def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
 def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> None:
     rows = []
     for name, knob in settings.space.knobs.items():
-        written = f"{knob.low:g} to {knob.high:g}{', by logarithm' if knob.log else ''}"
+        written = f"{knob.low:g} to {knob.high:g}{', log scale' if knob.log else ''}"
         choices = written if knob.is_range else ", ".join(_written(choice) for choice in knob.choices)
         when = "; ".join(f"{other} is {' or '.join(map(_written, values))}" for other, values in knob.when.items())
         rows.append((name, choices, when))
-    screen.table(f"Knobs of {settings.space.family}", ("knob", "choices", "only where"), rows)
+    screen.table(f"Knobs of {settings.space.family}", ("knob", "choices", "only if"), rows)
     screen.table("Space", ("quantity", "value"), _sizes(found))
     if found.smallest is not None and found.largest is not None:
         _show_ends(settings, found.smallest, found.largest, found.is_exact, screen)
     n_trials = settings.search.n_trials
     expected, most = _n_epochs(settings)
-    halved = f"about {expected:,} epochs in all where 1 in {settings.search.eta} goes on, {most:,} at most"
+    halved = f"about {expected:,} epochs in total with 1 in {settings.search.eta} promoted, at most {most:,}"
     screen.say(
-        f"A search would train {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}: "
-        f"{halved if expected < most else f'{most:,} epochs in all'}."
+        f"A search trains {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}: "
+        f"{halved if expected < most else f'{most:,} epochs in total'}."
     )
     if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
         screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")
@@ -77,14 +77,14 @@ def _sizes(found: Survey) -> list[tuple[str, Any]]:
         return [
             ("points", n_points),
             ("different candidates", found.n_candidates),
-            ("of these fit", found.n_feasible_candidates),
-            ("share of the points that fits", f"{found.share:.1%}"),
+            ("candidates that fit", found.n_feasible_candidates),
+            ("share of points that fit", f"{found.share:.1%}"),
         ]
     low, high = found.interval
     return [
         ("points", n_points),
         ("drawn at random", found.n_seen),
-        ("share that fits", f"{found.share:.1%} ({low:.1%} to {high:.1%} in 95 of 100 samples)"),
+        ("share of points that fit", f"{found.share:.1%} (95 % confidence: {low:.1%} to {high:.1%})"),
     ]
 
 
@@ -100,7 +100,7 @@ def _show_ends(settings: SearchSettings, smallest: Sized, largest: Sized, is_exa
     for name in settings.space.knobs:
         if name != "mode":
             rows.append((name, *(_written(end.params[name]) if name in end.params else None for _, end in ends)))
-    title = "Candidates" if is_exact else "Candidates, as found from the sample by single steps"
+    title = "Candidates" if is_exact else "Candidates, found by local search from the sample"
     screen.table(title, ("", *(name for name, _ in ends)), rows)
 
 

@@ -6,13 +6,13 @@ from search.cli.options import RunArgument, SetOption, terminal
 
 
 def ensemble(run: RunArgument, overrides: SetOption = None) -> None:
-    """Select an ensemble of the run's candidates on validation, under the size limit of a single model."""
+    """Select an ensemble of the run's candidates on validation. Its members together meet the limit of one model."""
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards
-    from search.stages import Place, ensemble_stage
+    from search.stages import Workspace, ensemble_stage
 
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())
     screen = terminal()
-    ensemble_stage(Place(directory, default_shards(directory, None)), config, screen)
+    ensemble_stage(Workspace(directory, default_shards(directory, None)), config, screen)
     screen.say(f"Ensemble: {directory.ensembles_path}")

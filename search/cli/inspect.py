@@ -1,4 +1,4 @@
-"""`asc inspect`: what is in a folder of shards."""
+"""`asc inspect`: summary and figures of feature shards."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def inspect(
     as_json: JsonOption = False,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="OUT", help="Folder to draw figures into, PNG and SVG.", show_default=False),
+        typer.Option("--plot", metavar="OUT", help="Folder for figures, as PNG and SVG.", show_default=False),
     ] = None,
     fold: Annotated[
         int | None, typer.Option("--fold", help="Fold of the figures. Default: the lowest.", show_default=False)
     ] = None,
 ) -> None:
-    """Say what prepared data hold: features, scenes, splits, devices, and what was put aside.
+    """Summarize prepared data: features, scenes, splits, devices and quarantined clips.
 
-    With --plot also draw it: log-mels and deltas of a few clips of each scene, the devices' average spectra before and
-    after spectrum correction, and the counts by scene, device and split.
+    --plot draws log-mels and deltas of a few clips of each scene, the devices' average spectra before and after
+    spectrum correction, and the counts by scene, device and split.
     """
     from data_prep.shards.summary import summarize
     from data_prep.store import parse_location

@@ -1,4 +1,4 @@
-"""The `asc` command: joins the stages' commands and turns expected failures into one clear message."""
+"""The `asc` command: registers every command and reports an expected failure in one message."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from search.cli import (
     prepare,
     report,
     retrain,
+    run,
     score,
+    search,
     status,
     submit,
     synth,
 )
-from search.cli import run as line
-from search.cli import search as sweep
 from search.cli.options import SETTINGS
 from search.cli.screen.terminal import Terminal
 
@@ -41,20 +41,20 @@ app = typer.Typer(
     help="Search, train and submit acoustic scene classifiers that fit in 128 KB.",
 )
 
-LINE = "The whole line"
-STAGES = "Stage by stage"
-TOOLS = "Looking and using"
+EVERY_STAGE = "Every stage"
+ONE_STAGE = "One stage"
+TOOLS = "Inspect and use"
 
-app.command("demo", rich_help_panel=LINE)(line.demo)
-app.command("run", rich_help_panel=LINE)(line.run)
-app.command("synth", rich_help_panel=STAGES)(synth.synth)
-app.add_typer(data.app, name="data", rich_help_panel=STAGES)
-app.command("prepare", rich_help_panel=STAGES)(prepare.prepare)
-app.command("search", rich_help_panel=STAGES)(sweep.search)
-app.command("retrain", rich_help_panel=STAGES)(retrain.retrain)
-app.command("ensemble", rich_help_panel=STAGES)(ensemble.ensemble)
-app.command("report", rich_help_panel=STAGES)(report.report)
-app.command("submit", rich_help_panel=STAGES)(submit.submit)
+app.command("demo", rich_help_panel=EVERY_STAGE)(run.demo)
+app.command("run", rich_help_panel=EVERY_STAGE)(run.run)
+app.command("synth", rich_help_panel=ONE_STAGE)(synth.synth)
+app.add_typer(data.app, name="data", rich_help_panel=ONE_STAGE)
+app.command("prepare", rich_help_panel=ONE_STAGE)(prepare.prepare)
+app.command("search", rich_help_panel=ONE_STAGE)(search.search)
+app.command("retrain", rich_help_panel=ONE_STAGE)(retrain.retrain)
+app.command("ensemble", rich_help_panel=ONE_STAGE)(ensemble.ensemble)
+app.command("report", rich_help_panel=ONE_STAGE)(report.report)
+app.command("submit", rich_help_panel=ONE_STAGE)(submit.submit)
 app.add_typer(config.app, name="config", rich_help_panel=TOOLS)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
@@ -79,26 +79,26 @@ def settings(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and warnings only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
 ) -> None:
-    """Take the options that stand before the command."""
+    """Store the options that precede the command."""
     SETTINGS.quiet = quiet
     SETTINGS.debug = debug
 
 
 def main() -> None:
-    """Run the command line: exit 0, 1 for an expected failure in one message, 2 for wrong usage."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no news to a user
+    """Run the command line. Exit codes: 0, 1 for an expected failure with one message, 2 for wrong usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's informational messages
     try:
         app()  # typer itself exits: 0, or 2 for wrong usage
     except SystemExit as end:
-        if end.code == 130:  # what typer makes of Ctrl-C, without a word
-            Terminal().error("interrupted. What was finished is kept: give the same command again to go on.")
+        if end.code == 130:  # typer exits so on Ctrl-C, without a message
+            Terminal().error("interrupted. Finished work is kept: rerun the same command to resume.")
         raise
     except AscError as error:
         if SETTINGS.debug:
             raise
         Terminal().error(str(error))
         sys.exit(1)
-    except OSError as error:  # a file that can't be read or listed, wherever it was met; without a name it is a bug
+    except OSError as error:  # a file that can't be read or listed, in any stage; without a file name it is a bug
         if SETTINGS.debug or error.filename is None:
             raise
         Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that stand before a command."""
+"""Options that several commands share, and the settings that precede a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from search.study.config import SearchConfig
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Set by Ray for whatever `ray job submit` starts."""
+"""Set by Ray in jobs started with `ray job submit`."""
 
 
 @dataclass
@@ -24,7 +24,9 @@ class Settings:
     """The options of `asc` itself."""
 
     quiet: bool = False
+    """Whether to show results and warnings only."""
     debug: bool = False
+    """Whether to show the traceback of a failure."""
 
 
 SETTINGS = Settings()
@@ -39,38 +41,43 @@ ShardsOption = Annotated[
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option("--address", help="Ray cluster to work on. Default: this machine.", show_default=False),
+    typer.Option("--address", help="Address of a Ray cluster. Default: this machine.", show_default=False),
 ]
 StorageOption = Annotated[
     str | None,
     typer.Option(
         "--storage",
         metavar="URI",
-        help="Place that every node reaches (s3://, gs://, or a shared folder) for ledger and checkpoints; a lost RUN "
-        "is made anew from there. Default: RUN alone.",
+        help="Shared storage for ledger and checkpoints, reachable from every node: s3://, gs:// or a mounted folder. "
+        "A lost RUN is restored from it. Default: RUN only.",
         show_default=False,
     ),
 ]
 CpusOption = Annotated[
     int | None,
-    typer.Option("--cpus-per-trial", min=1, help="Threads of a trial. Default: as configured, 1.", show_default=False),
+    typer.Option(
+        "--cpus-per-trial",
+        min=1,
+        help="Threads per trial. Default: search.cpus_per_trial of the configuration.",
+        show_default=False,
+    ),
 ]
 GpusOption = Annotated[
     float | None,
     typer.Option(
         "--gpus-per-trial",
         min=0.0,
-        help="GPUs of a trial, also a fraction such as 0.25. Default: as configured, 0.",
+        help="GPUs per trial; fractions such as 0.25 share one. Default: search.gpus_per_trial of the configuration.",
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a key, such as search.n_trials=32; as often as needed.",
+        help="Override a key of the configuration, such as search.n_trials=32. Repeatable.",
         show_default=False,
     ),
 ]
@@ -81,58 +88,58 @@ WorkersOption = Annotated[
 
 TensorBoardOption = Annotated[
     bool,
-    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard's files of the search to RUN/tensorboard."),
+    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard files to RUN/tensorboard."),
 ]
 MlflowOption = Annotated[
     str | None,
     typer.Option(
-        "--mlflow", metavar="URI", help="Log the search to an MLflow server, or sqlite:///FILE.", show_default=False
+        "--mlflow", metavar="URI", help="Log the search to an MLflow server or sqlite:///FILE.", show_default=False
     ),
 ]
 
 
 def terminal() -> Terminal:
-    """Return the user's screen, as quiet as asked for."""
+    """Return the user's terminal, honouring `--quiet`."""
     return Terminal(SETTINGS.quiet)
 
 
 def n_workers(workers: int | None) -> int:
-    """Return how many processes read audio."""
+    """Return the number of processes that read audio; None means all processors."""
     from data_prep.workers import available_cpus
 
     return workers or available_cpus()
 
 
 def storage_location(storage: str | None) -> Location | None:
-    """Return the shared storage that the user named, if any; a folder's path absolute."""
+    """Return the location of the shared storage, a folder as an absolute path; None if none was given."""
     from data_prep.store import location_text, parse_location
 
     return None if storage is None else parse_location(location_text(parse_location(storage)))
 
 
 def with_resources(search: SearchConfig, cpus_per_trial: int | None, gpus_per_trial: float | None) -> SearchConfig:
-    """Return the settings with the resources that the user asked for."""
+    """Return `search` with the resources given on the command line; None keeps the configured value."""
     asked = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
     return search.updated(**{name: value for name, value in asked.items() if value is not None})
 
 
-def working_place(**places: Path | str | None) -> None:
-    """Leave the folder that Ray made for a submitted job: it is taken away with the job, or before.
+def leave_job_folder(**locations: Path | str | None) -> None:
+    """Change out of the working directory of a submitted Ray job, which Ray deletes with the job or earlier.
 
     Args:
-        places: what the user named, by option.
+        locations: paths and URIs given by the user, by option name.
 
     Raises:
-        ConfigError: if one of them lies in that folder.
+        ConfigError: if one of them is a relative path, and so inside that directory.
     """
     from data_prep.errors import ConfigError
 
     if JOB_VARIABLE not in os.environ:
         return
-    for option, place in places.items():
-        if place is not None and "://" not in str(place) and not Path(place).is_absolute():
+    for option, location in locations.items():
+        if location is not None and "://" not in str(location) and not Path(location).is_absolute():
             raise ConfigError(
-                f"--{option} {place}: a submitted job works in a folder that is deleted with it. Give an absolute path "
-                "that every node mounts, or s3:// or gs://."
+                f"--{option} {location}: the working directory of a submitted job is deleted with the job. Give an "
+                "absolute path that every node mounts, or an s3:// or gs:// URI."
             )
     os.chdir("/")

@@ -1,4 +1,4 @@
-"""`asc predict`: an exported candidate on recordings."""
+"""`asc predict`: scenes of recordings, by an exported candidate."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def predict(
         Path,
         typer.Argument(
             metavar="CANDIDATE",
-            help="A candidate's folder, RUN/candidates/NAME, or the zip in it (or anywhere else).",
+            help="A candidate's folder, RUN/candidates/NAME, or its zip.",
             show_default=False,
         ),
     ],
-    audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Recordings.", show_default=False)],
-    top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print for each recording.")] = 3,
+    audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Audio files.", show_default=False)],
+    top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")] = 3,
     as_json: JsonOption = False,
 ) -> None:
-    """Name the scene of recordings with an exported file, features and all."""
+    """Classify recordings with an exported candidate, including feature extraction."""
     from asc_models.classifier import Classifier
 
     screen = terminal()
@@ -32,6 +32,6 @@ def predict(
         rows = probabilities.astype(float).to_dict("records")
         screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, rows, strict=True)])
         return
-    for path, row in probabilities.iterrows():  # one line each: paths are long, and lines are cut up
+    for path, row in probabilities.iterrows():  # one line each, without a table: paths are long
         best = row.sort_values(ascending=False, kind="stable").head(top)
         screen.say(f"{path}: {', '.join(f'{scene} {share:.2f}' for scene, share in best.items())}")

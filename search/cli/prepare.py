@@ -16,10 +16,10 @@ from search.cli.options import AddressOption, SetOption, WorkersOption, n_worker
 def prepare(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.", show_default=False)],
     shards: Annotated[
-        str, typer.Option("--out", help="Folder for the shards, or s3://, gs:// URI.", show_default=False)
+        str, typer.Option("--out", help="Folder, or s3:// or gs:// URI, for the shards.", show_default=False)
     ],
     config_file: Annotated[
-        str, typer.Option("--config", help="YAML file or shipped name; its section `prepare` counts.")
+        str, typer.Option("--config", help="YAML file or shipped name; only its section `prepare` is used.")
     ] = "default",
     overrides: SetOption = None,
     workers: WorkersOption = None,
@@ -27,9 +27,9 @@ def prepare(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first clip that cannot be used.")] = False,
     corpus: Sequence[str] = (),
 ) -> None:
-    """Extract log-mel features into Parquet shards and cut the validation split by location.
+    """Extract log-mel features into Parquet shards, and split off validation by location.
 
-    Run again, it redoes only what is missing or has changed.
+    A rerun extracts only what is missing or has changed.
     """
     from data_prep.store import parse_location
     from search.config import read_run_config

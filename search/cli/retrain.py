@@ -1,4 +1,4 @@
-"""`asc retrain`: the best candidates at full length."""
+"""`asc retrain`: train the best candidates at full length."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from search.cli.options import (
     SetOption,
     ShardsOption,
     StorageOption,
+    leave_job_folder,
     storage_location,
     terminal,
     with_resources,
-    working_place,
 )
 from search.cli.screen.outcome import limit_text
 from search.cli.screen.terminal import Terminal
@@ -36,7 +36,7 @@ TopOption = Annotated[
         "--top",
         min=0,
         metavar="K",
-        help="Trials to retrain: from the front, spread over sizes. Default: retrain.n_candidates.",
+        help="Number of trials to retrain, from the front, spread over sizes. Default: retrain.n_candidates.",
         show_default=False,
     ),
 ]
@@ -52,14 +52,15 @@ SeedsOption = Annotated[
 ]
 EpochsOption = Annotated[
     int | None,
-    typer.Option("--epochs", min=1, help="Length of the trainings. Default: the run's own.", show_default=False),
+    typer.Option("--epochs", min=1, help="Epochs to train. Default: train.epochs.", show_default=False),
 ]
 WithValidationOption = Annotated[
     bool,
     typer.Option(
         "--with-validation",
-        help="Train on train and validation, for a final submission: no checkpoint is chosen, and nothing is chosen by "
-        "such a candidate. With `retrain.all_clips` in the configuration all do, `retrain.inner_folds` giving a score.",
+        help="Train on train and validation, for a final submission. No checkpoint is selected, and such a candidate "
+        "has no validation score. With `retrain.all_clips` in the configuration all candidates are trained so, and "
+        "`retrain.inner_folds` gives them an out-of-fold score.",
     ),
 ]
 
@@ -78,11 +79,11 @@ def retrain(
     gpus_per_trial: GpusOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the run's best candidates at full length, export them, and score their files, on test once.
+    """Train the run's best candidates at full length, export them, and score the files, on test once.
 
-    Given again, it goes on where it stopped and trains what is missing. Candidates of another length are called
-    <trial>-e<epochs>, those trained on validation, too, <trial>-full. --set retrain.mode=float16, or another key of the
-    sections retrain, ensemble and submission, is kept in the run's configuration; the other options hold for this call.
+    Rerun the same command to resume; only what is missing is trained. Candidates trained with --epochs are named
+    <trial>-e<epochs>, those with --with-validation <trial>-full. --set changes the run's configuration permanently and
+    takes keys of the sections retrain, ensemble and submission; the other options apply to this call only.
     """
     from data_prep.errors import RunError
     from data_prep.shards.manifest import read_manifest
@@ -90,17 +91,17 @@ def retrain(
     from results.storage.storage import open_ledger, taken
     from search.retrain.retrain import Variant
     from search.run_config import adjust_run, bind_data, default_shards, read_run
-    from search.stages import Place, retrain_stage
+    from search.stages import Workspace, retrain_stage
     from search.study.config import SearchConfig
 
     screen = terminal()
     directory = RunDirectory(run)
-    working_place(run=run, shards=shards, storage=storage)
+    leave_job_folder(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:
-        read_run(directory)  # nothing is written into what is no run
-        place = Place(directory, default_shards(directory, shards, stored), address, stored)
-        if place.shards == directory.shards_dir and not directory.shards_dir.is_dir():
-            raise RunError(f"{place.shards}: no shards there; where they lie elsewhere, give --shards SHARDS")
+        read_run(directory)  # raises before anything is written into a folder that is not a run
+        workspace = Workspace(directory, default_shards(directory, shards, stored), address, stored)
+        if workspace.shards == directory.shards_dir and not directory.shards_dir.is_dir():
+            raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
         with open_ledger(directory, stored) as ledger:
             config = adjust_run(directory, overrides or ())
             wanted = config.retrain.updated(
@@ -108,14 +109,14 @@ def retrain(
                 seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
             )
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
-            bind_data(directory, read_manifest(place.shards))
+            bind_data(directory, read_manifest(workspace.shards))
             variant = Variant(epochs, with_validation)
-            names = retrain_stage(place, config.updated(retrain=wanted), ledger, screen, variant, lent)
+            names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent)
     _show(screen, directory, names, as_json=as_json)
 
 
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:
-    """Print what this call's candidates come to, over their seeds."""
+    """Print the scores of the candidates `names`, over their seeds."""
     from asc_models.rules import QUANTITY_NAMES
     from results.candidates.candidates import fewer_scenes, read_candidates, without_validation
     from results.candidates.limits import read_limits
@@ -137,7 +138,7 @@ def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json:
 
 
 def _rows(group: SeedGroup, size: int) -> Iterator[tuple[object, ...]]:
-    """Yield a candidate's rows of the table: one for each split that it has scores of."""
+    """Yield a candidate's rows of the table, one per split with scores."""
     first: tuple[object, ...] = (group.name, len(group.seeds), size)
     for split in ("validation", "test"):
         accuracy, loss = (group.scores.get((split, score)) for score in ("macro_accuracy", "log_loss"))

@@ -19,10 +19,10 @@ from search.cli.options import (
     StorageOption,
     TensorBoardOption,
     WorkersOption,
+    leave_job_folder,
     n_workers,
     storage_location,
     terminal,
-    working_place,
 )
 from search.cli.screen.outcome import show_outcome
 
@@ -32,21 +32,23 @@ def demo(
     overrides: SetOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Run the whole line on the embedded corpus, in at most six minutes on two processors."""
+    """Run every stage on a synthesized corpus, in at most six minutes on two processors."""
     from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger
     from search.config import read_run_config
-    from search.pipeline import run_line
+    from search.pipeline import run_stages
     from search.run_config import open_run
-    from search.stages import Place
+    from search.stages import Workspace
 
     started = time.monotonic()
     screen = terminal()
     config = read_run_config("demo", overrides or ())
     if config.synth is None:
-        raise ConfigError("--set synth=null: the demo needs its corpus; for your own data give `asc run demo`")
+        raise ConfigError(
+            "--set synth=null: the demo needs its corpus; for your own data use `asc run demo --data DATA`"
+        )
     run_directory = RunDirectory(out)
     corpus = run_directory.corpus_dir
     with open_ledger(run_directory, None) as ledger:
@@ -54,8 +56,8 @@ def demo(
         with screen.stage("Synthesize", "clips") as on_progress:
             n_clips = synthesize(corpus, config.synth, on_progress)
         screen.note(f"{n_clips:,} clips in the layout of TAU 2020 Mobile")
-        place = Place(run_directory, run_directory.shards_dir)
-        page = run_line(corpus, place, config, ledger, screen, n_workers=n_workers(workers))
+        workspace = Workspace(run_directory, run_directory.shards_dir)
+        page = run_stages(corpus, workspace, config, ledger, screen, n_workers=n_workers(workers))
     show_outcome(screen, run_directory, page, time.monotonic() - started)
 
 
@@ -78,19 +80,19 @@ def run(
     mlflow: MlflowOption = None,
     corpus: Sequence[str] = (),
 ) -> None:
-    """Run the whole line on a data set: prepare, search, retrain, ensemble, report, submission.
+    """Run every stage on a data set: prepare, search, retrain, ensemble, report, submission.
 
-    Run again, it goes on where it stopped, and does nothing where all is done.
+    Rerun the same command to resume an interrupted run. A finished run is left unchanged.
     """
-    from search.api import run as run_stages
+    from search.api import run as run_pipeline
     from search.config import read_run_config
     from search.observers.watch import Watch
 
     started = time.monotonic()
     screen = terminal()
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
-    working_place(data=data, out=out, shards=shards, storage=storage)
-    done = run_stages(
+    leave_job_folder(data=data, out=out, shards=shards, storage=storage)
+    done = run_pipeline(
         config,
         data,
         out,

@@ -1,4 +1,4 @@
-"""`asc score`: a system's output against the truth."""
+"""`asc score`: score a system's output file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from search.cli.options import JsonOption, terminal
 
 
 def score(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT.csv", help="A system's output file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT.csv", help="Output file in the challenge's format.", show_default=False)
+    ],
     truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH.csv", help="List with filename and scene_label.", show_default=False)
+        Path, typer.Argument(metavar="TRUTH.csv", help="Labels: columns filename and scene_label.", show_default=False)
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Score an output file in the challenge's format: macro accuracy and log loss, by scene and by device."""
+    """Score an output file: macro accuracy and log loss, in total, by scene and by device."""
     from results.score import score_submission
 
     metrics = score_submission(output, truth)

@@ -1,4 +1,4 @@
-"""`asc search`: the sweep on prepared shards."""
+"""`asc search`: search networks on prepared shards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from search.cli.options import (
     SetOption,
     StorageOption,
     TensorBoardOption,
+    leave_job_folder,
     storage_location,
     terminal,
     with_resources,
-    working_place,
 )
 
 WarmStartOption = Annotated[
@@ -26,7 +26,7 @@ WarmStartOption = Annotated[
     typer.Option(
         "--warm-start",
         metavar="RUN",
-        help="Directory of an earlier run on the same data, whose trials this search learns from; as often as needed.",
+        help="Directory of an earlier run on the same data, whose trials inform this search. Repeatable.",
         show_default=False,
     ),
 ]
@@ -34,8 +34,8 @@ DryRunOption = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Only say what the space holds under the limit: its size, the share that fits, the smallest and the "
-        "largest candidate. Needs neither --out nor --shards.",
+        help="Train nothing; print the size of the space, the share that fits the limits, and the smallest and largest "
+        "candidate. Needs neither --out nor --shards.",
     ),
 ]
 
@@ -55,17 +55,16 @@ def search(
     gpus_per_trial: GpusOption = None,
     earlier: WarmStartOption = None,
     is_dry: DryRunOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON for a machine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON instead of tables.")] = False,
     json_log: Annotated[
-        bool,
-        typer.Option("--json-log", help="For machines: every event as a line of JSON, and nothing else, on stdout."),
+        bool, typer.Option("--json-log", help="Print each event as a line of JSON, and nothing else, to stdout.")
     ] = False,
     tensorboard: TensorBoardOption = True,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Search the space of networks under the size limit. Nothing over the limit is ever trained.
+    """Search networks under the size limit. Candidates over the limit are never trained.
 
-    Run again, it goes on where it stopped. `asc status RUN --follow` watches it from another terminal.
+    Rerun the same command to resume. `asc status RUN --follow` shows the progress in another terminal.
     """
     from data_prep.errors import ConfigError
     from search.api import search as search_space
@@ -74,9 +73,9 @@ def search(
 
     screen = terminal()
     config = read_run_config(config_file, overrides or ())
-    working_place(out=out, shards=shards, storage=storage)
+    leave_job_folder(out=out, shards=shards, storage=storage)
     if config.search is None:
-        raise ConfigError(f"{config_file}: search is null: it trains its systems without one; give `asc run`")
+        raise ConfigError(f"{config_file}: `search: null`: there is no search; `asc run` trains its systems")
     config = config.updated(search=with_resources(config.search, cpus_per_trial, gpus_per_trial))
     if is_dry:
         from search.cli.dry_run import dry_run
@@ -85,13 +84,13 @@ def search(
         return
     missing = next((name for name, value in (("--shards", shards), ("--out", out)) if value is None), None)
     if shards is None or out is None:
-        raise typer.BadParameter(f"needs {missing} (but for --dry-run)")
+        raise typer.BadParameter(f"{missing} is required without --dry-run")
     if as_json:
-        raise typer.BadParameter("--json goes with --dry-run; `asc status RUN --json` tells of a search")
+        raise typer.BadParameter("--json requires --dry-run; for the state of a search use `asc status RUN --json`")
     watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
-    place = storage_location(storage)
+    location = storage_location(storage)
     run = search_space(
-        config, shards, out, storage=place, address=address, earlier=earlier or (), watch=watch, narrator=screen
+        config, shards, out, storage=location, address=address, earlier=earlier or (), watch=watch, narrator=screen
     )
     if not json_log:
         screen.say(f"Trials: {run.directory.trials_path}")

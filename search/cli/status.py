@@ -1,4 +1,4 @@
-"""`asc status`: how far a run has come."""
+"""`asc status`: progress of a run."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from results.rundir import RunDirectory
 
 POLL_S = 1.0
-"""How often a followed ledger is looked at."""
+"""Seconds between two reads of a followed ledger."""
 
 
 def status(
     run: RunArgument,
     as_json: JsonOption = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch until nobody works on the run.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Update until no process works on the run any more.")
+    ] = False,
 ) -> None:
-    """Say how far a run has come, from its ledger; works while it runs, from any terminal."""
+    """Show the progress of a run, also while it is running."""
     from results.rundir import RunDirectory
     from search.run_config import read_run
 
     if as_json and follow:
-        raise typer.BadParameter("--json tells once; for a stream give `asc search --json-log`, or read the ledger")
+        raise typer.BadParameter("--json prints once; for a stream use `asc search --json-log`, or read the ledger")
     directory = RunDirectory(run)
     config = read_run(directory)
     watcher = _Watcher(directory)
@@ -43,8 +45,8 @@ def status(
         screen.json(summary)
         return
     n_retrained = len(summary["candidates"])
-    stands = [f"{n_retrained} retrained", *(name for name in ("ensemble", "report") if summary[f"has_{name}"])]
-    screen.say(f"{directory.root}: {', '.join(stands)}")
+    parts = [f"{n_retrained} retrained", *(name for name in ("ensemble", "report") if summary[f"has_{name}"])]
+    screen.say(f"{directory.root}: {', '.join(parts)}")
     if config.search is None:
         return
     if not follow:
@@ -61,7 +63,7 @@ def status(
 
 
 class _Watcher:
-    """Reads a ledger on and shows what it says."""
+    """Follows a ledger and renders the progress."""
 
     def __init__(self, run: RunDirectory) -> None:
         from results.ledger.ledger import LedgerTail
@@ -73,37 +75,37 @@ class _Watcher:
         self.look()
 
     def look(self) -> None:
-        """Take what has been written since."""
+        """Read what has been written since the last call."""
         from results.ledger.ledger import is_being_written
 
-        is_running = is_being_written(self._tail.path)  # first, so that nothing of an ended run is missed
+        is_running = is_being_written(self._tail.path)  # first, so that a run's last events are not missed
         for event in self._tail.new_events():
             self._fold.apply(event)
         self.is_running = is_running
 
     def progress(self) -> SearchProgress:
-        """Return how far the search is now, or was when its driver ended."""
+        """Return the progress now, or at the end of the driver."""
         return self._fold.progress(time.time() if self.is_running else None)
 
     def wait(self, poll_s: float, at_most_s: float = float("inf")) -> None:
-        """Look again and again until nobody works on the run, or for so long."""
+        """Read every `poll_s` seconds until no process works on the run, or `at_most_s` seconds have passed."""
         until = time.monotonic() + at_most_s
         while self.is_running and time.monotonic() < until:
             time.sleep(poll_s)
             self.look()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Show the progress and whether somebody works on it."""
+        """Render the progress, and whether a process works on the run."""
         progress = self.progress()
         yield ProgressView(progress, _note(progress, is_running=self.is_running))
 
 
 def _note(progress: SearchProgress, *, is_running: bool) -> str:
     if is_running:
-        return "an asc is working on this run" + ("; its search has ended" if progress.session.end else "")
+        return "an asc process is working on this run" + ("; its search has ended" if progress.session.end else "")
     if progress.states.get("running"):
-        return "nobody works on this run; its search was cut off: search again to go on"
-    return f"nobody works on this run; its last search: {progress.session.end or 'none, or cut off'}"
+        return "no process is working on this run; its search was interrupted: rerun the command to resume"
+    return f"no process is working on this run; its last search: {progress.session.end or 'none, or interrupted'}"
 
 
 def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict
 
 @contextmanager
 def _until_ctrl_c() -> Iterator[None]:
-    """Take Ctrl-C as the end of looking: it interrupts nothing."""
+    """End the block on Ctrl-C; the run that is followed is not interrupted."""
     try:
         yield
     except KeyboardInterrupt:

@@ -16,26 +16,26 @@ def submit(
         typer.Option(
             "--evaluation",
             metavar="SHARDS",
-            help="Folder or URI of the challenge's evaluation set, prepared: its clips are answered and packed. "
-            "Default: the evaluation list of the run's own data, else its test split.",
+            help="Folder or URI of shards of the challenge's evaluation set, to predict. Default: the evaluation list "
+            "of the run's data, or else its test split.",
             show_default=False,
         ),
     ] = None,
     draft: Annotated[
-        bool, typer.Option("--draft", help="Write a package also with placeholders for the authors, to try it out.")
+        bool, typer.Option("--draft", help="Write a package even if the authors' names are placeholders.")
     ] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Write and check a DCASE 2021 Task 1A package of up to four systems, best validation log loss first."""
+    """Write and validate a DCASE 2021 Task 1A package of up to four systems, by validation log loss."""
     from data_prep.store import parse_location
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards
-    from search.stages import Place, submission_stage
+    from search.stages import Workspace, submission_stage
 
     directory = RunDirectory(run)
     config = adjust_run(directory, overrides or ())
     screen = terminal()
     evaluation_set = None if evaluation is None else parse_location(evaluation)
-    place = Place(directory, default_shards(directory, None))
-    package = submission_stage(place, config, screen, evaluation_set, draft=draft)
+    workspace = Workspace(directory, default_shards(directory, None))
+    package = submission_stage(workspace, config, screen, evaluation_set, draft=draft)
     screen.say(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")

@@ -1,4 +1,4 @@
-"""`asc synth`: the embedded corpus on its own."""
+"""`asc synth`: write the synthesized corpus of the demo."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from search.cli.options import terminal
 
 def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the data set.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Seed of everything in it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     clip_seconds: Annotated[float, typer.Option(help="Length of a clip in seconds.")] = 10.0,
-    locations: Annotated[int, typer.Option(help="Locations per scene; about a third are evaluated on.")] = 12,
-    segments: Annotated[int, typer.Option(help="Recorded moments per location.")] = 4,
-    cities: Annotated[int, typer.Option(help="Cities that the locations are spread over.")] = 4,
+    locations: Annotated[int, typer.Option(help="Locations per scene; about a third are in the test split.")] = 12,
+    segments: Annotated[int, typer.Option(help="Recorded segments per location.")] = 4,
+    cities: Annotated[int, typer.Option(help="Number of cities that the locations are spread over.")] = 4,
 ) -> None:
     """Synthesize a corpus in the layout of TAU Urban Acoustic Scenes 2020 Mobile: ten scenes, nine devices."""
     from data_prep.config import SynthConfig

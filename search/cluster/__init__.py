@@ -1,1 +1,1 @@
-"""Ray Core: sessions, nodes, executors, and the doctor that looks at them."""
+"""Ray Core: sessions, nodes, executors, and the checks of `asc doctor`."""

@@ -1,4 +1,4 @@
-"""What keeps a machine, or a node of a cluster, from searching: versions, storage, shards, processors, access."""
+"""Checks of a machine or a cluster for a search: versions, storage, shards, processors, access."""
 
 from __future__ import annotations
 
@@ -22,40 +22,42 @@ from data_prep.store import Location, location_inside, location_text, open_store
 
 THIS_MACHINE = "this machine"
 NUMERIC = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
-"""Packages that can change a run's numbers; it notes their versions."""
+"""Packages that can change a run's numbers; a run stores their versions."""
 PACKAGES = (*NUMERIC, "pyarrow")
-"""Packages whose versions must be the same everywhere: also what changes what is sent between nodes."""
+"""Packages whose versions must be the same on every node, including those that serialize data between nodes."""
 SOURCES = ("data_prep", "asc_models", "results", "search")
 JOB_MODULES = ("aiohttp", "aiohttp_cors", "opencensus", "prometheus_client")
-"""What `ray[default]` brings and `ray job submit` needs."""
+"""Modules of `ray[default]` that `ray job submit` needs."""
 PROBE = "doctor"
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found."""
+class Diagnosis:
+    """The result of the checks."""
 
     nodes: dict[str, dict[str, Any]]
-    """{node: facts}: those of `look`, or {"error": text}."""
+    """{node: facts}: the result of `look`, or {"error": text}."""
     problems: tuple[str, ...]
-    """Each with the node and what to do."""
+    """What prevents a search, each with the node and a fix."""
     remarks: tuple[str, ...]
-    """What is no fault, but worth knowing."""
+    """What does not prevent a search, but affects it."""
 
 
-def examine(address: str | None, storage: Location | None, shards: Location | None) -> Report:
-    """Return what this machine, or every node of the cluster at `address`, is fit for.
+def examine(address: str | None, storage: Location | None, shards: Location | None) -> Diagnosis:
+    """Return the result of the checks on this machine, or on every node of the cluster at `address`.
 
     Raises:
         RunError: if there is no cluster at `address`.
     """
     from search.cluster.session import cluster_address, ray_session
 
-    seen = _Seen(storage)
+    seen = _Probe(storage)
     here = look(_text(storage), seen.name, _text(shards))
     try:
         if cluster_address(address) is None:
-            return Report({THIS_MACHINE: here}, tuple(_problems({THIS_MACHINE: here})), tuple(_remarks([here], False)))
+            return Diagnosis(
+                {THIS_MACHINE: here}, tuple(_problems({THIS_MACHINE: here})), tuple(_remarks([here], False))
+            )
         with ray_session(address, n_cpus=1):
             from search.cluster.nodes import node_resources, on_every_node
 
@@ -65,16 +67,16 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
         seen.remove()
     nodes = {name: _facts(answer, resources.get(name, {})) for name, answer in found.items()}
     problems = [*_problems(nodes), *_differences(nodes, here)]
-    return Report(nodes, tuple(problems), tuple(_remarks([here, *nodes.values()], True)))
+    return Diagnosis(nodes, tuple(problems), tuple(_remarks([here, *nodes.values()], True)))
 
 
 def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str, Any]:
-    """Return the facts of the machine that runs this: plain values, `*_problem` None where all is well.
+    """Return the facts of this machine as plain values; `*_problem` is None if there is no problem.
 
     Args:
-        storage: place to write to and read back from.
-        seen: name of an object there that the driver has written.
-        shards: prepared features that must be readable.
+        storage: folder or URI to write to and read back from; None skips this check.
+        seen: name of an object in `storage` that the driver has written.
+        shards: folder or URI of feature shards to read; None skips this check.
     """
     manifest_hash, shards_problem = _read_shards(shards)
     return {
@@ -94,8 +96,8 @@ def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str,
     }
 
 
-class _Seen:
-    """An object that the driver leaves in the storage for the nodes to see."""
+class _Probe:
+    """An object that the driver writes to the storage for the nodes to read."""
 
     def __init__(self, storage: Location | None) -> None:
         self.name: str | None = None
@@ -107,30 +109,30 @@ class _Seen:
             name = uuid4().hex
             self._store.write(name, name.encode())
             self.name = name
-        except AscError:  # found again, and told, by `look`
+        except AscError:  # `look` meets and reports the same error
             self._store = None
 
     def remove(self) -> None:
-        """Take it away."""
+        """Delete the object."""
         if self._store is not None and self.name is not None:
             self._store.remove(self.name)
 
 
 def _try_storage(storage: Location, seen: str | None) -> str | None:
-    """Write, read back, read what the driver wrote, create twice, remove; return what went wrong."""
+    """Write, read back, create twice, delete, and read the driver's object; return the problem, if any."""
     mine = f"{uuid4().hex}"
     try:
         store = open_store(location_inside(storage, PROBE))
         if not store.create(mine, mine.encode()) or store.create(mine, b"another"):
-            return "two may write one name, so no lock can be had there; use a store with conditional uploads"
-        store.write(mine, b"anew")
-        if store.read(mine) != b"anew":
-            return "what was written comes back otherwise"
+            return "an existing object can be created again, so locks do not work; use a store with conditional uploads"
+        store.write(mine, b"again")
+        if store.read(mine) != b"again":
+            return "reading back an object gives other content than was written"
         store.remove(mine)
         if seen is not None and store.read(seen) != seen.encode():
-            return "what the driver wrote comes back otherwise"
+            return "reading the driver's object gives other content than was written"
     except FileNotFoundError:
-        return "what the driver wrote is not there: it is another place, such as a folder that is not shared"
+        return "the driver's object is missing: this is another storage, such as a folder that is not shared"
     except AscError as error:
         return str(error)
     return None
@@ -146,12 +148,12 @@ def _read_shards(shards: str | None) -> tuple[str | None, str | None]:
 
 
 def _problems(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    """Yield what is wrong with each node by itself."""
+    """Yield the problems of each node."""
     for name, facts in nodes.items():
         if "error" in facts:
             yield (
-                f"{name}: cannot run the product: {facts['error']}. Install it there (the same commit), or submit "
-                "the job with --working-dir . and --runtime-env."
+                f"{name}: cannot run asc: {facts['error']}. Install the same commit there, or submit the job with "
+                "--working-dir . and --runtime-env."
             )
             continue
         missing = [package for package, version in facts["versions"].items() if version is None]
@@ -164,26 +166,26 @@ def _problems(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         if facts["n_gpus"] > facts["n_gpus_tensorflow"]:
             yield (
                 f"{name}: TensorFlow sees {facts['n_gpus_tensorflow']} of {facts['n_gpus']} GPUs: install "
-                "tensorflow[and-cuda] there, and a driver that fits."
+                "tensorflow[and-cuda] there, and a matching driver."
             )
         if facts.get("n_cpus_lent", 0) > facts["n_threads"]:
             yield (
-                f"{name}: Ray lends {facts['n_cpus_lent']:g} CPUs of {facts['n_threads']} threads: trials would get in "
-                "each other's way. Start the node with --num-cpus."
+                f"{name}: Ray offers {facts['n_cpus_lent']:g} CPUs, but there are {facts['n_threads']} threads, so "
+                "trials would slow each other down. Start the node with --num-cpus."
             )
 
 
 def _differences(nodes: Mapping[str, Mapping[str, Any]], here: Mapping[str, Any]) -> Iterable[str]:
-    """Yield what isn't on a node as it is where the driver runs."""
+    """Yield the differences between each node and the driver's machine."""
     for name, facts in nodes.items():
         for package, version in facts.get("versions", {}).items():
             ours = here["versions"][package]
             if version is not None and version != ours:
-                yield f"{name}: has {package} {version}, the driver {ours}: install the same on both."
+                yield f"{name}: has {package} {version}, the driver {ours}: install the same version on both."
         if facts.get("manifest_hash") and facts["manifest_hash"] != here["manifest_hash"]:
             yield (
-                f"{name}: sees other shards ({facts['manifest_hash']}) than the driver ({here['manifest_hash']}): give "
-                "a place that is the same for all."
+                f"{name}: sees other shards ({facts['manifest_hash']}) than the driver ({here['manifest_hash']}): pass "
+                "a location that is the same for all nodes."
             )
 
 
@@ -196,18 +198,18 @@ def _remarks(nodes: Iterable[Mapping[str, Any]], is_cluster: bool) -> Iterable[s
             "pip install 'asc-search[cluster]'"
         )
     if len({tuple(facts["training"].items()) for facts in known}) > 1:
-        yield "Nodes differ in what training computes with, so a trial's numbers depend on the node it ran on."
+        yield "Nodes differ in processor or settings, so a trial's numbers depend on the node that trained it."
     if any(facts["training"]["onednn"] == "0" for facts in known):
-        yield "TF_ENABLE_ONEDNN_OPTS is 0: training may run at a third of its speed. Leave it unset, or set it to 1."
+        yield "TF_ENABLE_ONEDNN_OPTS is 0: training may be three times slower. Unset it, or set it to 1."
     if is_cluster and known[0]["auth_mode"].lower() != "token":
         yield (
             f"RAY_AUTH_MODE is {known[0]['auth_mode']} here. Nodes and drivers of a cluster need RAY_AUTH_MODE=token "
-            "and the same RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH); without, whoever reaches it can run code there."
+            "and the same RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH); otherwise anyone who reaches it can run code there."
         )
 
 
 def _gpus() -> dict[str, int]:
-    """Return how many GPUs the machine has, and how many TensorFlow finds: asked where Ray hides none."""
+    """Return the number of GPUs of the machine, and the number that TensorFlow finds in a process without Ray."""
     n_gpus = sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia*"))
     if not n_gpus:
         return {"n_gpus": 0, "n_gpus_tensorflow": 0}
@@ -219,9 +221,9 @@ def _gpus() -> dict[str, int]:
 
 
 def _facts(answer: Any, resources: Mapping[str, float]) -> dict[str, Any]:
-    """Return what a node answered, and what Ray may lend of it."""
+    """Return a node's facts with the resources that Ray offers there, or its error."""
     if isinstance(answer, BaseException):
-        return {"error": _told(answer)}
+        return {"error": _error_text(answer)}
     return {**answer, "n_cpus_lent": resources.get("CPU", 0), "n_gpus_lent": resources.get("GPU", 0)}
 
 
@@ -233,7 +235,7 @@ def _version(package: str) -> str | None:
 
 
 def _product() -> str:
-    """Return the product's version and what its source files come to, so that another commit shows."""
+    """Return the product's version and a hash of its source files, which distinguishes commits."""
     from data_prep import __version__
 
     root = Path(__file__).parents[2]
@@ -243,7 +245,7 @@ def _product() -> str:
     return f"{__version__} {digest.hexdigest()[:8]}"
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"[:300].rstrip(". ")
 

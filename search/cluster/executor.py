@@ -1,4 +1,4 @@
-"""Feature extraction on a Ray cluster: what `prepare` takes in place of own processes."""
+"""Feature extraction on a Ray cluster: the executor that `prepare` uses instead of local processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_RETRIES = 3
-"""Times that a task is given to another worker where its own died, with its node perhaps."""
+"""How often a task is repeated on another worker if its worker or node died."""
 
 
 class RayExecutor:
-    """Spreads tasks over the processors of a Ray cluster; every node needs the audio under the same path."""
+    """Runs tasks on the processors of a Ray cluster. Every node needs the audio under the same path."""
 
     def __init__(self) -> None:
         import ray
@@ -25,7 +25,7 @@ class RayExecutor:
         self._ray = ray
 
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """Yield the results of `function` for each item, in order; few items at a time are under way."""
+        """Yield the result of `function` for each item, in order, with a bounded number of tasks in flight."""
         remote = self._ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(function)
         n_in_flight = IN_FLIGHT * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         waiting: deque[Any] = deque()
@@ -49,7 +49,7 @@ class RayExecutor:
 
 @contextmanager
 def ray_executor(address: str | None) -> Iterator[Executor | None]:
-    """Yield an executor on the Ray cluster at `address`, or None where there is no address."""
+    """Yield an executor on the Ray cluster at `address`; None if `address` is None."""
     if address is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Work that is done once on every node of a Ray cluster."""
+"""Calls that run once on every node of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from data_prep.errors import RunError
 from data_prep.files import write_error
 
 TIMEOUT_S = 300.0
-"""How long a node may take to start a process and answer."""
+"""Seconds that a node may take to start a process and answer."""
 
 
 def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """Return {node: what `function` returned there, or the exception}, the head first.
+    """Return {node: result of `function` there, or the exception}, the head first.
 
     Args:
-        function: of this package, so that the nodes find it by name.
-        arguments: what it is given.
+        function: importable from this package, as nodes find it by name.
+        arguments: passed to it.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -33,7 +33,7 @@ def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, An
     for name, reference in calls.items():
         try:
             found[name] = ray.get(reference, timeout=TIMEOUT_S)
-        except Exception as error:  # whatever goes wrong there is the answer
+        except Exception as error:  # any failure on the node is its result
             found[name] = getattr(error, "cause", None) or error
     return found
 
@@ -44,15 +44,15 @@ def node_resources() -> dict[str, dict[str, float]]:
 
 
 def node_name(node: dict[str, Any]) -> str:
-    """Return what a node is called in messages: its address and the beginning of its identity."""
+    """Return a node's name for messages: its address and the first characters of its id."""
     return f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})"
 
 
 def require_shared_folder(folder: Path) -> None:
-    """Make sure that every node sees the files that are written into a folder here.
+    """Check that every node sees files that are written into `folder` here.
 
     Raises:
-        RunError: if a node doesn't, before anything has been trained.
+        RunError: if a node does not.
     """
     if len(_alive()) < 2:
         return
@@ -67,28 +67,28 @@ def require_shared_folder(folder: Path) -> None:
     blind = [name for name, answer in seen.items() if answer is not True]
     if blind:
         raise RunError(
-            f"{folder}: is not seen from {', '.join(blind)}: trials on several nodes need a common place for their "
-            "checkpoints. Give --storage (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts), "
+            f"{folder}: is not visible on {', '.join(blind)}: trials on several nodes need shared storage for their "
+            "checkpoints. Pass --storage (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts), "
             "or an --out in such a folder."
         )
 
 
 def require_gpus(gpus_per_trial: float) -> None:
-    """Make sure that a trial that wants GPUs can ever start.
+    """Check that a node has enough GPUs for a trial.
 
     Raises:
-        RunError: if no node has so many.
+        RunError: if none has.
     """
     most = max((node["Resources"].get("GPU", 0.0) for node in _alive()), default=0.0)
     if gpus_per_trial > most:
         raise RunError(
-            f"--gpus-per-trial {gpus_per_trial:g}: there are {most:g} GPUs here, so no trial could ever start. Ask for "
-            "less, or give --address of a cluster that has more."
+            f"--gpus-per-trial {gpus_per_trial:g}: no node has more than {most:g} GPUs, so no trial could start. "
+            "Request fewer, or pass --address of a cluster that has more."
         )
 
 
 def sees(path: str) -> bool:
-    """Return whether this machine has a file."""
+    """Return whether a file exists on this machine."""
     return Path(path).exists()
 
 

@@ -1,4 +1,4 @@
-"""Temporary folders that outlive nobody: what a killed process left behind goes when the next one begins."""
+"""Temporary folders; those left behind by a killed process are removed when the next one starts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 SETTLE_S = 60.0
-"""A folder younger than this is left alone: its owner may not have locked it yet."""
+"""Age in seconds below which a folder is kept: its owner may not have locked it yet."""
 
 
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Make a folder for temporary files, locked while it is in use and removed afterwards.
+    """Yield a new temporary folder, locked while it is in use and removed afterwards.
 
-    Folders of the same prefix that nobody has locked belong to processes that were killed: they are removed first.
+    Unlocked folders with the same prefix belong to processes that were killed; they are removed first.
 
     Args:
-        prefix: of its name.
-        parent: where it goes; None takes the system's folder for such files.
+        prefix: of the folder's name.
+        parent: folder to create it in; None means the system's folder for temporary files.
     """
     parent = parent or Path(tempfile.gettempdir())
     for left in parent.glob(f"{prefix}*"):
@@ -40,7 +40,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove a folder of this user's whose owner is gone."""
+    """Remove a folder of this user if no process has locked it."""
     with suppress(OSError):  # another process may remove it at the same time
         status = folder.lstat()
         if status.st_uid != os.getuid() or time.time() - status.st_mtime < SETTLE_S:

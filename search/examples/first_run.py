@@ -1,7 +1,7 @@
 """A first run from Python, in about a minute: `python search/examples/first_run.py [FOLDER]`, or cell by cell.
 
-The corpus is synthesized and everything is tiny, so the scores mean nothing. With data of your own, leave out the first
-stage, read another configuration, and give `search.run` the folder of your data.
+The corpus is synthesized and everything is tiny, so the scores mean nothing. For your own data, skip `synthesize`, read
+another configuration, and pass the folder of your data to `search.run`.
 """
 
 # %% Settings: a shipped configuration, cut down to seconds
@@ -30,20 +30,20 @@ config = search.read_config(
 )
 
 # %% Audio to feature shards
-assert config.synth is not None  # the demo brings its own corpus
+assert config.synth is not None  # the demo synthesizes its corpus
 n_clips = data_prep.synthesize(folder / "corpus", config.synth)
 prepared = data_prep.prepare_shards(folder / "corpus", folder / "shards", config.prepare)
 print(f"{n_clips} clips of {len(prepared.manifest.classes)} scenes")
 
-# %% What there is to search: every size is known before anything is trained
+# %% Survey the search space: every size is known before anything is trained
 space = search.survey(config, folder / "shards")
 print(f"{space.n_feasible_candidates} of {space.n_candidates} candidates are within the limit")
 
-# %% Search, and look at the front
+# %% Search, and print the Pareto front
 found = search.search(config, folder / "shards", folder / "run")
 print(found.front[["trial_id", "macro_accuracy", "weight_bytes"]].to_string(index=False))
 
-# %% Retrain, ensemble, report: the run goes on where the search has ended
+# %% Retrain, ensemble, report: the run continues after the search
 run = search.run(config, folder / "corpus", folder / "run", shards=folder / "shards")
 best = run.candidates.iloc[0]
 print(f"{best['candidate']}: {best['weight_bytes']} bytes, report in {run.report()}")

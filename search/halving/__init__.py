@@ -1,4 +1,4 @@
-"""Which trials train on: kinds of successive halving over rungs, by name."""
+"""Kinds of successive halving, by name: they decide which trials continue at a rung."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,8 +1,8 @@
-"""Asynchronous successive halving as Ray and Optuna have it, and Hyperband's brackets of it: they stop trials.
+"""Asynchronous successive halving that stops trials, as in Ray and Optuna, and Hyperband's brackets of it.
 
 Li et al., 2020, "A System for Massively Parallel Hyperparameter Tuning", MLSys; Li et al., 2018, "Hyperband", JMLR.
-A trial that reaches a rung goes on at once if its score is among the best 1/η of those that have reached the rung so
-far, else it ends there. Nothing ever waits, and only the score counts: what a network costs does not.
+A trial that reaches a rung continues if its score is among the best 1/η of those that have reached the rung so far, and
+stops otherwise. Trials never pause, and costs are ignored.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from search.objectives import Objectives, Value
 
 
 class StoppingHalving:
-    """Stops what is not among the best 1/η of a rung, by the score alone.
+    """Stops trials that are not among the best 1/η of a rung by score.
 
     Args:
         epochs: of the rungs.
-        eta: at each rung about one trial in `eta` goes on.
+        eta: reduction factor η; at each rung about one trial in `eta` continues.
         objectives: whose score is compared.
-        first_rung: trials are compared from here on.
+        first_rung: first rung at which trials are compared.
     """
 
     def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives, first_rung: int = 0) -> None:
@@ -33,8 +33,7 @@ class StoppingHalving:
         self._reasons: dict[str, str] = {}
 
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
-        """Enter a value. Among n values max(1, n // η) go on, so the first to reach a rung always does; equal values
-        are treated alike."""
+        """Enter a value. Of n values the best max(1, n // η) and their ties continue, so the first one always does."""
         values = self._values[rung]
         values[trial_id] = value
         if rung == self._values.last:
@@ -50,31 +49,31 @@ class StoppingHalving:
         return "stop"
 
     def promotable(self) -> list[str]:
-        """Return none: nothing waits here."""
+        """Return an empty list: trials never pause."""
         return []
 
     def promote(self, trial_id: str) -> None:
         """Do nothing."""
 
     def drop(self, trial_id: str) -> None:
-        """Forget a trial."""
+        """Remove a trial."""
         self._values.drop(trial_id)
 
     def reason(self, trial_id: str) -> str:
-        """Return among how many a stopped trial was not the best."""
+        """Return the reason why a trial was stopped."""
         return self._reasons.get(trial_id, "not among the best of its rung")
 
     def expected_trials(self, n_trials: int) -> list[int]:
-        """Return about how many of `n_trials` reach each rung; the first to reach one always goes on."""
+        """Return about how many of `n_trials` reach each rung; the first to reach one always continues."""
         counts = halved(n_trials, len(self.epochs), self._eta, self._first_rung)
         return [max(1, int(count)) for count in counts]
 
 
 class Hyperband:
-    """Brackets of successive halving that begin to compare at different rungs, against starting too early.
+    """Brackets of successive halving that start to compare at different rungs, as a hedge against comparing too early.
 
-    Bracket s compares from rung s on. Each gets the share of the trials that Hyperband gives it, so that all brackets
-    spend about as many epochs: η^(S − s) / (S − s + 1) for the last rung S.
+    Bracket s compares from rung s on. Its share of the trials is proportional to η^(S − s) / (S − s + 1) with the last
+    rung S, as in Hyperband, so that all brackets train about the same number of epochs.
     """
 
     def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives) -> None:
@@ -97,23 +96,23 @@ class Hyperband:
         return self._bracket_of[trial_id].record(trial_id, rung, value)
 
     def promotable(self) -> list[str]:
-        """Return none: nothing waits here."""
+        """Return an empty list: trials never pause."""
         return []
 
     def promote(self, trial_id: str) -> None:
         """Do nothing."""
 
     def drop(self, trial_id: str) -> None:
-        """Forget a trial."""
+        """Remove a trial."""
         if trial_id in self._bracket_of:
             self._bracket_of[trial_id].drop(trial_id)
 
     def reason(self, trial_id: str) -> str:
-        """Return among how many of its bracket a stopped trial was not the best."""
+        """Return the reason why a trial was stopped in its bracket."""
         return self._bracket_of[trial_id].reason(trial_id)
 
     def expected_trials(self, n_trials: int) -> list[int]:
-        """Return about how many of `n_trials` reach each rung, those of all brackets together."""
+        """Return about how many of `n_trials` reach each rung, summed over brackets."""
         n_rungs = len(self.epochs)
         brackets = [
             halved(share * n_trials, n_rungs, self._eta, first_rung) for first_rung, share in enumerate(self._shares)
@@ -122,13 +121,13 @@ class Hyperband:
 
 
 def bracket_shares(n_rungs: int, eta: int) -> list[float]:
-    """Return the share of the trials that each bracket of Hyperband gets, that from the first rung on first."""
+    """Return each bracket's share of the trials, by the first rung at which it compares."""
     sizes = [math.ceil(n_rungs / (n_rungs - s) * eta ** (n_rungs - 1 - s)) for s in range(n_rungs)]
     return [size / sum(sizes) for size in sizes]
 
 
 class NoHalving(StoppingHalving):
-    """Every trial trains to the last rung; rungs are only told."""
+    """Every trial trains to the last rung; values at rungs are only recorded."""
 
     def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives) -> None:
         super().__init__(epochs, eta, objectives, first_rung=len(epochs))

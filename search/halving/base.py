@@ -1,8 +1,8 @@
-"""What the kinds of successive halving have in common.
+"""The interface of successive halving, and parts that its kinds share.
 
-A trial trains from rung to rung. At each it tells its value and learns what becomes of it. Rungs are at the ends of the
-warm-restart cycles, where the learning rate is lowest and models compare. All of this is pure logic: it is rebuilt from
-a ledger by recording the same values, and promoting the same trials, in the same order.
+A trial trains from rung to rung; at each its value is recorded and decides how it continues. Rungs are at the ends of
+warm-restart cycles, where the learning rate is lowest and models are comparable. The state follows from the order of
+the recorded values and promotions alone, so that it can be rebuilt from a ledger.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from asc_models.training.schedule import cycle_ends
 from search.objectives import Value
 
 Decision = Literal["continue", "pause", "stop", "finish"]
-"""What a rung decides: go on at once, wait for a promotion, end here, or that it was the last."""
+"""Decision at a rung: continue at once, pause until promoted, stop, or finish at the last rung."""
 
 
 class Halving(Protocol):
-    """Decides at the rungs which trials go on."""
+    """Decides at the rungs which trials continue."""
 
     epochs: tuple[int, ...]
     """Epochs of the rungs; at the last a trial is finished."""
 
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
-        """Enter a trial's value at `rung` (from 0) and return what becomes of the trial."""
+        """Enter a trial's value at `rung` (from 0) and return the decision."""
 
     def promotable(self) -> list[str]:
-        """Return the paused trials that may go on now, the best claim first."""
+        """Return the paused trials that may be promoted now, in order of priority."""
 
     def promote(self, trial_id: str) -> None:
-        """Let a paused trial go on to its next rung."""
+        """Record that a paused trial continues to its next rung."""
 
     def drop(self, trial_id: str) -> None:
-        """Forget a trial that failed: it takes up no one's place."""
+        """Remove a failed trial, so that it does not count among those promoted."""
 
     def reason(self, trial_id: str) -> str:
         """Return why a trial was stopped."""
 
     def expected_trials(self, n_trials: int) -> list[int]:
-        """Return how many of `n_trials` reach each rung, about: for estimates of the time left."""
+        """Return about how many of `n_trials` reach each rung, for estimates of the time left."""
 
 
 def rung_epochs(train: TrainConfig, epochs: int, min_epochs: int) -> list[int]:
@@ -50,12 +50,12 @@ def rung_epochs(train: TrainConfig, epochs: int, min_epochs: int) -> list[int]:
 
 
 def halved(n: float, n_rungs: int, eta: int, first_rung: int = 0) -> list[float]:
-    """Return how many of `n` trials reach each rung where from `first_rung` on one in `eta` goes on."""
+    """Return how many of `n` trials reach each rung if one in `eta` continues from `first_rung` on."""
     return [n / eta ** max(0, rung - first_rung) for rung in range(n_rungs)]
 
 
 class RungValues:
-    """The values that trials have reached at each rung."""
+    """The values of trials at each rung."""
 
     def __init__(self, epochs: Sequence[int]) -> None:
         self.epochs = tuple(epochs)
@@ -66,7 +66,7 @@ class RungValues:
 
     @property
     def last(self) -> int:
-        """Number of the last rung."""
+        """Index of the last rung."""
         return len(self.epochs) - 1
 
     def furthest(self, trial_id: str) -> int:
@@ -74,6 +74,6 @@ class RungValues:
         return max(rung for rung, values in enumerate(self._values) if trial_id in values)
 
     def drop(self, trial_id: str) -> None:
-        """Forget a trial."""
+        """Remove a trial."""
         for values in self._values:
             values.pop(trial_id, None)

@@ -1,9 +1,9 @@
-"""Successive halving that promotes along the whole front, so that small networks survive beside large ones.
+"""Successive halving that promotes along the whole Pareto front, so that small networks survive next to large ones.
 
 Asynchronous successive halving (Li et al., 2020, "A System for Massively Parallel Hyperparameter Tuning", MLSys) in its
-promoting form: at each rung a trial pauses; the best 1/η of the trials that have reached a rung go on, whenever they
-come to be among those. "Best" is by front and crowding in all objectives (Schmucker et al., 2021). Symbols: η = `eta`,
-the rungs' resources r_k = `epochs[k]`.
+promoting form: at each rung a trial pauses, and continues as soon as it is among the best 1/η of the trials that have
+reached the rung. "Best" is by front and crowding in all objectives (Schmucker et al., 2021). Symbols: η = `eta`, the
+rungs' resources r_k = `epochs[k]`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class ParetoHalving:
 
     Args:
         epochs: of the rungs.
-        eta: at each rung one trial in `eta` goes on.
-        objectives: what is compared.
+        eta: reduction factor η; at each rung one trial in `eta` continues.
+        objectives: by which trials are compared.
     """
 
     def __init__(self, epochs: Sequence[int], eta: int, objectives: Objectives) -> None:
@@ -32,7 +32,7 @@ class ParetoHalving:
         self._claims: list[list[str] | None] = [[] for _ in self.epochs]
 
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
-        """Enter a value; the trial goes on at once where it may, which saves the pause."""
+        """Enter a value; a trial that may be promoted at once continues without a pause."""
         self._values[rung][trial_id] = value
         self._claims[rung] = None
         if rung == self._values.last:
@@ -43,23 +43,23 @@ class ParetoHalving:
         return "continue"
 
     def promotable(self) -> list[str]:
-        """Return the paused trials that may go on, those on higher rungs first."""
+        """Return the paused trials that may be promoted, those on higher rungs first."""
         rungs = range(self._values.last - 1, -1, -1)
         return [trial_id for rung in rungs for trial_id in self._claimants(rung)]
 
     def promote(self, trial_id: str) -> None:
-        """Let a trial go on from the highest rung it has reached."""
+        """Record that a trial continues from the highest rung that it has reached."""
         self._promote_from(self._values.furthest(trial_id), trial_id)
 
     def drop(self, trial_id: str) -> None:
-        """Forget a trial; where it had been promoted, another may be in its stead."""
+        """Remove a trial; if it had been promoted, another one may be promoted instead."""
         self._values.drop(trial_id)
         for promoted in self._promoted:
             promoted.discard(trial_id)
         self._claims = [None] * len(self.epochs)
 
     def reason(self, trial_id: str) -> str:
-        """Return nothing of use: this kind stops no trial."""
+        """Return an empty text: this kind stops no trial."""
         return ""
 
     def expected_trials(self, n_trials: int) -> list[int]:

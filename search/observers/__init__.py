@@ -1,1 +1,1 @@
-"""Whoever looks on while a search runs: each takes the ledger's events and shows or files them in its own way."""
+"""Observers of a running search: each shows the events of the ledger or writes them in another format."""

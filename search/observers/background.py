@@ -1,4 +1,4 @@
-"""Observers whose other side may be slow or away, such as a server: the search never waits for them."""
+"""Observers that run in the background, so that a slow or unreachable server does not delay the search."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from results.ledger.events import Event
 from search.observers.base import Observer
 
 CLOSE_S = 30.0
-"""How long the end of a session waits for what is still to be sent."""
+"""Seconds that the end of a session waits for events still to be sent."""
 
 
 class InBackground:
-    """Passes everything on to an observer in a thread of its own, in order."""
+    """Passes events in order to an observer in a separate thread."""
 
     def __init__(self, observer: Observer, close_s: float = CLOSE_S) -> None:
         self.name = observer.name
@@ -30,19 +30,19 @@ class InBackground:
         self._thread.start()
 
     def on_event(self, event: Event) -> None:
-        """Pass the event on; raise what an earlier call raised."""
+        """Pass the event on; raise the error of an earlier call, if any."""
         self._raise()
         self._calls.put(lambda: self._observer.on_event(event))
 
     def close(self) -> None:
-        """Wait until all is passed on, at most `close_s` seconds."""
+        """Wait until all events are passed on, at most `close_s` seconds."""
         if self._error is None:
             self._calls.put(self._observer.close)
         self._calls.put(None)
         if self._thread.is_alive():
             self._thread.join(self._close_s)
         if self._thread.is_alive():
-            raise TimeoutError(f"not everything was sent: no answer for {self._close_s:.0f} s")
+            raise TimeoutError(f"not all events were sent: no answer for {self._close_s:.0f} s")
         self._raise()
 
     def _raise(self) -> None:

@@ -1,4 +1,4 @@
-"""The ledger as observers see it: every event is told after it is on the disk, and no observer can stop a search."""
+"""Observers of the ledger: they get every event after it is written, and their failures do not stop a search."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Whoever looks on. What it keeps on disk must follow from the ledger, so that it can be made anew."""
+    """Gets the events of a search. What it writes must follow from the ledger, so that it can be rebuilt."""
 
     name: str
-    """What it is called in a warning."""
+    """Its name in warnings."""
 
     def begin(self, earlier: Sequence[Event]) -> None:
-        """Take what the ledger held before this session's first event; called once, before any other."""
+        """Start with the events of earlier sessions; called once, before the session's first event."""
 
     def on_event(self, event: Event) -> None:
-        """Take one event of this session."""
+        """Process one event of this session."""
 
     def close(self) -> None:
-        """Finish what was shown or filed; called once, whatever ended the session."""
+        """Finish; called once at the end of the session, also after an error."""
 
 
 class ObservedLedger:
-    """A ledger that tells its observers of every event.
+    """A ledger that passes every event to its observers.
 
-    Nothing is begun before the first event: a session that has nothing to do touches no file. An observer that fails is
-    let go with one warning.
+    Observers start with the first event: a session without events changes no file. An observer that fails is removed
+    with one warning.
     """
 
     def __init__(self, ledger: EventLog, observers: Sequence[Observer], warn: Callable[[str], None]) -> None:
@@ -45,38 +45,38 @@ class ObservedLedger:
         self._has_begun = False
 
     def append(self, event: Kind, **fields: Any) -> None:
-        """Write one event, then tell of it."""
+        """Write one event, then pass it to the observers."""
         if not self._has_begun:
             self._has_begun = True
             earlier = self._ledger.events()
-            self._tell(lambda observer: observer.begin(earlier))
+            self._notify(lambda observer: observer.begin(earlier))
         written = new_event(event, **fields)
         self._ledger.append(**written)
-        self._tell(lambda observer: observer.on_event(written))
+        self._notify(lambda observer: observer.on_event(written))
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first."""
         return self._ledger.events()
 
     def close(self) -> None:
-        """Let the observers finish; those that never began have nothing to."""
+        """Close the observers, if they have started."""
         if self._has_begun:
-            self._tell(lambda observer: observer.close())
+            self._notify(lambda observer: observer.close())
         self._observers.clear()
 
-    def _tell(self, call: Callable[[Observer], None]) -> None:
+    def _notify(self, call: Callable[[Observer], None]) -> None:
         for observer in list(self._observers):
             try:
                 call(observer)
-            except Exception as error:  # whatever it is, it must not cost the search
+            except Exception as error:  # no failure of an observer may end the search
                 self._observers.remove(observer)
                 with contextlib.suppress(Exception):
                     observer.close()
-                self._warn(f"{observer.name}: {error or type(error).__name__}. The search goes on without it.")
+                self._warn(f"{observer.name}: {error or type(error).__name__}. The search continues without it.")
 
 
 def facts_of(trial: Trial) -> dict[str, Any]:
-    """Return what a trial is and what its last rung measured, as files for others show it."""
+    """Return a trial's identity, sizes and values at its last rung, as {name: value} without None."""
     facts = {name: getattr(trial, name) for name in ("key", "seed", "n_params", "macs")}
     facts = {name: value for name, value in facts.items() if value is not None}
     if trial.rung >= 0:
@@ -86,7 +86,7 @@ def facts_of(trial: Trial) -> dict[str, Any]:
 
 @contextmanager
 def observed(ledger: EventLog, observers: Sequence[Observer], warn: Callable[[str], None]) -> Iterator[ObservedLedger]:
-    """Give the ledger to write to; at the end of the block the observers finish."""
+    """Yield the observed ledger; the observers are closed at the end of the block."""
     log = ObservedLedger(ledger, observers, warn)
     try:
         yield log

@@ -1,4 +1,4 @@
-"""Every event as one line of JSON, for machines that watch a search."""
+"""Every event as one line of JSON, for programs that follow a search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from results.ledger.events import Event
 
 
 class JsonLog:
-    """Writes this session's events to a stream, as the ledger holds them, each as soon as it happens."""
+    """Writes this session's events to a stream at once, in the format of the ledger."""
 
     name = "JSON log"
 
@@ -18,7 +18,7 @@ class JsonLog:
         self._stream = stream
 
     def begin(self, earlier: Sequence[Event]) -> None:
-        """Write nothing: earlier sessions are in the ledger."""
+        """Write nothing: events of earlier sessions are in the ledger."""
 
     def on_event(self, event: Event) -> None:
         """Write one line."""
@@ -26,4 +26,4 @@ class JsonLog:
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the stream open: it is the caller's."""
+        """Do nothing: the stream belongs to the caller."""

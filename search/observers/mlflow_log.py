@@ -1,4 +1,4 @@
-"""A search as MLflow shows it: one MLflow run a trial, its parameters, and its scores over epochs."""
+"""MLflow: one MLflow run per trial, with its parameters and its scores over epochs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED", "paused": "SCHEDULED"}
-"""MLflow's words; of a trial that can go on and that nobody trains, SCHEDULED."""
+"""{state of a trial: MLflow's status}; unfinished trials that are not in training are SCHEDULED."""
 TAG = "asc."
 
 
 class MlflowLog:
-    """Keeps one MLflow run per trial, known by its tags, so that a session takes up what an earlier one left."""
+    """Keeps one MLflow run per trial, identified by tags, so that a session resumes the runs of earlier ones."""
 
     name = "MLflow"
 
     def __init__(self, uri: str, experiment: str) -> None:
-        """Look whether MLflow is there; nothing is sent yet.
+        """Check that MLflow is installed; nothing is sent yet.
 
         Args:
             uri: of the tracking server, or `sqlite:///FILE`.
-            experiment: its name; begun where the server has none of that name.
+            experiment: name of the experiment; created if it does not exist.
 
         Raises:
             ConfigError: if MLflow is not installed.
@@ -52,7 +52,7 @@ class MlflowLog:
 
     def begin(self, earlier: Sequence[Event]) -> None:
         """Send what the server lacks."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is told to anyone but the server
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # data are sent to the named server only
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
@@ -71,7 +71,7 @@ class MlflowLog:
                 self._send(trial, is_training=False)
 
     def on_event(self, event: Event) -> None:
-        """Send what the event says of its trial."""
+        """Send the change of the event's trial."""
         self._note_begin(event)
         trial = self._trials.apply(event)
         if trial is not None:
@@ -84,7 +84,7 @@ class MlflowLog:
                 self._send(trial, is_training=False)
 
     def _note_begin(self, event: Event) -> None:
-        """Take the ledger's first line as the search's identity: runs of equal names may share a server."""
+        """Store the time of the ledger's first event, which identifies the search: names of runs may be equal."""
         self._begun = self._begun or event["time"]
 
     def _own_runs(self) -> list[Run]:

@@ -1,7 +1,7 @@
-"""The search as an Optuna study in a journal file, for `optuna-dashboard` and for notebooks.
+"""The search as an Optuna study in a journal file, for `optuna-dashboard` and notebooks.
 
-A picture of the ledger, never read by the search. Trials are known by their `trial_id`, so that a session takes up the
-file where an earlier one left it, without duplicates; nothing stays RUNNING that no driver trains.
+The file follows from the ledger and is never read by the search. Trials are identified by their `trial_id`, so that a
+session continues the file of an earlier one without duplicates. No trial stays RUNNING after its session.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STUDY = "asc-search"
 OBJECTIVES = {"macro_accuracy": "maximize", "weight_bytes": "minimize"}
 STALE_LOCK_S = 5.0
-"""A lock of Optuna's on the file is broken after so long: its process was killed, since it is held for an instant."""
+"""Age in seconds from which Optuna's lock is removed: it is held only briefly, so its process was killed."""
 
 
 class OptunaJournal:
@@ -41,7 +41,7 @@ class OptunaJournal:
 
         Args:
             path: of the journal.
-            knobs: of the space; a value that is none of its knob's becomes an attribute of its trial.
+            knobs: of the space; a value that is not a choice of its knob becomes an attribute of its trial.
         """
         self._path = path
         self._knobs = dict(knobs)
@@ -51,11 +51,11 @@ class OptunaJournal:
         self._study_id = 0
 
     def begin(self, earlier: Sequence[Event]) -> None:
-        """Bring the file up to what the ledger says; one that is damaged is made anew."""
+        """Bring the file up to date with the ledger; a damaged file is rewritten."""
         for event in earlier:
             self._trials.apply(event)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        _mend(self._path)
+        _repair(self._path)
         try:
             known = self._open()
         except (KeyError, ValueError):  # json's errors are ValueErrors
@@ -70,7 +70,7 @@ class OptunaJournal:
                 self._create(trial, is_training=False)
 
     def on_event(self, event: Event) -> None:
-        """Enter what the event says of its trial."""
+        """Update the event's trial."""
         trial = self._trials.apply(event)
         if trial is None:
             return
@@ -81,7 +81,7 @@ class OptunaJournal:
             self._update(trial, self._storage_in_use.get_trial(number), is_training=True)
 
     def close(self) -> None:
-        """Leave no trial RUNNING: those that would go on are WAITING, as paused ones are."""
+        """Set running trials to WAITING, as paused ones are."""
         for trial in self._trials.values() if self._storage is not None else ():
             if trial.state == "running" and trial.trial_id in self._numbers:
                 number = self._numbers[trial.trial_id]
@@ -93,7 +93,7 @@ class OptunaJournal:
         return self._storage
 
     def _open(self) -> dict[str, FrozenTrial]:
-        """Open or begin the study and return its trials by `trial_id`."""
+        """Open or create the study and return {trial_id: trial}."""
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -117,7 +117,7 @@ class OptunaJournal:
         held = {
             name: value
             for name, value in trial.params.items()
-            if name in self._knobs and self._knobs[name].place(value) is not None
+            if name in self._knobs and self._knobs[name].index(value) is not None
         }
         others = {f"param_{name}": value for name, value in trial.params.items() if name not in held}
         state = _optuna_state(trial, is_training=is_training)
@@ -150,7 +150,7 @@ class OptunaJournal:
 
 
 def distribution_of(knob: Knob) -> BaseDistribution:
-    """Return what an Optuna study says of a knob: a range of numbers, else its choices."""
+    """Return Optuna's distribution of a knob: a range of numbers, else its choices."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if knob.is_range:
@@ -164,12 +164,12 @@ def distribution_of(knob: Knob) -> BaseDistribution:
 
 
 def _value(value: Any) -> Any:
-    """Return a knob's value as a study holds it; lists become text."""
+    """Return a knob's value as stored in the study; lists become JSON text."""
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value)
 
 
 def _objectives(trial: Trial) -> list[float] | None:
-    """Return a trial's values at its last rung, None where it has none."""
+    """Return a trial's values at its last rung; None if it has none."""
     last = trial.scores.get(trial.epochs)
     return None if last is None else [float(getattr(last, name)) for name in OBJECTIVES]
 
@@ -179,7 +179,7 @@ def _accuracies(trial: Trial) -> dict[int, float]:
 
 
 def _optuna_state(trial: Trial, *, is_training: bool) -> Any:
-    """Return the study's word for a trial's state. WAITING: it can go on, and nobody trains it now."""
+    """Return Optuna's state of a trial; unfinished trials that are not in training are WAITING."""
     from optuna.trial import TrialState
 
     if trial.state == "finished":
@@ -190,7 +190,7 @@ def _optuna_state(trial: Trial, *, is_training: bool) -> Any:
 
 @contextlib.contextmanager
 def _silent_optuna() -> Iterator[None]:
-    """Keep Optuna from telling the terminal what it does."""
+    """Suppress Optuna's log messages."""
     import optuna
 
     verbosity = optuna.logging.get_verbosity()
@@ -202,13 +202,13 @@ def _silent_optuna() -> Iterator[None]:
 
 
 def _local(time: str | None) -> datetime:
-    """Return a time as Optuna has them: the machine's own, without a zone."""
+    """Return a time as Optuna stores it: local and without a time zone."""
     when = datetime.now().astimezone() if time is None else datetime.fromisoformat(time)
     return when.astimezone().replace(tzinfo=None)
 
 
-def _mend(path: Path) -> None:
-    """Cut away a last line that a crash left torn, and a lock that its process can't give back any more."""
+def _repair(path: Path) -> None:
+    """Remove an incomplete last line and the lock of a killed process."""
     lock = Path(f"{path}.lock")
     with contextlib.suppress(FileNotFoundError):
         if time.time() - lock.lstat().st_mtime > STALE_LOCK_S:

@@ -1,4 +1,4 @@
-"""A search as TensorBoard shows it: one curve a trial over its epochs, its parameters, and the front's growth."""
+"""TensorBoard files: a curve per trial over its epochs, its parameters, and the growth of the front."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from results.pareto import hypervolume
 
 SCORES = ("macro_accuracy", "log_loss")
 EVENT_FILES = "events.out.tfevents.*"
-SWEEP = "sweep"
-"""Folder of the curves of the search as a whole."""
+WHOLE_SEARCH = "sweep"
+"""Folder of the curves of the whole search."""
 
 MAX_POINTS = 500
-"""Events of earlier sessions at which these curves are drawn again."""
+"""Most points of earlier sessions in these curves."""
 
 
 class TensorBoardFiles:
-    """Writes `<folder>/<trial_id>/` and `<folder>/sweep/`, anew from the ledger at the begin of every session.
+    """Writes `<folder>/<trial_id>/` and `<folder>/sweep/`, rewritten from the ledger at the start of every session.
 
-    Per trial: `macro_accuracy` and `log_loss` over epochs, and its parameters for the page HParams. Per sweep, over all
-    epochs trained: the hypervolume of the front (the share of accuracy × bytes up to `limit` that it dominates), of
-    finished trials and of all, its best accuracy, and how many trials are finished, paused and over the limit.
+    Per trial: `macro_accuracy` and `log_loss` over epochs, and its parameters for the page HParams. For the search,
+    over the total of epochs: the hypervolume of the front (the share of accuracy × bytes up to `limit` that it
+    dominates) for finished trials and for all, its best accuracy, and the number of trials finished, paused and over
+    the limit.
     """
 
     name = "TensorBoard files"
@@ -35,8 +36,8 @@ class TensorBoardFiles:
         """Write nothing yet.
 
         Args:
-            folder: is made; event files in it are replaced.
-            limit: weight bytes allowed; without one there is no hypervolume.
+            folder: created if missing; event files in it are replaced.
+            limit: weight bytes allowed; None writes no hypervolume.
         """
         self._folder = folder
         self._limit = limit
@@ -45,13 +46,13 @@ class TensorBoardFiles:
         self._n_files = 0
 
     def begin(self, earlier: Sequence[Event]) -> None:
-        """Replace what is there by what the ledger says."""
+        """Replace the files by the events of earlier sessions."""
         for path in self._folder.glob(f"*/{EVENT_FILES}"):
             path.unlink()
         by_trial: dict[str, list[Event]] = {}
         every = 1 + len(earlier) // MAX_POINTS
         for number, event in enumerate(earlier, start=1):
-            self._write_sweep(event, is_shown=number % every == 0)
+            self._write_search(event, is_shown=number % every == 0)
         for event in of_kind(earlier, *OF_TRIALS):
             by_trial.setdefault(event["trial_id"], []).append(event)
         for trial_id, events in by_trial.items():
@@ -60,15 +61,15 @@ class TensorBoardFiles:
             self._close(trial_id)
 
     def on_event(self, event: Event) -> None:
-        """Write what a rung or an end adds."""
+        """Write the values of a rung or an end."""
         if is_kind(event, *OF_TRIALS):
             self._write_trial(event)
             if is_kind(event, "trial_ended") or event.get("decision") == "pause":
                 self._close(event["trial_id"])
             elif event["trial_id"] in self._writers:
                 self._writers[event["trial_id"]].flush()
-        if self._write_sweep(event):
-            self._writers[SWEEP].flush()
+        if self._write_search(event):
+            self._writers[WHOLE_SEARCH].flush()
 
     def close(self) -> None:
         """Close every file."""
@@ -86,14 +87,14 @@ class TensorBoardFiles:
                 if event.get(name) is not None:
                     self._scalar(trial_id, event, name, event[name], event["epochs"])
 
-    def _write_sweep(self, event: Event, *, is_shown: bool = True) -> bool:
-        """Write the sweep's curves if `event` moves them; return whether it did."""
+    def _write_search(self, event: Event, *, is_shown: bool = True) -> bool:
+        """Write the search's curves if `event` changes them; return whether it did."""
         self._fold.apply(event)
         if not is_shown or not is_kind(event, "rung", "trial_ended"):
             return False
         progress = self._fold.progress()
-        for name, value in _sweep_values(progress, self._limit).items():
-            self._scalar(SWEEP, event, name, value, progress.epochs)
+        for name, value in _search_values(progress, self._limit).items():
+            self._scalar(WHOLE_SEARCH, event, name, value, progress.epochs)
         return True
 
     def _scalar(self, name: str, event: Event, tag: str, value: float, epochs: int) -> None:
@@ -102,12 +103,12 @@ class TensorBoardFiles:
         self._write(name, event, scalar(tag, value), epochs)
 
     def _write(self, name: str, event: Event, summary: Any, epochs: int | None = None) -> None:
-        """Write into the file of `name`; not by SummaryWriter, in whose thread a full disk goes unnoticed."""
+        """Write to the file of `name`, without SummaryWriter, whose thread hides errors such as a full disk."""
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event as Line
 
         if name not in self._writers:
-            self._n_files += 1  # files of one second are read in the order of their names
+            self._n_files += 1  # files of the same second are read in order of name
             (self._folder / name).mkdir(parents=True, exist_ok=True)
             self._writers[name] = EventsWriter(str(self._folder / name / "events"), f".{self._n_files:06d}")
         line = Line(summary=summary, wall_time=datetime.fromisoformat(event["time"]).timestamp(), step=epochs or 0)
@@ -119,7 +120,7 @@ class TensorBoardFiles:
             writer.close()
 
 
-def _sweep_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:
+def _search_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:
     values: dict[str, float] = {
         "trials/finished": progress.states.get("finished", 0),
         "trials/paused": progress.states.get("paused", 0),
@@ -139,9 +140,9 @@ def _sweep_values(progress: SearchProgress, limit: int | None) -> dict[str, floa
 
 
 def _hparams(event: Event) -> Any:
-    """Return the plugin's descriptions of all trials, of one at its start, and of its end.
+    """Return the HParams plugin's summaries: of the experiment, of a trial's start, and of its end.
 
-    The first is not used: TensorBoard finds out by itself which parameters there are, also where trials differ in them.
+    The first is not used: TensorBoard infers the parameters, even if they differ between trials.
     """
     from tensorboardX.summary import hparams
 

@@ -1,4 +1,4 @@
-"""Which observers file a search, as the user asked for it."""
+"""Selection of the observers of a search."""
 
 from __future__ import annotations
 
@@ -18,30 +18,27 @@ from search.space.config import SpaceConfig
 
 @dataclass(frozen=True)
 class Watch:
-    """How a search is to be watched, beside the terminal. No part of a run's configuration: it changes no result.
-
-    Attributes:
-        json_log: every event as a line of JSON on standard output, and no live table.
-        tensorboard: whether to write TensorBoard's files.
-        mlflow: URI of an MLflow tracking server.
-    """
+    """Logs of a search in addition to the terminal. They change no result and are not part of a configuration."""
 
     json_log: bool = False
+    """Whether to print every event as a line of JSON to standard output, instead of a live table."""
     tensorboard: bool = True
+    """Whether to write TensorBoard files."""
     mlflow: str | None = None
+    """URI of an MLflow tracking server; None logs nothing to MLflow."""
 
 
 def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: RulesConfig) -> list[Observer]:
-    """Return the observers that file the search in the run directory and elsewhere.
+    """Return the observers that log the search in the run directory and elsewhere.
 
     Args:
-        watch: what is asked for.
-        run: takes `tensorboard/` and `search/optuna-journal.log`.
-        space: names the knobs' values.
-        rules: with the limit on bytes, if there is one.
+        watch: the logs to write.
+        run: directory for `tensorboard/` and `search/optuna-journal.log`.
+        space: gives the knobs' values.
+        rules: give the limit on bytes, if any.
 
     Raises:
-        ConfigError: if MLflow is asked for and not installed.
+        ConfigError: if MLflow is requested and not installed.
     """
     observers: list[Observer] = [OptunaJournal(run.optuna_journal_path, space.knobs)]
     if watch.json_log:

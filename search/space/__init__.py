@@ -1,1 +1,1 @@
-"""What is searched: knobs, their lattice, the points, and what a point stands for."""
+"""The search space: knobs, their lattice, the points, and the settings of a point."""

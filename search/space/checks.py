@@ -1,6 +1,6 @@
-"""What can be wrong with a space beyond its single knobs: circles, lists that can't rise, choices that clash.
+"""Checks of a space across knobs: circular conditions, impossible monotone lists, choices that conflict.
 
-Everything is told at its key, all at once, as pydantic's own problems are.
+All errors are reported together, each with its key, like pydantic's own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from search.space.knobs import Knob, listed
 from search.space.lattice import Lattice
 from search.space.point import problems
 
-Problem = tuple[tuple[str | int, ...], str, Any]
-"""Where, what, and the value (None where it says nothing)."""
+SpaceProblem = tuple[tuple[str | int, ...], str, Any]
+"""(key path, reason, value); the value is None if it does not help."""
 
 
-def raise_problems(found: list[Problem]) -> None:
-    """Raise every problem that was found, each at its key."""
+def raise_problems(found: list[SpaceProblem]) -> None:
+    """Raise a ValidationError with all problems in `found`, if any."""
     if not found:
         return
     details: list[InitErrorDetails] = []
@@ -32,8 +32,8 @@ def raise_problems(found: list[Problem]) -> None:
     raise ValidationError.from_exception_data("SpaceConfig", details)
 
 
-def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) -> tuple[tuple[str, ...], ...]:
-    """Return the lists along which values must not fall, with the knobs' names as they are here."""
+def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[SpaceProblem]) -> tuple[tuple[str, ...], ...]:
+    """Return the monotone lists with their knobs' names as in `knobs`; add problems to `found`."""
     rising = []
     if not isinstance(lists, (list, tuple)):
         found.append((("monotone",), "must be a list of lists of knobs", lists))
@@ -47,20 +47,20 @@ def rising_lists(lists: Any, knobs: Mapping[str, Knob], found: list[Problem]) ->
         unknown = [name for name in names if name not in knobs]
         unordered = [name for name in names if name in knobs and (knobs[name].is_range or not knobs[name].is_ordered)]
         if unknown:
-            found.append((where, f"{unknown[0]} is no knob of this space; there are {listed(knobs)}", None))
+            found.append((where, f"{unknown[0]} is not a knob of this space; knobs: {listed(knobs)}", None))
         elif unordered:
-            found.append((where, f"{unordered[0]} has no numbers as choices, so none of them is the larger", None))
+            found.append((where, f"the choices of {unordered[0]} are not numbers and have no order", None))
         elif len(set(names)) < max(2, len(names)):
-            found.append((where, "must name two knobs at least, and none twice", list(names)))
+            found.append((where, "must name at least two knobs, each once", list(names)))
         rising.append(names)
     return tuple(rising)
 
 
 def check_lattice(knobs: Mapping[str, Knob], rising: tuple[tuple[str, ...], ...]) -> None:
-    """Make sure that conditions and rising lists leave points.
+    """Check that conditions and monotone lists leave any point.
 
     Raises:
-        ValidationError: if they don't.
+        ValidationError: if they leave none.
     """
     try:
         lattice = Lattice(knobs, rising)
@@ -68,7 +68,7 @@ def check_lattice(knobs: Mapping[str, Knob], rising: tuple[tuple[str, ...], ...]
         raise_problems([((), str(error), None)])
         return
     if not lattice.size:
-        raise_problems([(("monotone",), "no choices rise along these lists: give the later knobs larger ones", None)])
+        raise_problems([(("monotone",), "no choices rise along these lists: add larger ones to the later knobs", None)])
 
 
 def clashes(
@@ -76,21 +76,22 @@ def clashes(
     rising: tuple[tuple[str, ...], ...],
     among: Iterable[str],
     make: Callable[[dict[str, Any]], Any],
-) -> Iterator[Problem]:
-    """Yield what can't be made of the space's corners: the first, up to two knobs off the first, and the last.
+) -> Iterator[SpaceProblem]:
+    """Yield the corners of the space that break a rule between fields.
 
-    A rule between two fields that some choices break is broken by outermost ones: those alone are tried.
+    Tried are the first choices of all knobs, one or two knobs of `among` changed to other outermost choices, and the
+    last choices: if any choices break a rule between two fields, outermost ones do.
     """
     lattice = Lattice(knobs, rising)
 
     def failure(values: Mapping[str, Any]) -> str | None:
-        """Return why nothing can be made of the point nearest to `values`, the other knobs at their first."""
-        wanted = {name: knobs[name].place(value) or 0 for name, value in values.items()}
-        places = lattice.nearest(lattice.with_effect(wanted))
+        """Return why the point nearest to `values` (other knobs at their first choice) is invalid; None if valid."""
+        wanted = {name: knobs[name].index(value) or 0 for name, value in values.items()}
+        indices = lattice.nearest(lattice.with_effect(wanted))
         params = {
-            name: values.get(name, knob.low) if knob.is_range else knob.choices[places[name] or 0]
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[indices[name] or 0]
             for name, knob in knobs.items()
-            if places[name] is not None
+            if indices[name] is not None
         }
         try:
             make(params)
@@ -105,18 +106,18 @@ def clashes(
         yield (), f"its first choices break a rule: {first}", None
         return
     varied = [name for name in among if not knobs[name].is_fixed]
-    told: set[str] = set()
+    reported: set[str] = set()
     for names in [*((name,) for name in varied), *combinations(varied, 2)]:
         for values in product(*(knobs[name].ends for name in names)):
             reason = failure(dict(zip(names, values, strict=True)))
-            if reason and reason not in told:
-                told.add(reason)
+            if reason and reason not in reported:
+                reported.add(reason)
                 if len(names) == 1:
                     what = f"{values[0]} breaks a rule: {reason}"
                 else:
-                    pair = f"{values[0]} does not go with {names[1]} {values[1]}"
-                    what = f"{pair}: {reason}; leave one of them out, or tie them by `when`"
+                    pair = f"{values[0]} conflicts with {names[1]} {values[1]}"
+                    what = f"{pair}: {reason}; remove one of them, or add a condition `when`"
                 yield (names[0],), what, None
     last = failure({name: knob.ends[-1] for name, knob in knobs.items()})
-    if last and not told:
+    if last and not reported:
         yield (), f"its last choices break a rule: {last}", None

@@ -1,4 +1,4 @@
-"""Section `space` of a configuration: which knobs there are, checked against what they set before anything starts."""
+"""Section `space` of a configuration: the knobs, checked against the fields that they set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asc_models.config import TrainConfig
 from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
 from data_prep.config import ReaderSpec
 from data_prep.schema import Config
-from search.space.checks import Problem, check_lattice, clashes, raise_problems, rising_lists
+from search.space.checks import SpaceProblem, check_lattice, clashes, raise_problems, rising_lists
 from search.space.effects import without_effect
 from search.space.json_schema import space_schema
 from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
@@ -23,31 +23,31 @@ from search.space.point import TRAIN, build, has_inside, in_shorthand, known_kno
 
 
 class SpaceConfig(Config):
-    """Section `space`: what is searched. Defaults lie around the seed's networks.
+    """Section `space`: the search space. Its defaults include the networks of the paper (Cao et al., 2021).
 
-    A key is a field of the network (`kernel_size`, `stages.0.filters`; `model.` may stand before it), of the recipe
-    (`train.learning_rate`) or `mode`, the export. It takes one value, a list of choices, `{low, high, step}` or, of
-    real numbers, `{low, high, log: true}`; `{choices: …, when: {attention: [channel, casam]}}` gives it an effect only
-    where another knob has one of these values. `inverted_residual` takes n_blocks, base_filters, growth and n_strided
-    instead of its stages.
+    A key is a field of the network (`kernel_size`, `stages.0.filters`; the prefix `model.` is optional), a field of
+    the recipe (`train.learning_rate`) or `mode`, the export mode. It takes one value, a list of choices,
+    `{low, high, step}` or, for real numbers, `{low, high, log: true}`. With a condition, as in
+    `{choices: …, when: {attention: [channel, casam]}}`, a knob has an effect only with these values of another.
+    `inverted_residual` takes n_blocks, base_filters, growth and n_strided instead of its stages.
     """
 
     family: str = DEFAULT_FAMILY
-    """Which kind of network."""
+    """Network family."""
     knobs: dict[str, Knob] = Field(default_factory=dict)
-    """{name: knob}, the section's other keys."""
+    """{name: knob}, from the section's other keys."""
     monotone: tuple[tuple[str, ...], ...] = ()
-    """Lists of knobs along which values must not fall."""
+    """Lists of knobs along which values must not decrease."""
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        found: list[Problem] = []
+        found: list[SpaceProblem] = []
         family = data.get("family", DEFAULT_FAMILY)
         if family not in FAMILIES:
-            raise_problems([(("family",), f"no family is called that; there are {', '.join(FAMILIES)}", family)])
+            raise_problems([(("family",), f"unknown family; families: {', '.join(FAMILIES)}", family)])
         specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
         knobs = _knobs(family, dict(specs), found)
         raise_problems(found)
@@ -68,10 +68,10 @@ class SpaceConfig(Config):
         return {"family": self.family, **{name: knob.as_written() for name, knob in self.knobs.items()}, **monotone}
 
     def check_recipe(self, train: TrainConfig, reader: ReaderSpec) -> None:
-        """Make sure that every point's changes to `train` give a recipe that goes with `reader`.
+        """Check that every point's changes to `train` give a valid recipe that is compatible with `reader`.
 
         Raises:
-            ValidationError: with the knobs that don't go together.
+            ValidationError: with the knobs that conflict.
         """
         names = [name for name in self.knobs if name.startswith(TRAIN)]
         if not names:
@@ -89,8 +89,10 @@ class SpaceConfig(Config):
         raise_problems([(("space", *where), what, value) for where, what, value in found])
 
 
-def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, what is said of it) of every knob; `train: {mixup_alpha: …}` is `train.mixup_alpha: …`."""
+def _flat(
+    family: str, data: Mapping[Any, Any], found: list[SpaceProblem], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield (name, specification) of every knob; `train: {mixup_alpha: …}` is read as `train.mixup_alpha: …`."""
     seen: set[str] = set()
     for key, spec in data.items():
         name = f"{prefix}{key}".removeprefix("model.")
@@ -101,15 +103,13 @@ def _flat(family: str, data: Mapping[Any, Any], found: list[Problem], prefix: st
                 items = list(_flat(family, spec, found, f"{name}."))
         for inner, inner_spec in items:
             if inner in seen:
-                found.append(
-                    ((inner,), "stands here twice, with and without `model.` or as a section of its own", None)
-                )
+                found.append(((inner,), "is given twice, with and without `model.` or as a section", None))
             seen.add(inner)
             yield inner, inner_spec
 
 
-def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[str, Knob]:
-    """Return the knobs that are named and those that the family has by default, without those that have no effect."""
+def _knobs(family: str, specs: Mapping[str, Any], found: list[SpaceProblem]) -> dict[str, Knob]:
+    """Return the given knobs and the family's default ones, without those that never have an effect."""
     for name in specs:
         try:
             require_known(family, name)
@@ -122,14 +122,14 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
         written = [name for name in specs if name.split(".")[0] == field]
         short = [name for name in specs if in_shorthand(family, name)]
         if written and short:
-            what = f"describes the {field}, as {listed(short)} do: name either those, or this"
+            what = f"describes the {field}, as {listed(short)} do: use only one of the two"
             found.append(((written[0],), what, None))
         every = every if written else {**network.shorthand.choices, **every}
     if found:
         return {}
     if not every:
         fields = [name for name in known_knobs(family) if not name.startswith(TRAIN)]
-        found.append(((), f"names no knob of {family}: give choices of {listed(fields)}", None))
+        found.append(((), f"has no knob of {family}: add choices of {listed(fields)}", None))
     knobs: dict[str, Knob] = {}
     for name in sorted(every, key=lambda name: name.count(".") if not name.startswith(TRAIN) else 0):
         knob = _knob(family, name, every[name], knobs, found)
@@ -143,56 +143,56 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[Problem]) -> dict[
     return _with_effect({name: knobs[name] for name in every}, found)
 
 
-def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[Problem]) -> Knob | None:
-    """Return one knob without its condition; None where it is wrong."""
+def _knob(family: str, name: str, spec: Any, outer: Mapping[str, Knob], found: list[SpaceProblem]) -> Knob | None:
+    """Return one knob without its condition; None if it is invalid."""
     others = {other: knob.choices[0] for other, knob in outer.items() if name.startswith(f"{other}.")}
     try:
         return read_knob(spec, lambda value: normalized(family, name, value, others))
     except ChoiceError as error:
         single = not isinstance(spec, (list, tuple, Mapping))
-        found.append(((name,) if single else (name, error.place), str(error), error.value))
+        found.append(((name,) if single else (name, error.index), str(error), error.value))
     except ValueError as error:
         found.append(((name,), str(error), None))
     return None
 
 
 def _condition(
-    family: str, name: str, given: Any, knobs: Mapping[str, Knob], found: list[Problem]
+    family: str, name: str, given: Any, knobs: Mapping[str, Knob], found: list[SpaceProblem]
 ) -> dict[str, tuple[Any, ...]]:
-    """Return a knob's condition: what is given and what holds anyway, in values of the knobs it names."""
+    """Return a knob's condition: the given one, and the one that follows from the family and the recipe."""
     if not isinstance(given, Mapping):
-        found.append(((name, "when"), "must name knobs and their values, such as {attention: [channel, casam]}", given))
+        found.append(((name, "when"), "must map knobs to values, such as {attention: [channel, casam]}", given))
         return {}
     when: dict[str, tuple[Any, ...]] = {}
     for other, excluded in without_effect(family, name).items():
         if other in knobs and not knobs[other].is_range:
-            places = knobs[other].places(excluded)
-            when[other] = tuple(choice for place, choice in enumerate(knobs[other].choices) if place not in places)
+            indices = knobs[other].indices(excluded)
+            when[other] = tuple(choice for index, choice in enumerate(knobs[other].choices) if index not in indices)
     for key, values in given.items():
         other = str(key).removeprefix("model.")
         where = (name, "when", str(key))
         if other not in knobs:
             near = difflib.get_close_matches(other, knobs, n=1)
-            way_out = f"did you mean {near[0]!r}?" if near else f"there are {listed(knobs)}"
-            found.append((where, f"is no knob of this space; {way_out}", None))
+            way_out = f"did you mean {near[0]!r}?" if near else f"knobs: {listed(knobs)}"
+            found.append((where, f"is not a knob of this space; {way_out}", None))
             continue
         knob = knobs[other]
         if knob.is_range:
-            found.append((where, "is a range without steps, which has no values to name; give it a step", None))
+            found.append((where, "is a range without steps, which has no distinct values; give it a step", None))
             continue
         wanted = values if isinstance(values, (list, tuple)) else (values,)
-        wrong = [value for value in wanted if knob.place(value) is None]
+        wrong = [value for value in wanted if knob.index(value) is None]
         if wrong or not wanted:
-            what = f"never has the value {wrong[0]}" if wrong else "names no value"
+            what = f"has no choice {wrong[0]}" if wrong else "needs at least one value"
             found.append((where, f"{what}; its choices are {listed(knob.choices)}", None))
             continue
-        places = knob.places(wanted) & knob.places(when.get(other, wanted))
-        when[other] = tuple(choice for place, choice in enumerate(knob.choices) if place in places)
+        indices = knob.indices(wanted) & knob.indices(when.get(other, wanted))
+        when[other] = tuple(choice for index, choice in enumerate(knob.choices) if index in indices)
     return when
 
 
-def _with_effect(knobs: dict[str, Knob], found: list[Problem]) -> dict[str, Knob]:
-    """Return the knobs that have an effect anywhere, without conditions that always hold."""
+def _with_effect(knobs: dict[str, Knob], found: list[SpaceProblem]) -> dict[str, Knob]:
+    """Return the knobs that have an effect for any point, without conditions that are always true."""
     kept: dict[str, Knob] = {}
     dropped = {name for name, knob in knobs.items() if () in knob.when.values()}
     while more := {name for name, knob in knobs.items() if name not in dropped and dropped & set(knob.when)}:

@@ -1,4 +1,4 @@
-"""Which knobs have no effect with which values of others, whether or not a space says so."""
+"""Values of knobs with which another knob never has an effect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from data_prep.augment.registry import WHILE_TRAINING
 WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     f"train.{setting}": {f"train.{switch}": (entry.off,) for switch in entry.switches}
     for entry in WHILE_TRAINING
-    if len(entry.switches) == 1  # with two, either gives a setting its effect, which no condition can say
+    if len(entry.switches) == 1  # with two switches either suffices, which a condition cannot express
     for setting in entry.settings
 }
-"""{knob of the recipe: {other knob: values of it with which the first has no effect}}."""
+"""{knob of the recipe: {other knob: its values with which the first has no effect}}."""
 
 
 def without_effect(family: str, name: str) -> dict[str, tuple[Any, ...]]:
-    """Return {other knob: values of it with which the knob `name` has no effect}."""
+    """Return {other knob: its values with which the knob `name` has no effect}."""
     return {**FAMILIES[family].without_effect.get(name, {}), **WITHOUT_EFFECT.get(name, {})}

@@ -1,4 +1,4 @@
-"""Paths into a configuration, as `stages.0.filters`: read, set and checked against the field they lead to."""
+"""Paths into a configuration, such as `stages.0.filters`: reading, setting and checking the values there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from data_prep.schema import Config
 
 
 def checked_value(cls: type[Config], data: dict[str, Any], path: list[str], value: Any) -> Any:
-    """Return the value at `path` as `cls` holds it.
+    """Return `value` as validated by the field of `cls` at `path`.
 
     Raises:
-        ValueError: if the field doesn't take it.
+        ValueError: if it is invalid.
     """
     set_value(data, cls, path, value)
     try:
@@ -26,41 +26,41 @@ def checked_value(cls: type[Config], data: dict[str, Any], path: list[str], valu
             message = "unknown key" if unknown else found[0]["msg"].removeprefix("Value error, ")
             inner = ".".join(str(part) for part in found[0]["loc"][len(path) :])
             raise ValueError(f"{inner}: {message}" if inner and not unknown else message) from None
-        return _plain(value)  # the fields are right; how they go together is looked at with the other knobs
+        return _plain(value)  # the fields are valid; rules between fields are checked with the other knobs
     return _plain(_get(config, path))
 
 
 def set_value(data: dict[str, Any], cls: type[Config], path: Sequence[str], value: Any) -> None:
-    """Set what `path` leads to, in `data` or else in the field's default.
+    """Set the value at `path` in `data`, starting from the field's default if `data` lacks the field.
 
     Raises:
-        ValueError: if it leads nowhere.
+        ValueError: if the path does not exist.
     """
     top = path[0]
     if len(path) == 1:
         data[top] = value
         return
     field = cls.model_fields[top]
-    data[top] = place = _changeable(data.get(top, field.get_default(call_default_factory=True)))
+    data[top] = node = _changeable(data.get(top, field.get_default(call_default_factory=True)))
     for number, part in enumerate(path[1:], start=1):
         is_last = number == len(path) - 1
-        key = _key(place, part, ".".join(path[:number]), is_last)
+        key = _key(node, part, ".".join(path[:number]), is_last)
         if is_last:
-            place[key] = value
+            node[key] = value
         else:
-            place = place[key]
+            node = node[key]
 
 
-def _key(place: Any, part: str, where: str, is_last: bool) -> Any:
-    if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
-            raise ValueError(f"{where} ends with entry {len(place) - 1}; there is no {part!r} in it")
+def _key(node: Any, part: str, where: str, is_last: bool) -> Any:
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ValueError(f"{where} has no entry {part!r}; its last entry is {len(node) - 1}")
         return int(part)
-    if not isinstance(place, dict):
-        raise ValueError(f"{where} is a single value; there is no {part!r} in it")
+    if not isinstance(node, dict):
+        raise ValueError(f"{where} is a single value and has no {part!r}")
     key = int(part) if part.isdigit() else part
-    if not is_last and key not in place:
-        raise ValueError(f"{where} has {', '.join(map(str, place)) or 'nothing'} in it; there is no {part!r}")
+    if not is_last and key not in node:
+        raise ValueError(f"{where} has no {part!r}; its keys: {', '.join(map(str, node)) or 'none'}")
     return key
 
 
@@ -72,7 +72,7 @@ def _get(config: Any, path: Iterable[str]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without classes of ours, lists as tuples."""
+    """Return a value with configurations as dictionaries and lists as tuples."""
     if isinstance(value, Config):
         return value.model_dump()
     if isinstance(value, (list, tuple)):
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
 
 
 def _changeable(value: Any) -> Any:
-    """Return a copy of a value in lists and dictionaries."""
+    """Return a mutable copy of a value, in lists and dictionaries."""
     if isinstance(value, Config):
         value = value.model_dump()
     if isinstance(value, (list, tuple)):
@@ -90,7 +90,7 @@ def _changeable(value: Any) -> Any:
 
 
 def holds_parts(annotation: Any) -> bool:
-    """Return whether a field of this type has parts that a path can lead to: a tuple, a list or a mapping."""
+    """Return whether a path can continue into a field of this type: a tuple, list or mapping."""
     origin = getattr(annotation, "__origin__", annotation)
     if origin in (tuple, list, dict):
         return True

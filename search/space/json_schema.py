@@ -1,4 +1,4 @@
-"""JSON Schema of section `space`: which knobs a family has, and what each may be set to."""
+"""JSON Schema of section `space`: the knobs of each family and their values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from search.space.point import MODE, TRAIN, has_inside, known_knobs
 
 Schema = dict[str, Any]
 
-MODE_MEANING = "Export in which a candidate is sized and scored; without this knob it is search.mode."
+MODE_MEANING = "Export mode in which a candidate is sized and scored; defaults to search.mode."
 _LISTS_OF_NAMES: Schema = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
 
 
 def knob_values(family: str) -> dict[str, Schema]:
-    """Return {knob: schema of one value of it, with the meaning as its description} of a family's knobs."""
+    """Return {knob: schema of one of its values, described by its meaning} for a family's knobs."""
     network = FAMILIES[family]
     fields = {
         **_fields(network),
@@ -29,11 +29,11 @@ def knob_values(family: str) -> dict[str, Schema]:
 
 
 def space_schema(families: str, monotone: str) -> Schema:
-    """Return the schema of a space: an object for each family, whose knobs differ.
+    """Return the schema of a space, with the knobs of each family.
 
     Args:
-        families: the meaning of the key `family`.
-        monotone: the meaning of the key `monotone`.
+        families: description of the key `family`.
+        monotone: description of the key `monotone`.
     """
     train = {name: _knob(value) for name, value in knob_values(DEFAULT_FAMILY).items() if name.startswith(TRAIN)}
     recipe = _object({name.removeprefix(TRAIN): knob for name, knob in train.items()})
@@ -41,8 +41,8 @@ def space_schema(families: str, monotone: str) -> Schema:
         "family": {"enum": list(FAMILIES), "default": DEFAULT_FAMILY, "description": families},
         "monotone": {**_LISTS_OF_NAMES, "description": monotone},
         "mode": _knob(knob_values(DEFAULT_FAMILY)[MODE]),
-        "model": {"type": "object", "description": "Knobs of the network, which may also stand outside of it."},
-        "train": {**recipe, "description": "Knobs of the recipe, without `train.` before them."},
+        "model": {"type": "object", "description": "Knobs of the network; this section is optional."},
+        "train": {**recipe, "description": "Knobs of the recipe, without the prefix `train.`."},
         **train,
     }
     return {
@@ -50,7 +50,7 @@ def space_schema(families: str, monotone: str) -> Schema:
         "properties": shared,
         "allOf": [
             {
-                # A space that names no family is of the default one.
+                # Without `family` a space is of the default one.
                 "if": {
                     "properties": {"family": {"const": name}},
                     "required": [] if name == DEFAULT_FAMILY else ["family"],
@@ -72,10 +72,10 @@ def _network_knobs(family: str) -> dict[str, Schema]:
 
 
 def _knob(value: Schema, *, takes_paths: bool = False) -> Schema:
-    """Return what may be said of a knob: one value, a list of choices, choices with a condition, or a range."""
+    """Return the schema of a knob: one value, a list of choices, choices with a condition, or a range."""
     one = {key: entry for key, entry in value.items() if key != "description"}
     choices = {"type": "array", "items": one, "minItems": 1}
-    when = {"type": "object", "description": "{other knob: values of it with which this one has an effect}"}
+    when = {"type": "object", "description": "{other knob: its values with which this one has an effect}"}
     forms: list[Schema] = [
         {"allOf": [one], "not": {"type": "array"}},
         choices,
@@ -86,7 +86,7 @@ def _knob(value: Schema, *, takes_paths: bool = False) -> Schema:
         parts = {"low": one, "high": one, "step": step, "log": {"type": "boolean"}, "when": when}
         forms.append(_object(parts, "low", "high"))
     if takes_paths:
-        forms.append({"type": "object", "description": "Knobs of its parts, such as 0.filters."})
+        forms.append({"type": "object", "description": "Knobs of parts of the field, such as 0.filters."})
     return {"description": value["description"], "anyOf": forms}
 
 
@@ -104,12 +104,12 @@ def _with_parts(family: str) -> list[str]:
 
 
 def _fields(cls: type[Config]) -> dict[str, Schema]:
-    """Return {field: its schema without title and default, definitions in their place}."""
+    """Return {field: its schema without title and default}, with references replaced by their definitions."""
     schema = cls.model_json_schema()
     definitions = schema.get("$defs", {})
 
     def inlined(value: Any) -> Any:
-        """Return a part of the schema in which no reference is left."""
+        """Return a part of the schema with references replaced."""
         if isinstance(value, list):
             return [inlined(entry) for entry in value]
         if not isinstance(value, dict):

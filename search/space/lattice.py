@@ -1,8 +1,8 @@
-"""The points of a space as numbers: counted exactly with their conditions, without going through them.
+"""The points of a space as indices of choices, counted exactly without enumeration.
 
-Knobs are set one after the other, whatever a knob depends on before it. What the rest still asks about (the values that
-later conditions name, the last width of a rising list) is the only memory, so the number of ways to go on is found once
-for each such memory, and spaces of any size can be counted and indexed.
+Knobs are set in an order in which each follows those that it depends on. The number of ways to set the remaining knobs
+depends only on the values that they refer to (in conditions and monotone lists), and is computed once per combination
+of these values. So spaces of any size can be counted and indexed.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from graphlib import CycleError, TopologicalSorter
 
 from search.space.knobs import Knob, ordinal
 
-Places = dict[str, int | None]
-"""{knob: number of its choice}; None where it has no effect."""
+Indices = dict[str, int | None]
+"""{knob: index of its choice}; None if the knob has no effect."""
 Options = Sequence[int | None]
 
 
 class Lattice:
-    """All ways to set the knobs that have an effect; a range without steps counts as one choice."""
+    """All combinations of choices of the knobs that have an effect; a continuous range counts as one choice."""
 
     def __init__(self, knobs: Mapping[str, Knob], rising: Sequence[Sequence[str]] = ()) -> None:
-        """Order the knobs.
+        """Order the knobs by what they depend on.
 
         Args:
             knobs: {name: knob}.
-            rising: lists of knobs along which values must not fall.
+            rising: lists of knobs along which values must not decrease.
 
         Raises:
-            ValueError: if conditions go round in a circle.
+            ValueError: if conditions are circular.
         """
         self._n_choices = {name: max(1, len(knob.choices)) for name, knob in knobs.items()}
         self._when = {
-            name: {other: knobs[other].places(values) for other, values in knob.when.items()}
+            name: {other: knobs[other].indices(values) for other, values in knob.when.items()}
             for name, knob in knobs.items()
         }
         self._rises = bool(rising)
@@ -44,7 +44,7 @@ class Lattice:
         self._scale = {name: [ordinal(value) or 0.0 for value in knobs[name].choices] for name in ordered}
         depends = {name: {*self._when[name], *self._below[name]} for name in knobs}
         self.order = _order(depends)
-        # At each position the earlier knobs that it or a later one depends on.
+        # For each position, the earlier knobs that it or a later one depends on.
         self._kept = [
             tuple(
                 earlier
@@ -57,14 +57,14 @@ class Lattice:
 
     @property
     def size(self) -> int:
-        """Points."""
+        """Number of points."""
         return self._count(0, {})
 
-    def point(self, index: int) -> Places:
+    def point(self, index: int) -> Indices:
         """Return point number `index`, from 0 to size − 1."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
-            """Return the option under which the point lies."""
+            """Return the option that contains the point."""
             nonlocal index
             for number, count in enumerate(counts):
                 if index < count:
@@ -74,38 +74,38 @@ class Lattice:
 
         return self._walk(pick)
 
-    def nearest(self, wanted: Mapping[str, int]) -> Places:
-        """Return the point at the wanted numbers, as near to them as conditions and rising lists let it be."""
+    def nearest(self, wanted: Mapping[str, int]) -> Indices:
+        """Return the point nearest to the wanted indices that conditions and monotone lists allow."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
-            """Return the option that is nearest and leads to a point."""
+            """Return the nearest option that leads to a point."""
             aim = wanted.get(name, 0)
             possible = [number for number, count in enumerate(counts) if count]
             return min(possible, key=lambda number: abs((options[number] or 0) - aim))
 
         if self._rises:
             return self._walk(pick)
-        known: Places = {}  # without rising lists every choice leads to a point
+        known: Indices = {}  # without monotone lists every choice leads to a point
         for name in self.order:
             known[name] = wanted.get(name, 0) if self._has_effect(name, known) else None
         return known
 
     def with_effect(self, wanted: Mapping[str, int]) -> dict[str, int]:
-        """Return the wanted numbers, and beside them the lowest of other knobs that give the wanted ones an effect."""
+        """Return the wanted indices, and the lowest ones of other knobs with which the wanted knobs have an effect."""
         result = dict(wanted)
         names = list(wanted)
         while names:
-            for other, places in self._when[names.pop()].items():
+            for other, indices in self._when[names.pop()].items():
                 if other not in result:
-                    result[other] = min(places)
+                    result[other] = min(indices)
                     names.append(other)
         return result
 
-    def points(self) -> Iterator[Places]:
+    def points(self) -> Iterator[Indices]:
         """Yield every point once."""
         return self._points(0, {})
 
-    def _points(self, position: int, known: Places) -> Iterator[Places]:
+    def _points(self, position: int, known: Indices) -> Iterator[Indices]:
         if position == len(self.order):
             yield dict(known)
             return
@@ -114,15 +114,15 @@ class Lattice:
             known[name] = option
             yield from self._points(position + 1, known)
 
-    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Places:
-        known: Places = {}
+    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Indices:
+        known: Indices = {}
         for position, name in enumerate(self.order):
             options = self._options(name, known)
             known[name] = options[pick(name, options, self._counts_of(position, known, options))]
         return known
 
-    def _counts_of(self, position: int, known: Places, options: Options) -> list[int]:
-        """Return in how many ways it can go on behind each option of the knob at `position`."""
+    def _counts_of(self, position: int, known: Indices, options: Options) -> list[int]:
+        """Return the number of points for each option of the knob at `position`, the earlier knobs being set."""
         name = self.order[position]
         if name not in self._kept[position + 1]:
             return [self._count(position + 1, known)] * len(options) if options else []
@@ -139,13 +139,13 @@ class Lattice:
         if not self._has_effect(name, known):
             return (None,)
         every = range(self._n_choices[name])
-        floors = [self._scale[other][place] for other in self._below[name] if (place := known[other]) is not None]
+        floors = [self._scale[other][index] for other in self._below[name] if (index := known[other]) is not None]
         if not floors:
             return every
-        return [place for place in every if self._scale[name][place] >= max(floors)]
+        return [index for index in every if self._scale[name][index] >= max(floors)]
 
     def _count(self, position: int, known: Mapping[str, int | None]) -> int:
-        """Return in how many ways the knobs from `position` on can be set."""
+        """Return the number of ways to set the knobs from `position` on."""
         if position == len(self.order):
             return 1
         state = (position, tuple([known[name] for name in self._kept[position]]))
@@ -156,12 +156,12 @@ class Lattice:
 
 
 def _order(depends: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """Return the knobs, each behind what it depends on and as soon as that allows, so that little is remembered."""
+    """Return the knobs in order, each as early as its dependencies allow, to keep few values in memory."""
     try:
         TopologicalSorter(depends).prepare()
     except CycleError as error:
         circle = " → ".join(error.args[1])
-        raise ValueError(f"conditions go round in a circle: {circle}; take one of them away") from None
+        raise ValueError(f"conditions are circular: {circle}; remove one of them") from None
     order: list[str] = []
     for name in depends:
         _append(name, depends, order)
@@ -178,7 +178,7 @@ def _append(name: str, depends: Mapping[str, set[str]], order: list[str]) -> Non
 
 
 def _back_to_unconditional(names: Sequence[str], knobs: Mapping[str, Knob]) -> list[str]:
-    """Return the last of `names` and, as long as they may have no effect, those before it."""
+    """Return `names` from the last one back to the first that has no condition."""
     found = []
     for name in reversed(names):
         found.append(name)

@@ -1,4 +1,4 @@
-"""What a point of the space stands for: a network, changes to the recipe, an export mode."""
+"""The settings of a point of the space: a network, changes to the recipe, an export mode."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from data_prep.errors import ConfigError
 from search.space.field_paths import checked_value, holds_parts, set_value
 
 TRAIN = "train."
-"""What the names of the recipe's knobs begin with."""
+"""Prefix of the recipe's knobs."""
 MODE = "mode"
 """The knob of the export."""
-FIXED_BY_SWEEP = {
+FIXED_BY_SEARCH = {
     "epochs": "search.epochs is the length of a trial, train.epochs that of a retraining",
     "schedule": "trials are compared at the ends of its cycles, which must be the same for all",
     "epoch_examples": "trials are compared after equally many epochs, which must be equally long for all",
     "first_cycle": "trials are compared at the ends of its cycles, which must be the same for all",
     "cycle_factor": "trials are compared at the ends of its cycles, which must be the same for all",
 }
-"""{field of the recipe that is no knob: why}."""
+"""{field of the recipe that cannot be a knob: why}."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """What a point of the space stands for."""
+class PointSettings:
+    """The network, recipe and export mode of a point."""
 
     model: NetworkConfig
     """The network."""
     train_overrides: dict[str, Any]
-    """{field of the recipe: value}; the others are the run's."""
+    """{field of the recipe: value}; other fields are those of the run."""
     mode: ExportMode | None
-    """Export in which it is sized and scored; None leaves that to search.mode."""
+    """Export mode in which the point is sized and scored; None means search.mode."""
 
 
-def build(family: str, params: Mapping[str, Any]) -> Candidate:
-    """Return what `params` of a space of `family` stand for.
+def build(family: str, params: Mapping[str, Any]) -> PointSettings:
+    """Return the settings of the point `params` in a space of `family`.
 
     Raises:
-        ConfigError: if no network can be that.
+        ConfigError: if they do not form a valid network.
     """
     model: dict[str, Any] = {}
     train: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def build(family: str, params: Mapping[str, Any]) -> Candidate:
             model[cls.shorthand.field] = cls.shorthand.model_validate(short).value()
         for path, value in sorted(paths, key=lambda item: len(item[0])):
             set_value(model, cls, path, value)
-        return Candidate(cls.model_validate(model), train, mode)
+        return PointSettings(cls.model_validate(model), train, mode)
     except ValidationError as error:
         raise ConfigError(problems(error)) from None
     except ValueError as error:
@@ -77,16 +77,16 @@ def build(family: str, params: Mapping[str, Any]) -> Candidate:
 
 
 def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) -> Any:
-    """Return a knob's value as the field that it sets holds it; rules between fields are not looked at.
+    """Return a knob's value as validated by the field that it sets; rules between fields are not checked.
 
     Args:
         family: of the network.
         name: of the knob.
-        value: as the configuration says it.
-        others: values of the knobs that decide what the network has at all: an outer field's, for a path into it.
+        value: as in the configuration.
+        others: values of knobs that set an outer field, for a path into that field.
 
     Raises:
-        ValueError: with the field's rule.
+        ValueError: if the field refuses the value.
     """
     if name == MODE:
         if value not in EXPORT_MODES:
@@ -104,25 +104,25 @@ def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) ->
 
 
 def in_shorthand(family: str, name: str) -> bool:
-    """Return whether `name` is one of the numbers that the family takes instead of a field."""
+    """Return whether `name` belongs to the numbers that the family takes in place of a field."""
     shorthand = FAMILIES[family].shorthand
     return shorthand is not None and name in shorthand.model_fields
 
 
 def known_knobs(family: str) -> list[str]:
-    """Return the names that a knob of the family may begin with."""
+    """Return the names of knobs of the family, without paths into fields."""
     fields = [name for name in FAMILIES[family].model_fields if name != "family"]
     shorthand = FAMILIES[family].shorthand
     short = [] if shorthand is None else list(shorthand.model_fields)
-    train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SWEEP]
+    train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SEARCH]
     return [*short, *fields, *train, MODE]
 
 
 def require_known(family: str, name: str) -> None:
-    """Raise ValueError unless a knob may be called `name`, with the nearest name that is known."""
+    """Raise ValueError, with the most similar name, unless `name` is a knob of the family."""
     field = name.removeprefix(TRAIN)
-    if name.startswith(TRAIN) and field in FIXED_BY_SWEEP:
-        raise ValueError(f"the search sets it itself: {FIXED_BY_SWEEP[field]}. Set it outside `space`")
+    if name.startswith(TRAIN) and field in FIXED_BY_SEARCH:
+        raise ValueError(f"cannot be a knob: {FIXED_BY_SEARCH[field]}. Set it outside `space`")
     known = known_knobs(family)
     if name in known or (not name.startswith(TRAIN) and name.split(".")[0] in FAMILIES[family].model_fields):
         return
@@ -134,17 +134,17 @@ def require_known(family: str, name: str) -> None:
 
 
 def has_inside(family: str, name: str) -> bool:
-    """Return whether the field called `name` has parts of its own, which a path can lead to."""
+    """Return whether a path can continue into the field called `name`."""
     field = FAMILIES[family].model_fields.get(name.split(".")[0])
     return field is not None and not in_shorthand(family, name) and holds_parts(field.annotation)
 
 
 def problems(error: ValidationError) -> str:
-    """Return what is wrong, in one line."""
+    """Return the messages of a ValidationError in one line."""
     return "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
 
 
 def _near(name: str, known: Sequence[str]) -> str | None:
-    """Return the known name that is most like `name`, with its section where it was given without."""
+    """Return the known name most similar to `name`, with its prefix; None if there is none."""
     last = [other for other in known if other.rpartition(".")[2] == name.rpartition(".")[2]]
     return next(iter(last or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)

@@ -1,4 +1,4 @@
-"""What a point weighs and costs before it is built, and whether anything in a space fits."""
+"""Size and cost of a point before it is built, and whether anything in a space fits."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ from search.space.space import Params, Space
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What a candidate weighs and costs before it is built, and whether the rules let it be trained."""
+    """Estimated size and cost of a candidate, and whether it meets the rules."""
 
     feasible: bool
+    """Whether the rules allow it to be trained."""
     weight_bytes: int
+    """In the candidate's export mode."""
     limit: int | None
-    """Bytes allowed, where the rules limit bytes."""
+    """Bytes allowed; None if the rules do not limit bytes."""
     reason: str
-    """What is over and by how much; empty where it fits."""
+    """Which limit is exceeded and by how much; empty if feasible."""
     n_params: int = 0
+    """Number of parameters."""
     macs: int = 0
+    """Multiply-accumulates per inference."""
     peak_activation_bytes: int = 0
+    """Largest sum of activations held at the same time, float32."""
 
 
 Assess = Callable[[Params], Sizing]
 
 
 MAX_LOOKED_AT = 10_000
-"""Points looked at before a space counts as holding nothing that fits."""
+"""Points tried before no point of a space is assumed to fit."""
 
 
 def require_feasible(space: Space, assess: Assess) -> None:
-    """Raise BudgetError unless something in `space` fits.
+    """Raise BudgetError unless any point of `space` fits.
 
-    The smallest corner nearly always tells. What has the fewest weights may still cost more than another in what else
-    is limited (MACs, activations), so where it doesn't fit, others are looked at, all of a small space.
+    The point with the fewest weights is tried first. As it may exceed another limit (MACs, activations) that other
+    points meet, these are tried next: all points of a small space, a random sample of a large one.
     """
     smallest = space.smallest()
     sizing = assess(smallest)

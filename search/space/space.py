@@ -1,8 +1,8 @@
-"""The space of candidates: its points, the ways from one to another, and what a sampler sees of them.
+"""The search space: its points, steps between them, and their encoding for a sampler.
 
-A point is held as `params`: {knob: true value} of the knobs that have an effect there. The sampler sees it encoded, all
-knobs at every point: ordered choices by their number (so that near choices are near for it), others by name, ranges as
-they are, knobs with one choice not at all, and knobs without effect at their first value.
+A point is represented as `params`: {knob: value} of the knobs that have an effect there. For the sampler it is encoded,
+with the same knobs at every point: ordered choices by index (so that near choices are near), other choices by name,
+ranges by value; knobs with one choice are left out, and knobs without effect have their first value.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
 from search.space.config import SpaceConfig
 from search.space.knobs import N_STEPS, Knob, Params
-from search.space.lattice import Lattice, Places
-from search.space.point import TRAIN, Candidate, build
+from search.space.lattice import Indices, Lattice
+from search.space.point import TRAIN, PointSettings, build
 
 __all__ = ["Params", "Space"]
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Cost = tuple[float, float]
+PointCost = tuple[float, float]
 """(weight bytes, MACs)."""
-NEVER: Cost = (math.inf, math.inf)
-"""Of a point that is no network, or none for this input."""
+NEVER: PointCost = (math.inf, math.inf)
+"""PointCost of a point that is not a valid network for the input."""
 
 
 class Space:
     """The points of a SpaceConfig."""
 
     def __init__(self, config: SpaceConfig, input_shape: Shape = (128, 423, 3), n_classes: int = 10) -> None:
-        """Lay out the space.
+        """Create the space.
 
         Args:
             config: its knobs.
-            input_shape: (n_mels, n_frames, n_channels) of the features, by which `smaller` orders choices.
-            n_classes: scenes.
+            input_shape: (n_mels, n_frames, n_channels) of the features, for costs.
+            n_classes: number of scenes, for costs.
         """
         self.config = config
         self.knobs: dict[str, Knob] = dict(config.knobs)
@@ -54,14 +54,14 @@ class Space:
 
     @cached_property
     def choices(self) -> dict[str, tuple[Any, ...]]:
-        """{knob: its choices}, without ranges."""
+        """{knob: its choices}, without continuous ranges."""
         return {name: knob.choices for name, knob in self.knobs.items() if not knob.is_range}
 
     @cached_property
     def size(self) -> int | float:
-        """Points, counted exactly; infinite where a range without steps is among the knobs.
+        """Exact number of points; infinite if any knob is a continuous range.
 
-        Several points may stand for one network.
+        Several points may have the same network.
         """
         return math.inf if any(knob.is_range for knob in self.knobs.values()) else self._lattice.size
 
@@ -69,7 +69,7 @@ class Space:
         """Return point number `index`, from 0 to size − 1.
 
         Raises:
-            ValueError: if the space has no numbers, having ranges without steps.
+            ValueError: if the space is infinite.
         """
         self._require_finite()
         return self._params(self._lattice.point(index), {})
@@ -78,34 +78,34 @@ class Space:
         """Yield every point once.
 
         Raises:
-            ValueError: if there is no end of them.
+            ValueError: if the space is infinite.
         """
         self._require_finite()
-        return (self._params(places, {}) for places in self._lattice.points())
+        return (self._params(indices, {}) for indices in self._lattice.points())
 
     def draw(self, rng: np.random.Generator) -> Params:
-        """Return a point at random: every choice of points alike, in ranges every value (or every ratio)."""
+        """Return a random point, uniform over all combinations of choices, and over ranges (log-uniform with `log`)."""
         n = self._lattice.size
         index = int(rng.integers(n)) if n < 2**63 else int.from_bytes(rng.bytes(n.bit_length() // 8 + 9), "big") % n
         values = {name: knob.at(rng.random()) for name, knob in self.knobs.items() if knob.is_range}
         return self._params(self._lattice.point(index), values)
 
     def smallest(self) -> Params:
-        """Return the point with the fewest weights (and, among such, the fewest MACs) as far as steps down lead."""
+        """Return the point with the fewest weight bytes, then MACs, that repeated steps down reach."""
         return dict(self._smallest)
 
     def smaller(self, params: Params) -> list[Params]:
-        """Return the points one step down from `params`: each knob of width by one choice.
+        """Return the points one step down from `params`: each width knob lowered by one choice.
 
-        A knob of width is one whose larger numbers make larger networks. Only where none of them has a smaller choice,
-        the steps of the others down in weights or MACs: less attention, a larger reduction ratio, larger strides,
-        a smaller export. Knobs of training have no steps. Going down always ends.
+        A width knob is one whose larger values give larger networks. If none can be lowered, the other knobs are
+        stepped down in weight bytes or MACs: less attention, a larger reduction ratio, larger strides, a smaller export
+        mode. Knobs of the recipe have no steps. Repeated steps always end.
         """
         steps = [self._with(params, name, value) for name, value in self._narrower(params)]
         return [step for step in steps if step is not None] or self._cheaper(params)
 
     def neighbours(self, params: Params) -> list[Params]:
-        """Return all points one knob away; on a range, one step of an eighth of it down and up."""
+        """Return all points that differ in one knob; in a range, by one of `N_STEPS` steps down or up."""
         found = []
         for name in params:
             knob = self.knobs[name]
@@ -118,7 +118,7 @@ class Space:
         return [point for point in found if point is not None]
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return what the sampler draws from: the knobs that have a choice, encoded."""
+        """Return Optuna's distributions of the encoded knobs that have more than one value."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         found: dict[str, BaseDistribution] = {}
@@ -132,18 +132,18 @@ class Space:
         return found
 
     def encode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `params` as the sampler sees them."""
+        """Return `params` encoded for the sampler."""
         encoded: dict[str, Any] = {}
         for name, knob in self._varied.items():
             if knob.is_range:
                 encoded[name] = params.get(name, knob.low)
                 continue
-            place = (knob.place(params[name]) or 0) if name in params else 0
-            encoded[name] = place if knob.is_ordered else _label(knob.choices[place])
+            index = (knob.index(params[name]) or 0) if name in params else 0
+            encoded[name] = index if knob.is_ordered else _label(knob.choices[index])
         return encoded
 
     def decode(self, encoded: Mapping[str, Any]) -> Params:
-        """Return the point that the sampler drew, or the nearest one where the drawn values don't rise as they must."""
+        """Return the point of encoded values, or the nearest one that meets the monotone lists."""
         wanted: dict[str, int] = {}
         values: dict[str, float] = {}
         for name, drawn in encoded.items():
@@ -157,35 +157,35 @@ class Space:
         return self._params(self._lattice.nearest(wanted), values)
 
     def parse(self, params: Mapping[str, Any]) -> Params | None:
-        """Return `params` as read from JSON as a point of this space; None if it isn't one."""
-        places = {name: self.knobs[name].place(value) for name, value in params.items() if name in self.knobs}
-        if len(places) < len(params) or None in places.values():
+        """Return `params`, as read from JSON, as a point of this space; None if they are not one."""
+        indices = {name: self.knobs[name].index(value) for name, value in params.items() if name in self.knobs}
+        if len(indices) < len(params) or None in indices.values():
             return None
-        found = self._lattice.nearest({name: place or 0 for name, place in places.items()})
-        if any(place is not None and places.get(name) != place for name, place in found.items()):
-            return None  # a knob with an effect is missing, or values that must rise fall
+        found = self._lattice.nearest({name: index or 0 for name, index in indices.items()})
+        if any(index is not None and indices.get(name) != index for name, index in found.items()):
+            return None  # a knob with an effect is missing, or values decrease along a monotone list
         return self._params(found, params)
 
     def features(self, params: Mapping[str, Any]) -> np.ndarray:
-        """Return a point as a vector for models of the space, float64 between 0 and 1.
+        """Return a point as a vector for models of the space, float64 in [0, 1].
 
-        Ordered knobs and ranges give one number each, their place between the smallest and the largest value; other
-        knobs one number for each choice, 1 for theirs. Knobs without effect give 0.5, or 0 for each choice.
+        Ordered knobs and ranges have one element, the position between the smallest and the largest value; other knobs
+        are one-hot. Knobs without effect have 0.5, or zeros.
         """
         vector: list[float] = []
         for name, knob in self._varied.items():
             if knob.is_ordered:
                 vector.append(knob.unit(params[name]) if name in params else 0.5)
             else:
-                place = knob.place(params[name]) if name in params else None
-                vector += [float(number == place) for number in range(len(knob.choices))]
+                index = knob.index(params[name]) if name in params else None
+                vector += [float(number == index) for number in range(len(knob.choices))]
         return np.array(vector)
 
-    def candidate(self, params: Mapping[str, Any]) -> Candidate:
-        """Return the network, the changes to the recipe and the export mode that a point stands for.
+    def settings(self, params: Mapping[str, Any]) -> PointSettings:
+        """Return the network, the changes to the recipe and the export mode of a point.
 
         Raises:
-            ConfigError: if no network can be that (three or more knobs that don't go together).
+            ConfigError: if they do not form a valid network (three or more knobs conflict).
         """
         return build(self.config.family, params)
 
@@ -198,7 +198,7 @@ class Space:
 
     @cached_property
     def widths(self) -> tuple[str, ...]:
-        """Knobs on a scale whose larger values weigh more, tried where everything else is large."""
+        """Ordered knobs whose larger values need more weight bytes, tested where the other knobs are large."""
         return tuple(
             name
             for name, knob in self._varied.items()
@@ -207,17 +207,17 @@ class Space:
 
     def _grows(self, name: str, knob: Knob) -> bool:
         for end in (-1, 0):
-            corner = {other: knob.place(knob.ends[end]) or 0 for other, knob in self.knobs.items()}
+            corner = {other: knob.index(knob.ends[end]) or 0 for other, knob in self.knobs.items()}
             of_use = {other: corner[other] for other in self.knobs if not self._decides(other, name)}
-            places = self._lattice.nearest({**of_use, **self._lattice.with_effect({name: corner[name]})})
-            point = self._params(places, {other: knob.ends[end] for other, knob in self.knobs.items()})
+            indices = self._lattice.nearest({**of_use, **self._lattice.with_effect({name: corner[name]})})
+            point = self._params(indices, {other: knob.ends[end] for other, knob in self.knobs.items()})
             low, high = (self._cost({**point, name: value}) for value in knob.ends)
             if NEVER not in (low, high):
                 return low[0] < high[0]
         return False
 
     def _decides(self, other: str, name: str) -> bool:
-        """Return whether the effect of `name` hangs on `other`."""
+        """Return whether the effect of `name` depends on `other`."""
         when = self.knobs[name].when
         return other in when or any(self._decides(other, outer) for outer in when)
 
@@ -230,11 +230,11 @@ class Space:
                 step = math.ceil(knob.unit(value) * N_STEPS - 1e-2) - 1
                 if step >= 0:
                     yield name, knob.at(step / N_STEPS)
-            elif place := knob.place(value):
-                yield name, knob.choices[place - 1]
+            elif index := knob.index(value):
+                yield name, knob.choices[index - 1]
 
     def _cheaper(self, params: Params) -> list[Params]:
-        """Return, for each knob that is none of width, the dearest point that it can make cheaper."""
+        """Return, for each other knob, the most expensive of the cheaper points that it leads to."""
         steps = []
         here = self._cost(params)
         for name in params:
@@ -249,45 +249,45 @@ class Space:
                 steps.append(max(lower, key=lambda option: option[0])[1])
         return steps
 
-    def _cost(self, params: Mapping[str, Any]) -> Cost:
+    def _cost(self, params: Mapping[str, Any]) -> PointCost:
         try:
-            candidate = self.candidate(params)
-            cost = estimate(candidate.model, *self._input)
+            settings = self.settings(params)
+            cost = estimate(settings.model, *self._input)
         except (ConfigError, SizeError):
             return NEVER
-        return cost.weight_bytes_as(candidate.mode or "int8_weights"), cost.macs
+        return cost.weight_bytes_as(settings.mode or "int8_weights"), cost.macs
 
     def _with(self, params: Params, name: str, value: Any) -> Params | None:
-        """Return the point with one knob changed, what that gives an effect at its first value.
+        """Return the point with one knob changed; knobs that gain an effect get their first value.
 
-        None where another knob would have to change as well for values to rise as they must.
+        None if another knob would have to change as well to meet the monotone lists.
         """
         values = {**params, name: value}
-        wanted = {knob: self.knobs[knob].place(value) or 0 for knob, value in values.items()}
-        places = self._lattice.nearest(wanted)
-        if any(place is not None and place != wanted[knob] for knob, place in places.items() if knob in wanted):
+        wanted = {knob: self.knobs[knob].index(value) or 0 for knob, value in values.items()}
+        indices = self._lattice.nearest(wanted)
+        if any(index is not None and index != wanted[knob] for knob, index in indices.items() if knob in wanted):
             return None
-        return self._params(places, values)
+        return self._params(indices, values)
 
-    def _params(self, places: Places, values: Mapping[str, Any]) -> Params:
-        """Return the true values at `places`, in ranges those of `values`, in the space's order of knobs."""
+    def _params(self, indices: Indices, values: Mapping[str, Any]) -> Params:
+        """Return the point at `indices`, with the values of ranges from `values`."""
         return {
-            name: values.get(name, knob.low) if knob.is_range else knob.choices[place]
+            name: values.get(name, knob.low) if knob.is_range else knob.choices[index]
             for name, knob in self.knobs.items()
-            if (place := places[name]) is not None
+            if (index := indices[name]) is not None
         }
 
     def _require_finite(self) -> None:
         if self.size == math.inf:
             ranges = ", ".join(name for name, knob in self.knobs.items() if knob.is_range)
-            raise ValueError(f"the space has no end: {ranges} take any value of a range")
+            raise ValueError(f"the space is infinite: {ranges} are continuous ranges")
 
 
 def _changes_size(name: str) -> bool:
-    """Return whether a knob can change what a candidate weighs or costs."""
+    """Return whether a knob can change the size or cost of a candidate."""
     return not name.startswith(TRAIN)
 
 
 def _label(choice: Any) -> Any:
-    """Return a choice as the sampler can hold it."""
+    """Return a choice in a type that Optuna accepts."""
     return choice if choice is None or isinstance(choice, (bool, int, float, str)) else canonical_json(choice)

@@ -1,4 +1,4 @@
-"""What a space holds under a limit, found before anything is trained: every candidate's size is a closed form."""
+"""Survey of a space under the limits, before anything is trained: every candidate's size is a closed form."""
 
 from __future__ import annotations
 
@@ -17,53 +17,55 @@ from search.space.sizing import Assess, Sizing
 from search.space.space import Space
 
 MAX_EXACT = 200_000
-"""Spaces of up to this many points are gone through one by one."""
+"""Spaces of up to this many points are enumerated."""
 N_SAMPLE = 10_000
 """Points drawn at random from a larger one."""
 PROGRESS_EVERY = 500
-"""Points from one word of progress to the next."""
+"""Points between two reports of progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A point and what it costs."""
+    """A point with its size and cost."""
 
     params: Params
+    """The point."""
     sizing: Sizing
+    """Its size and cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a space holds."""
+    """Counts of a space, and its smallest and largest candidate."""
 
     n_points: int | None
-    """Points of the space; None where there is no end of them."""
+    """Points of the space; None if it is infinite."""
     n_seen: int
-    """Points that were looked at: all, or a sample."""
+    """Points surveyed: all, or a sample."""
     n_candidates: int | None
-    """Different candidates among the points; None of a sample."""
+    """Distinct candidates among the points; None for a sample."""
     n_feasible: int
-    """Points looked at that fit."""
+    """Surveyed points that fit."""
     n_feasible_candidates: int | None
-    """Different candidates that fit; None of a sample."""
+    """Distinct candidates that fit; None for a sample."""
     smallest: Sized | None
-    """The candidate with the fewest weight bytes that fits, if any does."""
+    """The candidate with the fewest weight bytes that fits; None if none does."""
     largest: Sized | None
-    """The one with the most."""
+    """The candidate with the most weight bytes that fits; None if none does."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether every point was looked at."""
+        """Whether every point was surveyed."""
         return self.n_seen == self.n_points
 
     @property
     def share(self) -> float:
-        """Share of the points that fits."""
+        """Share of the surveyed points that fit, 0 to 1."""
         return self.n_feasible / self.n_seen
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the share lies in 95 of 100 samples; the share itself where every point was looked at.
+        """95 % confidence interval of the share; the share itself, twice, if every point was surveyed.
 
         Wilson's score interval (Wilson, 1927, "Probable inference, the law of succession, and statistical inference").
         """
@@ -84,16 +86,16 @@ def survey(
     seed: int = 0,
     on_progress: ProgressCallback | None = None,
 ) -> Survey:
-    """Return what `space` holds.
+    """Return the counts of `space`, and its smallest and largest candidate that fit.
 
     Args:
-        space: what would be searched.
-        assess: size and cost of a point, and whether it fits.
-        max_exact: spaces of up to this many points are gone through.
-        n_sample: points drawn from a larger one. Its smallest and largest candidates are then found by steps down and
-            by climbing from the largest one drawn.
-        seed: of the sample.
-        on_progress: told (points seen, points to see).
+        space: to survey.
+        assess: returns the size and cost of a point, and whether it fits.
+        max_exact: spaces of up to this many points are enumerated.
+        n_sample: points drawn from a larger one. Its smallest and largest candidates are then found by local search,
+            from the largest one drawn upwards.
+        seed: random seed of the sample.
+        on_progress: called with (points seen, points to see).
     """
     exact = space.size <= max_exact
     n_seen = int(space.size) if exact else n_sample
@@ -132,7 +134,7 @@ def survey(
 def _beyond_sample(
     space: Space, assess: Assess, smallest: Sized | None, largest: Sized | None
 ) -> tuple[Sized | None, Sized | None]:
-    """Return a smaller and a larger candidate than those drawn, where steps lead to such."""
+    """Return the smallest and largest candidate that local search finds beyond those drawn."""
     least = space.smallest()
     sizing = assess(least)
     if sizing.feasible and (smallest is None or sizing.weight_bytes <= smallest.sizing.weight_bytes):
@@ -141,7 +143,7 @@ def _beyond_sample(
 
 
 def _climbed(space: Space, assess: Assess, start: Sized) -> Sized:
-    """Return the candidate that fits and has no larger one that fits beside it, going up from `start`."""
+    """Return a candidate that fits and has no larger neighbour that fits, reached from `start` by ascent."""
     while True:
         sizings = ((params, assess(params)) for params in space.neighbours(start.params))
         fits = [Sized(params, sizing) for params, sizing in sizings if sizing.feasible]
@@ -152,9 +154,9 @@ def _climbed(space: Space, assess: Assess, start: Sized) -> Sized:
 
 
 def _identity(space: Space, params: Params) -> str | None:
-    """Return what is equal for equal candidates; None for a point that is none."""
+    """Return a text that is equal for equal candidates; None if the point is not a valid network."""
     try:
-        candidate = space.candidate(params)
+        settings = space.settings(params)
     except ConfigError:
         return None
-    return f"{candidate.model.model_dump_json()}{canonical_json(candidate.train_overrides)}{candidate.mode}"
+    return f"{settings.model.model_dump_json()}{canonical_json(settings.train_overrides)}{settings.mode}"

@@ -1,8 +1,8 @@
-"""Ways to propose the next candidate, by name: one file each, entered here."""
+"""Strategies that propose candidates, by name: one file each, registered here."""
 
 from collections.abc import Callable
 
-from search.strategies.base import Candidates, Known, Strategy
+from search.strategies.base import History, KnownPoint, Strategy
 from search.strategies.chance import RandomStrategy
 from search.strategies.front import FrontStrategy
 from search.strategies.tpe import RejectStrategy, RepairStrategy
@@ -15,4 +15,4 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 }
 """{name in `search.strategy`: its class}."""
 
-__all__ = ["STRATEGIES", "Candidates", "Known", "Strategy"]
+__all__ = ["STRATEGIES", "History", "KnownPoint", "Strategy"]

@@ -1,8 +1,7 @@
-"""What a strategy of proposals is given, and what it gives.
+"""The interface of strategies: the history of a search, from which they propose the next point.
 
-A strategy holds no state: what it proposes depends on the trials so far and on random numbers that depend on the seed
-and their number alone. So a search that is rebuilt from its ledger goes on with the very proposals of one that was
-never interrupted.
+A strategy is stateless: its proposal depends only on the trials so far, the seed and the number of trials. So a resumed
+search makes the same proposals as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,36 +21,38 @@ from search.space.space import Params, Space
 
 
 @dataclass(slots=True)
-class Known:
+class KnownPoint:
     """A point that is or was trained."""
 
     params: Params
+    """The point."""
     sizing: Sizing
+    """Its size and cost."""
     values: dict[int, Value] = field(default_factory=dict)
-    """{epochs: what it came to there}."""
+    """{epochs: value measured there}."""
     has_failed: bool = False
-    """Whether its training has failed; what it had come to before counts for nothing."""
+    """Whether its training has failed; its values are then ignored."""
     is_here: bool = True
-    """False for a trial of another run: it teaches, but is not on this run's front."""
+    """False for a trial of another run: it informs models, but is not on this run's front."""
     features: npt.NDArray[np.float64] | None = None
-    """What a model of the space sees of it, once one has asked."""
+    """Cached features for models of the space, shape (n_features,)."""
 
     @property
-    def is_told(self) -> bool:
-        """Whether it has a value that counts."""
+    def is_evaluated(self) -> bool:
+        """Whether it has a value and has not failed."""
         return bool(self.values) and not self.has_failed
 
 
-class Candidates:
-    """The points of a space, what they cost, and what was trained: all that a strategy sees.
+class History:
+    """The space, its sizes and costs, and the trials so far: the input of a strategy.
 
     Args:
-        space: what is searched.
-        assess: size and cost of a point.
-        key_of: equal for points that would be the same training.
-        objectives: what candidates are compared by.
-        n_startup: trials before the model of the space proposes.
-        seed: of the search.
+        space: the search space.
+        assess: returns size and cost of a point.
+        key_of: returns the same key for points with the same training.
+        objectives: by which candidates are compared.
+        n_startup: trials before a strategy's model proposes.
+        seed: random seed of the search.
     """
 
     def __init__(
@@ -68,26 +69,26 @@ class Candidates:
         self.objectives = objectives
         self.n_startup = n_startup
         self.seed = seed
-        self.known: list[Known] = []
+        self.known: list[KnownPoint] = []
         """In the order in which they were entered."""
         self.seen: set[str] = set()
-        """Keys of what must not be proposed."""
+        """Keys of points that must not be proposed again."""
         self.assess = assess
         self.key_of = key_of
         self.on_infeasible: Callable[[Params, Sizing], None] = lambda params, sizing: None
         self._infeasible: set[str] = set()
 
     @property
-    def told(self) -> Sequence[Known]:
-        """The points that have a value that counts."""
-        return [point for point in self.known if point.is_told]
+    def evaluated(self) -> Sequence[KnownPoint]:
+        """The points that have a value and have not failed."""
+        return [point for point in self.known if point.is_evaluated]
 
     def is_new(self, params: Params) -> bool:
-        """Return whether a point may be proposed as far as earlier ones are concerned."""
+        """Return whether no equal point was proposed before."""
         return self.key_of(params) not in self.seen
 
     def fits(self, params: Params) -> bool:
-        """Return whether a point that would be trained is inside the limits; tell of one that is not, once."""
+        """Return whether a point meets the limits; `on_infeasible` is called once for each one that does not."""
         sizing = self.assess(params)
         if not sizing.feasible:
             key = self._identity(params)
@@ -97,11 +98,11 @@ class Candidates:
         return sizing.feasible
 
     def mark_infeasible(self, params: Params) -> None:
-        """Don't tell of this point again."""
+        """Do not call `on_infeasible` for this point."""
         self._infeasible.add(self._identity(params))
 
     def _identity(self, params: Params) -> str:
-        """Return what is equal for points of one network; knobs that don't go together make none."""
+        """Return a text that is equal for equal trainings; that of the params if the point is not a valid network."""
         try:
             return self.key_of(params)
         except ConfigError:
@@ -109,12 +110,12 @@ class Candidates:
 
 
 class Strategy(Protocol):
-    """A way to propose."""
+    """A strategy for proposals."""
 
-    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
-        """Return a point that fits and is new; None to leave it to chance.
+    def propose(self, history: History, rng: np.random.Generator) -> Params | None:
+        """Return a point that fits and is new; None falls back to a random one.
 
         Args:
-            candidates: the space and what is known.
-            rng: depends on the seed and on how many trials have begun.
+            history: the space and the trials so far.
+            rng: generator that depends on the seed and the number of trials.
         """

@@ -1,4 +1,4 @@
-"""What every trial would have come to at the last rung, as far as its values tell."""
+"""Estimates of the loss that each trial would have at the last rung."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from search.objectives import Objectives
-from search.strategies.base import Known
+from search.strategies.base import KnownPoint
 
 Array = npt.NDArray[np.float64]
 
 MIN_PAIRS = 4
-"""Trials that must have reached two rungs before the step between them has a slope."""
+"""Trials needed at two rungs to fit a slope between them."""
 
 
-def at_last_rung(known: Sequence[Known], objectives: Objectives) -> tuple[Array, Array]:
-    """Return each trial's loss as if it had trained to the highest rung that any has reached, and its variance.
+def at_last_rung(known: Sequence[KnownPoint], objectives: Objectives) -> tuple[Array, Array]:
+    """Return each trial's loss extrapolated to the highest rung that any trial has reached, and its variance.
 
-    From rung to rung losses fall and draw together. The step between two rungs is a straight line through the trials
-    that have values at both (its slope shrunk towards 1); what the line leaves unexplained adds to the variance. A
-    trial is carried upwards from the highest rung that it has reached.
+    From rung to rung losses decrease and their spread shrinks. The step between two rungs is a regression line through
+    the trials with values at both, its slope shrunk towards 1; its residual variance adds to the variance. A trial is
+    extrapolated from the highest rung that it has reached.
 
     Args:
-        known: trials with a value each, at least.
-        objectives: whose score is carried on.
+        known: n trials, each with at least one value.
+        objectives: whose score is extrapolated.
+
+    Returns:
+        Losses and variances, each of shape (n,).
     """
     score = objectives.score
     losses = [{epochs: score.losses(value)[0] for epochs, value in trial.values.items()} for trial in known]
@@ -44,7 +47,7 @@ def at_last_rung(known: Sequence[Known], objectives: Objectives) -> tuple[Array,
 
 
 def _step(losses: Sequence[dict[int, float]], low: int, high: int) -> tuple[float, float, float]:
-    """Return slope, offset and variance of the line from the losses at one rung to those at a higher one."""
+    """Return slope, offset and residual variance of the line from the losses at one rung to those at a higher one."""
     pairs = np.array([(of_trial[low], of_trial[high]) for of_trial in losses if low in of_trial and high in of_trial])
     if not len(pairs):
         return 1.0, 0.0, 0.0
@@ -52,7 +55,7 @@ def _step(losses: Sequence[dict[int, float]], low: int, high: int) -> tuple[floa
     if len(pairs) < MIN_PAIRS:
         return 1.0, float((y - x).mean()), float(np.var(y - x))
     spread = np.var(x) * len(x)
-    prior = np.var(x)  # as if one more trial had said that the slope is 1
+    prior = np.var(x)  # as strong as one more trial with slope 1
     covariance = ((x - x.mean()) * (y - y.mean())).sum()
     slope = float((covariance + prior) / (spread + prior)) if spread > 0 else 1.0
     slope = min(1.0, max(0.1, slope))

@@ -1,10 +1,10 @@
-"""By how much a candidate is expected to push the front out, its costs being known before it is trained.
+"""Expected improvement of a Pareto front by a candidate with known costs and uncertain loss.
 
-The hypervolume that a front dominates is an integral over costs: at costs c it adds how much better than the reference
-the best member within c is. A new candidate with costs c₀ and a loss that is only guessed adds the integral, over all
-costs from c₀ to the limits, of how much it is better than the best member there. Its expectation is a sum of expected
-improvements (Jones et al., 1998, equation 15) over the cells between the members' costs, with no sampling: the closed
-form of expected hypervolume improvement (Emmerich et al., 2006) where only one objective is uncertain.
+The hypervolume that a front dominates is an integral over costs c: of the difference between the reference loss and the
+loss of the best member with costs up to c. A new candidate with costs c₀ adds the integral, from c₀ to the limits, of
+its improvement over the best member there. The expectation is a sum of expected improvements (Jones et al., 1998,
+equation 15) over the cells between the members' costs: the closed form of expected hypervolume improvement (Emmerich et
+al., 2006) with one uncertain objective.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 
 def expected_improvement(mean: Array, deviation: Array, threshold: float) -> Array:
-    """Return E[max(0, threshold − L)] for L ~ N(mean, deviation²)."""
+    """Return E[max(0, threshold − L)] for L ~ N(mean, deviation²), elementwise."""
     from scipy.special import ndtr
 
     gap = threshold - mean
@@ -32,21 +32,21 @@ def expected_improvement(mean: Array, deviation: Array, threshold: float) -> Arr
 def front_improvement(
     mean: Array, deviation: Array, costs: Array, losses: Array, known_costs: Array, reference: float, limits: Array
 ) -> Array:
-    """Return the expected growth of the hypervolume by each candidate, shape (n,), as a share of `limits`' volume.
+    """Return the expected growth of the hypervolume by each candidate, shape (n,), with costs scaled by `limits`.
 
     Args:
-        mean: of the candidates' losses, shape (n,).
-        deviation: of the candidates' losses, shape (n,).
-        costs: of the candidates, shape (n, n_costs); with no costs the improvement of the best loss is expected.
+        mean: mean of the candidates' losses, shape (n,).
+        deviation: standard deviation of the candidates' losses, shape (n,).
+        costs: of the candidates, shape (n, n_costs); without costs this is the expected improvement of the best loss.
         losses: of the trials so far, shape (m,).
-        known_costs: theirs, shape (m, n_costs).
-        reference: loss from which on a candidate is worth nothing.
-        limits: the highest costs, shape (n_costs,).
+        known_costs: costs of these trials, shape (m, n_costs).
+        reference: loss of the reference point; larger losses add nothing.
+        limits: costs of the reference point, shape (n_costs,).
     """
     front = (front_ranks(np.column_stack([losses, known_costs])) == 0) & (losses < reference)
     losses, known_costs = losses[front], known_costs[front]
     edges = [np.unique([0.0, *column, limit]) for column, limit in zip(known_costs.T, limits, strict=True)]
-    # For each axis and each of its cells, the share of the axis there that a candidate leaves open.
+    # Per axis, shape (n, n_cells): the part of each cell above the candidate's cost, as a share of the axis.
     open_shares = [
         np.maximum(0.0, axis[1:] - np.maximum(axis[:-1], column[:, None])) / limit
         for axis, column, limit in zip(edges, costs.T, limits, strict=True)

@@ -1,9 +1,9 @@
-"""Gaussian-process regression of a trial's loss on its point, small and closed.
+"""Gaussian-process regression of a trial's loss on the features of its point.
 
-Rasmussen and Williams, 2006, "Gaussian Processes for Machine Learning", algorithm 2.1 and equation 2.30: a Matérn 5/2
-kernel beside a linear one, a noise term of its own for every value. Length scale, noise and the linear part are those
-of a small grid with the highest marginal likelihood: nothing is fitted by gradients, so the same values give the same
-model on every machine.
+Rasmussen and Williams, 2006, "Gaussian Processes for Machine Learning", algorithm 2.1 and equation 2.30: the sum of a
+Matérn 5/2 and a linear kernel, with a separate noise variance for every value. Length scale, noise and weight of the
+linear kernel maximize the marginal likelihood over a small grid. Without gradients the same values give the same model
+on every machine.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
-"""Length scales tried, in units of the features' root mean square distance."""
+"""Grid of length scales, in units of the features' root mean square distance."""
 NOISES = (0.05, 0.2, 0.5, 1.0)
-"""Variances of the noise tried, as shares of the values' variance."""
+"""Grid of noise variances, as shares of the values' variance."""
 LINEAR = (0.0, 1.0)
-"""Weights of the linear kernel tried."""
+"""Grid of weights of the linear kernel."""
 
 
 class GaussianProcess:
@@ -29,7 +29,7 @@ class GaussianProcess:
     Args:
         features: shape (n, n_features).
         values: shape (n,).
-        variances: shape (n,); noise of each value beyond what all have.
+        variances: shape (n,); noise variance of each value in addition to the common one.
     """
 
     def __init__(self, features: Array, values: Array, variances: Array) -> None:
@@ -51,7 +51,7 @@ class GaussianProcess:
                     self._lower, self._weights, self._length, self._linear = lower, weights, length, linear
 
     def predict(self, features: Array) -> tuple[Array, Array]:
-        """Return the posterior's mean and deviation (without noise) at `features`, each of shape (n,)."""
+        """Return the posterior mean and standard deviation (without noise) at `features`, each of shape (n,)."""
         from scipy.linalg import solve_triangular
 
         x = self._scaled(features)
@@ -68,7 +68,7 @@ class GaussianProcess:
 
 
 def _solved(kernel: Array, values: Array) -> tuple[Array, Array, float]:
-    """Return the Cholesky factor, K⁻¹y and the log marginal likelihood without its constant."""
+    """Return the Cholesky factor, K⁻¹y, and the log marginal likelihood without its constant."""
     from scipy.linalg import cho_solve
 
     lower = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)

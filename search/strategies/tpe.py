@@ -1,8 +1,8 @@
-"""Optuna's TPE behind the limit: the strategies `reject` and `repair`.
+"""Optuna's TPE with a hard limit: the strategies `reject` and `repair`.
 
-The study is built for each proposal from what is known, so that its memory is the ledger's: trials that paused or
-stopped count with what they would have come to (search.strategies.estimates), those in training and failed ones with no
-value, which keeps TPE away from them.
+The study is rebuilt from the history for each proposal, so that it follows from the ledger. Paused and stopped trials
+count with their estimated loss at the last rung (search.strategies.estimates), running and failed ones without a value,
+which keeps TPE away from them.
 """
 
 from __future__ import annotations
@@ -13,84 +13,83 @@ import numpy as np
 import optuna
 
 from search.space.space import Params
-from search.strategies.base import Candidates
+from search.strategies.base import History
 from search.strategies.chance import MAX_ASKS
 from search.strategies.estimates import at_last_rung
 
 MAX_TRIALS = 300
-"""Latest trials that TPE looks at: its cost grows with their square."""
+"""Latest trials in the study: the cost of TPE grows with their square."""
 
 
 class RejectStrategy:
-    """Draws from TPE until a point fits and is new; after too many it is left to chance."""
+    """Draws from TPE until a point fits and is new, at most `MAX_ASKS` times."""
 
-    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
-        """Return a point, or None where TPE brings nothing that fits and is new."""
-        drawn = _drawn(candidates, rng)
-        return next((params for params in drawn if candidates.fits(params) and candidates.is_new(params)), None)
+    def propose(self, history: History, rng: np.random.Generator) -> Params | None:
+        """Return a point; None if TPE gives none that fits and is new."""
+        drawn = _drawn(history, rng)
+        return next((params for params in drawn if history.fits(params) and history.is_new(params)), None)
 
 
 class RepairStrategy:
     """Draws from TPE; a point over the limit is shrunk until it fits."""
 
-    def propose(self, candidates: Candidates, rng: np.random.Generator) -> Params | None:
-        """Return a point, or None where TPE brings nothing that can be made to fit and is new."""
-        for params in _drawn(candidates, rng):
-            if not candidates.fits(params):
-                repaired = repair(candidates, params)
+    def propose(self, history: History, rng: np.random.Generator) -> Params | None:
+        """Return a point; None if TPE gives none that is new and can be shrunk to fit."""
+        for params in _drawn(history, rng):
+            if not history.fits(params):
+                repaired = repair(history, params)
                 if repaired is not None:
                     return repaired
-            elif candidates.is_new(params):
+            elif history.is_new(params):
                 return params
         return None
 
 
-def repair(candidates: Candidates, params: Params) -> Params | None:
-    """Return the largest new point that fits, going down from `params`; None where there is none on the way.
+def repair(history: History, params: Params) -> Params | None:
+    """Return a new point that fits, stepping down from `params`; None if none was reached.
 
-    Each step goes where most bytes are saved, until a step's neighbours hold points that fit: of those the one with the
-    most bytes.
+    Each step saves the most bytes. As soon as new points that fit are one step away, the largest of them is returned.
     """
-    while options := [(candidates.assess(step), step) for step in candidates.space.smaller(params)]:
-        new = [(sizing, step) for sizing, step in options if sizing.feasible and candidates.is_new(step)]
+    while options := [(history.assess(step), step) for step in history.space.smaller(params)]:
+        new = [(sizing, step) for sizing, step in options if sizing.feasible and history.is_new(step)]
         if new:
             return max(new, key=lambda option: option[0].weight_bytes)[1]
         params = min(options, key=lambda option: option[0].weight_bytes)[1]
     return None
 
 
-def _drawn(candidates: Candidates, rng: np.random.Generator) -> Iterator[Params]:
-    """Yield a few points from TPE, each as if those before it had failed."""
-    study = _study(candidates, int(rng.integers(2**32)))
-    distributions = candidates.space.distributions()
+def _drawn(history: History, rng: np.random.Generator) -> Iterator[Params]:
+    """Yield up to `MAX_ASKS` points from TPE, those before counting as failed."""
+    study = _study(history, int(rng.integers(2**32)))
+    distributions = history.space.distributions()
     for _ in range(MAX_ASKS):
         trial = study.ask(distributions)
-        yield candidates.space.decode(trial.params)
+        yield history.space.decode(trial.params)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
-def _study(candidates: Candidates, seed: int) -> optuna.Study:
-    """Return a study of the latest trials, all with losses: smaller is better."""
+def _study(history: History, seed: int) -> optuna.Study:
+    """Return a study of the latest trials that minimizes their losses."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    told = candidates.told[-MAX_TRIALS:]
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=candidates.n_startup, multivariate=True)
-    study = optuna.create_study(directions=["minimize"] * len(candidates.objectives.names), sampler=sampler)
-    distributions = candidates.space.distributions()
-    if told:
-        losses, _ = at_last_rung(told, candidates.objectives)
-        for point, loss in zip(told, losses, strict=True):
-            costs = candidates.objectives.losses(next(iter(point.values.values())))[1:]
+    evaluated = history.evaluated[-MAX_TRIALS:]
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=history.n_startup, multivariate=True)
+    study = optuna.create_study(directions=["minimize"] * len(history.objectives.names), sampler=sampler)
+    distributions = history.space.distributions()
+    if evaluated:
+        losses, _ = at_last_rung(evaluated, history.objectives)
+        for point, loss in zip(evaluated, losses, strict=True):
+            costs = history.objectives.losses(next(iter(point.values.values())))[1:]
             study.add_trial(
                 optuna.trial.create_trial(
-                    params=candidates.space.encode(point.params), distributions=distributions, values=[loss, *costs]
+                    params=history.space.encode(point.params), distributions=distributions, values=[loss, *costs]
                 )
             )
-    for point in candidates.known[-MAX_TRIALS:]:
-        if not point.is_told:
+    for point in history.known[-MAX_TRIALS:]:
+        if not point.is_evaluated:
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.RUNNING,
-                    params=candidates.space.encode(point.params),
+                    params=history.space.encode(point.params),
                     distributions=distributions,
                 )
             )

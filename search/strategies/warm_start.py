@@ -1,9 +1,8 @@
-"""What a search can know before its first trial: named networks to begin with, and trials of earlier runs.
+"""Warm start of a search: presets to propose first, and trials of earlier runs.
 
-A named network (a preset) becomes the point of the space that stands for it, or the nearest one. A trial of an earlier
-run tells something here only if it was trained on the same clips with the same recipe, features and export: then its
-point, where this space has it, and its values at the rungs are handed to the proposer. Whatever is left out is said,
-with the reason.
+A preset becomes the point of the space with its network, or the nearest one. A trial of an earlier run is used only if
+it was trained on the same clips with the same recipe, features and export mode, and if its point is in this space: then
+its values at the rungs inform the proposals. Notes report what was used, and what was left out and why.
 """
 
 from __future__ import annotations
@@ -32,50 +31,53 @@ from search.objectives import Value
 from search.space.space import Params, Space
 
 MAX_DISTANCE = 8.0
-"""Farther from a named network, by about a block, a point has little to do with it."""
+"""Largest distance, about one block, between a preset and its point."""
 N_STARTS = 4
-"""Points from which the nearest one to a network is sought."""
+"""Starting points of the local search for the point nearest to a preset."""
 
 Describe = Callable[[Params], Mapping[str, Any]]
-"""From a point to what is trained: the trial's `config` in the ledger."""
+"""Returns the configuration of the training at a point: `config` in the ledger."""
 
 
 @dataclass(frozen=True)
 class PresetPoint:
-    """A named network as a point of the space."""
+    """A preset as a point of the space."""
 
     name: str
+    """Of the preset."""
     params: Params
+    """The point."""
     distance: float
-    """From the point's network to the named one (asc_models.networks.trace); 0 where it is that network."""
+    """From the point's network to the preset (asc_models.networks.trace); 0 if they are equal."""
 
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of another run that is a point of this space, trained as it would be here."""
+    """A trial of another run, at a point of this space and trained as it would be in this run."""
 
     run: str
     """Name of the run's directory."""
     trial_id: str
-    """Its name there."""
+    """In that run."""
     params: Params
+    """The point."""
     values: dict[int, Value]
-    """{epochs: what it came to}, of every rung it reached."""
+    """{epochs: value} for every rung that it reached."""
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What is known before the first trial."""
+    """Presets and earlier trials for a search."""
 
     presets: tuple[PresetPoint, ...]
     """To propose first, each point once."""
     trials: tuple[EarlierTrial, ...]
-    """To learn from."""
+    """Trials of earlier runs that inform the proposals."""
     notes: tuple[str, ...]
-    """What was taken, what was left out, and why."""
+    """What was used, and what was left out and why."""
 
     def fields(self) -> dict[str, Any]:
-        """Return this as fields of a ledger event, so that later sessions need none of the earlier runs."""
+        """Return this as fields of a ledger event, so that later sessions do not need the earlier runs."""
         return {
             "presets": [asdict(point) for point in self.presets],
             "trials": [asdict(trial) for trial in self.trials],
@@ -84,7 +86,7 @@ class WarmStart:
 
 
 def parse_warm_start(event: Mapping[str, Any], space: Space) -> WarmStart:
-    """Return what `WarmStart.fields` put into a ledger event, without points that the space has lost since."""
+    """Return the warm start of a ledger event, without points that are no longer in the space."""
     presets = [(point, space.parse(point["params"])) for point in event["presets"]]
     trials = [(trial, space.parse(trial["params"])) for trial in event["trials"]]
     return WarmStart(
@@ -113,22 +115,22 @@ def read_warm_start(
     input_shape: Shape,
     n_classes: int,
 ) -> WarmStart:
-    """Return what named networks and earlier runs give a search.
+    """Return the presets and earlier runs' trials that a search can use.
 
     Args:
         runs: directories of earlier runs.
-        presets: names of networks.
-        space: what is searched.
-        describe: what is trained at a point.
-        recipe: {setting: value} of the run's training, and `mode`, its search's export: what a named network is trained
-            by where the space leaves a choice.
+        presets: names of presets.
+        space: the search space.
+        describe: returns the configuration of the training at a point.
+        recipe: {setting: value} of the run's recipe, and `mode` of its search; preferred for presets if the space has
+            several values.
         data_hash: of the prepared data (Manifest.hash).
         input_shape: (n_mels, n_frames, n_channels) of the features.
-        n_classes: scenes.
+        n_classes: number of scenes.
 
     Raises:
-        ConfigError: if no network is called so.
-        RunError: if a directory is no run, or its ledger is damaged.
+        ConfigError: if a preset does not exist.
+        RunError: if a directory is not a run, or its ledger is damaged.
     """
     points, notes = _preset_points(presets, space, recipe, input_shape, n_classes)
     trials: list[EarlierTrial] = []
@@ -143,65 +145,65 @@ def _preset_points(
     names: Sequence[str], space: Space, recipe: Mapping[str, Any], input_shape: Shape, n_classes: int
 ) -> tuple[list[PresetPoint], list[str]]:
     points: list[PresetPoint] = []
-    told: dict[str, list[str]] = {}  # what is told of which: of several at once where it is the same
+    names_by_note: dict[str, list[str]] = {}  # presets with the same note share a line
 
-    def tell(name: str, note: str) -> None:
-        """Note what has become of a network."""
-        told.setdefault(note, []).append(name)
+    def add_note(name: str, note: str) -> None:
+        """Add a note on a preset."""
+        names_by_note.setdefault(note, []).append(name)
 
     for name in names:
         network = preset(name)
         if network.family != space.config.family:
-            tell(name, f"left out, the space has no {network.family}, {space.config.family} alone")
+            add_note(name, f"left out: is {network.family}, but the space is of {space.config.family}")
             continue
         try:
             wanted = trace(network, input_shape, n_classes)
         except SizeError as error:
-            tell(name, f"left out, can't take these features: {error}")
+            add_note(name, f"left out: does not fit these features: {error}")
             continue
         near = _nearest(space, wanted, recipe, input_shape, n_classes)
         if near is None:
-            tell(name, "left out, no point of the space near it is a network for these features")
+            add_note(name, "left out: no point found that is a valid network for these features")
             continue
         apart, params = near
         if apart > MAX_DISTANCE:
-            tell(name, f"left out, no point of the space is near (distance over {MAX_DISTANCE:g})")
+            add_note(name, f"left out: no point of the space is near (distance over {MAX_DISTANCE:g})")
             continue
         same = next((point.name for point in points if point.params == params), None)
         if same is None:
             points.append(PresetPoint(name, params, apart))
-        tell(name, _preset_note(apart, same))
-    return points, [f"{', '.join(named)}: {note}" for note, named in told.items()]
+        add_note(name, _preset_note(apart, same))
+    return points, [f"{', '.join(named)}: {note}" for note, named in names_by_note.items()]
 
 
 def _preset_note(apart: float, same: str | None) -> str:
     if apart == 0:
         return "a point of the space" if same is None else f"the same point as {same}"
-    stands = "the nearest point stands for it" if same is None else f"its nearest point is that of {same}"
-    return f"not in the space; {stands} (distance {apart:.2f})"
+    nearest = "the nearest point is used" if same is None else f"the nearest point is that of {same}"
+    return f"not in the space; {nearest} (distance {apart:.2f})"
 
 
 def _nearest(
     space: Space, wanted: Trace, recipe: Mapping[str, Any], input_shape: Shape, n_classes: int
 ) -> tuple[float, Params] | None:
-    """Return how far the nearest point is that steps of one knob lead to, and it; None where no point is a network.
+    """Return (distance, point) of the point nearest to `wanted`; None if no valid network was found.
 
-    From the smallest point and some drawn ones, as from one start a condition or an order of widths may bar the way. Of
-    points with one network the one nearest to the run's own recipe counts.
+    Local search by single knobs from several starting points, as conditions and monotone lists may block a path. Among
+    points with the same network, the one closest to the run's recipe is returned.
     """
     known: dict[str, tuple[float, int]] = {}
 
     def apart(params: Params) -> tuple[float, int]:
-        """Return how far a point's network is from the wanted one, and in how many settings its recipe departs."""
+        """Return the distance of a point's network, and the number of settings that differ from the run's recipe."""
         key = canonical_json(params)
         if key not in known:
             try:
-                candidate = space.candidate(params)
-                away = distance(trace(candidate.model, input_shape, n_classes), wanted)
+                settings = space.settings(params)
+                away = distance(trace(settings.model, input_shape, n_classes), wanted)
             except (ConfigError, SizeError):
                 known[key] = (math.inf, 0)
             else:
-                own = {**candidate.train_overrides, **({"mode": candidate.mode} if candidate.mode else {})}
+                own = {**settings.train_overrides, **({"mode": settings.mode} if settings.mode else {})}
                 known[key] = (away, sum(recipe.get(name) != value for name, value in own.items()))
         return known[key]
 
@@ -216,7 +218,7 @@ def _nearest(
 
 
 def earlier_name(root: Path) -> str:
-    """Return what a run is known by: its folder's name and when it was begun, for folders are often called alike."""
+    """Return the name of a run's folder with its starting time, as folders of different runs may share a name."""
     begun = next((str(event["time"]) for event in Ledger(RunDirectory(root).ledger_path).events()), "not begun")
     return f"{root.resolve().name} ({begun})"
 
@@ -224,13 +226,13 @@ def earlier_name(root: Path) -> str:
 def _earlier_trials(
     run: RunDirectory, space: Space, describe: Describe, data_hash: str
 ) -> tuple[list[EarlierTrial], list[str]]:
-    """Return the trials of a run that tell something here, and what to say of it and of those left out."""
+    """Return the trials of a run that can be used here, and a note on them and on those left out."""
     if not run.config_path.exists():
-        raise RunError(f"{run.root}: no run directory (it has no config.yaml) to start a search from")
+        raise RunError(f"{run.root}: not a run directory (it has no config.yaml)")
     name = run.root.resolve().name
     theirs = (run.read_config().get("data") or {}).get("manifest_hash")
     if theirs != data_hash:
-        return [], [f"{name}: left out, it searched other data ({theirs}; here {data_hash})"]
+        return [], [f"{name}: left out: searched other data ({theirs}; here {data_hash})"]
     events = Ledger(run.ledger_path).events()
     trials = trials_of(events)
     found: list[EarlierTrial] = []
@@ -243,18 +245,18 @@ def _earlier_trials(
         elif params is None:
             reasons["not in this space"] += 1
         elif differing := _differing(event["config"], describe(params)):
-            reasons[f"trained otherwise ({differing[0]})"] += 1
+            reasons[f"other settings ({differing[0]})"] += 1
         else:
             values = {epochs: Value(*score, trial.macs or 0) for epochs, score in trial.scores.items()}
             found.append(EarlierTrial(name, trial.trial_id, params, values))
     why = "".join(f"; {n} left out: {reason}" for reason, n in reasons.most_common())
-    return found, [f"{name}: {len(found)} of its {len(trials)} trials are known here{why}"]
+    return found, [f"{name}: {len(found)} of its {len(trials)} trials are used{why}"]
 
 
 def _point(space: Space, params: Mapping[str, Any]) -> Params | None:
-    """Return an earlier point as one of this space; knobs that are fixed in one of the two are taken for that value.
+    """Return a point of another space as one of this space; knobs that it lacks must be fixed here.
 
-    Whether the two stand for the same training is told by their descriptions, not here.
+    The caller compares the configurations: equal points need not be equal trainings.
     """
     shared = {name: value for name, value in params.items() if name in space.knobs}
     fixed = {name: knob.choices[0] for name, knob in space.knobs.items() if knob.is_fixed and name not in shared}
@@ -262,12 +264,12 @@ def _point(space: Space, params: Mapping[str, Any]) -> Params | None:
 
 
 def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Return the settings in which two trainings differ. How long a training of restarts lasts is none of them."""
+    """Return the settings in which two trainings differ; with warm restarts, without the number of epochs."""
     described = []
     for config in (theirs, ours):
         train = dict(config.get("train") or {})
         if train.get("schedule") == "sgdr":
-            train.pop("epochs", None)  # its rungs don't depend on where it is cut off
+            train.pop("epochs", None)  # with restarts the rungs do not depend on the total length
         model = parse_network(config["model"]).model_dump(mode="json")
         described.append({**config, "model": model, "train": train})
     return differing_keys(described[0], described[1])

@@ -1,1 +1,1 @@
-"""The search itself, free of Ray: trials, what is proposed and promoted, rebuilt from the ledger."""
+"""The search without Ray: trials, proposals and promotions, rebuilt from the ledger."""

@@ -1,4 +1,4 @@
-"""What the search is told: how the trials are spent (search/space/config.py: what is searched)."""
+"""Section `search` of the configuration; the section `space` is in search/space/config.py."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from search.objectives import Objective, Objectives
 
 
 class SearchConfig(Config):
-    """Section `search`: how many trials, how long, and when one is stopped early."""
+    """Section `search`: number and length of the trials, proposals, and early stopping."""
 
     n_trials: int = Field(64, ge=1)
     """Candidates that are trained; proposals over the limit are not trained and don't count."""
     seed: int = Field(0, ge=0)
-    """Seed of the proposals and of every trial's training."""
+    """Random seed of the proposals and of every trial's training."""
     epochs: int = Field(62, ge=1)
-    """Epochs of a trial that is never stopped; 62 is the end of a warm-restart cycle."""
+    """Epochs of a trial that is not stopped early; 62 is the end of a warm-restart cycle."""
     min_epochs: int = Field(6, ge=1)
-    """No trial is compared before it has trained this long; rungs are the ends of cycles from here on."""
+    """Epochs before trials are compared; rungs are the ends of cycles from here on."""
     scheduler: Literal["pareto", "asha", "hyperband", "none"] = "pareto"
-    """Who trains on at a rung: `pareto` pauses trials and promotes along the front of all objectives, so that small
-    networks survive beside large ones; `asha` and `hyperband` stop all but the most accurate; `none` stops nobody."""
+    """Which trials continue at a rung: `pareto` pauses trials and promotes along the Pareto front of all objectives, so
+    that small networks survive next to large ones; `asha` and `hyperband` keep the most accurate and stop the others;
+    `none` keeps all."""
     eta: int = Field(2, ge=2)
-    """Reduction factor: at each rung about one trial in eta goes on."""
+    """Reduction factor: at each rung about one trial in eta continues."""
     objectives: tuple[Objective, ...] | None = None
     """A score (macro_accuracy or log_loss), then costs (weight_bytes, macs); null means macro_accuracy, weight_bytes,
-    and macs where the rules limit them."""
+    and macs if the rules limit them."""
     strategy: Literal["random", "reject", "repair", "front"] = "front"
-    """How candidates are proposed: `front` trains next what is expected to push the front out most; `reject` and
-    `repair` draw from Optuna's TPE, and draw again or shrink what is over the limit; `random` draws at random."""
+    """How candidates are proposed: `front` maximizes the expected improvement of the Pareto front; `reject` and
+    `repair` sample from Optuna's TPE, and resample or shrink candidates over the limit; `random` samples uniformly."""
     presets: tuple[str, ...] = ("cao2021-system1", "cao2021-system2", "cao2021-system3", "cao2021-system4")
-    """Named networks to begin with, each as the point of the space that is nearest to it."""
+    """Named networks to propose first, each as the nearest point of the space."""
     n_startup: int = Field(8, ge=1)
-    """Trials drawn at random before the model of the space proposes."""
+    """Random trials before the strategy's model proposes."""
     mode: ExportMode = "int8_weights"
-    """Export in which trials are held against the limit and scored."""
+    """Export mode in which trials are sized and scored."""
     cpus_per_trial: int = Field(1, ge=1)
-    """Threads of a trial."""
+    """Threads per trial."""
     gpus_per_trial: float = Field(0.0, ge=0.0)
-    """GPUs of a trial; with a fraction several share one, each taking the memory that it needs."""
+    """GPUs per trial; with a fraction several trials share one, each taking the memory that it needs."""
     n_concurrent: int | None = Field(None, ge=1)
-    """Trials side by side; null means as many as the processors carry."""
+    """Trials trained at the same time; null means as many as there are processors for."""
     max_failures: int = Field(2, ge=0)
-    """How often a trial whose process or node died is taken up again at its last rung."""
+    """How often a trial whose process or node died is resumed at its last rung."""
     max_failed_share: float = Field(0.5, ge=0.0, le=1.0)
-    """The search ends, with a summary, once more than this share of its trials has failed (and five at least)."""
+    """The search ends with a summary once more than this share of its trials, and at least five, have failed."""
 
     @field_validator("presets")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in PRESETS:
-                raise ValueError(f"no network is called {name!r}; there are {', '.join(PRESETS)}")
+                raise ValueError(f"unknown network {name!r}; presets: {', '.join(PRESETS)}")
         return names
 
     @field_validator("objectives")

@@ -1,4 +1,4 @@
-"""What a sweep needs of a run's configuration, and what that makes of a point of the space: a training and its size."""
+"""The part of a run's configuration that a search needs; training and size of a point of the space under it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ from search.study.config import SearchConfig
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The parts of a run's configuration that its search needs."""
+    """The sections of a run's configuration that its search needs."""
 
     space: SpaceConfig
+    """Section `space`."""
     search: SearchConfig
+    """Section `search`."""
     train: TrainConfig
+    """Section `train`."""
     reader: ReaderSpec
+    """Section `reader`."""
     rules: RulesConfig
+    """Section `rules`."""
     fold: int
+    """Fold to train on."""
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -39,7 +45,7 @@ class SearchSettings:
 
     @property
     def objectives(self) -> Objectives:
-        """What trials are compared by: as configured, or accuracy, bytes, and MACs where the rules limit them."""
+        """The objectives as configured, or by default accuracy, bytes, and MACs if the rules limit them."""
         if self.search.objectives is not None:
             return Objectives(self.search.objectives)
         if "macs" in self.rules.in_force():
@@ -47,19 +53,19 @@ class SearchSettings:
         return Objectives()
 
     def halving(self) -> Halving:
-        """Return what decides which trials go on, before any trial."""
+        """Return the configured halving, without any recorded trial."""
         return HALVINGS[self.search.scheduler](self.epochs, self.search.eta, self.objectives)
 
 
 def trial_description(config: SearchSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
-    """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and what is trained."""
+    """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and its configuration."""
     search = config.search
-    candidate = build(config.space.family, params)
+    settings = build(config.space.family, params)
     described = {
-        "model": candidate.model.canonical(),
-        "train": config.train.updated(epochs=search.epochs, **candidate.train_overrides).canonical(),
+        "model": settings.model.canonical(),
+        "train": config.train.updated(epochs=search.epochs, **settings.train_overrides).canonical(),
         "reader": config.reader.canonical(),
-        "mode": candidate.mode or search.mode,
+        "mode": settings.mode or search.mode,
         "fold": config.fold,
     }
     return content_hash([described, data_hash, search.seed, search.epochs]), described
@@ -68,9 +74,9 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
 def candidate_sizing(
     config: SearchSettings, features: FeatureSpec, n_classes: int, params: Params, *, names_layers: bool = True
 ) -> Sizing:
-    """Return a point's size and cost by closed forms, held against the rules.
+    """Return a point's size and cost by closed forms, and whether they meet the rules.
 
-    With `names_layers` the reason why one doesn't fit names its largest layer, which takes longer than the rest.
+    With `names_layers` the reason of an infeasible point names its largest layer, which is slower than all the rest.
 
     Raises:
         ConfigError: if the reader's windows do not fit the clips.
@@ -80,11 +86,11 @@ def candidate_sizing(
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
-        candidate = build(config.space.family, params)
-        cost = estimate(candidate.model, input_shape, n_classes, windows)
+        settings = build(config.space.family, params)
+        cost = estimate(settings.model, input_shape, n_classes, windows)
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
-    mode = candidate.mode or config.search.mode
+    mode = settings.mode or config.search.mode
     verdict = (
         cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode), modes=(mode,))
     )

@@ -1,7 +1,7 @@
-"""The truth of a running sweep: proposals, rungs and ledger joined, rebuilt from the ledger's events alone.
+"""The state of a search: proposals, rungs and ledger, rebuilt from the ledger's events alone.
 
-Only the driver holds one. Ray's searcher, scheduler and callback are thin adapters that ask it (search/tune), so that
-everything that decides can run, and be tested, without Ray.
+Only the driver has one. Ray's searcher, scheduler and callback are thin adapters around it (search/tune), so that all
+decisions can be run and tested without Ray.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from search.strategies.proposer import Proposer
 from search.strategies.warm_start import WarmStart, parse_warm_start
 
 MIN_FAILED = 5
-"""A sweep is not given up for its failures before this many trials have failed."""
+"""Failed trials below which a search is not ended for its failures."""
 
 
 class EventLog(Protocol):
-    """What the sweep needs of a ledger."""
+    """The interface of a ledger that a search needs."""
 
     def append(self, event: Kind, **fields: Any) -> None:
         """Write one event."""
@@ -34,8 +34,8 @@ class EventLog(Protocol):
         """Return all events, oldest first."""
 
 
-class SweepState:
-    """Trials from proposal to end, every step written to the ledger before it counts."""
+class SearchState:
+    """Trials from proposal to end. Every step is written to the ledger before it takes effect."""
 
     def __init__(
         self,
@@ -47,35 +47,35 @@ class SweepState:
         seed: int,
         describe: Callable[[Params], tuple[str, dict[str, Any]]],
         max_failed_share: float = 0.5,
-        on_change: Callable[[Trial, int], None] = lambda trial, n_told: None,
+        on_change: Callable[[Trial, int], None] = lambda trial, n_reported: None,
     ) -> None:
-        """Rebuild the sweep from `ledger`.
+        """Rebuild the search from `ledger`.
 
         Args:
-            ledger: its events are the only memory.
-            proposer: fresh; earlier trials are entered into it here.
-            halving: fresh; earlier values are recorded here.
-            n_trials: trials to begin in all, earlier ones included.
-            seed: of every trial's training.
-            describe: a point's ledger key and what is trained.
-            max_failed_share: the sweep ends where more than this share of its trials has failed.
-            on_change: told about every trial that has reached a rung or ended, and how many have.
+            ledger: its events are the only memory of the search.
+            proposer: without trials; those of the ledger are entered here.
+            halving: without values; those of the ledger are recorded here.
+            n_trials: total number of trials to start, including earlier ones.
+            seed: random seed of every trial's training.
+            describe: returns a point's ledger key and configuration.
+            max_failed_share: the search ends when more than this share of its trials has failed.
+            on_change: called with every trial that has reached a rung or ended, and their number.
 
         Raises:
-            RunError: if the ledger's trials were trained on other data or by other settings.
+            RunError: if the ledger's trials were trained on other data or with other settings.
         """
         self.trials = Trials()
         self._decisions: dict[str, Decision] = {}
-        """What the last rung of each trial decided; `continue` again once it is promoted."""
+        """Decision at the last rung of each trial; `continue` again once it is promoted."""
         self._handed_out: set[str] = set()
-        """Trials that this session has begun to train."""
+        """Trials whose training this session has started."""
         self.n_infeasible = 0
         self.warm_runs: set[str] = set()
-        """Earlier runs whose trials are known here."""
+        """Earlier runs whose trials inform this search."""
         self.is_warm = False
-        """Whether anything was known before the first trial."""
+        """Whether the search had presets or earlier trials before its first trial."""
         self.n_new = 0
-        """Trials that this session has begun, taken up or promoted."""
+        """Trials that this session has started, resumed or promoted."""
         self._ledger = ledger
         self._proposer = proposer
         self._halving = halving
@@ -85,28 +85,28 @@ class SweepState:
         self._max_failed_share = max_failed_share
         self._on_change = on_change
         self.is_exhausted = False
-        """Whether no candidate was found that fits and is new."""
+        """Whether the last proposal failed: no candidate was found that fits and is new."""
         proposer.on_infeasible = self.on_infeasible
         for event in ledger.events():
             self._replay(event)
         self._resumable = self._settle()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Pickle as nothing: Tune takes snapshots of whoever holds this, and none of them is ever restored."""
+        """Pickle as an empty dictionary: Tune pickles its searcher and scheduler, but nothing is restored from that."""
         return dict, ()
 
     @property
-    def n_told(self) -> int:
-        """Trials that have come to something: reached a rung, or ended."""
+    def n_reported(self) -> int:
+        """Number of trials that have reached a rung or ended."""
         return sum(trial.rung >= 0 or trial.has_ended for trial in self.trials.values())
 
     @property
     def n_training(self) -> int:
-        """Trials that this session is training."""
+        """Number of trials that this session is training."""
         return sum(self.is_training(trial) for trial in self.trials.values())
 
     def is_training(self, trial: Trial) -> bool:
-        """Return whether this session trains a trial."""
+        """Return whether this session is training a trial."""
         return trial.trial_id in self._handed_out and self._is_open(trial, "continue")
 
     def is_paused(self, trial: Trial) -> bool:
@@ -118,9 +118,9 @@ class SweepState:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do: as many trials begun as were asked for, and all that may go on has.
+        """Whether nothing is left to do: all requested trials have started, and none can be resumed or promoted.
 
-        Paused trials may be left: with more trials asked for they can be promoted later.
+        Paused trials may remain; they can be promoted once more trials are requested.
         """
         return (
             not self._resumable
@@ -130,20 +130,19 @@ class SweepState:
         )
 
     def warm_start(self, warm: WarmStart, runs: Sequence[str]) -> None:
-        """Take up what is known before the first trial; later sessions find it in the ledger.
+        """Enter presets and earlier runs' trials, and write them to the ledger for later sessions.
 
         Args:
-            warm: networks to begin with, and earlier runs' trials.
+            warm: presets to propose first, and earlier runs' trials.
             runs: names of these runs.
         """
         self._ledger.append("warm_start", runs=list(runs), **warm.fields())
-        self._take_up(warm, runs)
+        self._apply_warm_start(warm, runs)
 
     def next_trial(self) -> Trial | None:
-        """Return the next trial for a process: interrupted ones, then an earlier session's promoted ones, then new.
+        """Return the next trial to train: an interrupted one, else one promoted from earlier sessions, else a new one.
 
-        Its line is in the ledger when this returns. None where there is nothing now: something may come as long as
-        `is_done` is false.
+        Its event is in the ledger on return. None if there is no trial now; there may be one later, until `is_done`.
         """
         if self._resumable:
             return self._resume(self._resumable.pop(0))
@@ -160,39 +159,39 @@ class SweepState:
         return self._begin(proposal.params, proposal.sizing)
 
     def config_of(self, trial: Trial) -> dict[str, Any]:
-        """Return what a trial trains: what its key stands for. Made anew each time, for it is large."""
+        """Return the configuration of a trial. It is large, so it is not kept but computed on each call."""
         point = self._proposer.point_of(trial.trial_id)
-        assert point is not None  # or it is not handed out
+        assert point is not None  # otherwise the trial would not have been started
         return self._describe(point)[1]
 
     def next_promotion(self) -> Trial | None:
-        """Return the paused trial of this session that goes on now, or None; its line is in the ledger then."""
+        """Return the paused trial of this session to continue now, its event in the ledger; None if there is none."""
         for trial_id in self._halving.promotable():
             if trial_id in self._handed_out:
                 return self._promote(self.trials[trial_id])
         return None
 
     def on_rung(self, trial_id: str, rung: int, measured: Mapping[str, Any]) -> Trial:
-        """Enter what a trial measured at `rung`; return the trial, which has ended, is paused, or goes on training."""
+        """Enter what a trial measured at `rung`; return the trial, which then has ended, is paused, or continues."""
         trial = self.trials[trial_id]
         if rung != trial.next_rung:
-            raise ValueError(f"trial {trial_id} tells of rung {rung}, but it was training to rung {trial.next_rung}")
+            raise ValueError(f"trial {trial_id} reported rung {rung}, but was training to rung {trial.next_rung}")
         value, epochs = _value(measured, trial), self._halving.epochs[rung]
         decision = self._halving.record(trial_id, rung, value)
-        told = {name: measured[name] for name in Measured.__annotations__}
-        self._write("rung", trial_id, rung=rung, epochs=epochs, **told, decision=decision)
+        fields = {name: measured[name] for name in Measured.__annotations__}
+        self._write("rung", trial_id, rung=rung, epochs=epochs, **fields, decision=decision)
         self._decisions[trial_id] = decision
         self._proposer.observe(trial_id, epochs, value)
         if not self._end_as_decided(trial):
-            self._on_change(trial, self.n_told)
+            self._on_change(trial, self.n_reported)
         return trial
 
     def on_retry(self, trial_id: str, reason: str) -> None:
-        """Note that a trial's process died and the trial is taken up again."""
+        """Enter that a trial's process died and the trial is resumed."""
         self._write("trial_retried", trial_id, rung=self.trials[trial_id].next_rung, reason=reason)
 
     def on_failure(self, trial_id: str, reason: str) -> None:
-        """Enter that a trial failed; the sweep goes on without it.
+        """Enter that a trial failed; the search continues without it.
 
         Raises:
             RunError: if more than the allowed share of the trials has failed.
@@ -204,7 +203,7 @@ class SweepState:
         self.require_few_failures()
 
     def on_infeasible(self, params: Params, sizing: Sizing) -> None:
-        """Enter a proposal that the rules forbid to train."""
+        """Enter a proposal that does not meet the rules."""
         self.n_infeasible += 1
         self._ledger.append(
             "infeasible",
@@ -217,13 +216,13 @@ class SweepState:
         )
 
     def require_few_failures(self) -> None:
-        """Raise RunError if more than the allowed share of the trials has failed, with the reasons."""
+        """Raise RunError with the reasons if more than the allowed share of the trials has failed."""
         n_failed = sum(trial.state == "failed" for trial in self.trials.values())
         if n_failed >= MIN_FAILED and n_failed > self._max_failed_share * len(self.trials):
             raise RunError(self._failure_summary())
 
     def require_success(self) -> None:
-        """Raise RunError if trials have failed and none has ever reached a rung, with the reasons."""
+        """Raise RunError with the reasons if trials have failed and none has ever reached a rung."""
         failed = any(trial.state == "failed" for trial in self.trials.values())
         if failed and not any(trial.rung >= 0 for trial in self.trials.values()):
             raise RunError(self._failure_summary())
@@ -233,11 +232,11 @@ class SweepState:
         lines = "".join(f"\n  {count} × {reason}" for reason, count in reasons.most_common(5))
         return (
             f"{reasons.total()} of {len(self.trials)} trials have failed (search.max_failed_share allows "
-            f"{self._max_failed_share:.0%}):{lines}\nMend that, then search in a new run directory, for a failed trial "
-            "is not trained again; or go on here with a larger search.max_failed_share."
+            f"{self._max_failed_share:.0%}):{lines}\nFix the cause and search in a new run directory, as failed trials "
+            "are not repeated; or continue here with a larger search.max_failed_share."
         )
 
-    def _take_up(self, warm: WarmStart, runs: Sequence[str]) -> None:
+    def _apply_warm_start(self, warm: WarmStart, runs: Sequence[str]) -> None:
         self.is_warm = True
         self.warm_runs.update(runs)
         for point in warm.presets:
@@ -246,7 +245,7 @@ class SweepState:
             self._proposer.observe_elsewhere(trial.params, trial.values)
 
     def _write(self, kind: Kind, trial_id: str, **fields: Any) -> Trial:
-        """Write an event about a trial, and return the trial after it."""
+        """Write an event of a trial, and return the updated trial."""
         self._ledger.append(kind, trial_id=trial_id, **fields)
         self.trials.apply({"event": kind, "trial_id": trial_id, **fields})
         return self.trials[trial_id]
@@ -289,7 +288,7 @@ class SweepState:
     def _require_point(self, trial: Trial, what: str) -> None:
         if self._proposer.point_of(trial.trial_id) is None:
             raise RunError(
-                f"trial {trial.trial_id} {what}, and its point is no longer in the space: take the run's own "
+                f"trial {trial.trial_id} {what}, but its point is no longer in the space: use the run's own "
                 "configuration, or a new run directory."
             )
 
@@ -302,7 +301,7 @@ class SweepState:
             if params is not None:
                 self._proposer.mark_infeasible(params)
         elif is_kind(event, "warm_start"):
-            self._take_up(parse_warm_start(event, self._proposer.space), event["runs"])
+            self._apply_warm_start(parse_warm_start(event, self._proposer.space), event["runs"])
 
     def _replay_trial(self, event: Event) -> None:
         trial_id = event["trial_id"]
@@ -323,8 +322,8 @@ class SweepState:
         params = self._proposer.space.parse(event["params"])
         if params is not None and self._describe(params)[0] != event["key"]:
             raise RunError(
-                f"trial {event['trial_id']} of this run was trained on other data or by other settings (ledger key "
-                f"{event['key']}, now {self._describe(params)[0]}): take the configuration and data of the run, or a "
+                f"trial {event['trial_id']} of this run was trained on other data or with other settings (ledger key "
+                f"{event['key']}, now {self._describe(params)[0]}): use the configuration and data of the run, or a "
                 "new run directory."
             )
         if params is None:
@@ -337,19 +336,19 @@ class SweepState:
         if self._halving.epochs[rung : rung + 1] != (epochs,):
             raise RunError(
                 f"trial {trial.trial_id} of this run was compared at epoch {epochs}, which is not rung {rung} "
-                f"of {list(self._halving.epochs)}: take the run's own search.min_epochs, or a new run directory."
+                f"of {list(self._halving.epochs)}: use the run's own search.min_epochs, or a new run directory."
             )
         value = _value(event, trial)
         self._decisions[trial.trial_id] = self._halving.record(trial.trial_id, rung, value)
         self._proposer.observe(trial.trial_id, epochs, value)
 
     def _settle(self) -> list[Trial]:
-        """Write the ends that a crash kept back, and return the interrupted trials."""
+        """Write the ends of trials that a crash left unwritten, and return the interrupted trials."""
         open_trials = [trial for trial in self.trials.values() if not trial.has_ended]
         return [trial for trial in open_trials if not self._end_as_decided(trial) and not self.is_paused(trial)]
 
     def _end_as_decided(self, trial: Trial) -> bool:
-        """End `trial` if its last rung said so; return whether it did."""
+        """End `trial` if its last rung decided so; return whether it has ended."""
         decision = self._decisions.get(trial.trial_id)
         if decision == "finish":
             self._end(trial, "finished", None)
@@ -360,7 +359,7 @@ class SweepState:
     def _end(self, trial: Trial, state: EndState, reason: str | None) -> None:
         self._write("trial_ended", trial.trial_id, state=state, reason=reason)
         self._proposer.end(trial.trial_id, state)
-        self._on_change(trial, self.n_told)
+        self._on_change(trial, self.n_reported)
 
 
 def _value(measured: Mapping[str, Any], trial: Trial) -> Value:

@@ -1,4 +1,4 @@
-"""States of unfinished trials, in a folder or an object store that every node reaches."""
+"""Checkpoints of unfinished trials, in a folder or an object store reachable from every node."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from data_prep.store import LocalStore, Location, open_store
 
 
 class Checkpoints:
-    """One state for each trial, written whole. Whoever trains and loads states does so by path (`Trainer.save`)."""
+    """One checkpoint per trial, written atomically. Callers read and write them by path (`Trainer.save`)."""
 
     def __init__(self, location: Location) -> None:
         self._store = open_store(location)
 
     @property
     def folder(self) -> Path | None:
-        """The folder they are in; None where they are in an object store."""
+        """The folder of the checkpoints; None for an object store."""
         return self._store.root if isinstance(self._store, LocalStore) else None
 
     def save(self, trial_id: str, write: Callable[[Path], None]) -> None:
-        """Keep the state that `write` writes to a path, in place of the trial's earlier one.
+        """Store the checkpoint that `write` writes to a path, replacing the trial's earlier one.
 
         Raises:
-            AscError: if there is no space, or the place can't be written.
+            AscError: if there is no space, or the location can't be written.
         """
         if self.folder is not None:
             write(self.folder / _name(trial_id))
@@ -38,10 +38,10 @@ class Checkpoints:
 
     @contextmanager
     def opened(self, trial_id: str) -> Iterator[Path | None]:
-        """Yield a path where the trial's state can be read; None where there is none.
+        """Yield the path of the trial's checkpoint; None if there is none.
 
         Raises:
-            DataError: if the place can't be read.
+            DataError: if the location can't be read.
         """
         if self.folder is not None:
             path = self.folder / _name(trial_id)
@@ -58,15 +58,15 @@ class Checkpoints:
             yield path
 
     def remove(self, trial_id: str) -> None:
-        """Let go of the trial's state, if there is one."""
+        """Delete the trial's checkpoint, if any."""
         self._store.remove(_name(trial_id))
 
     def trial_ids(self) -> set[str]:
-        """Return the trials that have a state."""
+        """Return the trials that have a checkpoint."""
         return {Path(name).stem for name in self._store.names() if name.endswith(".npz")}
 
     def adopt(self, folder: Path) -> None:
-        """Take over the states that an earlier session left in a folder of this machine."""
+        """Move the checkpoints that an earlier session left in a local folder; existing ones are kept."""
         there = self.trial_ids()
         for path in folder.glob("*.npz"):
             if path.stem not in there:
@@ -74,7 +74,7 @@ class Checkpoints:
             path.unlink()
 
     def tidy(self) -> None:
-        """Remove the folder, and the one around it, once they are empty."""
+        """Remove the folder and its parent if they are empty."""
         if self.folder is not None:
             for folder in (self.folder, self.folder.parent):
                 with contextlib.suppress(OSError):  # not empty, or never made

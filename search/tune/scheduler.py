@@ -1,7 +1,7 @@
-"""Ray Tune's view of the rungs: hands every result to the sweep and carries out its decision. Nothing is decided here.
+"""Ray Tune's scheduler: passes every result to the search's state and carries out its decision.
 
-A pause is Ray's own, without Ray's checkpoint: the trial's state is in its rung checkpoint already, and its process is
-free for another trial at once. A promoted trial goes on in whichever process is free.
+A paused trial is paused in Ray, without a checkpoint of Ray's: its rung checkpoint is already written, and its process
+is free for another trial. A promoted trial continues in any free process.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from data_prep.errors import AscError, DataError
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 
-class SweepErrors:
-    """Keeps the error that ended a sweep, since Ray passes on only its text."""
+class SearchErrors:
+    """Keeps the error that ended a search, as Ray passes on only its text."""
 
     def __init__(self) -> None:
         self.first: AscError | None = None
 
     def keep(self, error: AscError) -> AscError:
-        """Remember `error` if it is the first, and return it to be raised."""
+        """Store `error` if it is the first, and return it for raising."""
         self.first = self.first or error
         return error
 
 
 class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type information
-    """Pauses, promotes, stops and finishes trials at the rungs as the sweep decides."""
+    """Pauses, promotes, stops and finishes trials at the rungs, as the search's state decides."""
 
     _supports_buffered_results = False
 
-    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
         super().__init__()
         self._state = state
         self._errors = errors
         self._paused: dict[str, Any] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Return what becomes of the trial, after writing what it measured to the ledger."""
+        """Write a trial's result to the ledger, and return Ray's decision for the trial."""
         trial_id = trial.config["trial_id"]
         try:
             if result["outcome"] == "fatal":
@@ -50,7 +50,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
             entered = self._state.on_rung(trial_id, result["rung"], result)
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error
-        # Where its process dies, or when it is promoted, Ray gives the trial's configuration to another process.
+        # If its process dies, or when it is promoted, Ray passes the trial's configuration to another process.
         trial.set_config({**trial.config, "next_rung": entered.next_rung})
         if self._state.is_paused(entered):
             self._paused[trial_id] = trial
@@ -59,9 +59,9 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
         return str(TrialScheduler.STOP if entered.has_ended else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Return the trial to start next: a paused one that may go on, else whichever was suggested first.
+        """Return the trial to start next: a promoted one, else the one that was suggested first.
 
-        Paused trials don't end by themselves: once nothing is left to do, Ray is told to let go of them. The sweep
+        Paused trials don't end by themselves: once nothing is left to do, they are stopped in Ray. The search's state
         keeps them as paused.
         """
         try:
@@ -79,27 +79,27 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
 
 
 class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type information
-    """Tells the sweep of trials whose process died: taken up again, or lost where that happened too often.
+    """Reports trials whose process died: resumed, or failed if that happened too often.
 
-    Not the scheduler's `on_trial_error`: Ray calls that also where it will take the trial up again.
+    Not done in the scheduler's `on_trial_error`, which Ray also calls for trials that it will resume.
     """
 
-    def __init__(self, state: SweepState, errors: SweepErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
         self._state = state
         self._errors = errors
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that the trial is taken up again."""
-        self._tell(self._state.on_retry, trial)
+        """Report that the trial is resumed."""
+        self._report(self._state.on_retry, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the trial as failed."""
-        self._tell(self._state.on_failure, trial)
+        self._report(self._state.on_failure, trial)
 
-    def _tell(self, hear: Any, trial: Any) -> None:
+    def _report(self, handler: Any, trial: Any) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()
         reason = f"its process died: {lines[-1].strip()}" if lines else "its process died"
         try:
-            hear(trial.config["trial_id"], reason)
+            handler(trial.config["trial_id"], reason)
         except AscError as error:
             raise self._errors.keep(error)  # noqa: B904 - the same error

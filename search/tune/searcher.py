@@ -1,4 +1,4 @@
-"""Ray Tune's view of the proposals: asks the sweep for the next trial. Nothing is decided here."""
+"""Ray Tune's searcher: asks the search's state for the next trial. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from results.ledger.trial import Trial
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 
 class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type information
-    """Suggests the sweep's trials: interrupted ones, those paused by an earlier session that go on now, then new ones.
+    """Suggests the search's trials: interrupted ones, those promoted from an earlier session, then new ones.
 
-    Trials that this session has paused are the scheduler's to promote.
+    Trials paused in this session are promoted by the scheduler.
 
-    A suggestion is the whole configuration of a trial (search/tune/trainable.py). What trials measure reaches the study
-    through the scheduler, which knows the rungs; Ray's own saving and restoring of searchers is not used.
+    A suggestion is the configuration of a trial (search/tune/trainable.py). Results reach the search's state through
+    the scheduler, which knows the rungs. Ray's saving and restoring of searchers is not used.
     """
 
     def __init__(
-        self, state: SweepState, first: Trial, shared: dict[str, Any], n_concurrent: int | None = None
+        self, state: SearchState, first: Trial, shared: dict[str, Any], n_concurrent: int | None = None
     ) -> None:
-        """Begin to suggest.
+        """Create a searcher.
 
         Args:
-            state: the sweep.
-            first: the trial that the sweep has handed out already.
-            shared: what every trial is told alike.
-            n_concurrent: trials side by side; None leaves it to the processors.
+            state: of the search.
+            first: the first trial to suggest, which `state` has already returned.
+            shared: settings that are the same for every trial (a SharedConfig).
+            n_concurrent: most trials at the same time; None is limited by the processors only.
         """
         super().__init__()
         self._state = state
@@ -38,11 +38,11 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
         self._n_concurrent = n_concurrent
 
     def set_search_properties(self, *args: Any, **spec: Any) -> bool:
-        """Return True: metric, mode and space are the sweep's own."""
+        """Return True: Tune's metric, mode and space are not used."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next trial's configuration, None where nothing is due now, FINISHED where nothing is left."""
+        """Return the next trial's configuration; None if there is none now, FINISHED if there will be none."""
         trial, self._first = self._first, None
         if trial is None:
             if self._n_concurrent is not None and self._state.n_training >= self._n_concurrent:
@@ -59,10 +59,10 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Do nothing: the scheduler and the callback have told the sweep."""
+        """Do nothing: the scheduler and the callback report to the search's state."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Leave an empty file, which Ray expects: the ledger is the only memory."""
+        """Write an empty file, which Ray expects: the ledger is the only memory."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:

@@ -1,13 +1,11 @@
-"""One trial in a Ray actor: train to the next rung, export, score the exported file on validation, tell.
+"""One trial in a Ray actor: train to the next rung, export, score the exported file on validation, report.
 
-At its last rung a trial is converted whatever is kept; before, it may be read by its template
-(asc_models.tflite.template).
+At its last rung a trial is always converted; before, its file may be made from a template (asc_models.tflite.template).
 
-An actor lives through many trials (TensorFlow starts once, the features are read once). A trial's state goes to its
-rung checkpoint before it is exported, so that a trial whose process or driver is killed goes on at the rung it had
-reached. What goes wrong inside a trial is told as its outcome, not raised: the sweep goes on, and the actor with it.
-The exported file is held against the rules once more: a file's size, which no closed form tells, is only known there,
-and a trial that is over it has failed, with that reason, rather than stand on the front as one that fits.
+An actor runs many trials: TensorFlow starts once, the features are read once. A trial's state is written to its rung
+checkpoint before the export, so that a trial whose process or driver is killed resumes at the last rung reached. An
+error inside a trial is reported as its outcome, not raised: the search and the actor continue. The exported file is
+checked against the rules again, as the size of a file has no closed form. A trial over such a limit fails.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SharedConfig(Config):
-    """What every trial of a sweep is told alike."""
+    """Settings that are the same for every trial of a search."""
 
     shards: str
     """Folder or URI of the feature shards, reachable from every node."""
@@ -44,32 +42,32 @@ class SharedConfig(Config):
     reader: ReaderSpec
     """How the stored log-mels become network input."""
     rules: RulesConfig = RulesConfig()
-    """What the exported files are held against."""
+    """Rules that the exported files must meet."""
     rungs: tuple[int, ...]
     """Epochs at which trials are compared."""
     seed: int
-    """Of every trial's training."""
+    """Random seed of every trial's training."""
     cpus_per_trial: int
-    """Threads of a trial."""
+    """Threads per trial."""
     gpus_per_trial: float = 0.0
-    """GPUs of a trial."""
+    """GPUs per trial."""
 
 
 class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type information
     """A candidate in training.
 
-    Its configuration: `shared` (a SharedConfig), trial_id, next_rung, and of its own what its point of the space says:
-    model, train (the recipe) and mode (the export that is scored).
+    Its configuration: `shared` (a SharedConfig), trial_id, next_rung, and the settings of its point: model, train (the
+    recipe) and mode (the export that is scored).
     """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Return what a trial occupies: its threads, and its share of a GPU."""
+        """Return the resources of a trial: its threads and GPUs."""
         shared = config["shared"]
         return tune.PlacementGroupFactory([{"CPU": shared["cpus_per_trial"], "GPU": shared["gpus_per_trial"]}])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take up the first trial of this process."""
+        """Prepare the first trial of this process."""
         self._features: dict[str, FeatureSet] = {}
         self._is_started = False
         self._trainer: Trainer | None = None
@@ -77,16 +75,16 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another trial, keeping what was read."""
+        """Prepare another trial, keeping the features; return True, as Ray expects."""
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next rung and return what the exported file gives there.
+        """Train to the next rung and return the scores and sizes of the exported file.
 
-        `outcome` is "rung" (with the measured values), "failed" (this trial is lost, with its reason) or "fatal"
-        (every trial would be lost likewise: shards unreadable, disk full). `seconds` are those of a rung together:
-        `train_seconds` for building, training and saving the network, `reading_seconds` for export and validation.
+        `outcome` is "rung" (with the measured values), "failed" (this trial alone, with the reason) or "fatal" (every
+        trial would fail: shards unreadable, disk full). `seconds` is the sum of `train_seconds` (building, training and
+        saving the network) and `reading_seconds` (export and validation).
         """
         try:
             self._start_process()
@@ -99,7 +97,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             return {"outcome": "failed", "reason": str(error)}
         except AscError as error:
             return {"outcome": "fatal", "reason": str(error)}
-        except Exception as error:  # a candidate that breaks in the framework must not end the sweep
+        except Exception as error:  # a candidate that fails in the framework must not end the search
             return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
         self._next_rung += 1
         spent = {"train_seconds": trained - started, "reading_seconds": read - trained, "seconds": read - started}
@@ -107,12 +105,12 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return {"outcome": "rung", "rung": self._next_rung - 1, **measured, **rounded}
 
     def cleanup(self) -> None:
-        """Let go of the network and the features."""
+        """Release the network and the features."""
         self._trainer = None
         self._features.clear()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        # Only plain values are taken here: whatever can go wrong belongs into step, where it is told.
+        # Only plain values are read here: whatever can fail belongs in step, which reports it.
         self._shared = SharedConfig.model_validate(config["shared"])
         self._asc_trial_id = str(config["trial_id"])
         self._model = config["model"]
@@ -122,7 +120,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._trainer = None
 
     def _start_process(self) -> None:
-        """Do what costs the first trial of a process seconds that aren't its own: TensorFlow, and reading features."""
+        """Read features and start TensorFlow, once per process and before the first trial is timed."""
         if self._is_started:
             return
         for split in ("train", "validation"):
@@ -133,7 +131,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._is_started = True
 
     def _trained(self) -> Trainer:
-        """Return the trial's training at its next rung, its state saved."""
+        """Return the trial's trainer at its next rung, with its checkpoint written."""
         target = self._shared.rungs[self._next_rung]
         checkpoints = Checkpoints(parse_location(self._shared.checkpoints))
         if self._trainer is None:
@@ -144,7 +142,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return self._trainer
 
     def _resumed(self, checkpoints: Checkpoints, target: int) -> Trainer:
-        """Return the trial's training as its checkpoint left it, or from the start where there is none of use."""
+        """Return the trial's trainer, resumed from its checkpoint, or new if there is no usable one."""
         trainer = self._fresh_trainer()
         with checkpoints.opened(self._asc_trial_id) as path:
             if path is None:
@@ -152,7 +150,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             try:
                 trainer.load(path)
             except TrainingError:
-                return trainer  # nothing was taken over: damaged, or another trial's
+                return trainer  # unchanged: the checkpoint is damaged or another trial's
         return trainer if trainer.epoch <= target else self._fresh_trainer()
 
     def _fresh_trainer(self) -> Trainer:
@@ -176,7 +174,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return self._features[split]
 
     def _calibration(self) -> FeatureSet | None:
-        """Return the clips that a calibrated export takes its ranges from, the same for every trial."""
+        """Return the calibration clips, the same for every trial; None if the export mode needs none."""
         from asc_models.tflite.quantization.calibration import draw_calibration
 
         if self._mode not in CALIBRATED_MODES:
@@ -184,7 +182,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return draw_calibration(self._split("train"), seed=self._shared.seed)
 
     def _measure(self, trainer: Trainer) -> dict[str, Any]:
-        """Return what the exported file gives on validation, and its sizes.
+        """Return the exported file's scores on validation, and its sizes.
 
         Raises:
             BudgetError: if the file is over the limit.
@@ -203,15 +201,15 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
         if not verdict.feasible:
             raise BudgetError(
-                f"the exported file is over the limit: {verdict.reason}. Limit weight_bytes under `rules`, too: what "
-                "is over that is not trained."
+                f"the exported file is over the limit: {verdict.reason}. Limit weight_bytes under `rules` as well: "
+                "candidates over that limit are not trained."
             )
         values = {
             "macro_accuracy": macro_accuracy(validation.labels, reading.probabilities),
             "log_loss": log_loss(validation.labels, reading.probabilities),
         }
         if not all(value == value for value in values.values()):
-            raise TrainingError("the exported file's probabilities are no numbers: the training has diverged")
+            raise TrainingError("the exported file's probabilities are NaN: the training has diverged")
         return {
             **values,
             "weight_bytes": reading.sizes.weight_bytes,

@@ -1,4 +1,4 @@
-"""The sweep from the driver's side: starts Ray where there is work, and nothing where there is none."""
+"""The driver's side of a search: starts Ray if trials are left to train, and trains them."""
 
 from __future__ import annotations
 
@@ -25,32 +25,38 @@ from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
 from search.study.settings import SearchSettings, candidate_sizing, trial_description
-from search.study.state import EventLog, SweepState
+from search.study.state import EventLog, SearchState
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from ray import tune
 
-    from search.tune.scheduler import SweepErrors
+    from search.tune.scheduler import SearchErrors
     from search.tune.searcher import ConstrainedSearcher
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a search has come to, earlier sessions included."""
+    """The result of a search, including earlier sessions."""
 
     n_trials: int
+    """Trials started."""
     n_finished: int
+    """Trials that reached the last rung."""
     n_stopped: int
+    """Trials stopped early."""
     n_paused: int
+    """Trials that wait for a promotion."""
     n_failed: int
+    """Trials that failed."""
     n_infeasible: int
+    """Proposals over the limit, which were not trained."""
     is_exhausted: bool
-    """Whether it ended because no candidate was found that fits and is new."""
+    """Whether the search ended because no candidate was found that fits and is new."""
     n_new: int
-    """Trials begun, taken up or promoted in this session: 0 where there was nothing to do."""
+    """Trials started, resumed or promoted in this session."""
     seconds: float
-    """Of this session."""
+    """Duration of this session."""
 
 
 def run_search(
@@ -65,26 +71,26 @@ def run_search(
     earlier: Sequence[Path] = (),
     on_note: Callable[[str], None] = lambda text: None,
 ) -> SearchOutcome:
-    """Train the trials that the run still lacks, and return what it has come to.
+    """Train the trials that the run lacks, and return the result.
 
-    Whatever an earlier session finished is kept: it is rebuilt from the ledger. Ray is neither imported nor started
-    where nothing is left to do.
+    The work of earlier sessions is kept: it is rebuilt from the ledger. Ray is neither imported nor started if nothing
+    is left to do.
 
     Args:
-        run: takes ledger lines and, while trials run, their rung checkpoints.
-        shards: folder of the prepared features.
-        config: what to search and how.
-        address: of a running Ray cluster; None starts Ray on this machine and ends it afterwards.
-        on_progress: told (trials that have reached a rung or ended, trials asked for).
-        ledger: the run's ledger where the caller holds its lock already.
-        storage: the run's shared storage, taken by the caller; None keeps checkpoints in the run directory.
-        earlier: directories of earlier runs, whose trials this search knows where they tell something here.
-        on_note: told what the search begins with.
+        run: the run directory, for ledger and rung checkpoints.
+        shards: folder or URI of the feature shards.
+        config: settings of the search.
+        address: of a running Ray cluster; None starts Ray on this machine and stops it afterwards.
+        on_progress: called with (trials that have reached a rung or ended, trials requested).
+        ledger: the run's ledger, if the caller has already locked it.
+        storage: the run's shared storage, locked by the caller; None keeps checkpoints in the run directory.
+        earlier: directories of earlier runs, whose comparable trials inform this search.
+        on_note: called with notes on presets and earlier runs.
 
     Raises:
-        BudgetError: if not even the smallest candidate fits the rules; nothing was started.
+        BudgetError: if no candidate meets the rules; nothing was started.
         DataError: if the shards cannot be read.
-        RunError: if every trial failed, the run belongs to other settings, or another driver is working on it.
+        RunError: if every trial failed, the run has other settings, or another driver is working on it.
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
@@ -102,7 +108,7 @@ def run_search(
             checkpoints.adopt(local)
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
-            on_progress(state.n_told, config.search.n_trials)
+            on_progress(state.n_reported, config.search.n_trials)
         _warm_start(state, space, config, manifest, earlier, on_note)
         if not state.is_done:
             state.require_few_failures()
@@ -115,7 +121,7 @@ def run_search(
     return _outcome(state, time.monotonic() - started)
 
 
-def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
+def _outcome(state: SearchState, seconds: float) -> SearchOutcome:
     states = ["paused" if state.is_paused(trial) else trial.state for trial in state.trials.values()]
     return SearchOutcome(
         n_trials=len(states),
@@ -132,31 +138,31 @@ def _outcome(state: SweepState, seconds: float) -> SearchOutcome:
 
 @contextmanager
 def _session(ledger: EventLog, config: SearchSettings) -> Iterator[None]:
-    """Note when trials begin to be trained, what is expected of them, and why it ended; a kill leaves no end."""
+    """Write the start of a session with its expected trials, and its end with the reason; a kill leaves no end."""
     n_trials = config.search.n_trials
     expected = config.halving().expected_trials(n_trials)
     ledger.append("session_started", n_trials=n_trials, epochs=list(config.epochs), expected=expected)
     try:
         yield
     except BaseException as error:
-        with suppress(AscError):  # a full disk has ended it, perhaps
+        with suppress(AscError):  # a full disk may be why the session ended
             ledger.append("session_ended", reason="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     ledger.append("session_ended", reason="done")
 
 
 def _warm_start(
-    state: SweepState,
+    state: SearchState,
     space: Space,
     config: SearchSettings,
     manifest: Manifest,
     earlier: Sequence[Path],
     on_note: Callable[[str], None],
 ) -> None:
-    """Give the sweep its first candidates, and earlier runs' trials that it does not know yet."""
+    """Enter the presets of a new search, and the trials of earlier runs that are not entered yet."""
     named = {earlier_name(run): run for run in earlier}
     for name in named.keys() & state.warm_runs:
-        on_note(f"{name}: is known here already; what it may have trained since is not taken up")
+        on_note(f"{name}: already used by this search; trials it has trained since are ignored")
     runs = {name: run for name, run in named.items() if name not in state.warm_runs}
     presets = () if state.trials or state.is_warm else config.search.presets
     if not runs and not presets:
@@ -185,16 +191,16 @@ def _state(
     manifest: Manifest,
     checkpoints: Checkpoints,
     on_progress: ProgressCallback | None,
-) -> SweepState:
+) -> SearchState:
     search = config.search
     describe = partial(trial_description, config, manifest.hash())
 
-    def on_change(trial: Trial, n_told: int) -> None:
-        """Let go of an ended trial's checkpoint, and tell."""
+    def on_change(trial: Trial, n_reported: int) -> None:
+        """Delete an ended trial's checkpoint, and report the progress."""
         if trial.has_ended:
             checkpoints.remove(trial.trial_id)
         if on_progress is not None:
-            on_progress(n_told, search.n_trials)
+            on_progress(n_reported, search.n_trials)
 
     proposer = Proposer(
         space,
@@ -205,7 +211,7 @@ def _state(
         strategy=search.strategy,
         objectives=config.objectives,
     )
-    return SweepState(
+    return SearchState(
         ledger,
         proposer,
         config.halving(),
@@ -218,27 +224,27 @@ def _state(
 
 
 def _train(
-    state: SweepState,
+    state: SearchState,
     first: Trial,
     config: SearchSettings,
     shards: Location,
     checkpoints: Location,
     address: str | None,
 ) -> None:
-    """Run trials, beginning with `first`, until the sweep has none left."""
+    """Run trials, starting with `first`, until none is left."""
     from search.cluster.session import cluster_address, ray_session
 
     search = config.search
     n_concurrent = search.n_concurrent
     cluster = cluster_address(address)
-    if n_concurrent is None and cluster is None:  # a cluster's size is Ray's to know
+    if n_concurrent is None and cluster is None:  # on a cluster Ray knows the size
         n_concurrent = max(1, available_cpus() // search.cpus_per_trial)
     n_cpus = search.cpus_per_trial * (n_concurrent or 1)
     if isinstance(checkpoints, Path):
         checkpoints.mkdir(parents=True, exist_ok=True)
     with ray_session(address, n_cpus), scratch_folder("asc-tune-") as storage:
         from search.cluster.nodes import require_gpus, require_shared_folder
-        from search.tune.scheduler import SweepErrors
+        from search.tune.scheduler import SearchErrors
         from search.tune.searcher import ConstrainedSearcher
         from search.tune.trainable import SharedConfig
 
@@ -257,7 +263,7 @@ def _train(
             cpus_per_trial=search.cpus_per_trial,
             gpus_per_trial=search.gpus_per_trial,
         )
-        errors = SweepErrors()
+        errors = SearchErrors()
         searcher = ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent)
         try:
             _tuner(searcher, state, errors, storage, search.max_failures).fit()
@@ -267,15 +273,15 @@ def _train(
             raise
     if state.n_training:
         raise RunError(
-            f"Ray ended with {state.n_training} trials unfinished. Nothing that was finished is lost: give the same "
-            "command again."
+            f"Ray ended with {state.n_training} trials unfinished. Finished work is kept: rerun the same command to "
+            "resume."
         )
 
 
 def _tuner(
-    searcher: ConstrainedSearcher, state: SweepState, errors: SweepErrors, storage: Path, max_failures: int
+    searcher: ConstrainedSearcher, state: SearchState, errors: SearchErrors, storage: Path, max_failures: int
 ) -> tune.Tuner:
-    """Return Ray's tuner around the sweep. Ray keeps nothing of a trial: the ledger and the rung checkpoints do."""
+    """Return Ray's tuner. It stores nothing of a trial: the ledger and the rung checkpoints do."""
     from ray import tune
 
     from search.tune.scheduler import LostTrials, RungScheduler
@@ -306,8 +312,8 @@ def _trial_name(trial: Any) -> str:
     return str(trial.config["trial_id"])
 
 
-def _remove_leftovers(checkpoints: Checkpoints, state: SweepState) -> None:
-    """Delete the checkpoints of ended trials that a crash left behind, and the folder once nothing is in it."""
+def _remove_leftovers(checkpoints: Checkpoints, state: SearchState) -> None:
+    """Delete the checkpoints of ended trials that a crash left behind, and the folder if it is empty."""
     for trial_id in checkpoints.trial_ids():
         if trial_id in state.trials and state.trials[trial_id].has_ended:
             checkpoints.remove(trial_id)

@@ -55,7 +55,7 @@ def main() -> None:
     }
     space = Space(SpaceConfig())
     points = np.random.default_rng(0).integers(space.size, size=N_POINTS)
-    rows[f"{N_POINTS} of the search space"] = [(space.candidate(space.point(int(i))).model, shape) for i in points]
+    rows[f"{N_POINTS} of the search space"] = [(space.settings(space.point(int(i))).model, shape) for i in points]
     compare(rows["cao2021-system4"])  # the first model of a process pays for more than itself
     print(f"{'network':<24}{'estimate':>12}{'build':>12}{'ratio':>10}")
     for name, networks in rows.items():

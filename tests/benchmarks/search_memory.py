@@ -27,7 +27,7 @@ from search.space.sizing import Sizing
 from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.study.config import SearchConfig
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 LIMIT = 128_000
 SHAPE = (128, 423, 3)
@@ -58,19 +58,19 @@ def run(ledger: Ledger, n_trials: int, strategy: str, scheduler: str) -> None:
     space, objectives = Space(RunConfig().space), Objectives()
 
     def assess(params: Any) -> Sizing:
-        cost = estimate(space.candidate(params).model, SHAPE, 10)
+        cost = estimate(space.settings(params).model, SHAPE, 10)
         n_bytes = cost.weight_bytes_as("int8_weights")
         return Sizing(n_bytes <= LIMIT, n_bytes, LIMIT, "over" if n_bytes > LIMIT else "", cost.n_params, cost.macs)
 
     def describe(params: Any) -> tuple[str, dict[str, Any]]:
-        config = {"model": space.candidate(params).model.model_dump(mode="json")}
+        config = {"model": space.settings(params).model.model_dump(mode="json")}
         return content_hash(config), config
 
     proposer = Proposer(
         space, assess, lambda params: describe(params)[0], seed=0, strategy=strategy, objectives=objectives
     )
     halving = HALVINGS[scheduler](EPOCHS, SearchConfig().eta, objectives)
-    state = SweepState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe)
+    state = SearchState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe)
     rng = np.random.default_rng(0)
     print(f"{'trials':>7} {'MB resident':>12} {'MB of ledger':>13} {'s a proposal':>13}")
     started, n_shown, seconds = time.process_time(), 0, 0.0

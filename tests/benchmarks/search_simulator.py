@@ -1,8 +1,8 @@
 """Replays a search on the table of trained networks: the same decisions, no training.
 
 Event-driven: `n_workers` simulated processes train trials from rung to rung, and virtual time is counted in epochs, so
-that results arrive in the order in which they would. Ours runs through search.study.state.SweepState, with everything a
-search has but Ray; Ray's own OptunaSearch and ASHAScheduler are driven as Ray's controller drives them, without a
+that results arrive in the order in which they would. Ours runs through search.study.state.SearchState, with everything
+a search has but Ray; Ray's own OptunaSearch and ASHAScheduler are driven as Ray's controller drives them, without a
 cluster.
 """
 
@@ -27,7 +27,7 @@ from search.space.point import build
 from search.space.sizing import Sizing
 from search.space.space import Space
 from search.strategies.proposer import Proposer
-from search.study.state import SweepState
+from search.study.state import SearchState
 
 FEASIBLE_SHARE = 0.55
 """Share of the table's networks that its limit lets through."""
@@ -166,7 +166,7 @@ class Ours:
             table.space, table.sizing, table.key_of, strategy=strategy, objectives=objectives, seed=seed, **settings
         )
         self.log = MemoryLog()
-        self.state = SweepState(
+        self.state = SearchState(
             self.log,
             proposer,
             HALVINGS[scheduler](table.epochs, eta, objectives),

@@ -75,7 +75,7 @@ def test_log_loss_breaks_ties_in_macro_accuracy_and_never_outweighs_it():
         ((), "one score first"),
         (("weight_bytes",), "one score first"),
         (("macro_accuracy", "log_loss"), "one score first"),
-        (("log_loss", "macs", "macs"), "stands twice"),
+        (("log_loss", "macs", "macs"), "objectives must differ, got log_loss, macs, macs"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(names, problem):

@@ -1,1 +1,1 @@
-"""What the terminal shows: progress, tables, outcomes."""
+"""Terminal output: progress, tables, outcomes."""

@@ -1,4 +1,4 @@
-"""What a terminal shows while a search runs: a table that stays in place, or now and then a line in a log."""
+"""Progress of a running search: a live table on a terminal, or lines in a log."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 REFRESHES_PER_S = 2
 LINE_EVERY_S = 60.0
-"""A log takes one line in so many seconds at most."""
+"""Least seconds between two lines in a log."""
 
 
 class LiveTable:
-    """The search's table on a terminal, until the search ends; its last state stays."""
+    """A live table of the search's progress; its last state stays on the screen."""
 
     name = "live table"
 
@@ -30,7 +30,7 @@ class LiveTable:
         from results.ledger.progress import ProgressFold
 
         self._fold = ProgressFold()
-        self._lock = threading.Lock()  # events come from the search's thread, looks from the screen's
+        self._lock = threading.Lock()  # events come from the search's thread, refreshes from the screen's
         self._live = Live(
             console=console,
             get_renderable=lambda: ProgressView(self._look()),
@@ -45,7 +45,7 @@ class LiveTable:
         self._live.start()
 
     def on_event(self, event: Event) -> None:
-        """Take the event; the screen follows by itself."""
+        """Apply the event; the table is refreshed periodically."""
         with self._lock:
             self._fold.apply(event)
 
@@ -59,7 +59,7 @@ class LiveTable:
 
 
 class LogLines:
-    """The search's progress in a log: a line after a rung, at most one a minute."""
+    """The search's progress in a log: a line after a rung, at most one every `every_s` seconds."""
 
     name = "progress in the log"
 
@@ -72,16 +72,16 @@ class LogLines:
         self._next = time.monotonic() + every_s
 
     def begin(self, earlier: Sequence[Event]) -> None:
-        """Take what is there already."""
+        """Apply the events of earlier sessions."""
         for event in earlier:
             self._fold.apply(event)
 
     def on_event(self, event: Event) -> None:
-        """Write a line if it is time for one."""
+        """Apply the event, and write a line if one is due."""
         self._fold.apply(event)
         if is_kind(event, "rung") and time.monotonic() >= self._next:
             self._write(one_line(self._fold.progress(time.time())))
             self._next = time.monotonic() + self._every_s
 
     def close(self) -> None:
-        """Write nothing: what the search came to is told by who ran it."""
+        """Write nothing: the caller reports the result."""

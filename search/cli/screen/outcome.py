@@ -1,4 +1,4 @@
-"""What a finished run comes to, as the terminal shows it."""
+"""Results of a finished run, as tables on the terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
 
 
 def limit_text(limit: SizeLimit) -> str:
-    """Return the limit that tables show, in the words of its column's heading."""
+    """Return the size limit that tables show, worded as the heading of its column."""
     from asc_models.rules import QUANTITY_NAMES
 
     unit = " bytes" if limit.quantity.endswith("bytes") else ""
@@ -44,7 +44,7 @@ def limit_text(limit: SizeLimit) -> str:
 
 
 def _show_published(screen: Terminal, data: RunData) -> None:
-    """Print Tables 1 and 2 of the paper beside the run's systems, where the data are TAU's ten scenes."""
+    """Print the run's systems in Tables 1 and 2 of the paper (Cao et al. 2021), if the data are TAU's ten scenes."""
     from results.report.columns import score_table
 
     if not data.has_published:

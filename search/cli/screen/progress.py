@@ -1,4 +1,4 @@
-"""How far a search has come, as tables for a terminal of any size: the live view and `asc status` show the same."""
+"""Progress of a search as tables that fit the terminal, for the live view and `asc status`."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from results.ledger.progress import RungCount, SearchProgress, Standing
 
 WIDE = 92
-"""Columns from which the best value of each rung is shown too."""
+"""Terminal width, in columns, from which the best value of each rung is shown."""
 NARROW = 72
-"""Columns below which the two tables stand one above the other."""
+"""Terminal width below which the two tables are stacked."""
 MIN_ROWS = 4
-"""Rows of the front that are shown on the lowest terminal."""
+"""Fewest rows of the front, on a low terminal."""
 
 
 class ProgressView:
-    """A search's progress; what it shows depends on the room there is."""
+    """A search's progress; what is shown depends on the terminal's size."""
 
     def __init__(self, progress: SearchProgress, note: str = "") -> None:
-        """Take what to show.
+        """Create a view.
 
         Args:
             progress: of the search.
-            note: whether anybody works on it, where the viewer is not the one.
+            note: whether a process works on the run; empty in the process that does.
         """
         self._progress = progress
         self._note = note
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay it out."""
+        """Render the tables for the terminal's size."""
         progress, width = self._progress, options.max_width
         n_other_lines = 7 + len(progress.failures) + bool(self._note)
         height = options.height or console.height
@@ -57,13 +57,13 @@ class ProgressView:
 
 
 def headline(progress: SearchProgress) -> str:
-    """Return how far it is, how fast, and how long it still takes, in one line."""
+    """Return counts, rate and estimated time left in one line."""
     session = progress.session
     asked = f" of {progress.n_trials:,}" if progress.n_trials is not None else ""
     rate = f" ({rate_text(session.epochs_per_s)})" if session.epochs_per_s else ""
     parts = [f"Search: {progress.n_started:,}{asked} trials", f"{progress.epochs:,} epochs{rate}"]
     if session.started is not None:
-        parts.append(f"{duration_text(session.seconds)} {'in all' if session.end else 'so far'}")
+        parts.append(f"{duration_text(session.seconds)} {'in total' if session.end else 'so far'}")
     if progress.seconds_left is not None:
         left = progress.seconds_left
         parts.append(f"about {duration_text(left)} left" if left >= 5 else "nearly done")
@@ -71,15 +71,15 @@ def headline(progress: SearchProgress) -> str:
 
 
 def states_line(progress: SearchProgress) -> str:
-    """Return how many trials are in which state, and what was refused."""
+    """Return the number of trials in each state, and of proposals over the limit."""
     parts = [f"{n:,} {state}" for state, n in progress.states.items()]
     if progress.n_retries:
-        parts.append(f"{progress.n_retries:,} begun again")
+        parts.append(f"{progress.n_retries:,} retried")
     return "; ".join([", ".join(parts) or "none yet", f"{progress.n_infeasible:,} over the limit, not trained"])
 
 
 def one_line(progress: SearchProgress) -> str:
-    """Return the progress as a log shows it."""
+    """Return the progress as one line for a log."""
     best = progress.front[-1] if progress.front else None
     text = f"{headline(progress)}; {states_line(progress)}"
     if best is None:
@@ -88,7 +88,7 @@ def one_line(progress: SearchProgress) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a length of time in the units that matter: `40 s`, `9 min`, `3 h 12 min`."""
+    """Return a duration as `40 s`, `9 min` or `3 h 12 min`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -96,7 +96,7 @@ def duration_text(seconds: float) -> str:
 
 
 def rate_text(epochs_per_s: float) -> str:
-    """Return a rate; slow ones by the minute."""
+    """Return a rate per second, or per minute if it is below 0.1/s."""
     if epochs_per_s < 0.1:
         return f"{60 * epochs_per_s:.2g}/min"
     return f"{epochs_per_s:.2g}/s" if epochs_per_s < 10 else f"{epochs_per_s:.0f}/s"
@@ -110,7 +110,7 @@ def _side_by_side(left: Table, right: Table) -> Table:
 
 def _rungs(rungs: Sequence[RungCount], *, is_wide: bool) -> Table:
     table = _table()
-    for name in ("epochs", "reached", "went on", "paused", *(["best"] if is_wide else [])):
+    for name in ("epochs", "reached", "promoted", "paused", *(["best"] if is_wide else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for rung in rungs:
         is_last = rung is rungs[-1]
@@ -123,7 +123,7 @@ def _rungs(rungs: Sequence[RungCount], *, is_wide: bool) -> Table:
 
 
 def _front(progress: SearchProgress, n_rows: int) -> Table:
-    """Return the finished trials' front, largest first, then in grey the best of those that are on their way."""
+    """Return the front of the finished trials, largest first, then in grey the best of the unfinished ones."""
     table = _table()
     table.add_column("front so far", no_wrap=True)
     for name in ("epochs", "accuracy", "bytes"):
@@ -133,7 +133,7 @@ def _front(progress: SearchProgress, n_rows: int) -> Table:
     for trial in finished:
         table.add_row(*_cells(trial, trial.trial_id))
     if len(finished) < len(progress.front):
-        table.add_row(f"and {len(progress.front) - len(finished):,} between", style="dim")
+        table.add_row(f"and {len(progress.front) - len(finished):,} more", style="dim")
     if not progress.front:
         table.add_row("none finished yet", style="dim")
     if n_later:
@@ -144,10 +144,10 @@ def _front(progress: SearchProgress, n_rows: int) -> Table:
 
 
 def _spread(trials: Sequence[Standing], n: int) -> list[Standing]:
-    """Return at most `n` trials, the first and the last among them."""
+    """Return at most `n` trials, evenly spaced, including the first and the last."""
     if len(trials) <= n or n < 2:
         return list(trials[: max(1, n)]) if len(trials) > n else list(trials)
-    return [trials[round(place * (len(trials) - 1) / (n - 1))] for place in range(n)]
+    return [trials[round(number * (len(trials) - 1) / (n - 1))] for number in range(n)]
 
 
 def _cells(trial: Standing, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the user sees: progress, notes, tables, errors. All output of the commands goes through here."""
+"""Output of the commands: progress, notes, tables, errors."""
 
 from __future__ import annotations
 
@@ -32,16 +32,14 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
 
 MAX_UNBROKEN = 60
-"""Letters up to which the first column's cells stay in one line: longer ones would push the numbers out."""
+"""Characters up to which cells of the first column are not wrapped, so that the other columns keep their width."""
 
 
 class Terminal:
-    """The user's screen.
-
-    Notes and progress go to standard error, results to standard output, so that a pipe takes results alone.
+    """The user's terminal. Progress, notes and errors go to standard error, results to standard output.
 
     Args:
-        quiet: show warnings and results only.
+        quiet: whether to show warnings, errors and results only.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -51,8 +49,8 @@ class Terminal:
 
     @contextmanager
     def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
-        """Show a progress bar with rate and time left until the block ends."""
-        if self.quiet or not self._err.is_terminal:  # a log has no use for a bar
+        """Show a progress bar with rate and time left until the block ends; none if quiet or not on a terminal."""
+        if self.quiet or not self._err.is_terminal:
             yield lambda done, total: None
             return
         columns = (
@@ -70,7 +68,7 @@ class Terminal:
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def search_view(self) -> Observer:
-        """Return who shows a search: a live table on a terminal, lines now and then in a log, nothing where quiet."""
+        """Return the observer that shows a search: a live table on a terminal, else lines in a log; none if quiet."""
         from search.cli.screen.live import LiveTable, LogLines
 
         if self._err.is_terminal and not self.quiet:
@@ -79,7 +77,7 @@ class Terminal:
 
     @contextmanager
     def live(self, content: RenderableType) -> Iterator[None]:
-        """Keep something that changes on the screen until the block ends; its last state stays."""
+        """Show refreshed content until the block ends; its last state stays on the screen."""
         with Live(content, console=self._out, refresh_per_second=2, vertical_overflow="crop"):
             yield
 
@@ -89,20 +87,20 @@ class Terminal:
         return self._out.is_terminal
 
     def show(self, content: RenderableType) -> None:
-        """Print a result that lays itself out."""
+        """Print a renderable result."""
         self._out.print(content, soft_wrap=False)
 
     def note(self, text: str) -> None:
-        """Say what happened."""
+        """Print a note, unless quiet."""
         if not self.quiet:
             self._err.print(f"  {_safe(text)}", style="dim", highlight=False, markup=False)
 
     def warn(self, text: str) -> None:
-        """Say what the user should look at."""
+        """Print a warning."""
         self._err.print(f"Warning: {_safe(text)}", style="yellow", highlight=False, markup=False)
 
     def error(self, text: str) -> None:
-        """Say why it ends here."""
+        """Print an error."""
         self._err.print(f"Error: {_safe(text)}", style="red", highlight=False, markup=False)
 
     def say(self, text: str) -> None:
@@ -110,15 +108,15 @@ class Terminal:
         self._out.print(_safe(text), highlight=False, markup=False)
 
     def paragraph(self, text: str) -> None:
-        """Print a text, broken at the screen's width."""
+        """Print a text, wrapped at the terminal's width."""
         self._out.print(_safe(text), highlight=False, markup=False, soft_wrap=False)
 
     def json(self, value: Any) -> None:
-        """Print a result for a machine."""
+        """Print a value as JSON."""
         print(json.dumps(value, indent=2, ensure_ascii=False))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table; numbers stand to the right."""
+        """Print a table; columns of numbers are right-aligned."""
         table = Table(
             title=Text(printable(title), style="bold"),
             title_justify="left",
@@ -140,10 +138,10 @@ class Terminal:
 
 
 class _RateColumn(ProgressColumn):
-    """How fast it goes: units a second, of late."""
+    """Recent rate in units per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate as text; empty until there is one."""
+        """Return the rate as text; empty until it is known."""
         rate = task.finished_speed or task.speed
         if not rate:
             return Text("")

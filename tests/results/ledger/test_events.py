@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from search_support import measured, sweep
+from search_support import measured, open_search
 
 from results.ledger import events as shapes
 from results.ledger.events import STATES, Kind, is_kind, of_kind
@@ -115,7 +115,7 @@ def test_what_is_appended_has_the_fields_of_its_shape() -> None:
 
 def test_what_a_search_writes_has_the_fields_of_its_shape(tmp_path: Path) -> None:
     """A search with every event of trials: each line has its kind, its time, and exactly its shape's fields."""
-    state, ledger = sweep(tmp_path / "ledger.jsonl", scheduler="pareto")
+    state, ledger = open_search(tmp_path / "ledger.jsonl", scheduler="pareto")
     point = state._proposer.space.smallest()
     known = EarlierTrial("before", "t0007", point, {2: Value(0.5, 1.0, 100, 9)})
     state.warm_start(WarmStart((PresetPoint("near", point, 0.0),), (known,), ("a note",)), ["before"])
@@ -125,7 +125,7 @@ def test_what_a_search_writes_has_the_fields_of_its_shape(tmp_path: Path) -> Non
     state.on_rung(second.trial_id, 0, measured(0.1))
     assert state.next_promotion() is first
     ledger.close()
-    state, ledger = sweep(tmp_path / "ledger.jsonl", n_trials=20, scheduler="pareto")
+    state, ledger = open_search(tmp_path / "ledger.jsonl", n_trials=20, scheduler="pareto")
     state.on_failure(state.next_trial().trial_id, "diverged")
     while state.next_trial() is not None:
         continue

@@ -46,7 +46,7 @@ def test_a_table_is_prepared_with_columns_from_the_command_line(table_data, tmp_
 def test_check_exits_with_1_where_prepare_would_refuse(table_data, tmp_path):
     """A sound table exits with 0; with a file cut off, 1, the file named, and the tables written."""
     good = asc("data", "check", table_data, "--workers", 1, *COLUMNS)
-    assert "Nothing is wrong." in good.stdout
+    assert "No problems found." in good.stdout
     assert "12 clips listed (layout table)" in good.stdout
     path = table_data / "r3.wav"
     path.write_bytes(path.read_bytes()[:3000])

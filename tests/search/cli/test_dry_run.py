@@ -46,10 +46,10 @@ def test_a_dry_run_tells_the_space_and_touches_nothing(tmp_path):
     for told in (
         "reduction_ratio 4, 8, 16 attention is channel or casam",
         "different candidates",
-        "share of the points that fits",
+        "share of points that fit",
         "smallest that fits largest that fits",
         "exported as int8_weights int8_weights",
-        "A search would train 64 of them, compared at epochs 6, 14, 30, 62:",
+        "A search trains 64 of them, compared at epochs 6, 14, 30, 62:",
         "Limits (custom): weight_bytes 8,000.",
         "Input 128 × 423 × 3, 10 scenes: by prepare.features, reader and the assumption of 10 scenes",
     ):
@@ -98,10 +98,10 @@ def test_a_space_without_end_is_told_with_its_interval(tmp_path):
     (tmp_path / "run.yaml").write_text("space: {train.learning_rate: {low: 0.03, high: 0.3, log: true}}\n")
     done = search(tmp_path, "run.yaml", "--dry-run", "--set", "search.scheduler=none")
     words = " ".join(done.stdout.split())
-    assert "compared at epochs 6, 14, 30, 62: 3,968 epochs in all." in words
-    assert "points unlimited drawn at random 10,000 share that fits" in words
-    assert "in 95 of 100 samples)" in words
-    assert "train.learning_rate 0.03 to 0.3, by logarithm" in words
+    assert "compared at epochs 6, 14, 30, 62: 3,968 epochs in total." in words
+    assert "points unlimited drawn at random 10,000 share of points that fit" in words
+    assert "(95 % confidence: " in words
+    assert "train.learning_rate 0.03 to 0.3, log scale" in words
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,14 @@ def test_a_space_without_end_is_told_with_its_interval(tmp_path):
             marks=pytest.mark.system,  # it looks long
         ),
         ("space: {kernel_size: [4]}\n", ("--dry-run",), 1, "space.kernel_size.0: Input should be 3 or 5 (got 4)"),
-        ("search: null\nretrain: {systems: [{name: a, preset: cp-mobile}]}\n", ("--dry-run",), 1, "search is null"),
-        ("", ("--shards", "here"), 2, "needs --out"),
-        ("", (), 2, "needs --shards"),
+        (
+            "search: null\nretrain: {systems: [{name: a, preset: cp-mobile}]}\n",
+            ("--dry-run",),
+            1,
+            "`search: null`: there is no search",
+        ),
+        ("", ("--shards", "here"), 2, "--out is required without --dry-run"),
+        ("", (), 2, "--shards is required without --dry-run"),
         ("", ("--shards", "nowhere", "--dry-run"), 1, "nowhere"),
     ],
 )  # fmt: skip

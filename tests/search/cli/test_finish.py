@@ -24,9 +24,9 @@ from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
-from search.pipeline import finish_line
+from search.pipeline import finish_run
 from search.run_config import _with_kept_submission, adjust_run, open_run, read_run
-from search.stages import Place, ensemble_stage, report_stage, submission_stage
+from search.stages import Workspace, ensemble_stage, report_stage, submission_stage
 
 pytestmark = pytest.mark.system
 
@@ -52,13 +52,13 @@ def predict_evaluation(run: RunDirectory) -> None:
         write_predictions(files.predictions_path("evaluation"), predictions(table, TAU_SCENES, 0.0, seed))
 
 
-def place_of(run: RunDirectory) -> Place:
-    return Place(run, run.shards_dir)
+def workspace(run: RunDirectory) -> Workspace:
+    return Workspace(run, run.shards_dir)
 
 
 def finish(run: RunDirectory, config: RunConfig) -> Path:
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        return finish_line(place_of(run), config, ledger, Terminal())
+        return finish_run(workspace(run), config, ledger, Terminal())
 
 
 def n_finished(run: RunDirectory) -> int:
@@ -80,16 +80,16 @@ def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
     page = finish(run, RunConfig())
     assert "A draft:" not in page.read_text()
     warning = capfd.readouterr().err
-    assert "Warning: No submission package to hand in: x.wav: several clips have this name" in warning
-    assert f"`asc submit {run.root}` writes the package afterwards" in warning
+    assert "Warning: No submission package was written: x.wav: several clips have this name" in warning
+    assert f"`asc submit {run.root}` writes the package later" in warning
     with pytest.raises(DataError, match="several clips"):
-        submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+        submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     assert n_finished(run) == 0
     for files in run.candidates():
         made = read_predictions(files.predictions_path("test"))
         made.clips["filename"] = names[files.name]
         write_predictions(files.predictions_path("test"), made)
-    assert submission_stage(place_of(run), RunConfig(), Terminal(), draft=True).is_file()
+    assert submission_stage(workspace(run), RunConfig(), Terminal(), draft=True).is_file()
 
 
 def test_without_scores_to_choose_by_there_is_a_report_and_no_ensemble(run, capfd):
@@ -115,11 +115,11 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
     finish(run, config)
     ensemble, package = said(run.ensembles_path), run.submission_dir / "Doe_EX_task1a.zip"
     finish(run, config)
-    assert "stand; nothing to do" in capfd.readouterr().err
-    ensemble_stage(place_of(run), RunConfig(ensemble={"max_members": 1}), Terminal())
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
+    ensemble_stage(workspace(run), RunConfig(ensemble={"max_members": 1}), Terminal())
     finish(run, config)
     assert said(run.ensembles_path) == ensemble
-    submission_stage(place_of(run), config.updated(submission={"lastname": "Cao"}), Terminal(), draft=True)
+    submission_stage(workspace(run), config.updated(submission={"lastname": "Cao"}), Terminal(), draft=True)
     assert not package.exists()
     finish(run, config)
     assert package.is_file()
@@ -135,8 +135,8 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
 @pytest.mark.parametrize("stage", [partial(submission_stage, draft=True), report_stage])
 def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
     """Package and report never show an ensemble of older settings as if it were of the run's own."""
-    ensemble_stage(place_of(run), RunConfig(), Terminal())
-    stage(place_of(run), RunConfig(ensemble={"max_members": 1}), Terminal())
+    ensemble_stage(workspace(run), RunConfig(), Terminal())
+    stage(workspace(run), RunConfig(ensemble={"max_members": 1}), Terminal())
     assert said(run.ensembles_path)["config"]["max_members"] == 1
     assert "settings of the ensemble have changed" in capfd.readouterr().err
 
@@ -144,7 +144,7 @@ def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
 def test_clips_that_the_evaluation_list_lost_are_told(run):
     """A package without the clips that were missing or put aside is refused, with their names."""
     predict_evaluation(run)
-    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+    submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     manifest = Manifest(
         **{"format_version": FORMAT_VERSION, "name": "made-corpus", "spec": FeatureSpec(), "classes": TAU_SCENES},
         **{"spec_hash": FeatureSpec().hash(), "validation": ValidationSpec(), "n_clips": 25, "n_unlisted": 0},
@@ -154,18 +154,18 @@ def test_clips_that_the_evaluation_list_lost_are_told(run):
     )
     write_manifest(LocalStore(run.shards_dir), manifest)
     # Shards of other data than the run's say nothing.
-    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+    submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     config = {**run.read_config(), "data": {"name": manifest.name, "manifest_hash": manifest.hash()}}
     run.config_path.write_text(yaml.safe_dump(config))
-    with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*put aside when the data .* 1: audio/25\.wav"):
-        submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+    with pytest.raises(RunError, match=r"1 missing \(25\.wav\)(.|\n)*quarantined when the data .* 1: audio/25\.wav"):
+        submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
 
 
 def test_placeholders_are_refused_but_in_a_draft(run, capfd):
     """`asc submit` names each point and the command that mends it; `--draft` and the whole line write it, labelled."""
     for config in (RunConfig(), RunConfig(submission={"lastname": "Muster", "institute": "HSLU"})):
         with pytest.raises(ConfigError, match=r"of author 1 lastname, .* are placeholders(.|\n)*--set (.|\n)*--draft"):
-            submission_stage(place_of(run), config, Terminal())
+            submission_stage(workspace(run), config, Terminal())
     assert not run.submission_dir.exists()
     done = asc("submit", run.root, "--draft")
     assert done.stdout.startswith(f"Submission package (draft): {run.submission_dir / 'Doe_EX_task1a.zip'}")
@@ -194,7 +194,7 @@ def test_names_that_were_set_once_stay(run):
 
 def test_the_note_on_placeholders_is_a_command_that_works(run):
     """What the package's note says puts names in the placeholders' place, in the package and in config.yaml."""
-    submission_stage(place_of(run), RunConfig(), Terminal(), draft=True)
+    submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     (note,) = [text for text in said(run.submission_dir / "summary.json")["notes"] if "placeholders" in text]
     words = shlex.split(note.partition("give asc ")[2].replace("RUN", str(run.root), 1))
     asc(*words)

@@ -40,7 +40,7 @@ def test_help_loads_nothing_heavy():
 def test_help_loads_little():
     """`asc --help` loads few modules, so that it answers in well under a second."""
     said = asc_process("--help", options=("-X", "importtime"))
-    assert "The whole line" in said.stdout
+    assert "Every stage" in said.stdout
     loaded = [line for line in said.stderr.splitlines() if line.startswith("import time:")]
     assert len(loaded) < LIGHT
 
@@ -50,7 +50,7 @@ def test_a_shell_gets_the_exit_codes(tmp_path):
     """Of a process: 0, 1 for a user's mistake, 2 for wrong usage; the message on standard error alone."""
     assert "n_params" in asc_process("describe", "cp-mobile", "--json").stdout
     mistake = asc_process("status", tmp_path, code=1)
-    assert "no run directory" in mistake.stderr
+    assert "not a run directory" in mistake.stderr
     assert mistake.stdout == ""
     assert "No such command 'serch'" in asc_process("serch", code=2).stderr
 
@@ -66,19 +66,22 @@ def test_usage_errors_exit_with_2():
     ("arguments", "message"),
     [
         (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such data set"),
-        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file, and no shipped"),
+        (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file or shipped configuration"),
         (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
         (("inspect", "{tmp}"), "manifest.json"),
-        (("status", "{tmp}"), "no run directory"),
-        (("status", "{tmp}", "--follow"), "no run directory"),
-        (("report", "{tmp}"), "no run directory"),
+        (("status", "{tmp}"), "not a run directory"),
+        (("status", "{tmp}", "--follow"), "not a run directory"),
+        (("report", "{tmp}"), "not a run directory"),
         (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
         (("describe", "{tmp}/no.tflite"), "no.tflite"),
         (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
         (("describe", "{tmp}"), "neither a candidate's folder"),
         (("search", "{tmp}", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
         (("search", "{tmp}", "--json-log", "--shards", "{tmp}", "--out", "{tmp}/run"), "is a folder"),
-        (("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"), "search is null"),
+        (
+            ("search", "tau2020-cao2021", "--shards", "{tmp}", "--out", "{tmp}/run"),
+            "`search: null`: there is no search",
+        ),
         (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
         (("predict", "{tmp}", "a.wav"), "no candidate"),
         (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
@@ -158,7 +161,7 @@ def test_ctrl_c_is_answered():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 130
-    assert "Error: interrupted. What was finished is kept" in done.stderr
+    assert "Error: interrupted. Finished work is kept" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -203,7 +206,7 @@ def test_describe_of_a_run_names_its_candidates(tmp_path):
     """Given a run instead of a candidate, describe says which candidates the run holds."""
     (tmp_path / "candidates" / "t0001-s0").mkdir(parents=True)
     (tmp_path / "config.yaml").write_text("fold: 1\n")
-    assert "is a run, not a candidate; its candidates/ holds t0001-s0" in asc("describe", tmp_path, code=1).stderr
+    assert "is a run, not a candidate; its candidates: t0001-s0" in asc("describe", tmp_path, code=1).stderr
 
 
 def test_a_file_that_cannot_be_opened_is_a_message(tmp_path):
@@ -232,11 +235,11 @@ def searched(tmp_path):
 
 
 def test_status_shows_what_the_live_table_shows(searched):
-    """Front, rungs and states stand there, and that nobody works on the run, whose search was cut off."""
+    """Front, rungs and states stand there, and that no process works on the run, whose search was interrupted."""
     text = asc("status", searched).stdout
     assert "Search: 4 of 4 trials, 30 epochs" in text
     assert "1 running, 1 paused, 2 finished" in text
-    assert "nobody works on this run; its search was cut off" in text
+    assert "no process is working on this run; its search was interrupted" in text
     assert "t1 14 70.0 % 99" in " ".join(text.split())
     assert "left" not in text
     assert max(map(len, text.splitlines()[1:])) <= 80
@@ -248,7 +251,7 @@ def test_status_as_json_tells_the_same(searched):
     assert table["states"] == {"running": 1, "paused": 1, "finished": 2}
     assert table["is_running"] is False
     assert [trial["trial_id"] for trial in table["search"]["front"]] == ["t1"]
-    assert "--json tells once" in asc("status", searched, "--json", "--follow", code=2).stderr
+    assert "--json prints once" in asc("status", searched, "--json", "--follow", code=2).stderr
 
 
 @pytest.mark.system

@@ -44,7 +44,7 @@ CONFIG = {
 }
 
 
-def run_line(folder: Path) -> list[str]:
+def run_command(folder: Path) -> list[str]:
     return ["run", str(folder / "tiny.yaml"), "--data", str(folder / "corpus"), "--out", str(folder / "run")]
 
 
@@ -68,13 +68,13 @@ def finished(tmp_path_factory) -> Path:
     (folder / "json.log").write_text(done.stdout)
     (folder / "notes.log").write_text(done.stderr)
     kill_after(folder, "candidate_started")
-    assert "Report:" in asc_process(*run_line(folder)).stdout
+    assert "Report:" in asc_process(*run_command(folder)).stdout
     return folder
 
 
 def kill_after(folder: Path, awaited: str) -> None:
     """Start the line and kill it as soon as its ledger has the awaited event."""
-    command = [*ASC, *run_line(folder)]
+    command = [*ASC, *run_command(folder)]
     driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: driver.poll() is not None or any(event["event"] == awaited for event in events(folder)))
@@ -182,7 +182,7 @@ def test_a_finished_run_does_nothing(finished):
     """The same command again is done in seconds, without Ray, without a new event, file or byte."""
     before = {path: path.stat().st_mtime_ns for path in (finished / "run").rglob("*") if path.suffix != ".lock"}
     n_events = len(events(finished))
-    done = asc_process(*run_line(finished), options=("-X", "importtime"))
+    done = asc_process(*run_command(finished), options=("-X", "importtime"))
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
     assert not imported & {"ray", "tensorflow", "keras"}
     assert len(events(finished)) == n_events
@@ -192,7 +192,7 @@ def test_a_finished_run_does_nothing(finished):
 
 def test_another_configuration_is_refused(finished):
     """The run directory of another configuration is not touched, and the differing key is named."""
-    done = asc(*run_line(finished), "--set", "train.epochs=7", code=1)
+    done = asc(*run_command(finished), "--set", "train.epochs=7", code=1)
     assert "train.epochs: 6 there, 7 here" in done.stderr
 
 

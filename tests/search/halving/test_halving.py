@@ -23,7 +23,7 @@ def value(accuracy, weight_bytes=1000):
 
 
 def run(halving, values, n_workers=3):
-    """Train made-up trials, `n_workers` at a time, as a sweep does; return each one's rungs and end."""
+    """Train made-up trials, `n_workers` at a time, as a search does; return each one's rungs and end."""
     new, training, told = list(values), [], {trial_id: [] for trial_id in values}
     ends = {}
     while True:

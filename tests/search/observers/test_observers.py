@@ -53,7 +53,7 @@ def test_a_broken_observer_costs_one_warning_and_nothing_else(tmp_path, at):
     warnings = play(ledger, story(), broken, JsonLog(stream))
     assert len(warnings) == 1
     assert "broken one" in warnings[0]
-    assert "goes on without it" in warnings[0]
+    assert "continues without it" in warnings[0]
     assert broken.closed
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == ledger.lines == story()
 
@@ -105,4 +105,4 @@ def test_one_in_the_background_gets_all_in_order_and_its_failure_is_told():
 
     warnings = play(Fixed(), story(), InBackground(Stuck("never"), close_s=0.2))
     stuck.set()  # only now: whoever waited for it would have waited for ever
-    assert "not everything was sent" in " ".join(warnings)
+    assert "not all events were sent" in " ".join(warnings)

@@ -34,8 +34,8 @@ def read_tensorboard(folder: Path) -> tuple[dict[str, list[tuple[int, float, flo
     return scalars, hparams
 
 
-def test_tensorboard_shows_every_trial_and_the_sweep(tmp_path):
-    """Read by TensorBoard: scores over epochs, parameters, and the sweep's front are the ledger's."""
+def test_tensorboard_shows_every_trial_and_the_search(tmp_path):
+    """Read by TensorBoard: scores over epochs, parameters, and the search's front are the ledger's."""
     events = story()
     play(Fixed(), events, TensorBoardFiles(tmp_path, limit=2000))
     for name in ("t0001", "t0002", "t0004"):

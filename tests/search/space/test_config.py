@@ -25,8 +25,8 @@ def problem_of(space, train=None):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"n_blocks": []}, "space.n_blocks: needs one choice at least"),
-        ({"expansion": [2, 2]}, "space.expansion: names a choice twice: 2, 2"),
+        ({"n_blocks": []}, "space.n_blocks: needs at least one choice"),
+        ({"expansion": [2, 2]}, "space.expansion: choices must differ, got 2, 2"),
         ({"kernel_size": [3, 4]}, "space.kernel_size.1: Input should be 3 or 5 (got 4)"),
         ({"kernel_size": 4}, "space.kernel_size: Input should be 3 or 5 (got 4)"),
         ({"block": ["residual", "foo"]}, "space.block.1: no block is called that; there are inverted_"),
@@ -41,12 +41,12 @@ def problem_of(space, train=None):
         ({"train.learning_rat": 0.1}, "space.train.learning_rat: unknown key; did you mean 'train.learning_rate'?"),
         ({"stages.0.filter": [16]}, "space.stages.0.filter.0: unknown key"),
         ({"knobs": 3}, "space.knobs: unknown key; known here: n_blocks, base_filters"),
-        ({"train.epochs": [3]}, "space.train.epochs: the search sets it itself: search.epochs is the length of"),
-        ({"train": {"schedule": "cosine"}}, "space.train.schedule: the search sets it itself: trials are compared"),
+        ({"train.epochs": [3]}, "space.train.epochs: cannot be a knob: search.epochs is the length of"),
+        ({"train": {"schedule": "cosine"}}, "space.train.schedule: cannot be a knob: trials are compared"),
         ({"train.mixup_alpha": [-1]}, "space.train.mixup_alpha.0: Input should be greater than or equal to 0 (got -1)"),
         ({"mode": ["int9"]}, "space.mode.0: must be an export mode, one of float32, float16, dynamic_range"),
-        ({"family": "resnet"}, "space.family: no family is called that; there are inverted_residual, dcase_baseline"),
-        ({"family": "dcase_baseline"}, "space: names no knob of dcase_baseline: give choices of filters, dense_units"),
+        ({"family": "resnet"}, "space.family: unknown family; families: inverted_residual, dcase_baseline"),
+        ({"family": "dcase_baseline"}, "space: has no knob of dcase_baseline: add choices of filters, dense_units"),
         ({"family": "cp_mobile", "attention": "casam"}, "space.attention: unknown key; known here: base_channels"),
     ],
 )  # fmt: skip
@@ -63,13 +63,13 @@ def test_a_knob_that_cannot_be_is_refused_by_key(space, message):
             "a knob has choices, or low and high with step or log, and when; not 'lo'; did you mean",
         ),
         ({"low": 16}, "needs choices, or both low and high"),
-        ({"choices": [16], "low": 16}, "has choices and low: name either choices, or low and high"),
-        ({"low": 16, "high": 16}, "low must lie below high, got 16 and 16; a single value needs no range"),
+        ({"choices": [16], "low": 16}, "has choices and low: use either choices, or low and high"),
+        ({"low": 16, "high": 16}, "low must be below high, got 16 and 16; for a single value"),
         ({"low": 16, "high": "wide"}, "high must be a number, got 'wide'"),
         ({"low": 16, "high": 5000}, "high 5000: Input should be less than or equal to 512"),
         ({"low": 16, "high": 56, "step": 0}, "step must be above 0, got 0"),
         ({"low": 16, "high": 56, "step": 0.5}, "space.base_filters.1: Input should be a valid integer"),
-        ({"low": 16, "high": 56, "log": True}, "log is for real numbers without a step: name the choices instead"),
+        ({"low": 16, "high": 56, "log": True}, "log requires real numbers without a step: list the choices"),
         ({"low": 16, "high": 56, "log": "yes"}, "log must be true or false, got 'yes'"),
     ],
 )
@@ -81,22 +81,25 @@ def test_a_range_that_cannot_be_is_refused(knob, message):
 def test_a_logarithm_needs_numbers_above_0():
     """A range that begins at 0 has no logarithm, and one of a million steps is no list of choices."""
     found = problem_of({"train.mixup_alpha": {"low": 0, "high": 1, "log": True}})
-    assert "a range searched by its logarithm must lie above 0, got low 0.0" in found
+    assert "low must be above 0 for a logarithmic range, got 0.0" in found
     found = problem_of({"train.mixup_alpha": {"low": 0, "high": 1, "step": 1e-6}})
-    assert "has 1,000,001 choices, at most 10,000 are allowed: take a larger step" in found
+    assert "has 1,000,001 choices, at most 10,000 are allowed: use a larger step" in found
 
 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"atention": "casam"}, "reduction_ratio.when.atention: is no knob of this space; did you mean 'attention'?"),
+        (
+            {"atention": "casam"},
+            "reduction_ratio.when.atention: is not a knob of this space; did you mean 'attention'?",
+        ),
         (
             {"attention": "cbam"},
-            "when.attention: never has the value cbam; its choices are none, channel, spatial, casam",
+            "when.attention: has no choice cbam; its choices are none, channel, spatial, casam",
         ),
-        ({"attention": []}, "when.attention: names no value; its choices are none, channel"),
-        ("casam", "when: must name knobs and their values, such as {attention: [channel, casam]} (got 'casam')"),
-        ({"dropout": 0.1}, "when.dropout: is a range without steps, which has no values to name; give it a step"),
+        ({"attention": []}, "when.attention: needs at least one value; its choices are none, channel"),
+        ("casam", "when: must map knobs to values, such as {attention: [channel, casam]} (got 'casam')"),
+        ({"dropout": 0.1}, "when.dropout: is a range without steps, which has no distinct values; give it a step"),
     ],
 )
 def test_a_condition_that_cannot_be_is_refused(space, message):
@@ -111,16 +114,16 @@ def test_conditions_in_a_circle_are_refused():
         "expansion": {"choices": [2, 3], "when": {"n_blocks": 3}},
         "n_blocks": {"choices": [3, 4], "when": {"expansion": 2}},
     }
-    assert "conditions go round in a circle: n_blocks → expansion → n_blocks" in problem_of(space)
+    assert "conditions are circular: n_blocks → expansion → n_blocks" in problem_of(space)
 
 
 @pytest.mark.parametrize(
     ("monotone", "message"),
     [
-        ([["stages.0.filters", "stages.7.filters"]], "space.monotone.0: stages.7.filters is no knob of this"),
-        ([["stages.1.filters", "attention"]], "space.monotone.0: attention has no numbers as choices"),
+        ([["stages.0.filters", "stages.7.filters"]], "space.monotone.0: stages.7.filters is not a knob of this"),
+        ([["stages.1.filters", "attention"]], "space.monotone.0: the choices of attention are not numbers"),
         (["stages.0.filters"], "space.monotone.0: must be a list of knobs, such as [stages.0.filters"),
-        ([["stages.0.filters"]], "space.monotone.0: must name two knobs at least, and none twice"),
+        ([["stages.0.filters"]], "space.monotone.0: must name at least two knobs, each once"),
         (3, "space.monotone: must be a list of lists of knobs (got 3)"),
         ([["stages.0.filters", "stages.1.filters"]], "space.monotone: no choices rise along these lists"),
     ],
@@ -133,21 +136,21 @@ def test_a_rising_list_that_cannot_be_is_refused(monotone, message):
 
 def test_a_path_leads_to_what_there_is():
     """A path beyond the stages, into a single value, or beside knobs that make the stages is refused."""
-    assert "stages ends with entry 2; there is no '3' in it" in problem_of({"stages.3.filters": [16]})
+    assert "stages has no entry '3'; its last entry is 2" in problem_of({"stages.3.filters": [16]})
     stages = [[{"filters": 16}], [{"filters": 16}, {"filters": 24}]]
-    assert "stages ends with entry 0; there is no '1' in it" in problem_of({"stages": stages, "stages.1.filters": [8]})
-    assert "dropout is a single value; there is no 'rate' in it" in problem_of({"dropout.rate": [16]})
+    assert "stages has no entry '1'; its last entry is 0" in problem_of({"stages": stages, "stages.1.filters": [8]})
+    assert "dropout is a single value and has no 'rate'" in problem_of({"dropout.rate": [16]})
     found = problem_of({"model.stages.0.filters": [16], "n_blocks": [3]})
-    assert "stages.0.filters: describes the stages, as n_blocks do: name either those, or this" in found
-    assert "attention: stands here twice" in problem_of({"model": {"attention": "casam"}, "attention": "none"})
+    assert "stages.0.filters: describes the stages, as n_blocks do: use only one of the two" in found
+    assert "attention: is given twice" in problem_of({"model": {"attention": "casam"}, "attention": "none"})
 
 
 def test_choices_that_do_not_go_together_are_refused():
     """A rule between two fields is checked against every pair of choices and the run's own recipe; `when` keeps
     pairs apart."""
     found = problem_of({CORRECTION: [0, 0.7], DEVICES: [0, 0.5]})
-    assert f"space.{CORRECTION}: 0.7 does not go with {DEVICES} 0.5: an example is heard as by one device" in found
-    assert "leave one of them out, or tie them by `when`" in found
+    assert f"space.{CORRECTION}: 0.7 conflicts with {DEVICES} 0.5: an example is heard as by one device" in found
+    assert "remove one of them, or add a condition `when`" in found
     tied = {CORRECTION: [0, 0.7], DEVICES: {"choices": [0, 0.5], "when": {CORRECTION: [0]}}}
     assert parse_config(RunConfig, {"space": tied}, "run.yaml").space.knobs[DEVICES].when == {CORRECTION: (0.0,)}
     rates = {"train.learning_rate": {"low": 0.001, "high": 0.3, "log": True}}

@@ -65,7 +65,7 @@ def test_a_new_family_brings_its_own_knobs():
     assert config.knobs["units"].when == {"head": ("dense",)}
     space = Space(config, (16, 12, 1), 3)
     assert space.size == 2 * 3 * (1 + 2)
-    assert space.candidate({"first": 8, "n_layers": 3, "head": "mean"}).model == Plain(widths=(8, 16, 32))
+    assert space.settings({"first": 8, "n_layers": 3, "head": "mean"}).model == Plain(widths=(8, 16, 32))
     assert set(space.widths) == {"first", "n_layers", "units"}
 
 
@@ -73,7 +73,7 @@ def test_a_new_family_brings_its_own_knobs():
 def test_a_family_takes_its_shorthand_or_the_field():
     """With the field itself among the knobs the shorthand's defaults are gone; both together are refused."""
     assert "first" not in SpaceConfig.model_validate({"family": "plain", "widths.0": [2, 4]}).knobs
-    with pytest.raises(ConfigError, match="describes the widths, as first do: name either those, or this"):
+    with pytest.raises(ConfigError, match="describes the widths, as first do: use only one of the two"):
         parse_config(SpaceConfig, {"family": "plain", "first": [2, 4], "widths": [[2], [4]]}, "space")
 
 

@@ -35,7 +35,7 @@ def test_a_small_space_is_gone_through():
     assert found.share == len(fits) / len(sizings)
     assert found.interval == (found.share, found.share)
     assert (found.smallest.sizing.weight_bytes, found.largest.sizing.weight_bytes) == (min(fits), max(fits))
-    assert found.n_candidates == len({space.candidate(params).model.hash() for params in space.points()})
+    assert found.n_candidates == len({space.settings(params).model.hash() for params in space.points()})
     assert assess(found.largest.params) == found.largest.sizing
 
 

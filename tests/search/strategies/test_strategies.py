@@ -9,7 +9,7 @@ from search.objectives import Objectives, Value
 from search.space.config import SpaceConfig
 from search.space.space import Space
 from search.strategies import STRATEGIES
-from search.strategies.base import Known
+from search.strategies.base import KnownPoint
 from search.strategies.estimates import at_last_rung
 from search.strategies.improvement import front_improvement
 from search.strategies.proposer import Proposer
@@ -143,7 +143,7 @@ def test_low_rungs_are_carried_up_to_the_last():
 
     def known(*accuracies):
         values = {epochs: Value(accuracy, 0.0, 1) for epochs, accuracy in zip((6, 14), accuracies, strict=False)}
-        return Known({}, sizer()(Space(SMALL).smallest()), values)
+        return KnownPoint({}, sizer()(Space(SMALL).smallest()), values)
 
     told = [known(0.3, 0.5), known(0.4, 0.6), known(0.5, 0.7), known(0.35)]
     losses, variances = at_last_rung(told, Objectives())

@@ -33,7 +33,7 @@ def describe_by(space: Space, train: TrainConfig = TRAIN, epochs: int = 62, **ch
     """Return what a point of `space` is trained as."""
 
     def describe(params):
-        candidate = space.candidate(params)
+        candidate = space.settings(params)
         return {
             "model": candidate.model.model_dump(mode="json"),
             "train": train.updated(epochs=epochs, **candidate.train_overrides).model_dump(mode="json"),
@@ -86,7 +86,7 @@ def test_named_networks_of_the_space_are_its_points():
         ("cao2021-system4", 0),
     ]
     for point in found.presets:
-        network = space.candidate(point.params).model
+        network = space.settings(point.params).model
         assert trace(network, SHAPE, N_CLASSES) == trace(preset(point.name), SHAPE, N_CLASSES)
         assert space.parse(point.params) == point.params
     assert found.notes == (
@@ -109,7 +109,7 @@ def test_networks_far_from_the_space_are_left_out_in_one_note():
     """No point of a space of tiny networks is near the report's systems: one note names them all, with the rule."""
     found = read(space_of(base_filters=[4], n_blocks=[1]), presets=SYSTEMS)
     assert found.presets == ()
-    assert found.notes == (f"{', '.join(SYSTEMS)}: left out, no point of the space is near (distance over 8)",)
+    assert found.notes == (f"{', '.join(SYSTEMS)}: left out: no point of the space is near (distance over 8)",)
 
 
 def test_a_named_network_is_trained_by_the_runs_own_recipe():
@@ -125,7 +125,7 @@ def test_networks_of_another_kind_are_left_out_and_unknown_ones_refused():
     """Another family is no point of the space; a name that no network has is an error with those there are."""
     found = read(space_of(), presets=["cp-mobile", "dcase2021-baseline"])
     assert found.presets == ()
-    assert all("left out" in note and "inverted_residual alone" in note for note in found.notes)
+    assert all("left out" in note and "the space is of inverted_residual" in note for note in found.notes)
     with pytest.raises(ConfigError, match="no network is called 'cao'"):
         read(space_of(), presets=["cao"])
 
@@ -138,7 +138,7 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
     assert [trial.params for trial in found.trials] == points
     assert found.trials[1].values == {2: Value(0.5, 1.0, 901, 7), 6: Value(0.6, 1.0, 901, 7)}
     assert (found.trials[1].run, found.trials[1].trial_id) == ("first", "t0001")
-    assert found.notes == ("first: 3 of its 4 trials are known here; 1 left out: reached no rung",)
+    assert found.notes == ("first: 3 of its 4 trials are used; 1 left out: reached no rung",)
 
 
 def test_the_ledger_keeps_what_was_known(tmp_path):
@@ -198,8 +198,8 @@ def test_other_data_and_no_run_are_said(tmp_path):
     space = space_of()
     run = write_run(tmp_path / "other", space, describe_by(space), [space.smallest()], data_hash="d1")
     found = read(space, [run])
-    assert (found.trials, found.notes) == ((), ("other: left out, it searched other data (d1; here d0)",))
-    with pytest.raises(RunError, match="no run directory"):
+    assert (found.trials, found.notes) == ((), ("other: left out: searched other data (d1; here d0)",))
+    with pytest.raises(RunError, match="not a run directory"):
         read(space, [tmp_path])
 
 

@@ -1,5 +1,5 @@
 import pytest
-from search_support import assess, measured, sweep
+from search_support import assess, measured, open_search
 
 from data_prep.errors import RunError
 from results.ledger.trials import trials_table
@@ -39,9 +39,9 @@ def path(tmp_path):
     return tmp_path / "ledger.jsonl"
 
 
-def test_a_sweep_is_told_by_its_ledger(path):
-    """The ledger's trials are those of the sweep, with ids in order, and every state is an end state."""
-    state, ledger = sweep(path)
+def test_a_search_is_told_by_its_ledger(path):
+    """The ledger's trials are those of the search, with ids in order, and every state is an end state."""
+    state, ledger = open_search(path)
     train(state)
     table = trials_table(ledger.events())
     trained = table[table["state"] != "infeasible"]
@@ -54,7 +54,7 @@ def test_a_sweep_is_told_by_its_ledger(path):
 
 def test_nothing_over_the_limit_is_started(path):
     """Proposals over the limit are in the ledger as infeasible with bytes and limit, and none of them was started."""
-    state, ledger = sweep(path, n_trials=20)
+    state, ledger = open_search(path, n_trials=20)
     train(state)
     events = ledger.events()
     infeasible = [event for event in events if event["event"] == "infeasible"]
@@ -64,12 +64,12 @@ def test_nothing_over_the_limit_is_started(path):
 
 
 @pytest.mark.parametrize("n_results", range(1, 12))
-def test_a_sweep_cut_anywhere_goes_on_without_training_anything_twice(path, n_results):
-    """Cut after any result, a second session finishes the sweep, and no rung of a trial is in the ledger twice."""
-    state, ledger = sweep(path)
+def test_a_search_cut_anywhere_goes_on_without_training_anything_twice(path, n_results):
+    """Cut after any result, a second session finishes the search, and no rung of a trial is in the ledger twice."""
+    state, ledger = open_search(path)
     train(state, n_results)
     ledger.close()
-    again, ledger = sweep(path)
+    again, ledger = open_search(path)
     train(again)
     events = ledger.events()
     rungs = [(event["trial_id"], event["rung"]) for event in events if event["event"] == "rung"]
@@ -82,11 +82,11 @@ def test_a_sweep_cut_anywhere_goes_on_without_training_anything_twice(path, n_re
 
 def test_an_interrupted_trial_is_taken_up_first_at_its_rung(path):
     """A trial that had passed a rung comes back first, with its id, its params and its next rung."""
-    state, ledger = sweep(path)
+    state, ledger = open_search(path)
     first = state.next_trial()
     state.on_rung(first.trial_id, 0, measured(0.5))
     ledger.close()
-    again, ledger = sweep(path)
+    again, ledger = open_search(path)
     resumed = again.next_trial()
     assert (resumed.trial_id, resumed.params, resumed.next_rung) == (first.trial_id, first.params, 1)
     assert ledger.events()[-1]["event"] == "trial_resumed"
@@ -95,54 +95,54 @@ def test_an_interrupted_trial_is_taken_up_first_at_its_rung(path):
 
 def test_an_end_that_a_crash_kept_back_is_written_on_resumption(path):
     """If the driver dies between a rung's line and the end it decided, the next session writes the end."""
-    state, ledger = sweep(path)
+    state, ledger = open_search(path)
     train(state, None)
     ledger.close()
     lines = path.read_text().splitlines()
     last = max(i for i, line in enumerate(lines) if '"trial_ended"' in line)
     path.write_text("\n".join(lines[:last]) + "\n")
     ended = []
-    again, ledger = sweep(path, on_change=lambda trial, n_told: ended.append(trial.trial_id))
+    again, ledger = open_search(path, on_change=lambda trial, n_reported: ended.append(trial.trial_id))
     assert again.next_trial() is None
     assert again.is_done
     assert ended == ["t0006"]
     assert ledger.events()[-1]["event"] == "trial_ended"
 
 
-def test_a_finished_sweep_writes_nothing_more(path):
-    """Opening a finished sweep and asking it for a trial leaves the ledger as it was."""
-    state, ledger = sweep(path)
+def test_a_finished_search_writes_nothing_more(path):
+    """Opening a finished search and asking it for a trial leaves the ledger as it was."""
+    state, ledger = open_search(path)
     train(state)
     ledger.close()
     before = path.read_bytes()
-    again, _ = sweep(path)
+    again, _ = open_search(path)
     assert again.is_done
     assert again.next_trial() is None
     assert path.read_bytes() == before
 
 
 def test_more_trials_can_be_asked_for_later(path):
-    """With a larger n_trials a finished sweep goes on with new candidates."""
-    state, ledger = sweep(path, n_trials=3)
+    """With a larger n_trials a finished search goes on with new candidates."""
+    state, ledger = open_search(path, n_trials=3)
     train(state)
     ledger.close()
-    again, ledger = sweep(path, n_trials=5)
+    again, ledger = open_search(path, n_trials=5)
     train(again)
     assert [event["trial_id"] for event in ledger.events() if event["event"] == "trial_ended"][3:] == ["t0004", "t0005"]
 
 
 def test_other_data_is_refused(path):
     """A ledger whose trials were trained on other data does not go on with this data."""
-    state, ledger = sweep(path)
+    state, ledger = open_search(path)
     train(state, 2)
     ledger.close()
-    with pytest.raises(RunError, match=r"t0001.*on other data or by other settings"):
-        sweep(path, data_hash="other")
+    with pytest.raises(RunError, match=r"t0001.*on other data or with other settings"):
+        open_search(path, data_hash="other")
 
 
 def test_a_failed_trial_ends_with_its_reason_and_the_others_go_on(path):
     """One failure costs one trial; it is in the table with its reason and is not trained again."""
-    state, ledger = sweep(path, n_trials=3)
+    state, ledger = open_search(path, n_trials=3)
     bad = state.next_trial()
     state.on_failure(bad.trial_id, "training diverged")
     train(state)
@@ -153,9 +153,9 @@ def test_a_failed_trial_ends_with_its_reason_and_the_others_go_on(path):
     state.require_success()
 
 
-def test_a_sweep_whose_trials_fail_ends_with_a_summary(path):
-    """Where more trials fail than the allowed share, the sweep ends and says what struck how many."""
-    state, _ = sweep(path, n_trials=20)
+def test_a_search_whose_trials_fail_ends_with_a_summary(path):
+    """Where more trials fail than the allowed share, the search ends and says what struck how many."""
+    state, _ = open_search(path, n_trials=20)
     for reason in ("out of memory", *["no module"] * (MIN_FAILED - 2)):
         state.on_failure(state.next_trial().trial_id, reason)
     last = state.next_trial().trial_id
@@ -166,8 +166,8 @@ def test_a_sweep_whose_trials_fail_ends_with_a_summary(path):
 
 
 def test_a_smaller_share_of_failures_is_borne(path):
-    """Five failures among eleven trials are less than half of them: the sweep goes on."""
-    state, _ = sweep(path, n_trials=12)
+    """Five failures among eleven trials are less than half of them: the search goes on."""
+    state, _ = open_search(path, n_trials=12)
     for _ in range(6):
         trial = state.next_trial()
         for rung in range(3):
@@ -181,11 +181,11 @@ def test_a_smaller_share_of_failures_is_borne(path):
 
 @pytest.mark.parametrize("n_results", range(1, 14))
 def test_promotions_cut_anywhere_lose_nothing(path, n_results):
-    """Cut after any result and opened again, a promoting sweep comes to the ledger of one that was never cut."""
-    state, ledger = sweep(path, n_trials=8, scheduler="pareto")
+    """Cut after any result and opened again, a promoting search comes to the ledger of one that was never cut."""
+    state, ledger = open_search(path, n_trials=8, scheduler="pareto")
     train(state, n_results)
     ledger.close()
-    again, ledger = sweep(path, n_trials=8, scheduler="pareto")
+    again, ledger = open_search(path, n_trials=8, scheduler="pareto")
     train(again)
     events = ledger.events()
     rungs = [(event["trial_id"], event["rung"]) for event in events if event["event"] == "rung"]
@@ -196,48 +196,48 @@ def test_promotions_cut_anywhere_lose_nothing(path, n_results):
 
 
 @pytest.mark.parametrize("n_results", [1, 3, 4, 7, 10])
-def test_a_sweep_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, n_results):
-    """With one trial at a time, a sweep cut after any result goes on with the same candidates, rung by rung."""
+def test_a_search_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, n_results):
+    """With one trial at a time, a search cut after any result goes on with the same candidates, rung by rung."""
 
     def told(ledger):
         return [(e["trial_id"], e["rung"]) for e in ledger.events() if e["event"] == "rung"], [
             e["key"] for e in ledger.events() if e["event"] == "trial_started"
         ]
 
-    undisturbed, ledger = sweep(tmp_path / "undisturbed.jsonl", n_trials=9, scheduler="pareto")
+    undisturbed, ledger = open_search(tmp_path / "undisturbed.jsonl", n_trials=9, scheduler="pareto")
     train(undisturbed)
     expected = told(ledger)
-    cut, ledger = sweep(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
+    cut, ledger = open_search(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
     train(cut, n_results)
     ledger.close()
-    again, ledger = sweep(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
+    again, ledger = open_search(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
     train(again)
     assert told(ledger) == expected
 
 
 def test_a_warm_start_is_kept_by_the_ledger(path):
     """Networks to begin with come first, also after a break; earlier runs and their trials are known by name."""
-    state, ledger = sweep(path)
+    state, ledger = open_search(path)
     first, second = state._proposer.space.point(5), state._proposer.space.smallest()
     known = EarlierTrial("before", "t0007", second, {2: Value(0.5, 1.0, 100, 9)})
     points = (PresetPoint("far", first, 1.0), PresetPoint("near", second, 0.0))
     state.warm_start(WarmStart(points, (known,), ("a note",)), ["before"])
     assert state.next_trial().params == first
     ledger.close()
-    again, ledger = sweep(path)
+    again, ledger = open_search(path)
     assert (again.warm_runs, again.is_warm) == ({"before"}, True)
     assert [again.next_trial().params for _ in range(2)] == [first, second]
 
 
 def test_paused_trials_wait_for_a_later_search(path):
     """With more trials asked for, a later search promotes a trial that the first had paused, from where it was."""
-    state, ledger = sweep(path, n_trials=3, scheduler="pareto")
+    state, ledger = open_search(path, n_trials=3, scheduler="pareto")
     for accuracy in (0.8, 0.9, 0.1):
         state.on_rung(state.next_trial().trial_id, 0, measured(accuracy))
     state.on_rung("t0002", 1, measured(0.95))
     assert (state.is_done, state.next_trial(), state.next_promotion()) == (True, None, None)
     ledger.close()
-    again, ledger = sweep(path, n_trials=4, scheduler="pareto")
+    again, ledger = open_search(path, n_trials=4, scheduler="pareto")
     assert not again.is_done
     again.on_rung(again.next_trial().trial_id, 0, measured(0.0))
     promoted = again.next_trial()
@@ -247,25 +247,25 @@ def test_paused_trials_wait_for_a_later_search(path):
 
 def test_an_interrupted_promotion_is_taken_up_first(path):
     """A trial that was promoted but had not reached its rung when the driver died goes on first, and as that."""
-    state, ledger = sweep(path, n_trials=8, scheduler="pareto")
+    state, ledger = open_search(path, n_trials=8, scheduler="pareto")
     first, second = state.next_trial(), state.next_trial()
     state.on_rung(first.trial_id, 0, measured(0.9))
     assert state.is_paused(first)
     state.on_rung(second.trial_id, 0, measured(0.1))
     assert state.next_promotion() is first
     ledger.close()
-    again, ledger = sweep(path, n_trials=8, scheduler="pareto")
+    again, ledger = open_search(path, n_trials=8, scheduler="pareto")
     assert (again.next_trial().trial_id, again.is_paused(again.trials["t0002"])) == (first.trial_id, True)
     assert [event["event"] for event in ledger.events()][-2:] == ["trial_promoted", "trial_resumed"]
 
 
 def test_stopping_follows_the_rungs_across_a_break(path):
     """Values of an earlier session count at the rungs: a worse trial is stopped there after the break."""
-    state, ledger = sweep(path)
+    state, ledger = open_search(path)
     first = state.next_trial()
     state.on_rung(first.trial_id, 0, measured(0.9))
     ledger.close()
-    again, ledger = sweep(path)
+    again, ledger = open_search(path)
     again.next_trial()
     second = again.next_trial()
     assert again.on_rung(second.trial_id, 0, measured(0.2)).state == "stopped"
@@ -274,27 +274,27 @@ def test_stopping_follows_the_rungs_across_a_break(path):
 
 
 def test_too_many_failures_end_the_next_search_too(path):
-    """A sweep that was given up for its failures begins no new trial when it is called again."""
-    state, ledger = sweep(path, n_trials=20)
+    """A search that was given up for its failures begins no new trial when it is called again."""
+    state, ledger = open_search(path, n_trials=20)
     for _ in range(4):
         state.on_failure(state.next_trial().trial_id, "diverged")
     last = state.next_trial()
     with pytest.raises(RunError, match="5 of 5 trials have failed"):
         state.on_failure(last.trial_id, "diverged")
     ledger.close()
-    again, ledger = sweep(path, n_trials=20)
+    again, ledger = open_search(path, n_trials=20)
     assert not again.is_done
     with pytest.raises(RunError, match="5 of 5 trials have failed"):
         again.require_few_failures()
 
 
-def test_an_exhausted_space_ends_the_sweep(path):
-    """Where fewer candidates fit than trials are asked for, the sweep ends with those, and stays ended."""
-    state, ledger = sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
+def test_an_exhausted_space_ends_the_search(path):
+    """Where fewer candidates fit than trials are asked for, the search ends with those, and stays ended."""
+    state, ledger = open_search(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
     train(state)
     assert len(state.trials) == 2
     ledger.close()
-    again, _ = sweep(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
+    again, _ = open_search(path, n_trials=20, space=SpaceConfig.model_validate(TWO))
     assert not again.is_exhausted
     assert again.next_trial() is None
     assert again.is_exhausted

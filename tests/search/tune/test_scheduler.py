@@ -1,18 +1,18 @@
 import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
-from search_support import measured, sweep
+from search_support import measured, open_search
 
 from data_prep.errors import AscError, RunError
 from search.study.state import MIN_FAILED
-from search.tune.scheduler import LostTrials, RungScheduler, SweepErrors
+from search.tune.scheduler import LostTrials, RungScheduler, SearchErrors
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture
 def state(tmp_path):
-    return sweep(tmp_path / "ledger.jsonl", n_trials=10)[0]
+    return open_search(tmp_path / "ledger.jsonl", n_trials=10)[0]
 
 
 def ray_trial(trial, error="RayActorError: the actor died\nexit code 134"):
@@ -27,7 +27,7 @@ def at_rung(rung, accuracy):
 
 def test_results_are_decided_by_the_rungs(state):
     """The better of two trials goes on, the worse is stopped, and the one at the last rung is finished."""
-    scheduler = RungScheduler(state, SweepErrors())
+    scheduler = RungScheduler(state, SearchErrors())
     good, bad = state.next_trial(), state.next_trial()
     assert scheduler.on_trial_result(None, ray_trial(good), at_rung(0, 0.8)) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, ray_trial(bad), at_rung(0, 0.3)) == TrialScheduler.STOP
@@ -55,8 +55,8 @@ class Controller:
 
 def test_a_paused_trial_is_ray_s_to_pause_and_comes_back_promoted(tmp_path):
     """At a rung a trial is paused in Ray; once it may go on it is the one to run, at its next rung."""
-    state = sweep(tmp_path / "ledger.jsonl", n_trials=2, scheduler="pareto")[0]
-    scheduler, controller = RungScheduler(state, SweepErrors()), Controller()
+    state = open_search(tmp_path / "ledger.jsonl", n_trials=2, scheduler="pareto")[0]
+    scheduler, controller = RungScheduler(state, SearchErrors()), Controller()
     good, bad = ray_trial(state.next_trial()), ray_trial(state.next_trial())
     assert scheduler.on_trial_result(controller, good, at_rung(0, 0.8)) == TrialScheduler.NOOP
     assert scheduler.choose_trial_to_run(controller) is None
@@ -75,7 +75,7 @@ def test_a_trial_that_moves_to_another_process_goes_on_at_the_rung_it_had_told(s
     """After a rung the configuration that Ray would give to another process names the next rung."""
     trial = state.next_trial()
     moved = ray_trial(trial)
-    RungScheduler(state, SweepErrors()).on_trial_result(None, moved, at_rung(0, 0.8))
+    RungScheduler(state, SearchErrors()).on_trial_result(None, moved, at_rung(0, 0.8))
     assert moved.config["next_rung"] == trial.next_rung == 1
 
 
@@ -83,13 +83,13 @@ def test_a_failed_trial_is_stopped_and_the_actor_lives_on(state):
     """A trial that tells of its failure ends as failed with its reason, by STOP and not by an exception."""
     trial = state.next_trial()
     told = {"outcome": "failed", "reason": "the loss is nan"}
-    assert RungScheduler(state, SweepErrors()).on_trial_result(None, ray_trial(trial), told) == TrialScheduler.STOP
+    assert RungScheduler(state, SearchErrors()).on_trial_result(None, ray_trial(trial), told) == TrialScheduler.STOP
     assert (trial.state, trial.reason) == ("failed", "the loss is nan")
 
 
-def test_what_would_strike_every_trial_ends_the_sweep_and_leaves_the_trial_open(state):
+def test_what_would_strike_every_trial_ends_the_search_and_leaves_the_trial_open(state):
     """A fatal outcome raises, keeps the error for the driver, and the trial stays interrupted, not failed."""
-    errors, trial = SweepErrors(), state.next_trial()
+    errors, trial = SearchErrors(), state.next_trial()
     with pytest.raises(AscError, match="shard is damaged"):
         RungScheduler(state, errors).on_trial_result(
             None, ray_trial(trial), {"outcome": "fatal", "reason": "shard is damaged"}
@@ -101,13 +101,13 @@ def test_what_would_strike_every_trial_ends_the_sweep_and_leaves_the_trial_open(
 def test_a_lost_trial_fails_with_the_last_line_of_what_ray_knows(state):
     """A trial whose process died too often ends as failed, saying how."""
     trial = state.next_trial()
-    LostTrials(state, SweepErrors()).on_trial_error(0, [], ray_trial(trial))
+    LostTrials(state, SearchErrors()).on_trial_error(0, [], ray_trial(trial))
     assert (trial.state, trial.reason) == ("failed", "its process died: exit code 134")
 
 
-def test_where_every_process_dies_the_sweep_ends(state):
+def test_where_every_process_dies_the_search_ends(state):
     """When the first trials all lose their processes, the error is kept for the driver and raised."""
-    errors = SweepErrors()
+    errors = SearchErrors()
     callback = LostTrials(state, errors)
     for _ in range(MIN_FAILED - 1):
         callback.on_trial_error(0, [], ray_trial(state.next_trial()))
@@ -119,9 +119,9 @@ def test_where_every_process_dies_the_sweep_ends(state):
 
 def test_a_trial_that_is_taken_up_again_is_noted(tmp_path):
     """A process that died once costs a line that says so, and no trial."""
-    state, ledger = sweep(tmp_path / "ledger.jsonl")
+    state, ledger = open_search(tmp_path / "ledger.jsonl")
     trial = state.next_trial()
-    LostTrials(state, SweepErrors()).on_trial_recover(0, [], ray_trial(trial))
+    LostTrials(state, SearchErrors()).on_trial_recover(0, [], ray_trial(trial))
     assert state.is_training(trial)
     assert ledger.events()[-1]["event"] == "trial_retried"
     assert ledger.events()[-1]["reason"] == "its process died: exit code 134"

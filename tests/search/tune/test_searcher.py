@@ -2,7 +2,7 @@ import json
 
 import pytest
 from ray.tune.search import Searcher
-from search_support import assess, measured, sweep
+from search_support import assess, measured, open_search
 
 from search.tune.searcher import ConstrainedSearcher
 
@@ -11,11 +11,11 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def state(tmp_path):
-    return sweep(tmp_path / "ledger.jsonl", n_trials=3)[0]
+    return open_search(tmp_path / "ledger.jsonl", n_trials=3)[0]
 
 
 def test_suggestions_are_the_sweeps_trials_in_order_and_then_finished(state):
-    """The searcher hands out the sweep's first trial, then the others, each with all that an actor needs, then ends."""
+    """The searcher hands out the search's trials in order, each with all that an actor needs, then ends."""
     searcher = ConstrainedSearcher(state, state.next_trial(), {"fold": 1})
     configs = [searcher.suggest(f"ray{i}") for i in range(3)]
     assert [config["trial_id"] for config in configs] == ["t0001", "t0002", "t0003"]
@@ -41,10 +41,10 @@ def test_no_more_than_asked_for_run_side_by_side(state):
 
 def test_an_interrupted_trial_is_suggested_again_at_its_rung(tmp_path):
     """After a break the interrupted trial comes first, with the id of its checkpoint and its next rung."""
-    state, ledger = sweep(tmp_path / "ledger.jsonl")
+    state, ledger = open_search(tmp_path / "ledger.jsonl")
     state.on_rung(state.next_trial().trial_id, 0, measured(0.5))
     ledger.close()
-    again, _ = sweep(tmp_path / "ledger.jsonl")
+    again, _ = open_search(tmp_path / "ledger.jsonl")
     config = ConstrainedSearcher(again, again.next_trial(), {}).suggest("ray0")
     assert (config["trial_id"], config["next_rung"]) == ("t0001", 1)
 

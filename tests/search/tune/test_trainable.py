@@ -13,7 +13,7 @@ VALUES = ("macro_accuracy", "log_loss", "weight_bytes", "nonzero_weight_bytes", 
 
 @pytest.fixture(scope="module")
 def steps(ray_here):
-    """Run a trial in a process of its own, as the sweep does: TensorFlow's threads are set once per process."""
+    """Run a trial in a process of its own, as the search does: TensorFlow's threads are set once per process."""
     import ray
 
     remote = ray.remote(num_cpus=1)(run_steps)

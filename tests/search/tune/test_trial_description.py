@@ -1,4 +1,4 @@
-"""What a point of the space is to the sweep: its key, what is trained, what it weighs."""
+"""What a point of the space is to the search: its key, what is trained, what it weighs."""
 
 from dataclasses import replace
 

@@ -29,7 +29,7 @@ from search.tune.tuner import run_search
 from search_support import settings
 run = RunDirectory(Path(sys.argv[1]))
 
-def on_progress(n_told, n_trials):
+def on_progress(n_reported, n_trials):
     n_rungs = sum(event["event"] == "rung" for event in Ledger(run.ledger_path).events())
     training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial" in command]
     if n_rungs >= {kill_at} and training:
@@ -64,17 +64,17 @@ def run(tmp_path):
 
 @pytest.fixture(scope="module")
 def done(ray_here, sealed_shards, tmp_path_factory):
-    """A finished sweep of eight trials during which a training process was killed; what it came to, what it told.
+    """A finished search of eight trials during which a training process was killed; what it came to, what it told.
 
     On shards whose test clips can't be read.
     """
     run = RunDirectory(tmp_path_factory.mktemp("done") / "run")
     progress, killed = [], []
 
-    def on_progress(n_told, n_trials):
-        progress.append((n_told, n_trials))
+    def on_progress(n_reported, n_trials):
+        progress.append((n_reported, n_trials))
         training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial.train" in command]
-        if 1 <= n_told < 7 and training and not killed:
+        if 1 <= n_reported < 7 and training and not killed:
             os.kill(training[0], signal.SIGKILL)
             killed.append(training[0])
 
@@ -89,8 +89,8 @@ def test_a_process_that_dies_costs_no_trial(done):
     assert (outcome.n_failed, outcome.n_finished, outcome.n_paused) == (0, 4, 4)
 
 
-def test_a_sweep_trains_what_was_asked_for_and_nothing_over_the_limit(done):
-    """Every trial of a sweep is trained to an end, all of them within the limit, estimate and file alike."""
+def test_a_search_trains_what_was_asked_for_and_nothing_over_the_limit(done):
+    """Every trial of a search is trained to an end, all of them within the limit, estimate and file alike."""
     run, outcome, _, _ = done
     table = trials_table(Ledger(run.ledger_path).events())
     trained = table[table["state"] != "infeasible"]
@@ -119,7 +119,7 @@ def test_no_trial_is_trained_twice_and_progress_is_told(done):
     assert set(progress) == {(n, 8) for n in range(9)}
 
 
-def test_a_sweep_never_touches_the_test_split(done, sealed_shards):
+def test_a_search_never_touches_the_test_split(done, sealed_shards):
     """No driver and no trial reads a test clip: on shards where that is an error, every trial has come to its end."""
     run, outcome, _, _ = done
     with pytest.raises(DataError, match="is 0 × "):
@@ -128,7 +128,7 @@ def test_a_sweep_never_touches_the_test_split(done, sealed_shards):
     assert len(events_of(run, "rung")) >= 8
 
 
-def test_a_sweep_leaves_only_its_ledger(done):
+def test_a_search_leaves_only_its_ledger(done):
     """Beside the ledger only the checkpoints of the paused trials are left in the run directory."""
     run, *_ = done
     last = {event["trial_id"]: event["decision"] for event in events_of(run, "rung")}
@@ -138,8 +138,8 @@ def test_a_sweep_leaves_only_its_ledger(done):
     assert files == ["ledger.jsonl", "ledger.lock", *paused]
 
 
-def test_a_finished_sweep_does_nothing_and_does_not_load_ray(done, sealed_shards):
-    """Asked again, a finished sweep changes nothing and loads neither Ray nor TensorFlow."""
+def test_a_finished_search_does_nothing_and_does_not_load_ray(done, sealed_shards):
+    """Asked again, a finished search changes nothing and loads neither Ray nor TensorFlow."""
     run, *_ = done
     before = run.ledger_path.read_bytes()
     process = driver(run, sealed_shards, "n_trials=8")
@@ -176,8 +176,8 @@ def test_where_every_trial_fails_the_reason_is_told(ray_here, shards, run):
     assert {event["state"] for event in events_of(run, "trial_ended")} == {"failed"}
 
 
-def test_damaged_shards_end_the_sweep_and_cost_no_trial(ray_here, shards, run, tmp_path):
-    """A damaged shard ends the sweep with its name, and the trial stays open for the next call."""
+def test_damaged_shards_end_the_search_and_cost_no_trial(ray_here, shards, run, tmp_path):
+    """A damaged shard ends the search with its name, and the trial stays open for the next call."""
     damaged = tmp_path / "shards"
     damaged.mkdir()
     for path in shards.iterdir():

@@ -92,7 +92,7 @@ def test_the_live_table_ends_with_the_last_state():
     text = console.file.getvalue()
     assert "a note in between" in text
     assert "Search: 60 of 600 trials" in text[text.rindex("Search:") :]
-    assert "in all" in text[text.rindex("Search:") :]
+    assert "in total" in text[text.rindex("Search:") :]
     assert "\x1b[?25h" in text  # the cursor is back
 
 
