@@ -240,7 +240,8 @@ def test_an_evaluation_set_of_its_own_is_answered_and_packed(finished, tmp_path)
 
 def test_labelled_data_are_no_evaluation_set(finished):
     """Shards without evaluation clips are refused, with what they have and the way out."""
-    done = asc("submit", finished / "run", "--evaluation", finished / "run" / "shards", code=1)
+    shards = finished / "run" / "shards"
+    done = asc("submit", finished / "run", "--draft", "--evaluation", shards, code=1)
     assert "have no evaluation clips, only test, train, validation: prepare a challenge's evaluation set" in done.stderr
 
 
@@ -272,7 +273,8 @@ def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
     commands = {
         "prepare": [str(folder / "corpus"), "--out", shards, "--config", str(folder / "tiny.yaml")],
         "search": [str(folder / "tiny.yaml"), "--shards", shards, "--out", str(run)],
-        **{stage: [str(run)] for stage in ("retrain", "ensemble", "report", "submit", "status")},
+        **{stage: [str(run)] for stage in ("retrain", "ensemble", "report", "status")},
+        "submit": [str(run), "--draft"],
         "inspect": [shards],
         "describe": [str(next((run / "candidates").iterdir()))],
     }
