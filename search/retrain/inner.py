@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asc_models.candidate import CandidateConfig
+from asc_models.candidate import MODEL, CandidateConfig
 from data_prep.copies.rows import RECORDED
 from data_prep.corpora.corpus import Clip, location_of
 from data_prep.corpora.kfold import assign_parts
@@ -119,7 +119,7 @@ def train_part(
         on_save=on_save,
     )
     with tempfile.TemporaryDirectory(prefix="asc-inner-") as folder:
-        path = Path(folder) / "model.tflite"
+        path = Path(folder) / MODEL
         export_candidate(trainer, train, held, path, config.mode, seed=config.seed)
         return Predictions(held.clips[list(CLIP_COLUMNS)], Artifact(path).predict(held), held.classes)
 

@@ -25,6 +25,8 @@ from asc_models.training.trainer import Trainer
 from asc_models.training.voting import Voting, answering
 from data_prep.config import Windows
 
+pytestmark = pytest.mark.system
+
 DATA = windowed_set(24)
 CALIBRATION = windowed_set(6, 10)
 SHAPE, WINDOWS = DATA.input_shape, DATA.windows

@@ -13,6 +13,8 @@ from asc_models.training.batches import TrainingBatches
 from asc_models.training.trainer import Trainer
 from data_prep.features.silence import floor_of
 
+pytestmark = pytest.mark.system
+
 CONFIG = TrainConfig(batch_size=8, learning_rate=0.05, mixup_alpha=0.0, class_mix_p=1.0, gain_db=6.0)
 PLAIN = CONFIG.updated(class_mix_p=0.0, gain_db=0.0)
 

@@ -80,16 +80,16 @@ def test_windows_are_told_with_the_input(tmp_path):
         "rules: {name: custom, limits: {macs: 1000000000}}\n"
     )
     plain, found = (
-        json.loads(asc(tmp_path, "run.yaml", "--dry-run", "--json", *more).stdout)
+        json.loads(search(tmp_path, "run.yaml", "--dry-run", "--json", *more).stdout)
         for more in (("--set", "reader.window_seconds=null"), ())
     )
     assert found["input_shape"] == plain["input_shape"] == [128, 423, 3]
     assert found["windows"] == {"n_frames": 65, "n_windows": 7}
     assert "windows" not in plain
     assert found["smallest"]["macs"] > plain["smallest"]["macs"]
-    told = " ".join(asc(tmp_path, "run.yaml", "--dry-run").stdout.split())
+    told = " ".join(search(tmp_path, "run.yaml", "--dry-run").stdout.split())
     assert "Input 128 × 423 × 3 in 7 windows of 65 frames, 10 scenes" in told
-    long = asc(tmp_path, "run.yaml", "--dry-run", "--set", "reader.window_seconds=11", code=1)
+    long = search(tmp_path, "run.yaml", "--dry-run", "--set", "reader.window_seconds=11", code=1)
     assert "reader.window_seconds: 11 s are 474 frames, and must be 1 to 423" in " ".join(long.stderr.split())
 
 
