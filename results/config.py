@@ -1,4 +1,4 @@
-"""What the results stage is told: the ensemble, and who submits which systems."""
+"""Configuration of the results stage: ensemble selection and the submission package."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from data_prep.schema import Config
 
 
 class EnsembleConfig(Config):
-    """Section `ensemble`: greedy forward selection under the size limit of a single model."""
+    """Section `ensemble`: greedy forward selection; the members together must be within the limits of one model."""
 
     max_members: int = Field(4, ge=1, le=64)
-    """Most distinct members."""
+    """Maximum number of distinct members."""
     max_rounds: int = Field(32, ge=1, le=1000)
-    """Most additions; a member that is added again weighs more."""
+    """Maximum number of additions. A member can be added repeatedly; its weight is its share of all additions."""
     temperature: bool = True
-    """Fit one temperature to the mean probabilities on the validation split."""
+    """Fit one temperature to the ensemble's mean probabilities on the validation split."""
 
 
 class AffiliationConfig(Config):
-    """Where an author works. The default is a placeholder."""
+    """An author's affiliation. The defaults are placeholders."""
 
     abbreviation: str = "EX"
-    """Short form of the institute."""
+    """Abbreviation of the institute."""
     institute: str = "Example Institute"
     """Full name of the institute."""
     department: str | None = None
-    """Department, null where there is none to name."""
+    """Department; null leaves it out."""
     location: str = "Exampletown, Nowhere"
     """City and country."""
 
 
 class AuthorConfig(Config):
-    """One author. The default is a placeholder."""
+    """One author. The defaults are placeholders."""
 
     lastname: str = Field(default="Doe", min_length=1)
     """Family name."""
     firstname: str = Field(default="Jane", min_length=1)
     """Given name."""
     email: str = "jane.doe@example.org"
-    """Contact address."""
+    """E-mail address."""
     affiliation: AffiliationConfig = AffiliationConfig()
-    """Where the author works."""
+    """The author's affiliation."""
     corresponding: bool = True
-    """Exactly one author of a submission is the corresponding one."""
+    """Whether this is the corresponding author. Exactly one author of a submission must be."""
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """Fields that are still the example's."""
+        """Names of the fields that still have their default values."""
         example = AuthorConfig()
         named = (self.lastname, self.firstname) == (example.lastname, example.firstname)
         mail = self.email == example.email
@@ -70,56 +70,55 @@ class AuthorConfig(Config):
 
 
 class ExternalDataset(Config):
-    """A data set used besides the challenge's own."""
+    """An external data set used in addition to the challenge's."""
 
     name: str
-    """Its name."""
+    """Name of the data set."""
     url: str
-    """Where it can be had."""
+    """Web address of the data set."""
     total_audio_length_minutes: float = Field(ge=0.0)
-    """Minutes of audio used."""
+    """Total length of its audio in minutes."""
 
 
 class SubmissionConfig(Config):
-    """Section `submission`: the fields of the package that no run can know.
+    """Section `submission`: the fields of the challenge package that cannot be derived from a run.
 
-    The names are placeholders; with them a package is a draft (`open_points`). A field that is null is filled from the
-    run's configuration.
+    The default names are placeholders; a package that contains them is a draft (see `open_points`). A null field is
+    filled in from the run's configuration, unless stated otherwise.
     """
 
     lastname: str = Field("Doe", max_length=64)
-    """Family name of the corresponding author, first part of every label: letters, digits and hyphens."""
+    """First part of every system label: family name of the corresponding author, in letters, digits and hyphens."""
     institute: str = Field("EX", max_length=64)
-    """Abbreviation of the institute, second part of every label: letters, digits and hyphens."""
+    """Second part of every system label: abbreviation of the institute, in letters, digits and hyphens."""
     name: str | None = Field(None, min_length=1)
-    """Name of the systems in the results table; null says that they are lightweight networks, and whether a search
-    found them."""
+    """Name of the systems in the results table; null generates a description from the run."""
     abbreviation: str = Field("asc", min_length=1, max_length=10)
-    """Name of the systems in 10 characters at most; the number of the system is added where it fits."""
+    """Short name of the systems, at most 10 characters. The number of the system is appended if it fits."""
     authors: tuple[AuthorConfig, ...] = Field((AuthorConfig(),), min_length=1)
-    """In the order of the report."""
+    """Authors in the order of the technical report."""
     max_systems: int = Field(4, ge=1, le=4)
-    """Most systems in the package; the challenge takes four."""
+    """Maximum number of systems in the package. The challenge accepts up to four."""
     input_sampling_rate: str | None = None
-    """Such as 44.1kHz."""
+    """Sampling rate of the input audio, for example `44.1kHz`."""
     acoustic_features: str | None = None
-    """Such as log-mel energies."""
+    """Acoustic features, for example `log-mel energies`."""
     embeddings: str | None = None
-    """Pre-trained embeddings used; null means none."""
+    """Pre-trained embeddings that the systems use; null means none."""
     data_augmentation: str | None = None
-    """Such as mixup."""
+    """Data augmentation methods, for example `mixup`."""
     machine_learning_method: str = "CNN"
-    """Kind of classifier."""
+    """Type of classifier."""
     decision_making: str | None = None
-    """How an ensemble decides."""
+    """How an ensemble combines its members' outputs."""
     complexity_management: str | None = None
-    """How the size was kept down."""
+    """Methods that reduce the model size, for example `weight quantization`."""
     external_data_usage: str | None = None
-    """Kind of external data; null means none."""
+    """Type of external data used; null means none."""
     external_datasets: tuple[ExternalDataset, ...] = ()
-    """Data sets used besides the challenge's own."""
+    """External data sets used in addition to the challenge's."""
     source_code: str | None = None
-    """Address of the systems' code."""
+    """Web address of the source code."""
 
     @field_validator("lastname", "institute")
     @classmethod
@@ -139,7 +138,7 @@ class SubmissionConfig(Config):
 
     @property
     def open_points(self) -> tuple[str, ...]:
-        """What keeps a package from being handed in: placeholders, and a label with another name than the author's."""
+        """Reasons why a package is only a draft: placeholders, or a label that does not match the author's name."""
         found = ["submission.institute is a placeholder"] if self.institute == "EX" else []
         for number, author in enumerate(self.authors, start=1):
             if fields := author.placeholders:
@@ -151,6 +150,6 @@ class SubmissionConfig(Config):
 
 
 def _is_name_in_label(name: str, label: str) -> bool:
-    """Return whether a label's first part can be a name, which may be shortened there, or transliterated."""
+    """Return whether the first part of a label can stand for `name`, possibly shortened or transliterated."""
     plain, part = (re.sub(r"[\W_]", "", text).casefold() for text in (name, label))
     return part in plain or plain in part or not plain.isascii()

@@ -1,8 +1,8 @@
-"""Ensembles of retrained candidates under the limits of one model, by greedy forward selection.
+"""Greedy forward selection of ensembles of retrained candidates, within the limits of one model.
 
-Caruana et al., "Ensemble selection from libraries of models", ICML 2004: begin with the best model on validation, add
-whichever model lowers the loss of the mean probability most, with repetition, stop when none does. Members are charged
-once, however often they were added: a repeated member is only a weight.
+Caruana et al., "Ensemble selection from libraries of models", ICML 2004: start with the best model on validation;
+repeatedly add the model that reduces the loss of the mean probabilities most, with replacement; stop if none reduces
+it. The size of a member counts once, however often it was added: repetition only changes its weight.
 """
 
 from __future__ import annotations
@@ -26,20 +26,17 @@ from results.rundir import RunDirectory
 
 ENSEMBLE_NAME = "ensemble"
 TEMPERATURES = (0.5, 4.0)
-"""Bounds of the fit: what lies beyond is a few clips' accident rather than a network's over- or underconfidence."""
+"""Bounds of the fit. Values outside result from a few clips rather than from over- or underconfidence."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which members, how often, and how the mean is tempered.
-
-    Attributes:
-        counts: how often each candidate was added, shape (n_candidates,), zero for those left out.
-        temperature: the mean's logarithm is divided by this before it is normalized again.
-    """
+    """Result of the ensemble selection."""
 
     counts: npt.NDArray[np.int64]
+    """How often each candidate was added, shape (n_candidates,); 0 for candidates that are not members."""
     temperature: float
+    """Divisor of the log mean probabilities, which are normalized afterwards."""
 
     @property
     def weights(self) -> npt.NDArray[np.float64]:
@@ -50,32 +47,29 @@ class Selection:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What `ensembles.json` says of one ensemble.
-
-    Attributes:
-        name: its name as a system.
-        members: {candidate: weight}, heaviest first; weights sum to 1.
-        temperature: 1.0 where none was fitted.
-        total_bytes: the limited quantity that is shown (results.candidates.limits), of the distinct members together.
-        metrics: {split: what asc_models.metrics.summarize gives}.
-        totals: {limited quantity: the same for each of them}; {} in files of versions that held one alone.
-    """
+    """One ensemble of `ensembles.json`."""
 
     name: str
+    """Name of the ensemble as a system."""
     members: dict[str, float]
+    """{candidate: weight}, largest weight first; weights sum to 1."""
     temperature: float
+    """1.0 if none was fitted."""
     total_bytes: int
+    """Total of the displayed limited quantity (`Limits.main`) over the distinct members."""
     metrics: dict[str, dict[str, Any]]
+    """{split: result of `asc_models.metrics.summarize`}."""
     totals: dict[str, int] = field(default_factory=dict)
+    """{limited quantity: total over the distinct members}; {} in files of older versions."""
 
     @property
     def is_single(self) -> bool:
-        """Whether one member was enough."""
+        """Whether the ensemble has a single member."""
         return len(self.members) == 1
 
 
 def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes): T > 1 flattens, T < 1 sharpens."""
+    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes). T > 1 flattens, T < 1 sharpens."""
     logits = np.log(np.clip(probabilities.astype(np.float64), 1e-15, None)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
@@ -83,14 +77,14 @@ def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]
 
 
 def fit_temperature(labels: Ints, probabilities: Floats) -> float:
-    """Return the temperature within `TEMPERATURES` with the lowest log loss; 1.0 where none is better.
+    """Return the temperature within `TEMPERATURES` with the lowest log loss.
 
-    It is 1.0 also where no clip is misclassified.
+    Returns 1.0 if no temperature reduces the loss, or if no clip is misclassified.
     """
     from scipy.optimize import minimize_scalar
 
-    # Without an error every sharpening lowers the loss: the likelihood has its best value at T → 0, so that the clips
-    # do not tell a temperature, and the bound would be the result. It would cost dearly at the first error on test.
+    # Without a misclassified clip, the loss decreases monotonically towards T → 0, and the fit would return the lower
+    # bound. Such sharpening makes the first error on test very expensive.
     if (probabilities.argmax(axis=1) == labels).all():
         return 1.0
     bounds = tuple(np.log(TEMPERATURES))
@@ -106,14 +100,15 @@ def select_ensemble(
     config: EnsembleConfig,
     on_progress: ProgressCallback | None = None,
 ) -> Selection:
-    """Return the ensemble that greedy forward selection finds on validation.
+    """Return the ensemble selected on validation by greedy forward selection.
 
     Args:
-        probabilities: each candidate's, shape (n_members, n_clips, n_scenes); each is within the limits alone.
+        probabilities: probabilities of each candidate, shape (n_members, n_clips, n_scenes). Each candidate alone must
+            be within the limits.
         labels: class indices, shape (n_clips,).
-        fits: whether distinct candidates, by their indices, are within the limits together.
-        config: how many members and rounds, and whether to fit a temperature.
-        on_progress: told of rounds.
+        fits: returns whether the distinct candidates with the given indices are within the limits together.
+        config: maximum numbers of members and rounds, and whether to fit a temperature.
+        on_progress: called after each round.
     """
     alone = np.array([log_loss(labels, member) for member in probabilities])
     counts = np.zeros(len(alone), dtype=np.int64)
@@ -140,15 +135,15 @@ def select_ensemble(
 def build_ensemble(
     run: RunDirectory, config: EnsembleConfig, limits: Limits, on_progress: ProgressCallback | None = None
 ) -> Ensemble:
-    """Select an ensemble among the run's candidates on validation, write `ensembles.json`, and return it.
+    """Select an ensemble from the run's candidates on validation, write `ensembles.json`, and return it.
 
-    Candidates without validation predictions (trained on train and validation) take no part, nor do those scored on the
-    validation split where others are scored out of fold. Test metrics come from
-    the members' stored test predictions: nothing is read or run again.
+    Excluded are candidates without validation predictions (trained on train and validation) and, if any candidate is
+    scored out of fold, those scored on the validation split. Test metrics are computed from the members' stored test
+    predictions; no model is run.
 
     Raises:
-        BudgetError: if no candidate can take part or none is within the limits.
-        DataError: if the candidates' predictions are of different clips or class orders.
+        BudgetError: if no candidate is eligible or none is within the limits.
+        DataError: if the candidates' predictions differ in their clips or class order.
     """
     candidates = [candidate for candidate in read_candidates(run) if candidate.has_predictions("validation")]
     if not candidates:
@@ -160,11 +155,11 @@ def build_ensemble(
     stack = np.stack([predictions.probabilities for predictions in aligned])
 
     def together(indices: Sequence[int]) -> list[CandidateMetrics]:
-        """Return the metrics of some of the candidates."""
+        """Return the metrics of the candidates with these indices."""
         return [candidates[i].metrics for i in indices]
 
     def fits(indices: Sequence[int]) -> bool:
-        """Return whether some of the candidates are within the limits together."""
+        """Return whether the candidates with these indices are within the limits together."""
         return limits.verdict(together(indices)).feasible
 
     chosen = select_ensemble(stack, aligned[0].labels, fits, config, on_progress)
@@ -178,7 +173,7 @@ def build_ensemble(
 
 
 def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
-    """Return whether the run has an ensemble that was selected with other settings than `config`."""
+    """Return whether the run has an ensemble that was selected with settings other than `config`."""
     if not run.ensembles_path.is_file():
         return False
     data = read_json(run.ensembles_path)
@@ -197,7 +192,11 @@ def _within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
 
 
 def read_ensembles(run: RunDirectory) -> list[Ensemble]:
-    """Return the run's ensembles, none where none was built."""
+    """Return the run's ensembles, [] if none was built.
+
+    Raises:
+        DataError: if `ensembles.json` is damaged.
+    """
     if not run.ensembles_path.is_file():
         return []
     data = read_json(run.ensembles_path)
@@ -218,11 +217,11 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
 
 
 def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions]) -> Predictions:
-    """Return the ensemble's probabilities: the members' weighted mean, tempered.
+    """Return the ensemble's probabilities: the weighted mean of its members, with the temperature applied.
 
     Args:
         ensemble: members with weights.
-        members: predictions by candidate name, on the same clips in any order.
+        members: {candidate name: predictions}, all of the same clips in any order.
     """
     aligned = align([members[name] for name in ensemble.members])
     weights = np.array(list(ensemble.members.values()))
@@ -232,10 +231,10 @@ def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions])
 
 
 def align(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Return the predictions with their clips in the first one's order.
+    """Return the predictions with all clips in the order of the first predictions.
 
     Raises:
-        DataError: if they have other clips or another class order.
+        DataError: if they differ in their clips or class order.
     """
     first = predictions[0]
     order = first.clips["clip_id"].tolist()
@@ -264,7 +263,7 @@ def _loss_with(probabilities: Floats, labels: Ints, counts: Ints, index: int) ->
 
 
 def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[str, dict[str, Any]]:
-    """Return the ensemble's entry per split of which every member has labelled predictions."""
+    """Return {split: metrics} for the splits of which every member has labelled predictions."""
     table = {}
     for split in ("validation", "test"):
         if all(candidates[name].has_predictions(split) for name in ensemble.members):

@@ -1,4 +1,4 @@
-"""A run directory as data frames: what a notebook opens."""
+"""Access to a run directory from Python: its trials, candidates and ensembles as data frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from results.rundir import RunDirectory
 
 
 class Run:
-    """What a run directory holds, read each time it is asked for: a run that still goes on can be watched.
+    """The contents of a run directory. Each access reads the files again, so an active run can be followed.
 
     Args:
         path: the run directory.
@@ -36,12 +36,12 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration with its versions, as nested mappings."""
+        """The resolved configuration, including package versions, as nested mappings."""
         return self.directory.read_config()
 
     @property
     def trials(self) -> pd.DataFrame:
-        """One row per trial in order of appearance, infeasible proposals included: the columns of `trials.parquet`."""
+        """One row per trial in order of start, including infeasible proposals. Columns as in `trials.parquet`."""
         return trials_table(Ledger(self.directory.ledger_path).events())
 
     @property
@@ -53,21 +53,21 @@ class Run:
 
     @property
     def candidates(self) -> pd.DataFrame:
-        """One row per retrained candidate, best validation log loss first: the columns of `tables/candidates.csv`."""
+        """One row per retrained candidate, best validation log loss first. Columns as in `tables/candidates.csv`."""
         return candidate_table(read_run_data(self.directory)).frame()
 
     @property
     def ensembles(self) -> pd.DataFrame:
-        """One row per member of each ensemble: the columns of `tables/ensembles.csv`."""
+        """One row per member of each ensemble. Columns as in `tables/ensembles.csv`."""
         data = read_run_data(self.directory)
         return member_table(data, data.ensembles).frame()
 
     def report(self) -> Path:
-        """Render the report from what the run holds now, and return the path of its HTML page.
+        """Render the report from the current state of the run and return the path of its HTML page.
 
         Raises:
             RunError: if the ledger or the configuration is damaged.
-            DataError: if a candidate's files are.
+            DataError: if a candidate's files are damaged.
         """
         from results.report.page import render_report
 
@@ -78,7 +78,7 @@ def open_run(path: Path | str) -> Run:
     """Return the run in the directory `path`.
 
     Raises:
-        RunError: if there is no run.
+        RunError: if the directory has no `config.yaml`.
     """
     run = Run(path)
     if not run.directory.config_path.is_file():

@@ -1,4 +1,4 @@
-"""Where everything in a run directory lies: no other module of `results` and `search` names its files and folders."""
+"""Paths of all files in a run directory. No other module of `results` and `search` names its files and folders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from data_prep.errors import ConfigError, RunError
 from data_prep.yaml_file import read_yaml
 
 CANDIDATES = "candidates"
-"""The folder of the retrained candidates, in a run directory and in a run's shared storage."""
+"""Folder of the retrained candidates, in a run directory and in a run's shared storage."""
 SHARDS = "shards"
-"""The folder of the feature shards, likewise."""
+"""Folder of the feature shards, in both as well."""
 METRICS = "metrics.json"
 """Scores and sizes of a candidate."""
 SUMMARY = "summary.json"
-"""What a submission package holds; it lies beside the package."""
+"""Summary of a submission package, in the same folder as the package."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CandidateFiles:
 
     @property
     def config_path(self) -> Path:
-        """What was trained."""
+        """Configuration of the candidate: features, network, training and classes."""
         return self.root / CONFIG
 
     @property
@@ -43,53 +43,53 @@ class CandidateFiles:
 
     @property
     def tflite_path(self) -> Path:
-        """The exported file: what is measured and scored."""
+        """The exported TFLite file; all sizes and scores are measured on it."""
         return self.root / MODEL
 
     @property
     def metrics_path(self) -> Path:
-        """Scores and sizes; written last, so that its presence means a finished candidate."""
+        """Scores and sizes. Written last: the candidate is finished if this file exists."""
         return self.root / METRICS
 
     @property
     def card_path(self) -> Path:
-        """What the exported file is, in words."""
+        """Model card of the exported file, as Markdown."""
         return self.root / CARD
 
     @property
     def package_path(self) -> Path:
-        """The exported file with all that it takes to run it, as one zip."""
+        """The exported file and everything needed to run it, as one zip file."""
         return self.root / f"{self.name}.zip"
 
     @property
     def checkpoint_path(self) -> Path:
-        """State of an unfinished training."""
+        """Checkpoint of an unfinished training."""
         return self.root / "checkpoint.npz"
 
     @property
     def trained_path(self) -> Path:
-        """What a training knows that its files don't tell, until all is scored."""
+        """Results of the training that no other file contains; kept until the candidate is scored."""
         return self.root / "trained.json"
 
     def read_config(self) -> dict[str, Any]:
-        """Return what was trained as plain mappings, {} where it was not written.
+        """Return the candidate's configuration as nested mappings, {} if the file does not exist.
 
         Raises:
-            RunError: if the file is no YAML mapping.
+            RunError: if the file is not a YAML mapping.
         """
         return _read_sections(self.config_path)
 
     def predictions_path(self, split: str) -> Path:
-        """Return where the class probabilities of a split are."""
+        """Return the path of the class probabilities of a split."""
         return self.root / "predictions" / f"{split}.parquet"
 
     @property
     def inner_dir(self) -> Path:
-        """The trainings of an inner cross-validation, until all is scored."""
+        """Trainings of an inner cross-validation; kept until the candidate is scored."""
         return self.root / "inner"
 
     def inner(self, part: int) -> CandidateFiles:
-        """Return the files of the training that leaves `part` of an inner cross-validation out."""
+        """Return the files of the training that holds out `part` of an inner cross-validation."""
         return CandidateFiles(self.inner_dir / str(part))
 
     @property
@@ -106,22 +106,22 @@ class RunDirectory:
 
     @property
     def config_path(self) -> Path:
-        """Resolved configuration, versions, seeds."""
+        """Resolved configuration with package versions and seeds."""
         return self.root / CONFIG
 
     @property
     def ledger_path(self) -> Path:
-        """The truth about the search."""
+        """Append-only event log, from which the state of the run is rebuilt."""
         return self.root / "ledger.jsonl"
 
     @property
     def storage_path(self) -> Path:
-        """The address of the run's shared storage, where it has one."""
+        """File with the address of the run's shared storage, if it has one."""
         return self.root / "storage.txt"
 
     @property
     def trials_path(self) -> Path:
-        """One row per trial."""
+        """Table with one row per trial."""
         return self.root / "trials.parquet"
 
     @property
@@ -131,7 +131,7 @@ class RunDirectory:
 
     @property
     def ensembles_path(self) -> Path:
-        """The ensemble that was selected."""
+        """The selected ensemble."""
         return self.root / "ensembles.json"
 
     @property
@@ -141,17 +141,17 @@ class RunDirectory:
 
     @property
     def page_path(self) -> Path:
-        """The report's page."""
+        """The HTML page of the report."""
         return self.report_dir / "index.html"
 
     @property
     def tables_dir(self) -> Path:
-        """The report's tables as CSV."""
+        """Tables of the report as CSV."""
         return self.report_dir / "tables"
 
     @property
     def figures_dir(self) -> Path:
-        """The report's figures as PNG and SVG."""
+        """Figures of the report as PNG and SVG."""
         return self.report_dir / "figures"
 
     @property
@@ -161,12 +161,12 @@ class RunDirectory:
 
     @property
     def submission_summary_path(self) -> Path:
-        """What the package written last holds."""
+        """Summary of the package that was written last."""
         return self.submission_dir / SUMMARY
 
     @property
     def shards_dir(self) -> Path:
-        """Feature shards, unless they are kept in a shared place."""
+        """Feature shards, unless the run uses a shared shard folder."""
         return self.root / SHARDS
 
     @property
@@ -181,20 +181,20 @@ class RunDirectory:
 
     @property
     def optuna_journal_path(self) -> Path:
-        """The search as an Optuna study, for its dashboard."""
+        """The search as an Optuna study, for Optuna Dashboard."""
         return self.root / "search" / "optuna-journal.log"
 
     @property
     def tensorboard_dir(self) -> Path:
-        """The search as TensorBoard's event files."""
+        """TensorBoard event files of the search."""
         return self.root / "tensorboard"
 
     def package_path(self, stem: str) -> Path:
-        """Return where the submission package called `stem` is."""
+        """Return the path of the submission package with the name `stem`, without extension."""
         return self.submission_dir / f"{stem}.zip"
 
     def candidate(self, candidate: str, seed: int) -> CandidateFiles:
-        """Return the files of a candidate retrained with `seed`, whether they exist yet or not."""
+        """Return the files of a candidate retrained with `seed`; they need not exist."""
         return CandidateFiles(self.candidates_dir / f"{candidate}-s{seed}")
 
     def candidates(self) -> list[CandidateFiles]:
@@ -205,10 +205,10 @@ class RunDirectory:
         return sorted((files for files in found if files.is_finished), key=lambda files: files.name)
 
     def read_config(self) -> dict[str, Any]:
-        """Return the resolved configuration as plain mappings, {} where none was written.
+        """Return the resolved configuration as nested mappings, {} if the file does not exist.
 
         Raises:
-            RunError: if the file is no YAML mapping.
+            RunError: if the file is not a YAML mapping.
         """
         return _read_sections(self.config_path)
 
@@ -220,6 +220,6 @@ def _read_sections(path: Path) -> dict[str, Any]:
         sections = read_yaml(path)
     except ConfigError as error:
         raise RunError(str(error)) from None
-    if not sections:  # it is never written empty, and must not pass for a configuration of defaults
+    if not sections:  # never written empty; must not be taken for a configuration of defaults
         raise RunError(f"{path}: must be a mapping of sections, is empty")
     return sections
