@@ -1,4 +1,4 @@
-"""What a run leaves on disk and all that is read from it: tables, front, ensembles, report, submission."""
+"""Run directories and everything derived from them: tables, Pareto front, ensembles, report, submission."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The public names, each imported when it is first used; the code is in __init__.py."""
+"""Public names, imported on first use by __init__.py."""
 
 from .pareto import pareto_front as pareto_front
 from .run import Run as Run

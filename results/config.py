@@ -118,7 +118,7 @@ class SubmissionConfig(Config):
     external_datasets: tuple[ExternalDataset, ...] = ()
     """External data sets used in addition to the challenge's."""
     source_code: str | None = None
-    """Web address of the source code."""
+    """Web address of the source code; null means none."""
 
     @field_validator("lastname", "institute")
     @classmethod

@@ -1,1 +1,1 @@
-"""Retrained networks on disk: their predictions, their spread over seeds, and the limits they are held against."""
+"""Retrained candidates: metrics, predictions, spread over seeds, and the limits that apply to them."""

@@ -1,4 +1,4 @@
-"""Retrained candidates: what `metrics.json` says, and the order in which they are preferred."""
+"""Retrained candidates, their `metrics.json`, and how they are ranked."""
 
 from __future__ import annotations
 
@@ -18,59 +18,54 @@ from results.rundir import CandidateFiles, RunDirectory
 
 @dataclass(frozen=True)
 class CandidateMetrics:
-    """Scores and sizes of a retrained candidate, measured on its exported file.
-
-    Attributes:
-        splits: {split: what asc_models.metrics.summarize gives}.
-        weight_bytes: bytes of every weight in the file; quantization_bytes, file_bytes stand beside.
-        nonzero_weight_bytes: bytes of the weights that are not zero: what the size rule of 2021 counts.
-        n_params: parameters of the network.
-        macs: multiply–accumulates per inference.
-        peak_activation_bytes: float32 activations that live together, by the estimate; None in files of versions that
-            did not state it.
-        agreement: share of validation clips on which the exported file and the trained network choose the same scene.
-        mode: how the weights are stored.
-        best_epoch: the epoch whose weights were kept.
-        epochs: epochs trained.
-        seed: seed of the retraining.
-        trial_id: the trial that proposed it.
-        agreement_beyond_chance: Cohen's κ of the two over validation and calibration clips, near-ties left out.
-        export_seconds: what the export took.
-        n_nonzero: weights in the exported file that are not zero, where they were counted.
-        trained_on: splits that were trained on. With validation among them there are no validation scores, unless
-            they are out of fold.
-        inner_folds: parts of the inner cross-validation whose out-of-fold predictions, of every recorded clip that was
-            trained on, the validation scores are of; 0 where they are of the validation split.
-    """
+    """Scores and sizes of a retrained candidate, measured on its exported file."""
 
     splits: dict[str, dict[str, Any]] = field(repr=False)
+    """{split: result of `asc_models.metrics.summarize`}."""
     weight_bytes: int
+    """Bytes of all weights in the file, without quantization parameters (`quantization_bytes`)."""
     nonzero_weight_bytes: int
+    """Bytes of the nonzero weights, which the size rule of 2021 counts."""
     file_bytes: int
     quantization_bytes: int
     n_params: int
+    """Parameters of the network."""
     macs: int
+    """Multiply–accumulates per inference."""
     agreement: float | None
+    """Share of validation clips for which the exported file and the trained network choose the same scene."""
     mode: str
+    """Quantization mode of the weights."""
     best_epoch: int | None
+    """Epoch whose weights were kept."""
     epochs: int
+    """Epochs trained."""
     seed: int
+    """Seed of the retraining."""
     trial_id: str | None
+    """Trial that was retrained; None for a system given by name."""
     n_nonzero: int | None = None
+    """Nonzero weights in the exported file; None if not counted."""
     agreement_beyond_chance: float | None = None
+    """Cohen's κ between file and network over validation and calibration clips, excluding near-ties."""
     export_seconds: float | None = None
+    """Duration of the export."""
     peak_activation_bytes: int | None = None
+    """Estimated peak memory of simultaneously live float32 activations; None in files of older versions."""
     trained_on: tuple[str, ...] = ("train",)
+    """Splits used for training. If they include validation, only out-of-fold validation scores exist."""
     inner_folds: int = 0
+    """Parts of the inner cross-validation. If not 0, the validation scores are computed from out-of-fold predictions
+    of all recorded training clips; if 0, from the validation split."""
 
     def value(self, split: str, name: str) -> float:
-        """Return a score of a split, NaN where there is none."""
+        """Return a score of a split, NaN if missing."""
         value = self.splits.get(split, {}).get(name)
         return math.nan if value is None else float(value)
 
 
 def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
-    """Write `metrics.json`, the splits at its top level."""
+    """Write `metrics.json`, with the splits at its top level."""
     unknown = sorted(set(metrics.splits) - set(SPLITS))
     if unknown:
         raise ValueError(f"splits are {', '.join(SPLITS)}, got {', '.join(unknown)}")
@@ -81,10 +76,10 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
 
 
 def read_metrics(path: Path) -> CandidateMetrics:
-    """Return what `metrics.json` says.
+    """Return the contents of `metrics.json`.
 
     Raises:
-        DataError: if the file is missing, no JSON, or lacks a field.
+        DataError: if the file is missing, is not JSON, or lacks a field.
     """
     data = read_json(path)
     fields = {entry.name: entry for entry in dataclasses.fields(CandidateMetrics) if entry.name != "splits"}
@@ -110,22 +105,22 @@ class Candidate:
         return self.files.name
 
     def has_predictions(self, split: str) -> bool:
-        """Whether the probabilities of a split were kept."""
+        """Whether predictions of a split are stored."""
         return self.files.predictions_path(split).is_file()
 
     def predictions(self, split: str) -> Predictions:
-        """Return the probabilities of a split."""
+        """Return the stored predictions of a split."""
         return read_predictions(self.files.predictions_path(split))
 
 
 FULL = "-full"
-"""What the name of a candidate that was trained on validation, too, ends with, before its seed."""
+"""Suffix, before the seed, in the name of a candidate that was trained on train and validation."""
 
 
 def sibling_name(candidate: Candidate) -> str:
-    """Return the name of the same candidate trained on the training split alone, whose score stands for its own.
+    """Return the name of the same candidate trained on the training split only, whose score is used in its place.
 
-    Empty for one that has a score of its own.
+    Returns "" if the candidate has its own validation score.
     """
     seed = f"-s{candidate.metrics.seed}"
     is_full = not has_own_score(candidate) and candidate.name.endswith(FULL + seed)
@@ -133,21 +128,21 @@ def sibling_name(candidate: Candidate) -> str:
 
 
 def has_own_score(candidate: Candidate) -> bool:
-    """Return whether a candidate is scored on clips that it was not trained on, or out of fold."""
+    """Return whether a candidate has a validation score on clips it was not trained on, possibly out of fold."""
     return candidate.metrics.inner_folds > 0 or "validation" not in candidate.metrics.trained_on
 
 
 def comparable(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates that take part in choosing: those whose scores are of the same clips.
+    """Return the candidates eligible for selection, whose validation scores cover the same clips.
 
-    Out-of-fold scores are of every clip of the training side, the others of the validation split alone. Where some
-    candidates have the first, the others take no part.
+    Out-of-fold scores cover all training and validation clips, other scores only the validation split. If any
+    candidate has out-of-fold scores, only such candidates are returned.
     """
     return [candidate for candidate in candidates if candidate.metrics.inner_folds] or list(candidates)
 
 
 def without_validation(candidates: Sequence[Candidate]) -> str:
-    """Return sentences on the candidates that nothing is chosen by, empty where there are none."""
+    """Return sentences about the candidates excluded from selection, "" if there are none."""
     return " ".join(filter(None, (_not_scored(candidates), _not_compared(candidates))))
 
 
@@ -174,7 +169,7 @@ def _not_scored(candidates: Sequence[Candidate]) -> str:
 
 
 def fewer_scenes(all_metrics: Iterable[CandidateMetrics]) -> str:
-    """Return a sentence on the scores that are over fewer scenes than the classes, empty where there are none."""
+    """Return sentences about splits that lack clips of some scenes, "" if there are none."""
     found = {
         (split, tuple(scores["absent_scenes"])): len(scores["by_scene"])
         for metrics in all_metrics
@@ -189,11 +184,11 @@ def fewer_scenes(all_metrics: Iterable[CandidateMetrics]) -> str:
 
 
 def read_candidates(run: RunDirectory) -> list[Candidate]:
-    """Return the finished candidates, best validation log loss first; those without validation come last, by name."""
+    """Return the finished candidates, best validation log loss first; those without one are last, by name."""
     found = [Candidate(files, read_metrics(files.metrics_path)) for files in run.candidates()]
 
     def rank(candidate: Candidate) -> tuple[float, str]:
-        """Return the validation log loss, infinite where there is none, then the name."""
+        """Return the validation log loss, infinite if missing, and the name."""
         value = candidate.metrics.value("validation", "log_loss")
         return (math.inf if math.isnan(value) else value, candidate.name)
 

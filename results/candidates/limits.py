@@ -1,4 +1,4 @@
-"""The limits of a run, as its configuration states them, and what candidates and ensembles are held against."""
+"""The limits of a run, from its configuration, applied to candidates and ensembles."""
 
 from __future__ import annotations
 
@@ -13,55 +13,52 @@ from results.candidates.candidates import CandidateMetrics
 SHOWN_FIRST: tuple[Quantity, ...] = (
     *("nonzero_weight_bytes", "weight_bytes", "file_bytes", "n_params", "macs", "peak_activation_bytes"),
 )
-"""The first of these that is limited is the one that pictures and tables show."""
+"""Figures and tables show the first of these quantities that is limited."""
 
 
 @dataclass(frozen=True)
 class SizeLimit:
-    """The one limit that pictures and tables show. What is within the rules is told by `Limits`, never by this alone.
-
-    Attributes:
-        quantity: a field of CandidateMetrics, such as `nonzero_weight_bytes`.
-        limit: the most that is allowed.
-        rule: the rule set's name.
-    """
+    """The limit that figures and tables show. To decide whether a candidate is within the rules, use `Limits`."""
 
     quantity: Quantity
+    """A field of CandidateMetrics, such as `nonzero_weight_bytes`."""
     limit: int
+    """Maximum allowed value."""
     rule: str
+    """Name of the rule set."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a run: all that its rules limit, held for a candidate as for an ensemble as a whole.
+    """All limits of a run. They apply to a candidate and to an ensemble as a whole.
 
-    Bytes, parameters and multiply–accumulates add up over an ensemble's distinct members. They run one after the other,
-    so that of their peak activation bytes the largest counts.
+    Bytes, parameters and multiply–accumulates are summed over the distinct members of an ensemble. Members run
+    sequentially, so the maximum of their peak activation bytes counts.
     """
 
     rules: RulesConfig = field(default_factory=RulesConfig)
 
     @property
     def main(self) -> SizeLimit:
-        """The limit that pictures and tables show: on bytes where there is one, else parameters, else operations."""
+        """The limit that figures and tables show: the first of `SHOWN_FIRST` that is limited."""
         in_force = self.rules.in_force()
         quantity = next(quantity for quantity in SHOWN_FIRST if quantity in in_force)
         return SizeLimit(quantity, in_force[quantity], self.rules.name)
 
     @property
     def text(self) -> str:
-        """All limits in words, such as `128,000 weight bytes, 30,000,000 macs`."""
+        """All limits as text, such as `128,000 weight bytes, 30,000,000 macs`."""
         return ", ".join(f"{limit:,} {quantity.replace('_', ' ')}" for quantity, limit in self.rules.in_force().items())
 
     @property
     def described(self) -> dict[str, Any]:
-        """The limits as plain values: {"name": rule set, "limits": {quantity: most that is allowed}}."""
+        """The limits as plain values: {"name": rule set, "limits": {quantity: maximum}}."""
         return {"name": self.rules.name, "limits": dict(self.rules.in_force())}
 
     def totals(self, members: Sequence[CandidateMetrics]) -> dict[str, int]:
-        """Return {limited quantity: what distinct members have of it together}.
+        """Return {limited quantity: total over distinct members}.
 
-        A quantity that a member's metrics don't state is left out, as `asc_models.rules.check` passes it over.
+        A quantity that is None for any member is left out; `asc_models.rules.check` then does not check it.
         """
         totals: dict[str, int] = {}
         for quantity in self.rules.in_force():
@@ -71,18 +68,18 @@ class Limits:
         return totals
 
     def verdict(self, members: Sequence[CandidateMetrics]) -> Verdict:
-        """Return whether one candidate, or distinct members together, are within every limit."""
+        """Return whether one candidate, or distinct members together, are within all limits."""
         return check(self.rules, self.totals(members), modes=[member.mode for member in members])
 
     def size(self, members: Sequence[CandidateMetrics]) -> int:
-        """Return what members have together of the quantity that is shown; 0 where their metrics don't state it."""
+        """Return the members' total of the displayed quantity (`main`); 0 if it is unknown for any of them."""
         return self.totals(members).get(self.main.quantity, 0)
 
 
 def read_limits(config: Mapping[str, Any]) -> Limits:
-    """Return the limits in a run's resolved configuration; the default rules' where it has no section `rules`.
+    """Return the limits in a run's resolved configuration; the default rules if it has no section `rules`.
 
     Raises:
-        ConfigError: if the section is none.
+        ConfigError: if the section is invalid.
     """
     return Limits(parse_config(RulesConfig, config.get("rules") or {}, "rules of the run"))

@@ -1,4 +1,4 @@
-"""A candidate to take along: exported file, configuration, metrics and card, as a folder or as one zip."""
+"""Portable candidates: exported file, configuration, metrics and model card, as a folder and as one zip file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from results.rundir import CandidateFiles
 PACKED = (*NEEDED, CARD)
 
 
-_EPOCH = (2021, 1, 1, 0, 0, 0)  # every package of the same files has the same bytes
+_EPOCH = (2021, 1, 1, 0, 0, 0)  # fixed, so that packages of the same files are byte-identical
 
 
 def write_package(files: CandidateFiles, config: CandidateConfig, metrics: CandidateMetrics) -> None:
-    """Write the candidate's card, and the zip of all that it takes to run its file."""
+    """Write the model card, and a zip of everything needed to run the exported file."""
     write_text(files.card_path, card(files.name, config, metrics))
     with (
         written_whole(files.package_path) as temporary,
@@ -29,7 +29,7 @@ def write_package(files: CandidateFiles, config: CandidateConfig, metrics: Candi
 
 
 def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
-    """Return what a candidate is, hears, answers and costs, as Markdown."""
+    """Return the model card as Markdown: input, classes, network, sizes, training and scores."""
     spec = config.features
     lines = [
         f"# {name}",

@@ -1,4 +1,4 @@
-"""Class probabilities of one model on one split, and the file that keeps them."""
+"""Class probabilities of one model on one split, and their Parquet file."""
 
 from __future__ import annotations
 
@@ -21,17 +21,14 @@ PREFIX = "p_"
 
 @dataclass(frozen=True)
 class Predictions:
-    """The probabilities of a split's clips.
-
-    Attributes:
-        clips: one row a clip, with CLIP_COLUMNS.
-        probabilities: float32, shape (n_clips, n_scenes), finite and in [0, 1].
-        classes: the scenes' names in the data set's order.
-    """
+    """Class probabilities of the clips of a split."""
 
     clips: pd.DataFrame
+    """One row per clip, with CLIP_COLUMNS."""
     probabilities: npt.NDArray[np.float32]
+    """Shape (n_clips, n_scenes), finite and in [0, 1]."""
     classes: tuple[str, ...]
+    """Names of the scenes in the order of the data set."""
 
     def __post_init__(self) -> None:
         missing = [column for column in CLIP_COLUMNS if column not in self.clips.columns]
@@ -49,7 +46,7 @@ class Predictions:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """Class indices, shape (n_clips,); -1 where a clip has no label."""
+        """Class indices, shape (n_clips,); -1 for clips without a label."""
         index = {scene: number for number, scene in enumerate(self.classes)}
         scenes = self.clips["scene"]
         unknown = sorted({str(scene) for scene in scenes.dropna()} - set(index))
@@ -59,11 +56,11 @@ class Predictions:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every clip has a label, and there is a clip."""
+        """Whether there is at least one clip and every clip has a label."""
         return len(self.clips) > 0 and bool(self.clips["scene"].notna().all())
 
     def summarize(self) -> dict[str, Any]:
-        """Return this split's entry of metrics.json (asc_models.metrics.summarize).
+        """Return the scores of this split, as stored in metrics.json (see asc_models.metrics.summarize).
 
         Raises:
             DataError: if a clip has no label.
@@ -74,7 +71,7 @@ class Predictions:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write `predictions` as Parquet: CLIP_COLUMNS, then one float32 column `p_<scene>` per class in class order."""
+    """Write predictions as Parquet: CLIP_COLUMNS, then one float32 column `p_<scene>` per class in class order."""
     clips = predictions.clips[list(CLIP_COLUMNS)].reset_index(drop=True).astype("string")
     columns = {f"{PREFIX}{scene}": predictions.probabilities[:, i] for i, scene in enumerate(predictions.classes)}
     table = pd.concat([clips, pd.DataFrame(columns, dtype=np.float32)], axis=1)
@@ -86,17 +83,17 @@ def read_predictions(path: Path, classes: Sequence[str] | None = None) -> Predic
     """Return the predictions in a file.
 
     Args:
-        path: what `write_predictions` wrote.
-        classes: the data set's order; None takes the file's own.
+        path: file written by `write_predictions`.
+        classes: expected class order; None accepts that of the file.
 
     Raises:
-        DataError: if the file is missing or broken, or if its class order is not `classes`.
+        DataError: if the file is missing or damaged, or if its class order differs from `classes`.
     """
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the candidate has no predictions of this split") from None
-    except Exception as error:  # pyarrow raises many kinds for a file that is no Parquet
+    except Exception as error:  # pyarrow raises various exceptions for a file that is not Parquet
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
     found = tuple(name.removeprefix(PREFIX) for name in table.columns if name.startswith(PREFIX))
     if classes is not None and found != tuple(classes):

@@ -1,4 +1,4 @@
-"""What retraining with several seeds tells of a candidate: mean and spread of its scores."""
+"""Mean and spread of a candidate's scores over several seeds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from results.candidates.candidates import Candidate
 
 SCORES = tuple((split, score) for split in ("validation", "test") for score in ("macro_accuracy", "log_loss"))
-"""What is averaged over seeds."""
+"""(split, score) pairs that are averaged over seeds."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A score over seeds."""
+    """Mean and spread of a score over seeds."""
 
     mean: float
     sd: float | None
-    """Sample standard deviation (n − 1); None for a single seed, which tells nothing of it."""
+    """Sample standard deviation (n − 1); None for a single seed."""
     low: float
     high: float
 
     def text(self, *, span: bool = False) -> str:
-        """Return `mean ± sd`, with `span` the range behind it; the mean alone for a single seed."""
+        """Return `mean ± sd`, followed by the range if `span`; for a single seed, only the mean."""
         if self.sd is None:
             return f"{self.mean:.3f}"
         return f"{self.mean:.3f} ± {self.sd:.3f}" + (f" ({self.low:.3f}–{self.high:.3f})" if span else "")
@@ -32,25 +32,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """One candidate with all of its seeds.
-
-    Attributes:
-        name: the candidate, without a seed.
-        members: its retrainings, lowest seed first.
-        scores: {(split, score): spread}, of the splits that every member has scores of.
-    """
+    """One candidate with all of its seeds."""
 
     name: str
+    """Name of the candidate without a seed."""
     members: tuple[Candidate, ...]
+    """Retrainings, lowest seed first."""
     scores: dict[tuple[str, str], Spread]
+    """{(split, score): spread} for the splits that all members have scores for."""
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds, lowest first."""
+        """Seeds in ascending order."""
         return [member.metrics.seed for member in self.members]
 
     def size(self, quantity: str) -> int:
-        """Return the most that a member has of `quantity`: rounding leaves each seed other zeros."""
+        """Return the maximum of `quantity` over the members; the number of zero weights differs between seeds."""
         return max(int(getattr(member.metrics, quantity) or 0) for member in self.members)
 
     def summary(self, quantity: str = "weight_bytes") -> dict[str, Any]:
@@ -73,14 +70,14 @@ class SeedGroup:
 
 
 def seed_groups(candidates: Iterable[Candidate]) -> list[SeedGroup]:
-    """Return the candidates by name without their seeds, best mean validation log loss first, then by name."""
+    """Return the candidates grouped over seeds, best mean validation log loss first, then by name."""
     members: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         members.setdefault(candidate.name.removesuffix(f"-s{candidate.metrics.seed}"), []).append(candidate)
     groups = [_group(name, found) for name, found in members.items()]
 
     def rank(group: SeedGroup) -> tuple[float, str]:
-        """Return the mean validation log loss, infinite where there is none, then the name."""
+        """Return the mean validation log loss, infinite if missing, and the name."""
         spread = group.scores.get(("validation", "log_loss"))
         return (float("inf") if spread is None else spread.mean, group.name)
 

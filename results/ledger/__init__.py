@@ -1,1 +1,1 @@
-"""What happened in a run: the ledger's events, and what is folded from them."""
+"""The event log of a run and the states derived from it."""

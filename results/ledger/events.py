@@ -1,7 +1,7 @@
-"""The events of a ledger: the name of each kind, the fields of each, and the states of a trial that follow from them.
+"""The kinds of ledger events, their fields, and the resulting states of a trial.
 
-Readers ignore kinds that they do not know, and take fields that older ledgers lack with `get`. Outside this package a
-kind is asked for by `is_kind` and `of_kind` alone, so that mypy finds a name that no event has.
+Readers ignore unknown kinds and use `get` for fields that older ledgers lack. Code outside this package tests the kind
+of an event with `is_kind` and `of_kind` only, so that mypy reports misspelled kinds.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypedDict, get_args
 
 Event = Mapping[str, Any]
-"""One line of a ledger: `event` is its kind, `time` is UTC in ISO 8601, and its kind's fields are described below."""
+"""One line of a ledger: `event` is the kind, `time` is UTC in ISO 8601; the fields of each kind are described below."""
 
 TrialKind = Literal["trial_started", "trial_promoted", "trial_resumed", "trial_retried", "rung", "trial_ended"]
-"""Events about a trial that trains."""
+"""Events of a trial that is trained."""
 CandidateKind = Literal[
     "candidate_started", "candidate_resumed", "candidate_retried", "candidate_failed", "candidate_finished", "test_read"
 ]
@@ -23,39 +23,39 @@ Kind = Literal[
 OF_TRIALS: tuple[TrialKind, ...] = get_args(TrialKind)
 
 STATES = ("running", "paused", "stopped", "finished", "failed", "infeasible")
-"""`paused` waits for a promotion, in this search or a later one; only `finished` has trained to the last rung."""
+"""A `paused` trial waits for a promotion, in this search or a later one; a `finished` trial reached the last rung."""
 EndState = Literal["finished", "stopped", "failed"]
 ENDED = frozenset(get_args(EndState))
 
 
 def is_kind(event: Event, *kinds: Kind) -> bool:
-    """Return whether an event is of one of these kinds."""
+    """Return whether an event is one of these kinds."""
     return event["event"] in kinds
 
 
 def of_kind(events: Iterable[Event], *kinds: Kind) -> Iterator[Event]:
-    """Return the events of these kinds, in their order."""
+    """Return the events of these kinds, in their original order."""
     return (event for event in events if event["event"] in kinds)
 
 
 class SessionStarted(TypedDict):
-    """`session_started`: a driver begins to train trials."""
+    """`session_started`: a driver starts training trials."""
 
     n_trials: int
     epochs: list[int]
-    """Of the rungs, ascending."""
+    """Epochs of the rungs, ascending."""
     expected: list[int]
-    """How many of the trials are expected to reach each rung."""
+    """Number of trials expected to reach each rung."""
 
 
 class SessionEnded(TypedDict):
-    """`session_ended`: a driver has ended. One that was killed leaves no such line."""
+    """`session_ended`: a driver has ended. A killed driver writes no such event."""
 
     reason: Literal["done", "failed", "interrupted"]
 
 
 class WarmStarted(TypedDict):
-    """`warm_start`: what a search knows before its first trial (search/strategies/warm_start.py)."""
+    """`warm_start`: prior knowledge of a search before its first trial (search/strategies/warm_start.py)."""
 
     runs: list[str]
     presets: list[dict[str, Any]]
@@ -64,7 +64,7 @@ class WarmStarted(TypedDict):
 
 
 class Proposed(TypedDict):
-    """What is known of every proposal; sizes are estimates."""
+    """Fields known for every proposal; sizes are estimates."""
 
     params: dict[str, Any]
     n_params: int
@@ -73,24 +73,25 @@ class Proposed(TypedDict):
 
 
 class Infeasible(Proposed):
-    """`infeasible`: a proposal over the limit, in weight bytes; it is never trained."""
+    """`infeasible`: a proposal over the limits; it is never trained. `limit` is in weight bytes."""
 
     limit: int | None
     reason: str
 
 
 class OfTrial(TypedDict):
-    """What every event of a `TrialKind` names."""
+    """Common field of all events of a `TrialKind`."""
 
     trial_id: str
 
 
 class TrialStarted(OfTrial, Proposed):
-    """`trial_started`: a trial begins. Its key hashes canonical configuration, data, seed and epochs."""
+    """`trial_started`: a trial starts."""
 
     key: str
+    """Hash of the canonical configuration, data, seed and epochs."""
     config: dict[str, Any]
-    """What is trained: model, train, reader, mode, fold."""
+    """Configuration of the training: model, train, reader, mode, fold."""
     seed: int
     peak_activation_bytes: int
 
@@ -99,17 +100,17 @@ class TrialContinued(OfTrial):
     """`trial_promoted` from a pause, or `trial_resumed` after its driver was interrupted."""
 
     rung: int
-    """The one it trains to, from 0."""
+    """The rung that it trains to, counted from 0."""
 
 
 class TrialRetried(TrialContinued):
-    """`trial_retried`: the process of a trial died, and another one continues."""
+    """`trial_retried`: the process of a trial died, and a new process continues it."""
 
     reason: str
 
 
 class Measured(TypedDict):
-    """What a trial measures at a rung, of its exported file and on validation. What is no number is null."""
+    """Measurements of a trial at a rung: sizes of the exported file, scores on validation. NaN is stored as null."""
 
     macro_accuracy: float
     log_loss: float
@@ -117,36 +118,37 @@ class Measured(TypedDict):
     nonzero_weight_bytes: int
     file_bytes: int
     seconds: float
-    """For this rung: training and reading, which is the export and its validation."""
+    """Total time for this rung: `train_seconds` + `reading_seconds`."""
     train_seconds: float
     reading_seconds: float
+    """Time for the export and its validation."""
 
 
 class RungReached(OfTrial, Measured):
-    """`rung`: a trial has reached a rung."""
+    """`rung`: a trial reached a rung."""
 
     rung: int
     epochs: int
     decision: Literal["continue", "pause", "stop", "finish"]
-    """Older ledgers lack it, and knew no pause."""
+    """Missing in older ledgers, in which trials were never paused."""
 
 
 class TrialEnded(OfTrial):
-    """`trial_ended`: a trial has ended."""
+    """`trial_ended`: a trial ended."""
 
     state: EndState
     reason: str | None
 
 
 class OfCandidate(TypedDict):
-    """What every event of a `CandidateKind` names; `candidate_finished` says no more."""
+    """Common field of all events of a `CandidateKind`; `candidate_finished` has no other."""
 
     candidate: str
-    """`<candidate>-s<seed>`, or `<candidate>-s<seed>/inner/<part>` of a training of its inner cross-validation."""
+    """`<candidate>-s<seed>`, or `<candidate>-s<seed>/inner/<part>` for a training of its inner cross-validation."""
 
 
 class CandidateStarted(OfCandidate):
-    """`candidate_started`: the retraining of a trial, or of a system given by name, begins."""
+    """`candidate_started`: the retraining of a trial, or of a system given by name, starts."""
 
     trial_id: str | None
     seed: int
@@ -155,25 +157,25 @@ class CandidateStarted(OfCandidate):
 
 
 class CandidateResumed(OfCandidate):
-    """`candidate_resumed`: a retraining continues from the checkpoint of an epoch."""
+    """`candidate_resumed`: a retraining resumes from the checkpoint of an epoch."""
 
     epoch: int
 
 
 class CandidateTrouble(OfCandidate):
-    """`candidate_retried`: its process died, and another one continues. `candidate_failed`: it is given up."""
+    """`candidate_retried`: its process died, and a new process continues. `candidate_failed`: no further attempts."""
 
     reason: str
 
 
 class SplitRead(OfCandidate):
-    """`test_read`: a split that nothing may be chosen by is about to be read."""
+    """`test_read`: a split that must not influence any selection is about to be read."""
 
     split: str
 
 
 class LineFinished(TypedDict):
-    """`line_finished`: ensemble, report and package are written."""
+    """`line_finished`: ensemble, report and package have been written."""
 
     inputs: str
-    """Hash of what they were made from."""
+    """Hash of their inputs."""

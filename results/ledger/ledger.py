@@ -1,7 +1,7 @@
-"""The ledger: an append-only list of events, one JSON object a line, that a run is rebuilt from after any crash.
+"""The ledger: an append-only event log, one JSON object per line, from which a run is rebuilt after a crash.
 
-Promises: an event that `append` returned from is on the disk; a line cut short by a crash was never returned from, is
-ignored on reading and cut away before the next append; one writer at a time; readers need no lock.
+Guarantees: when `append` returns, the event is on disk; a line truncated by a crash is ignored on reading and removed
+before the next append (its `append` never returned); there is one writer at a time; readers need no lock.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from data_prep.files import write_error
 from results.ledger.events import Kind
 
 N_TRIES = 5
-"""How often the lock is tried, 20 ms apart."""
+"""Number of attempts to take the lock, 20 ms apart."""
 
 
 class Ledger:
-    """The events of one run. Reading needs nothing; the first `append` takes the run's lock until `close`.
+    """The events of one run. Reading takes no lock; the first `append` locks the run until `close`.
 
-    `with Ledger.open_for_writing(path) as ledger:` takes the lock at once, which is what a driver wants.
+    `with Ledger.open_for_writing(path) as ledger:` takes the lock immediately; drivers use it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Ledger:
         """Return the ledger at `path`, locked for this process.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds the lock.
         """
         ledger = cls(path)
         ledger._open()
@@ -55,29 +55,30 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back; closing twice is harmless."""
+        """Release the lock. Can be called repeatedly."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
         if self._lock is not None:
-            os.close(self._lock)  # closing drops the lock
+            os.close(self._lock)  # closing releases the lock
             self._lock = None
 
     def append(self, event: Kind, **fields: Any) -> None:
-        """Write one event: when this returns, it is on the disk.
+        """Write one event; it is on disk when this returns.
 
         Args:
-            event: its kind.
-            fields: of its kind (see `events`); NumPy scalars and paths become plain, NaN and infinities null.
+            event: kind of the event.
+            fields: fields of this kind (see `events`). NumPy values and paths are converted to plain values; NaN and
+                infinities become null.
 
         Raises:
-            RunError: if another process writes this ledger.
-            AscError: if the disk is full; nothing of the line stays behind then.
+            RunError: if another process writes to this ledger.
+            AscError: if the disk is full; no part of the line is kept.
         """
         self._write(ledger_line(event, fields))
 
     def _write(self, data: bytes) -> None:
-        """Write whole lines."""
+        """Write complete lines, or nothing if the disk is full."""
         if self._file is None:
             self._open()
         assert self._file is not None
@@ -88,14 +89,14 @@ class Ledger:
             os.fsync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, size)  # a part of the line may be there
+                os.ftruncate(self._file, size)  # part of the line may have been written
             raise write_error(self.path, error) from error
 
     def events(self) -> list[dict[str, Any]]:
-        """Return all events, oldest first; none where the ledger does not exist yet.
+        """Return all events, oldest first; [] if the ledger does not exist yet.
 
         Raises:
-            RunError: if a line other than a torn last one is no JSON object, naming the line.
+            RunError: if a line is not an event; a truncated last line is ignored.
         """
         try:
             data = self.path.read_bytes()
@@ -133,12 +134,12 @@ class Ledger:
 
 
 def ledger_line(event: str, fields: Mapping[str, Any]) -> bytes:
-    """Return an event as a line of a ledger."""
+    """Return an event as a line of a ledger, UTF-8 encoded and with its newline."""
     return (json.dumps(new_event(event, **fields), ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 class LedgerTail:
-    """Reads a ledger that is being written, each event once."""
+    """Follows a ledger that is being written and returns each event once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -146,10 +147,10 @@ class LedgerTail:
         self._n_lines = 0
 
     def new_events(self) -> list[dict[str, Any]]:
-        """Return what was appended since the last call, at first everything; a line that is half written waits.
+        """Return the events appended since the last call; the first call returns all. Incomplete lines are left unread.
 
         Raises:
-            RunError: if a line is no event of a run, naming it.
+            RunError: if a line is not an event.
         """
         try:
             with self.path.open("rb") as file:
@@ -164,26 +165,26 @@ class LedgerTail:
 
 
 def is_being_written(path: Path) -> bool:
-    """Return whether a process holds the lock of the ledger at `path`: whether its run is being worked on."""
+    """Return whether a process holds the lock of the ledger at `path`, that is, whether the run is active."""
     try:
         lock = os.open(path.with_suffix(".lock"), os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        return not _try_lock(lock)  # a lock of an instant, which drivers and other readers wait out
+        return not _try_lock(lock)  # held for an instant only; drivers and other readers retry
     finally:
         os.close(lock)
 
 
 def new_event(event: str, **fields: Any) -> dict[str, Any]:
-    """Return an event as its line holds it: plain values, with the time unless `fields` brings one."""
+    """Return an event as a mapping of plain values; `time` is the current time unless `fields` contains it."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     plain: dict[str, Any] = _plain({"event": event, "time": now, **fields})
     return plain
 
 
 def _try_lock(lock: int) -> bool:
-    """Lock the open file until it is closed, waiting out who only looks whether it is locked; return whether it is."""
+    """Lock the open file until it is closed and return whether that succeeded; retries while others test the lock."""
     for _ in range(N_TRIES - 1):
         if lock_descriptor(lock, blocking=False):
             return True
@@ -210,7 +211,7 @@ def _parse(path: Path, line: bytes, number: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it."""
+    """Return `value` converted to JSON types."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""How far a search has come, from the ledger's events alone: one event at a time, so that a follower stays cheap."""
+"""Progress of a search, computed incrementally from the ledger's events so that following a run is cheap."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from results.ledger.trial import Trials
 from results.pareto import pareto_front
 
 N_REASONS = 3
-"""Reasons of failures that are told."""
+"""Number of most common failure reasons that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A trial with the value of its last rung."""
+    """A trial with its scores at its last rung."""
 
     trial_id: str
     state: str
@@ -29,74 +29,65 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RungCount:
-    """What has become of the trials that reached a rung.
-
-    Attributes:
-        epochs: of the rung.
-        n_reached: trials that have a value there.
-        n_went_on: of these, the ones that were let train beyond it.
-        n_paused: of these, the ones that wait there for a promotion.
-        best: highest macro accuracy there, None where no value is a number.
-    """
+    """Counts of the trials that reached a rung."""
 
     epochs: int
+    """Epochs of the rung."""
     n_reached: int
+    """Trials with a score at the rung."""
     n_went_on: int
+    """Trials of these that were continued beyond the rung."""
     n_paused: int
+    """Trials of these that are paused at the rung, waiting for a promotion."""
     best: float | None
+    """Highest macro accuracy at the rung; None if no score is a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The last driver's work on the run, from its start to its end or to now.
-
-    Attributes:
-        started: seconds since 1970; None before a trial was begun.
-        seconds: since then, to the session's end where it has one.
-        epochs: trained at rungs reached in it.
-        epochs_per_s: the same over the time in which trials trained, all side by side; None before the first rung.
-        end: why it ended; None while it hasn't, and where its driver was killed.
-    """
+    """The last driver's session on the run, until its end or the current time."""
 
     started: float | None
+    """Start in seconds since 1970; None before the first trial."""
     seconds: float
+    """Duration so far, or until the session ended."""
     epochs: int
+    """Epochs trained at rungs reached in this session."""
     epochs_per_s: float | None
+    """Epochs per second of wall-clock time, summed over parallel trials; None before the first rung."""
     end: str | None
+    """Reason for the end; None if the session is active or its driver was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchProgress:
-    """How far a search has come.
-
-    Attributes:
-        n_trials: asked for; None where that is not known.
-        n_started: trials begun.
-        states: {state: trials}, without states that none is in and without `infeasible`.
-        n_infeasible: proposals over the limit, never trained.
-        n_retries: trainings that were begun again after a failure.
-        rungs: lowest first.
-        front: finished trials of which none is as accurate and as small as another, smallest first.
-        provisional: the same of the trials that still train or wait, by their last rung: values that will change.
-        failures: the commonest reasons and how often.
-        epochs: trained in all sessions.
-        epochs_left: expected until the search is done; None where that is not known or the session has ended.
-        seconds_left: the same as time; None without a rate.
-    """
+    """Progress of a search."""
 
     n_trials: int | None
+    """Trials requested; None if unknown."""
     n_started: int
+    """Trials started."""
     states: dict[str, int]
+    """{state: number of trials}, without zero counts and without `infeasible`."""
     n_infeasible: int
+    """Proposals over the limits, which are never trained."""
     n_retries: int
+    """Trainings restarted after a failure."""
     rungs: tuple[RungCount, ...]
+    """Counts per rung, lowest rung first."""
     front: tuple[Standing, ...]
+    """Pareto front of the finished trials, smallest first."""
     provisional: tuple[Standing, ...]
+    """Pareto front of the running and paused trials by their last rung, smallest first; not final."""
     failures: tuple[tuple[str, int], ...]
+    """The most common failure reasons with their counts."""
     session: Session
     epochs: int
+    """Epochs trained in all sessions."""
     epochs_left: float | None
+    """Epochs expected until the search is complete; None if unknown or if the session has ended."""
     seconds_left: float | None
+    """Estimated time to train `epochs_left`; None without a rate."""
 
     @property
     def n_ended(self) -> int:
@@ -105,11 +96,11 @@ class SearchProgress:
 
 
 class ProgressFold:
-    """Takes the ledger's events one by one and says at any time how far the search has come."""
+    """Accumulates the ledger's events; `progress` can be called after any of them."""
 
     def __init__(self) -> None:
         self._plan: Event | None = None
-        """The last session's start."""
+        """The `session_started` event of the last session."""
         self._trials = Trials()
         self._best: dict[int, float | None] = {}
         self._epochs_of: dict[int, int] = {}
@@ -121,7 +112,7 @@ class ProgressFold:
         self._begin_session(None)
 
     def apply(self, event: Event) -> None:
-        """Take the next event; those that are none of a search's change nothing."""
+        """Process the next event; events that do not belong to a search are ignored."""
         kind = event["event"]
         self._still = None
         if kind == "session_started":
@@ -136,12 +127,12 @@ class ProgressFold:
         elif self._trials.apply(event) is not None:
             if kind == "rung":
                 self._count_rung(event)
-            if self._started is None:  # older ledgers don't note sessions
+            if self._started is None:  # older ledgers have no session events
                 self._started = _time(event)
 
     def _begin_session(self, started: float | None) -> None:
         self._started = started
-        self._busy_from: float | None = None  # without the start of Ray and TensorFlow
+        self._busy_from: float | None = None  # excludes the start of Ray and TensorFlow
         self._last: float | None = None
         self._session_epochs = 0
         self._end = self._ended = None
@@ -161,7 +152,7 @@ class ProgressFold:
         self._best[rung] = accuracy if best is None else max(best, accuracy if accuracy is not None else best)
 
     def progress(self, now: float | None = None) -> SearchProgress:
-        """Return how far the search has come at `now`, in seconds since 1970; None means at its last event's time."""
+        """Return the progress at `now`, in seconds since 1970; None means the time of the last event."""
         if self._still is None:
             self._still = self._summarize()
         still = self._still
@@ -171,7 +162,7 @@ class ProgressFold:
         rate = self._rate()
         session = Session(self._started, max(0.0, at - self._started), self._session_epochs, rate, self._end)
         left = None
-        if rate and still.epochs_left is not None:  # what trains now is on its way to the next rung
+        if rate and still.epochs_left is not None:  # running trials have trained since the last rung
             left = max(0.0, still.epochs_left / rate - max(0.0, at - (self._last or at)))
         return replace(still, session=session, seconds_left=left)
 
@@ -236,10 +227,10 @@ class ProgressFold:
 
 
 def summarize_search(events: Iterable[Event], now: float | None = None) -> SearchProgress:
-    """Return how far a search has come after all `events`.
+    """Return the progress of a search after all `events`.
 
     Args:
-        events: the ledger's, oldest first.
+        events: events of the ledger, oldest first.
         now: seconds since 1970; None means the time of the last rung.
     """
     fold = ProgressFold()

@@ -1,4 +1,4 @@
-"""The one fold of the ledger: what has become of each trial, event by event."""
+"""State of each trial, derived from the ledger's events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from results.ledger.events import ENDED, OF_TRIALS, Event
 
 FACTS = ("params", "key", "seed", "n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes")
-"""Fields that a trial takes from every event that has them."""
+"""Fields of a trial that are updated from every event that contains them."""
 
 
 class Score(NamedTuple):
-    """The scores of a trial at a rung, and its size there."""
+    """Scores and size of a trial at a rung."""
 
     macro_accuracy: float
     log_loss: float
@@ -22,7 +22,7 @@ class Score(NamedTuple):
 
 @dataclass(slots=True)
 class Trial:
-    """A trial after the events about it so far. The large `config` of its start is not kept."""
+    """State of a trial after its events so far. The large `config` of `trial_started` is not kept."""
 
     trial_id: str
     state: str = "running"
@@ -33,41 +33,42 @@ class Trial:
     n_params: int | None = None
     macs: int | None = None
     weight_bytes: int | None = None
-    """An estimate until the first rung."""
+    """Estimated until the first rung, then measured."""
     nonzero_weight_bytes: int | None = None
     file_bytes: int | None = None
     rung: int = -1
-    """The highest that it has reached; -1 before the first."""
+    """Highest rung reached; -1 before the first."""
     target: int = 0
-    """The rung that it trains to, or trained to last."""
+    """Rung that it trains to, or last trained to."""
     epochs: int = 0
-    """At the highest rung, as are both scores: None where training diverged there."""
+    """Epochs at the highest rung."""
     macro_accuracy: float | None = None
+    """Score at the highest rung, as `log_loss`; None if training diverged."""
     log_loss: float | None = None
     scores: dict[int, Score] = field(default_factory=dict)
-    """{epochs: scores} of all rungs at which they are numbers."""
+    """{epochs: scores} of all rungs with finite scores."""
     seconds: float | None = None
-    """Sum over its rungs."""
+    """Total over all rungs."""
     n_retries: int = 0
     reason: str | None = None
-    """Of the latest retry or end, which may have none."""
+    """Reason of the latest retry or end; None if it had none."""
     last_reason: str | None = None
-    """The latest that was given."""
+    """The latest reason that was not None."""
     started: str | None = None
     ended: str | None = None
 
     @property
     def next_rung(self) -> int:
-        """The rung after the highest that it has reached."""
+        """The rung after the highest one reached."""
         return self.rung + 1
 
     @property
     def has_ended(self) -> bool:
-        """Whether it finished, was stopped or failed."""
+        """Whether the trial finished, was stopped or failed."""
         return self.state in ENDED
 
     def apply(self, event: Event) -> None:
-        """Take the next event about it, or the only one about a proposal over the limit."""
+        """Process the next event of the trial, or the single event of an infeasible proposal."""
         kind = event["event"]
         if kind == "rung":
             self._reach(event)
@@ -89,7 +90,7 @@ class Trial:
         self._take_facts(event)
 
     def _reach(self, event: Event) -> None:
-        """Take a rung. It pauses the trial only if it says so: older ledgers lack decisions, and knew no pause."""
+        """Process a rung. Rungs of older ledgers have no `decision` and never pause a trial."""
         rung, epochs, decision = int(event["rung"]), int(event["epochs"]), event.get("decision")
         accuracy, loss = event.get("macro_accuracy"), event.get("log_loss")
         if not self.has_ended:
@@ -109,10 +110,10 @@ class Trial:
 
 
 class Trials(dict[str, Trial]):
-    """{trial_id: trial} of a ledger, in the order in which they began."""
+    """{trial_id: trial} of a ledger, in order of start."""
 
     def apply(self, event: Event) -> Trial | None:
-        """Take the next event; return the trial that it is about, None where it is about none that trains."""
+        """Process the next event and return its trial; None if it is not a `TrialKind`."""
         if event["event"] not in OF_TRIALS:
             return None
         trial_id = event["trial_id"]

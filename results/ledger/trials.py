@@ -1,4 +1,4 @@
-"""The trials of a search as a table, rebuilt from the ledger's events."""
+"""Tables of the trials and rungs of a search, rebuilt from the ledger's events."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COLUMNS = (
     *("n_params", "macs", "weight_bytes", "nonzero_weight_bytes", "file_bytes", "rung", "epochs"),
     *("macro_accuracy", "log_loss", "state", "reason", "seconds", "seed"),
 )
-"""Every column but `trial_id` and the parameters, which stand before them as `param_<name>`."""
+"""Columns after `trial_id` and the parameters, which are named `param_<name>`."""
 
 
 def trials_table(events: Iterable[Event]) -> pd.DataFrame:
-    """Return one row per trial in order of appearance, infeasible proposals included.
+    """Return one row per trial in order of start, including infeasible proposals.
 
-    A trial's scores and sizes are those of the highest rung it finished; sizes before the first rung are estimates.
-    `seconds` is the sum over its rungs. States are those of results/ledger/events.py: `finished` are only those that
-    trained to the last rung. An infeasible proposal has no id of its own and is called `infeasible-<n>`.
+    Scores and sizes are those of the highest rung reached; sizes before the first rung are estimates. `seconds` is the
+    total over all rungs. `state` is one of `STATES` (results/ledger/events.py): only trials that reached the last rung
+    are `finished`. Infeasible proposals without an id are named `infeasible-<n>`.
     """
     trials, n_infeasible = Trials(), 0
     for event in events:
@@ -50,10 +50,10 @@ def trials_table(events: Iterable[Event]) -> pd.DataFrame:
 
 
 def ranked_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials that have a value, the best first: finished ones, then by how far they came, failed ones last.
+    """Return the trials that have a score, best first: finished trials, then the others, failed trials last.
 
-    A value of few epochs says little of one of many, so that no trial that was paused or stopped stands before a
-    finished one, whatever it reached.
+    Trials with the same status are sorted by epochs, then by score. Scores after few epochs predict final scores
+    poorly, so a paused or stopped trial never ranks above a finished one.
     """
     scored = trials[trials["macro_accuracy"].notna() & (trials["state"] != "infeasible")]
     place = scored["state"].map({"finished": 0, "failed": 2}).fillna(1)
@@ -76,7 +76,7 @@ def rungs_table(events: Iterable[Event]) -> pd.DataFrame:
 
 
 def write_trials(run: RunDirectory) -> Path:
-    """Bring `trials.parquet` up to the ledger and return its path; a file that is so already is left alone."""
+    """Update `trials.parquet` from the ledger and return its path; an up-to-date file is not rewritten."""
     content = trials_table(Ledger(run.ledger_path).events()).to_parquet(index=False)
     if not run.trials_path.exists() or run.trials_path.read_bytes() != content:
         with written_whole(run.trials_path) as temporary:
@@ -92,7 +92,7 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 
 def _uniform(column: pd.Series) -> pd.Series:
-    """Return a parameter's values with one type, so that Parquet can hold them; lists and mixtures become JSON text."""
+    """Return a parameter's values with a single type, as Parquet requires; lists and mixed types become JSON text."""
     kinds = {type(value) for value in column if value is not None}
     if kinds <= {bool}:
         return column.astype("boolean")
