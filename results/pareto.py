@@ -1,4 +1,4 @@
-"""The Pareto front: who is on it, ranks behind it, distances along it, and the hypervolume it dominates."""
+"""Pareto fronts: non-dominated points, ranks of fronts, crowding distances and hypervolume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np
     """Return the indices of the points that no other dominates, smallest size first.
 
     A point dominates another if it is at least as accurate and at most as large, and better in one of the two. Of
-    points that agree in both, the first stands for all. Points with a NaN take no part.
+    identical points only the first is returned. Points with a NaN are ignored.
 
     Args:
         accuracy: larger is better, shape (n,).
@@ -34,14 +34,14 @@ def pareto_front(accuracy: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np
 def dominated_area(accuracy: npt.ArrayLike, size: npt.ArrayLike, floor: float, limit: float) -> float:
     """Return the area that the points dominate, bounded by the reference point (`floor`, `limit`).
 
-    It is the integral, over sizes up to `limit`, of how far the best point that fits exceeds `floor`: the hypervolume
-    indicator of Zitzler and Thiele (1999) for two objectives, exact.
+    This is the exact hypervolume indicator of Zitzler and Thiele (1999) for two objectives: the integral, over sizes up
+    to `limit`, of the best accuracy above `floor` that is attained within a size.
 
     Args:
         accuracy: larger is better, shape (n,).
-        size: smaller is better, on any scale, shape (n,); points over the limit add nothing.
-        floor: the accuracy from which on a point counts.
-        limit: on the scale of `size`.
+        size: smaller is better, on any scale, shape (n,); points over the limit contribute nothing.
+        floor: accuracy above which a point contributes.
+        limit: maximum size, on the scale of `size`.
     """
     front = pareto_front(accuracy, size)
     edges: npt.NDArray[Any] = np.append(np.asarray(size, dtype=np.float64)[front], limit)
@@ -50,28 +50,28 @@ def dominated_area(accuracy: npt.ArrayLike, size: npt.ArrayLike, floor: float, l
 
 
 def hypervolume(accuracy: npt.ArrayLike, size: npt.ArrayLike, limit: float, floor: float = 0.0) -> float:
-    """Return `dominated_area` as a share of size 0–`limit`: the mean accuracy above `floor` over all limits up to it.
+    """Return `dominated_area` divided by `limit`: the best accuracy above `floor`, averaged over all sizes up to it.
 
-    With a floor of 0 it lies between 0 and 1.
+    The result is between 0 and 1 for a floor of 0.
 
     Args:
-        accuracy: shares, shape (n,).
-        size: in bytes, shape (n,); points over the limit add nothing.
+        accuracy: shares in [0, 1], shape (n,).
+        size: in bytes, shape (n,); points over the limit contribute nothing.
         limit: in bytes.
-        floor: the accuracy of a guess, or any other from which on a point counts.
+        floor: accuracy above which a point contributes, for example chance level.
     """
     return dominated_area(accuracy, size, floor, limit) / limit
 
 
 def front_ranks(losses: Array) -> npt.NDArray[np.int64]:
-    """Return the number of each point's front, 0 for those that no other dominates.
+    """Return the index of each point's front, 0 for non-dominated points.
 
-    Memory is linear in the points, so that thousands of trials can be ranked beside a training.
+    Memory is linear in the number of points, so that thousands of trials can be ranked during training.
 
     Args:
         losses: shape (n_points, n_objectives), smaller is better.
     """
-    order = np.lexsort(losses.T[::-1])  # whoever dominates a point stands before it
+    order = np.lexsort(losses.T[::-1])  # dominating points come before dominated ones
     points, ranks = losses[order], np.zeros(len(losses), dtype=np.int64)
     for index in range(1, len(points)):
         point, before = points[index], points[:index]
@@ -83,9 +83,10 @@ def front_ranks(losses: Array) -> npt.NDArray[np.int64]:
 
 
 def crowding_distances(losses: Array) -> Array:
-    """Return how far each point of a front is from its neighbours, infinite at the ends.
+    """Return the crowding distance of each point of a front, infinite at the ends.
 
-    The sum over objectives of the distance between its two neighbours there, as a share of the front's extent.
+    The crowding distance is the sum over objectives of the distance between the two neighbours, relative to the extent
+    of the front.
 
     Args:
         losses: shape (n_points, n_objectives).

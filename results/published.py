@@ -1,4 +1,4 @@
-"""Published numbers on TAU Urban Acoustic Scenes 2020 Mobile (development set, fold 1)."""
+"""Published results on TAU Urban Acoustic Scenes 2020 Mobile (development set, fold 1)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from dataclasses import dataclass
 from data_prep.corpora.corpus import TAU_SCENES
 
 CAO_2021 = "Cao, Li, Huang, technical report, DCASE 2021 Challenge, Task 1A"
-"""Acoustic scene classification using lightweight ResNet with attention."""
+"""The paper: Acoustic scene classification using lightweight ResNet with attention."""
 
 BASELINE_2021 = "DCASE 2021 Challenge, Task 1A, baseline system (organisers' page, mean of 10 runs)"
 
 
 @dataclass(frozen=True)
 class PublishedSystem:
-    """One system as its authors report it.
-
-    Attributes:
-        name: short name.
-        macro_accuracy: in percent.
-        log_loss: None where none was published.
-        size: as published, with its unit.
-        source: where the numbers stand.
-    """
+    """Results of one system as reported by its authors."""
 
     name: str
     macro_accuracy: float
+    """In percent."""
     log_loss: float | None
+    """None if not published."""
     size: str | None
+    """Size with its unit, as published; None if not published."""
     source: str
+    """Where the numbers were published."""
 
 
 SYSTEMS = (
@@ -46,7 +42,7 @@ SYSTEMS = (
 )
 
 COLUMNS = ("Baseline", "Sys 1", "Sys 2", "Sys 3", "Sys 4")
-"""The columns of both tables; the baseline has class-wise numbers only."""
+"""Columns of both tables; for the baseline only class-wise numbers were published."""
 
 _CLASS_WISE = (
     (40.5, 51.7, 58.8, 55.1, 49.3),
@@ -86,5 +82,5 @@ DEVICE_WISE: dict[str, dict[str, float]] = {
 
 
 def has_published(classes: Sequence[str]) -> bool:
-    """Whether the published numbers belong beside a run on these classes: TAU's ten, in TAU's order."""
+    """Return whether `classes` are TAU's ten scenes in TAU's order, so that published numbers are comparable."""
     return tuple(classes) == TAU_SCENES

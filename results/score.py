@@ -1,4 +1,4 @@
-"""Scores of a submitted `output.csv` against the truth, as the challenge computes them."""
+"""Scores of a submitted `output.csv` against the ground truth, computed as in the challenge."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from asc_models.metrics import by_group, interval_by_location, log_loss, macro_a
 from data_prep.errors import DataError
 
 SUM_TOLERANCE = 0.05
-"""How far a row's probabilities may be from 1 together: ten of them with two digits each are."""
+"""Maximum deviation of a row's sum from 1; allows for ten probabilities rounded to two digits."""
 
 
 def score_submission(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
-    """Return macro accuracy (with its 95 % interval where locations are known), log loss, by scene and by device.
+    """Return macro accuracy and log loss, overall, by scene and by device.
 
-    Accuracy is that of the file's `scene_label`, log loss that of its probabilities.
+    Accuracy is computed from the column `scene_label`, log loss from the probabilities. If locations are known, the
+    result includes a 95 % interval of macro accuracy.
 
     Args:
-        output_csv: TAB separated, `filename scene_label` and one probability column per scene.
-        truth_csv: TAB or comma, `filename scene_label`, and `identifier` (location) and `source_label` (device) where
-            they are known. File names are compared without their folders.
+        output_csv: TAB separated, with the columns `filename`, `scene_label` and one probability column per scene.
+        truth_csv: TAB or comma separated, with the columns `filename`, `scene_label` and optionally `identifier`
+            (location) and `source_label` (device). File names are compared without their folders.
 
     Raises:
-        DataError: if a clip is missing, extra or twice, a scene is unknown, or a row holds no probabilities.
+        DataError: if a clip is missing, unexpected or duplicated, a scene is unknown, or a row does not contain
+            probabilities.
     """
     output = _read(output_csv)
     truth = _read(truth_csv)
@@ -124,6 +126,6 @@ def _probabilities(columns: pd.DataFrame, path: Path) -> npt.NDArray[np.float64]
 
 
 def _some(names: list[str]) -> str:
-    """Return the first names and how many there are."""
+    """Return the number of names and the first three."""
     shown = ", ".join(names[:3])
     return f"{len(names)} clip{'s' if len(names) != 1 else ''} ({shown}{', …' if len(names) > 3 else ''})"

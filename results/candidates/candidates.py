@@ -135,8 +135,8 @@ def has_own_score(candidate: Candidate) -> bool:
 def comparable(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates eligible for selection, whose validation scores cover the same clips.
 
-    Out-of-fold scores cover all training and validation clips, other scores only the validation split. If any
-    candidate has out-of-fold scores, only such candidates are returned.
+    Out-of-fold scores cover all recorded training clips, other scores only the validation split. If any candidate has
+    out-of-fold scores, only such candidates are returned.
     """
     return [candidate for candidate in candidates if candidate.metrics.inner_folds] or list(candidates)
 

@@ -1,1 +1,1 @@
-"""A run in shared storage: its ledger in segments, its checkpoints, the lock of its driver."""
+"""Runs in shared storage: segmented ledger, checkpoints, and the driver's lock."""

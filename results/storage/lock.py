@@ -1,10 +1,10 @@
-"""The lock of a run in shared storage: one driver at a time, and one that died gives way.
+"""The lock of a run in shared storage: one driver at a time; the lock of a dead driver is taken over.
 
-Object stores have no lock that goes with its process. So a driver writes an object with a number of its own, on the
-condition that nobody has (`Store.create`), and rewrites it every few seconds; the highest number is the holder. Who
-comes later watches: a beat means that the holder lives, and the newcomer is refused; no beat for long enough means that
-it died, and the next number is taken. A holder that merely slept and wakes up superseded can do no harm: the ledger's
-segments are written on condition too (`results/storage/stored_ledger.py`).
+Object stores have no locks that are released when a process exits. Instead, a driver creates a numbered object that
+must not exist yet (`Store.create`) and rewrites it every few seconds (a heartbeat). The holder is the driver with the
+highest number. Another driver watches this object: if a heartbeat follows, it is refused; if none follows for
+`DEAD_S`, the holder is considered dead and the next number is created. A holder that was only suspended cannot do harm
+when it resumes, because ledger segments are created with the same condition (`results/storage/stored_ledger.py`).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from data_prep.errors import AscError, RunError
 from data_prep.store import Store
 
 BEAT_S = 10.0
-"""How often a holder tells that it lives."""
+"""Seconds between heartbeats."""
 DEAD_S = 45.0
-"""A holder that has told nothing for so long is dead: four beats missed."""
+"""Seconds without a heartbeat after which the holder is considered dead: four missed heartbeats."""
 POLL_S = 0.5
 
 
 class StorageLock:
-    """A run's lock. `acquire`, then `release`; also as a context."""
+    """The lock of a run, used as a context manager or with `acquire` and `release`."""
 
     def __init__(self, store: Store, *, beat_s: float = BEAT_S, dead_s: float = DEAD_S) -> None:
-        """Take a place for the lock's objects alone.
+        """Create a lock without acquiring it.
 
         Args:
-            store: the place.
-            beat_s: seconds between two beats of the holder.
-            dead_s: seconds without a beat after which a holder counts as dead; the same for all drivers.
+            store: location used for the lock's objects only.
+            beat_s: seconds between heartbeats.
+            dead_s: seconds without a heartbeat after which a holder is considered dead; equal for all drivers.
         """
         self._store = store
         self._beat_s = beat_s
@@ -51,14 +51,14 @@ class StorageLock:
         self._thread: threading.Thread | None = None
 
     def acquire(self, on_wait: Callable[[str], None] = lambda text: None) -> None:
-        """Become the holder.
+        """Acquire the lock, waiting up to `dead_s` seconds to find out whether its holder is alive.
 
         Args:
-            on_wait: told whom it waits for, where it has to.
+            on_wait: called with a message about the holder before waiting.
 
         Raises:
-            RunError: if another driver lives and holds it.
-            DataError: if the storage can't be reached.
+            RunError: if another live driver holds the lock.
+            DataError: if the storage cannot be reached.
         """
         while True:
             number, holder = self._holder()
@@ -74,12 +74,12 @@ class StorageLock:
         self._thread.start()
 
     def release(self) -> None:
-        """Give the lock back; twice is harmless."""
+        """Release the lock. Can be called repeatedly."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-            with contextlib.suppress(AscError):  # it goes stale by itself
+            with contextlib.suppress(AscError):  # without heartbeats it becomes stale
                 self._store.remove(_name(self._number))
 
     def __enter__(self) -> StorageLock:
@@ -90,15 +90,15 @@ class StorageLock:
         self.release()
 
     def _holder(self) -> tuple[int, dict[str, Any] | None]:
-        """Return the highest number and who wrote it; (0, None) where nobody holds the lock."""
+        """Return the highest number and its driver; (0, None) if the lock is free."""
         while numbers := [int(Path(name).stem) for name in self._store.names() if _is_number(name)]:
             number = max(numbers)
-            with contextlib.suppress(FileNotFoundError):  # given back meanwhile: look again
+            with contextlib.suppress(FileNotFoundError):  # released in the meantime: retry
                 return number, dict(json.loads(self._store.read(_name(number))))
         return 0, None
 
     def _watch(self, number: int, holder: dict[str, Any], on_wait: Callable[[str], None]) -> None:
-        """Return once the holder has given the lock back or is known to be dead; raise RunError if it lives."""
+        """Return when the holder has released the lock or is considered dead; raise RunError if it is alive."""
         who = f"{holder.get('host')} (process {holder.get('pid')}, since {holder.get('since')})"
         on_wait(
             f"{self._store.place('')}: another asc on {who} has this run. Looking for {self._dead_s:.0f} s whether it "
@@ -120,7 +120,7 @@ class StorageLock:
     def _beat(self) -> None:
         while not self._ended.wait(self._beat_s):
             self._me["beat"] += 1
-            with contextlib.suppress(AscError):  # a storage out of reach is told by whatever needs it
+            with contextlib.suppress(AscError):  # an unreachable storage is reported by other accesses
                 self._store.write(_name(self._number), self._content())
 
     def _content(self) -> bytes:
@@ -146,7 +146,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _machine() -> str | None:
-    """Return what only processes of this boot and this process table share; None where it can't be known."""
+    """Return an id shared only by processes of the same boot and PID namespace; None if unavailable."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -155,7 +155,7 @@ def _machine() -> str | None:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process was started, in ticks since boot; None where there is none."""
+    """Return the start time of a process in ticks since boot; None if there is no such live process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -164,6 +164,6 @@ def _start_of(pid: int) -> str | None:
 
 
 def _is_dead_here(holder: dict[str, Any]) -> bool:
-    """Return whether the holder was a process of this very machine that is no more."""
+    """Return whether the holder was a process on this machine that no longer exists."""
     machine = _machine()
     return machine is not None and holder.get("machine") == machine and _start_of(holder["pid"]) != holder["started"]

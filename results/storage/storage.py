@@ -1,14 +1,14 @@
-"""A run's part in shared storage: what outlives the machine that drives it, and what several machines write.
+"""The files of a run in shared storage, which outlive the driver's machine and are written by several machines.
 
 ```
 STORAGE/config.yaml            as RUN/config.yaml
-STORAGE/ledger/00000001.jsonl  the ledger's segments (results/storage/stored_ledger.py)
+STORAGE/ledger/00000001.jsonl  segments of the ledger (results/storage/stored_ledger.py)
 STORAGE/driver/                the lock (results/storage/lock.py)
-STORAGE/shards/                features, unless another place is named
-STORAGE/checkpoints/           of unfinished trials
+STORAGE/shards/                features, unless configured elsewhere
+STORAGE/checkpoints/           checkpoints of unfinished trials
 STORAGE/candidates/<name>/     as RUN/candidates/<name>/, and the checkpoint of an unfinished training
 ```
-The run directory stays a folder of the driver's machine. Where it is lost, it is made anew from here.
+The run directory remains a local folder on the driver's machine. If it is lost, it is restored from the storage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from results.storage.stored_ledger import StoredLedger, read_segments
 
 
 class RunStorage:
-    """The places of one run in shared storage. `taken` gives it out, locked."""
+    """Locations of one run in shared storage. Use `taken` to open it with its lock."""
 
     def __init__(self, location: Location) -> None:
         self.location = location
@@ -36,39 +36,39 @@ class RunStorage:
 
     @property
     def checkpoints(self) -> Location:
-        """Where trials keep their states."""
+        """Checkpoints of unfinished trials."""
         return location_inside(self.location, "checkpoints")
 
     @property
     def shards(self) -> Location:
-        """Where the run's features are prepared, unless another place is named."""
+        """Feature shards of the run, unless configured elsewhere."""
         return location_inside(self.location, SHARDS)
 
     def candidate(self, name: str) -> Location:
-        """Return where the files of a candidate are."""
+        """Return the location of a candidate's files."""
         return location_inside(location_inside(self.location, CANDIDATES), name)
 
     @property
     def candidates_store(self) -> Store:
-        """Where the candidates are, a folder each."""
+        """Store of the candidates, one folder each."""
         return open_store(location_inside(self.location, CANDIDATES))
 
     @property
     def lock_store(self) -> Store:
-        """Where the lock is."""
+        """Store of the lock."""
         return open_store(location_inside(self.location, "driver"))
 
     @property
     def ledger_store(self) -> Store:
-        """Where the ledger's segments are."""
+        """Store of the ledger's segments."""
         return open_store(location_inside(self.location, "ledger"))
 
     def pull(self, run: RunDirectory) -> None:
-        """Bring configuration and ledger into the run directory, where the storage has more of them.
+        """Synchronize the ledger, and update the run directory's configuration unless its ledger is ahead.
 
         Raises:
-            RunError: if run directory and storage hold different histories, or another process works in the directory.
-            DataError: if the storage can't be reached.
+            RunError: if the ledgers have diverged, or another process uses the run directory.
+            DataError: if the storage cannot be reached.
         """
         n_there = len(read_segments(self.ledger_store)[0])
         n_here = run.ledger_path.stat().st_size if run.ledger_path.exists() else 0
@@ -79,7 +79,7 @@ class RunStorage:
                 _write(run.config_path, self.store.read(run.config_path.name))
 
     def open_ledger(self, run: RunDirectory) -> StoredLedger:
-        """Return the run's ledger, locked, after bringing the run's configuration into the storage."""
+        """Copy the run's configuration to the storage and return the run's ledger, locked for this process."""
         ledger = StoredLedger.open_stored(run.ledger_path, self.ledger_store)
         try:
             self.push_config(run)
@@ -89,7 +89,7 @@ class RunStorage:
         return ledger
 
     def push_config(self, run: RunDirectory) -> None:
-        """Bring the run's configuration into the storage."""
+        """Copy the run's configuration to the storage."""
         if run.config_path.exists():
             self.store.write(run.config_path.name, run.config_path.read_bytes())
 
@@ -98,16 +98,16 @@ class RunStorage:
 def taken(
     run: RunDirectory, location: Location | None, on_wait: Callable[[str], None] = lambda text: None
 ) -> Iterator[RunStorage | None]:
-    """Hold a run's shared storage for this driver, the run directory brought up to date from it.
+    """Lock a run's shared storage for this driver and update the run directory from it.
 
     Args:
-        run: the run directory; it may be empty.
-        location: the storage; None where the run has none, and nothing is done.
-        on_wait: told whom it waits for, where another driver may still be alive.
+        run: the run directory; may be empty.
+        location: the storage; None if the run has none, in which case nothing is done.
+        on_wait: called with a message before waiting for another driver that may be alive.
 
     Raises:
-        RunError: if another driver has it, or it holds another run.
-        DataError: if it can't be reached.
+        RunError: if another driver holds the lock, or the storage contains a different run.
+        DataError: if the storage cannot be reached.
     """
     if location is None:
         yield None
@@ -124,10 +124,10 @@ def taken(
 
 
 def open_ledger(run: RunDirectory, storage: RunStorage | None) -> Ledger:
-    """Return the run's ledger, locked for this process: in the storage too where there is one.
+    """Return the run's ledger, locked for this process. It is also written to the storage, if any.
 
     Raises:
-        RunError: if another process holds it, or the run has a storage and is opened without it.
+        RunError: if another process holds the lock, or the run has a storage but `storage` is None.
     """
     if storage is not None:
         return storage.open_ledger(run)

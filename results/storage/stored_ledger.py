@@ -1,11 +1,12 @@
-"""The ledger of a run in shared storage: a local file to read, and in the storage what outlives the machine.
+"""The ledger of a run in shared storage: a local file for reading, and segments in the storage.
 
-An object store can't append, so the ledger lives there as numbered segments, `00000001.jsonl` and so on, never changed
-once written. Joined in order they are the ledger. Each is written on the condition that nobody has (`Store.create`),
-so of two drivers that both think themselves alone one fails at its first event.
+Object stores cannot append, so the ledger is stored as numbered, immutable segments, `00000001.jsonl` and so on, whose
+concatenation is the ledger. A segment is only created if it does not exist yet (`Store.create`), so if two drivers are
+active at the same time, one of them fails at its first event.
 
-Promises, beside those of `results/ledger/ledger.py`: an event that `append` returned from is in the storage, before it
-is in the local file. Only events of `LIGHT` kinds may wait for the next one: they cost nothing to find again.
+Guarantees, in addition to those of `results/ledger/ledger.py`: when `append` returns, the event is in the storage; it
+is written there before it is written to the local file. Only events of `LIGHT` kinds may be held back until the next
+event.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from results.ledger.events import Kind
 from results.ledger.ledger import Ledger, ledger_line
 
 LIGHT: frozenset[Kind] = frozenset({"infeasible"})
-"""Kinds of events behind which no work stands; there may be hundreds of them between two others."""
+"""Kinds of events that are cheap to reproduce; there may be hundreds of them between two other events."""
 N_READERS = 16
-"""Segments that are fetched at once."""
+"""Number of segments that are read in parallel."""
 
 
 class StoredLedger(Ledger):
-    """A ledger whose events are in `store` before they count."""
+    """A ledger whose events are written to `store` first, then to the local file."""
 
     def __init__(self, path: Path, store: Store) -> None:
         super().__init__(path)
@@ -37,11 +38,11 @@ class StoredLedger(Ledger):
 
     @classmethod
     def open_stored(cls, path: Path, store: Store) -> Self:
-        """Return the ledger, locked for this process, its local file and the storage brought to the same events.
+        """Return the ledger, locked for this process, after synchronizing the local file and the storage.
 
         Raises:
-            RunError: if another process holds the local file, or the two hold different histories.
-            DataError: if the storage can't be reached.
+            RunError: if another process locks the local file, or local file and storage have diverged.
+            DataError: if the storage cannot be reached.
         """
         ledger = cls(path, store)
         ledger._open()
@@ -53,11 +54,11 @@ class StoredLedger(Ledger):
         return ledger
 
     def append(self, event: Kind, **fields: Any) -> None:
-        """Write one event: when this returns, it is in the storage and on the disk.
+        """Write one event; it is in the storage and on disk when this returns (`LIGHT` kinds: on disk).
 
         Raises:
-            RunError: if another driver has taken the run over.
-            AscError: if the storage can't be reached, or the disk is full.
+            RunError: if another driver has taken over the run.
+            AscError: if the storage cannot be reached, or the disk is full.
         """
         line = ledger_line(event, fields)
         if event in LIGHT:
@@ -68,15 +69,15 @@ class StoredLedger(Ledger):
         self._write(line)
 
     def close(self) -> None:
-        """Bring what still waits into the storage, as far as it can be reached, and give the lock back."""
+        """Write pending events to the storage, if it can be reached, and release the lock."""
         if self._waiting:
-            with contextlib.suppress(AscError):  # the local file has it, and the next opening brings it there
+            with contextlib.suppress(AscError):  # they are in the local file; `open_stored` uploads them next time
                 self._upload(self._waiting)
             self._waiting = b""
         super().close()
 
     def _reconcile(self) -> None:
-        """Give the local file what only the storage has, or the storage what only the local file has."""
+        """Copy events missing in the local file from the storage, or the other way round."""
         there, self._n_segments = read_segments(self._store)
         here = self.path.read_bytes()
         if there.startswith(here):
@@ -102,12 +103,12 @@ class StoredLedger(Ledger):
 
 
 def segment_name(number: int) -> str:
-    """Return the name of a segment, counted from 1."""
+    """Return the name of a segment; segments are numbered from 1."""
     return f"{number:08d}.jsonl"
 
 
 def read_segments(store: Store) -> tuple[bytes, int]:
-    """Return a stored ledger's lines, joined, and how many segments they come from.
+    """Return the concatenated lines of a stored ledger and the number of segments.
 
     Raises:
         RunError: if a segment is missing.

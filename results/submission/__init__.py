@@ -1,1 +1,1 @@
-"""A submission package for DCASE Task 1: systems, their meta data, the package, and its check."""
+"""Submission packages for DCASE Task 1: selection of systems, metadata, packaging and validation."""

@@ -1,4 +1,4 @@
-"""The description of one system, `<LABEL>.meta.yaml`, in the challenge's fields."""
+"""The metadata of one system, `<LABEL>.meta.yaml`, in the challenge's format."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ _WEIGHTS = {
     "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
 _SWITCHES = sorted((knob for knob in TrainConfig.model_fields if knob in SWITCHES), key=WHOLE_CLIPS.__contains__)
-"""In the order of the recipe's fields; those that not every network of an ensemble trains with come last."""
+"""In the order of the TrainConfig fields, except that those for networks of fixed input length (`WHOLE_CLIPS`) come
+last."""
 
 
 def system_meta(
     label: str, number: int, system: System, config: SubmissionConfig, run_config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return every field of the challenge's meta file, in its order; accuracies in percent, `model_size` in kB.
+    """Return all fields of the challenge's meta file in its order; accuracies in percent, `model_size` in kB.
 
     Args:
         label: `Lastname_Institute_task1a_<number>`.
         number: 1 to 4.
         system: the candidate or ensemble.
-        config: who submits.
-        run_config: the run's resolved configuration; with the members' own recipes it fills what `config` leaves null.
+        config: authors and descriptive fields.
+        run_config: resolved configuration of the run. Together with the members' configurations it provides the values
+            of the fields that are null in `config`.
     """
     return {
         "submission": {
@@ -58,7 +60,7 @@ def system_meta(
 
 
 def _was_searched(system: System) -> bool:
-    """Return whether a search proposed a member; others were given by name."""
+    """Return whether any member was proposed by a search rather than given by name."""
     return any(member.metrics.trial_id is not None for member in system.members)
 
 
@@ -105,14 +107,14 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
 
 
 def _augmentation(recipes: Sequence[Mapping[str, Any]], run_config: Mapping[str, Any]) -> str | None:
-    """Return what the members' own recipes and the copies of training clips come to, None without any."""
+    """Return the augmentations used in the members' training and in the training copies, None if there are none."""
     names = [name for recipe in recipes for name in _while_training(recipe)]
     names += [COPIES[kind].switches[kind] for kind in (run_config.get("prepare") or {}).get("augmentations") or ()]
     return ", ".join(dict.fromkeys(names)) or None
 
 
 def _while_training(recipe: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the augmentations of one candidate's training."""
+    """Yield the augmentations that one candidate was trained with."""
     train = recipe.get("train") or {}
     family = FAMILIES.get((recipe.get("model") or {}).get("family", ""))
     has_windows = _window_seconds(recipe) is not None
@@ -132,7 +134,7 @@ def _window_seconds(recipe: Mapping[str, Any]) -> float | None:
 
 
 def _vote(recipe: Mapping[str, Any]) -> str:
-    """Return how a candidate's file comes to a clip's probabilities; empty where it takes clips whole."""
+    """Return how a candidate combines windows into the probabilities of a clip; "" if it processes whole clips."""
     seconds = _window_seconds(recipe)
     if seconds is None:
         return ""
@@ -149,12 +151,12 @@ def _complexity(system: System) -> dict[str, Any]:
 
 
 def _counts(member: Candidate) -> tuple[int, int]:
-    """Return the parameters of the exported file, all and those that are not zero.
+    """Return the numbers of parameters and of nonzero parameters of the exported file.
 
-    The network itself has other ones: the export folds batch normalization into the kernels.
+    They differ from those of the network because the export folds batch normalization into the kernels.
     """
     path = member.files.tflite_path
-    # Without the file the network's count stands for both: never too low.
+    # Without the file, use the network's count for both; it is an upper bound.
     return count_weights(path) if path.is_file() else (member.metrics.n_params, member.metrics.n_params)
 
 

@@ -1,4 +1,4 @@
-"""The package that DCASE 2021 Task 1A takes: up to four systems, each with its outputs and its description."""
+"""Submission packages for DCASE 2021 Task 1A: up to four systems, each with its outputs and metadata."""
 
 from __future__ import annotations
 
@@ -27,31 +27,32 @@ __all__ = ["System", "output_csv", "rank_systems", "validate_submission", "write
 TASK = "task1a"
 DECIMALS = 6
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-"""Equal packages are equal bytes: members carry no time of writing."""
+"""Constant timestamp of the zip entries, so that equal packages are byte-identical."""
 FILL_IN = (
     "asc submit RUN --set submission.lastname=LASTNAME --set submission.institute=INSTITUTE "
     "--set 'submission.authors=[{lastname: LASTNAME, firstname: FIRSTNAME, email: NAME@EXAMPLE.ORG, "
     'affiliation: {abbreviation: INSTITUTE, institute: FULL NAME, location: "CITY, COUNTRY"}}]\''
 )
-"""What puts a submission's own names in the place of the placeholders."""
+"""Command that replaces the placeholders."""
 
 
 def write_submission(
     run: RunDirectory, config: SubmissionConfig, evaluation: Mapping[str, Predictions] | None = None
 ) -> Path:
-    """Write the package and `summary.json` beside it, in the place of an earlier one; return the package's path.
+    """Write the package and `summary.json`, replacing any earlier package, and return the path of the package.
 
-    With placeholders among the names it is a draft, which the summary says (`SubmissionConfig.open_points`).
+    If names are placeholders (`SubmissionConfig.open_points`), the summary marks the package as a draft.
 
     Args:
-        run: with retrained candidates.
-        config: who submits.
-        evaluation: {candidate's name: probabilities on the evaluation set}; an ensemble's follow from its members' ones
-            unless they are given. None or {} packs the test split's predictions, and the summary says so.
+        run: run with retrained candidates.
+        config: authors and descriptive fields.
+        evaluation: {candidate: predictions on the evaluation set}. Predictions of an ensemble are computed from its
+            members' unless given. None or {} packs the predictions on the test split, which the summary notes.
 
     Raises:
         BudgetError: if no candidate is within the limits of the run's rules.
-        DataError: if there is no list to pack, a system lacks predictions, or clips of different folders share a name.
+        DataError: if there are no predictions to pack, a system lacks predictions, or clips in different folders have
+            the same name.
     """
     limits = read_limits(run.read_config())
     systems, left_out = rank_systems(run, limits)
@@ -85,25 +86,25 @@ def write_submission(
             _add(package, f"{folder}.meta.yaml", to_yaml(meta))
     _write_summary(run, path, packed, left_out, split, next(iter(given.values())), config, limits)
     for other in run.submission_dir.glob(f"*_{TASK}.zip"):
-        if other != path:  # of other names: one package stands beside its summary
+        if other != path:  # keep a single package, the one that the summary describes
             other.unlink()
     return path
 
 
 def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
-    """Return whether the package written last was written as `config` asks for, and is there."""
+    """Return whether the last package exists and was written with this `config`."""
     summary = run.submission_summary_path
     said = read_json(summary) if summary.is_file() else {}
     return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
 
 
 def output_csv(predictions: Predictions) -> str:
-    """Return the text of an output file: TAB separated, probabilities that sum to exactly 1 as they are printed.
+    """Return the text of an output file: TAB separated, with printed probabilities that sum to exactly 1.
 
-    They are rounded down and the largest takes up what is left, so that the label stays the argmax.
+    Probabilities are rounded down and the remainder is added to the largest, so that the label remains the argmax.
 
     Raises:
-        DataError: if two clips have the same name, folders aside.
+        DataError: if two clips have the same file name, ignoring folders.
     """
     names = [str(name).rpartition("/")[2] for name in predictions.clips["filename"]]
     if len(set(names)) < len(names):

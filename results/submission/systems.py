@@ -1,4 +1,4 @@
-"""The systems of a package: candidates and ensembles within every limit, ranked."""
+"""Ranking of the candidates and ensembles that can be submitted as systems."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ from results.rundir import RunDirectory
 
 @dataclass(frozen=True)
 class System:
-    """One candidate or ensemble as a system of the package.
-
-    Attributes:
-        name: candidate's or ensemble's name.
-        members: the distinct candidates in it.
-        ensemble: None for a single candidate.
-        validation_log_loss: what systems are ranked by.
-        size: the limited quantity that is shown (results.candidates.limits), of the members together.
-        development: the test split's metrics, {} where there are none.
-    """
+    """One candidate or ensemble as a system of the package."""
 
     name: str
+    """Name of the candidate or ensemble."""
     members: tuple[Candidate, ...]
+    """Distinct candidates of the system."""
     ensemble: Ensemble | None
+    """None for a single candidate."""
     validation_log_loss: float
+    """Score by which systems are ranked."""
     size: int
+    """Members' total of the displayed limited quantity (`Limits.main`)."""
     development: dict[str, Any]
+    """Metrics of the test split, {} if there are none."""
 
     @property
     def distinct(self) -> frozenset[str]:
-        """The members' names: systems with the same ones are the same networks, whatever weights and temperature."""
+        """Names of the members. Systems with equal names consist of the same networks and may differ in weights."""
         return frozenset(member.name for member in self.members)
 
     @property
     def metrics(self) -> list[CandidateMetrics]:
-        """The members' metrics: what is held against the limits together."""
+        """Metrics of the members, to which the limits apply together."""
         return [member.metrics for member in self.members]
 
     def predictions(self, by_candidate: Mapping[str, Predictions]) -> Predictions:
-        """Return the system's probabilities from its own or from its members' ones."""
+        """Return the system's predictions, computed from its members' unless `by_candidate` contains the system.
+
+        Raises:
+            DataError: if predictions of a member are missing.
+        """
         if self.name in by_candidate:
             return by_candidate[self.name]
         missing = [member.name for member in self.members if member.name not in by_candidate]
@@ -65,12 +66,15 @@ def packed_members(run: RunDirectory, config: SubmissionConfig) -> list[Candidat
 
 
 def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
-    """Return candidates and ensembles within every limit, best validation log loss first, and why others are left out.
+    """Rank the candidates and ensembles that are within all limits.
 
-    No network is listed twice: of two systems of the same members, such as a candidate and an ensemble of it alone at
-    another temperature, the better one is. A candidate that was trained on validation, too, has no score to rank it by:
-    it stands in the place of its sibling, the same network with the same seed trained on the training split alone, and
-    with that one's score.
+    Of several systems with the same members, such as a candidate and the ensemble of only this candidate with another
+    temperature, the best is kept. A candidate that was also trained on validation has no score of its own: it replaces
+    its sibling, the same network with the same seed trained on the training split only, and is ranked by the sibling's
+    score.
+
+    Returns:
+        The systems, best validation log loss first, and {name: reason} for those left out.
     """
     candidates = {candidate.name: candidate for candidate in read_candidates(run)}
     siblings = {

@@ -1,7 +1,7 @@
-"""Checks of a package: all that the organisers' validator checks, and size, sums and labels, which it doesn't.
+"""Validation of a package: all checks of the organisers' validator, and additional ones of sizes, sums and labels.
 
-That validator ends in a traceback where a value has another type than it iterates over, divides or converts. Here each
-such value is a problem with its key.
+The organisers' validator fails with a traceback if a value has an unexpected type. Here such a value is reported as a
+problem with its key.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _COMPLEXITY = ("total_parameters", "total_parameters_non_zero", "model_size")
 
 @dataclass(frozen=True)
 class Problem:
-    """One rule that a package breaks."""
+    """One violation of the submission rules."""
 
     where: str
-    """File inside the package, with the row or key where there is one."""
+    """File inside the package, with the row if any."""
     what: str
-    """The rule and the value."""
+    """The rule and the offending value."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -67,18 +67,20 @@ def validate_submission(
     classes: Sequence[str] | None = None,
     filenames: Sequence[str] | None = None,
 ) -> list[Problem]:
-    """Return every problem of a package, none where it can be handed in.
+    """Return all problems of a package, [] if it can be submitted.
+
+    Defaults are taken from `summary.json` in the folder of the package, which `write_submission` writes.
 
     Args:
-        path: the zip.
-        limit_bytes: most that `model_size` (kB) may say; None takes the byte limit of the run that wrote the package
-            (`summary.json` beside it), and the challenge's 128,000 where there is none.
-        classes: the scenes in the header's order; None takes those of the run that wrote the package (`summary.json`
-            beside it), else the challenge's ten, or on another data set those of the first system, so that systems
-            must agree with each other. The challenge's ten are wanted in its own order in any case.
-        filenames: the evaluation clips, folders aside; None takes the first system's rows, so that systems must agree
-            with each other, and with the challenge's ten scenes wants its 7,920 clips, unless `summary.json` says that
-            the test split is packed.
+        path: the zip file.
+        limit_bytes: maximum of `model_size` in bytes. None uses the limit in `summary.json`, or the challenge's 128,000
+            if there is no summary.
+        classes: scenes in the order of the header. None uses those in `summary.json`; without a summary, those of the
+            first system if it is of another data set, otherwise the challenge's ten. The challenge's ten scenes must
+            always be in the challenge's order.
+        filenames: names of the evaluation clips; folders are ignored. None uses the clips of the first system, so that
+            all systems must agree; with the challenge's ten scenes there must also be 7,920 clips, unless
+            `summary.json` states that the test split is packed.
     """
     try:
         with zipfile.ZipFile(path) as package:
@@ -113,7 +115,7 @@ def validate_submission(
 
 
 def stated_limit(path: Path) -> float:
-    """Return the most bytes that a system of this package may have; infinity where its run limits no bytes."""
+    """Return the maximum number of bytes of a system of this package; infinity if its run does not limit bytes."""
     rule = _mapping(_summary(path), "rules")
     if not rule:
         return CHALLENGE_BYTES
@@ -121,22 +123,22 @@ def stated_limit(path: Path) -> float:
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
-    """Return what the run that wrote the package says of it, {} where it was written by something else."""
+    """Return the summary that was written with the package, {} if there is none."""
     summary = path.with_name(SUMMARY)
     said = read_json(summary) if summary.is_file() else {}
     return said if isinstance(said, Mapping) and said.get("package") == path.name else {}
 
 
 def _in_order(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the scenes as headers must have them: the challenge's own in its order, others as they are."""
+    """Return the scenes in the required order of the header: the challenge's in its order, others unchanged."""
     return TAU_SCENES if set(classes) == set(TAU_SCENES) else tuple(classes)
 
 
 def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return the scenes that headers must have where none are named: TAU's, or another data set's as they first stand.
+    """Return the required scenes if none are given: those of the first header, or TAU's if that header is invalid.
 
-    Some of TAU's scenes alone are a package of the challenge that lacks the others; among scenes of its own a data set
-    may share a name with TAU.
+    A header with only a subset of TAU's scenes is an incomplete package of the challenge, so TAU's scenes are required.
+    Another data set may share some scene names with TAU.
     """
     first = min((name for name in entries if name.endswith(".output.csv")), default=None)
     if first is None:
@@ -171,7 +173,7 @@ def _rows(data: bytes) -> Iterator[list[str]]:
 
 
 def _challenge_clips(where: str, names: set[str], n_clips: int | None) -> Iterator[Problem]:
-    """Yield what is wrong with the names of the challenge's clips, and with their number unless that is None."""
+    """Yield problems of the names of the challenge's clips, and of their number unless `n_clips` is None."""
     if n_clips is not None and len(names) != n_clips:
         yield Problem(where, f"must have one row for each of {n_clips:,} clips, has {len(names):,}")
     others = sorted(name for name in names if not _CLIP.fullmatch(name) or int(name[:-4]) >= CHALLENGE_CLIPS)
@@ -184,7 +186,7 @@ def _challenge_clips(where: str, names: set[str], n_clips: int | None) -> Iterat
 def _output(
     where: str, data: bytes, classes: tuple[str, ...], expected: set[str] | None, found: set[str]
 ) -> Iterator[Problem]:
-    """Yield an output file's problems; its clips are added to `found`."""
+    """Yield the problems of an output file, and add its clips to `found`."""
     try:
         header, *rows = _rows(data)
     except (UnicodeDecodeError, ValueError, csv.Error):
@@ -230,7 +232,7 @@ def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Pr
 
 def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Problem]:
     try:
-        # Other tools write such files, too: read as the challenge reads them, where the last of equal keys counts.
+        # The file may be written by other tools: parse it as the challenge does, where the last duplicate key wins.
         meta = yaml.safe_load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         yield Problem(where, f"is no YAML: {error}")
@@ -255,7 +257,7 @@ def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_b
 
 
 def _types(where: str, meta: Any) -> Iterator[Problem]:
-    """Yield what is of another type than the organisers' validator takes it for, as far as no other check says so."""
+    """Yield values whose type the organisers' validator does not expect, unless another check reports them."""
     for path in _MAPPINGS:
         *parents, key = path.split(".")
         parent = meta
@@ -288,7 +290,7 @@ def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Prob
             if key != "corresponding" and (not isinstance(author, Mapping) or not author.get(key)):
                 yield Problem(where, f"submission.authors, author {number}: {key} is missing")
     answers = [author.get("corresponding") for author in authors if isinstance(author, Mapping)]
-    marked = [answer for answer in answers if answer]  # whatever is not false counts there
+    marked = [answer for answer in answers if answer]  # the organisers' validator counts any truthy value
     if marked != [True]:
         yield Problem(where, f"submission.authors: exactly one must be corresponding, got {len(marked)}")
 
@@ -315,7 +317,7 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
         "device_wise": _mapping(development, "device_wise"),
     }
     named = groups["class_wise"]
-    # The challenge's development set has clips of every scene; the test list of another data set may lack some.
+    # The challenge's development set has clips of every scene; the test split of another data set may lack some.
     challenge = {"class_wise": TAU_SCENES, "device_wise": CHALLENGE_DEVICES} if classes == TAU_SCENES else {}
     for group, names in challenge.items():
         if lacking := [name for name in names if groups[group] and name not in groups[group]]:
