@@ -1,1 +1,1 @@
-"""The report of a run: one HTML page, its tables as CSV, its figures."""
+"""The report of a run: an HTML page, tables as CSV, and figures."""

@@ -1,6 +1,6 @@
-"""The columns of the report's tables, each written once: CSV files, page and terminal read the same lists.
+"""Column definitions of the report's tables, shared by CSV files, HTML page and terminal.
 
-To add a column, write it into a table's `columns`, and its name where people are to see it: into `page`, `terminal`.
+To add a column, add it to the `columns` of a table, and its name to `page` or `terminal` to show it there.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ _WRITTEN: dict[Unit, Callable[[Any], str]] = {
     "bytes": kilobytes,
     "count": count,
 }
-"""How the page writes a value of each unit."""
+"""{unit: how the page formats a value}."""
 
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """One quantity of a table's rows."""
+    """One column of a table."""
 
     name: str
-    """In CSV files; with spaces it is the heading, unless `heading` says otherwise."""
+    """Name in CSV files."""
     value: Callable[[Row], Any]
-    """From a row to the plain value that CSV files and the terminal take."""
+    """Returns the plain value of a row, for CSV files and the terminal."""
     unit: Unit = ""
-    """Of the value; the page writes shares in percent and bytes as kB."""
+    """Unit of the value; the page shows shares in percent and bytes as kB."""
     heading: str = ""
+    """Heading on the page; defaults to `name` with spaces for underscores."""
     short: str = ""
-    """Heading on the terminal, where the other is too long there."""
+    """Heading on the terminal, if `heading` is too long."""
     format: Callable[[Row], str] | None = None
-    """From a row to the page's cell, where that is more than the value in its unit."""
+    """Returns the page's cell for a row; None formats the value by its unit."""
     kind: Literal["", "text", "wrap"] = ""
-    """How the page aligns the column: numbers to the right, text to the left, and whether it may wrap."""
+    """Alignment on the page: "" right-aligned numbers, `text` left-aligned, `wrap` left-aligned and may wrap."""
     in_csv: bool = True
 
     @property
@@ -62,40 +63,40 @@ class Column(Generic[Row]):
         return self.heading or self.name.replace("_", " ")
 
     def cell(self, row: Row) -> str:
-        """Return what the page shows."""
+        """Return the cell on the page."""
         return self.format(row) if self.format else _WRITTEN[self.unit](self.value(row))
 
 
 @dataclass(frozen=True)
 class Table(Generic[Row]):
-    """Rows and the columns in which they are shown."""
+    """Rows and the columns that show them."""
 
     rows: Sequence[Row]
     columns: Sequence[Column[Row]]
-    """All, in the order of the CSV file."""
+    """All columns, in the order of the CSV file."""
     page: Sequence[str]
-    """Names of those on the page, in its order."""
+    """Names of the columns on the page, in order."""
     terminal: Sequence[str] = ()
-    """Names of those on the terminal, in its order."""
+    """Names of the columns on the terminal, in order."""
     total: Mapping[str, str] = field(default_factory=dict)
-    """{column: the page's cell} of a last row; {} without one."""
+    """{column: cell on the page} of a row of totals; {} for no such row."""
 
     def named(self, names: Sequence[str]) -> list[Column[Row]]:
-        """Return the columns of some names in their order, each once."""
+        """Return the columns with these names, in this order and without duplicates."""
         columns = {column.name: column for column in self.columns}
         return [columns[name] for name in dict.fromkeys(names)]
 
     def frame(self) -> pd.DataFrame:
-        """Return the table of the CSV file."""
+        """Return the table as written to the CSV file."""
         columns = [column for column in self.columns if column.in_csv]
         rows = [{column.name: column.value(row) for column in columns} for row in self.rows]
         return pd.DataFrame(rows, columns=[column.name for column in columns])
 
     def content(self, looks: Sequence[str] = ()) -> Content:
-        """Return the table as the page's template takes it.
+        """Return the table in the format of the page's template.
 
         Args:
-            looks: a class per row, such as `chosen`; the last row of totals has its own.
+            looks: CSS class of each row, such as `chosen`; the row of totals is always `total`.
         """
         columns = self.named(self.page)
         cells = [[column.cell(row) for column in columns] for row in self.rows]
@@ -107,20 +108,23 @@ class Table(Generic[Row]):
 
 
 def candidate_table(data: RunData) -> Table[Candidate]:
-    """Return the retrained candidates, best validation log loss first; `test_low`, `test_high` bound 95 %."""
+    """Return the retrained candidates, best validation log loss first.
+
+    `test_low` and `test_high` are the bounds of the 95 % interval of test macro accuracy.
+    """
     bounds, limited = cache(data.interval), data.limit.quantity
-    several_modes = len({candidate.metrics.mode for candidate in data.candidates}) > 1  # else the headline has it
+    several_modes = len({candidate.metrics.mode for candidate in data.candidates}) > 1  # else shown in the headline
 
     def of(name: str, unit: Unit = "", **options: Any) -> Column[Candidate]:
         """Return the column of a field of the metrics."""
         return Column(name, lambda candidate: getattr(candidate.metrics, name), unit, **options)
 
     def size(name: Quantity, *, in_millions: bool = False, **options: Any) -> Column[Candidate]:
-        """Return the column of a quantity that rules may limit; the page marks what is over."""
+        """Return the column of a quantity that rules may limit; the page marks values over the limit."""
         unit = _unit(name)
 
         def written(candidate: Candidate) -> str:
-            """Return the amount, and whether it is over its limit."""
+            """Return the value, marked if over its limit."""
             value = getattr(candidate.metrics, name)
             text = f"{value / 1e6:,.1f}" if in_millions else _WRITTEN[unit](value)
             return text + (" (over)" if name in data.limits.verdict([candidate.metrics]).over else "")
@@ -128,7 +132,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
         return of(name, unit, **{"heading": QUANTITY_NAMES[name], "format": written, **options})
 
     def mode(candidate: Candidate) -> str:
-        """Return how the weights are stored, and whether the rules refuse that."""
+        """Return the quantization mode, marked if the rules do not allow it."""
         refused = data.limits.verdict([candidate.metrics]).refused
         return candidate.metrics.mode + (" (refused)" if refused else "")
 
@@ -174,7 +178,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
 
 
 def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
-    """Return {column of `candidate_table`: value} of an ensemble, as far as an ensemble has them."""
+    """Return {column of `candidate_table`: value} for the columns that apply to an ensemble."""
     scores: list[Column[Ensemble]] = _scores(lambda ensemble: ensemble.metrics)
     return {
         "candidate": f"{ensemble.name} ({len(ensemble.members)})",
@@ -184,7 +188,7 @@ def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
 
 
 def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[Ensemble, str]]:
-    """Return the members of ensembles; of a single ensemble with a row for all members together."""
+    """Return the members of ensembles; for a single ensemble, with a row of totals."""
     limited = data.limit.quantity
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     total = {"member": "together", "weight": percent(1.0)}
@@ -206,22 +210,19 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
 
 
 def seed_table(data: RunData) -> Table[SeedGroup]:
-    """Return the candidates over their seeds; no rows where none was trained with several.
-
-    A single seed's spread would be a row of dashes beside the table of candidates.
-    """
+    """Return mean and spread of the candidates over seeds; no rows if none was trained with several seeds."""
     limited, groups = data.limit.quantity, seed_groups(data.candidates)
     summaries = {group.name: group.summary(limited) for group in groups}
 
     def of(name: str, unit: Unit = "", **options: Any) -> Column[SeedGroup]:
-        """Return the column of an entry of the summary."""
+        """Return the column of a field of the summary."""
         return Column(name, lambda group: summaries[group.name][name], unit, **options)
 
     def spread(split: str, score: str) -> list[Column[SeedGroup]]:
-        """Return the columns of a score; the page has all four in one."""
+        """Return the four columns of a score; the page combines them in the first."""
 
         def written(group: SeedGroup) -> str:
-            """Return mean, standard deviation and, of accuracies, the range."""
+            """Return mean, standard deviation and, for accuracies, the range."""
             found = group.scores.get((split, score))
             return "–" if found is None else found.text(span=score == "macro_accuracy")
 
@@ -246,10 +247,11 @@ def seed_table(data: RunData) -> Table[SeedGroup]:
 
 
 def score_table(data: RunData, group: Group) -> Table[str]:
-    """Return test accuracy by scene (in class order) or by device; no rows where no candidate is selected.
+    """Return test accuracy by scene (in class order) or by device; no rows if no candidate is selected.
 
-    Columns: the group, n_clips, then the selected candidate's macro_accuracy, low, high (95 %) and log_loss, then every
-    other system's accuracy under its name, then on TAU the published accuracies as `published: <system>`.
+    Columns: the group, `n_clips`, then `macro_accuracy`, `low`, `high` (95 % interval) and `log_loss` of the selected
+    candidate, then the accuracy of each other system under its name, then on TAU the published accuracies as
+    `published: <system>`.
     """
     chosen = data.selected.name if data.selected is not None else ""
     tests = {name: test.summarize() for name, test in data.test.items()} if chosen in data.test else {}
@@ -260,15 +262,15 @@ def score_table(data: RunData, group: Group) -> Table[str]:
 
     @cache
     def bounds(part: str) -> tuple[float, float]:
-        """Return the 95 % interval of the selected candidate's accuracy in one part."""
+        """Return the 95 % interval of the selected candidate's accuracy in one scene or device."""
         return accuracy_interval(_part(data.test[chosen], group, part))
 
     def score(system: str, key: str) -> Callable[[str], Any]:
-        """Return what gives a system's score in a part."""
+        """Return a function from a scene or device to a system's score."""
         return lambda part: tests[system][f"by_{group}"].get(part, {}).get(key)
 
     def printed(system: str) -> Callable[[str], float | None]:
-        """Return what gives a published system's accuracy in a part, as a share."""
+        """Return a function from a scene or device to a published system's accuracy, as a share."""
         return lambda part: round(table[part][system] / 100, 4) if system in table.get(part, {}) else None
 
     total = {}
@@ -302,7 +304,7 @@ def score_table(data: RunData, group: Group) -> Table[str]:
 
 
 def system_table(data: RunData) -> Table[PublishedSystem]:
-    """Return the published systems, accuracy as a share; no rows where the run is not on TAU's scenes."""
+    """Return the published systems, accuracy as a share; no rows if they are not comparable with the run."""
     columns: tuple[Column[PublishedSystem], ...] = (
         Column("system", lambda system: system.name),
         Column(
@@ -320,10 +322,10 @@ def system_table(data: RunData) -> Table[PublishedSystem]:
 
 
 def trial_table(trials: pd.DataFrame) -> Table[Record]:
-    """Return some trials with the parameters in which they differ; the CSV file is the ledger's table as it is."""
+    """Return trials with all parameters that have values; only for display, since the CSV file has its own table."""
 
     def of(name: str, unit: Unit = "", **options: Any) -> Column[Record]:
-        """Return the column of a record's entry."""
+        """Return the column of a field of the record."""
         return Column(name, itemgetter(name), unit, **options)
 
     rows: list[Record] = [{str(name): value for name, value in row.items()} for row in trials.to_dict("records")]
@@ -347,11 +349,11 @@ def _scores(splits: Callable[[Row], Mapping[str, Any]]) -> list[Column[Row]]:
     """Return the columns of validation and test scores.
 
     Args:
-        splits: from a row to {split: its scores}.
+        splits: returns {split: scores} of a row.
     """
 
     def column(split: str, score: str) -> Column[Row]:
-        """Return the column of one score; a missing one is None."""
+        """Return the column of one score; None if missing."""
         unit: Unit = "share" if score == "macro_accuracy" else "nats"
         short = f"{split.removesuffix('idation')} {'acc' if score == 'macro_accuracy' else 'loss'}"
         heading = _score_heading(split, score)

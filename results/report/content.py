@@ -1,4 +1,4 @@
-"""All that the report's page says; the template only lays it out."""
+"""Content of the report's page; the template contains only the layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from results.report.text import Content, data_name, fold_of
 
 
 def page_content(data: RunData) -> Content:
-    """Return everything the template needs but the figures."""
+    """Return all variables of the template except the figures."""
     by_device, by_scene = groups(data, "device"), groups(data, "scene")
     content: Content = {
         "title": f"Scene classifiers for {data_name(data)}",

@@ -1,4 +1,4 @@
-"""All that tables, figures and the report read from a run, read once."""
+"""The contents of a run, read once for tables, figures and the report."""
 
 from __future__ import annotations
 
@@ -21,13 +21,7 @@ from results.rundir import RunDirectory
 
 @dataclass(frozen=True)
 class RunData:
-    """One run's contents; every part may be empty.
-
-    Attributes:
-        candidates: best validation log loss first.
-        selected: the best of them within every limit, by validation log loss; None where none has one.
-        test: test predictions of candidates and ensembles by name, where they were kept and every clip has a label.
-    """
+    """The contents of one run. Any part may be empty."""
 
     run: RunDirectory
     config: dict[str, Any]
@@ -36,40 +30,43 @@ class RunData:
     trials: pd.DataFrame
     rungs: pd.DataFrame
     candidates: list[Candidate]
+    """Best validation log loss first."""
     ensembles: list[Ensemble]
     selected: Candidate | None
+    """The candidate with the best validation log loss that is within all limits, None if there is none."""
     test: dict[str, Predictions]
+    """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The scenes in the data set's order, () where no predictions are there to tell."""
+        """The scenes in the order of the data set, () if there are no test predictions."""
         return next(iter(self.test.values())).classes if self.test else ()
 
     @property
     def has_published(self) -> bool:
-        """Whether published numbers belong beside this run's: TAU's scenes, and not the synthesized corpus."""
+        """Whether published results are comparable: the run is on TAU's scenes and not on a synthesized corpus."""
         return has_published(self.classes) and not self.config.get("synth")
 
     @property
     def limit(self) -> SizeLimit:
-        """The one limit that pictures and tables show."""
+        """The limit that figures and tables show."""
         return self.limits.main
 
     def size(self, candidate: Candidate) -> int:
-        """Return how much a candidate has of the limited quantity that is shown."""
+        """Return a candidate's value of the displayed limited quantity."""
         return self.limits.size([candidate.metrics])
 
     def interval(self, name: str) -> tuple[float, float]:
-        """Return the 95 % interval of a system's test macro accuracy, NaN where there are no test predictions."""
+        """Return the 95 % interval of a system's test macro accuracy, NaN without test predictions."""
         return accuracy_interval(self.test[name]) if name in self.test else (np.nan, np.nan)
 
 
 def read_run_data(run: RunDirectory) -> RunData:
-    """Return a run's contents.
+    """Return the contents of a run.
 
     Raises:
         RunError: if the ledger or the configuration is damaged.
-        DataError: if a candidate's files are.
+        DataError: if a candidate's files are damaged.
     """
     config = run.read_config()
     limits = read_limits(config)
@@ -95,10 +92,10 @@ def read_run_data(run: RunDirectory) -> RunData:
 
 
 def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:
-    """Return the candidate within every limit with the best validation log loss, None where none has one."""
+    """Return the candidate within all limits with the best validation log loss, None if there is none."""
     scored = [
         candidate
-        for candidate in candidates  # sorted by it
+        for candidate in candidates  # sorted by validation log loss
         if limits.verdict([candidate.metrics]).feasible
         and not np.isnan(candidate.metrics.value("validation", "log_loss"))
     ]
@@ -106,13 +103,13 @@ def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate |
 
 
 def drawn_units(predictions: Predictions) -> str:
-    """Return what `accuracy_interval` draws: `locations`, `clips` where none is known, or `locations and clips`."""
+    """Return what `accuracy_interval` resamples: `locations`, `clips` if none is known, or `locations and clips`."""
     known = predictions.clips["location"].notna()
     return "locations" if known.all() else "locations and clips" if known.any() else "clips"
 
 
 def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of macro accuracy over locations, each clip without one for itself."""
+    """Return the 95 % bootstrap interval of macro accuracy over locations; clips without one are resampled singly."""
     clips = predictions.clips
     places = clips["location"].where(clips["location"].notna(), clips["clip_id"])
     return interval_by_location(predictions.labels, predictions.probabilities, places.tolist())

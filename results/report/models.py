@@ -1,4 +1,4 @@
-"""What the report says of models: the selected candidate, all candidates, ensembles, by scene, by device, published."""
+"""Report content about models: selected candidate, all candidates, ensembles, scores by group, published systems."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from results.report.text import Content, amount, interval, kilobytes, number, pe
 
 
 def nothing_selected(data: RunData) -> str:
-    """Return why no candidate is selected."""
+    """Return a sentence that says why no candidate is selected."""
     if not data.candidates:
         return "Nothing is selected yet: no candidate has been retrained."
     return f"Nothing is selected: no candidate with validation scores is within {data.limits.text}."
 
 
 def headline(data: RunData) -> Content | None:
-    """Return the selected candidate's name and numbers, None where there is none."""
+    """Return the name and key figures of the selected candidate, None if there is none."""
     chosen = data.selected
     if chosen is None:
         return None
@@ -61,7 +61,7 @@ def headline(data: RunData) -> Content | None:
 
 
 def _better_ensemble(data: RunData) -> str:
-    """Return a sentence on the ensemble where validation prefers it to the selected candidate."""
+    """Return a sentence about the ensemble if its validation log loss is lower than the selected candidate's."""
     assert data.selected is not None
     alone = data.selected.metrics.value("validation", "log_loss")
     for ensemble in data.ensembles:
@@ -82,20 +82,20 @@ def _tile(label: str, value: str, detail: str, share: float | None = None) -> Co
 
 
 def candidates(data: RunData) -> Content | None:
-    """Return the table of retrained candidates, None where there are none."""
+    """Return the table of retrained candidates, None if there are none."""
     if not data.candidates:
         return None
     return candidate_table(data).content(["chosen" if one is data.selected else "" for one in data.candidates])
 
 
 def seeds(data: RunData) -> Content | None:
-    """Return the table of means and spreads over seeds, None where no candidate was trained with several."""
+    """Return the table of means and spreads over seeds, None if no candidate was trained with several seeds."""
     found = seed_table(data)
     return found.content() if found.rows else None
 
 
 def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
-    """Return an ensemble's scores in words and its members in a table; of one member, a sentence."""
+    """Return a text with the ensemble's scores and a table of its members; for a single member, only a text."""
     test, validation = (ensemble.metrics.get(split, {}) for split in ("test", "validation"))
     spread = interval(*data.interval(ensemble.name))
     scores = (
@@ -120,13 +120,13 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
 
 
 def groups(data: RunData, group: Group) -> Content | None:
-    """Return the table by scene or by device, published accuracies beside where they belong."""
+    """Return the table by scene or by device, with published accuracies if comparable."""
     found = score_table(data, group)
     return found.content() if found.rows else None
 
 
 def published(data: RunData) -> Content | None:
-    """Return published systems below the selected candidate, None where the run is not on their scenes."""
+    """Return the table of the selected candidate and the published systems, None if they are not comparable."""
     if not data.has_published:
         return None
     found = system_table(data)

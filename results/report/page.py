@@ -1,4 +1,4 @@
-"""The run as one HTML page that needs nothing beside it, with its tables as CSV and its figures as PNG and SVG."""
+"""Rendering of the report: one self-contained HTML page, tables as CSV, and figures as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from results.rundir import RunDirectory
 def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None) -> Path:
     """Write `report/index.html`, `report/tables/*.csv` and `report/figures/*.{png,svg}`; return the page's path.
 
-    What the run lacks (a search, candidates, an ensemble) the page says instead of failing. Equal runs give equal
-    bytes.
+    If the run has no search, candidates or ensemble, the page says so. The files are byte-identical for equal runs.
 
     Raises:
         RunError: if the ledger or the configuration is damaged.
-        DataError: if a candidate's files are.
+        DataError: if a candidate's files are damaged.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -37,7 +36,7 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     told = _counter(on_progress, 2 * len(plots) + 2)
 
     def embed(plot: Plot) -> dict[str, str]:
-        """Write a figure and return it as addresses for the page."""
+        """Write a figure and return it as data URLs for the page."""
         light = write_figure(plot.draw(LIGHT), run.figures_dir, plot.stem)
         told()
         dark = to_svg(plot.draw(DARK))
@@ -64,7 +63,7 @@ def _counter(on_progress: ProgressCallback | None, total: int) -> Callable[[], N
     done = 0
 
     def step() -> None:
-        """Tell of one more step done."""
+        """Report one completed step."""
         nonlocal done
         done += 1
         if on_progress is not None:
@@ -78,7 +77,7 @@ def _data_url(svg: bytes) -> str:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove what an earlier report left and this one has no data for, so that nothing stale stands beside the page."""
+    """Remove files of an earlier report that this report does not contain."""
     for path in folder.glob("*") if folder.is_dir() else ():
         if path.is_file() and path.suffix in {".csv", ".png", ".svg"} and path.name not in names:
             path.unlink()

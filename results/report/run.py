@@ -1,4 +1,4 @@
-"""What the report says of the run: its search, its data, the limits of its evidence, the package, how to repeat it."""
+"""Report content about the run: search, data, limitations, submission package, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from results.report.text import Content, count, data_name, fold_of, number, sett
 
 
 def search_text(data: RunData) -> Content:
-    """Return how much was searched, and the best trials, finished ones first."""
+    """Return a summary of the search and the best trials, finished ones first."""
     trials = data.trials
     n_infeasible = int((trials["state"] == "infeasible").sum())
     trained = trials[trials["state"] != "infeasible"]
@@ -49,7 +49,7 @@ def search_text(data: RunData) -> Content:
 
 
 def _best(best: pd.DataFrame) -> Content:
-    """Return the table of some trials with the parameters in which they differ, and in words those they share."""
+    """Return the table of some trials with the parameters in which they differ, and a sentence with the others."""
     trials = trial_table(best)
     settings = [column for column in trials.columns if column.name.startswith("param_")]
     values = {column.name: [column.cell(row) for row in trials.rows] for column in settings}
@@ -63,7 +63,7 @@ def _best(best: pd.DataFrame) -> Content:
 
 
 def data_facts(data: RunData) -> Content:
-    """Return the data set's name, hash and feature, and clips by split."""
+    """Return the name, hash and feature settings of the data set, and the number of clips per split."""
     section = data.config.get("data") or {}
     features = (data.config.get("prepare") or {}).get("features") or {}
     facts = [["data set", data_name(data)], ["manifest hash", str(section.get("manifest_hash", "–"))]]
@@ -75,7 +75,7 @@ def data_facts(data: RunData) -> Content:
 
 
 def _counts(data: RunData) -> Content | None:
-    """Return clips by split: of the manifest where the shards are at hand, else of the predictions."""
+    """Return the number of clips per split, from the manifest if the shards are available, else from the metrics."""
     if (data.run.shards_dir / MANIFEST_NAME).is_file():
         try:
             manifest = read_manifest(data.run.shards_dir)
@@ -93,7 +93,7 @@ def _counts(data: RunData) -> Content | None:
 
 
 def limits(data: RunData) -> Iterable[str]:
-    """Yield what this run can not show."""
+    """Yield sentences about the limitations of the run's evidence."""
     if data.selected is not None and data.selected.name in data.test:
         low, high = data.interval(data.selected.name)
         yield (
@@ -121,7 +121,7 @@ def limits(data: RunData) -> Iterable[str]:
 
 
 def _what_was_drawn(test: Predictions) -> str:
-    """Return what the test split has and what its intervals draw, without a full stop."""
+    """Return a sentence, without a full stop, about the size of the test split and what its intervals resample."""
     n_places, n_unknown = int(test.clips["location"].nunique()), int(test.clips["location"].isna().sum())
     split = f"The test split has {plural(len(test.clips), 'clip')}"
     drawn = drawn_units(test)
@@ -138,7 +138,7 @@ def _what_was_drawn(test: Predictions) -> str:
 
 
 def submission_text(data: RunData) -> Content | None:
-    """Return what the package holds, None where none was written."""
+    """Return a summary of the submission package, None if there is none."""
     path = data.run.submission_summary_path
     if not path.is_file():
         return None
@@ -156,7 +156,7 @@ def submission_text(data: RunData) -> Content | None:
 
 
 def reproduce(data: RunData) -> Content:
-    """Return commands, configuration and versions."""
+    """Return the commands, configuration and package versions that reproduce the run."""
     config = {key: value for key, value in data.config.items() if key not in {"data", "versions"}}
     versions = data.config.get("versions") or {}
     synth = bool(config.get("synth"))

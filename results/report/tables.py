@@ -1,4 +1,4 @@
-"""The report's tables, one CSV file each. Accuracies are shares in [0, 1], log losses nats, sizes bytes."""
+"""The CSV tables of the report. Accuracies are shares in [0, 1], log losses are in nats, sizes in bytes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from results.report.columns import Group, candidate_table, member_table, score_t
 from results.report.data import RunData
 
 _FORMULA = ("=", "+", "-", "@")
-"""What a formula begins with, in some spreadsheet."""
+"""Characters that start a formula in spreadsheet programs."""
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
-    """Return test accuracy by scene or by device, one row each (results.report.columns.score_table)."""
+    """Return test accuracy by scene or by device, one row each (see results.report.columns.score_table)."""
     return score_table(data, group).frame()
 
 
 def confusion_table(predictions: Predictions) -> pd.DataFrame:
-    """Return counts of clips, true scenes down (index `scene`), chosen scenes across, both in class order."""
+    """Return counts of clips: rows are true scenes (index `scene`), columns predicted scenes, both in class order."""
     n = len(predictions.classes)
     counts = np.zeros((n, n), dtype=np.int64)
     np.add.at(counts, (predictions.labels, predictions.probabilities.argmax(axis=1)), 1)
@@ -32,7 +32,7 @@ def confusion_table(predictions: Predictions) -> pd.DataFrame:
 
 
 def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
-    """Return {file stem: table}, without those that have no rows."""
+    """Return {file stem: table} of all tables that have rows."""
     tables = {
         "candidates": candidate_table(data).frame(),
         "seeds": seed_table(data).frame(),
@@ -49,9 +49,9 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Write each table as `<stem>.csv`: comma separated, six significant digits.
+    """Write each table as `<stem>.csv`: comma separated, with six significant digits.
 
-    Text that a spreadsheet would take for a formula has an apostrophe in front, and a cell one line.
+    Text that a spreadsheet would interpret as a formula is prefixed with an apostrophe; control characters are escaped.
     """
     for name, table in tables.items():
         inert = table.rename(columns=_inert).map(_inert)

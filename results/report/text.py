@@ -1,4 +1,4 @@
-"""Numbers in words and rows in tables, as the report's page writes them."""
+"""Formatting of numbers and tables for the report's page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Content = dict[str, Any]
 
 
 def grid(columns: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]], looks: Sequence[str] = ()) -> Content:
-    """Return a table as the template takes it.
+    """Return a table in the format of the template.
 
     Args:
-        columns: heading and kind of each: `text`, `wrap`, or empty for numbers.
-        rows: cells, already in words.
-        looks: a class per row, `chosen` or `total`.
+        columns: heading and kind of each column: `text`, `wrap`, or "" for numbers.
+        rows: formatted cells.
+        looks: CSS class of each row, `chosen`, `total` or ""; missing ones are "".
     """
     return {
         "columns": [{"name": name, "text": kind} for name, kind in columns],
@@ -32,29 +32,29 @@ def grid(columns: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]], look
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, text: str = "") -> Content:
-    """Return a small table of one place on the page.
+    """Return a simple table in the format of the template.
 
     Args:
         columns: headings.
-        rows: cells, already in words.
-        text: headings of columns that hold text, separated by `|`; a heading that ends in `*` may wrap.
+        rows: formatted cells.
+        text: headings of the text columns, separated by `|`; a trailing `*` marks a column that may wrap.
     """
     kinds = {name.rstrip("*"): "wrap" if name.endswith("*") else "text" for name in text.split("|")}
     return grid([(name, kinds.get(name, "")) for name in columns], rows)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share in percent, a dash where there is none."""
+    """Return a share in percent, a dash if missing."""
     return "–" if share is None or pd.isna(share) else f"{100 * share:.{digits}f} %"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a score, a dash where there is none."""
+    """Return a score, a dash if missing."""
     return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
 def count(value: Any) -> str:
-    """Return a whole number with thousands apart, a dash where there is none."""
+    """Return an integer with thousands separators, a dash if missing."""
     return "–" if value is None or pd.isna(value) else f"{int(value):,}"
 
 
@@ -64,7 +64,7 @@ def kilobytes(value: float | None) -> str:
 
 
 def setting(value: Any) -> str:
-    """Return a parameter or a setting in words: no trailing zeros, thousands apart, a dash where there is none."""
+    """Return a parameter or setting as text: thousands separators, no trailing zeros, a dash if missing."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, np.integer)):
@@ -76,22 +76,22 @@ def setting(value: Any) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Return an interval of shares in percent, a dash where there is none."""
+    """Return an interval of shares in percent, a dash if missing."""
     return "–" if np.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def size_text(data: RunData, value: float) -> str:
-    """Return an amount of the limited quantity with its unit."""
+    """Return a value of the displayed limited quantity: bytes as kB, others as a count."""
     return kilobytes(value) if data.limit.quantity.endswith("bytes") else count(value)
 
 
 def amount(quantity: Quantity, value: float) -> str:
-    """Return an amount of one of several limited quantities: bytes as kB, others with what is counted."""
+    """Return a value of a limited quantity: bytes as kB, others followed by the name of the quantity."""
     return kilobytes(value) if quantity.endswith("bytes") else f"{count(value)} {QUANTITY_NAMES[quantity]}"
 
 
 def data_name(data: RunData) -> str:
-    """Return what the data set is called."""
+    """Return the name of the data set."""
     return str((data.config.get("data") or {}).get("name") or "an unnamed data set")
 
 

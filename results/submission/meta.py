@@ -25,8 +25,8 @@ _WEIGHTS = {
     "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
 _SWITCHES = sorted((knob for knob in TrainConfig.model_fields if knob in SWITCHES), key=WHOLE_CLIPS.__contains__)
-"""In the order of the TrainConfig fields, except that those for networks of fixed input length (`WHOLE_CLIPS`) come
-last."""
+"""In the order of the fields of TrainConfig, except that those that change the length of clips come last: not every
+network of an ensemble is trained with them."""
 
 
 def system_meta(

@@ -1,1 +1,1 @@
-"""The report's figures: matplotlib is imported here and nowhere else."""
+"""Figures of the report. No other package of `results` imports matplotlib."""

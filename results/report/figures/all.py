@@ -1,4 +1,4 @@
-"""Which figures a run has, and what each shows in words."""
+"""List of the figures of a run, with alternative texts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Plot:
     """One figure of a run."""
 
     stem: str
-    """Its file name without suffix."""
+    """File name without suffix."""
     alt: str
-    """What it shows, for who can't see it."""
+    """Alternative text."""
     draw: Callable[[Theme], Figure]
 
 
@@ -47,7 +47,7 @@ def _score_plots(data: RunData, name: str) -> list[Plot]:
     counts, by_device, by_scene = confusion_table(test), group_table(data, "device"), group_table(data, "scene")
 
     def bars(group: str) -> Callable[[Theme], Figure]:
-        """Return what draws the bars by `group`."""
+        """Return a function that draws the bars by `group`."""
         table, title = (by_device, "Accuracy by device") if group == "device" else (by_scene, "Accuracy by scene")
         return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}", drawn))
 
@@ -83,7 +83,7 @@ def _pareto_alt(data: RunData) -> str:
 
 def _styled(draw: Callable[[Theme], Figure]) -> Callable[[Theme], Figure]:
     def styled_draw(theme: Theme) -> Figure:
-        """Draw with the figures' own settings."""
+        """Draw with the style of the figures."""
         with styled():
             return draw(theme)
 

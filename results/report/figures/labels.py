@@ -1,4 +1,4 @@
-"""Direct labels that keep out of each other's way."""
+"""Placement of direct labels without overlaps."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ OFFSETS: tuple[Offset, ...] = (
         for angle in np.deg2rad([40, 140, -40, -140, 65, 115, -65, -115, 15, 165, -15, -165])
     ),
 )
-"""Places to try, in points from the labelled spot, best first: beside it, then further out in rings."""
+"""Candidate offsets from the labelled point in typographic points, best first: adjacent, then in growing rings."""
 MARK_RADIUS = 5.0
-"""Points around a mark that should stay visible."""
+"""Radius around a mark that should remain visible, in typographic points."""
 OVER_LABEL, OUTSIDE, CROSSED, AMBIGUOUS, OVER_MARK, FURTHER = 100.0, 80.0, 8.0, 6.0, 2.0, 0.1
-"""What is worse than what: `CROSSED` is a text and another one's line, `AMBIGUOUS` nearer to another spot than to its
-own, `FURTHER` each place further down in `OFFSETS`."""
+"""Costs of an offset. `CROSSED`: a label and the leader line of another label intersect; `AMBIGUOUS`: the label is
+nearer to another point than to its own; `FURTHER`: each position further down in `OFFSETS`."""
 
 
 @dataclass(frozen=True)
 class _Canvas:
-    """What is already there, in pixels."""
+    """Occupied parts of the axes, in pixels."""
 
     frame: Bbox
     scale: float
@@ -52,13 +52,13 @@ def place_labels(
     obstacles: Sequence[tuple[float, float]],
     line_color: str,
 ) -> None:
-    """Write a text beside each spot (x, y, text, text properties) where it covers least.
+    """Draw a label for each of `spots` at the offset with the lowest cost.
 
     Args:
-        axes: with their final limits, in a figure with fixed margins.
-        spots: in data coordinates; the first ones choose first.
-        obstacles: other marks in data coordinates that should stay visible.
-        line_color: of the line to labels that stand further away.
+        axes: axes with their final limits, in a figure with fixed margins.
+        spots: (x, y, text, text properties), in data coordinates, placed in this order.
+        obstacles: other marks in data coordinates that should remain visible.
+        line_color: colour of the leader lines to labels that are not adjacent.
     """
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
@@ -85,7 +85,7 @@ def place_labels(
 
 
 def _measure(axes: Axes, text: str, properties: dict[str, Any], renderer: Any) -> tuple[float, float, float]:
-    """Return a text's width, its depth below and its height above the baseline, in pixels."""
+    """Return the width of a text, its depth below and its height above the baseline, in pixels."""
     trial = axes.annotate(text, (0, 0), xycoords="figure pixels", va="baseline", **properties)
     box = trial.get_window_extent(renderer)
     trial.remove()
@@ -100,7 +100,7 @@ def _box(mark: Points, offset: Offset, size: tuple[float, float, float], scale: 
 
 
 def _line(mark: Points, offset: Offset, scale: float) -> Points:
-    """Return points on the line from a mark to its label, none where the label stands close enough to do without."""
+    """Return points on the leader line from a mark to its label, none for adjacent labels."""
     if offset in NEAR:
         return np.empty((0, 2))
     along = np.linspace(0.2, 0.9, 12)[:, None]
@@ -134,7 +134,7 @@ def _write(
 
 
 def _cost(box: Bbox, line: Points, canvas: _Canvas) -> float:
-    """Return how bad a place is: over another label or outside the axes is worse than over marks."""
+    """Return the cost of a position from overlaps with labels, lines, marks and the frame."""
     padded = box.padded(2 * canvas.scale)
     over_labels = sum(padded.overlaps(other) for other in canvas.boxes)
     crossed = sum(bool(_inside(other, line).any()) for other in canvas.boxes)
@@ -146,7 +146,7 @@ def _cost(box: Bbox, line: Points, canvas: _Canvas) -> float:
 
 
 def _is_ambiguous(box: Bbox, spots: Points, own: int) -> bool:
-    """Whether a text stands nearer to another spot than to its own."""
+    """Return whether a label is nearer to another point than to its own."""
     beyond = np.maximum(np.maximum(box.min - spots, spots - box.max), 0)
     distance = np.hypot(beyond[:, 0], beyond[:, 1])
     return bool((np.delete(distance, own) < distance[own]).any())

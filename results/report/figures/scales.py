@@ -1,4 +1,4 @@
-"""Axes of sizes and of accuracies, as far as the data reach and with round ticks."""
+"""Limits and ticks of size and accuracy axes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from results.report.figures.style import kilobytes
 
 
 def scale_axes(axes: Axes, sizes: list[float], values: list[float], limit: int, quantity: str) -> None:
-    """Let the axes reach over sizes, accuracies and the limit, sizes on a logarithmic one with round ticks."""
+    """Set the limits of the axes to contain all sizes, accuracies and the limit; the size axis is logarithmic."""
     left = 0.85 * max(1.0, min([*sizes, limit / 4]))
-    # right of the limit there is room for its name, and for candidates that are over it
+    # leave room to the right of the limit for its name and for candidates that exceed it
     right = max([limit * max(2.4, (limit / left) ** 0.25), *(1.3 * size for size in sizes)])
     axes.set_xscale("log")
     axes.set_xlim(left, right)
@@ -28,7 +28,7 @@ def scale_axes(axes: Axes, sizes: list[float], values: list[float], limit: int, 
 
 
 def accuracy_axis(axes: Axes, values: list[float]) -> None:
-    """Let the axis reach over the values with room for labels; what is drawn of it ends at 0 and 100 %."""
+    """Set the limits of the accuracy axis with room for labels; the ticks stay between 0 and 100 %."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     span = max(high - low, 0.1)
     bottom, top = max(low - 0.16 * span, -0.06 * span), high + 0.12 * span

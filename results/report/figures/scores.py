@@ -1,4 +1,4 @@
-"""Figures of the selected candidate on the test split: confusions, and accuracy by device and by scene."""
+"""Figures of the selected candidate on the test split: confusion matrix, accuracy by device and by scene."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from data_prep.wording import shortened
 from results.report.figures.style import new_axes, percent
 
 MAX_ANNOTATED = 20
-"""Up to this many scenes the cells of a confusion matrix carry their numbers."""
+"""Maximum number of scenes for which the cells of a confusion matrix are annotated."""
 SHORT_BAR = 0.1
-"""A bar below this has its number beside it: it does not hold one."""
+"""Bars below this accuracy are too short for a number, which is written next to them."""
 PUBLISHED = "published: "
 
 
 def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
-    """Return which scenes are taken for which, in percent of the true scene's clips.
+    """Return the confusion matrix, in percent of the clips of each true scene.
 
     Args:
-        counts: true scenes down, chosen scenes across.
+        counts: counts of clips; rows are true scenes, columns predicted scenes.
         theme: colours.
-        title: whose confusions these are.
+        title: title of the figure.
     """
     n = len(counts)
     side = min(12.0, 2.9 + 0.52 * n)
@@ -63,15 +63,15 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
 def group_figure(
     table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str, drawn: str = "locations"
 ) -> Figure:
-    """Return accuracy by scene or by device as bars with 95 % intervals, published numbers beside them.
+    """Return accuracies by scene or by device as bars with 95 % intervals, with published accuracies if any.
 
     Args:
-        table: of results.report.tables.group_table.
-        group: `scene` or `device`, the table's first column.
+        table: result of results.report.tables.group_table.
+        group: `scene` or `device`, the first column of the table.
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.
-        title: whose accuracies these are.
-        drawn: what the intervals draw (results.report.data.drawn_units).
+        title: title of the figure.
+        drawn: what the intervals resample (results.report.data.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
     place = np.arange(len(table))
@@ -79,7 +79,7 @@ def group_figure(
     low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
     axes.barh(place, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
-    wide = spread.sum(axis=0) > 0  # without width there is nothing to draw but half a cap at the edge
+    wide = spread.sum(axis=0) > 0  # for an interval of width 0, only half a cap would be drawn at the edge
     style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}
     _, caps, _ = axes.errorbar(value[wide], place[wide], xerr=spread[:, wide], fmt="none", **style)
     for cap in caps:
@@ -123,7 +123,7 @@ def group_figure(
 
 
 def _published(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
-    """Draw published accuracies as open marks, the baseline's as squares, and name them below the axes."""
+    """Draw published accuracies as open marks, the baseline's as squares, with a legend below the axes."""
     columns = [str(column) for column in table.columns if str(column).startswith(PUBLISHED)]
     named: set[str] = set()
     for column in columns:

@@ -1,4 +1,4 @@
-"""Figures of the search: accuracy against size, and accuracy over epochs."""
+"""Figures of the search: accuracy against size and accuracy over epochs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
     )
     _legend(axes, theme)
     labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
-    lines = [(limit, y) for y in np.linspace(*axes.get_ylim(), 60)]  # the limit is to stay readable too
+    lines = [(limit, y) for y in np.linspace(*axes.get_ylim(), 60)]  # keep the limit readable
     if len(front):
         at = np.geomspace(max(1.0, edges[0]), max(1.0, edges[-1]), 60)
         lines += [(x, best[max(0, np.searchsorted(edges[:-1], x, side="right") - 1)]) for x in at]
@@ -84,7 +84,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
 
 
 def learning_figure(data: RunData, theme: Theme) -> Figure:
-    """Return validation accuracy over epochs, one line per trial; finished ones stand out, the best of them most."""
+    """Return validation accuracy over epochs, one line per trial; finished trials and the best one are highlighted."""
     figure, axes = new_axes(theme, 9.2, 4.6, Margins(bottom=0.82))
     rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
     finished = set(data.trials["trial_id"][data.trials["state"] == "finished"])
@@ -115,7 +115,7 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     axes.set_xticks(epochs, [f"{value}\n{n_at[value]} trial{'s' if n_at[value] != 1 else ''}" for value in epochs])
     axes.xaxis.set_minor_locator(NullLocator())
     accuracy_axis(axes, rungs["macro_accuracy"].tolist())
-    if len(epochs) > 1:  # room for the best one's name at its end
+    if len(epochs) > 1:  # room for the name of the best trial
         reach = epochs[-1] / epochs[0]
         axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
@@ -126,16 +126,16 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
 
 
 def _along(rungs: pd.DataFrame) -> list[tuple[float, float]]:
-    """Return points along a trial's line, straight over the logarithm of the epochs."""
+    """Return points along the line of a trial, interpolated linearly in the logarithm of the epochs."""
     x, y = np.log(rungs["epochs"].to_numpy(dtype=float)), rungs["macro_accuracy"].to_numpy(dtype=float)
     at = np.linspace(x[0], x[-1], 40)
     return list(zip(np.exp(at).tolist(), np.interp(at, x, y).tolist(), strict=True))
 
 
 def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
-    """Return each trial's limited quantity: as measured, or the estimated weight bytes before there is a file."""
+    """Return each trial's displayed limited quantity. Unmeasured bytes are replaced by the weight bytes estimate."""
     quantity = data.limit.quantity
-    if quantity == "peak_activation_bytes":  # no column of the table: the ledger has it
+    if quantity == "peak_activation_bytes":  # not in the table, only in the ledger
         known = {event["trial_id"]: event.get(quantity) for event in of_kind(data.events, "trial_started")}
         return np.array([known.get(trial_id) for trial_id in data.trials["trial_id"]], dtype=np.float64)
     sizes = data.trials[quantity]
@@ -146,7 +146,7 @@ def trial_sizes(data: RunData) -> npt.NDArray[np.float64]:
 
 
 def _best_trial(rungs: pd.DataFrame) -> str | None:
-    """Return the trial with the best value at its last rung."""
+    """Return the trial with the best accuracy at its last rung, None if there is none."""
     last = rungs.sort_values("epochs", kind="stable").groupby("trial_id").tail(1).sort_values("macro_accuracy")
     return None if last.empty else str(last["trial_id"].iloc[-1])
 
@@ -183,13 +183,13 @@ def _marker(look: str, theme: Theme) -> dict[str, Any]:
 
 
 def _text(look: str, theme: Theme) -> dict[str, Any]:
-    halo = withStroke(linewidth=2.5, foreground=theme.background)  # lines may pass behind the text
+    halo = withStroke(linewidth=2.5, foreground=theme.background)  # keep text readable over lines
     weight = "bold" if look != "candidate" else "normal"
     return {"color": theme.ink, "fontsize": 10, "fontweight": weight, "path_effects": [halo]}
 
 
 def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: Theme) -> None:
-    """Draw the trials, darker and larger the longer they were trained."""
+    """Draw the trials, darker and larger with more epochs."""
     epochs = trials["epochs"].to_numpy(dtype=np.float64, na_value=0)
     levels = sorted(set(epochs.tolist()))
     for level, value in enumerate(levels):
@@ -209,7 +209,7 @@ def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: T
 
 
 def _limit(axes: Axes, data: RunData, theme: Theme) -> None:
-    """Draw the limit, and the sizes of proposals over it as crosses on the size axis."""
+    """Draw the limit, and the sizes of infeasible proposals as crosses on the size axis."""
     limit, (left, right) = data.limit.limit, axes.get_xlim()
     axes.axvspan(limit, right, color=theme.warning, alpha=0.07, linewidth=0, zorder=1)
     axes.axvline(limit, color=theme.warning, linewidth=1.6, linestyle=(0, (5, 3)), zorder=2)
@@ -245,7 +245,9 @@ def _legend(axes: Axes, theme: Theme) -> None:
         return
     n = len(handles)
     n_columns = n if n <= 7 else -(-n // 2)
-    by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
+    by_row = [
+        i for column in range(n_columns) for i in range(column, n, n_columns)
+    ]  # matplotlib fills legends column by column
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())

@@ -1,4 +1,4 @@
-"""The one pair of axes that a run's figures have, and how their numbers are written."""
+"""Axes and number formats of the report's figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.figures.style import Theme, blank, plain
 
 @dataclass(frozen=True)
 class Margins:
-    """Inches around the axes."""
+    """Margins around the axes in inches."""
 
     left: float = 0.95
     right: float = 0.25
@@ -21,14 +21,14 @@ class Margins:
 
 
 def new_axes(theme: Theme, width: float, height: float, margins: Margins | None = None) -> tuple[Figure, Axes]:
-    """Return a figure of `width` × `height` inches with one plain pair of axes.
+    """Return a figure of `width` × `height` inches with one plain Axes.
 
     Args:
         theme: colours.
         width: in inches.
         height: in inches.
-        margins: inches around the axes; None leaves room as the tick labels need it. Figures with direct labels give
-            margins: where labels take part in the layout, each one moves the axes that it was placed on.
+        margins: margins around the axes; None fits them to the tick labels. Figures with direct labels need fixed
+            margins, because otherwise each label changes the layout that it was placed in.
     """
     figure = blank(theme, width, height)
     axes = figure.add_subplot()
@@ -42,10 +42,10 @@ def new_axes(theme: Theme, width: float, height: float, margins: Margins | None 
 
 
 def percent(value: float, _: object = None) -> str:
-    """Return a share as whole percent, for axes."""
+    """Return a share as whole percent; a tick formatter."""
     return f"{100 * value:.0f} %"
 
 
 def kilobytes(value: float, _: object = None) -> str:
-    """Return bytes as kB (1000 bytes), for axes."""
+    """Return bytes as kB (1000 bytes); a tick formatter."""
     return f"{value / 1000:g} kB"
