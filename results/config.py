@@ -29,7 +29,7 @@ class AffiliationConfig(Config):
     institute: str = "Example Institute"
     """Full name of the institute."""
     department: str | None = None
-    """Department; null leaves it out."""
+    """Department; null means none."""
     location: str = "Exampletown, Nowhere"
     """City and country."""
 
@@ -77,14 +77,14 @@ class ExternalDataset(Config):
     url: str
     """Web address of the data set."""
     total_audio_length_minutes: float = Field(ge=0.0)
-    """Total length of its audio in minutes."""
+    """Total length of the audio used, in minutes."""
 
 
 class SubmissionConfig(Config):
     """Section `submission`: the fields of the challenge package that cannot be derived from a run.
 
-    The default names are placeholders; a package that contains them is a draft (see `open_points`). A null field is
-    filled in from the run's configuration, unless stated otherwise.
+    The default names are placeholders; a package that contains them is a draft. A null field is filled in from the
+    run's configuration, unless stated otherwise.
     """
 
     lastname: str = Field("Doe", max_length=64)
@@ -110,7 +110,7 @@ class SubmissionConfig(Config):
     machine_learning_method: str = "CNN"
     """Type of classifier."""
     decision_making: str | None = None
-    """How an ensemble combines its members' outputs."""
+    """How the members of an ensemble, or the windows of a clip, are combined."""
     complexity_management: str | None = None
     """Methods that reduce the model size, for example `weight quantization`."""
     external_data_usage: str | None = None

@@ -69,7 +69,7 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
     """Rank the candidates and ensembles that are within all limits.
 
     Of several systems with the same members, such as a candidate and the ensemble of only this candidate with another
-    temperature, the best is kept. A candidate that was also trained on validation has no score of its own: it replaces
+    temperature, the best is kept. A candidate that was also trained on validation has no validation score: it replaces
     its sibling, the same network with the same seed trained on the training split only, and is ranked by the sibling's
     score.
 

@@ -163,11 +163,11 @@ def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
 
 
 def _rows(data: bytes) -> Iterator[list[str]]:
-    """Yield the fields of each row, read as the organisers read them: a field in quotes may hold tabs and new lines.
+    """Yield the fields of each row, parsed as the organisers do: quoted fields may contain tabs and newlines.
 
     Raises:
-        UnicodeDecodeError: if it is no UTF-8 text.
-        csv.Error: if it holds no such rows.
+        UnicodeDecodeError: if the data is not UTF-8 text.
+        csv.Error: if the data cannot be parsed as CSV.
     """
     return csv.reader(io.StringIO(data.decode("utf-8")), delimiter="\t")
 

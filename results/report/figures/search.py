@@ -245,9 +245,7 @@ def _legend(axes: Axes, theme: Theme) -> None:
         return
     n = len(handles)
     n_columns = n if n <= 7 else -(-n // 2)
-    by_row = [
-        i for column in range(n_columns) for i in range(column, n, n_columns)
-    ]  # matplotlib fills legends column by column
+    by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())
