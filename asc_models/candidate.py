@@ -1,4 +1,4 @@
-"""`config.yaml` of a candidate."""
+"""The candidate's `config.yaml`, and reading a candidate from a folder or zip."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from data_prep.yaml_file import read_yaml
 
 
 class CandidateConfig(Config):
-    """`config.yaml` of a candidate: all that is needed to train it again, and to run its file on new audio."""
+    """`config.yaml` of a candidate: everything needed to retrain it, and to run its model on new audio."""
 
     ADDED = frozenset({"inner_folds"})
 
     name: str
-    """Candidate, without its seed."""
+    """Name of the candidate, without its seed."""
     trial_id: str | None
-    """The trial that proposed it; null for a system given by name."""
+    """ID of its trial; null for a named system."""
     model: AnyModelConfig
-    """The network."""
+    """Network description."""
     train: TrainConfig
-    """The recipe, with the length of this training."""
+    """Training recipe, with the number of epochs of this training."""
     features: FeatureSpec
-    """What is extracted from audio."""
+    """Features extracted from audio."""
     reader: ReaderSpec
-    """How features become network input."""
+    """Conversion of features to network input."""
     statistics: BandStatistics | None = None
-    """Of the training clips, if the reader standardizes by them: fitted by the training."""
+    """Band statistics of the training clips, if the reader standardizes; null otherwise."""
     classes: tuple[str, ...]
-    """Scenes in the order of the network's outputs."""
+    """Scenes, in the order of the network's outputs."""
     mode: ExportMode
-    """Export of the file."""
+    """Export mode of the model file."""
     splits: tuple[Literal["train", "validation"], ...] = Field(("train",), min_length=1)
-    """What is trained on; with validation among them, nothing is chosen by it."""
+    """Splits used for training; if validation is one of them, it selects nothing."""
     checkpoint: CheckpointMetric | None
-    """What the kept epoch is best in; null keeps the last one, as a training on validation must."""
+    """Validation score that selects the epoch; null keeps the last epoch, as required when training on validation."""
     inner_folds: int = Field(0, ge=0)
-    """Parts of the inner cross-validation that its validation scores are of; 0 where they are of the validation split.
-    """
+    """Number of inner cross-validation folds that the validation scores are from; 0 if they are from the validation
+    split."""
     seed: int
-    """Seed of the training."""
+    """Random seed of the training."""
     fold: int
-    """Fold that was trained on."""
+    """Fold of the data set."""
     data_hash: str
-    """Identity of the prepared data."""
+    """Hash of the prepared data."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,7 +73,7 @@ def read_candidate_config(path: Path) -> CandidateConfig:
     """Return a candidate's configuration.
 
     Raises:
-        ConfigError: if the file is missing or is no candidate's configuration.
+        ConfigError: if the file is missing or not a valid candidate configuration.
     """
     return parse_config(CandidateConfig, read_yaml(path), str(path))
 
@@ -82,19 +82,19 @@ MODEL, CONFIG, CARD = "model.tflite", "config.yaml", "card.md"
 
 
 NEEDED = (MODEL, CONFIG)
-"""What it takes to run a candidate: the file; feature and reader specification, class list."""
+"""Files needed to run a candidate: the model; feature and reader settings and class list."""
 
 
 MAX_UNPACKED_BYTES = 100_000_000
-"""A package unpacks to some hundred thousand bytes; what claims to be a thousand times that is none."""
+"""Largest accepted unpacked size of a file in a zip. Real candidates have a few hundred thousand bytes."""
 
 
 @contextmanager
 def opened_candidate(path: Path) -> Iterator[Path]:
-    """Yield the folder of a candidate that is given as a folder or as a zip of one.
+    """Yield the folder of a candidate given as a folder or a zip.
 
     Raises:
-        DataError: if there is none, or it lacks a file that it takes to run it.
+        DataError: if `path` is not a candidate or lacks a required file.
     """
     if path.is_dir():
         missing = [name for name in NEEDED if not (path / name).is_file()]
@@ -113,7 +113,7 @@ def opened_candidate(path: Path) -> Iterator[Path]:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            # A zip made by hand may have the candidate's folder around the files.
+            # A zip made by hand may contain the files in a subfolder.
             entries = {Path(name).name: name for name in archive.namelist() if Path(name).name in NEEDED}
             missing = [name for name in NEEDED if name not in entries]
             if missing:

@@ -1,4 +1,4 @@
-"""An exported candidate that classifies audio: features, network and class names in one object."""
+"""Classification of audio by an exported candidate."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Waveform = npt.NDArray[np.floating]
 
 
 class Classifier:
-    """An exported candidate, ready for recordings.
+    """An exported candidate that classifies recordings.
 
     Args:
         path: the candidate's folder, or a zip of it.
-        n_threads: threads of the interpreter.
+        n_threads: number of interpreter threads.
 
     Raises:
-        DataError: if there is no candidate.
-        ConfigError: if its configuration is not valid.
-        ExportError: if the interpreter refuses its file.
+        DataError: if `path` is not a candidate.
+        ConfigError: if its configuration is invalid.
+        ExportError: if the interpreter cannot load its model file.
     """
 
     def __init__(self, path: File, n_threads: int = 1) -> None:
@@ -38,7 +38,7 @@ class Classifier:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The scenes, in the order of the probabilities."""
+        """Scenes, in the order of the probabilities."""
         return self.config.classes
 
     def predict(
@@ -47,14 +47,14 @@ class Classifier:
         """Return the probability of every scene: one row per recording, one float32 column per scene.
 
         Args:
-            recordings: audio files by path, or mono waveforms (n_samples,) of floating-point numbers with full scale at
-                −1 and 1; one or several. They are padded or cut to the clip length the network was trained on. Rows are
-                indexed by path, or by number.
-            sample_rate: of waveforms, in Hz; files state their own.
+            recordings: one or several paths of audio files, or one or several mono waveforms (n_samples,) of floats in
+                [−1, 1]. They are padded or cut to the clip length the network was trained on. Rows are indexed by path
+                or by number.
+            sample_rate: sample rate of waveforms in Hz; None for files.
 
         Raises:
-            DataError: if there are no recordings, or one can't be used.
-            ValueError: if waveforms come without a sample rate, or files with one.
+            DataError: if there are no recordings, or one cannot be used.
+            ValueError: if waveforms are given without a sample rate, or files with one.
         """
         one = isinstance(recordings, str | Path) or (isinstance(recordings, np.ndarray) and recordings.ndim < 2)
         several: Any = [recordings] if one else recordings

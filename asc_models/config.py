@@ -1,4 +1,4 @@
-"""Descriptions of a training and of an export. Defaults are the seed report's settings."""
+"""Configuration of training and export. Defaults are the settings of the paper (Cao et al. 2021)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from data_prep.config import ReaderSpec
 from data_prep.schema import Config
 
 ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
-"""How an exported file stores and computes; asc_models.tflite.quantization says what each is."""
+"""Storage and arithmetic of an exported file; asc_models.tflite.quantization describes each mode."""
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
 CALIBRATED_MODES: tuple[ExportMode, ...] = ("int4_int8_weights", "int8")
-"""Modes that need training clips to be exported: ranges of activations and the logits' shift are measured on them."""
+"""Modes whose export needs training clips, to measure activation ranges and the shift of the logits."""
 INT8_MODES: tuple[ExportMode, ...] = ("int8_weights", "int4_int8_weights", "int8")
-"""Modes that store every kernel, whatever its size, in 8 bits a value or fewer. `dynamic_range` is none of them: it
-leaves kernels of fewer than 1,024 values in float32. Biases and norms have 32 bits in all of them, as TFLite's own int8
-specification has it."""
+"""Modes that store every kernel with at most 8 bits per value. `dynamic_range` is not one of them: it keeps kernels of
+fewer than 1,024 values in float32. Biases and norms have 32 bits in all modes, as in TFLite's int8 specification."""
 
 Schedule = Literal["sgdr", "one-cycle", "cosine", "step", "plateau-cosine"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
 Balance = Literal["none", "class", "device"]
 CheckpointMetric = Literal["macro_accuracy", "log_loss"]
-"""What the best epoch of a training is best in."""
+"""Validation score that selects the best epoch."""
 
 
 class TrainConfig(Config):
-    """The seed's recipe: SGD with warm restarts, mixup over adjacent batches, random crops."""
+    """Training recipe. Defaults to the paper's: SGD with warm restarts, mixup over adjacent batches, random crops."""
 
     ADDED = frozenset(
         {
@@ -38,85 +37,90 @@ class TrainConfig(Config):
     )
 
     epochs: int = Field(600, ge=1)
-    """Length of the training; with the default schedule the rate is lowest at 2, 6, 14, 30, 62, 126, 254, 510."""
+    """Number of epochs; with the default schedule a cycle ends after 2, 6, 14, 30, 62, 126, 254, 510 epochs."""
     schedule: Schedule = "sgdr"
-    """Course of the rate: `sgdr` is cosine with warm restarts, `cosine` falls once over all epochs, `one-cycle` rises
-    over the first three tenths of them and falls over the rest, `step` falls at `milestones`, `plateau-cosine` is
-    constant for `plateau_share` and then falls along a cosine."""
+    """Learning-rate schedule: `sgdr` is cosine annealing with warm restarts, `cosine` a single cosine over all epochs,
+    `one-cycle` rises over the first 30% of the epochs and then falls, `step` drops at `milestones`, `plateau-cosine`
+    is constant for `plateau_share` of the epochs and then follows a cosine."""
     batch_size: int = Field(16, ge=1)
-    """Examples in a step; with mixup each step draws two batches and makes one."""
+    """Examples per step; mixup draws two batches per step and mixes them into one."""
     learning_rate: float = Field(0.1, gt=0.0)
-    """Highest rate: at the start of every cycle."""
+    """Highest learning rate, reached at the start of each `sgdr` cycle."""
     min_learning_rate: float = Field(1e-5, ge=0.0)
-    """Lowest rate: at the end of every cycle."""
+    """Lowest learning rate, reached at the end of each `sgdr` cycle."""
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
-    """Momentum of SGD; AdamW's β₁."""
+    """Momentum of SGD; β₁ of AdamW."""
     weight_decay: float = Field(0.0, ge=0.0)
-    """L2 penalty on kernels: half of this times the sum of squares is added to the loss. AdamW takes this times the
-    rate of each kernel away instead, apart from the gradient."""
+    """L2 penalty on kernels: adds half this value times the sum of squares to the loss. AdamW uses it as decoupled
+    weight decay, scaled by the learning rate."""
     gradient_clip: float = Field(0.0, ge=0.0)
-    """Largest norm of a step's gradient over all weights, longer ones are scaled down to it; 0 turns it off."""
+    """Largest global gradient norm; larger gradients are scaled down to it. 0 turns it off."""
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
-    """Evaluate and export a moving average of the weights: each step keeps this share of it; 0 turns it off."""
+    """Decay per step of an exponential moving average of the weights, which is evaluated and exported; 0 turns it
+    off."""
     first_cycle: int = Field(2, ge=1)
-    """Epochs of the first cosine cycle of `sgdr`; a search compares its trials at the ends of these cycles."""
+    """Epochs in the first cycle of `sgdr`; a search compares its trials at the ends of the cycles."""
     cycle_factor: int = Field(2, ge=1)
-    """Each cycle is this much longer than the one before."""
+    """Factor by which each `sgdr` cycle is longer than the previous one."""
     balance: Balance = "none"
-    """Draw every class, or every device, equally often in an epoch, whatever their shares of the data."""
+    """Draw every class, or every device, equally often in an epoch, regardless of its share of the data."""
     mixup_alpha: float = Field(0.4, ge=0.0)
-    """α of mixup's Beta(α, α), drawn per example; 0 turns it off."""
+    """α of mixup's Beta(α, α); one ratio is drawn per example. 0 turns it off."""
     crop_fraction: float = Field(400 / 423, gt=0.0, le=1.0)
-    """Share of the frames that a training example keeps, at a random place; a network that takes one length only (the
-    DCASE 2021 baseline) trains on whole clips."""
+    """Share of the frames in a training example, cropped at a random position. Networks with a fixed input length (the
+    DCASE 2021 baseline) train on whole clips."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-    """Share of the target that is spread evenly over the classes."""
+    """Share of the target distributed evenly over all classes."""
     time_roll: bool = False
-    """Roll every training example by a random number of frames, the end coming back at the start."""
+    """Roll every training example by a random number of frames; frames past the end wrap around to the start."""
     frequency_shift: int = Field(0, ge=0)
-    """Move every training example up or down by at most this many mel bands, as another pitch would; 0 turns it off."""
+    """Largest random shift of a training example along frequency, in mel bands, which imitates a pitch shift; 0 turns
+    it off."""
     time_stretch: float = Field(1.0, ge=1.0, le=4.0)
-    """Play every training example at a speed between 1/this and this, on the features; 1 turns it off."""
+    """Stretch the features of every training example in time by a random factor between 1/this and this; 1 turns it
+    off."""
     frequency_mask: int = Field(0, ge=0)
-    """SpecAugment: one frequency mask of fewer than this many bins; 0 turns it off (the recipe's is 13)."""
+    """SpecAugment: one frequency mask, narrower than this many bands; 0 turns it off (the recipe's is 13)."""
     time_mask: int = Field(0, ge=0)
-    """SpecAugment: one time mask of fewer than this many frames; 0 turns it off (the recipe's is 40)."""
+    """SpecAugment: one time mask, shorter than this many frames; 0 turns it off (the recipe's is 40)."""
     mask_per_channel: bool = False
-    """SpecAugment: each channel gets masks of its own; else log-mel and deltas share them."""
+    """SpecAugment: draw separate masks for each channel; otherwise log-mel and deltas share them."""
     freq_mixstyle_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that Freq-MixStyle mixes a batch's per-band statistics; 0 turns it off."""
+    """Probability that Freq-MixStyle mixes the per-band statistics of a batch; 0 turns it off."""
     freq_mixstyle_alpha: float = Field(0.3, gt=0.0)
     """α of Freq-MixStyle's Beta(α, α)."""
     scene_mix_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that an example is mixed with another clip of its scene, on the stored features: every time another
-    mix, where `prepare.augmentations: [mix]` stores one copy."""
+    """Probability that an example is mixed with another clip of its scene, on the stored features. Mixes are drawn
+    again in every epoch, whereas `prepare.augmentations: [mix]` stores one copy."""
     spectrum_correction_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that a clip of device a is heard as the other devices hear it on average, on the stored features."""
+    """Probability that a clip of device a is corrected to the mean spectrum of the other devices, on the stored
+    features."""
     device_offset_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that a clip of device a is heard as one other device hears it, drawn each time."""
+    """Probability that a clip of device a is given the spectrum of one other device, drawn at random each time."""
     class_mix_p: float = Field(0.0, ge=0.0, le=1.0)
     """Between-class mixing (Tokozume et al., arXiv 1711.10282): probability that an example is mixed in mel power with
-    a clip of another class, at a random ratio of loudness, which its label follows. Needs `mixup_alpha: 0`."""
+    a clip of another class, at a random loudness ratio. The label is mixed in the same ratio. Requires
+    `mixup_alpha: 0`."""
     gain_db: float = Field(0.0, ge=0.0, le=40.0)
-    """Change the level of every training example by up to this many dB, up or down, after such a mix; 0 turns it off.
-    Refused with `reader.scaling: minmax`, which would undo it."""
+    """Largest random change of a training example's level, up or down, in dB, applied after `class_mix_p`; 0 turns it
+    off. Not allowed with `reader.scaling: minmax`, which would undo it."""
 
     optimizer: Optimizer = "sgd"
-    """`sgd` has heavy-ball momentum, `nesterov` Nesterov's; `adamw` is Adam with decoupled weight decay (Loshchilov and
-    Hutter, ICLR 2019; β₂ 0.999), which wants a `learning_rate` near 0.001."""
+    """`sgd` uses heavy-ball momentum, `nesterov` Nesterov momentum; `adamw` is Adam with decoupled weight decay
+    (Loshchilov and Hutter, ICLR 2019; β₂ = 0.999) and needs a `learning_rate` near 0.001."""
     warm_up_epochs: int = Field(0, ge=0)
-    """The rate rises linearly from `min_learning_rate` to that of the schedule over these epochs; 0 turns it off."""
+    """Epochs over which the rate rises linearly from `min_learning_rate` to that of the schedule; 0 turns it off."""
     milestones: tuple[float, ...] = (0.5, 0.75)
-    """`step`: shares of the training at which the rate is multiplied by `step_factor`."""
+    """`step`: points, as shares of the epochs, at which the rate is multiplied by `step_factor`."""
     step_factor: float = Field(0.1, gt=0.0, le=1.0)
-    """`step`: factor of the rate at each milestone."""
+    """`step`: factor applied to the rate at each milestone."""
     plateau_share: float = Field(0.5, ge=0.0, lt=1.0)
-    """`plateau-cosine`: share of the training with the highest rate."""
+    """`plateau-cosine`: share of the epochs spent at the highest rate."""
     epoch_examples: int | None = Field(None, ge=1)
-    """Examples in an epoch, where one pass over the clips shows few of their crops; null makes it one pass."""
+    """Examples per epoch; null is one pass over the clips. A larger value shows more crops of each clip."""
     swa_share: float = Field(0.0, ge=0.0, le=1.0)
-    """Stochastic weight averaging (Izmailov et al., UAI 2018): the mean of the weights at the ends of this last share
-    of the epochs, batch norm's statistics estimated for it on training batches; 0 turns it off."""
+    """Stochastic weight averaging (Izmailov et al., UAI 2018): average the weights over this last share of the epochs,
+    once per epoch. Batch-norm statistics are re-estimated on training batches. 0 turns it off."""
 
     @model_validator(mode="after")
     def _check_budget(self) -> Self:
@@ -149,7 +153,7 @@ class TrainConfig(Config):
         return self
 
     def clash_with(self, reader: ReaderSpec) -> str:
-        """Return what in this recipe does not go with a reader; empty where all of it does."""
+        """Return which setting is incompatible with `reader`, as a message; empty if none is."""
         if self.gain_db and reader.scaling == "minmax":
             return (
                 f"train.gain_db {self.gain_db:g} has no effect with reader.scaling minmax, which scales every clip to "
@@ -159,9 +163,9 @@ class TrainConfig(Config):
 
 
 INT4_MIN_VALUES = 4_096
-"""Smallest kernel stored in int4. A small kernel has little to save and, early in the network, much to spoil: with all
-kernels in int4 the report's systems lose up to six points of agreement on ESC-10, with this limit about one."""
+"""Smallest kernel stored in int4, in values. Small kernels save little, and errors in the early ones are costly: with
+all kernels in int4 the paper's systems lose up to six points of agreement on ESC-10, with this limit about one."""
 
 
 DYNAMIC_RANGE_MIN_VALUES = 1_024
-"""Smallest kernel that the converter's dynamic range quantizes."""
+"""Smallest kernel, in values, that the converter quantizes in `dynamic_range`."""

@@ -4,7 +4,7 @@ from data_prep.errors import AscError
 
 
 class SizeError(AscError):
-    """A network cannot be built for an input, or a file does not weigh what it should."""
+    """A network cannot be built for an input, or a file does not have the expected size."""
 
 
 class ExportError(AscError):
@@ -12,4 +12,4 @@ class ExportError(AscError):
 
 
 class TrainingError(AscError):
-    """A training has diverged or cannot go on."""
+    """A training has diverged or cannot continue."""

@@ -1,4 +1,4 @@
-"""Scores of class probabilities, NumPy only: macro accuracy and multi-class log loss, as DCASE Task 1 ranks by them."""
+"""Scores of class probabilities: macro accuracy and multi-class log loss, the ranking scores of DCASE Task 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 
 EPSILON = 1e-15
-"""Probabilities are clipped to [EPSILON, 1 − EPSILON] before the logarithm, as the challenge's own scorer does."""
+"""Probabilities are clipped to [EPSILON, 1 − EPSILON] before the logarithm, as in the challenge's scorer."""
 
 
 def macro_accuracy(labels: Ints, probabilities: Floats) -> float:
@@ -51,7 +51,7 @@ def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict
     Args:
         labels: class indices, shape (n_clips,).
         probabilities: shape (n_clips, n_scenes).
-        groups: one group name a clip (a device, say).
+        groups: one group name per clip, such as its device.
     """
     names = np.asarray([str(group) for group in groups])
     table = {}
@@ -66,10 +66,10 @@ def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict
 
 
 def summarize(labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]) -> dict[str, Any]:
-    """Return one split's entry of metrics.json: overall, by scene (in class order) and by device.
+    """Return the entry of one split in metrics.json: overall, by scene (in class order) and by device.
 
-    Within one scene macro accuracy is that scene's class-wise accuracy. `absent_scenes` names the scenes without a
-    clip, if there are any: the overall macro accuracy is over the others.
+    Within one scene, macro accuracy is that scene's class-wise accuracy. `absent_scenes` lists scenes without clips, if
+    any; the overall macro accuracy excludes them.
     """
     scenes = by_group(labels, probabilities, [classes[label] for label in labels])
     absent = [scene for scene in classes if scene not in scenes]
@@ -92,20 +92,20 @@ def interval_by_location(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return a bootstrap interval of macro accuracy in which whole locations are drawn, not clips.
+    """Return a bootstrap confidence interval of macro accuracy, resampling locations instead of clips.
 
-    Clips of one location are not independent, so a bootstrap over clips is too narrow. Memory grows with the locations
-    and with the resamples, not with their product.
+    Clips of one location are not independent, so resampling clips gives too narrow an interval. Memory grows with the
+    sum of the numbers of locations and resamples, not with their product.
     """
     _validate(labels, probabilities)
     classes, label = np.unique(labels, return_inverse=True)
     _, place = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
     n_places, n_classes = int(place.max()) + 1, len(classes)
-    held = np.zeros((n_places, 2 * n_classes))  # clips of each class, then those answered right
+    held = np.zeros((n_places, 2 * n_classes))  # clips of each class, then correctly classified clips of each class
     np.add.at(held, (place, label), 1)
     np.add.at(held, (place, n_classes + label), probabilities.argmax(axis=1) == labels)
     rng = np.random.default_rng(seed)
-    # One resample at a time: the draws of all of them would grow with their number times the places.
+    # One resample at a time: all at once would need n_resamples × n_places values.
     drawn = np.stack([_times_drawn(rng, n_places) @ held for _ in range(n_resamples)])
     counts, hits = drawn[:, :n_classes], drawn[:, n_classes:]
     with np.errstate(invalid="ignore"):
@@ -115,7 +115,7 @@ def interval_by_location(
 
 
 def _times_drawn(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
-    """Return how often each of `n` is drawn in a bootstrap resample of them, shape (n,)."""
+    """Return how often each of `n` items is drawn in one bootstrap resample, shape (n,)."""
     return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
 
 

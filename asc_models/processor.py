@@ -1,15 +1,15 @@
-"""What this processor can do that numbers and speed depend on."""
+"""The processor's instruction set, which numerical results and speed depend on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 INSTRUCTION_SETS = ("amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "avx", "sve", "asimd")
-"""Names of the Linux kernel, the most able first."""
+"""Names as in /proc/cpuinfo, most capable first."""
 
 
 def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the most able vector instructions of this processor; "unknown" where the system does not list them."""
+    """Return the most capable vector instruction set of this processor; "unknown" if the system does not list any."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

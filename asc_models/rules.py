@@ -1,4 +1,4 @@
-"""The challenge's size rules: which quantity counts, how much of it is allowed, and in which exports."""
+"""The challenge's size rules: the limited quantities, their limits and the export modes allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUANTITY_NAMES: dict[Quantity, str] = {
     "macs": "multiply-accumulates",
     "peak_activation_bytes": "peak activations",
 }
-"""What each quantity is called in tables and text; the unit stands beside it."""
+"""Name of each quantity in tables and text, without its unit."""
 
 RuleName = Literal["dcase2021", "dcase2022", "dcase2023", "dcase2024", "dcase2025", "custom"]
 
@@ -32,29 +32,29 @@ LIMITS: dict[RuleName, dict[Quantity, int]] = {
     "dcase2025": {"weight_bytes": 128_000, "macs": 30_000_000},
     "custom": {},
 }
-"""What each year's Task 1 allows. 2021's 128 KB is read as 128,000 bytes: what fits fits its other reading, 131,072."""
+"""Limits of each year's Task 1. The 128 KB of 2021 is read as 128,000 bytes, the stricter reading (not 131,072)."""
 
 MODES: dict[RuleName, tuple[ExportMode, ...]] = {"dcase2022": INT8_MODES}
-"""The exports that a rule set takes, where it doesn't take all: 2022's 128,000 parameters are int8 ones. The modes in
-which every kernel is stored as int8 or narrower pass for that (asc_models.config.INT8_MODES)."""
+"""Export modes of the rule sets that restrict them. The 128,000 parameters of 2022 must be int8: all modes that store
+every kernel as int8 or narrower are allowed (asc_models.config.INT8_MODES)."""
 
 LARGEST_COUNTS: tuple[Quantity, ...] = ("peak_activation_bytes",)
-"""Of models that run one after the other the largest counts in these quantities; all others add up."""
+"""Quantities for which an ensemble counts its largest member, since members run in turn; all others are summed."""
 
 
 class RulesConfig(Config):
-    """Section `rules`: a named rule set; `limits` adds to it or replaces a limit of it.
+    """Section `rules`: a named rule set; `limits` adds or replaces single limits.
 
-    What follows from a network's description is limited before it is trained. A file's size is known with the file: a
-    trial of a search whose file is over `file_bytes` fails at its first rung with that reason, and a retrained
-    candidate that is over it is taken for nothing. With a `weight_bytes` limit beside it most of these are refused
-    untrained. dcase2022 takes exports with int8 kernels alone: int8_weights, int4_int8_weights, int8.
+    Quantities that follow from a network's description are checked before training. The size of the file is known only
+    after export: a trial over `file_bytes` fails at its first rung with that reason, and a retrained candidate over it
+    is not used. A `weight_bytes` limit in addition rejects most of these before training. dcase2022 allows only exports
+    with int8 kernels: int8_weights, int4_int8_weights, int8.
     """
 
     name: RuleName = "dcase2021"
     """Rule set of a challenge year, or custom."""
     limits: dict[Quantity, int] = Field(default_factory=dict)
-    """Quantity → most that is allowed."""
+    """Largest allowed value of each quantity, in addition to the rule set or replacing its limit."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -66,11 +66,11 @@ class RulesConfig(Config):
         return self
 
     def in_force(self) -> dict[Quantity, int]:
-        """Return {quantity: most that is allowed}."""
+        """Return {quantity: largest allowed value}, `limits` included."""
         return {**LIMITS[self.name], **self.limits}
 
     def refused(self, modes: Collection[str]) -> str:
-        """Return why an export in one of `modes` is refused, empty where all are taken."""
+        """Return why an export in one of `modes` is not allowed; empty if all are."""
         taken = MODES.get(self.name)
         over = [] if taken is None else sorted(set(modes) - set(taken))
         if taken is None or not over:
@@ -78,7 +78,7 @@ class RulesConfig(Config):
         return f"export as {', '.join(over)} leaves kernels wider than int8; {self.name} takes {', '.join(taken)}"
 
     def size_limit(self) -> tuple[Quantity, int] | None:
-        """Return the byte quantity that ensembles and the front are held against, with its limit; None without one."""
+        """Return the byte quantity that limits ensembles and the Pareto front, and its limit; None if none is set."""
         limits = self.in_force()
         for quantity in ("nonzero_weight_bytes", "weight_bytes", "file_bytes"):
             if quantity in limits:
@@ -88,22 +88,22 @@ class RulesConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One quantity against its limit."""
+    """One quantity compared with its limit."""
 
     quantity: Quantity
     value: int
     limit: int
     largest: str = ""
-    """Where it is over: the layer with the largest part in it, and that part; empty where that isn't known."""
+    """If over the limit: the layer that contributes most, with its contribution; empty if unknown."""
 
     @property
     def feasible(self) -> bool:
-        """True where the value is within the limit."""
+        """True if the value is within the limit."""
         return self.value <= self.limit
 
     @property
     def reason(self) -> str:
-        """By how much it is over, and the largest layer; empty where it is within."""
+        """By how much the value exceeds the limit, and the largest layer; empty if it is within."""
         if self.feasible:
             return ""
         largest = f" (largest: {self.largest})" if self.largest else ""
@@ -112,25 +112,25 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a network is within the rules, check by check."""
+    """Result of checking a network against the rules."""
 
     checks: tuple[Check, ...]
     refused: str = ""
-    """Why its export is refused, whatever the sizes; empty where it isn't."""
+    """Why the export mode is not allowed; empty if it is."""
 
     @property
     def over(self) -> tuple[Quantity, ...]:
-        """The quantities that are over their limits."""
+        """Quantities over their limits."""
         return tuple(check.quantity for check in self.checks if not check.feasible)
 
     @property
     def feasible(self) -> bool:
-        """True where every check passes and the export is taken."""
+        """True if every check passes and the export mode is allowed."""
         return not self.over and not self.refused
 
     @property
     def reason(self) -> str:
-        """The export that is refused; what is over, by how much, and the largest layer; empty where nothing is."""
+        """All violations: export mode, then each quantity over its limit with the largest layer; empty if feasible."""
         reasons = [self.refused, *(check.reason for check in self.checks)]
         return "; ".join(reason for reason in reasons if reason)
 
@@ -142,13 +142,13 @@ def check(
     *,
     modes: Collection[str] = (),
 ) -> Verdict:
-    """Return the verdict on `quantities`; a limit on a quantity that isn't known yet (a file's size) is passed over.
+    """Return the verdict on `quantities`. Limits on quantities that are not given (a file's size, say) are skipped.
 
     Args:
         rules: the limits.
         quantities: {quantity: value}.
-        largest: from a quantity that is over to the layer with the largest part in it, and that part.
-        modes: the exports, as far as they are known: several of an ensemble.
+        largest: called with a quantity over its limit; returns the layer that contributes most, with its contribution.
+        modes: the export modes, if known; an ensemble may have several.
     """
     checks = []
     for name, limit in rules.in_force().items():

@@ -1,4 +1,4 @@
-"""Exact size and cost of a network before it exists: closed forms, microseconds, no framework."""
+"""Exact size and cost of a network from its description, in closed form and without a framework."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from data_prep.config import Windows
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a network will weigh and cost.
+    """Size and cost of a network.
 
-    `weight_bytes` is what `asc_models.tflite.measure` reads from the exported file, to the byte; for non-zero weight
-    bytes it is an upper bound. MACs count convolutions and dense layers per inference at the full input, in all windows
-    where the network votes over some; pooling and element-wise work stand apart. `peak_activation_bytes` counts float32
-    activations that live together, the input all along and those of all windows; scratch space of kernels comes on top
-    (tests/arena_support.py measures a file's).
+    `weight_bytes` equals what `asc_models.tflite.measure` reads from the exported file, to the byte; it is an upper
+    bound of the non-zero weight bytes.
     """
 
     config: NetworkConfig
@@ -28,30 +25,34 @@ class Estimate:
     n_classes: int
     n_params: int
     macs: int
+    """Multiply-accumulates of convolutions and dense layers per inference on the full input, summed over all windows;
+    pooling and element-wise operations are not counted."""
     peak_activation_bytes: int
+    """Most bytes of float32 activations alive at once, always including the input and all windows. Scratch space of
+    kernels is not included (tests/arena_support.py measures it)."""
     keras_float16_bytes: int
-    """As the challenge's printer of 2021 counted a Keras model: float16, but batch norm in float32 and not folded."""
+    """Size as counted by the challenge's script of 2021: float16, with unfolded batch norm in float32."""
     counted: Counter
-    """What its layers hold together."""
+    """Totals over its layers."""
     windows: Windows | None = None
-    """By which it votes on an input; None where it takes the input whole."""
+    """Windows whose predictions are averaged; None if the network reads whole inputs."""
 
     @cached_property
     def weight_bytes(self) -> dict[ExportMode, int]:
-        """{export mode: bytes of weights in its file}."""
+        """{export mode: weight bytes of the file}."""
         return {mode: self.weight_bytes_as(mode) for mode in EXPORT_MODES}
 
     def weight_bytes_as(self, mode: ExportMode) -> int:
-        """Return the bytes of weights in the file of one mode; a search asks for no other."""
+        """Return the weight bytes of the file in one mode."""
         return _weight_bytes(self.counted, mode)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The weighted layers, first to last; found when they are asked for."""
+        """Layers with weights, first to last; computed on first access."""
         return layers(self.config, self.input_shape, self.n_classes, self.windows)
 
     def quantities(self, mode: ExportMode) -> dict[str, int]:
-        """Return {quantity: value} for the size rules; non-zero bytes by their upper bound."""
+        """Return {quantity: value} for the size rules; non-zero bytes are the upper bound."""
         weight_bytes = self.weight_bytes_as(mode)
         return {
             "weight_bytes": weight_bytes,
@@ -62,15 +63,15 @@ class Estimate:
         }
 
     def largest(self, quantity: Quantity, mode: ExportMode) -> tuple[Layer, int]:
-        """Return the layer with the largest part in `quantity`, and that part in the quantity's unit.
+        """Return the layer that contributes most to `quantity`, and its contribution in the quantity's unit.
 
-        Of activation bytes that is the layer that runs at the peak.
+        For activation bytes this is the layer that runs at the peak.
         """
         parts = [self._part(layer, quantity, mode) for layer in self.layers]
         return self.layers[parts.index(max(parts))], max(parts)
 
     def verdict(self, rules: RulesConfig, mode: ExportMode) -> Verdict:
-        """Return whether the network, exported as `mode`, is within `rules`; what is over names its largest layer."""
+        """Return whether the network, exported as `mode`, is within `rules`, with the largest layers if it is not."""
         return check(rules, self.quantities(mode), lambda quantity: self._largest_named(quantity, mode), modes=(mode,))
 
     def _part(self, layer: Layer, quantity: Quantity, mode: ExportMode) -> int:
@@ -90,9 +91,9 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int, windows:
 
     Args:
         config: the network.
-        input_shape: of the exported file, which takes a clip.
-        n_classes: scenes that it tells apart.
-        windows: by which it votes on a clip; None where it takes the clip whole.
+        input_shape: shape of one clip, the input of the exported file.
+        n_classes: number of scenes.
+        windows: windows whose predictions are averaged; None if the network reads whole clips.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
@@ -118,7 +119,7 @@ def layer_bytes(layer: Layer, mode: ExportMode) -> int:
 
 
 def kernel_bytes(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
-    """Return the bytes of a kernel; in int4, two values share one, and a single last value has one to itself."""
+    """Return the bytes of a kernel; in int4, two values share a byte, rounded up."""
     if mode == "int4_int8_weights" and n_values >= INT4_MIN_VALUES and not is_depthwise:
         return -(-n_values // 2)
     if mode == "dynamic_range" and n_values < DYNAMIC_RANGE_MIN_VALUES:
@@ -127,12 +128,12 @@ def kernel_bytes(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
 
 
 def bias_width(mode: ExportMode) -> int:
-    """Return the bytes of one value of a bias, a norm or a factor: float32 wherever kernels are integers."""
+    """Return the bytes of one value of a bias, a norm or a factor: 4 (float32 or int32) in every mode but float16."""
     return 2 if mode == "float16" else 4
 
 
 def _weight_bytes(counted: Counter, mode: ExportMode) -> int:
-    # The converter adds zeros where a convolution has no bias, and merges vectors of equal length into one buffer.
+    # The converter adds a zero bias to convolutions without one, and merges those of equal length into one buffer.
     n_bytes = (counted.n_bias + sum(set(counted.zero_biases))) * bias_width(mode)
     if mode in _BY_SIZE:
         n_bytes += sum(kernel_bytes(n, mode, is_depthwise=False) for n in counted.kernels)
@@ -141,4 +142,4 @@ def _weight_bytes(counted: Counter, mode: ExportMode) -> int:
 
 
 _BY_SIZE: tuple[ExportMode, ...] = ("dynamic_range", "int4_int8_weights")
-"""Modes that treat a kernel by its size; in the others all kernels are alike, and their sum will do."""
+"""Modes in which a kernel's storage depends on its size; the other modes need only the sum over kernels."""

@@ -1,8 +1,8 @@
-"""What a network is made of: the operations that every family is written in, once, for counting and for building.
+"""The operations that networks are described with, shared by counting and building.
 
-A family describes its layers in terms of `Network`. `asc_models.networks.topology` interprets the description on shapes
-and counts; `asc_models.training.builder` interprets it on Keras tensors. So there is one description of each network,
-no framework is needed to count, and Keras is known in one place.
+A family describes its layers as calls on `Network`. `asc_models.networks.topology` interprets them on shapes to count
+sizes and costs; `asc_models.training.builder` interprets them on Keras tensors. Each network is described once, and
+counting needs no framework.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Normalization = Literal["batch", "none"]
 Pooling = Literal["average", "max"]
 
 Stride = int | tuple[int, int]
-"""Step of a convolution; a pair is (frequency, time)."""
+"""Stride of a convolution; a pair is (frequency, time)."""
 
 T = TypeVar("T")
 
@@ -36,13 +36,13 @@ def validate_stride(stride: Stride) -> None:
 
 
 class Network(Protocol[T]):
-    """The operations of a network; `T` stands for a feature map, which is a shape or a tensor.
+    """The operations of a network; the feature maps `T` are shapes or tensors.
 
-    Names of layers are the same in the table of sizes and in the Keras model.
+    Layer names are the same in the table of sizes and in the Keras model.
     """
 
     def n_channels(self, x: T) -> int:
-        """Return the channels of `x`."""
+        """Return the number of channels of `x`."""
 
     def conv(
         self,
@@ -56,9 +56,9 @@ class Network(Protocol[T]):
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> T:
-        """Return a 'same' convolution, then normalization and activation.
+        """Apply a 'same' convolution, then normalization and activation.
 
-        `biased` is True where there is no normalization, unless told otherwise.
+        `biased` defaults to True without normalization and to False with it.
         """
 
     def depthwise(
@@ -71,58 +71,58 @@ class Network(Protocol[T]):
         normalization: Normalization = "batch",
         activation: Activation = "relu",
     ) -> T:
-        """Return a 'same' convolution of each channel by itself, then normalization and activation."""
+        """Apply a 'same' depthwise convolution, then normalization and activation."""
 
     def dense(self, x: T, name: str, units: int, *, activation: Activation = "none") -> T:
-        """Return a fully connected layer with bias on a vector."""
+        """Apply a fully connected layer with bias to a vector."""
 
     def norm(self, x: T, name: str) -> T:
-        """Return `x` batch-normalized by channel, at a place where no convolution can take it in."""
+        """Batch-normalize `x` by channel, where no preceding convolution can absorb the norm."""
 
     def activate(self, x: T, name: str, activation: Activation) -> T:
-        """Return the activation of `x`."""
+        """Apply an activation."""
 
     def channel_attention(self, x: T, name: str, reduction_ratio: int) -> T:
-        """Return `x` scaled by channel: average and maximum over the map through one two-layer network, added."""
+        """Scale `x` by channel: the map's average and maximum pass one shared two-layer network and are added."""
 
     def spatial_attention(self, x: T, name: str, kernel_size: int) -> T:
-        """Return `x` scaled by place: mean and maximum over the channels through one convolution."""
+        """Scale `x` by position: mean and maximum over the channels pass one convolution."""
 
     def keep(self, x: T) -> T:
-        """Return `x`, which must stay in memory until `add` takes it."""
+        """Mark `x` as kept in memory until it is passed to `add`, and return it."""
 
     def add(self, x: T, kept: T, name: str) -> T:
-        """Return the sum of two maps, the second one kept."""
+        """Return the sum of a map and one passed to `keep` before."""
 
     def pool(self, x: T, name: str, kind: Pooling, size: tuple[int, int]) -> T:
-        """Return the pooled map; a rest at the edge that fills no window is left out."""
+        """Pool in windows of `size`; an incomplete window at the edge is dropped."""
 
     def smooth(self, x: T, name: str, size: int, stride: Stride) -> T:
-        """Return 'same' average pooling: windows of `size` × `size` at every `stride`."""
+        """Apply 'same' average pooling: windows of `size` × `size` every `stride` steps."""
 
     def global_pool(self, x: T, name: str, kind: Pooling = "average") -> T:
-        """Return one value a channel, as a vector."""
+        """Return one value per channel, as a vector."""
 
     def flatten(self, x: T) -> T:
         """Return the map as a vector."""
 
     def dropout(self, x: T, name: str, rate: float) -> T:
-        """Return `x` with a share of it dropped in training; `x` itself where `rate` is 0."""
+        """Apply dropout in training; return `x` itself if `rate` is 0."""
 
     def response_norm(self, x: T, name: str) -> T:
-        """Return `x` under global response normalization (Woo et al. 2023), with one γ and one β for all channels."""
+        """Apply global response normalization (Woo et al. 2023), with one γ and one β for all channels."""
 
     def classifier(self, x: T, n_classes: int) -> T:
-        """Return the logits of a vector, by a dense layer."""
+        """Return the logits: a dense layer applied to a vector."""
 
 
 class Shorthand(Config, ABC):
-    """A few numbers that stand for one field of a network's description, so that a search can choose them."""
+    """A few numbers that define one field of a network's description, so that a search can sample them."""
 
     field: ClassVar[str]
-    """Name of the field."""
+    """Name of the field they define."""
     choices: ClassVar[Mapping[str, tuple[Any, ...]]]
-    """{number: its choices in a search that names none}."""
+    """{number: choices in a search space that names none}."""
 
     @abstractmethod
     def value(self) -> Any:
@@ -130,25 +130,25 @@ class Shorthand(Config, ABC):
 
 
 class NetworkConfig(Config, ABC):
-    """A description of a network: settings, and the layers that follow from them.
+    """Base class of network descriptions: settings, and the layers that follow from them.
 
-    A family derives from it, adds a field `family` with its own name as the only value, writes its layers in
-    `assemble`, and is entered into `asc_models.networks.families`. Everything else (size and cost, building,
-    training, export, the conformance tests) follows from that.
+    A family subclasses it, adds a field `family` whose only value is the family's name, implements `assemble`, and is
+    registered in `asc_models.networks.families`. Counting, building, training, export and the conformance tests then
+    work without further code.
     """
 
     takes_any_length: ClassVar[bool] = True
-    """False where the layers hold for one number of frames only; such a network trains on whole clips."""
+    """False if the layers require a fixed number of frames; such a network trains on whole clips."""
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    """{field: its choices in a search that names none}; they lie around the published networks."""
+    """{field: choices in a search space that names none}, near the values of published networks."""
     without_effect: ClassVar[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {}
-    """{field: {other field: values of it with which the first changes nothing}}."""
+    """{field: {other field: values that make the first field irrelevant}}."""
     shorthand: ClassVar[type[Shorthand] | None] = None
-    """Numbers that a search may choose instead of one of the fields."""
+    """Numbers that a search may sample instead of one of the fields."""
 
     family: str
-    """Which network this describes."""
+    """Network family."""
 
     @abstractmethod
     def assemble(self, net: Network[T], x: T, n_classes: int) -> T:
-        """Return the logits (one a scene) of the input `x`."""
+        """Return the logits (one per scene) of the input `x`."""

@@ -1,4 +1,4 @@
-"""Named networks: the report's four systems, the challenges' baselines, CP-Mobile. Each says what it assumes."""
+"""Named networks: the paper's four systems, the challenge baselines, CP-Mobile, each with its assumptions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from data_prep.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named network, and what its source says of it."""
+    """A named network and its source."""
 
     network: NetworkConfig
     source: str
-    """Where it is described."""
+    """Publication that describes it."""
     published: str
-    """What the source says of its size; empty where it says nothing."""
+    """Size stated by the source; empty if it states none."""
     assumed: str
-    """What the source leaves open and what stands here instead; empty where nothing is open."""
+    """Settings that the source does not state, and the values assumed; empty if it states all."""
     seconds: float = 10.0
-    """Length of its clips."""
+    """Length of its clips in seconds."""
     input_shape: Callable[[float], Shape] | None = None
-    """From a clip's length to its own features' shape; None where it takes this tool's default features."""
+    """Maps a clip's length in seconds to the shape of its features; None if it uses the default features."""
 
 
 _REPORT = "Cao, Li, Huang: technical report, DCASE 2021 Task 1A"
@@ -102,10 +102,10 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset(name: str) -> NetworkConfig:
-    """Return the network called `name`.
+    """Return the network named `name`.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is no such network.
     """
     if name not in PRESETS:
         raise ConfigError(f"no network is called {name!r}; there are {', '.join(PRESETS)}")

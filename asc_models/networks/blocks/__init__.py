@@ -1,7 +1,7 @@
-"""The blocks that a residual network can be stacked from: one file each, entered here.
+"""Registry of the blocks of residual networks, one module each.
 
-A block is a function from a feature map to a feature map. To add one, write it in a file of its own and give it a name
-in `BLOCKS`: `block: NAME` in a network's description then builds it, and the conformance tests run over it.
+A block is a function from a feature map to a feature map. To add one, write it in a new module and register it in
+`BLOCKS`; `block: NAME` in a network's description then selects it, and the conformance tests cover it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from asc_models.networks.network import Network, T
 
 
 def assemble(net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
-    """Return the block's output; an expansion of 1 leaves the widening out, the projection has no activation."""
+    """Return the block's output. An expansion of 1 omits the widening; the projection has no activation."""
     entry, n_channels = x, net.n_channels(x)
     skips = has_skip(n_channels, settings)
     normalization, activation = settings.normalization, settings.activation

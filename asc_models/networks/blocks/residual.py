@@ -1,4 +1,4 @@
-"""The basic residual block of ResNet (He et al. 2016): two k × k convolutions, and the activation behind the sum."""
+"""The basic residual block of ResNet (He et al. 2016): two k × k convolutions, and an activation after the sum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from asc_models.networks.network import Network, T
 
 
 def assemble(net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
-    """Return the block's output; the first convolution takes the stride, `expansion` widens what lies between them."""
+    """Return the block's output. The first convolution has the stride and `expansion` times the filters."""
     entry, filters = x, settings.filters
     skips = has_skip(net.n_channels(x), settings)
     if skips:

@@ -1,4 +1,4 @@
-"""What a block is told, and what it looks like."""
+"""Interface of blocks: their settings and their signature."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from asc_models.networks.network import Activation, Network, Normalization, Stri
 
 
 class BlockSettings(NamedTuple):
-    """The settings of one block; those that a block has no use for it leaves alone."""
+    """Settings of one block; a block ignores those it does not use."""
 
     filters: int
     stride: Stride
@@ -19,12 +19,12 @@ class BlockSettings(NamedTuple):
 
 
 class Block(Protocol):
-    """A function from a feature map to a feature map, its layers called `name`_…."""
+    """A function from a feature map to a feature map; its layers are named `name`_…."""
 
     def __call__(self, net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
         """Return the block's output."""
 
 
 def has_skip(n_channels: int, settings: BlockSettings) -> bool:
-    """True where a block's input has the shape of its output and can be added to it."""
+    """Return True if a block's input has the shape of its output, so that they can be added."""
     return n_channels == settings.filters and stride_pair(settings.stride) == (1, 1)

@@ -1,6 +1,6 @@
-"""Every family of networks: one file each, entered here.
+"""Registry of the network families, one module each.
 
-To add one, write its description (a `NetworkConfig`) in a file of its own and enter it into `_Families`.
+To add a family, write its `NetworkConfig` in a new module and add it to `_Families`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _Families = ModelConfig | BaselineConfig | CpMobileConfig
 FAMILIES: dict[str, type[NetworkConfig]] = {
     config.model_fields["family"].default: config for config in get_args(_Families)
 }
-"""{name: description} of every family."""
+"""{family name: configuration class}."""
 
 DEFAULT_FAMILY: str = ModelConfig.model_fields["family"].default
-"""The family of a search that names none."""
+"""Family of a search space that names none."""
 
 AnyModelConfig = Annotated[_Families, Field(discriminator="family")]
-"""A network of any family, told apart by its `family`."""
+"""A network of any family; `family` is the discriminator."""
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyModelConfig)
 
 
 def parse_network(data: Any) -> NetworkConfig:
-    """Return the network that `data`, as read from JSON, describes.
+    """Return the network described by `data`, as read from JSON.
 
     Raises:
-        pydantic.ValidationError: if it describes none.
+        pydantic.ValidationError: if `data` is not a valid description.
     """
     network: NetworkConfig = _ADAPTER.validate_python(data)
     return network

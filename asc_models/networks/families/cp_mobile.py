@@ -2,12 +2,13 @@
 
 F. Schmid, T. Morocutti, S. Masoudian, K. Koutini, G. Widmer: "Distilling the knowledge of transformers and CNNs with
 CP-Mobile", DCASE Workshop 2023. Two strided 3 × 3 convolutions; three stages of inverted residual blocks, each with
-global response normalization (Woo et al. 2023, here with one γ and one β a block) and an activation behind the sum; a
-1 × 1 convolution to the scenes with batch norm, averaged. Where a strided block keeps its width, the skip is an average
-pooling. With `response_norm: false` and other strides this is the baseline of DCASE 2024 Task 1.
+global response normalization (Woo et al. 2023, with one γ and one β per block) and an activation after the sum; a
+1 × 1 convolution with batch norm to one channel per scene, averaged over the map. The skip of a strided block that
+keeps its width is an average pooling. With `response_norm: false` and other strides this is the baseline of DCASE 2024
+Task 1.
 
-The authors pad both edges alike, here 'same' padding pads the later one first; their average pooling counts the padding
-in, this one doesn't. Shapes, parameters and MACs are the same.
+The authors pad both edges equally, whereas 'same' padding pads the later edge first; their average pooling includes the
+padding, this one does not. Shapes, parameters and MACs are the same.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from asc_models.networks.network import Network, NetworkConfig, Stride, T, strid
 
 
 def divisible_by_8(width: float) -> int:
-    """Return the multiple of 8 nearest to `width`, at least 8, and no less than nine tenths of it (MobileNetV2's)."""
+    """Return the multiple of 8 nearest to `width`, at least 8 and at least 0.9 · `width` (MobileNetV2's rounding)."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
 class CpMobileConfig(NetworkConfig):
-    """CP-Mobile in the authors' terms. Defaults are the setting with 12,310 parameters."""
+    """CP-Mobile, with the authors' parameter names. Defaults give the network with 12,310 parameters."""
 
     choices: ClassVar = {
         "base_channels": (8, 16, 24, 32),
@@ -35,19 +36,19 @@ class CpMobileConfig(NetworkConfig):
     }
 
     family: Literal["cp_mobile"] = "cp_mobile"
-    """Which network this describes."""
+    """Network family."""
     base_channels: int = Field(16, ge=8, le=256)
-    """Channels behind the second convolution; a multiple of 8."""
+    """Output channels of the second convolution; a multiple of 8."""
     channels_multiplier: float = Field(1.5, ge=1.0, le=4.0)
-    """Factor from one stage's channels to the next one's, to multiples of 8."""
+    """Factor from the channels of one stage to those of the next, rounded to a multiple of 8."""
     expansion_rate: float = Field(1.75, ge=1.0, le=8.0)
-    """Factor by which a block widens its input, to a multiple of 8."""
+    """Factor by which a block widens its input, rounded to a multiple of 8."""
     n_blocks: tuple[int, ...] = (3, 2, 1)
-    """Blocks in each stage."""
+    """Number of blocks in each stage."""
     strides: dict[int, Stride] = Field({2: (2, 2), 4: (2, 1)})
-    """{number of a block, from 1: its stride (frequency, time)}; the others have stride 1."""
+    """{block number, from 1: stride (frequency, time)}; all other blocks have stride 1."""
     response_norm: bool = True
-    """Global response normalization behind every block."""
+    """Apply global response normalization after every block."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

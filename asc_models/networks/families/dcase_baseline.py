@@ -1,4 +1,4 @@
-"""The organisers' baseline of DCASE 2021 Task 1A: three 7 × 7 convolutions, two poolings, two dense layers."""
+"""The official baseline of DCASE 2021 Task 1A: three 7 × 7 convolutions, two poolings, two dense layers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from asc_models.networks.network import Network, NetworkConfig, T
 
 
 class BaselineConfig(NetworkConfig):
-    """The organisers' convolutional baseline of DCASE 2021 Task 1A (46,246 parameters on 40 × 500 × 1)."""
+    """The official convolutional baseline of DCASE 2021 Task 1A (46,246 parameters for input 40 × 500 × 1)."""
 
-    takes_any_length: ClassVar[bool] = False  # its dense layer reads every place of the map
+    takes_any_length: ClassVar[bool] = False  # the dense layer's input size depends on the number of frames
 
     family: Literal["dcase_baseline"] = "dcase_baseline"
-    """Which network this describes."""
+    """Network family."""
     filters: tuple[int, int, int] = (16, 16, 32)
-    """Channels of the three 7 × 7 convolutions."""
+    """Output channels of the three 7 × 7 convolutions."""
     dense_units: int = Field(100, ge=1)
-    """Neurons of the hidden dense layer."""
+    """Units of the hidden dense layer."""
     pools: tuple[tuple[int, int], tuple[int, int]] = ((5, 5), (4, 100))
-    """Max pooling behind the second and the third convolution, (frequency, time)."""
+    """Window (frequency, time) of the max pooling after the second and third convolution."""
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
-    """Share dropped behind both poolings and the hidden layer, in training."""
+    """Dropout rate after both poolings and the hidden layer."""
 
     def assemble(self, net: Network[T], x: T, n_classes: int) -> T:
         """Return the logits of the input `x`."""

@@ -1,4 +1,4 @@
-"""The report's kind of network: a stem, stages of residual blocks with attention, pooling, a classifier."""
+"""The paper's kind of network: a stem, stages of residual blocks with attention, pooling, a classifier."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ AttentionPlace = Literal["input", "block", "stage"]
 Head = Literal["average", "max", "convolution"]
 
 MAX_FILTERS = 1024
-"""Widest block."""
+"""Largest number of filters of a block."""
 
 
 class BlockConfig(Config):
-    """One block; an inverted residual's skip stands where stride is 1 and the filters stay the same."""
+    """One block. It has a skip connection if its stride is 1 and its filters equal its input channels."""
 
     filters: int = Field(ge=1, le=MAX_FILTERS)
-    """Channels that the block gives."""
+    """Output channels of the block."""
     stride: Stride = 1
-    """Step of its k × k convolution; a pair is (frequency, time)."""
+    """Stride of the k × k convolution; a pair is (frequency, time)."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -44,20 +44,20 @@ class BlockConfig(Config):
 
 
 class StageConfig(BlockConfig):
-    """Blocks of one width, one after the other; the first of them takes the stride."""
+    """A sequence of blocks of one width; the first block has the stride, the others stride 1."""
 
     repeats: int = Field(1, ge=1, le=24)
-    """How many blocks."""
+    """Number of blocks."""
 
 
 def _or_blocks(schema: dict[str, Any]) -> None:
-    """Let the schema take `blocks` in the place of `stages`."""
+    """Let the JSON schema accept `blocks` instead of `stages`."""
     stages = {key: value for key, value in schema["properties"]["stages"].items() if key in ("type", "items")}
     schema["properties"]["blocks"] = {**stages, "description": "In the place of stages: one stage a block."}
 
 
 class StagesShape(Shorthand):
-    """The stages in four numbers."""
+    """Four numbers that define all stages."""
 
     field: ClassVar = "stages"
     choices: ClassVar = {
@@ -68,14 +68,14 @@ class StagesShape(Shorthand):
     }
 
     n_blocks: int = Field(3, ge=1, le=24)
-    """Inverted residual blocks, each a stage of its own."""
+    """Number of inverted residual blocks; each is a separate stage."""
     base_filters: int = Field(32, ge=1, le=512)
     """Filters of the first block."""
     growth: float = Field(1.25, ge=1.0, le=3.0)
-    """Factor from one block's filters to the next one's, rounded to a multiple of 8; at least 1, so that widths never
-    fall."""
+    """Factor from the filters of one block to those of the next, rounded to a multiple of 8. At least 1, so widths
+    never decrease."""
     n_strided: int = Field(2, ge=0, le=24)
-    """How many of the first blocks have stride 2."""
+    """Number of blocks with stride 2, counted from the first."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,7 +88,7 @@ class StagesShape(Shorthand):
         return self
 
     def value(self) -> list[dict[str, Any]]:
-        """Return the field `stages`, one block each."""
+        """Return the field `stages`, one block per stage."""
         return [
             {"filters": self._filters(index), "stride": 2 if index < self.n_strided else 1}
             for index in range(self.n_blocks)
@@ -102,9 +102,9 @@ class StagesShape(Shorthand):
 class ModelConfig(NetworkConfig):
     """A lightweight residual network: stem, stages of blocks with attention, pooling, classifier.
 
-    The report names the parts and leaves widths, strides, expansion, r and the places of attention open; the presets
-    (asc_models/networks/presets.py) document what they assume. `blocks: [{filters, stride}, …]` may stand for `stages`:
-    one stage a block.
+    The paper does not state widths, strides, expansion, r or the positions of attention; the presets
+    (asc_models/networks/presets.py) document what they assume. `blocks: [{filters, stride}, …]` may replace `stages`
+    and defines one stage per block.
     """
 
     model_config = ConfigDict(json_schema_extra=_or_blocks)
@@ -125,42 +125,42 @@ class ModelConfig(NetworkConfig):
     shorthand: ClassVar = StagesShape
 
     family: Literal["inverted_residual"] = "inverted_residual"
-    """Which network this describes."""
+    """Network family."""
     input_norm: bool = False
-    """Batch-normalize the input by channel: log-mel and its deltas have different ranges."""
+    """Batch-normalize each input channel, since log-mel and its deltas have different ranges."""
     stem_filters: int = Field(32, ge=1, le=512)
-    """Channels of the first convolution (3 × 3)."""
+    """Output channels of the first convolution (3 × 3)."""
     stem_stride: Stride = 2
-    """Step of the first convolution; a pair is (frequency, time)."""
+    """Stride of the first convolution; a pair is (frequency, time)."""
     stages: tuple[StageConfig, ...] = Field(
         (StageConfig(filters=32, stride=2), StageConfig(filters=40, stride=2), StageConfig(filters=48, stride=2)),
         max_length=24,
     )
-    """The stages, first to last."""
+    """Stages, from first to last."""
     block: str = "inverted_residual"
-    """Kind of the blocks: a name in asc_models.networks.blocks."""
+    """Block type: a name in asc_models.networks.blocks."""
     kernel_size: Literal[3, 5] = 3
-    """Side of every block's kernel (the depthwise one, in an inverted residual)."""
+    """Kernel size of the blocks (of the depthwise convolution in an inverted residual block)."""
     expansion: int = Field(2, ge=1, le=12)
-    """Factor by which an inverted residual widens its input before the depthwise convolution (1 leaves that layer out);
-    in a residual block, by which the map between its two convolutions is wider than its output."""
+    """Inverted residual block: factor by which the input is widened before the depthwise convolution; 1 omits the
+    widening layer. Residual block: width between the two convolutions, relative to the output."""
     attention: Attention = "casam"
-    """CASAM is channel attention, then spatial attention."""
+    """Attention type; `casam` is channel attention followed by spatial attention."""
     attention_at: AttentionPlace = "block"
-    """Where attention stands: on the input, behind every block, or behind every stage."""
+    """Where attention is applied: to the input, after every block, or after every stage."""
     reduction_ratio: int = Field(8, ge=1, le=64)
-    """r of channel attention: its hidden layer has max(1, C // r) neurons."""
+    """r of channel attention; its hidden layer has max(1, C // r) units for C channels."""
     spatial_kernel_size: int = Field(7, ge=1, le=15)
-    """Side of spatial attention's kernel; odd."""
+    """Kernel size of spatial attention; odd."""
     activation: Activation = "relu"
-    """Behind every convolution but the projections."""
+    """Activation after every convolution except the projections."""
     normalization: Normalization = "batch"
-    """Behind every convolution; without it the convolutions have biases."""
+    """Normalization after every convolution; with `none` the convolutions have biases."""
     head: Head = "average"
-    """How scenes come of the last map: its average or maximum through a dense layer, or a 1 × 1 convolution to one
-    channel a scene, averaged."""
+    """Classifier: `average` or `max` is global pooling followed by a dense layer, `convolution` a 1 × 1 convolution to
+    one channel per scene, averaged over the map."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    """Share of the features before the classifier dropped in training."""
+    """Dropout rate before the classifier."""
 
     @model_validator(mode="before")
     @classmethod
@@ -227,7 +227,7 @@ class ModelConfig(NetworkConfig):
         return net.classifier(x, n_classes)
 
     def _blocks(self) -> Iterator[tuple[str, BlockSettings, bool]]:
-        """Yield every block's name and settings, and whether its stage ends there."""
+        """Yield each block's name, its settings, and whether it is the last of its stage."""
         number = 0
         for stage in self.stages:
             for repeat in range(stage.repeats):
