@@ -1,7 +1,7 @@
-"""A network's size and cost, from its description alone: the operations of `Network` on shapes. No framework.
+"""Size and cost of a network from its description: the operations of `Network` on shapes, without a framework.
 
-`asc_models.training.builder` carries the same operations out in Keras; the conformance tests hold the two together,
-parameter for parameter.
+`asc_models.training.builder` implements the same operations in Keras; the conformance tests check that both agree in
+every parameter.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ Shape = tuple[int, int, int]
 """(frequency, time, channels)."""
 
 Kind = Literal["conv", "depthwise", "dense", "norm", "factor"]
-"""Of a layer: `norm` is a batch norm that stays as two vectors, `factor` constants of other arithmetic."""
+"""Kind of layer: `norm` is a batch norm kept as two vectors, `factor` the constants of other arithmetic."""
 
 FUSED_ACTIVATIONS = ("none", "relu", "relu6")
-"""What a TFLite convolution carries out itself; every other activation is an operator with a map of its own."""
+"""Activations that TFLite fuses into a convolution; every other one is a separate operator with its own output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer that holds weights, as it stands in the exported file: batch norm folded into it."""
+    """One layer with weights as in the exported file, with batch norm folded in."""
 
     name: str
     kind: Kind
     output_shape: Shape
     n_params: int
-    """Values in the Keras model, batch norm's four vectors included."""
+    """Parameters in the Keras model, including the four vectors of batch norm."""
     macs: int
     n_kernel: int
-    """Values of the kernel."""
+    """Number of kernel values."""
     n_bias: int
-    """Values of the bias after folding, or of a norm's or factor's constants; 0 where there is none."""
+    """Number of bias values after folding, or of constants of a norm or factor; 0 if there are none."""
     n_live: int
-    """Activation values alive while it runs: its input, its output, the network's input, and what waits for later."""
+    """Activation values alive while it runs: its input and output, the network's input, and maps kept for later."""
     uses: int = 1
-    """How often it runs in one inference: the layers of channel attention run twice."""
+    """Runs per inference; the layers of channel attention run twice."""
 
 
 class Counter:
-    """`Network` on shapes: adds up what the layers hold and cost, in values, not bytes.
+    """`Network` on shapes: sums sizes and costs over the layers, in values, not bytes.
 
-    It makes no object a layer, and so takes some 20 microseconds a network.
+    It creates no object per layer and takes about 20 microseconds per network.
 
     Args:
-        input_shape: the file's input. It counts as alive all along: interpreters keep their inputs.
-        windows: what is cut out of the input and stacked, so that every map and every operation counts for all of them;
-            None where the network takes the input itself.
+        input_shape: the file's input. It always counts as alive, since interpreters keep their inputs.
+        windows: windows that are cut out of the input and stacked; every map and operation counts once per window.
+            None if the network reads the whole input.
     """
 
     def __init__(self, input_shape: Shape, windows: Windows | None = None) -> None:
@@ -63,26 +63,26 @@ class Counter:
         self.n_params = 0
         self.macs = 0
         self.n_kernel = 0
-        """Values of all kernels, the depthwise ones too."""
+        """Values of all kernels, including depthwise ones."""
         self.kernels: list[int] = []
-        """Values of each kernel that isn't depthwise."""
+        """Values of each kernel that is not depthwise."""
         self.depthwise_kernels: list[int] = []
         """Values of each depthwise kernel."""
         self.n_bias = 0
-        """Values of folded biases, of norms that stay, of factors."""
+        """Values of folded biases, unfolded norms and factors."""
         self.n_norm = 0
-        """Values of batch norms, four a channel."""
+        """Values of batch norms, four per channel."""
         self.peak_live = 0
         """Most activation values alive at once."""
         self.zero_biases: list[int] = []
-        """Lengths of the zero biases that the converter adds."""
+        """Lengths of the zero biases added by the converter."""
         self._kept: Shape | None = None
         self._n_kept = 0
-        if windows is not None:  # one by one, and stacked
+        if windows is not None:  # each window alive twice: separate and stacked
             self._live(2 * _size(self.entry))
 
     def n_channels(self, x: Shape) -> int:
-        """Return the channels of `x`."""
+        """Return the number of channels of `x`."""
         return x[2]
 
     def conv(
@@ -97,7 +97,7 @@ class Counter:
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> Shape:
-        """Return the shape of a 'same' convolution, normalized and activated."""
+        """Return the shape after a 'same' convolution, normalization and activation."""
         y = (*_strided(x, name, stride), filters) if stride != 1 else (x[0], x[1], filters)
         n_kernel = kernel_size * kernel_size * x[2] * filters
         normalized = normalization == "batch"
@@ -119,7 +119,7 @@ class Counter:
         normalization: Normalization = "batch",
         activation: Activation = "relu",
     ) -> Shape:
-        """Return the shape of a 'same' convolution of each channel by itself, normalized and activated."""
+        """Return the shape after a 'same' depthwise convolution, normalization and activation."""
         channels = x[2]
         y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
         n_kernel = kernel_size * kernel_size * channels
@@ -130,37 +130,37 @@ class Counter:
         return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
 
     def dense(self, x: Shape, name: str, units: int, *, activation: Activation = "none") -> Shape:
-        """Return the shape of a fully connected layer with bias on a vector."""
+        """Return the shape after a fully connected layer with bias."""
         y = (1, 1, units)
         n_kernel = x[2] * units
         self._weigh(name, "dense", x, y, n_kernel + units, n_kernel, units, 1)
         return y
 
     def norm(self, x: Shape, name: str) -> Shape:
-        """Return the shape of a batch norm that stays."""
+        """Return the shape after a batch norm that is not folded."""
         self.n_norm += 4 * x[2]
         self._weigh(name, "norm", x, x, 4 * x[2], 0, 2 * x[2], 1)
         return x
 
     def activate(self, x: Shape, name: str, activation: Activation) -> Shape:
-        """Return the shape of an activation."""
+        """Return the shape after an activation."""
         self._live(2 * _size(x))
-        return (x[0], x[1], x[2])  # another map, of the same shape
+        return (x[0], x[1], x[2])  # a new map of the same shape
 
     def channel_attention(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
-        """Return the shape of a map scaled by channel."""
+        """Return the shape after channel attention."""
         channels = x[2]
         hidden = attention_units(channels, reduction_ratio)
         vector, narrow = (1, 1, channels), (1, 1, hidden)
         waiting, n_kernel = self._n_kept, channels * hidden
-        self._n_kept += _size(x)  # the map waits for its scale
+        self._n_kept += _size(x)  # the map stays alive until it is scaled
         self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 2)
         self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 2)
         self._n_kept = waiting
         return self._scaled(x, channels)
 
     def spatial_attention(self, x: Shape, name: str, kernel_size: int) -> Shape:
-        """Return the shape of a map scaled by place."""
+        """Return the shape after spatial attention."""
         pooled, mask = (x[0], x[1], 2), (x[0], x[1], 1)
         waiting, n_kernel = self._n_kept, 2 * kernel_size * kernel_size
         self._n_kept += _size(x)
@@ -169,18 +169,18 @@ class Counter:
         return self._scaled(x, x[0] * x[1])
 
     def keep(self, x: Shape) -> Shape:
-        """Return `x`, which from here on counts as alive."""
+        """Return `x`, which counts as alive until `add`."""
         self._kept, self._n_kept = x, _size(x)
         return x
 
     def add(self, x: Shape, kept: Shape, name: str) -> Shape:
-        """Return the shape of a sum, and let go of what was kept."""
+        """Return the shape of the sum; the kept map no longer counts as alive."""
         self._kept, self._n_kept = None, 0
         self._live(_size(x) + _size(kept) + _size(x))
         return (x[0], x[1], x[2])
 
     def pool(self, x: Shape, name: str, kind: Pooling, size: tuple[int, int]) -> Shape:
-        """Return the shape of a pooled map.
+        """Return the shape after pooling.
 
         Raises:
             SizeError: if the map is smaller than one window.
@@ -195,13 +195,13 @@ class Counter:
         return y
 
     def smooth(self, x: Shape, name: str, size: int, stride: Stride) -> Shape:
-        """Return the shape of 'same' average pooling."""
+        """Return the shape after 'same' average pooling."""
         y = (*_strided(x, name, stride), x[2])
         self._live(_size(x) + _size(y))
         return y
 
     def global_pool(self, x: Shape, name: str, kind: Pooling = "average") -> Shape:
-        """Return the shape of a vector of one value a channel."""
+        """Return the shape of a vector with one value per channel."""
         return (1, 1, x[2])
 
     def flatten(self, x: Shape) -> Shape:
@@ -209,11 +209,11 @@ class Counter:
         return (1, 1, _size(x))
 
     def dropout(self, x: Shape, name: str, rate: float) -> Shape:
-        """Return `x`: nothing is dropped at inference."""
+        """Return `x`; dropout has no effect at inference."""
         return x
 
     def response_norm(self, x: Shape, name: str) -> Shape:
-        """Return the shape of its input; γ and β are factors, two values, stored as they stand."""
+        """Return the shape of `x`; γ and β count as a factor of two values."""
         self._weigh(name, "factor", x, x, 2, 0, 2, 1)
         return (x[0], x[1], x[2])
 
@@ -233,7 +233,7 @@ class Counter:
     def _weigh(
         self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
     ) -> int:
-        """Add a layer, and return the activation values alive while it runs."""
+        """Add a layer and return the activation values alive while it runs."""
         self.n_params += n_params
         self.n_kernel += n_kernel
         self.n_bias += n_bias
@@ -257,7 +257,7 @@ class Counter:
 
 
 class _Table(Counter):
-    """A counter that also writes down every layer."""
+    """A counter that also records every layer."""
 
     def __init__(self, input_shape: Shape, windows: Windows | None = None) -> None:
         super().__init__(input_shape, windows)
@@ -273,13 +273,13 @@ class _Table(Counter):
 
 
 def count(config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None) -> Counter:
-    """Return what the layers of a network hold and cost together.
+    """Return the total sizes and costs over the layers of a network.
 
     Args:
         config: the network.
         input_shape: (n_mels, n_frames, n_channels) at inference.
-        n_classes: scenes that it tells apart.
-        windows: by which it votes on an input; None where it takes the input whole.
+        n_classes: number of scenes.
+        windows: windows whose predictions are averaged; None if the network reads the whole input.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
@@ -292,14 +292,14 @@ def count(config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Wi
 def layers(
     config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None
 ) -> tuple[Layer, ...]:
-    """Return the weighted layers of a network, first to last; arguments and errors as `count`."""
+    """Return the layers with weights of a network, first to last; arguments and errors as in `count`."""
     table = _Table(input_shape, windows)
     config.assemble(table, table.entry, n_classes)
     return tuple(table.layers)
 
 
 def attention_units(n_channels: int, reduction_ratio: int) -> int:
-    """Return the hidden neurons of channel attention: C // r, at least 1."""
+    """Return the hidden units of channel attention: C // r, at least 1."""
     return max(1, n_channels // reduction_ratio)
 
 
@@ -308,7 +308,7 @@ def _size(shape: Shape) -> int:
 
 
 def _strided(x: Shape, name: str, stride: Stride) -> tuple[int, int]:
-    """Return bands and frames behind a 'same' convolution."""
+    """Return bands and frames after a strided 'same' operation."""
     frequency, time = stride if isinstance(stride, tuple) else (stride, stride)
     if x[0] < frequency or x[1] < time:
         raise SizeError(

@@ -1,7 +1,7 @@
-"""What a network does, layer by layer, whichever settings say so: equal traces are one network.
+"""The operations of a network, layer by layer; descriptions with equal traces define the same network.
 
-Two descriptions may differ and still mean the same layers: a reduction ratio where nothing has attention, blocks
-written out against stages. And of two networks that differ, the traces tell how far they are apart.
+Different descriptions may define the same layers: a reduction ratio has no effect without attention, and blocks may be
+written as stages. For networks that differ, the traces give a distance.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from asc_models.networks.network import NetworkConfig, stride_pair
 from asc_models.networks.topology import Counter, Shape, attention_units
 
 Trace = dict[str, tuple[Any, ...]]
-"""{layer's name: its operation, then its settings}, in the network's order."""
+"""{operation and layer name: (input shape, settings)}, in the network's order."""
 
 NAMELESS = ("n_channels", "keep", "flatten")
-"""Operations that leave no trace: they follow from the layers before and behind."""
+"""Operations that are not recorded, since they follow from the other layers."""
 
 
 class _Tracer:
-    """`Network` on shapes that writes down what it is asked for."""
+    """`Network` on shapes that records the operations called."""
 
     def __init__(self, input_shape: Shape) -> None:
         self._counter = Counter(input_shape)
@@ -32,7 +32,7 @@ class _Tracer:
             return apply
 
         def traced(x: Shape, *settings: Any, **named: Any) -> Any:
-            """Carry the operation out, and note it under its layer's name."""
+            """Apply the operation and record it under its layer's name."""
             words = [value for value in settings if isinstance(value, str)]
             name = f"{operation} {words[0]}" if words else operation
             plain = [value for value in settings if value not in words[:1] and not callable(value)]
@@ -46,7 +46,7 @@ class _Tracer:
 
 
 def trace(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Trace:
-    """Return what `config` does to an input of `input_shape`.
+    """Return the operations of `config` on an input of `input_shape`.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
@@ -57,10 +57,10 @@ def trace(config: NetworkConfig, input_shape: Shape, n_classes: int) -> Trace:
 
 
 def distance(first: Trace, second: Trace) -> float:
-    """Return how far two networks are apart: 0 for one and the same.
+    """Return the distance of two networks; 0 if they are the same.
 
-    Layers count by name. One that only one of them has counts 1; of one that both have, every setting counts: numbers
-    by the octaves between them, at most 1, others 1 where they differ.
+    Layers are matched by name. A layer in only one network counts 1. In a matched layer every setting counts: numbers
+    by |log₂| of their ratio, at most 1; other settings 1 if they differ.
     """
     names = first.keys() | second.keys()
     return sum(_apart(first[name], second[name]) if name in first and name in second else 1.0 for name in sorted(names))

@@ -1,4 +1,4 @@
-"""Batch norm's statistics for weights that were never trained with: those of an average of weights."""
+"""Batch-norm statistics for averaged weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tensorflow as tf
 
 
 def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
-    """Set the moving mean and variance of every batch norm to the mean of those of `inputs`, all counting alike.
+    """Set the moving mean and variance of every batch norm to the unweighted mean over the batches in `inputs`.
 
-    A mean of weights has activations that none of them had, so that the statistics are not a mean of theirs (Izmailov
-    et al., UAI 2018). Each batch passes the network as in training, dropout included.
+    The statistics of averaged weights are not the average of the statistics, because their activations differ (Izmailov
+    et al., UAI 2018). Batches pass the network in training mode, dropout included.
 
     Args:
-        model: its batch norms are changed, its weights are not.
+        model: changed in place: its batch-norm statistics, not its weights.
         inputs: batches of network input.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -34,7 +34,7 @@ def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
             variable.assign(tf.zeros_like(variable))
         forward(tf.constant(x))
         for total, (variable, momentum) in zip(totals, moving, strict=True):
-            total += variable.numpy() / (1.0 - momentum)  # moved from 0, it is this share of the batch's own value
+            total += variable.numpy() / (1.0 - momentum)  # one update from 0 gives (1 − momentum) · batch value
         n_batches += 1
     for total, (variable, _) in zip(totals, moving, strict=True):
         variable.assign((total / n_batches).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Training batches: drawing, cropping, mixing. The random stream of an epoch depends on (seed, epoch) alone."""
+"""Training batches: sampling, cropping, mixing. The random stream of an epoch depends only on (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
 
 CACHE_BYTES = 1_000_000_000
-"""Network inputs of up to this many bytes are computed once and kept; larger sets are computed batch by batch."""
+"""Network inputs of up to this many bytes are computed once and cached; larger sets are computed batch by batch."""
 
 
 class TrainingBatches:
@@ -31,17 +31,17 @@ class TrainingBatches:
     Args:
         features: the training split.
         config: batch size, mixup and the other augmentations.
-        seed: of every draw.
+        seed: random seed.
 
     Raises:
-        ConfigError: if the recipe does not go with the features' reader.
+        ConfigError: if the recipe is incompatible with the features' reader.
         DataError: if an augmentation lacks the clips that it needs.
     """
 
     def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
         if clash := config.clash_with(features.reader):
             raise ConfigError(clash)
-        if features.windows is not None:  # they take the place of the crop
+        if features.windows is not None:  # windows replace the crop
             config = config.updated(**WHOLE_CLIPS)
         self._features = features
         self._config = config
@@ -64,7 +64,7 @@ class TrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in one epoch: ceil(n_clips / batch_size), or ceil(epoch_examples / batch_size)."""
+        """Steps per epoch: ceil(n_clips / batch_size), or ceil(epoch_examples / batch_size) if that is set."""
         return math.ceil((self._config.epoch_examples or self._features.n_clips) / self._config.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
@@ -79,7 +79,7 @@ class TrainingBatches:
     def _order(self, rng: np.random.Generator, n_draws: int) -> npt.NDArray[np.int64]:
         if self._groups is None:
             return _draws(rng, np.arange(self._features.n_clips), n_draws)
-        # As many draws of each group; those left over go to groups at random.
+        # Equal numbers of draws per group; the remainder goes to random groups.
         shares = np.full(len(self._groups), n_draws // len(self._groups))
         shares[rng.permutation(len(shares))[: n_draws % len(shares)]] += 1
         drawn = [_draws(rng, group, int(n)) for group, n in zip(self._groups, shares, strict=True)]
@@ -96,7 +96,7 @@ class TrainingBatches:
         return self._step(inputs_of(log_mel), y, rng)
 
     def _drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[npt.NDArray[np.floating], Array]:
-        """Return the stored log-mels of some clips or of windows of them, changed as the recipe says, and targets."""
+        """Return the augmented log-mels of clips, or of windows of them, and their targets."""
         clips = self._features.log_mel[rows] if self._on_the_fly is None else self._on_the_fly(rows, rng)
         if self._windows is None:
             return self._features.filled(clips), self._targets(rows)
@@ -112,13 +112,13 @@ class TrainingBatches:
 
 
 def steps_of(config: TrainConfig) -> list[Step]:
-    """Return the augmentations of network inputs that `config` turns on, in the order they are applied."""
+    """Return the augmentations of network inputs enabled in `config`, in the order they are applied."""
     recipe = config.model_dump()
     return [entry.step(**entry.arguments_of(recipe)) for entry in BATCHES if entry.is_on(recipe)]
 
 
 def _on_the_fly(features: FeatureSet, config: TrainConfig) -> OnTheFly | None:
-    """Return what changes stored features before they are scaled, or None if nothing of it is turned on."""
+    """Return the augmentation of stored features before scaling; None if none is enabled."""
     recipe = config.model_dump()
     if not any(entry.is_on(recipe) for entry in STORED):
         return None
@@ -126,7 +126,7 @@ def _on_the_fly(features: FeatureSet, config: TrainConfig) -> OnTheFly | None:
 
 
 def _class_mix(features: FeatureSet, config: TrainConfig) -> ClassMix | None:
-    """Return what mixes classes and changes levels, or None if neither is turned on."""
+    """Return the augmentation that mixes classes and changes levels; None if neither is enabled."""
     recipe = config.model_dump()
     if not any(entry.is_on(recipe) for entry in MIXED):
         return None
@@ -134,18 +134,18 @@ def _class_mix(features: FeatureSet, config: TrainConfig) -> ClassMix | None:
 
 
 def _draws(rng: np.random.Generator, clips: npt.NDArray[np.int64], n_draws: int) -> npt.NDArray[np.int64]:
-    """Return `n_draws` of `clips` at random, none a second time before all were drawn once."""
+    """Return `n_draws` random draws from `clips`; none is repeated before all were drawn equally often."""
     rounds = math.ceil(n_draws / len(clips))
     return np.concatenate([rng.permutation(clips) for _ in range(rounds)] or [clips[:0]])[:n_draws]
 
 
 def _groups(features: FeatureSet, balance: Balance) -> list[npt.NDArray[np.int64]]:
-    """Return the clips of each class, or of each device, as indices."""
+    """Return the indices of the clips of each class or device."""
     keys = features.labels if balance == "class" else features.clips["device"].to_numpy(str)
     return [np.flatnonzero(keys == key) for key in np.unique(keys)]
 
 
 def evaluation_batches(features: FeatureSet, batch_size: int = 32) -> Iterator[Any]:
-    """Yield a split's full-length inputs in order, `batch_size` clips at a time."""
+    """Yield a split's full-length inputs in order, in batches of `batch_size` clips."""
     for start in range(0, features.n_clips, batch_size):
         yield features.inputs(np.arange(start, min(start + batch_size, features.n_clips)))

@@ -1,4 +1,4 @@
-"""Description → Keras model: the operations that `asc_models.networks.topology` counts, on Keras tensors."""
+"""Building a Keras model from a description: the operations of `Network` on Keras tensors."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from asc_models.training.layers import ChannelStatistics, FusedBatchNormalizatio
 Tensor = Any
 
 NORM_MOMENTUM = 0.95
-"""Of batch norm's running statistics. Keras' 0.99 takes some 500 steps to forget its start: a trial on a small data set
-reaches its first rung in a hundred, and would be compared by statistics that are mostly initial values."""
+"""Momentum of batch norm's running statistics. With Keras' default 0.99 the initial values dominate for about 500
+steps, but a trial on a small data set reaches its first rung after about 100."""
 
 LEAKY_SLOPE = 0.1
-"""Of the leaky ReLU below zero."""
+"""Slope of the leaky ReLU below zero."""
 
 
 def build(config: NetworkConfig, input_shape: Shape, n_classes: int, *, weight_decay: float = 0.0) -> keras.Model:
     """Return a model from (batch, n_mels, n_frames, n_channels) to probabilities (batch, n_classes).
 
-    The number of frames is left open where the network takes any, so that training may crop in time. The layer before
-    the softmax is called `logits`.
+    The number of frames is undefined if the network accepts any length, so that training can crop in time. The layer
+    before the softmax is named `logits`.
 
     Args:
         config: the network.
         input_shape: (n_mels, n_frames, n_channels) at inference.
-        n_classes: scenes that it tells apart.
+        n_classes: number of scenes.
         weight_decay: L2 penalty on every kernel.
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
     """
-    count(config, input_shape, n_classes)  # refuses what Keras would build with a clipped map, or not say why
+    count(config, input_shape, n_classes)  # raises SizeError with a reason; Keras may build it anyway
     n_frames = None if config.takes_any_length else input_shape[1]
     inputs = keras.Input((input_shape[0], n_frames, input_shape[2]), name="log_mel")
     penalty = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
@@ -47,14 +47,14 @@ class _KerasNetwork:
     """`Network` on Keras tensors.
 
     Args:
-        penalty: regularizer of every kernel.
+        penalty: regularizer applied to every kernel.
     """
 
     def __init__(self, penalty: Any) -> None:
         self._penalty = penalty
 
     def n_channels(self, x: Tensor) -> int:
-        """Return the channels of `x`."""
+        """Return the number of channels of `x`."""
         return int(x.shape[-1])
 
     def conv(
@@ -69,7 +69,7 @@ class _KerasNetwork:
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> Tensor:
-        """Return a 'same' convolution, then normalization and activation."""
+        """Apply a 'same' convolution, then normalization and activation."""
         x = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -92,7 +92,7 @@ class _KerasNetwork:
         normalization: Normalization = "batch",
         activation: Activation = "relu",
     ) -> Tensor:
-        """Return a 'same' convolution of each channel by itself, then normalization and activation."""
+        """Apply a 'same' depthwise convolution, then normalization and activation."""
         x = keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=stride,
@@ -105,16 +105,16 @@ class _KerasNetwork:
         return self._normalized(x, name, normalization, activation)
 
     def dense(self, x: Tensor, name: str, units: int, *, activation: Activation = "none") -> Tensor:
-        """Return a fully connected layer with bias on a vector."""
+        """Apply a fully connected layer with bias to a vector."""
         x = keras.layers.Dense(units, kernel_regularizer=self._penalty, name=name)(x)
         return self.activate(x, name, activation)
 
     def norm(self, x: Tensor, name: str) -> Tensor:
-        """Return `x` batch-normalized by channel."""
+        """Batch-normalize `x` by channel."""
         return FusedBatchNormalization(momentum=NORM_MOMENTUM, name=name)(x)
 
     def activate(self, x: Tensor, name: str, activation: Activation) -> Tensor:
-        """Return the activation of `x`."""
+        """Apply an activation."""
         if activation == "none":
             return x
         name = f"{name}_{activation}"
@@ -125,7 +125,7 @@ class _KerasNetwork:
         return keras.layers.Activation("hard_silu", name=name)(x)
 
     def channel_attention(self, x: Tensor, name: str, reduction_ratio: int) -> Tensor:
-        """Return `x` scaled by channel (CBAM: Woo et al. 2018)."""
+        """Scale `x` by channel (CBAM: Woo et al. 2018)."""
         channels = self.n_channels(x)
         reduce = keras.layers.Dense(
             attention_units(channels, reduction_ratio),
@@ -143,7 +143,7 @@ class _KerasNetwork:
         return keras.layers.Multiply(name=f"{name}_scale")([x, scale])
 
     def spatial_attention(self, x: Tensor, name: str, kernel_size: int) -> Tensor:
-        """Return `x` scaled by place (CBAM: Woo et al. 2018)."""
+        """Scale `x` by position (CBAM: Woo et al. 2018)."""
         mask = keras.layers.Conv2D(
             1,
             kernel_size,
@@ -156,7 +156,7 @@ class _KerasNetwork:
         return keras.layers.Multiply(name=f"{name}_scale")([x, mask])
 
     def keep(self, x: Tensor) -> Tensor:
-        """Return `x`: Keras keeps what is used again."""
+        """Return `x`; Keras keeps tensors that are used again."""
         return x
 
     def add(self, x: Tensor, kept: Tensor, name: str) -> Tensor:
@@ -164,16 +164,16 @@ class _KerasNetwork:
         return keras.layers.Add(name=name)([kept, x])
 
     def pool(self, x: Tensor, name: str, kind: Pooling, size: tuple[int, int]) -> Tensor:
-        """Return the pooled map; a rest at the edge that fills no window is left out."""
+        """Pool in windows of `size`; an incomplete window at the edge is dropped."""
         layer = keras.layers.MaxPooling2D if kind == "max" else keras.layers.AveragePooling2D
         return layer(size, name=name)(x)
 
     def smooth(self, x: Tensor, name: str, size: int, stride: Stride) -> Tensor:
-        """Return 'same' average pooling; padding is left out of the average."""
+        """Apply 'same' average pooling; the average excludes the padding."""
         return keras.layers.AveragePooling2D(size, strides=stride, padding="same", name=name)(x)
 
     def global_pool(self, x: Tensor, name: str, kind: Pooling = "average") -> Tensor:
-        """Return one value a channel, as a vector."""
+        """Return one value per channel, as a vector."""
         layer = keras.layers.GlobalMaxPooling2D if kind == "max" else keras.layers.GlobalAveragePooling2D
         return layer(name=name)(x)
 
@@ -182,15 +182,15 @@ class _KerasNetwork:
         return keras.layers.Flatten(name="flatten")(x)
 
     def dropout(self, x: Tensor, name: str, rate: float) -> Tensor:
-        """Return `x` with a share of it dropped in training."""
+        """Apply dropout in training; return `x` itself if `rate` is 0."""
         return keras.layers.Dropout(rate, name=name)(x) if rate else x
 
     def response_norm(self, x: Tensor, name: str) -> Tensor:
-        """Return `x` under global response normalization."""
+        """Apply global response normalization."""
         return GlobalResponseNormalization(name=name)(x)
 
     def classifier(self, x: Tensor, n_classes: int) -> Tensor:
-        """Return the logits of a vector. The trainer knows them by their layer's name."""
+        """Return the logits; the trainer finds them by the layer's name."""
         return self.dense(x, "logits", n_classes)
 
     def _normalized(self, x: Tensor, name: str, normalization: Normalization, activation: Activation) -> Tensor:

@@ -1,4 +1,4 @@
-"""A whole training, with its best checkpoint on validation or to its very end, resumable at any moment."""
+"""A complete training that keeps the best epoch on validation, or the last one, and resumes from its checkpoint."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from asc_models.training.trainer import EpochStats, Trainer
 from data_prep.reader.reader import FeatureSet
 
 SAVE_EVERY_S = 30.0
-"""A training that is killed loses at most this long, and the epoch it was in. Ends of cycles are always saved."""
+"""Least time between checkpoints; the ends of cycles are always saved. A killed training loses at most this time and
+the current epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch of a training: what it did, and how the float model does on validation behind it.
+    """Statistics of one epoch, and the float model's validation scores after it.
 
-    The scores are NaN where the training has no validation split.
+    The scores are NaN without a validation split.
     """
 
     epoch: int
@@ -36,14 +37,14 @@ class EpochRecord:
     macro_accuracy: float
     log_loss: float
     is_average: bool = False
-    """Whether the scores are those of the averaged weights, behind the last epoch."""
+    """Whether the scores are of the averaged weights, after the last epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A finished training: the epoch whose weights the model now has, and every epoch's record.
+    """A finished training: the epoch whose weights the model now has, and the records of all epochs.
 
-    Where weights are averaged, the last record is that of the average.
+    With averaged weights, the last record is that of the average.
     """
 
     best: EpochRecord
@@ -61,26 +62,26 @@ def fit(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     on_save: Callable[[], None] | None = None,
 ) -> Fit:
-    """Train to `epochs` and leave the best validation checkpoint in the model.
+    """Train for `epochs` epochs and leave the weights of the best epoch on validation in the model.
 
-    Averaged weights (`train.swa_share`) are one more checkpoint at the end.
+    Averaged weights (`train.swa_share`) compete as one more epoch at the end.
 
-    The state is written to `checkpoint` as it goes; called again after a crash, the training goes on from there and
-    gives what an undisturbed one gives.
+    The state is saved to `checkpoint` regularly. Call again after a crash to resume; the result is the same as that of
+    an uninterrupted training.
 
     Args:
-        trainer: a fresh trainer.
-        validation: chooses the checkpoint; None where it is trained on, too, and the last weights stay, or their
-            average.
-        epochs: length of the training.
-        checkpoint: an .npz file for the state.
-        metric: what the best epoch is best in; the other one breaks ties.
-        on_start: told once how many epochs were finished by an earlier call.
+        trainer: a new trainer.
+        validation: selects the best epoch. None keeps the last weights, or their average; used when validation is
+            trained on.
+        epochs: total number of epochs.
+        checkpoint: path of the .npz file with the state.
+        metric: score that selects the best epoch; the other score breaks ties.
+        on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called after every epoch.
         on_save: called when the checkpoint has been written.
 
     Raises:
-        TrainingError: if the training diverges, or `checkpoint` belongs to another one.
+        TrainingError: if the training diverges, or `checkpoint` belongs to another training.
     """
     history: list[EpochRecord] = []
     best_weights: list[npt.NDArray[Any]] = []
@@ -94,7 +95,7 @@ def fit(
     saved_at = time.monotonic()
 
     def record(stats: EpochStats) -> None:
-        """Score the epoch, keep its weights where it is the best, and save now and then."""
+        """Score the epoch, keep its weights if it is the best, and save a checkpoint if one is due."""
         nonlocal best_weights, saved_at
         accuracy, loss = _scores(trainer, validation)
         history.append(EpochRecord(**asdict(stats), macro_accuracy=accuracy, log_loss=loss))
@@ -123,7 +124,7 @@ def fit(
 
 
 def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, float]:
-    """Return macro accuracy and log loss on validation, NaN where there is none."""
+    """Return macro accuracy and log loss on validation; NaN without a validation split."""
     if validation is None:
         return math.nan, math.nan
     probabilities = trainer.predict(validation)
@@ -131,10 +132,10 @@ def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, flo
 
 
 def best_epoch(history: list[EpochRecord], metric: CheckpointMetric) -> EpochRecord:
-    """Return the best epoch by `metric`, the other score breaking ties, the earlier epoch those of both."""
+    """Return the best epoch by `metric`. Ties are broken by the other score, then by the earlier epoch."""
 
     def rank(record: EpochRecord) -> tuple[float, float, int]:
-        """Return what is smallest for the best epoch."""
+        """Return the sort key, smallest for the best epoch."""
         scores = (-record.macro_accuracy, record.log_loss)
         first, second = scores if metric == "macro_accuracy" else scores[::-1]
         return first, second, record.epoch

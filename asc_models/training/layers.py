@@ -1,4 +1,4 @@
-"""Keras layers that stock Keras lacks: a batch norm on TensorFlow's fused kernel, and channel statistics."""
+"""Keras layers: batch norm with TensorFlow's fused kernel, channel statistics, global response normalization."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 if keras.config.backend() != "tensorflow":
     raise ImportError(f"Keras was loaded with the backend {keras.config.backend()}: import asc_models before keras.")
-keras.config.set_floatx("float32")  # a keras.json of the user's may say otherwise
+keras.config.set_floatx("float32")  # overrides the user's keras.json
 keras.config.set_epsilon(1e-7)
 keras.config.set_image_data_format("channels_last")
 
@@ -20,13 +20,13 @@ register = keras.saving.register_keras_serializable(package="asc_models")
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras ships no types
     """Batch normalization over the last axis of (batch, height, width, channels) in one fused kernel.
 
-    Keras 3 on TensorFlow composes batch norm from single operators, which reads and writes the largest maps of the
-    network several times over. Same parameters and same result as the stock layer, but for the moving variance,
-    which the fused kernel estimates without bias (times n / (n − 1)).
+    Keras 3 on TensorFlow composes batch norm from single operators, which read and write the largest maps of the
+    network several times. Parameters and results equal those of the stock layer, except that the moving variance uses
+    the unbiased estimate (times n / (n − 1)).
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Return the normalized maps; in training, move the running mean and variance along."""
+        """Return the normalized maps; update the moving mean and variance in training."""
         if not training:
             output, _, _ = tf.compat.v1.nn.fused_batch_norm(
                 inputs,
@@ -61,8 +61,8 @@ class ChannelStatistics(keras.layers.Layer):  # type: ignore[misc]  # likewise
 class GlobalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]  # likewise
     """x + γ · x · n(x) + β, where n is each channel's energy over the map relative to the channels' mean energy.
 
-    Global response normalization (Woo et al., "ConvNeXt V2", 2023) as CP-Mobile has it: one γ and one β for all
-    channels, both 0 at first. The energy is the root mean square over the map: the ratio is that of the L2 norms.
+    Global response normalization (Woo et al., "ConvNeXt V2", 2023) as in CP-Mobile: one γ and one β for all channels,
+    both initially 0. The energy is the root mean square over the map; its ratio equals that of the L2 norms.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -73,8 +73,8 @@ class GlobalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]  # 
 
     def call(self, inputs: Any) -> Any:
         """Return maps of the inputs' shape."""
-        # The square root's slope at 0 is infinite, and a dead channel has energy 0. A floor by MAXIMUM, not an ε added,
-        # which the exported file would hold as one more constant.
+        # The square root has infinite slope at 0, the energy of a dead channel. The floor is a maximum instead of an
+        # added ε, which would be one more constant in the exported file.
         energy = tf.sqrt(tf.maximum(tf.reduce_mean(tf.square(inputs), axis=(1, 2), keepdims=True), 1e-12))
         relative = energy / tf.reduce_mean(energy, axis=-1, keepdims=True)
         return inputs + (inputs * (relative * self.gamma.value) + self.beta.value)

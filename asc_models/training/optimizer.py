@@ -1,4 +1,4 @@
-"""The update of the weights in a training step: SGD with either momentum, AdamW. One fused kernel for each weight."""
+"""Weight updates: SGD with heavy-ball or Nesterov momentum, and AdamW, with one fused kernel per weight."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ADAM_EPSILON = 1e-7
 
 
 class Updater:
-    """Moves weights along their gradients, and keeps what it remembers of earlier steps.
+    """Optimizer: updates weights and holds its state.
 
     Args:
-        config: names the optimizer, its momentum and its weight decay.
-        variables: the trainable variables. AdamW decays those that have a regularizer, which are the kernels.
+        config: selects the optimizer, its momentum and its weight decay.
+        variables: trainable variables. AdamW decays those with a regularizer, which are the kernels.
     """
 
     def __init__(self, config: TrainConfig, variables: Sequence[Any]) -> None:
@@ -32,27 +32,27 @@ class Updater:
             name: [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._weights]
             for name in (("velocity", "square") if is_adam else ("velocity",))
         }
-        """{name: one variable for each weight}: `velocity` is the momentum, of AdamW the mean gradient; `square` is
-        AdamW's mean squared gradient."""
+        """{name: one variable per weight}: `velocity` is the momentum, or AdamW's mean gradient; `square` is AdamW's
+        mean squared gradient."""
 
     @property
     def penalizes(self) -> bool:
-        """Whether weight decay is a penalty in the loss; AdamW's is not."""
+        """Whether weight decay is a penalty in the loss; False for AdamW."""
         return self._config.optimizer != "adamw"
 
     def apply(self, gradients: Sequence[Any], rate: Any, number: Any) -> None:
-        """Update every weight; called inside the graph of a step.
+        """Update every weight; called inside the graph of a training step.
 
         Args:
-            gradients: one for each weight.
+            gradients: one per weight.
             rate: learning rate, a float32 scalar.
-            number: of the step, from 1, a float32 scalar.
+            number: step number, counted from 1, a float32 scalar.
         """
         if self._config.optimizer == "adamw":
             self._apply_adamw(gradients, rate, number)
             return
-        # One kernel instead of the several of Keras' optimizer: v ← momentum·v − rate·g, then w ← w + v, or with
-        # Nesterov's momentum w ← w + momentum·v − rate·g.
+        # One kernel, where Keras' optimizer uses several: v ← momentum·v − rate·g, then w ← w + v, or with Nesterov
+        # momentum w ← w + momentum·v − rate·g.
         for weight, velocity, gradient in zip(self._weights, self.slots["velocity"], gradients, strict=True):
             tf.raw_ops.ResourceApplyKerasMomentum(
                 var=weight.handle,
@@ -65,7 +65,7 @@ class Updater:
 
     def _apply_adamw(self, gradients: Sequence[Any], rate: Any, number: Any) -> None:
         beta1, decay = self._config.momentum, self._config.weight_decay
-        # β₁ = 0 is allowed, and pow(0, n) is 0: the mean gradient is the gradient.
+        # β₁ = 0 is allowed: pow(0, n) is 0, and the mean gradient is the gradient itself.
         powers = {"beta1_power": tf.pow(beta1, number), "beta2_power": tf.pow(ADAM_BETA2, number)}
         for index, (weight, gradient) in enumerate(zip(self._weights, gradients, strict=True)):
             if decay and self._is_kernel[index]:

@@ -1,4 +1,4 @@
-"""Learning rates in closed form: cosine with warm restarts (the default), one cosine, one cycle, steps, a plateau."""
+"""Learning-rate schedules in closed form: cosine with warm restarts, single cosine, one-cycle, steps, plateau."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asc_models.config import TrainConfig
 def cycle_ends(first_cycle: int, cycle_factor: int, last_epoch: int) -> list[int]:
     """Return the numbers of finished epochs at which a cycle ends, up to `last_epoch`: 2, 6, 14, 30, 62, 126, ….
 
-    There the rate is at its lowest, a model at its best: these are the rungs at which models are compared.
+    The rate is lowest there, so these are the rungs at which a search compares models.
     """
     ends, end, length = [], 0, first_cycle
     while (end := end + length) <= last_epoch:
@@ -20,33 +20,33 @@ def cycle_ends(first_cycle: int, cycle_factor: int, last_epoch: int) -> list[int
 
 
 def last_cycle_end(config: TrainConfig, epochs: int) -> int:
-    """Return the last end of a cycle within `epochs`; `epochs` where no cycle ends before, or there are no cycles."""
+    """Return the last end of a cycle within `epochs`; `epochs` itself if no cycle ends by then or there are none."""
     ends = cycle_ends(config.first_cycle, config.cycle_factor, epochs) if config.schedule == "sgdr" else []
     return ends[-1] if ends else epochs
 
 
 WARM_UP_SHARE = 0.3
-"""Share of `one-cycle` in which the rate rises."""
+"""Share of the epochs of `one-cycle` in which the rate rises."""
 WARM_UP_FACTOR = 25.0
-"""`one-cycle` starts at the highest rate divided by this."""
+"""`one-cycle` starts at the highest rate divided by this factor."""
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """Return the rate at `epoch` (finished epochs, with the fraction of the running one).
+    """Return the learning rate at `epoch`, the number of finished epochs plus the fraction of the current one.
 
-    Sources: SGDR, Loshchilov and Hutter 2017; one-cycle, Smith and Topin 2018, with the shares that fast.ai made
-    customary, a cosine fall, and the momentum left as it is; warm-up, Goyal et al. 2017.
+    Sources: SGDR, Loshchilov and Hutter 2017; one-cycle, Smith and Topin 2018, with the shares used by fast.ai, cosine
+    annealing and constant momentum; warm-up, Goyal et al. 2017.
     """
     rate = _scheduled(config, epoch)
     if epoch >= config.warm_up_epochs:
         return rate
-    # A factor on the schedule rather than epochs before it: cycles, and with them a search's rungs, end where they did.
+    # Warm-up scales the schedule instead of delaying it, so that cycles and the rungs of a search stay where they are.
     low = config.min_learning_rate
     return low + (rate - low) * epoch / config.warm_up_epochs
 
 
 def _scheduled(config: TrainConfig, epoch: float) -> float:
-    """Return the rate of the schedule, without the warm-up."""
+    """Return the rate of the schedule without warm-up."""
     high, low = config.learning_rate, config.min_learning_rate
     if config.schedule == "sgdr":
         start, length = 0.0, float(config.first_cycle)
@@ -69,13 +69,13 @@ def _scheduled(config: TrainConfig, epoch: float) -> float:
 
 
 def n_averaged(config: TrainConfig) -> int:
-    """Return how many epochs' ends SWA averages: the last ones, at least one; 0 where it is off."""
+    """Return how many of the last epochs SWA averages, at least one; 0 if it is off."""
     return max(1, round(config.swa_share * config.epochs)) if config.swa_share else 0
 
 
 def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
-    """Return what to say of a training that ends between two restarts; empty where it ends at one, or has none."""
-    # The end after E finished epochs, itself an end or not, is at most factor · E + first.
+    """Return a warning if a training ends within a warm-restart cycle; otherwise an empty string."""
+    # The next end of a cycle after E epochs is at most factor · E + first.
     ends = cycle_ends(config.first_cycle, config.cycle_factor, epochs * config.cycle_factor + config.first_cycle)
     if config.schedule != "sgdr" or epochs in ends:
         return ""
@@ -88,5 +88,5 @@ def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    """Return what lies `share` of the way down half a cosine from `start` to `end`."""
+    """Return the value at `share` of a half cosine from `start` to `end`."""
     return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * share))

@@ -1,4 +1,4 @@
-"""Training on mixed batches in a lean step, resumable exactly."""
+"""Training of a network on augmented batches, with exact resumption."""
 
 from __future__ import annotations
 
@@ -34,19 +34,22 @@ from data_prep.schema import differing_keys
 Arrays = dict[str, npt.NDArray[Any]]
 
 DIVERGED_LOSS = 1e3
-"""An epoch's mean cross-entropy beyond which a training counts as lost, long before it is no number any more."""
+"""A training whose mean cross-entropy over an epoch exceeds this value counts as diverged."""
 
 N_STATISTICS_BATCHES = 64
-"""Training batches on which batch norm's statistics are estimated for averaged weights."""
+"""Number of training batches used to estimate batch-norm statistics for averaged weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochStats:
-    """What one epoch of training did. `epoch` counts finished epochs; `loss` is the mean of the mixed batches."""
+    """Statistics of one training epoch."""
 
     epoch: int
+    """Number of finished epochs."""
     loss: float
+    """Mean cross-entropy over the augmented batches."""
     learning_rate: float
+    """Learning rate of the last step."""
 
 
 class Trainer:
@@ -56,7 +59,7 @@ class Trainer:
         model_config: the network.
         train_config: the recipe.
         train_set: the training split.
-        seed: of the first weights and of every draw. The same seed gives the same weights on one machine.
+        seed: seed of the initial weights and of all sampling. The same seed gives the same weights on one machine.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Trainer:
         self.epoch = 0
         network = (model_config, train_set.network_shape, len(train_set.classes))
         self.model = build(*network, weight_decay=train_config.weight_decay)
-        # With a moving average `model` holds the average, and the weights in training are those of a second model.
+        # With a moving average, `model` holds the average and a second model is trained.
         self._trained = (
             build(*network, weight_decay=train_config.weight_decay) if train_config.ema_decay else self.model
         )
@@ -80,7 +83,7 @@ class Trainer:
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
         self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
-        # The length of the training isn't part of it: the cycles of SGDR don't depend on where they are cut off.
+        # The number of epochs is not part of the identity if the schedule does not depend on it.
         recipe = train_config.canonical()
         if train_config.schedule == "sgdr" and not train_config.swa_share:
             del recipe["epochs"]
@@ -103,7 +106,7 @@ class Trainer:
         """Train until `epoch` epochs are finished.
 
         Raises:
-            TrainingError: if the training diverges: a loss that ran away, a loss or a weight that is no finite number.
+            TrainingError: if the training diverges: the loss is too large, or a loss or weight is not finite.
         """
         while self.epoch < epoch:
             stats = self._train_epoch()
@@ -111,30 +114,30 @@ class Trainer:
                 on_epoch(stats)
 
     def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
-        """Return the float model's probabilities of clips, by their windows where it has some, (n_clips, n_classes)."""
+        """Return the float model's probabilities, averaged over windows if any, shape (n_clips, n_classes)."""
         with closing(prefetched(evaluation_batches(features))) as batches:
             return np.concatenate([self._predict(tf.constant(x)).numpy() for x in batches])
 
     def weights(self) -> list[npt.NDArray[Any]]:
-        """Return copies of every variable of the model, random states included."""
+        """Return copies of all variables of the model, including random states."""
         return [variable.value.numpy().copy() for variable in self.model.variables]
 
     def set_weights(self, values: list[npt.NDArray[Any]]) -> None:
-        """Set every variable of the model."""
+        """Set all variables of the model."""
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
 
     @property
     def n_averaged(self) -> int:
-        """Epochs' ends that the average of the weights has by now (`train.swa_share`); 0 outside the tail."""
+        """Number of epochs averaged so far (`train.swa_share`); 0 before averaging starts."""
         tail = n_averaged(self.config)
         return max(0, self.epoch - self.config.epochs + tail) if tail else 0
 
     def averaged_weights(self) -> list[npt.NDArray[Any]]:
-        """Return every variable of the model with the average of the weights, for `set_weights`.
+        """Return all variables of the model with averaged weights, for `set_weights`.
 
-        The model keeps its own. Batch norm's statistics are estimated on training batches of the epochs behind the
-        last, which nothing is trained on.
+        The model itself is left unchanged. Batch-norm statistics are estimated on training batches of epochs after the
+        last one, which are not used for training.
         """
         own = self.weights()
         for weight, total in zip(self._weights, self._sums, strict=True):
@@ -147,7 +150,7 @@ class Trainer:
         return averaged
 
     def save(self, path: Path, **extra: npt.NDArray[Any]) -> None:
-        """Write the whole state of the training (weights, optimizer, epoch, and `extra` arrays) to an .npz file."""
+        """Write the state of the training (weights, optimizer, epoch and `extra` arrays) to an .npz file."""
         arrays: Arrays = {f"variable_{i}": value for i, value in enumerate(self.weights())}
         for name, slots in self._updater.slots.items():
             arrays |= {f"{name}_{i}": slot.numpy() for i, slot in enumerate(slots)}
@@ -160,13 +163,13 @@ class Trainer:
             np.savez(file, allow_pickle=False, state=state, **arrays)
 
     def load(self, path: Path) -> Arrays:
-        """Take up the state that `save` wrote, and return its `extra` arrays.
+        """Restore the state written by `save` and return its `extra` arrays.
 
         Raises:
-            TrainingError: if the file holds another network, recipe or seed, or is damaged.
+            TrainingError: if the file is from another network, recipe or seed, or is damaged.
         """
         try:
-            # NumPy leaves a damaged file open
+            # given a path, NumPy would leave a damaged file open
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = dict(file)
             state = json.loads(str(arrays.pop("state")))
@@ -213,11 +216,11 @@ class Trainer:
         return EpochStats(self.epoch, mean, rate)
 
     def _require_sound(self, mean_loss: float, rate: float) -> None:
-        """Raise TrainingError if an epoch's loss ran away or its last steps spoilt the weights."""
+        """Raise TrainingError if the epoch's mean loss is too large or a weight is not finite."""
         found = ""
         if mean_loss > DIVERGED_LOSS:
             found = f"its mean loss is {mean_loss:,.0f} (more than {DIVERGED_LOSS:,.0f} counts as diverged)"
-        # A loss can be a number while weights are not: a ReLU turns what is no number into 0.
+        # The loss can be finite while weights are not: a ReLU maps NaN to 0.
         elif not all(np.isfinite(variable.numpy()).all() for variable in self._trained.variables):
             found = "a weight is no finite number"
         if found:
@@ -227,15 +230,15 @@ class Trainer:
             )
 
     def _ema_decay(self, n_steps: int) -> float:
-        """Return the share of the average that a step keeps: less at first, when the average is mostly its start.
+        """Return the decay after `n_steps` steps: smaller at first, so that the initial weights are forgotten quickly.
 
-        As TensorFlow's ExponentialMovingAverage with `num_updates`.
+        As in TensorFlow's ExponentialMovingAverage with `num_updates`.
         """
         return min(self.config.ema_decay, (1 + n_steps) / (10 + n_steps))
 
     def _average_eagerly(self, decay: Any) -> None:
         for average, variable in zip(self.model.variables, self._trained.variables, strict=True):
-            if variable.dtype == "float32":  # the states of dropout's generators are whole numbers
+            if variable.dtype == "float32":  # skips the integer states of dropout's random generators
                 average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
     def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any) -> Any:
@@ -252,9 +255,9 @@ class Trainer:
 
 
 def limit_threads(n_threads: int) -> None:
-    """Give this process `n_threads` threads for TensorFlow's operators. Must come before the first operator.
+    """Limit TensorFlow in this process to `n_threads` threads. Call it before the first operator runs.
 
-    Ray sets OMP_NUM_THREADS for its actors, which TensorFlow doesn't read.
+    Ray sets OMP_NUM_THREADS for its actors, but TensorFlow ignores it.
     """
     tf.config.threading.set_intra_op_parallelism_threads(n_threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,4 +1,4 @@
-"""A network on windows as one that answers for clips: in Keras and, converted, in the exported file."""
+"""Classification of clips by a network on windows, in Keras and in the exported file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from data_prep.config import Windows
 class Voting:
     """The mean of a network's probabilities over the windows of a clip.
 
-    The windows are slices of the clip's input, stacked on the batch axis: the network stands once in the graph, with
-    its weights, and runs on all of them.
+    The windows are slices of the clip's input, stacked on the batch axis, so the graph contains the network and its
+    weights once.
 
     Args:
-        model: the network, from (n, n_mels, window's frames, n_channels) to probabilities (n, n_classes).
-        windows: how long and how many they are.
+        model: the network, from (n, n_mels, frames of a window, n_channels) to probabilities (n, n_classes).
+        windows: length and number of the windows.
     """
 
     def __init__(self, model: keras.Model, windows: Windows) -> None:
@@ -41,5 +41,5 @@ class Voting:
 
 
 def answering(model: keras.Model, windows: Windows | None) -> keras.Model | Voting:
-    """Return what answers for clips: the network itself, or its vote over windows."""
+    """Return the classifier of whole clips: `model` itself, or its mean over windows."""
     return model if windows is None else Voting(model, windows)
