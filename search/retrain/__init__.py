@@ -1,1 +1,1 @@
-"""Candidates trained at full length, exported and scored."""
+"""Training, export and scoring of candidates at full length."""

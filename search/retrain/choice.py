@@ -1,19 +1,18 @@
-"""Which trials are worth training in full: from the front of accuracy against size, spread over sizes.
+"""Selection of the trials to retrain: from the Pareto front of accuracy against size, spread over sizes.
 
-The principle: nobody knows the budget that a network will have to fit, so let every budget between the front's smallest
-and its largest network be as likely as any other, on a logarithmic scale. What a set of trials is worth is then the
-mean, over budgets, of its best trial that fits (a guess where none does): the area under its staircase, which is the
-hypervolume of the set. The most accurate trial comes first, then one at a time whichever adds most area; that greedy
-choice has at least 1 − 1/e of the best set's area (Nemhauser et al. 1978: area is monotone and submodular).
+The size budget of a future application is unknown, so every budget between the smallest and the largest network of the
+front is assumed equally likely on a logarithmic scale. The value of a set of trials is then the mean, over budgets, of
+the merit of its best trial that fits (that of guessing if none fits): the area under its staircase, which is the
+hypervolume of the set. The most accurate trial is chosen first, then repeatedly the trial that adds most area. This
+greedy choice has at least 1 − 1/e of the optimal area (Nemhauser et al. 1978: area is monotone and submodular).
 
-The front is the first layer of non-dominated trials; where it has fewer than are asked for, the next layers follow.
-Values after different lengths of training don't compare, so finished trials come before all others, and of the others
-those that went furthest.
+The front is the first layer of non-dominated trials; if it has too few, the next layers follow. Scores after different
+numbers of epochs are not comparable, so finished trials come first, then those trained longest.
 
-The values are noisy: over n validation clips an accuracy p has a standard error of about √(p(1 − p)/n), 0.065 for 0.7
-of 50 clips, so neighbours on a front are seldom told apart, and the front's values are better than the networks are
-(each stands there for having been lucky, too). Spreading over sizes rather than taking the K highest values is also the
-answer to that: sizes are exact. What the retrained networks are worth is told by their own seeds.
+Scores are noisy: the standard error of an accuracy p on n validation clips is about √(p(1 − p)/n), 0.065 for p = 0.7
+and n = 50. Neighbours on a front are therefore rarely distinguishable, and the front's scores are optimistic (selection
+bias). Spreading over sizes instead of taking the K highest scores reduces this problem, since sizes are exact. The
+retrained networks are judged by their own seeds.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ from search.objectives import Objectives, Score, Value
 
 @dataclass(frozen=True)
 class Contender:
-    """A trained candidate, as far as its furthest trial has come."""
+    """A trained configuration, at the last rung of its longest-trained trial."""
 
     trial_id: str
     config: Mapping[str, Any]
-    """What was trained: the trial's `config` in the ledger."""
+    """Trained configuration: the trial's `config` in the ledger."""
     params: Mapping[str, Any]
-    """Its point: the trial's `params`."""
+    """Point in the search space: the trial's `params`."""
     is_finished: bool
     epochs: int
-    """At its last rung."""
+    """Epochs trained at its last rung."""
     merit: float
-    """On validation, there; higher is better. The mean where several trials (seeds, inert settings) are one network."""
+    """Validation score there, higher is better; the mean over trials of the same network and recipe."""
     weight_bytes: int
     twins: tuple[str, ...] = ()
-    """Other trials of the same network and recipe."""
+    """Other trials of the same network and recipe (other seeds, or settings without effect)."""
 
     @property
     def level(self) -> tuple[bool, int]:
-        """What it is compared within: merits of other lengths of training tell nothing here."""
+        """Group within which merits are comparable: same training length."""
         return self.is_finished, self.epochs
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Chosen trials, the most accurate finished one first, and what to say of the choice."""
+    """Chosen trials, the most accurate finished one first, and notes for the user."""
 
     trials: tuple[Contender, ...]
     notes: tuple[str, ...]
@@ -68,12 +67,12 @@ def read_contenders(
     identity: Callable[[Mapping[str, Any]], Hashable],
     score: Score = "macro_accuracy",
 ) -> list[Contender]:
-    """Return every candidate of a ledger that reached a rung and did not fail, one for each `identity`.
+    """Return all candidates of a ledger that reached a rung and did not fail, one per `identity`.
 
     Args:
-        events: of the ledger.
-        identity: equal for trial configurations that are the same network, trained alike.
-        score: what merit is; log loss breaks ties in accuracy.
+        events: events of the ledger.
+        identity: maps a trial's configuration to a key that is equal for the same network and recipe.
+        score: score that merit is computed from; log loss breaks ties in accuracy.
     """
     objective = Objectives((score,))
     trials = trials_of(events)
@@ -99,12 +98,12 @@ def _joined(group: list[Contender]) -> Contender:
 
 
 def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
-    """Return `n` contenders, fewer where there are not so many.
+    """Return `n` contenders, or all if there are fewer.
 
     Args:
-        contenders: of one search.
-        n: how many.
-        floor: merit of a guess (`guess`).
+        contenders: contenders of one search.
+        n: number of contenders to choose.
+        floor: merit of guessing (`guess`).
     """
     chosen: list[Contender] = []
     notes: list[str] = []
@@ -130,19 +129,19 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
 
 
 def guess(score: Score, n_classes: int) -> float:
-    """Return the merit of probabilities that are the same for all of `n_classes` scenes."""
+    """Return the merit of uniform probabilities over `n_classes` scenes."""
     return 1 / n_classes if score == "macro_accuracy" else -math.log(n_classes)
 
 
 def spread(front: Sequence[Contender], n: int, floor: float) -> list[Contender]:
-    """Return at most `n` of a front: the best, then whichever adds most area."""
+    """Return at most `n` contenders of a front: the best, then repeatedly the one that adds most area."""
     if not front:
         return []
     end = math.log(max(one.weight_bytes for one in front))
     chosen = [max(front, key=lambda one: one.merit)]
 
     def gain(one: Contender) -> tuple[float, float]:
-        """Return what `one` would add, and its merit for those that add nothing."""
+        """Return the area that `one` adds, and its merit to break ties."""
         return _area([*chosen, one], end, floor) - _area(chosen, end, floor), one.merit
 
     while len(chosen) < min(n, len(front)):

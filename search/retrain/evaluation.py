@@ -1,4 +1,4 @@
-"""An evaluation set's clips through a run's candidates: what a challenge is sent."""
+"""Predictions of a run's candidates on an evaluation set, for a challenge submission."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ EVALUATION = "evaluation"
 
 
 def evaluation_fold(manifest: Manifest) -> int:
-    """Return the first fold that has clips to evaluate.
+    """Return the first fold with evaluation clips.
 
     Raises:
-        DataError: if none has.
+        DataError: if no fold has any.
     """
     for fold, splits in manifest.folds.items():
         if EVALUATION in splits.values():
@@ -34,7 +34,7 @@ def evaluation_fold(manifest: Manifest) -> int:
 
 
 def lost_clips(shards: Location) -> tuple[str, ...]:
-    """Return the files of the evaluation list that were missing or put aside when it was prepared."""
+    """Return the files of the evaluation list that were missing or quarantined during preparation."""
     manifest = read_manifest(shards)
     return manifest.lost_evaluation.get(evaluation_fold(manifest), ())
 
@@ -42,16 +42,16 @@ def lost_clips(shards: Location) -> tuple[str, ...]:
 def predict_evaluation(
     candidates: Iterable[Candidate], shards: Location, on_progress: ProgressCallback | None = None
 ) -> dict[str, Predictions]:
-    """Return {candidate's name: its exported file's answers on the evaluation clips}.
+    """Return {candidate name: predictions of its exported file on the evaluation clips}.
 
     Args:
-        candidates: finished ones.
-        shards: folder of the prepared evaluation set. Labels, if it has any, are not looked at.
-        on_progress: told (candidates done, candidates in all).
+        candidates: finished candidates.
+        shards: folder of the prepared evaluation set. Its labels, if any, are ignored.
+        on_progress: called with (candidates done, total candidates).
 
     Raises:
-        DataError: if there are no evaluation clips, or they hold another feature than a candidate was trained on.
-        ExportError: if a file can't be run.
+        DataError: if there are no evaluation clips, or their features differ from those a candidate was trained on.
+        ExportError: if a file cannot be run.
     """
     from asc_models.tflite.artifact import Artifact
 
@@ -61,7 +61,7 @@ def predict_evaluation(
     answers: dict[str, Predictions] = {}
     for number, candidate in enumerate(found, start=1):
         config = read_candidate_config(candidate.files.config_path)
-        # Classes are the candidate's: an evaluation set without labels has none of its own.
+        # Classes are taken from the candidate: an unlabelled evaluation set has none.
         require_same_data(config, manifest.updated(classes=config.classes), candidate.name)
         features = read_split(shards, EVALUATION, fold=fold, reader=config.reader, statistics=config.statistics)
         probabilities = Artifact(candidate.files.tflite_path).predict(replace(features, classes=config.classes))

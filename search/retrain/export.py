@@ -1,4 +1,4 @@
-"""A trained candidate's file: exported, run in a process of its own, held against the network, or refused."""
+"""Export of a trained candidate, with checks that the file runs and agrees with the network."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from data_prep.reader.reader import FeatureSet
 
 N_PROBE_CLIPS = 4
-"""Clips on which a file is tried in a process of its own."""
+"""Number of clips on which a file is tried in a separate process."""
 N_DRIFT_CLIPS = 16
-"""Clips on which layers are compared where a file is refused."""
+"""Number of clips on which layers are compared after a file is rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What the export came to."""
+    """Result of an export."""
 
     agreement: float
-    """Share of validation clips on which the file chooses the scene that the network chooses."""
+    """Share of validation clips on which the file and the network predict the same scene."""
     agreement_beyond_chance: float
-    """Cohen's κ over validation and calibration clips, near-ties left out."""
+    """Cohen's κ over validation and calibration clips, excluding near-ties."""
     seconds: float
-    """What the export took, calibration included, the checks behind it not."""
+    """Duration of the export in seconds, including calibration but not the checks."""
 
 
 def export_candidate(
     trainer: Trainer, train: FeatureSet, validation: FeatureSet, path: Path, mode: ExportMode, *, seed: int
 ) -> Exported:
-    """Export a trained network and let the file through only where it runs and answers as the network does.
+    """Export a trained network and accept the file only if it runs and agrees with the network.
 
     Args:
-        trainer: holds the network.
-        train: the training split; calibration clips are drawn from it.
-        validation: the validation split.
-        path: takes the file. Nothing is left there where it is refused.
-        mode: of the export.
-        seed: of the calibration's draw.
+        trainer: trainer of the network.
+        train: training split; calibration clips are drawn from it.
+        validation: validation split.
+        path: path of the file; it is deleted if the file is rejected.
+        mode: export mode.
+        seed: seed for drawing the calibration clips.
 
     Raises:
-        ExportError: if the file can't be made or run, or chooses other scenes than the network.
+        ExportError: if the file cannot be created or run, or its predictions differ too much from the network's.
     """
     from asc_models.errors import ExportError
     from asc_models.tflite.artifact import Artifact

@@ -1,9 +1,9 @@
-"""Inner cross-validation: the choosing score of a candidate that is trained on all clips of the training side.
+"""Inner cross-validation: validation scores of candidates that are trained on train and validation together.
 
-Trained on all of them it leaves none to choose by. So the same configuration is trained as often as there are parts,
-each time without one of them, and answers for the clips of that part: together these out-of-fold predictions cover
-every recorded clip of the training side once. Parts are cut by location as folds are, alike for every candidate and
-seed, so that their scores compare.
+No clips are left to validate such a candidate. The same configuration is therefore trained once per part without the
+clips of that part, and predicts them: these out-of-fold predictions cover every recorded clip of the training side
+once. Parts are split by location, as folds are, and are the same for every candidate and seed, so that scores are
+comparable.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
 
 SEED = 0
-"""Of the cut into parts."""
+"""Seed of the assignment of locations to parts."""
 
 
 def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, FeatureSet]:
-    """Return what is trained on without `part`, and the recorded clips of that part.
+    """Return the training clips without `part`, and the recorded clips of that part.
 
-    A reader's statistics are fitted to the first. Copies that mix two clips are left out: the other clip may be one of
-    the part.
+    The reader's statistics are fitted to the training clips. Copies that mix two clips are excluded, since the other
+    clip may be in the part.
 
     Args:
-        side: all clips of the training side, augmented copies included.
-        n_parts: parts that it is cut into.
-        part: from 1.
+        side: all clips of the training side, including augmented copies.
+        n_parts: number of parts.
+        part: number of the part, from 1.
 
     Raises:
         DataError: if there are too few locations for `n_parts`, or a scene of the part has no other location.
@@ -81,30 +81,30 @@ def train_part(
     on_epoch: Callable[[int], None],
     on_save: Callable[[], None] | None = None,
 ) -> Predictions:
-    """Train a candidate's configuration without `part`, and return its exported file's answers for the part's clips.
+    """Train a candidate's configuration without `part`, and return its exported file's predictions for that part.
 
-    Continues where a killed call stopped.
+    Resumes a killed call from its checkpoint.
 
     Args:
-        config: the candidate's.
-        part: from 1 to `config.inner_folds`.
+        config: configuration of the candidate.
+        part: number of the part, from 1 to `config.inner_folds`.
         shards: folder of the prepared features.
-        files: of this training; its checkpoint is kept there.
-        on_start: called once with the number of epochs that an earlier call had finished.
+        files: files of this training, including its checkpoint.
+        on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called with the number of finished epochs.
-        on_save: called when the state of the training has been written.
+        on_save: called when the checkpoint has been written.
 
     Raises:
-        DataError: if the clips cannot be cut so.
+        DataError: if the clips cannot be split into the parts.
         TrainingError: if the training diverges.
-        ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
+        ExportError: if the network cannot be exported, or the file cannot be run or disagrees with the network.
     """
     from asc_models.tflite.artifact import Artifact
     from asc_models.training.fit import fit
     from asc_models.training.trainer import Trainer
     from search.retrain.export import export_candidate
 
-    # Nothing else holds the whole side: its clips would stand in memory twice all through the training.
+    # No variable keeps the whole training side, which would hold its clips in memory twice during the training.
     train, held = leave_out(
         read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part
     )
@@ -125,10 +125,10 @@ def train_part(
 
 
 def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFiles) -> Predictions:
-    """Return the out-of-fold predictions of a candidate: its parts' together, in the order of the data set's lists.
+    """Return the out-of-fold predictions of a candidate: those of all parts, in the order of the data set's lists.
 
     Raises:
-        DataError: if a part's predictions are missing, or two parts have the same clip.
+        DataError: if a part's predictions are missing, or two parts contain the same clip.
     """
     parts = [
         read_predictions(files.inner(part).predictions_path("validation"), config.classes)
@@ -144,7 +144,7 @@ def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFile
 
 
 def _source(row: dict[Any, Any]) -> Clip:
-    """Return the recorded clip that a row of the training side was made from: the row itself, or a copy's source."""
+    """Return the recorded clip of a row of the training side: the row itself, or the source of an augmented copy."""
     known = {name: None if pd.isna(row[name]) else str(row[name]) for name in CLIP_COLUMNS}
     clip_id = str(row["clip_id"])
     if row["augmentation"] != RECORDED:

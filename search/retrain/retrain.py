@@ -1,8 +1,8 @@
-"""The best candidates of the search, and systems given by name, trained at full length, side by side in Ray tasks.
+"""Retraining of the best trials of the search and of named systems at full length, in parallel Ray tasks.
 
-A candidate is called after its trial, or after its system. Where its training departs from the run's configuration, the
-departure is in the name, so that both stand side by side and neither is ever taken for the other: `t0003-e510-full-s0`
-is trial t0003 trained for 510 epochs on train and validation, with seed 0.
+A candidate is named after its trial or system. If its training differs from the run's configuration, the name states
+the difference, so that candidates are never confused: `t0003-e510-full-s0` is trial t0003 trained for 510 epochs on
+train and validation, with seed 0.
 """
 
 from __future__ import annotations
@@ -41,44 +41,44 @@ from search.study.config import SearchConfig
 
 @dataclass(frozen=True)
 class Variant:
-    """How the trainings of one call depart from the run's configuration."""
+    """Differences between the trainings of one call and the run's configuration."""
 
     epochs: int | None = None
-    """Their length; None takes the configuration's."""
+    """Number of epochs; None uses the configuration's."""
     with_validation: bool = False
-    """Whether they train on validation, too: for a final submission. Then no checkpoint is chosen."""
+    """Whether to train on validation as well, for a final submission; no checkpoint is selected then."""
 
     def under(self, asked: RetrainConfig) -> Variant:
-        """Return this variant with what the configuration asks of every training."""
+        """Return this variant combined with the configuration's `all_clips`."""
         return replace(self, with_validation=self.with_validation or asked.all_clips)
 
     def suffix(self, configured: int) -> str:
-        """Return what a candidate's name gets where its configured length is `configured`."""
+        """Return the suffix of a candidate's name if its configured number of epochs is `configured`."""
         length = "" if self.epochs in (None, configured) else f"-e{self.epochs}"
         return length + (FULL if self.with_validation else "")
 
     def recipe(self, configured: TrainConfig) -> TrainConfig:
-        """Return the recipe of a candidate that is configured to be trained by `configured`."""
+        """Return the recipe `configured` with the differences applied."""
         train = configured.updated(epochs=self.epochs or configured.epochs)
-        if self.with_validation:  # nothing chooses a checkpoint: it has to end where the rate is lowest
+        if self.with_validation:  # no checkpoint is selected, so it must end at the lowest rate
             return train.updated(epochs=last_cycle_end(train, train.epochs))
         return train
 
 
 @dataclass(frozen=True)
 class RetrainOutcome:
-    """What retraining has come to."""
+    """Result of retraining."""
 
     names: tuple[str, ...]
-    """The candidates that this call asked for and that are finished, earlier calls' included."""
+    """Requested candidates that are finished, including those finished by earlier calls."""
     n_new: int
-    """Of these, trained now."""
+    """Number of these that were trained by this call."""
     exports: tuple[str, ...]
-    """What came of the exports, a line for each candidate that was trained now."""
+    """One line on the export of each candidate trained by this call."""
     notes: tuple[str, ...]
-    """What to know of the choice."""
+    """Notes on the choice of trials."""
     failures: tuple[str, ...]
-    """What went wrong, a line for each candidate that failed."""
+    """One line per failed candidate, with the reason."""
     seconds: float
 
 
@@ -94,22 +94,22 @@ def retrain(
     storage: RunStorage | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> RetrainOutcome:
-    """Train what `config.retrain` asks for and the run doesn't have yet.
+    """Train the candidates requested by `config.retrain` that are not finished in the run.
 
     Args:
-        run: takes the candidates.
-        config: the run's configuration.
+        run: run directory that the candidates are written to.
+        config: configuration of the run.
         shards: folder of the prepared features.
-        ledger: the run's, open for writing.
-        variant: how this call's trainings depart from the configuration.
-        lent: with what a training gets (`train_all`); None gives it what a trial of the search gets.
-        address: of a running Ray cluster; None starts Ray on this machine.
-        storage: the run's shared storage, taken by the caller; None keeps everything in the run directory.
-        on_progress: told (epochs done, epochs in all).
+        ledger: ledger of the run, open for writing.
+        variant: differences of this call's trainings from the configuration.
+        lent: resources of each training (`train_all`); None uses those of the search's trials.
+        address: address of a running Ray cluster; None starts Ray on this machine.
+        storage: the run's shared storage, locked by the caller; None keeps everything in the run directory.
+        on_progress: called with (epochs done, total epochs).
 
     Raises:
-        BudgetError: if a system given by name is over the limit; nothing was trained.
-        RunError: if there is nothing to train, every training failed, or a candidate was trained by other settings.
+        BudgetError: if a named system is over the limit; nothing is trained then.
+        RunError: if there is nothing to train, every training failed, or a candidate was trained with other settings.
     """
     started = time.monotonic()
     variant = variant.under(config.retrain)
@@ -144,21 +144,21 @@ def retrain(
 
 
 def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
-    """Raise BudgetError if a system given by name is over the limit, which is known before anything is trained."""
+    """Raise BudgetError if a named system is over the limit, before anything is trained."""
     for system in config.retrain.systems:
         _require_feasible(system.name, system.network, config, manifest)
 
 
 def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> Choice:
-    """Return the trials that `config.retrain.n_candidates` asks for (search/retrain/choice.py has the principle).
+    """Return the `config.retrain.n_candidates` trials to retrain (search/retrain/choice.py describes the method).
 
     Raises:
-        BudgetError: if none is within the limit in the mode of its retraining.
+        BudgetError: if no trial is within the limit in the export mode of its retraining.
     """
     shape, n_classes = config.reader.network_shape(manifest.spec), len(manifest.classes)
 
     def identity(trained: Mapping[str, Any]) -> str:
-        """Return what is equal for one network trained alike, whatever settings without effect there say."""
+        """Return a key that is equal for the same network and recipe, ignoring settings without effect."""
         layers = trace(parse_network(trained["model"]), shape, n_classes)
         return content_hash([repr(layers), {key: trained.get(key) for key in ("train", "reader", "mode")}])
 
@@ -196,7 +196,7 @@ def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: 
 
 
 def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[CandidateConfig]:
-    """Return the systems given by name and the chosen trials; each is trained with every seed.
+    """Return the candidates for the named systems and the chosen trials, each to be trained with every seed.
 
     Raises:
         RunError: if there are none.
@@ -235,13 +235,13 @@ def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: 
 
 
 def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
-    """Return the export of a trial's retraining: its own where the space has it as a knob, else the configuration's."""
+    """Return the export mode of a trial's retraining: the trial's own if the search sampled it, else the configured."""
     mode: ExportMode = trial.params.get("mode", config.retrain.mode)
     return mode
 
 
 def _require_same(job: Job) -> None:
-    """Raise RunError if a candidate of this name has been trained by other settings."""
+    """Raise RunError if a candidate of this name was trained with other settings."""
     if not job.files.config_path.exists():
         return
     stored, asked = (
@@ -278,7 +278,7 @@ def _cost(job: Job, manifest: Manifest) -> int:
 def _export_line(job: Job, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
-    reason = limits.verdict([metrics]).reason  # a file's size is known with the file
+    reason = limits.verdict([metrics]).reason  # the file's size is known only after export
     over = f". It is over the limit, and taken for nothing: {reason}" if reason else ""
     return (
         f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "

@@ -1,4 +1,4 @@
-"""Candidates in a run's shared storage: where they are trained on machines that don't see the run directory."""
+"""Candidates in a run's shared storage, for training on machines without access to the run directory."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from search.retrain.training import remove_leftovers
 
 
 class StoredCandidate:
-    """The files of one candidate in shared storage, and of its training while that is unfinished."""
+    """Files of one candidate in shared storage, and of its training until it is finished."""
 
     def __init__(self, location: Location) -> None:
         self._store = open_store(location)
 
     def pull_checkpoint(self, files: CandidateFiles) -> None:
-        """Bring the state of an unfinished training here, if there is one."""
+        """Download the checkpoint of an unfinished training, if any."""
         path = files.checkpoint_path
         with contextlib.suppress(FileNotFoundError):
             _write(path, self._store.read(path.name))
 
     def push_checkpoint(self, files: CandidateFiles) -> None:
-        """Take the state of an unfinished training there."""
+        """Upload the checkpoint of an unfinished training."""
         path = files.checkpoint_path
         self._store.write(path.name, path.read_bytes())
 
     def pull_trained(self, files: CandidateFiles) -> None:
-        """Bring what a finished training left here: configuration, network, exported file, what it told."""
+        """Download the files of a finished training: configuration, network, exported file and results."""
         for path in _trained(files):
             _write(path, self._store.read(path.name))
 
     def push_trained(self, files: CandidateFiles) -> None:
-        """Take what a finished training left there; what it told comes last, and makes the rest count."""
+        """Upload the files of a finished training. The results come last, since they mark it as complete."""
         for path in _trained(files):
             self._store.write(path.name, path.read_bytes())
 
     def push_finished(self, files: CandidateFiles) -> None:
-        """Take a finished candidate there, its metrics last, and let go of what only its training needed."""
+        """Upload a finished candidate, its metrics last, and remove files that only the training needed."""
         there = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
         for path in [*there, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
@@ -49,7 +49,7 @@ class StoredCandidate:
             self._store.remove(name)
 
     def push_part(self, files: CandidateFiles, part: int) -> None:
-        """Take the predictions of an inner cross-validation's part there; its training's state is done with."""
+        """Upload the predictions of a part of the inner cross-validation and remove its checkpoint."""
         inner = files.inner(part)
         path = inner.predictions_path("validation")
         self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
@@ -57,20 +57,20 @@ class StoredCandidate:
 
 
 def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
-    """Bring the candidates of a run's shared storage into its directory, as far as it lacks them, and the other way.
+    """Synchronize finished candidates between a run's shared storage and its directory, in both directions.
 
-    The states of unfinished trainings stay where the trainings are.
+    Checkpoints of unfinished trainings are not copied.
     """
     store = storage.candidates_store
     names = [name for name in store.names() if Path(name).name[0] != "."]
     metrics = [name for name in names if Path(name).name == METRICS]
-    for name in [*(name for name in names if name not in metrics), *metrics]:  # metrics make a candidate finished
+    for name in [*(name for name in names if name not in metrics), *metrics]:  # metrics last: they mark it finished
         path = run.candidates_dir / name
         if not path.exists() and path.name != CandidateFiles(path.parent).checkpoint_path.name:
             _write(path, store.read(name))
     for files in run.candidates():
         remove_leftovers(files)
-        if f"{files.name}/{METRICS}" not in metrics:  # a killed call didn't come to it
+        if f"{files.name}/{METRICS}" not in metrics:  # an earlier call was killed before the upload
             StoredCandidate(storage.candidate(files.name)).push_finished(files)
 
 

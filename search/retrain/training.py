@@ -1,4 +1,4 @@
-"""One candidate trained at full length, in a process of its own: network, exported file, predictions, metrics."""
+"""Training, export and scoring of one candidate at full length."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from search.retrain.inner import join_parts
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training knows that its files don't tell."""
+    """Results of a training that are not in its other files."""
 
     best_epoch: int
-    """The epoch whose weights were kept."""
+    """Epoch whose weights were kept."""
     agreement: float
-    """Share of validation clips on which the exported file chooses the scene that the network chose."""
+    """Share of validation clips on which the exported file and the network predict the same scene."""
     agreement_beyond_chance: float
-    """Cohen's κ of the two over validation and calibration clips, near-ties left out: what the gate goes by."""
+    """Cohen's κ of the two over validation and calibration clips, excluding near-ties; the acceptance criterion."""
     export_seconds: float
-    """What the export took."""
+    """Duration of the export in seconds."""
 
 
 def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
-    """Refuse prepared data that a model was not made for.
+    """Check that prepared data match a model.
 
     Args:
-        config: the model's.
-        manifest: the data's.
-        model: what messages call the model.
+        config: configuration of the model.
+        manifest: manifest of the data.
+        model: name of the model in messages.
 
     Raises:
-        DataError: if the data's feature or order of classes is another.
+        DataError: if the features or the order of classes differ.
     """
     if config.classes != manifest.classes:
         raise DataError(
@@ -71,22 +71,22 @@ def train_candidate(
     on_epoch: Callable[[int], None],
     on_save: Callable[[], None] | None = None,
 ) -> Trained:
-    """Train and export a candidate on the training and validation splits; the test split is not touched.
+    """Train and export a candidate, using only the training and validation splits.
 
-    Goes on where a killed call stopped; called again when all is trained, it only exports anew.
+    Resumes a killed call from its checkpoint; if the training is finished, only the export is repeated.
 
     Args:
-        config: what to train.
+        config: configuration of the candidate.
         shards: folder of the prepared features.
-        files: where the candidate's files go.
-        on_start: told once how many epochs an earlier call had finished.
+        files: files of the candidate.
+        on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called with the number of finished epochs.
-        on_save: called when the state of the training has been written.
+        on_save: called when the checkpoint has been written.
 
     Raises:
-        DataError: if the shards hold another feature or other classes than the candidate's.
+        DataError: if the shards have other features or classes than the candidate.
         TrainingError: if the training diverges.
-        ExportError: if the network cannot be exported, or its file not run, or answers unlike the network.
+        ExportError: if the network cannot be exported, or the file cannot be run or disagrees with the network.
     """
     from asc_models.training.fit import fit
     from asc_models.training.trainer import Trainer
@@ -109,10 +109,10 @@ def train_candidate(
     )
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
     with written_whole(files.keras_path) as temporary:
-        keras_file = temporary.with_suffix(".keras")  # Keras takes no other ending
+        keras_file = temporary.with_suffix(".keras")  # Keras requires this suffix
         trainer.model.save(keras_file)
         keras_file.replace(temporary)
-    for split in SPLITS:  # whatever is there was another file's answers
+    for split in SPLITS:  # predictions of an earlier export
         files.predictions_path(split).unlink(missing_ok=True)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
     trained = Trained(
@@ -124,13 +124,13 @@ def train_candidate(
 
 
 def read_trained(files: CandidateFiles) -> Trained | None:
-    """Return what a training told that ended but was not scored to the end; None where there is none of use."""
+    """Return the results of a training that is finished but not yet scored; None if there are no usable ones."""
     try:
         told = read_json(files.trained_path)
         digest = sha256(files.tflite_path.read_bytes()).hexdigest()
         return Trained(**told) if told.pop("tflite_sha256") == digest else None
     except (DataError, OSError, TypeError, KeyError, AttributeError):
-        return None  # then it is exported anew
+        return None  # the candidate is then exported again
 
 
 def score_candidate(
@@ -141,17 +141,17 @@ def score_candidate(
     *,
     on_read: Callable[[str], None],
 ) -> None:
-    """Score the exported file on validation, test and evaluation, whichever there are; `metrics.json` is written last.
+    """Score the exported file on the validation, test and evaluation splits, if present; write `metrics.json` last.
 
-    A split that was trained on is not scored, but for the out-of-fold predictions of an inner cross-validation, which
-    stand for validation. A split that a killed call has scored is not read again.
+    Splits used for training are not scored. With inner cross-validation, its out-of-fold predictions are the validation
+    predictions. Splits already scored by a killed call are not read again.
 
     Args:
-        config: what was trained.
+        config: configuration of the candidate.
         shards: folder of the prepared features.
-        files: the candidate's files.
-        trained: what the training told.
-        on_read: called with a split's name before it is read.
+        files: files of the candidate.
+        trained: results of the training.
+        on_read: called with the name of a split before it is read.
 
     Raises:
         ExportError: if the file cannot be run.
@@ -200,7 +200,7 @@ def score_candidate(
 
 
 def remove_leftovers(files: CandidateFiles) -> None:
-    """Delete what only an unfinished candidate needs."""
+    """Delete the files that only an unfinished candidate needs."""
     shutil.rmtree(files.inner_dir, ignore_errors=True)
     files.checkpoint_path.unlink(missing_ok=True)
     files.trained_path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Retrainings as Ray tasks, each in a process of its own: watched, taken up again, scored one by one by the driver."""
+"""Retraining in Ray tasks, each in a separate process; the driver monitors, restarts and scores them."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ from search.retrain.training import Trained, read_trained, score_candidate, trai
 from search.study.config import SearchConfig
 
 POLL_S = 0.5
-"""How often the driver looks after the trainings."""
+"""Interval in seconds at which the driver polls the trainings."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training that was asked for, and where its candidate's files go."""
+    """One requested training and the files of its candidate."""
 
     config: CandidateConfig
     files: CandidateFiles
-    """Of the candidate."""
+    """Files of the candidate."""
     part: int = 0
-    """The part of the inner cross-validation that it leaves out; 0 trains the candidate itself."""
+    """Part of the inner cross-validation to leave out; 0 trains the candidate itself."""
 
     @property
     def name(self) -> str:
-        """The candidate's, with its part's folder behind it."""
+        """Name of the candidate, followed by the folder of its part, if any."""
         return self.own_files.root.relative_to(self.files.root.parent).as_posix()
 
     @property
     def own_files(self) -> CandidateFiles:
-        """Where the training itself has its files."""
+        """Files of this training: the candidate's, or those of its part."""
         return self.files.inner(self.part) if self.part else self.files
 
     @property
     def parts(self) -> list[Job]:
-        """The trainings of its inner cross-validation."""
+        """Trainings of its inner cross-validation."""
         return [replace(self, part=part) for part in range(1, self.config.inner_folds + 1)]
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do: a candidate is finished, or a part's clips are answered."""
+        """Whether the candidate is finished, or the predictions of its part exist."""
         return self.files.is_finished or (self.part > 0 and self.own_files.predictions_path("validation").is_file())
 
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A training whose process or node died; it can be taken up at its checkpoint."""
+    """A training whose process or node died; it can resume from its checkpoint."""
 
     reason: str
 
@@ -76,23 +76,23 @@ def train_all(
     on_progress: ProgressCallback | None,
     storage: RunStorage | None = None,
 ) -> list[str]:
-    """Train and score `open_jobs`; return a line for each that failed.
+    """Train and score `open_jobs`; return one line per failed job.
 
     Args:
-        open_jobs: what is not finished yet, in the order to begin with.
-        jobs: all that progress counts.
+        open_jobs: unfinished jobs, in the order in which to start them.
+        jobs: all jobs, for the progress.
         shards: folder of the prepared features.
-        ledger: takes what becomes of the candidates.
-        lent: what a training gets: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
-        address: of a running Ray cluster; None starts Ray on this machine.
-        on_progress: told (epochs done, epochs in all).
-        storage: the run's shared storage, where there is one: trainings keep their files and states there.
+        ledger: ledger that events are appended to.
+        lent: resources of each training: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
+        address: address of a running Ray cluster; None starts Ray on this machine.
+        on_progress: called with (epochs done, total epochs).
+        storage: shared storage for files and checkpoints; None keeps them in the run directory.
     """
     fleet = _Fleet(jobs, shards, ledger, lent, on_progress, storage)
     for job in open_jobs:
-        fleet.settle(job)  # a killed call may have trained it and not scored it to the end
+        fleet.settle(job)  # an earlier call may have been killed between training and scoring
     unscored = [job for job in open_jobs if not job.files.is_finished]
-    # A candidate that is trained and only lacks parts is not trained again.
+    # A trained candidate that only lacks parts is not trained again.
     left = [job for job in unscored if read_trained(job.files) is None or all(part.is_done for part in job.parts)]
     left += [part for job in unscored for part in job.parts if not part.is_done]
     if left:
@@ -101,7 +101,7 @@ def train_all(
 
 
 class _Fleet:
-    """The trainings of one call, from the driver's side."""
+    """The driver of the trainings of one call."""
 
     def __init__(
         self,
@@ -139,10 +139,10 @@ class _Fleet:
                 folder = jobs[0].files.root.parent
                 folder.mkdir(parents=True, exist_ok=True)
                 require_shared_folder(folder)
-            if cluster_address(address) is None:  # a cluster may grow
+            if cluster_address(address) is None:  # a cluster may scale up
                 require_gpus(n_gpus)
             self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
-            # Ray's own retries would leave no trace: a lost training is begun again below, with a line in the ledger.
+            # Ray's own retries are not recorded; instead, lost trainings are restarted below, with a ledger event.
             self._task = ray.remote(num_cpus=n_cpus, num_gpus=n_gpus, max_calls=1, max_retries=0)(_train_in_worker)
             self._pending = {self._begin(job): job for job in jobs}
             while self._pending:
@@ -160,11 +160,11 @@ class _Fleet:
             self._finish(job, trained)
 
     def _finish(self, job: Job, trained: Trained) -> None:
-        """Score what was trained. Every reading of test is a line in the ledger first."""
+        """Score a trained candidate. Each read of the test split is recorded in the ledger first."""
         name = job.files.name
 
         def on_read(split: str) -> None:
-            """Note a reading of a split that nothing may be chosen by."""
+            """Record the read of a split that must not be used for selection."""
             if split != "validation":
                 self._ledger.append("test_read", candidate=name, split=split)
 
@@ -207,7 +207,7 @@ class _Fleet:
         )
 
     def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
-        """Take in how far the trainings are, and where those began that an earlier process had left."""
+        """Update the progress of the trainings, and record those that resumed from a checkpoint."""
         epochs, begun_at = mail
         self._epochs |= epochs
         for name, epoch in begun_at.items():
@@ -234,7 +234,7 @@ class _Fleet:
             self._fail(name, result.reason)
 
     def _keep_part(self, job: Job, predictions: Predictions) -> None:
-        """Write the answers for a part's clips; with them its training is done with."""
+        """Write the predictions of a part and delete its checkpoint."""
         write_predictions(job.own_files.predictions_path("validation"), predictions)
         job.own_files.checkpoint_path.unlink(missing_ok=True)
         if (stored := self._stored(job.files.name)) is not None:
@@ -248,10 +248,10 @@ class _Fleet:
 
 
 class _Mailbox:
-    """An actor that holds how far the trainings are until the driver asks.
+    """An actor that stores the progress of the trainings until the driver reads it.
 
-    They tell without waiting: a task that waits for a Ray call gives its processor back meanwhile, and Ray would start
-    another training on it.
+    Trainings report without waiting for a reply: a task that waits for a Ray call releases its CPU, on which Ray would
+    start another training.
     """
 
     def __init__(self) -> None:
@@ -259,21 +259,21 @@ class _Mailbox:
         self._begun_at: dict[str, int] = {}
 
     def begin(self, candidate: str, epoch: int) -> None:
-        """Keep the number of epochs that a candidate had finished when its process took it up."""
+        """Store the number of epochs that were finished when a candidate's process started."""
         self._begun_at[candidate] = epoch
 
     def put(self, candidate: str, epoch: int) -> None:
-        """Keep the number of epochs that a candidate has finished."""
+        """Store the number of epochs that a candidate has finished."""
         self._epochs[candidate] = epoch
 
     def take(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return {candidate: finished epochs}, and since the last call {candidate: those finished when taken up}."""
+        """Return {candidate: finished epochs}, and {candidate: epochs finished at its start} since the last call."""
         begun_at, self._begun_at = self._begun_at, {}
         return self._epochs, begun_at
 
 
 def _result(reference: Any) -> Trained | Predictions | _Lost | str:
-    """Return what a training came to, or why it failed."""
+    """Return the result of a training, or why it failed."""
     import ray
 
     try:
@@ -295,9 +295,9 @@ def _train_in_worker(
     mailbox: Any,
     n_cpus: int,
 ) -> Trained | Predictions | str:
-    """Train one candidate, or one without a part, in a process of its own; return what it came to, or why it failed.
+    """Train one candidate, or one part of it, in a separate process; return the result, or why it failed.
 
-    With shared storage it trains in a folder of this machine, and its files and states go to the storage.
+    With shared storage, it trains in a temporary folder and uploads its files and checkpoints.
     """
     from asc_models.training.trainer import limit_threads
 
@@ -305,7 +305,7 @@ def _train_in_worker(
     parsed = CandidateConfig.model_validate(config)
 
     def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
-        """Train into `files`, telling the driver how far it is."""
+        """Train into `files` and report progress to the driver."""
         hooks: dict[str, Any] = {
             "on_start": lambda epoch: mailbox.begin.remote(name, epoch),
             "on_epoch": lambda epoch: mailbox.put.remote(name, epoch),
