@@ -1,4 +1,4 @@
-"""An exported file, run by the interpreter that devices run."""
+"""Running an exported file with the TFLite interpreter."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from data_prep.reader.reader import FeatureSet
 
 
 class Artifact:
-    """A `.tflite` file, ready to run.
+    """A `.tflite` file loaded into an interpreter.
 
     Args:
-        path: the file.
-        n_threads: threads of the interpreter.
+        path: path of the file.
+        n_threads: number of interpreter threads.
 
     Raises:
-        ExportError: if the interpreter refuses the file.
+        ExportError: if the interpreter cannot load the file.
     """
 
     def __init__(self, path: Path, n_threads: int = 1) -> None:
@@ -49,14 +49,14 @@ class Artifact:
 
     @property
     def n_classes(self) -> int:
-        """Scenes that it tells apart."""
+        """Number of scenes."""
         return int(self._output["shape"][-1])
 
     def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         """Return the probabilities of every clip, shape (n_clips, n_classes).
 
         Raises:
-            ExportError: if the features' shape or their number of classes is not the file's.
+            ExportError: if the shape or the number of classes of the features differs from the file's.
         """
         if features.input_shape != self.input_shape or len(features.classes) != self.n_classes:
             raise ExportError(

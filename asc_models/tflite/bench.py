@@ -1,4 +1,4 @@
-"""What an exported file costs to run: time a clip on one thread, and memory, each in a fresh process.
+"""Benchmark of an exported file: time per clip on one thread, and memory, measured in a new process.
 
 python -m asc_models.tflite.bench FILE N_CLIPS
 """
@@ -19,7 +19,7 @@ import numpy as np
 from asc_models.errors import ExportError
 
 N_WARM = 5
-"""Clips run before the clock starts: the first ones fill caches and lay out the arena."""
+"""Clips run before timing, which fill caches and allocate the arena."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,19 @@ class Benchmark:
     """Cost of one file on this machine, one thread."""
 
     median_ms: float
-    """Of a clip: its input copied in, the network, the probabilities copied out. Features come on top."""
+    """Median time per clip in ms, including copies of input and output but not the features."""
     p95_ms: float
-    """95 of 100 clips take less."""
+    """95th percentile of the time per clip in ms."""
     n_clips: int
-    """Clips that were timed."""
+    """Number of timed clips."""
     peak_rss_bytes: int
-    """Largest resident memory of the process that ran them."""
+    """Peak resident memory of the process that ran them."""
     idle_rss_bytes: int
-    """The same before the file was loaded: Python, NumPy and the interpreter."""
+    """Peak resident memory before the file was loaded: Python, NumPy and the interpreter."""
 
 
 def bench(path: Path, n_clips: int = 200) -> Benchmark:
-    """Return what the TFLite file at `path` costs, on random input.
+    """Return the cost of running the TFLite file at `path` on random input.
 
     Raises:
         ExportError: if the file cannot be run.
@@ -55,7 +55,7 @@ def bench(path: Path, n_clips: int = 200) -> Benchmark:
 
 def _peak_rss_bytes() -> int:
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage's maximum there includes the parent's, before this program was started
+    if status.exists():  # Linux: the maximum from getrusage includes the parent's memory before exec
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(peak.split()[1]) * 1024
     import resource

@@ -1,4 +1,4 @@
-"""Keras model → `.tflite` file in one of the export modes, in about a second."""
+"""Export of a Keras model to a `.tflite` file in one of the export modes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from data_prep.files import written_whole
 from data_prep.reader.reader import FeatureSet
 
 CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")
-"""What the converter does by itself."""
+"""Export modes that the converter supports directly."""
 
 
 def export(
     model: keras.Model | Voting, input_shape: Shape, path: Path, mode: ExportMode, calibration: FeatureSet | None = None
 ) -> None:
-    """Write `model` as a TFLite file that takes one clip of `input_shape`, whole or not at all.
+    """Write `model` atomically as a TFLite file whose input is one clip of `input_shape`.
 
     Args:
-        model: the trained network, or what votes by it over windows (asc_models.training.voting).
+        model: the trained network, or its mean over windows (asc_models.training.voting).
         input_shape: (n_mels, n_frames, n_channels) of a clip.
-        path: takes the file.
-        mode: how it stores and computes (asc_models.tflite.quantization).
-        calibration: clips of the training split, for modes that need some (asc_models.config.CALIBRATED_MODES).
+        path: path of the file.
+        mode: export mode (asc_models.tflite.quantization).
+        calibration: clips of the training split, for modes that need them (asc_models.config.CALIBRATED_MODES).
 
     Raises:
-        ExportError: if the converter or the quantizer refuses the model, or a mode that needs calibration has no clips.
+        ExportError: if the converter or the quantizer fails, or `mode` needs calibration clips and none are given.
     """
     content = exported(lambda conversion: convert(model, input_shape, conversion), mode, calibration)
     with written_whole(path) as temporary:
@@ -45,34 +45,34 @@ def export(
 def exported(
     converted: Callable[[ExportMode], bytes], mode: ExportMode, calibration: FeatureSet | None = None
 ) -> bytes:
-    """Return a network's file in one mode.
+    """Return the content of a network's file in one mode.
 
     Args:
-        converted: from one of `CONVERSIONS` to the network's file as `convert` makes it.
-        mode: how the file stores and computes.
-        calibration: clips of the training split, for modes that need some.
+        converted: maps one of `CONVERSIONS` to the network's converted file, as returned by `convert`.
+        mode: export mode.
+        calibration: clips of the training split, for modes that need them.
 
     Raises:
-        ExportError: as `export`.
+        ExportError: as in `export`.
     """
     return converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration)
 
 
 def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:
-    """Return `model` as a TFLite file: as it is, with float16 constants, or with the converter's dynamic range.
+    """Return `model` as a TFLite file: float32, float16, or quantized by the converter (`dynamic_range`).
 
     Raises:
-        ExportError: if the converter refuses the model.
+        ExportError: if the converter fails.
     """
     weights = [(weight, weight.numpy()) for weight in model.weights]
 
     def function(log_mel: Any) -> Any:
-        """Return the answers of the network with its weights as constants: the converter has none to freeze."""
+        """Run the network with its weights as constants, so that the converter has no variables to freeze."""
         with keras.StatelessScope([(weight, tf.constant(values)) for weight, values in weights]):
             return model(log_mel, training=False)
 
     signature = tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel")
-    # By way of a concrete function, not of a saved model, this takes under a second, `from_keras_model` three to five.
+    # Converting a concrete function takes less than a second, `from_keras_model` three to five.
     concrete = tf.function(function).get_concrete_function(signature)
     converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if conversion != "float32":
@@ -82,6 +82,6 @@ def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportM
     try:
         with quiet():
             content: bytes = converter.convert()
-    except Exception as error:  # the converter has no class of its own for its refusals
+    except Exception as error:  # the converter has no exception class of its own
         raise ExportError(f"the TFLite converter refused the model: {error}") from error
     return content

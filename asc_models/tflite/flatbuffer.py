@@ -1,4 +1,4 @@
-"""TFLite files as operators, tensors and constants: reading and writing the format, no framework."""
+"""Reading and writing TFLite files as operators, tensors and constants, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import numpy.typing as npt
 from asc_models.errors import ExportError
 
 FILE_IDENTIFIER = b"TFL3"
-"""What a TFLite file has behind its first offset."""
+"""Bytes 4 to 7 of a TFLite file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator of a graph, its tensors by their numbers; −1 stands for an operand that is left out."""
+    """One operator of a graph; tensors are given by index, −1 for an omitted operand."""
 
     name: str
-    """Such as CONV_2D."""
+    """Name in the TFLite schema, such as CONV_2D."""
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Any
-    """The operator's own settings, as the schema has them."""
+    """Options of the operator, an object of the schema."""
 
 
 class Graph:
     """One subgraph of a file.
 
     Args:
-        model: the whole file, as the schema's objects.
-        subgraph: the part of it.
+        model: the whole file, as schema objects.
+        subgraph: the subgraph in it.
     """
 
     def __init__(self, model: Any, subgraph: Any) -> None:
@@ -58,7 +58,7 @@ class Graph:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """The tensors that the graph gives."""
+        """Output tensors of the graph."""
         return tuple(int(index) for index in self._subgraph.outputs)
 
     @outputs.setter
@@ -75,7 +75,7 @@ class Graph:
         return str(self._tensors[tensor].name.decode())
 
     def type_name(self, tensor: int) -> str:
-        """Return a tensor's type, such as FLOAT32, or `type 99` where the schema knows none of that number."""
+        """Return a tensor's type, such as FLOAT32, or `type 99` if the schema does not define the number."""
         number = int(self._tensors[tensor].type)
         return self._type_names.get(number, f"type {number}")
 
@@ -84,16 +84,16 @@ class Graph:
         return tuple(int(size) for size in self._tensors[tensor].shape)
 
     def buffer(self, tensor: int) -> int:
-        """Return the number of a tensor's buffer; tensors of the same value may share one."""
+        """Return the index of a tensor's buffer; tensors with equal values may share one."""
         return int(self._tensors[tensor].buffer)
 
     def data(self, tensor: int) -> npt.NDArray[np.uint8] | None:
-        """Return a constant's bytes; None where the tensor is computed."""
+        """Return a constant's bytes; None if the tensor is not a constant."""
         data = self._model.buffers[self._tensors[tensor].buffer].data
         return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
 
     def quantization(self, tensor: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return a tensor's scales and zero points, both empty where it isn't quantized."""
+        """Return a tensor's scales and zero points; both are empty if it is not quantized."""
         quantization = self._tensors[tensor].quantization
         scale = None if quantization is None else quantization.scale
         zero_point = None if quantization is None else quantization.zeroPoint
@@ -103,24 +103,24 @@ class Graph:
         )
 
     def floats(self, tensor: int) -> npt.NDArray[np.float32]:
-        """Return a copy of a float32 constant, in its shape."""
+        """Return a copy of a float32 constant, in the tensor's shape."""
         data = self.data(tensor)
         if data is None:
             raise ValueError(f"{self.name(tensor)} is no constant")
         return data.view(np.float32).reshape(self._tensors[tensor].shape).copy()
 
     def set_floats(self, tensor: int, values: npt.NDArray[np.float32]) -> None:
-        """Replace a float32 constant by values of its shape."""
+        """Replace a float32 constant by `values` of the same shape."""
         self._model.buffers[self._tensors[tensor].buffer].data = np.frombuffer(
             values.astype(np.float32).tobytes(), np.uint8
         )
 
     def is_computed(self, tensor: int) -> bool:
-        """True where an operator gives the tensor: neither constant nor the graph's input."""
+        """Return True if the tensor is an operator's output, neither a constant nor the graph's input."""
         return any(tensor in operator.outputs for operator in self.operators)
 
     def readers(self, tensor: int) -> Sequence[Operator]:
-        """Return the operators that read a tensor."""
+        """Return the operators with `tensor` as an input."""
         return [operator for operator in self.operators if tensor in operator.inputs]
 
 
@@ -128,8 +128,8 @@ class TfliteFile:
     """A TFLite file in memory.
 
     Args:
-        content: its bytes.
-        name: what messages call it.
+        content: bytes of the file.
+        name: name of the file in messages.
 
     Raises:
         ExportError: if the bytes cannot be read as TFLite.
@@ -151,17 +151,17 @@ class TfliteFile:
 
     @property
     def graph(self) -> Graph:
-        """The graph that an interpreter runs."""
+        """The graph that the interpreter runs."""
         return self.graphs[0]
 
     def content(self) -> bytes:
-        """Return the file's bytes, with what was changed."""
+        """Return the file's bytes, including all changes."""
         from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
 
         return bytes(convert_object_to_bytearray(self._model))
 
     def _take_in_buffers(self, content: bytes) -> None:
-        """Read the constants that lie behind the flatbuffer: the quantizer puts those of larger models there."""
+        """Read constants stored after the flatbuffer, where the quantizer puts those of larger models."""
         for buffer in self._model.buffers:
             if buffer.offset > 1:
                 if buffer.offset + buffer.size > len(content):
@@ -180,13 +180,13 @@ class TfliteFile:
 
 
 def buffer_views(content: bytearray) -> list[npt.NDArray[np.uint8]]:
-    """Return the bytes of each buffer of a TFLite file, as views: what is written there is written into the file."""
+    """Return the bytes of each buffer of a TFLite file as writable views of `content`."""
     from ai_edge_litert import schema_py_generated as schema
 
     whole = np.frombuffer(content, np.uint8)
     model = schema.Model.GetRootAs(content, 0)
     buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
-    # Behind the flatbuffer, or in it, where a buffer without data is the number 0 to the schema's code.
+    # Data is stored after the flatbuffer or in it; DataAsNumpy returns the number 0 for a buffer without data.
     return [
         whole[buffer.Offset() : buffer.Offset() + buffer.Size()]
         if buffer.Offset() > 1

@@ -1,4 +1,4 @@
-"""What an exported file really holds, operator by operator."""
+"""Sizes of an exported file, measured from its operators and constants."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ INTEGER_BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Sizes of an exported file, in bytes.
-
-    `weight_bytes` counts every constant that an arithmetic operator reads as kernel, bias or factor, looked up through
-    DEQUANTIZE, each buffer once, at its own width (values of 4 bits two to a byte), zero biases that the converter
-    added included. Scales and zero points are `quantization_bytes`; `file_bytes` is everything. `n_nonzero` counts the
-    stored values that aren't zero.
-    """
+    """Sizes of an exported file."""
 
     weight_bytes: int
+    """Bytes of all constants that arithmetic operators read as kernel, bias or factor, directly or through DEQUANTIZE.
+    Each buffer counts once, at its stored width (4-bit values share a byte); zero biases added by the converter
+    count, too."""
     nonzero_weight_bytes: int
+    """Bytes of the weights that are not zero."""
     quantization_bytes: int
+    """Bytes of all scales and zero points."""
     file_bytes: int
+    """Size of the whole file."""
     n_nonzero: int
+    """Number of stored weights that are not zero."""
 
     def quantities(self) -> dict[str, int]:
         """Return {quantity: value}."""
@@ -62,7 +63,7 @@ def measure(path: Path) -> Measured:
 
 
 def count_weights(path: Path) -> tuple[int, int]:
-    """Return how many values the weights of the TFLite file at `path` have, and how many of them are not zero.
+    """Return the number of weights in the TFLite file at `path`, and the number of nonzero ones.
 
     Raises:
         ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
@@ -72,14 +73,14 @@ def count_weights(path: Path) -> tuple[int, int]:
 
 
 def weight_tensors(graph: Graph) -> list[int]:
-    """Return the tensors that arithmetic operators read, each replaced by what it was dequantized from."""
+    """Return the tensors that arithmetic operators read; dequantized ones are replaced by their quantized source."""
     sources = {operator.outputs[0]: operator.inputs[0] for operator in graph.operators if operator.name == "DEQUANTIZE"}
     read = (index for operator in graph.operators if operator.name in ARITHMETIC for index in operator.inputs)
     return [sources.get(index, index) for index in read if index >= 0]
 
 
 class _Constant(NamedTuple):
-    """One constant: bytes stored, values, values that aren't zero, bits of a value."""
+    """One constant: stored bytes, number of values, number of nonzero values, bits per value."""
 
     stored: int
     n_values: int
@@ -88,7 +89,7 @@ class _Constant(NamedTuple):
 
 
 def _weights(file: TfliteFile, path: Path) -> list[_Constant]:
-    """Return the constants that are weights, each buffer once."""
+    """Return the constants that are weights; each buffer occurs once."""
     weights: dict[int, _Constant] = {}
     for graph in file.graphs:
         for tensor in weight_tensors(graph):
@@ -103,7 +104,7 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     n_values = math.prod(graph.shape(tensor))
     if kind in FLOAT_BITS:
         bits = FLOAT_BITS[kind]
-        # By value, not by bits, where NumPy knows the type: −0.0 is a zero too.
+        # Compare values, not bits, so that −0.0 counts as zero.
         values = data.view(f"u{bits // 8}" if kind == "BFLOAT16" else f"f{bits // 8}")
         n_nonzero = np.count_nonzero(values & 0x7FFF if kind == "BFLOAT16" else values)
         return _Constant(data.size, n_values, int(n_nonzero), bits)
@@ -115,7 +116,7 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
         )
     bits = INTEGER_BITS[kind]
     _, zero_points = graph.quantization(tensor)
-    zero = int(zero_points[0]) if zero_points.size == 1 else 0  # a kernel quantized by channel has no zero points but 0
+    zero = int(zero_points[0]) if zero_points.size == 1 else 0  # per-channel kernels have zero points 0 only
     if bits >= 8:
         values = data.view(f"{kind[0].lower()}{bits // 8}")
         return _Constant(data.size, n_values, int(np.count_nonzero(values != zero)), bits)

@@ -1,4 +1,4 @@
-"""The tools' chatter, kept out of the user's terminal."""
+"""Context managers that suppress the output of converter, quantizer and interpreter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the converter and the quantizer log and print to themselves: warnings, tables of sizes, bars.
+    """Suppress what converter and quantizer log and print: warnings, size tables, progress bars.
 
-    Nothing is lost: what they can't do, they raise.
+    Failures are still raised as exceptions.
     """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -30,14 +30,14 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Keep the interpreter's note on its delegate out of the user's terminal: it writes to the descriptor itself.
+    """Suppress the interpreter's message about its delegate, which it writes directly to file descriptor 2.
 
-    Nothing is lost: what it can't do, it raises.
+    Failures are still raised as exceptions.
     """
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device, not a file of ours
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # the null device
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:

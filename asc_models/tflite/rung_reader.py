@@ -1,4 +1,4 @@
-"""A network's score at a rung: its exported file's answers on validation, in a fraction of an export's time."""
+"""Predictions of a network's exported file at a rung, faster than a full export."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from data_prep.config import Windows
 from data_prep.reader.reader import FeatureSet
 
 TEMPLATES_KEPT = 32
-"""Converted files that a process keeps, some 200 KB each: a trial that is paused and promoted finds its own again."""
+"""Converted files cached per process, about 200 KB each, so that a promoted trial reuses its own."""
 
 
 _Key = tuple[str, Windows | None, Shape, ExportMode]
-"""The network's hash, the windows by which it votes, the input's shape, the conversion."""
+"""Hash of the network, windows, input shape, conversion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an exported file answers and holds."""
+    """Predictions and sizes of an exported file."""
 
     probabilities: npt.NDArray[np.float32]
-    """Of the clips, (n_clips, n_classes)."""
+    """Class probabilities, shape (n_clips, n_classes)."""
     sizes: Measured
 
 
 class RungReader:
-    """Exports networks again and again, converting each but once (asc_models.tflite.template), and runs the files.
+    """Exports networks repeatedly, converting each only once (asc_models.tflite.template), and runs the files.
 
     Args:
-        n_threads: threads of the interpreter.
+        n_threads: number of interpreter threads.
     """
 
     def __init__(self, n_threads: int = 1) -> None:
@@ -59,23 +59,23 @@ class RungReader:
         *,
         anew: bool = False,
     ) -> Reading:
-        """Return the exported file's answers on `features`, and its sizes.
+        """Return the predictions of the exported file on `features`, and its sizes.
 
         Args:
-            model: the network as it is trained now.
-            network: the description's hash: networks of one hash differ in their weights alone.
-            features: the clips.
-            mode: of the export.
-            calibration: clips of the training split, for modes that need some.
-            anew: convert, whatever is kept.
+            model: the network with its current weights.
+            network: hash of the description; networks with equal hashes differ only in their weights.
+            features: clips to predict.
+            mode: export mode.
+            calibration: clips of the training split, for modes that need them.
+            anew: convert even if a converted file is cached.
 
         Raises:
-            ExportError: as `asc_models.tflite.export.export`.
+            ExportError: as in `asc_models.tflite.export.export`.
         """
         shape, windows = features.input_shape, features.windows
 
         def converted(conversion: ExportMode) -> bytes:
-            """Return the network converted, by its template where there is one."""
+            """Return the converted network, from its template if there is one."""
             return self._converted(model, (network, windows, shape, conversion), anew=anew)
 
         with tempfile.TemporaryDirectory(prefix="asc-reading-") as folder:
@@ -84,7 +84,7 @@ class RungReader:
             return Reading(Artifact(path, self._n_threads).predict(features), measure(path))
 
     def _converted(self, model: keras.Model, key: _Key, *, anew: bool) -> bytes:
-        """Return the network converted: its template filled, or a conversion that leaves one where it can."""
+        """Return the converted network: its template filled, or a new conversion, cached as a template if possible."""
         constants = file_constants(model)
         template = None if anew else self._templates.get(key)
         content = None if template is None else template.filled(constants)

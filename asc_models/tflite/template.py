@@ -1,14 +1,14 @@
-"""A converted file that takes other weights of its network: a conversion in milliseconds.
+"""Templates: converted files whose weights can be replaced in milliseconds, instead of converting again.
 
-A search scores a network again at every rung, and converting takes most of a second. But a file's structure follows
-from the network alone; the weights only fill its buffers. So the first file of a network is kept, and later ones are
-made by writing what now follows from the Keras model (`file_constants`) in place of what was there.
+A search scores a network again at every rung, and a conversion takes most of a second. The structure of the file
+depends only on the network; the weights only fill its buffers. The first file of a network is therefore cached, and
+later files are created by writing the current constants of the Keras model (`file_constants`) into its buffers.
 
-Nothing is taken on trust. Where a constant belongs is found by its value: each must be in the file bit for bit, batch
-norm folded in as the converter does it, and each weight that the file's arithmetic reads must be one of them. Else
-there is no template, and the network is converted every time. What comes out is, byte for byte, the converter's own
-file (the tests compare them over all families, blocks and kinds of attention). Weights rounded in Keras would be
-another network, whose answers had to be argued for, mode by mode, and it takes several times as long to run.
+The buffer of each constant is found by its value: each constant must be in the file bit for bit, with batch norm folded
+in as the converter does, and each weight that arithmetic operators read must be one of them. Otherwise there is no
+template, and the network is converted every time. The result is byte-identical to the converter's file (the tests
+compare them for all families, blocks and attention types). The alternative, rounding weights in Keras, would only
+approximate the exported file and takes several times as long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from asc_models.tflite.measure import weight_tensors
 
 Floats = npt.NDArray[np.float32]
 Constants = dict[str, Floats]
-"""{layer/part: values in the file's order, in one row}."""
+"""{layer/part: values in the file's order, flattened}."""
 
 Float = np.dtype[Any]
 DTYPES: dict[str, Float] = {"FLOAT32": np.dtype(np.float32), "FLOAT16": np.dtype(np.float16)}
@@ -35,18 +35,18 @@ DTYPES: dict[str, Float] = {"FLOAT32": np.dtype(np.float32), "FLOAT16": np.dtype
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A converted file and what each of its buffers holds."""
+    """A converted file and the constants in its buffers."""
 
     content: bytes
-    """The file, as it was converted."""
+    """Content of the converted file."""
     places: dict[int, tuple[str, Float]]
-    """{buffer: (constant, its type in the file)}."""
+    """{buffer index: (constant, its type in the file)}."""
     fixed: Constants
-    """Constants that can't be told from others, or were left out: equal ones, and zeros, such as dead units' bias. The
-    template holds while they stay as they are."""
+    """Constants whose buffer cannot be identified: equal ones and zeros, such as the biases of dead units. The template
+    is valid as long as they do not change."""
 
     def filled(self, constants: Constants) -> bytes | None:
-        """Return the file with other weights of the same network; None where the template does not hold for them."""
+        """Return the file with other weights of the same network; None if the template is not valid for them."""
         if not all(np.array_equal(constants[key], values) for key, values in self.fixed.items()):
             return None
         content = bytearray(self.content)
@@ -57,11 +57,11 @@ class Template:
 
 
 def find_template(content: bytes, constants: Constants) -> Template | None:
-    """Return the template that a converted file makes, or None where it can't be told what each buffer holds.
+    """Return the template of a converted file; None if the contents of its buffers cannot be identified.
 
     Args:
-        content: the file.
-        constants: `file_constants` of the model that it was converted from.
+        content: content of the file.
+        constants: `file_constants` of the converted model.
     """
     keys = defaultdict(list)
     for key, values in constants.items():
@@ -81,15 +81,15 @@ def find_template(content: bytes, constants: Constants) -> Template | None:
     absent = constants.keys() - {key for key, _ in places.values()} - fixed.keys()
     if any(constants[key].any() for key in absent):
         return None
-    return Template(content, places, fixed | {key: constants[key] for key in absent})  # zeros, which it left out
+    return Template(content, places, fixed | {key: constants[key] for key in absent})  # zeros omitted by the converter
 
 
 def file_constants(model: keras.Model) -> Constants:
-    """Return the constants that the converter makes of a model's weights, in its layout and bit for bit.
+    """Return the constants that the converter derives from a model's weights, in its layout and bit for bit.
 
-    A batch norm called `NAME_norm` goes into the convolution or dense layer NAME, as
-    `asc_models.training.builder` names them: kernel · m and β − μ · m + bias · m, where m = γ / √(σ² + ε). Any other
-    becomes the two vectors. Weights of a layer of ours are taken as they stand.
+    A batch norm named `NAME_norm` is folded into the convolution or dense layer NAME, as named by
+    `asc_models.training.builder`: kernel · m and β − μ · m + bias · m, where m = γ / √(σ² + ε). Any other batch norm
+    becomes two vectors. Weights of the custom layers are unchanged.
     """
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     norms = {
@@ -111,12 +111,12 @@ def file_constants(model: keras.Model) -> Constants:
 
 
 def _folded(layer: keras.layers.Layer, norm: tuple[Floats, Floats] | None) -> dict[str, Floats]:
-    """Return a layer's kernel in the file's order, and its bias where it has one."""
+    """Return a layer's kernel in the file's order, and its bias, if any."""
     kernel = layer.kernel.numpy()
     bias = None if layer.bias is None else layer.bias.numpy()
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     if is_depthwise:
-        kernel = kernel[..., 0]  # (height, width, channels), the last of which the file has last too
+        kernel = kernel[..., 0]  # (height, width, channels), as in the file
     if norm is not None:
         scale, shift = norm
         kernel = kernel * scale
@@ -127,9 +127,10 @@ def _folded(layer: keras.layers.Layer, norm: tuple[Floats, Floats] | None) -> di
 
 
 def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Floats, Floats]:
-    """Return what a batch norm multiplies by and adds, computed as the converter computes it.
+    """Return the factor and the offset of a batch norm, computed as in the converter.
 
-    It takes TensorFlow's reciprocal square root, which on some processors is not 1 / √x to the last bit.
+    The converter uses TensorFlow's reciprocal square root, which on some processors differs from 1 / √x in the last
+    bit.
     """
     gamma, beta, mean = norm.gamma.numpy(), norm.beta.numpy(), norm.moving_mean.numpy()
     scale = gamma * tf.math.rsqrt(norm.moving_variance.value + norm.epsilon).numpy()
@@ -149,5 +150,5 @@ def _float_buffers(content: bytes) -> dict[int, tuple[Float, bytes, bool]]:
 
 
 def _stored(values: Floats, dtype: Float) -> bytes:
-    with np.errstate(over="ignore"):  # what float16 can't hold is infinite in the converter's file too
+    with np.errstate(over="ignore"):  # overflow becomes infinite, as in the converter's file
         return values.astype(dtype).tobytes()

@@ -1,4 +1,4 @@
-"""Export modes beyond plain floats.
+"""Export modes and their quantization.
 
 | mode | kernels | biases, norms, factors | activations |
 |---|---|---|---|
@@ -9,8 +9,8 @@
 | `int4_int8_weights` | int4 where it pays (4,096 values or more, not depthwise), int8 elsewhere | float32 | float32 |
 | `int8` | int8 by channel | int32 in integer convolutions, float32 elsewhere | int8 in and between convolutions |
 
-`dynamic_range` is the converter's own, for comparison; the integer modes are ai-edge-quantizer's, with recipes by
-operator (`recipes.py`, `static.py`). `int8` and `int4_int8_weights` need calibration clips (`calibration.py`), which
-never change their bytes of weights: those of `int8` are as many as those of `int8_weights`. The number of non-zero
-bytes depends on the weights in every mode; the estimate is its upper bound.
+`dynamic_range` is done by the converter and serves for comparison; the integer modes use ai-edge-quantizer with one
+recipe per operator (`recipes.py`, `static.py`). `int8` and `int4_int8_weights` need calibration clips
+(`calibration.py`), which do not affect the number of weight bytes: `int8` and `int8_weights` have equally many. The
+number of non-zero bytes depends on the weights in every mode; the estimate is an upper bound.
 """

@@ -1,4 +1,4 @@
-"""How far an exported file's answers are the network's own, and the gate that an artifact has to pass."""
+"""Agreement of an exported file with its network, and the check that rejects files with too little of it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from asc_models.errors import ExportError
 from asc_models.tflite.quantization.drift import Drift
 
 MIN_AGREEMENT = 0.97
-"""Least agreement beyond chance of an artifact that is let through."""
+"""Least agreement beyond chance of an accepted file."""
 
 NEAR_TIE = 0.05
-"""A clip is a near-tie where the network's two largest probabilities differ by less: there rounding may decide."""
+"""A clip is a near-tie if the network's two largest probabilities differ by less, so that rounding may decide."""
 
 Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often an exported file chooses the scene that the network chooses."""
+    """How often an exported file and its network predict the same scene."""
 
     n_clips: int
-    """Clips that were compared."""
+    """Number of compared clips."""
     n_near_ties: int
-    """Of these, clips between two scenes for the network itself: they don't count in `beyond_chance`."""
+    """Number of near-ties among them, which are excluded from `beyond_chance`."""
     n_different: int
-    """Of the clear ones, those on which the file chooses another scene."""
+    """Number of other clips for which the file predicts a different scene."""
     share: float
-    """Share of all clips with the same scene, near-ties included."""
+    """Share of all clips with the same predicted scene, including near-ties."""
     beyond_chance: float
-    """Cohen's κ over the clear clips: (observed − expected) / (1 − expected), where `expected` is the agreement of two
-    that choose scenes as often as these do, but independently. 1 where no clip is clear."""
+    """Cohen's κ over the clips that are not near-ties: (observed − expected) / (1 − expected), where `expected` is the
+    agreement of independent predictions with the same frequencies. 1 if all clips are near-ties."""
 
 
 def agreement(theirs: Array, ours: Array, *, near_tie: float = NEAR_TIE) -> Agreement:
@@ -43,8 +43,8 @@ def agreement(theirs: Array, ours: Array, *, near_tie: float = NEAR_TIE) -> Agre
 
     Args:
         theirs: the network's probabilities, (n_clips, n_classes).
-        ours: the file's.
-        near_tie: largest difference of the network's top two probabilities that makes a near-tie.
+        ours: the file's probabilities.
+        near_tie: a clip is a near-tie if the network's top two probabilities differ by less than this.
     """
     top = np.sort(theirs, axis=1)
     is_clear = top[:, -1] - top[:, -2] >= near_tie
@@ -59,13 +59,13 @@ def agreement(theirs: Array, ours: Array, *, near_tie: float = NEAR_TIE) -> Agre
 
 
 def _kappa(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], n_classes: int) -> float:
-    """Return Cohen's κ (Educational and Psychological Measurement 20, 1960) of two lists of choices."""
+    """Return Cohen's κ (Educational and Psychological Measurement 20, 1960) of two lists of predicted classes."""
     if not first.size:
         return 1.0
     observed = float((first == second).mean())
     shares = [np.bincount(choices, minlength=n_classes) / choices.size for choices in (first, second)]
     expected = float((shares[0] * shares[1]).sum())
-    if expected == 1.0:  # both name one scene always: the same one, then
+    if expected == 1.0:  # both always predict the same single scene
         return 1.0
     return (observed - expected) / (1.0 - expected)
 
@@ -73,19 +73,19 @@ def _kappa(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], n_classes:
 def require_agreement(
     theirs: Array, ours: Array, path: Path, mode: str, drift: Callable[[], Sequence[Drift]]
 ) -> Agreement:
-    """Return the agreement of the file at `path` with its network.
+    """Return the agreement of the file at `path` with its network, and reject the file if it is too low.
 
-    One clip that differs refuses nothing: on few clips it would be a large share.
+    A single differing clip is accepted, since it would be a large share of few clips.
 
     Args:
         theirs: the network's probabilities, (n_clips, n_classes).
-        ours: the file's.
-        path: of the file, for the message.
-        mode: that it was exported in, for the message.
-        drift: gives the layers that drift, most first; called where the file is refused.
+        ours: the file's probabilities.
+        path: path of the file, for the message.
+        mode: export mode, for the message.
+        drift: returns the layers with most drift first; called only if the file is rejected.
 
     Raises:
-        ExportError: if the agreement beyond chance is under `MIN_AGREEMENT`.
+        ExportError: if the agreement beyond chance is below `MIN_AGREEMENT` and more than one clip differs.
     """
     found = agreement(theirs, ours)
     if found.beyond_chance >= MIN_AGREEMENT or found.n_different <= 1:

@@ -1,4 +1,4 @@
-"""What activations are like: training clips drawn evenly, and the range of every tensor on them."""
+"""Calibration: a balanced sample of training clips, and the range of every activation on them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from asc_models.tflite.quantization.drift import preserving_interpreter
 from data_prep.reader.reader import FeatureSet
 
 CALIBRATION_CLIPS = 256
-"""Clips that ranges are taken from. On ESC-10, half as many leave a tenth more error in the logits."""
+"""Number of calibration clips. On ESC-10, half as many increase the error of the logits by a tenth."""
 
 MAX_ACTIVATION = 1e9
-"""What no activation of a sound network comes near."""
+"""Networks with activations of this size count as diverged."""
 
 Ranges = dict[str, dict[str, npt.NDArray[np.float32]]]
-"""{tensor: {"min", "max"}}, as ai-edge-quantizer takes them."""
+"""{tensor: {"min", "max"}}, the format of ai-edge-quantizer."""
 
 
 def draw_calibration(train: FeatureSet, n_clips: int = CALIBRATION_CLIPS, *, seed: int = 0) -> FeatureSet:
-    """Return clips of the training split, as evenly over the scenes, and within each over its devices, as they go.
+    """Return clips of the training split, balanced over scenes, and over devices within each scene.
 
-    Scenes take turns; a scene's turns go round its devices. So a device with few clips is heard as often as the main
-    one, until it has none left. Recordings only: augmented copies are not what the file will hear.
+    Scenes are drawn in turn, and each scene's devices in turn, so that a device with few clips counts as much as the
+    main device until it has none left. Augmented copies are excluded, since the file will not be applied to them.
 
     Args:
-        train: the training split: never another, or the export would know what it is tested on.
-        n_clips: how many; all there are where they are fewer.
-        seed: of the draw. The same seed draws the same clips.
+        train: the training split; any other split would leak test data into the export.
+        n_clips: number of clips; all clips are returned if there are fewer.
+        seed: random seed; the same seed draws the same clips.
     """
     rng = np.random.default_rng(seed)
     groups: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -44,18 +44,18 @@ def draw_calibration(train: FeatureSet, n_clips: int = CALIBRATION_CLIPS, *, see
 
 
 def _around(queues: list[list[int]]) -> list[int]:
-    """Return the elements of several queues, one of each in turn."""
+    """Return the elements of several queues, taken in turn from each."""
     longest = max(map(len, queues), default=0)
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
 
 def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
-    """Return the least and the greatest value of every activation of a float32 file over `clips`.
+    """Return the minimum and maximum of every activation of a float32 file over `clips`.
 
-    The quantizer's own calibration is a moving average of them, about half the true range.
+    The quantizer's own calibration uses a moving average of them, which covers about half the true range.
 
     Raises:
-        ExportError: if an activation is no number, or beyond all measure.
+        ExportError: if an activation is not finite or larger than `MAX_ACTIVATION`.
     """
     graph = TfliteFile(content, "the float32 file").graph
     tensors = sorted(
@@ -74,10 +74,10 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
         interpreter.invoke()
         for place, tensor in enumerate(tensors):
             values = interpreter.get_tensor(tensor)
-            low[place] = np.minimum(low[place], values.min())  # unlike min, keeps what is no number
+            low[place] = np.minimum(low[place], values.min())  # unlike min, propagates NaN
             high[place] = np.maximum(high[place], values.max())
     for place, tensor in enumerate(tensors):
-        if not max(abs(low[place]), abs(high[place])) < MAX_ACTIVATION:  # no number is not less either
+        if not max(abs(low[place]), abs(high[place])) < MAX_ACTIVATION:  # also true for NaN
             raise ExportError(
                 f"the network's activation {graph.name(tensor)!r} reaches {low[place]:g} to {high[place]:g} on the "
                 "calibration clips: it has diverged; train it again at a lower train.learning_rate"

@@ -1,7 +1,7 @@
-"""The logits' mean error of a quantized file, taken out of the classifier's bias.
+"""Bias correction: the mean error of a quantized file's logits is subtracted from the classifier's bias.
 
-Rounded kernels shift each logit by about the same on every clip: in int4 that shift is two thirds of the whole error.
-The classifier's bias is float32 in every mode, so the shift on calibration clips can be subtracted there, at no byte
+Rounded kernels shift each logit by about the same amount on every clip; in int4 this shift is two thirds of the error.
+The classifier's bias is float32 in every mode, so subtracting the shift measured on calibration clips costs no bytes
 (Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019, here for one layer).
 """
 
@@ -17,18 +17,18 @@ from asc_models.tflite.quiet import silenced
 from data_prep.reader.reader import FeatureSet
 
 SMALLEST = 1e-20
-"""Probabilities below this are taken for it: their logarithm says nothing any more."""
+"""Lower bound applied to probabilities before the logarithm."""
 
 
 def with_corrected_bias(content: bytes, clips: FeatureSet, quantize: Callable[[bytes], bytes]) -> bytes:
-    """Return what `quantize` makes of a float32 file whose classifier's bias makes up for the quantization's shift.
+    """Return the quantized file, with the classifier's bias corrected for the shift caused by quantization.
 
-    Where the classifier has no bias of its own, the file is quantized as it is.
+    If the classifier has no separate bias, the file is quantized without correction.
 
     Args:
         content: the float32 file.
-        clips: calibration clips, from the training split.
-        quantize: from a float32 file to a quantized one.
+        clips: calibration clips from the training split.
+        quantize: maps a float32 file to a quantized one.
     """
     quantized = quantize(content)
     file = TfliteFile(content, "the float32 file")
@@ -41,7 +41,7 @@ def with_corrected_bias(content: bytes, clips: FeatureSet, quantize: Callable[[b
 
 
 def _classifier_bias(graph: Graph) -> int | None:
-    """Return the bias of the last dense layer or convolution; None where it serves others too, or is zeros."""
+    """Return the bias of the last dense layer or convolution; None if it is missing, shared, or all zeros."""
     for operator in reversed(graph.operators):
         if operator.name in ("FULLY_CONNECTED", "CONV_2D"):
             bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
@@ -53,7 +53,7 @@ def _classifier_bias(graph: Graph) -> int | None:
 
 
 def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
-    """Return each clip's or window's logits but for a common constant, (n, n_classes): softmax undone."""
+    """Return the logits of each clip or window up to an additive constant, (n, n_classes), by inverting softmax."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silenced():
@@ -70,7 +70,7 @@ def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
 
 
 def _before_vote(content: bytes) -> bytes:
-    """Return the file with its softmax's probabilities as output: those of windows where it votes over some."""
+    """Return the file with its softmax as output, which is per window if the file averages over windows."""
     file = TfliteFile(content, "the exported file")
     softmax = next((operator for operator in file.graph.operators if operator.name == "SOFTMAX"), None)
     if softmax is None or softmax.outputs == file.graph.outputs:

@@ -1,4 +1,4 @@
-"""Where an exported file leaves its network: intermediate tensors of both, layer by layer."""
+"""Comparison of an exported file with its network, layer by layer."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Drift:
     """One layer's error in an exported file."""
 
     name: str
-    """Of the layer, as `asc describe` lists it, with what it does: `block2_expand_relu`."""
+    """Name of the layer as listed by `asc describe`, with its operation: `block2_expand_relu`."""
     error: float
-    """Root mean square of the difference from the network's own, relative to that of its values."""
+    """Root mean square difference from the network's values, relative to their root mean square."""
     own: float
-    """What of it the layer adds to the error of its inputs: an error is handed on to all layers behind."""
+    """Error added by this layer: its error minus the largest error of its inputs."""
 
 
 def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> list[Drift]:
-    """Return how far the layers of the file at `path` are from those of the float32 file, most error of its own first.
+    """Return the error of each layer of the file at `path` relative to the float32 file, largest own error first.
 
     Args:
         floats: the same network as a float32 TFLite file.
-        path: the file in question; it must run without XNNPACK.
-        inputs: some clips, (n_clips, n_mels, n_frames, n_channels).
+        path: the exported file; it must run without XNNPACK.
+        inputs: network input of some clips, (n_clips, n_mels, n_frames, n_channels).
     """
     reference = TfliteFile(floats, "the float32 file")
     theirs = _activations(reference, floats, inputs)
@@ -53,7 +53,7 @@ def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> l
 
 
 def _error(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64] | None) -> float:
-    """Return the relative error of a tensor; 0 where the file has none of that name."""
+    """Return the relative error of a tensor; 0 if the file has no tensor of that name and shape."""
     size = float(np.sqrt(np.mean(theirs**2)))
     if ours is None or ours.shape != theirs.shape or size == 0:
         return 0.0
@@ -61,7 +61,7 @@ def _error(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64] | None
 
 
 def layer_name(tensor: str) -> str:
-    """Return the layer that a tensor belongs to, from the converter's `network_1/layer_1/Operator;…`."""
+    """Return the layer of a tensor, from the converter's name `network_1/layer_1/Operator;…`."""
     parts = tensor.split(";")[0].split("/")
     return NUMBERED.sub("", parts[1] if len(parts) > 1 else parts[0])
 
@@ -69,7 +69,7 @@ def layer_name(tensor: str) -> str:
 def _activations(
     file: TfliteFile, content: bytes, inputs: npt.NDArray[np.float32]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return {tensor: its values over all clips}, integers dequantized."""
+    """Return {tensor: values over all clips}, with integers dequantized."""
     graph = file.graph
     outputs = [tensor for operator in graph.operators for tensor in operator.outputs]
     interpreter = preserving_interpreter(content)
@@ -86,14 +86,14 @@ def _activations(
 
 
 def preserving_interpreter(content: bytes) -> Any:
-    """Return an interpreter that keeps every tensor to be looked at, without delegates."""
+    """Return an interpreter without delegates that preserves all intermediate tensors."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from asc_models.tflite.quiet import silenced
 
     with silenced(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that to preserve all tensors is for debugging: here it is the purpose
+        warnings.simplefilter("ignore")  # it warns that preserving all tensors is for debugging
         interpreter = Interpreter(
             model_content=content,
             num_threads=1,

@@ -1,9 +1,9 @@
-"""Does a file run? Tried in processes of its own, since a bad file can abort the one that loads it.
+"""Check that a file runs, in separate processes, since a bad file can abort the process that loads it.
 
     python -m asc_models.tflite.quantization.probe FILE INPUTS.npy DELEGATE
 
-runs FILE on INPUTS (n_clips, n_mels, n_frames, n_channels), with the delegate `xnnpack` or with `none`, and exits with
-0 where every probability is a number.
+runs FILE on INPUTS (n_clips, n_mels, n_frames, n_channels) with the delegate `xnnpack` or `none`, and exits with 0 if
+all probabilities are finite.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from asc_models.errors import ExportError
 
 Delegate = Literal["xnnpack", "none"]
 DELEGATES: tuple[Delegate, ...] = ("xnnpack", "none")
-"""XNNPACK is what phones and servers run a file with; without it, the interpreter's own kernels do the work."""
+"""XNNPACK is the default on phones and servers; with `none`, the interpreter's own kernels are used."""
 
 PROBE_TIMEOUT_S = 120.0
-"""Starting takes a second, a clip some milliseconds; a large network on a busy machine a hundred times that."""
+"""Usually the start takes a second and a clip some milliseconds; large networks on a busy machine take much longer."""
 
 
 def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
-    """Run the file at `path` on a few clips with XNNPACK and without.
+    """Run the file at `path` on a few clips with and without XNNPACK.
 
     Args:
-        path: a TFLite file.
-        inputs: (n_clips, n_mels, n_frames, n_channels).
+        path: path of a TFLite file.
+        inputs: network input, (n_clips, n_mels, n_frames, n_channels).
 
     Raises:
-        ExportError: if either refuses the file, dies of it, or gives probabilities that are no numbers.
+        ExportError: if the file cannot be loaded, aborts the process, or gives probabilities that are not finite.
     """
     failures = {delegate: failure for delegate in DELEGATES if (failure := probe(path, inputs, delegate))}
     if failures:
@@ -46,7 +46,7 @@ def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
 
 
 def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> str:
-    """Return why the file does not run with `delegate`, tried in another process; empty where it runs."""
+    """Run the file with `delegate` in another process; return why it fails, or an empty string."""
     with tempfile.TemporaryDirectory(prefix="asc-probe-") as folder:
         clips = Path(folder) / "inputs.npy"
         np.save(clips, inputs)
@@ -70,7 +70,7 @@ def _with(delegate: Delegate) -> str:
 
 
 def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
-    """Return why the file does not run in this process; empty where it does."""
+    """Run the file in this process; return why it fails, or an empty string."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = OpResolverType.BUILTIN if delegate == "xnnpack" else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

@@ -1,4 +1,4 @@
-"""Quantized TFLite files out of float32 ones: a recipe by operator for each mode, carried out by ai-edge-quantizer."""
+"""Quantization of float32 TFLite files with ai-edge-quantizer: one recipe per mode, by operator."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from data_prep.reader.reader import FeatureSet
 
 
 def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = None) -> bytes:
-    """Return a float32 TFLite file quantized in one of the modes with integer kernels but the converter's.
+    """Return a float32 TFLite file quantized in one of the quantizer's modes.
 
     Args:
         content: the float32 file.
-        mode: which of them.
-        calibration: clips of the training split, for modes that need some (asc_models.config.CALIBRATED_MODES).
+        mode: `int8_weights`, `int4_int8_weights` or `int8`.
+        calibration: clips of the training split, for modes that need them (asc_models.config.CALIBRATED_MODES).
 
     Raises:
-        ExportError: if the quantizer refuses the file, or a mode that needs calibration clips has none.
+        ExportError: if the quantizer fails, or `mode` needs calibration clips and none are given.
     """
     if mode == "int8_weights":
         return apply(content, _weights())
@@ -33,14 +33,14 @@ def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = 
     if mode == "int4_int8_weights":
         return with_corrected_bias(content, calibration, lambda floats: apply(floats, _mixed_weights(floats)))
     recipe, ranges = static_recipe(content, calibration)
-    # The quantizer writes into the ranges that it is given.
+    # The quantizer modifies the ranges passed to it.
     return with_corrected_bias(
         content, calibration, lambda floats: apply(floats, recipe, {name: dict(ends) for name, ends in ranges.items()})
     )
 
 
 def _weights() -> Any:
-    """Return the recipe for every kernel in int8, by channel, and float activations."""
+    """Return the recipe for per-channel int8 kernels and float activations."""
     from ai_edge_quantizer import qtyping, recipe_manager
 
     recipe = recipe_manager.RecipeManager()
@@ -49,7 +49,7 @@ def _weights() -> Any:
 
 
 def _mixed_weights(content: bytes) -> Any:
-    """Return the recipe for large kernels in int4, the others and the depthwise ones in int8."""
+    """Return the recipe for large kernels in int4, small and depthwise ones in int8."""
     from ai_edge_quantizer import qtyping
 
     recipe = _weights()
@@ -61,15 +61,15 @@ def _mixed_weights(content: bytes) -> Any:
 
 
 def apply(content: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:
-    """Return `content` quantized.
+    """Return `content` quantized by `recipe`.
 
     Args:
         content: a float32 TFLite file.
-        recipe: a recipe manager of the quantizer's.
-        ranges: {tensor: {"min", "max"}} where activations are quantized too.
+        recipe: recipe manager of the quantizer.
+        ranges: {tensor: {"min", "max"}}, if activations are quantized.
 
     Raises:
-        ExportError: if the quantizer refuses the file.
+        ExportError: if the quantizer fails.
     """
     from ai_edge_quantizer import quantizer
 
@@ -79,7 +79,7 @@ def apply(content: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> 
             tool.load_quantization_recipe(recipe.get_quantization_recipe())
             result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
             return bytes(result.quantized_model)
-    except Exception as error:  # the quantizer has no class of its own for its refusals
+    except Exception as error:  # the quantizer has no exception class of its own
         raise ExportError(f"the quantizer refused the file: {error}") from error
 
 

@@ -1,20 +1,20 @@
-"""Full int8: integer convolutions on ranges that were measured, everything delicate around them in float.
+"""Full int8: integer convolutions with measured ranges, and float arithmetic for the sensitive operators.
 
-What breaks the stock tools' full int8 on networks with attention, and what stands against it here:
+The stock tools' full int8 fails on networks with attention for three reasons:
 
-1. The converter forces one scale backwards through concatenation, maximum and multiplication, which clips a feature
-   map's values. Here attention's own arithmetic, sums of a skip and global statistics stay float (their dense layers
-   and masks with int8 kernels): they cost next to nothing, and the quantizer knows no integer maximum anyway.
-   So do the linear 1 × 1 projections in front of them: the map that is scaled by attention is then never rounded.
-2. A ReLU that is dead on every calibration clip gets a scale of 1e-8, and XNNPACK refuses the file. Here no range is
-   smaller than what a convolution's integer arithmetic can rescale to, and no kernel channel's range smaller than what
-   its bias can be expressed in.
-3. The quantizer's own calibration is a moving average of extremes, about half the true range. Here ranges are the true
-   ones (calibration.py).
+1. The converter propagates one scale backwards through concatenation, maximum and multiplication, which clips feature
+   maps. Here the arithmetic of attention, skip sums and global statistics stay float (their dense layers and masks have
+   int8 kernels): they cost little, and the quantizer has no integer maximum. The linear 1 × 1 projections before them
+   stay float, too, so that the map scaled by attention is never rounded.
+2. A ReLU that is dead on every calibration clip gets a scale of 1e-8, which XNNPACK rejects. Here every range is at
+   least as large as a convolution's integer arithmetic can rescale to, and the range of every kernel channel is large
+   enough to express its bias.
+3. The quantizer's own calibration uses a moving average of extremes, which covers about half the true range. Here the
+   true ranges are used (calibration.py).
 
-SOFTMAX and the logits stay float too: int8 logits cost log loss. So does a first convolution on several channels:
-log-mel and its deltas would share one scale, a tenth of which is left for the deltas. Input and output of the file are
-float. What bias the rounding leaves in the logits is taken out afterwards (correction.py).
+SOFTMAX and the logits stay float, since int8 logits worsen the log loss. A first convolution on several channels stays
+float, since log-mel and its deltas would share one scale, of which the deltas use a tenth. Input and output of the file
+are float. The remaining bias of the logits is removed afterwards (correction.py).
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from data_prep.reader.reader import FeatureSet
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 ACTIVATIONS = ("HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6")
-"""Activations that are operators of their own, behind a convolution with none fused into it."""
+"""Activations that are separate operators after a convolution without a fused activation."""
 BETWEEN = ("MAX_POOL_2D", "HARD_SWISH")
-"""What stands between integer convolutions and is carried out in integers too."""
+"""Operators between integer convolutions that are computed in integers, too."""
 
 WINDOWING = ("STRIDED_SLICE", "SLICE", "CONCATENATION")
-"""What cuts windows out of the file's input and stacks them."""
+"""Operators that cut windows out of the file's input and stack them."""
 
 LARGEST_RESCALING = 1.0
-"""From an integer convolution's accumulator to its output; XNNPACK takes less than 256, and trained
-layers have some thousandths."""
+"""Largest factor from an integer convolution's accumulator to its output. XNNPACK accepts less than 256; trained layers
+have a few thousandths."""
 SMALLEST_RESCALING = 2.0**-30
-"""Likewise; it takes 2⁻³² and more."""
+"""Smallest such factor; XNNPACK accepts 2⁻³² and more."""
 LARGEST_BIAS = 2.0**28
-"""In steps of input times kernel: an eighth of what 32 bits hold, so that the sum of the products fits beside it."""
+"""Largest integer bias, in units of input scale times kernel scale: an eighth of the int32 range, which leaves room for
+the sum of products."""
 
 
 def static_recipe(content: bytes, clips: FeatureSet) -> tuple[Any, Ranges]:
-    """Return the recipe and the ranges that make a float32 file a full int8 one.
+    """Return the recipe and the ranges for full int8 quantization of a float32 file.
 
     Args:
         content: the float32 file.
-        clips: calibration clips, from the training split.
+        clips: calibration clips from the training split.
 
     Raises:
         ExportError: if an activation is not finite on the calibration clips.
@@ -68,14 +69,14 @@ def static_recipe(content: bytes, clips: FeatureSet) -> tuple[Any, Ranges]:
 
 
 def scope_of(graph: Graph, operator: Operator) -> str:
-    """Return the regular expression that names one operator: the quantizer goes by its outputs' names, each followed by
-    a semicolon."""
+    """Return the regular expression that matches one operator. The quantizer matches the names of the operator's
+    outputs, each followed by a semicolon."""
     return "^" + re.escape(graph.name(operator.outputs[0])) + ";?$"
 
 
 def _stays_float(graph: Graph, operator: Operator) -> bool:
-    """True for linear convolutions that are 1 × 1 or give a single channel (projections, masks, classifiers), and for
-    the one that reads the file's input where that has several channels."""
+    """Return True for linear convolutions that are 1 × 1 or have one output channel (projections, masks, classifiers),
+    and for a first convolution on several channels."""
     if operator.name != "CONV_2D":
         return False
     n_outputs, height, width, n_inputs = graph.shape(operator.inputs[1])
@@ -87,7 +88,7 @@ def _stays_float(graph: Graph, operator: Operator) -> bool:
 
 
 def _reads_computed(graph: Graph, tensor: int) -> bool:
-    """Return whether a tensor holds other values than the file's input: neither it nor windows of it."""
+    """Return True unless a tensor is the file's input or windows of it."""
     made = [operator for operator in graph.operators if tensor in operator.outputs]
     return any(
         operator.name not in WINDOWING or any(_reads_computed(graph, source) for source in operator.inputs)
@@ -96,10 +97,10 @@ def _reads_computed(graph: Graph, tensor: int) -> bool:
 
 
 def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
-    """Return the ranges, widened where integers of 32 bits could not get from one to the next; kernels' beside them."""
+    """Return the ranges, widened where int32 arithmetic could not rescale between them, and the kernels' ranges."""
     widened = {name: dict(limits) for name, limits in ranges.items()}
     for operator in graph.operators:
-        if operator.name == "MAX_POOL_2D":  # takes its input's scale, which may have been widened
+        if operator.name == "MAX_POOL_2D":  # has the scale of its input, which may have been widened
             source, target = (graph.name(tensor) for tensor in (operator.inputs[0], operator.outputs[0]))
             widened[target] = dict(widened[source])
         if operator.name not in CONVOLUTIONS:
@@ -111,7 +112,7 @@ def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
         source_step = max(_span(widened[source]) / 255, 1e-9)
         bias = np.abs(graph.floats(operator.inputs[2])).reshape(largest.shape)
         reach = np.maximum(largest, 127 * bias / source_step / LARGEST_BIAS)
-        # An output's step must be a fair part of the accumulator's: input step times kernel step, which is reach / 127.
+        # The output step must not be much smaller than the accumulator's, input step · kernel step (reach / 127).
         floor = 255 * source_step * float(reach.max()) / 127 / LARGEST_RESCALING
         limits = widened[target]
         limits["max"] = np.maximum(limits["max"], np.minimum(limits["min"], 0) + np.float32(max(floor, 1e-6)))
@@ -122,5 +123,5 @@ def _within_reach(graph: Graph, ranges: Ranges) -> Ranges:
 
 
 def _span(limits: dict[str, Any]) -> float:
-    """Return the width of a range with 0 in it, as quantized ranges have."""
+    """Return the width of a range extended to include 0, as quantized ranges do."""
     return float(max(limits["max"].item(), 0.0) - min(limits["min"].item(), 0.0))
