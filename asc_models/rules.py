@@ -142,7 +142,7 @@ def check(
     *,
     modes: Collection[str] = (),
 ) -> Verdict:
-    """Return the verdict on `quantities`. Limits on quantities that are not given (a file's size, say) are skipped.
+    """Return the verdict on `quantities`. Limits on quantities that are not given, such as a file's size, are skipped.
 
     Args:
         rules: the limits.

@@ -92,7 +92,7 @@ class Network(Protocol[T]):
         """Mark `x` as kept in memory until it is passed to `add`, and return it."""
 
     def add(self, x: T, kept: T, name: str) -> T:
-        """Return the sum of a map and one passed to `keep` before."""
+        """Return the sum of two maps, and release the map marked by `keep`."""
 
     def pool(self, x: T, name: str, kind: Pooling, size: tuple[int, int]) -> T:
         """Pool in windows of `size`; an incomplete window at the edge is dropped."""

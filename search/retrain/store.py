@@ -57,7 +57,7 @@ class StoredCandidate:
 
 
 def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
-    """Synchronize finished candidates between a run's shared storage and its directory, in both directions.
+    """Copy missing files of candidates from shared storage to the run directory, and finished candidates back.
 
     Checkpoints of unfinished trainings are not copied.
     """
