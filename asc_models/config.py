@@ -61,7 +61,7 @@ class TrainConfig(Config):
     first_cycle: int = Field(2, ge=1)
     """Epochs in the first cycle of `sgdr`; a search compares its trials at the ends of the cycles."""
     cycle_factor: int = Field(2, ge=1)
-    """Factor by which each `sgdr` cycle is longer than the previous one."""
+    """Length of each `sgdr` cycle relative to the previous one."""
     balance: Balance = "none"
     """Draw every class, or every device, equally often in an epoch, regardless of its share of the data."""
     mixup_alpha: float = Field(0.4, ge=0.0)
@@ -93,10 +93,10 @@ class TrainConfig(Config):
     """Probability that an example is mixed with another clip of its scene, on the stored features. Mixes are drawn
     again in every epoch, whereas `prepare.augmentations: [mix]` stores one copy."""
     spectrum_correction_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that a clip of device a is corrected to the mean spectrum of the other devices, on the stored
-    features."""
+    """Probability that a clip of device a is corrected to the mean frequency response of the other devices, on the
+    stored features."""
     device_offset_p: float = Field(0.0, ge=0.0, le=1.0)
-    """Probability that a clip of device a is given the spectrum of one other device, drawn at random each time."""
+    """Probability that a clip of device a is given the frequency response of one other device, drawn each time."""
     class_mix_p: float = Field(0.0, ge=0.0, le=1.0)
     """Between-class mixing (Tokozume et al., arXiv 1711.10282): probability that an example is mixed in mel power with
     a clip of another class, at a random loudness ratio. The label is mixed in the same ratio. Requires
