@@ -32,10 +32,15 @@ class EpochRecord:
     """
 
     epoch: int
+    """Number of finished epochs."""
     loss: float
+    """Mean training cross-entropy over the augmented batches."""
     learning_rate: float
+    """Learning rate of the last step."""
     macro_accuracy: float
+    """Macro accuracy on validation, in [0, 1]."""
     log_loss: float
+    """Log loss on validation, in nats."""
     is_average: bool = False
     """Whether the scores are of the averaged weights, after the last epoch."""
 

@@ -11,9 +11,13 @@ class BlockSettings(NamedTuple):
     """Settings of one block; a block ignores those it does not use."""
 
     filters: int
+    """Output channels."""
     stride: Stride
+    """Stride of the block; a pair is (frequency, time)."""
     kernel_size: int
+    """Kernel size of the spatial convolutions."""
     expansion: int
+    """Factor by which the block widens its inner channels."""
     normalization: Normalization
     activation: Activation
 
