@@ -1,4 +1,4 @@
-"""What the data stage is told: the data set, the stored feature, the reader's view of it, the validation cut."""
+"""Configuration of the data stage: data set, stored feature, network input, validation split, augmented copies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from data_prep.presets import FEATURE_PRESETS
 from data_prep.schema import Config
 
 DELTA_LOSS = 4
-"""Frames that one order of valid-frames deltas costs: the five-point window loses two at either end."""
+"""Frames lost per order of deltas: the five-point window is not valid in the first two and the last two frames."""
 
 
 def _or_preset(schema: dict[str, Any]) -> None:
-    """Let the schema of a feature take a preset's name, alone or among the settings."""
+    """Let the schema of a feature accept a preset's name, alone or as the key `preset`."""
     names = {
         "enum": list(FEATURE_PRESETS),
         "description": "A named feature; settings beside it win over its.",
@@ -25,42 +25,42 @@ def _or_preset(schema: dict[str, Any]) -> None:
 
 
 class FeatureSpec(Config):
-    """The stored log-mel: whatever would need the audio again to change. Defaults are the seed's (Hu et al. 2020).
+    """The stored log-mel. Changing any of these settings requires the audio. Defaults follow Hu et al. (2020).
 
-    A preset's name stands for its settings, alone (`features: cpmobile2023`) or under others that win over it
+    Give a preset by its name (`features: cpmobile2023`), or override some of its settings
     (`features: {preset: cpmobile2023, n_mels: 128}`).
     """
 
     model_config = ConfigDict(json_schema_extra=_or_preset)
 
     sample_rate: int = Field(44_100, ge=8_000, le=192_000)
-    """Hz; audio at another rate is resampled."""
+    """Sample rate in Hz. Audio at another rate is resampled."""
     clip_seconds: float = Field(10.0, gt=0.1, le=120.0)
     """Length of every clip in seconds."""
     n_fft: int = Field(2048, ge=64, le=65_536)
-    """Points of the Fourier transform; powers of two are fastest by far."""
+    """Length of the Fourier transform in samples; must be even. Powers of two are by far the fastest."""
     win_length: int | None = Field(None, ge=16)
-    """Samples of the window, in the middle of n_fft; null means n_fft."""
+    """Length of the window in samples, centred within n_fft; null means n_fft."""
     window: Literal["hann", "hamming"] = "hann"
-    """Shape of the window, periodic."""
+    """Window function (periodic)."""
     hop_length: int = Field(1024, ge=16)
-    """Samples from one frame to the next; frames are centred, and there is silence around a clip."""
+    """Samples between frames. Frames are centred; clips are padded with zeros at both ends."""
     preemphasis: float = Field(0.0, ge=0.0, lt=1.0)
-    """Factor of the sample before, which is subtracted from every sample."""
+    """Coefficient c of the pre-emphasis filter y[t] − c·y[t−1]; 0 means no pre-emphasis."""
     power: Literal[1, 2] = 2
-    """What a mel band sums: 2 the bins' power, 1 their magnitude."""
+    """Exponent of the magnitude spectrogram: 1 for magnitude, 2 for power."""
     n_mels: int = Field(128, ge=8, le=512)
-    """Mel bands."""
+    """Number of mel bands."""
     fmin_hz: float = Field(0.0, ge=0.0)
-    """Lowest mel edge in Hz."""
+    """Lower edge of the lowest mel band in Hz."""
     fmax_hz: float | None = Field(None, gt=0.0)
-    """Highest mel edge in Hz; null means half the sample rate."""
+    """Upper edge of the highest mel band in Hz; null means half the sample rate."""
     htk: bool = True
-    """HTK's mel formula; false means Slaney's."""
+    """Use HTK's mel formula; false means Slaney's."""
     norm: Literal["slaney"] | None = None
-    """Area normalization of the mel filters."""
+    """`slaney` scales the mel filters to equal area; null leaves their peaks at 1."""
     log_offset: float = Field(1e-8, gt=0.0)
-    """Added to a mel band's sum before the natural logarithm."""
+    """Added to the output of each mel filter before the natural logarithm."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,7 +93,7 @@ class FeatureSpec(Config):
 
     @property
     def window_samples(self) -> int:
-        """Samples that a frame sees."""
+        """Length of the window in samples."""
         return self.n_fft if self.win_length is None else self.win_length
 
     @property
@@ -108,44 +108,45 @@ class FeatureSpec(Config):
 
 
 class Windows(NamedTuple):
-    """Windows of a clip's network input: a network is trained on them, a clip's answer is the mean of theirs."""
+    """Windows of a clip. A network is trained on windows; a clip's probabilities are the mean over its windows."""
 
     n_frames: int
-    """Frames of a window."""
+    """Frames in a window."""
     n_windows: int
-    """Windows of a clip that are heard when it is evaluated."""
+    """Windows per clip in evaluation."""
 
     def __str__(self) -> str:
         return f"{self.n_windows} windows of {self.n_frames} frames"
 
     def starts(self, n_frames: int) -> tuple[int, ...]:
-        """Return the first frames of the windows of a clip of `n_frames`, evenly placed from its start to its end."""
+        """Return the first frame of each window of a clip of `n_frames`, evenly spaced from its start to its end."""
         last = n_frames - self.n_frames
         gaps = max(1, self.n_windows - 1)
         return tuple(round(last * i / gaps) for i in range(self.n_windows)) if self.n_windows > 1 else (last // 2,)
 
 
 class ReaderSpec(Config):
-    """How stored log-mels become network input: can vary inside a sweep, travels with the model."""
+    """How stored log-mels become network input. May vary within a search; saved with the model."""
 
     ADDED = frozenset({"window_seconds", "n_windows", "trim_silence"})
 
     scaling: Literal["none", "minmax", "standardize"] = "minmax"
-    """Before the deltas: `minmax` each clip to [0, 1], or `standardize` each mel band by its mean and deviation over
-    the training clips, or none."""
+    """Applied before the deltas. `minmax` scales each clip to [0, 1]; `standardize` scales each mel band to zero mean
+    and unit variance over the training clips."""
     deltas: Literal[0, 1, 2] = 2
-    """Orders of deltas stacked as channels behind the log-mel."""
+    """Orders of deltas, stacked after the log-mel as channels."""
     edges: Literal["crop", "pad"] = "crop"
-    """`crop` keeps the frames where every delta is valid (431 → 423 for two orders); `pad` keeps all of them."""
+    """`crop` keeps the frames where every delta is valid (423 of 431 for two orders); `pad` repeats the first and the
+    last frame and keeps all frames."""
     window_seconds: float | None = Field(None, gt=0.0)
-    """Train on random windows of this length instead of random crops (`train.crop_fraction`), and answer for a clip by
-    the mean of the probabilities of `n_windows` windows, in the exported file, too; null takes clips whole. A window
-    does not know its clip's extremes, so `scaling` must not be `minmax`."""
+    """Train on random windows of this length in seconds, instead of random crops (`train.crop_fraction`). A clip is
+    classified by the mean of the probabilities of `n_windows` windows, also in the exported file. null uses whole
+    clips. Requires `scaling` other than `minmax`, which needs the minimum and maximum of the whole clip."""
     n_windows: int = Field(10, ge=1, le=100)
-    """Windows, evenly placed, by which a clip is classified; multiplies the multiply-accumulates, not the bytes."""
+    """Evenly spaced windows that classify a clip. Multiplies the MACs, not the bytes; used with `window_seconds`."""
     trim_silence: bool = False
-    """Cut digital silence (every band at `log_offset`) off both ends of a clip; 0.2 s at least are kept, and repeated
-    to fill the clip. Training windows are taken from what is kept and may reach over its ends by half their length."""
+    """Trim digital silence (every band at `log_offset`) from both ends of a clip. At least 0.2 s remain, repeated to
+    fill the clip. Training windows are drawn from the rest and may extend past its ends by half their length."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -162,15 +163,15 @@ class ReaderSpec(Config):
         return 1 + self.deltas
 
     def input_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
-        """Return (n_mels, n_frames, n_channels) of a full clip, the exported file's input: (128, 423, 3) by default."""
+        """Return (n_mels, n_frames, n_channels) of a clip, the input of the exported file: (128, 423, 3) by default."""
         lost = DELTA_LOSS * self.deltas if self.edges == "crop" else 0
         return spec.n_mels, spec.n_frames - lost, self.n_channels
 
     def windows(self, spec: FeatureSpec) -> Windows | None:
-        """Return the windows of a clip; None where clips are taken whole.
+        """Return the windows of a clip; None if whole clips are used.
 
         Raises:
-            ConfigError: if a window is longer than a clip or less than a frame.
+            ConfigError: if a window is longer than a clip or shorter than a frame.
         """
         if self.window_seconds is None:
             return None
@@ -184,7 +185,7 @@ class ReaderSpec(Config):
         return Windows(n_frames, self.n_windows)
 
     def network_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
-        """Return (n_mels, n_frames, n_channels) of the network's input: that of a window, or of a clip without windows.
+        """Return (n_mels, n_frames, n_channels) of the network's input: of a window, or of a clip without windows.
 
         Raises:
             ConfigError: as `windows`.
@@ -198,67 +199,68 @@ Layout = Literal["auto", "tau", "tut", "evaluation", "table", "esc50", "folders"
 
 
 class CorpusConfig(Config):
-    """How a data set is read: by itself, unless it is told otherwise here."""
+    """How a data set is read. Detected automatically; override it here."""
 
     ADDED = frozenset({"subset"})
 
     layout: Layout = "auto"
-    """`tau` (meta.csv, evaluation_setup/foldK_*.csv), `tut` (the same without headers, .txt), `evaluation` (0.wav,
-    1.wav … without lists), `table` (one table names the files), `esc50` (meta/esc50.csv and audio/) or `folders` (one
-    folder per class); `auto` finds out."""
+    """`tau` (meta.csv, evaluation_setup/foldK_*.csv), `tut` (the same as .txt without headers), `evaluation` (0.wav,
+    1.wav … without lists), `table` (one table lists the files), `esc50` (meta/esc50.csv and audio/) or `folders` (one
+    folder per class). `auto` detects it."""
     split: Literal[5, 10, 25, 50, 100] | None = None
-    """TAU 2022 Mobile under the rules of DCASE 2024 and 2025: train on `split<N>.csv`, test on `test.csv`."""
+    """Percentage of the training clips of TAU 2022 Mobile, as in DCASE 2024 and 2025: train on `split<N>.csv`, test on
+    `test.csv`."""
     subset: Literal["esc10"] | None = None
-    """Of ESC-50, the ten classes of ESC-10 alone."""
+    """`esc10` uses only the ten classes of ESC-10; for ESC-50."""
     k_folds: int | None = Field(None, ge=2, le=100)
-    """Cut the labelled clips into this many folds by location, whatever folds the data set lists; null keeps its own,
-    and makes 5 of a table that has none."""
+    """Split the labelled clips into this many folds by location and ignore the folds of the data set. null uses the
+    folds of the data set, or 5 new folds if it has none."""
     seed: int = 0
-    """Seed of the cut into folds."""
+    """Random seed of the split into folds."""
     classes: tuple[str, ...] = ()
-    """The scenes in their order; a label outside them is an error. Empty: the labels that occur."""
+    """Scenes in the order of the classes; any other label is an error. Empty: all labels that occur."""
     names: bool = True
-    """File names like TAU's tell city, location, segment and device, and must not contradict the labels; false: file
-    names tell nothing."""
+    """Parse city, location, segment and device from file names like those of TAU; they must agree with the labels.
+    false ignores file names."""
     shared_locations: Literal["refuse", "warn"] = "refuse"
-    """What to do about a location in a fold's training and in its test list."""
+    """Whether a location in both the training list and the test list of a fold is an error or a warning."""
     table: str | None = None
-    """CSV, TSV or Parquet file that names the clips, relative to the data set's folder."""
+    """CSV, TSV or Parquet file that lists the clips, relative to the data set's folder."""
     file_column: str | None = None
-    """Column of the table with the audio files, relative to the data set's folder; null: a usual name."""
+    """Column of the audio files, relative to the data set's folder; null looks for common names."""
     label_column: str | None = None
-    """Column with the scenes; null: a usual name."""
+    """Column of the scenes; null looks for common names."""
     device_column: str | None = None
-    """Column with the recording devices; null: a usual name."""
+    """Column of the recording devices; null looks for common names."""
     location_column: str | None = None
-    """Column with what must not be divided between training and test; null: a usual name."""
+    """Column of the locations, which are never divided between training and test; null looks for common names."""
     city_column: str | None = None
-    """Column with the cities; null: a usual name."""
+    """Column of the cities; null looks for common names."""
     segment_column: str | None = None
-    """Column with the recorded moment, which several devices may have heard."""
+    """Column of the segment, a moment that several devices may have recorded."""
     split_column: str | None = None
-    """Column that says train, validation, test or evaluation."""
+    """Column of the split: train, validation, test or evaluation."""
     fold_column: str | None = None
-    """Column with the number of the fold that tests the clip; beside a split column, of the fold the row is about."""
+    """Column of the fold that tests the clip; with a split column, of the fold that the row belongs to."""
 
 
 class ValidationSpec(Config):
-    """The part of the training list that is kept for validation, cut by location."""
+    """The validation split: whole locations held out of the training list."""
 
     fraction: float = Field(0.2, gt=0.0, lt=0.9)
-    """Share of the training locations, taken scene by scene and city by city."""
+    """Share of the training locations held out, stratified by scene and city."""
     holdout_devices: tuple[str, ...] = ()
-    """Devices whose clips of the training list are left out of training; in validation locations they stay."""
+    """Devices that are never trained on; their clips remain in validation and test."""
     seed: int = 0
-    """Seed of the draw."""
+    """Random seed of the choice of locations."""
 
 
 OfflineAugmentation = Literal["spectrum_correction", "pitch_shift", "speed_change", "mix", "device_response"]
-"""What makes one more copy of the training clips each: the report's four, and devices' impulse responses."""
+"""Augmentations stored as copies of the training clips: four of the paper, and impulse responses of devices."""
 
 
 Range = tuple[float, float]
-"""Lowest and highest value of a uniform draw."""
+"""Bounds of a uniform distribution."""
 
 _LIMITS: dict[str, Range] = {
     "semitones": (-24.0, 24.0),
@@ -267,26 +269,27 @@ _LIMITS: dict[str, Range] = {
     "threshold_db": (-40.0, 40.0),
     "ratio": (1.0, 20.0),
 }
-"""What the ranges must stay within. Stretchers are tried to two octaves and to a quarter of the speed."""
+"""Widest allowed ranges. The stretchers are tested up to two octaves and down to a quarter of the speed."""
 
 
 class OfflineSpec(Config):
-    """Section `prepare.offline`: the ranges that copies draw from. Defaults are the seed's (Hu et al. 2020)."""
+    """Section `prepare.offline`: parameters of the augmented copies. Defaults follow Hu et al. (2020)."""
 
     semitones: Range = (-4.0, 4.0)
-    """Pitch shift in semitones."""
+    """Range of the pitch shift in semitones."""
     speed: Range = (0.5, 2.0)
-    """Speed change: 2 plays twice as fast, at the same pitch."""
+    """Range of the speed factor; 2 plays twice as fast at the same pitch."""
     mix_gain: Range = (0.5, 1.0)
-    """Gain of each of the two clips of a mix, drawn twice."""
+    """Range of the gain of the two clips of a mix; each gain is drawn separately."""
     responses: str | None = None
     """Folder of impulse responses (audio files) for `device_response`."""
     threshold_db: Range = (0.0, 10.0)
-    """Device response: level in dB over the clip's own at which compression sets in."""
+    """Range of the compression threshold of `device_response`, in dB relative to the level of the clip."""
     ratio: Range = (1.0, 3.0)
-    """Device response: dB above the threshold that come in for each dB that goes out; 1 compresses nothing."""
+    """Range of the compression ratio of `device_response`, input dB per output dB above the threshold; 1 means no
+    compression."""
     seed: int = Field(0, ge=0)
-    """Seed of every copy's draws; a copy's stream depends on it, the clip and the augmentation alone."""
+    """Random seed of the copies. The draws of a copy depend only on this seed, the clip and the augmentation."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -301,21 +304,21 @@ class OfflineSpec(Config):
 
 
 class QuarantineSpec(Config):
-    """Which clips are put aside, and how many of them a `prepare` takes."""
+    """Which clips are quarantined (left out of every split), and how many `asc prepare` tolerates."""
 
     ADDED = frozenset({"max_missing_share"})
 
     max_share: float = Field(0.01, ge=0.0, le=1.0)
-    """More than this share of the clips put aside stops the stage."""
+    """Largest share of quarantined clips; the stage stops above it."""
     max_missing_share: float = Field(0.01, ge=0.0, le=1.0)
-    """More than this share of the listed files not on disk stops the stage."""
+    """Largest share of listed files that are not on disk; the stage stops above it."""
     strict: bool = False
-    """Stop at the first that is put aside."""
+    """Stop at the first quarantined clip."""
     length_tolerance: float = Field(0.5, ge=0.0, le=1000.0)
-    """Share of `clip_seconds` by which a recording may be shorter or longer and still be padded or cut. More than one
-    sample is reported."""
+    """Largest deviation from `clip_seconds`, as a share of it; up to this, recordings are padded or cut. Deviations of
+    more than one sample are reported."""
     duplicates: Literal["leave_out", "keep"] = "leave_out"
-    """What to do with a recording that is listed under several names."""
+    """Whether to leave out or keep recordings that are listed under several names."""
 
 
 class PrepareConfig(Config):
@@ -326,31 +329,31 @@ class PrepareConfig(Config):
     features: FeatureSpec = FeatureSpec()
     """The stored log-mel."""
     validation: ValidationSpec = ValidationSpec()
-    """The part of the training list that is kept for validation."""
+    """The validation split."""
     augmentations: tuple[OfflineAugmentation, ...] = ()
-    """Copies of the training clips to make."""
+    """Augmentations to compute from the audio and store; each adds copies of the training clips."""
     offline: OfflineSpec = OfflineSpec()
-    """What the copies are made like."""
+    """Parameters of the augmented copies."""
     quarantine: QuarantineSpec = QuarantineSpec()
     """Clips that can't be used."""
     clips_per_shard: int = Field(512, ge=1)
-    """Clips in one Parquet file."""
+    """Clips per Parquet file."""
 
 
 class SynthConfig(Config):
-    """The embedded corpus: a synthesized data set in the layout of TAU Urban Acoustic Scenes 2020 Mobile."""
+    """The synthetic data set, in the layout of TAU Urban Acoustic Scenes 2020 Mobile."""
 
     seed: int = Field(0, ge=0)
-    """Seed of everything in it: the same settings give the same bytes."""
+    """Random seed; the same settings give the same bytes."""
     clip_seconds: float = Field(10.0, ge=1.0, le=60.0)
     """Length of a clip in seconds."""
     n_locations: int = Field(12, ge=3)
-    """Locations per scene, spread over the cities; about a third of them belong to the evaluate list."""
+    """Locations per scene, distributed over the cities; about a third are in the evaluate list."""
     n_segments: int = Field(4, ge=1)
-    """Recorded moments (segments) per location. Device a hears all of them."""
+    """Segments (recorded moments) per location. Device a records all of them."""
     train_share: float = Field(0.1, gt=0.0, le=1.0)
-    """Share of the train list's moments that each of the devices b, c, s1, s2 and s3 hears beside a (TAU: 0.07)."""
+    """Share of the segments in the train list that devices b, c, s1, s2 and s3 each record (TAU: 0.07)."""
     evaluate_share: float = Field(0.25, gt=0.0, le=1.0)
-    """Share of the evaluate list's moments that each of the eight devices but a hears beside a (TAU: 1)."""
+    """Share of the segments in the evaluate list that each device other than a records (TAU: 1)."""
     n_cities: int = Field(4, ge=1, le=10)
-    """Cities that the locations are spread over."""
+    """Number of cities."""

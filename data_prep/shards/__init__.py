@@ -1,1 +1,1 @@
-"""The contract on disk: Parquet feature shards and the manifest that describes them."""
+"""Files on disk: Parquet feature shards and the manifest that describes them."""

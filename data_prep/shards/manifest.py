@@ -1,4 +1,4 @@
-"""`SHARDS/manifest.json`: what the shards of a folder hold. Written last, so a folder without it is unfinished."""
+"""`SHARDS/manifest.json` describes the shards of a folder. It is written last: a folder without it is unfinished."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_prep.schema import Config, content_hash
 from data_prep.store import Location, Store, open_store
 
 FORMAT_VERSION = 2
-"""Grows whenever a reader of the old shards would misread the new ones."""
+"""Increased whenever older readers would misread new shards."""
 MANIFEST_NAME = "manifest.json"
 PREPARE_AGAIN = "Give `asc prepare` again: what is sound is reused."
 
@@ -24,24 +24,24 @@ class ShardEntry(Config):
     """One Parquet file."""
 
     file: str
-    """Its name inside the folder."""
+    """Name within the folder."""
     rows: int
-    """Clips in it, copies included."""
+    """Number of clips, copies included."""
     n_bytes: int
-    """Size of the file."""
+    """Size of the file in bytes."""
     sha256: str
-    """Checksum of its bytes, 64 hexadecimal digits."""
+    """SHA-256 of the file, 64 hexadecimal digits."""
 
 
 class Quarantined(Config):
-    """A listed clip that is put aside: it is in no split."""
+    """A listed clip that is left out of every split."""
 
     clip_id: str
     filename: str
     fault: Literal["unreadable", "length", "duplicate"]
-    """Its file can't be decoded, is far too short or long, or holds what another clip's file holds."""
+    """The file can't be decoded, is far too short or long, or repeats the recording of another clip."""
     reason: str
-    """In words, with the way out."""
+    """Message for the user, with the way out."""
 
 
 class Copies(Config):
@@ -52,51 +52,51 @@ class Copies(Config):
 
 
 class Manifest(Config):
-    """What is in a folder of shards, and which clip belongs to which split of which fold."""
+    """Contents of a folder of shards, with the split of every clip in every fold."""
 
     format_version: int
-    """The layout of shards and manifest."""
+    """Version of the layout of shards and manifest."""
     name: str
-    """Of the data set; for people, no part of the hash."""
+    """Name of the data set; not part of the hash."""
     spec: FeatureSpec
     """The stored feature."""
     spec_hash: str
-    """`spec.hash()`, for whoever reads the file without this program."""
+    """`spec.hash()`, for readers other than this program."""
     validation: ValidationSpec
     """How the validation split was cut."""
     copies: tuple[Copies, ...]
     """The augmented copies of training clips."""
     offline: OfflineSpec | None
-    """What the copies were made like; null where there are none."""
+    """Parameters of the copies; null without copies."""
     classes: tuple[str, ...]
-    """The order of the scenes in every later stage."""
+    """Scenes in the class order that all later stages use."""
     n_clips: int
-    """Rows in the shards: clips as recorded and copies."""
+    """Rows in the shards: recorded clips and copies."""
     bytes_per_clip: int
-    """Size of all shards by `n_clips`, rounded."""
+    """Size of all shards divided by `n_clips`, rounded."""
     n_unlisted: int
-    """Clips of the data set that no fold lists: not prepared."""
+    """Clips of the data set that no fold lists; they are not prepared."""
     counts: dict[int, dict[str, int]]
-    """Rows by fold and split."""
+    """{fold: {split: number of rows}}."""
     folds: dict[int, dict[str, Split]]
-    """For each fold the split of its rows by their ids. A clip of a held-out device may be in none."""
+    """{fold: {clip_id: split}}. A clip of a held-out device may be in no split."""
     sources: dict[str, tuple[str, ...]]
-    """Of each copy, by its id: the ids of the recorded clips that went into it."""
+    """{clip_id of a copy: clip_ids of the recorded clips it was made from}."""
     locations: dict[str, str]
-    """Location by id of a recorded clip, where it is known."""
+    """{clip_id of a recorded clip: location}, if known."""
     shards: tuple[ShardEntry, ...]
     missing: tuple[str, ...]
     """Listed files that were not on disk."""
     lost_evaluation: dict[int, tuple[str, ...]] = Field(default_factory=dict)
-    """For each fold the files of its evaluation list that are missing or put aside: a submission lacks them."""
+    """Files of each fold's evaluation list that are missing or quarantined; a submission lacks them."""
     quarantine: tuple[Quarantined, ...]
     silent: tuple[str, ...]
-    """Ids of clips that hold no sound (a constant waveform): kept, all zeros under min–max scaling."""
+    """Ids of clips with a constant waveform. They are kept; min–max scaling makes them all zeros."""
     warnings: tuple[str, ...]
-    """What was odd about the data set, in words."""
+    """Warnings about the data set."""
 
     def hash(self) -> str:
-        """Return 12 hexadecimal digits that identify the data: spec, classes, folds and the shards' bytes."""
+        """Return 12 hexadecimal digits that identify the data: feature, classes, folds and checksums of the shards."""
         return content_hash(
             {
                 "spec": self.spec.canonical(),
@@ -108,10 +108,11 @@ class Manifest(Config):
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:
-    """Write the manifest of a folder, after the checks that every reading makes too.
+    """Write the manifest of a folder, after the same checks as `read_manifest`.
 
     Raises:
-        DataError: if a location is both in training and in validation, or a copy is where it must not be.
+        DataError: if a location is in both training and validation, or an augmented copy is outside the folds that
+            train on all its sources.
     """
     _validate_locations(manifest, store.place(MANIFEST_NAME))
     _validate_copies(manifest, store.place(MANIFEST_NAME))
@@ -123,7 +124,7 @@ def read_manifest(shards: Location) -> Manifest:
     """Return the manifest of the folder or URI `shards`.
 
     Raises:
-        DataError: if it is missing, of another format version or damaged, if a location is both in training and in
+        DataError: if it is missing, damaged or of another format version, if a location is in both training and
             validation, or if an augmented copy is outside the folds that train on all its sources.
     """
     store = open_store(shards)

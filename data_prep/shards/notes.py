@@ -1,7 +1,7 @@
-"""Notes beside the shards: what each was made from, so that a later `prepare` knows which it can keep.
+"""Notes on what each shard was made from, so that `asc prepare` can reuse shards when rerun.
 
-They live in `SHARDS/.sources/` and hold sizes and times of the audio files, which differ from machine to machine and so
-have no place in the shards or the manifest.
+Notes are in `SHARDS/.sources/`. They contain sizes and modification times of audio files, which differ between machines
+and are therefore not in the shards or the manifest.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from data_prep.store import Store
 NOTES_FOLDER = ".sources"
 
 Standing = Literal["new", "changed", "damaged"]
-"""Why a shard is made: it was not there, its audio or its settings have changed, or its bytes are not those written."""
+"""Why a shard is made: it is missing, its audio or settings have changed, or its checksum differs."""
 
 
 class ShardNote(Config):
-    """What one shard was made from, and what was found on the way."""
+    """What one shard was made from, and the findings about its clips."""
 
     sources: str
-    """Fingerprint of the feature, the augmentation and every audio file: listed name, size, time of change."""
+    """Fingerprint of the feature, the augmentation and every audio file (listed name, size, modification time)."""
     places: str
-    """Fingerprint of the shard's columns split and fold."""
+    """Fingerprint of the columns `split` and `fold`."""
     shard: ShardEntry
     quarantine: tuple[Quarantined, ...]
     silent: tuple[str, ...]
     seconds: dict[str, float]
-    """Length of the recordings that are not as long as the feature's clips, by clip id."""
+    """{clip_id: length in seconds} of recordings that differ from the feature's `clip_seconds`."""
     digests: dict[str, str]
-    """Digest of the stored log-mel by clip id: equal ones are one recording under two names."""
+    """{clip_id: digest of the stored log-mel}. Equal digests mean one recording under two names."""
     slips: dict[str, str] = Field(default_factory=dict)
-    """What is wrong with the headers of recordings whose sound is in no doubt, by clip id."""
+    """{clip_id: error in the file header} of recordings that can still be decoded reliably."""
 
 
 def file_identity(root: Path, clip: Clip) -> list[Any]:
-    """Return what says that a clip's file is still the one that was read: its list entry, its size, its time."""
+    """Return what identifies a clip's file: its list entry, its size in bytes and its modification time."""
     status = (root / clip.filename).stat()
     identity = (clip.filename, clip.scene, clip.device, clip.city, clip.location, clip.segment)
     return [*identity, status.st_size, status.st_mtime_ns]
 
 
 def sources_fingerprint(root: Path, clips: Iterable[Clip], settings: Any) -> str:
-    """Return a fingerprint that changes when what was made of `clips` under `settings` has to be made anew."""
+    """Return a fingerprint that changes when the results for `clips` under `settings` are out of date."""
     files = [file_identity(root, clip) for clip in clips]
     return content_hash({"format": FORMAT_VERSION, "settings": settings, "files": files}, 64)
 
 
 def note_name(shard: str) -> str:
-    """Return the name of the note of the shard named `shard`."""
+    """Return the file name of a shard's note."""
     return f"{NOTES_FOLDER}/{PurePosixPath(shard).stem}.json"
 
 
 def write_note(store: Store, note: ShardNote) -> None:
-    """Write the note of a shard that is complete in the store."""
+    """Write the note of a shard; the shard must already be in the store."""
     store.write(note_name(note.shard.file), json.dumps(note.model_dump(mode="json")).encode())
 
 
 def read_note(store: Store, shard: str, sources: str) -> ShardNote | Standing:
-    """Return the note of the shard named `shard` if that is whole and was made from `sources`, else why it isn't."""
+    """Return the note of a shard if it is intact and was made from `sources`, else the reason to make it again."""
     try:
         note = ShardNote.model_validate_json(store.read(note_name(shard)))
     except FileNotFoundError:

@@ -1,19 +1,19 @@
 """Parquet shards: one row per clip, the log-mel as float16 bytes.
 
-Any reader of Parquet takes them (pandas, DuckDB, pyarrow). The columns:
+Any Parquet reader opens them (pandas, DuckDB, pyarrow). Columns:
 
 ===============  ========  ============================================================================================
-clip_id          string    identifies the row; a copy's is its source's, `+` and the augmentation
-filename         string    the recording, as the data set lists it
-scene            string    label; null where unlabelled
-device           string    what it was recorded with; `a` where nothing is known
-city             string    null where unknown
-location         string    unique across cities; null where unknown
-segment          string    the recorded moment, shared by the devices that heard it; null where unknown
+clip_id          string    identifies the row; for a copy, the source's id, `+` and the augmentation
+filename         string    name of the recording in the data set's lists
+scene            string    label; null if unlabelled
+device           string    recording device; `a` if unknown
+city             string    null if unknown
+location         string    unique across cities; null if unknown
+segment          string    recorded moment, shared by the devices that recorded it; null if unknown
 split            string    train, validation, test or evaluation in the lowest fold that uses it; null if none does
-fold             int32     that fold; the manifest has every fold
-augmentation     string    `none` for a clip as recorded, else what the copy was made by
-source_clip_id   string    the clip as recorded that it was made from
+fold             int32     that fold; the manifest has all folds
+augmentation     string    `none` for a recorded clip, else the augmentation that made the copy
+source_clip_id   string    the recorded clip that it was made from
 n_mels           int32     mel bands
 n_frames         int32     frames
 log_mel          binary    float16, little endian, C order, (n_mels, n_frames): natural logarithm, unscaled
@@ -40,7 +40,7 @@ from data_prep.store import Store
 LogMels = npt.NDArray[np.float16]
 
 CLIP_COLUMNS = ("clip_id", "filename", "scene", "device", "city", "location", "segment")
-"""What is known of a clip; scene, city, location and segment may be null."""
+"""Columns that describe a clip; scene, city, location and segment may be null."""
 
 SCHEMA = pa.schema(
     [
@@ -64,21 +64,21 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a clip belongs in the lowest fold that uses it: the shard's own columns; the manifest has every fold."""
+    """Columns `fold` and `split` of a clip: its split in the lowest fold that uses it. The manifest has all folds."""
 
     fold: int | None
     split: str | None
 
 
 def shard_name(kind: str, index: int) -> str:
-    """Return the file name of a shard: `shard-00000.parquet` of clips as recorded, `mix-00000.parquet` of copies."""
+    """Return the file name of a shard: `shard-00000.parquet` for recorded clips, `mix-00000.parquet` for copies."""
     return f"{kind}-{index:05d}.parquet"
 
 
 def write_shard(
     store: Store, name: str, rows: Sequence[Row], places: Mapping[str, Place], log_mels: Sequence[LogMels]
 ) -> ShardEntry:
-    """Write the rows with their log-mels (n_mels, n_frames) float16; return what the manifest says of the file."""
+    """Write the rows with their log-mels (n_mels, n_frames) float16; return the manifest entry of the file."""
     columns = {column: [getattr(row.clip, column) for row in rows] for column in CLIP_COLUMNS}
     columns["split"] = [places[row.clip.clip_id].split for row in rows]
     columns["fold"] = [places[row.clip.clip_id].fold for row in rows]
@@ -88,7 +88,7 @@ def write_shard(
     columns["n_frames"] = [x.shape[1] for x in log_mels]
     columns["log_mel"] = [np.ascontiguousarray(x, dtype="<f2").tobytes() for x in log_mels]
     sink = pa.BufferOutputStream()
-    # Log-mels hardly compress, and plain pages are read twice as fast as dictionary-coded ones.
+    # Log-mels hardly compress, and plain pages read twice as fast as dictionary-encoded ones.
     pq.write_table(pa.table(columns, schema=SCHEMA), sink, compression="none", use_dictionary=False)
     data = sink.getvalue()
     store.write(name, data)
@@ -99,7 +99,7 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
     """Return the rows of a shard.
 
     Raises:
-        DataError: if the file is missing, or its bytes are not those that were written.
+        DataError: if the file is missing or its checksum differs.
     """
     place = store.place(entry.file)
     try:
@@ -112,10 +112,10 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
 
 
 def log_mels_of(table: pa.Table, spec: FeatureSpec, source: str) -> LogMels:
-    """Return the log-mels (n_rows, n_mels, n_frames) of a shard's rows.
+    """Return the log-mels (n_rows, n_mels, n_frames) of a shard.
 
     Raises:
-        DataError: if a row has another shape than `spec` gives.
+        DataError: if the shape of a row does not match `spec`.
     """
     shape = (spec.n_mels, spec.n_frames)
     out = np.empty((table.num_rows, *shape), dtype=np.float16)

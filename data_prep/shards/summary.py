@@ -1,4 +1,4 @@
-"""What a folder of shards holds, in numbers."""
+"""Summary of a folder of shards."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ COLUMNS = ["clip_id", "scene", "device", "augmentation", "n_mels", "n_frames", "
 
 
 def summarize(shards: Location) -> dict[str, Any]:
-    """Return what the folder `shards` holds, as plain values for JSON or a table.
+    """Return the contents of a folder of shards as plain values for JSON or a table.
 
     Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split:
     {n_clips, n_locations, n_copies, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes,
-    bytes_per_clip, floor_frames {scene: {n_frames, n_floor}}: of recorded clips, the frames of digital silence.
-    Checksums are not verified: reading a split does that.
+    bytes_per_clip, floor_frames {scene: {n_frames, n_floor}}, where n_floor counts frames of digital silence in
+    recorded clips. Checksums are not verified; reading a split verifies them.
 
     Raises:
         DataError: if the manifest or a shard is missing or can't be read.
