@@ -13,10 +13,10 @@ Float32 = npt.NDArray[np.float32]
 
 
 def deltas(x: Float32) -> Float32:
-    """Return the slope of `x` along its last axis (frames), valid frames only: 4 fewer than `x` has.
+    """Return the slope of `x` along its last axis (frames); only the valid frames, 4 fewer than in `x`.
 
-    `d[t] = (x[t+1] − x[t−1]) / 10 + (x[t+2] − x[t−2]) / 5`, the regression over five frames of Hu et al. 2020
-    (`librosa.feature.delta` is another formula).
+    `d[t] = (x[t+1] − x[t−1]) / 10 + (x[t+2] − x[t−2]) / 5`, the regression over five frames of Hu et al. (2020).
+    `librosa.feature.delta` uses a different formula.
     """
     out: Float32 = (x[..., 3:-1] - x[..., 1:-3]) * np.float32(0.1)
     out += (x[..., 4:] - x[..., :-4]) * np.float32(0.2)
@@ -26,18 +26,18 @@ def deltas(x: Float32) -> Float32:
 def to_inputs(
     log_mel: npt.NDArray[np.floating], reader: ReaderSpec, statistics: BandStatistics | None = None
 ) -> Float32:
-    """Return network input (b, n_mels, n_frames', n_channels) float32 of stored log-mels (b, n_mels, n_frames).
+    """Return the network input (b, n_mels, n_frames', n_channels) float32 of stored log-mels (b, n_mels, n_frames).
 
-    Channels are the (scaled) log-mel, its deltas, and the deltas' deltas. With `edges="crop"` a batch of 431 frames
-    gives 423: `[x[4:−4], d[2:−2], dd]`. With `edges="pad"` the first and last frames are repeated instead.
+    Channels are the scaled log-mel, its deltas, and the deltas of the deltas. With `edges="crop"`, 431 frames become
+    423: `[x[4:−4], d[2:−2], dd]`. With `edges="pad"`, the first and last frames are repeated instead.
 
     Args:
         log_mel: float16 as stored, or wider.
         reader: scaling, deltas and edges.
-        statistics: of the training clips, for scaling by them.
+        statistics: statistics of the training clips, required for standardization.
 
     Raises:
-        ConfigError: if the clips are too short for the deltas asked for, or standardization lacks fitting statistics.
+        ConfigError: if the clips are too short for the deltas, or statistics are missing or of the wrong size.
     """
     n_clips, n_mels, n_frames = log_mel.shape
     shift, scale = _shift_and_scale(reader, statistics, n_mels)
@@ -46,14 +46,14 @@ def to_inputs(
     is_minmax = reader.scaling == "minmax"
     try:
         from data_prep.reader.stacking import stack
-    except ImportError:  # numba has no build for the newest Python for months
+    except ImportError:  # new Python versions have no numba builds for months
         stack = _stack
     stack(log_mel, shift, scale, is_minmax, margin, out)
     return out
 
 
 def n_kept_frames(n_frames: int, reader: ReaderSpec) -> int:
-    """Return the frames that the network sees of `n_frames` stored ones.
+    """Return the number of input frames for `n_frames` stored frames.
 
     Raises:
         ConfigError: if there are too few for the deltas.
@@ -68,7 +68,7 @@ def n_kept_frames(n_frames: int, reader: ReaderSpec) -> int:
 
 
 def _shift_and_scale(reader: ReaderSpec, statistics: BandStatistics | None, n_mels: int) -> tuple[Float32, Float32]:
-    """Return what is subtracted from every band and what it is divided by, (n_mels,) each."""
+    """Return the offset subtracted from each band and the divisor, (n_mels,) each."""
     if reader.scaling != "standardize":
         return np.zeros(n_mels, dtype=np.float32), np.ones(n_mels, dtype=np.float32)
     if statistics is None or len(statistics.mean) != n_mels:
@@ -83,14 +83,14 @@ def _shift_and_scale(reader: ReaderSpec, statistics: BandStatistics | None, n_me
 def _stack(
     log_mel: npt.NDArray[np.floating], shift: Float32, scale: Float32, is_minmax: bool, margin: int, out: Float32
 ) -> None:
-    """Do what `data_prep.reader.stacking.stack` does, in NumPy."""
+    """Compute `data_prep.reader.stacking.stack` in NumPy."""
     n_kept, n_channels = out.shape[2:]
-    for clip, channels in zip(log_mel, out, strict=True):  # one by one: a clip fits the cache, a batch does not
+    for clip, channels in zip(log_mel, out, strict=True):  # a clip fits the processor's cache, a batch does not
         x = clip.astype(np.float32)
         if is_minmax:
             low, high = x.min(), x.max()
             x -= low
-            if high > low:  # else the clip is constant, and zeros now
+            if high > low:  # else the clip is constant, now all zeros
                 x /= high - low
         else:
             x -= shift[:, None]

@@ -1,4 +1,4 @@
-"""Work ahead on another thread: the next batches are made while the last one is in use."""
+"""Prefetching: prepare the next batches on another thread while the current one is in use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Failed:
 
 
 def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
-    """Yield `items` in their order while a thread of its own makes up to `depth` of them ahead.
+    """Yield `items` in order while a separate thread prepares up to `depth` of them in advance.
 
-    What the thread raises is raised here, at its place in the order. Closing the generator (as leaving a
-    `contextlib.closing` does) stops the thread before it makes another item, and waits for it.
+    Exceptions of the thread are raised here, after the items before them. Closing the generator (for example with
+    `contextlib.closing`) stops the thread before the next item and waits for it.
 
     Args:
-        items: iterated on the thread alone, from the first `next` on.
-        depth: items held ready; one more may be in the making.
+        items: iterated only on the thread, from the first `next` on.
+        depth: number of finished items to keep; one more may be in progress.
 
     Raises:
         ValueError: if `depth` is under 1.
@@ -40,14 +40,14 @@ def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
     stop = threading.Event()
 
     def work() -> None:
-        """Make items until they end, one fails, or nobody wants them."""
+        """Make items until they are exhausted, one fails, or the generator is closed."""
         try:
             for item in items:
                 ready.put(_Made(item))
                 if stop.is_set():
                     return
             ready.put(None)
-        except BaseException as error:  # an interrupt too: this thread must not swallow what ends the program
+        except BaseException as error:  # interrupts, too: the thread must not swallow what ends the program
             ready.put(_Failed(error))
 
     thread = threading.Thread(target=work, name="asc-reader", daemon=True)
@@ -59,7 +59,7 @@ def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
             yield got.item
     finally:
         stop.set()
-        while thread.is_alive():  # it may wait for room
+        while thread.is_alive():  # it may be waiting for a free slot
             _empty(ready)
             thread.join(0.01)
 

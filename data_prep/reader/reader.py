@@ -32,21 +32,21 @@ Indices = npt.NDArray[np.integer] | slice
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Clips with their stored features in memory, and the reader's view of them."""
+    """Clips with their stored features in memory, and how they become network input."""
 
     log_mel: npt.NDArray[np.float16]
     """(n_clips, n_mels, n_frames), unscaled."""
     labels: npt.NDArray[np.int64]
-    """(n_clips,): index into `classes`, −1 where unlabelled."""
+    """(n_clips,), index into `classes`; −1 if unlabelled."""
     clips: pd.DataFrame
-    """One row per clip: clip_id, filename, scene, device, city, location, segment, augmentation (`none`: as recorded).
+    """One row per clip: clip_id, filename, scene, device, city, location, segment, augmentation (`none` if recorded).
     """
     classes: tuple[str, ...]
     reader: ReaderSpec
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     """The stored feature."""
     statistics: BandStatistics | None = None
-    """Of the training clips, where the reader standardizes by them."""
+    """Statistics of the training clips; None unless the reader standardizes."""
 
     @property
     def n_clips(self) -> int:
@@ -55,44 +55,44 @@ class FeatureSet:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(n_mels, n_frames, n_channels) of what `inputs` gives: clips, the exported file's input."""
+        """(n_mels, n_frames, n_channels) of a clip from `inputs`, which is the input of the exported file."""
         n_mels, n_frames = self.log_mel.shape[1:]
         return n_mels, n_kept_frames(n_frames, self.reader), self.reader.n_channels
 
     @property
     def windows(self) -> Windows | None:
-        """The windows by which clips are classified; None where clips are taken whole."""
+        """The windows that classify a clip; None if whole clips are used."""
         return self.reader.windows(self.spec)
 
     @property
     def network_shape(self) -> tuple[int, int, int]:
-        """(n_mels, n_frames, n_channels) of the network's input: a window's, or a clip's where there are none."""
+        """(n_mels, n_frames, n_channels) of the network's input: of a window, or of a clip without windows."""
         n_mels, n_frames, n_channels = self.input_shape
         return n_mels, self.windows.n_frames if self.windows else n_frames, n_channels
 
     def inputs(self, indices: Indices) -> npt.NDArray[np.float32]:
-        """Return the inputs (b, n_mels, n_frames, n_channels) of the clips at `indices`, full length."""
+        """Return the inputs (b, n_mels, n_frames, n_channels) of the whole clips at `indices`."""
         return self.inputs_of(self.filled(self.log_mel[indices]))
 
     def filled(self, log_mel: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
-        """Return clips (b, n_mels, n_frames) filled with what is left of them where the reader trims silence."""
+        """Return clips (b, n_mels, n_frames), trimmed and repeated to full length if the reader trims silence."""
         if not self.reader.trim_silence:
             return log_mel
         return repeated(log_mel, kept_frames(log_mel, self.spec))
 
     def inputs_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return the input of log-mels (b, n_mels, n_frames) such as these, augmented ones for instance."""
+        """Return the network input of other log-mels (b, n_mels, n_frames), for example augmented ones."""
         return to_inputs(log_mel, self.reader, self.statistics)
 
     def inputs_of_windows(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return the network input of windows with their margins, as `RandomWindows` draws them.
+        """Return the network input of windows with margins, as drawn by `RandomWindows`.
 
-        At their edges deltas are what they are inside a clip, whatever the reader does at the ends of one.
+        Deltas at the edges of a window are computed from the margins, regardless of `reader.edges`.
         """
         return to_inputs(log_mel, self.reader.model_copy(update={"edges": "crop"}), self.statistics)
 
     def take(self, indices: Indices) -> FeatureSet:
-        """Return the clips at `indices` as a set of their own."""
+        """Return a new set with the clips at `indices`."""
         rows = self.clips.iloc[indices].reset_index(drop=True)
         return replace(self, log_mel=self.log_mel[indices], labels=self.labels[indices], clips=rows)
 
@@ -112,16 +112,16 @@ def read_splits(
     reader: ReaderSpec,
     statistics: BandStatistics | None = None,
 ) -> FeatureSet:
-    """Return the clips of some splits of one fold together, in the order of the data set's lists.
+    """Return the clips of one or more splits of a fold, in the order of the data set's lists.
 
     Args:
-        shards: where they are.
-        splits: which clips; a training for a final submission reads train and validation, of which held-out devices
-            are left out then.
-        fold: of which fold.
-        reader: how they become network input.
-        statistics: what a standardizing reader scales by; None fits them to what is read where the training split is
-            among it, else to the fold's training split.
+        shards: folder or URI of the shards.
+        splits: names of the splits. Training for a final submission reads train and validation; with train, clips of
+            held-out devices are left out of all splits.
+        fold: number of the fold.
+        reader: how the clips become network input.
+        statistics: statistics for a reader that standardizes. None fits them to the clips that are read if these
+            include the training split, else to the training split of the fold.
 
     Raises:
         DataError: if the fold or a split is unknown or empty, or a shard is missing or damaged.
@@ -129,7 +129,7 @@ def read_splits(
     manifest = read_manifest(shards)
     store = open_store(shards)
     chosen = [clip_id for split in splits for clip_id in _chosen(manifest, split, fold, shards)]
-    # All at once in their own width: 110 KB for a clip of 128 × 431, 1.54 GB for the 13,962 of TAU 2020's fold.
+    # All clips as float16: 110 kB for 128 × 431, 1.54 GB for the 13,962 clips of TAU 2020's fold.
     log_mel = np.empty((len(chosen), manifest.spec.n_mels, manifest.spec.n_frames), dtype=np.float16)
     tables, n = [], 0
     for entry in manifest.shards:
@@ -137,7 +137,7 @@ def read_splits(
         table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
         if table.num_rows:
             tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
-            # A row too many is told below, by its count.
+            # Surplus rows are reported below.
             log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.place(entry.file))[
                 : len(log_mel) - n
             ]
@@ -148,7 +148,7 @@ def read_splits(
             f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
             f"{len(clips):,}. Empty the folder and give `asc prepare` again."
         )
-    if "train" in splits:  # of other splits beside it, too, nothing of a held-out device is trained on
+    if "train" in splits:  # all splits read with train are trained on: leave out held-out devices
         kept = ~clips["device"].isin(manifest.validation.holdout_devices).to_numpy()
         if not kept.all():
             clips, log_mel = clips[kept].reset_index(drop=True), log_mel[kept]
@@ -162,7 +162,7 @@ def read_splits(
 
 
 def training_statistics(shards: Location, *, fold: int) -> BandStatistics:
-    """Return the statistics of a fold's training split, augmented copies included; no other clip is looked at.
+    """Return the statistics of a fold's training split only, augmented copies included.
 
     Raises:
         DataError: as `read_split`.
@@ -191,17 +191,17 @@ def extract_files(
     classes: tuple[str, ...],
     statistics: BandStatistics | None = None,
 ) -> FeatureSet:
-    """Return the features of single audio files, unlabelled, as `prepare` would store them.
+    """Return the unlabelled features of audio files, as `asc prepare` would store them.
 
     Args:
-        files: the recordings.
+        files: audio files.
         spec: the stored feature.
         reader: how it becomes network input.
-        classes: scenes in the network's order.
-        statistics: of the training clips, for a reader that standardizes.
+        classes: scenes in the order of the network's outputs.
+        statistics: statistics of the training clips, for a reader that standardizes.
 
     Raises:
-        DataError: if there are none, or one can't be read.
+        DataError: if `files` is empty or a file can't be read.
     """
     if not files:
         raise DataError("no audio files were given. Name at least one.")
@@ -224,18 +224,18 @@ def extract_waveforms(
     classes: tuple[str, ...],
     statistics: BandStatistics | None = None,
 ) -> FeatureSet:
-    """Return the features of waveforms, unlabelled, as `extract_files` returns those of files with these samples.
+    """Return the unlabelled features of waveforms, the same as `extract_files` on files with these samples.
 
     Args:
-        waveforms: mono, (n_samples,) each, floating-point numbers with full scale at −1 and 1.
-        sample_rate: of all of them, in Hz.
-        spec: as for `extract_files`, and so are the others.
+        waveforms: mono waveforms, (n_samples,) each, floating point with full scale at −1 and 1.
+        sample_rate: sample rate of all waveforms in Hz.
+        spec: the stored feature.
         reader: how it becomes network input.
-        classes: scenes in the network's order.
-        statistics: of the training clips, for a reader that standardizes.
+        classes: scenes in the order of the network's outputs.
+        statistics: statistics of the training clips, for a reader that standardizes.
 
     Raises:
-        DataError: if there are none, or one has another shape or type, no samples, or values that are not finite.
+        DataError: if `waveforms` is empty, or a waveform has another shape or type, no samples or non-finite values.
     """
     if not len(waveforms):
         raise DataError("no waveforms were given. Give at least one.")

@@ -1,6 +1,6 @@
-"""The inner loops of `data_prep.reader.inputs`, compiled: scaling, deltas and channels in one pass over each mel band.
+"""Compiled inner loops of `data_prep.reader.inputs`: scaling, deltas and channels in one pass over each mel band.
 
-Nothing is reordered, so the numbers are NumPy's to the last bit. Other threads run meanwhile.
+Operations are not reordered, so results are bit-identical to NumPy's. The GIL is released.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba import njit
 from data_prep.features.compiling import OPTIONS, compiled, compiled_here
 
 _HALF_TO_FLOAT: Final = np.float32(2.0**112)
-"""A float16's exponent and fraction, moved into a float32's place, are too small by this factor."""
+"""The exponent and fraction of a float16, moved into those of a float32, are too small by this factor."""
 _NEAR, _FAR, _ONE = np.float32(0.1), np.float32(0.2), np.float32(1)
 
 
@@ -30,11 +30,11 @@ def stack(
 
     Args:
         log_mel: (b, n_mels, n_frames), all finite; float16 as stored, or wider.
-        shift: (n_mels,) is subtracted, where it isn't each clip's minimum.
-        scale: (n_mels,) divides, where it isn't each clip's range.
+        shift: (n_mels,), subtracted from the bands; unused if `is_minmax`.
+        scale: (n_mels,), divides the bands; unused if `is_minmax`.
         is_minmax: scale each clip by its own minimum and maximum.
-        margin: times that the first and the last frame are repeated.
-        out: takes 1 to 3 channels.
+        margin: how often the first and the last frame are repeated.
+        out: has 1 to 3 channels.
     """
     n_mels, n_frames = log_mel.shape[1:]
     plane = np.empty((n_mels, n_frames), dtype=np.float32)
@@ -53,7 +53,7 @@ def _bits_of(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
 
 @compiled
 def _decode(bits: Any, plane: Any, words: Any) -> None:
-    """Write the float16 numbers behind `bits` into `plane`, whose bits are `words`."""
+    """Decode float16 `bits` into `plane`; `words` is a view of the bits of `plane`."""
     for i in range(len(bits)):
         words[i] = np.uint32(bits[i] & np.uint16(0x7FFF)) << np.uint32(13)
     for i in range(len(bits)):
@@ -81,7 +81,7 @@ def _slope(x: Any, out: Any, n: Any) -> None:
 
 @compiled_here
 def _interleave(x: Any, slope: Any, curve: Any, n_channels: Any, target: Any) -> None:
-    """Write the channels of one mel band, each from the middle of its row, frame by frame."""
+    """Interleave the channels of one mel band frame by frame, each from the middle of its row."""
     n = len(target) // n_channels
     if n_channels == 1:
         for t in range(n):

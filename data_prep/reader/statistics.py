@@ -1,4 +1,4 @@
-"""Mean and standard deviation of every mel band over the training clips: what per-band standardization is fitted to."""
+"""Mean and standard deviation of each mel band over the training clips, for standardization."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from data_prep.schema import Config
 
 
 class BandStatistics(Config):
-    """What `reader.scaling: standardize` subtracts from each mel band and divides it by; travels with the model."""
+    """Statistics that `reader.scaling: standardize` scales each mel band by; saved with the model."""
 
     mean: tuple[float, ...]
-    """Of the stored log-mel, lowest band first."""
+    """Mean of the stored log-mel per band, lowest band first."""
     deviation: tuple[float, ...]
-    """Standard deviation, 1 for a band that never changes."""
+    """Standard deviation per band; 1 for a constant band."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -37,5 +37,5 @@ def fit_statistics(log_mel: npt.NDArray[np.float16]) -> BandStatistics:
     n = log_mel.shape[0] * log_mel.shape[2]
     mean = total / n
     deviation = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
-    deviation[deviation < 1e-4] = 1.0  # rounding alone makes this much of a band that is the same everywhere
+    deviation[deviation < 1e-4] = 1.0  # a constant band, up to rounding
     return BandStatistics(mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))

@@ -1,4 +1,4 @@
-"""Stored log-mels without the silence at their ends, and windows of them."""
+"""Trimming of silence from stored log-mels, and random windows of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LogMels = npt.NDArray[np.float16]
 
 
 def repeated(log_mel: LogMels, bounds: Bounds) -> LogMels:
-    """Return clips (n_clips, n_mels, n_frames) of which what is kept, within `bounds`, is repeated to fill them.
+    """Return clips (n_clips, n_mels, n_frames) in which the frames within `bounds` are repeated to full length.
 
-    So every window of a clip holds sound: silence, too, would have its say in the mean of their probabilities.
+    Every window of a clip then contains sound; windows of silence would distort the mean of the probabilities.
     """
     frames = np.arange(log_mel.shape[2])
     out = np.empty_like(log_mel)
@@ -24,14 +24,14 @@ def repeated(log_mel: LogMels, bounds: Bounds) -> LogMels:
 
 
 class RandomWindows:
-    """Draws random windows of training clips, with the margins that their deltas cost.
+    """Draws random windows of training clips, with the margins that their deltas require.
 
-    Where the reader trims silence, a window may reach over the ends of what is kept by up to half its length, into
-    silence. Else it stays within the frames that windows of the exported file come from.
+    If the reader trims silence, a window may extend past the kept frames into silence by up to half its length.
+    Otherwise windows stay within the frames that the windows of the exported file come from.
 
     Args:
-        log_mel: the training set's clips, (n_clips, n_mels, n_frames).
-        reader: with windows.
+        log_mel: clips of the training set, (n_clips, n_mels, n_frames).
+        reader: a reader with windows.
         spec: the stored feature.
 
     Raises:
@@ -50,12 +50,12 @@ class RandomWindows:
         self._bounds = self._bounds_of(log_mel)
 
     def __call__(self, clips: LogMels, rng: np.random.Generator, rows: npt.NDArray[np.integer] | None) -> LogMels:
-        """Return a window of each clip, (b, n_mels, n_frames + margins), each place as likely as the others.
+        """Return a window of each clip, (b, n_mels, n_frames + margins), at a uniformly distributed position.
 
         Args:
-            clips: (b, n_mels, clip's frames).
-            rng: source of the draws.
-            rows: which clips of the training set they are; None where they have been changed since.
+            clips: (b, n_mels, frames of a clip).
+            rng: random generator.
+            rows: indices of the clips in the training set; None if the clips were changed.
         """
         bounds = self._bounds_of(clips) if rows is None else self._bounds[rows]
         n_frames = self._n_frames + 2 * self._margin
