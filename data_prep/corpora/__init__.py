@@ -1,7 +1,7 @@
-"""Data sets as they are found on disk: the layouts, told apart by themselves, and what they come to.
+"""Reading data sets in several layouts, which are detected automatically.
 
-One module a layout (`tau`, `tut`, `evaluation`, `table`) reads lists into rows; `resolve` makes clips and folds of the
-rows and finds what contradicts itself; `read` puts it together. Whoever reads a data set calls `read_corpus` alone.
+One module per layout (`tau`, `tut`, `evaluation`, `table`, `esc50`, `folders`) reads lists into rows. `resolve` derives
+clips and folds from the rows and finds contradictions. Callers use only `read_corpus` in `read`.
 """
 
 from data_prep.corpora.read import read_corpus

@@ -1,4 +1,4 @@
-"""Labels, locations and file names of resolved clips held against each other."""
+"""Checks that labels, locations and file names of resolved clips are consistent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_prep.corpora.problems import Problem
 def class_problems(
     clips: Mapping[str, Clip], folds: Mapping[int, Mapping[str, ListedSplit]], lists_of: Folds
 ) -> Iterable[Problem]:
-    """Yield the rows of validation and test lists whose scene their fold's training list lacks."""
+    """Yield the rows of validation and test lists whose scene is not in the training list of their fold."""
     for fold, lists in lists_of.items():
         if "train" not in lists:
             continue
@@ -36,7 +36,7 @@ def class_problems(
 
 
 def outside_classes(clips: Mapping[str, Clip], rows: Mapping[str, Row], config: CorpusConfig) -> Iterable[Problem]:
-    """Yield the clips whose scene is none of those that the configuration names, where it names them."""
+    """Yield the clips whose scene is not among the configured classes, if any are configured."""
     if not config.classes:
         return
     for clip_id, clip in clips.items():
@@ -55,7 +55,7 @@ def location_problems(
     folds: Mapping[int, Mapping[str, ListedSplit]],
     config: CorpusConfig,
 ) -> Iterable[Problem]:
-    """Yield one problem for each location that a fold has on both sides."""
+    """Yield one problem for each location in both the training and the test list of a fold."""
     for fold, splits in folds.items():
         at: dict[str, dict[ListedSplit, str]] = defaultdict(dict)
         for clip_id, split in splits.items():
@@ -80,9 +80,9 @@ def location_problems(
 
 
 def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, Row]) -> Iterable[Problem]:
-    """Yield the clips whose label or table contradicts their file name.
+    """Yield the clips whose label or table row contradicts their file name.
 
-    All clips of one name-scene have one label: the scene itself, or in a relabelled edition another one for all.
+    All clips with the same scene in the name must have the same label: that scene, or in a relabelled edition another.
     """
     names: dict[str, TauName] = {}
     labels: dict[str, Counter[str]] = defaultdict(Counter)

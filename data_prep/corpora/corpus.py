@@ -1,4 +1,4 @@
-"""What every data set comes to, whatever its layout: clips, classes, and the list each clip is in, fold by fold."""
+"""A data set independent of its layout: clips, classes, and the split of each clip in each fold."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TAU_SCENES = (
     "street_traffic",
     "tram",
 )
-"""The ten scenes of TAU Urban Acoustic Scenes, in the order that every table and submission of it has."""
+"""The ten scenes of TAU Urban Acoustic Scenes, in the order of its tables and submissions."""
 
 ListedSplit = Literal["train", "validation", "test", "evaluation"]
-"""What a data set says of a clip. Only a table can list `validation`; elsewhere it is cut from `train`."""
+"""Split in which a data set lists a clip. Only tables can list `validation`; otherwise it is cut from `train`."""
 
 
 @dataclass(frozen=True)
@@ -31,51 +31,51 @@ class Clip:
     """One recording of a data set."""
 
     clip_id: str
-    """The listed file name without `audio/` in front and without its suffix."""
+    """The listed file name without a leading `audio/` and without its suffix."""
     filename: str
     """As listed, relative to the data set's folder."""
     scene: str | None
-    """None where unlabelled."""
+    """None if unlabelled."""
     device: str
-    """`a` where nothing is known of it."""
+    """`a` if unknown."""
     city: str | None
     location: str | None
     """Unique across cities."""
     segment: str | None
-    """The recorded moment, shared by the devices that heard it."""
+    """The recorded moment, shared by the devices that recorded it."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a data set lists and has on disk."""
+    """The clips and folds of a data set."""
 
     name: str
     root: Path
     classes: tuple[str, ...]
     clips: tuple[Clip, ...]
-    """Clips that some fold lists and that are on disk, in the order of the lists."""
+    """Clips that are on disk and listed in a fold, in the order of the lists."""
     folds: Mapping[int, Mapping[str, ListedSplit]]
-    """For each fold the list of each of its clips (those on disk), by clip id."""
+    """{fold: {clip_id: split}} of the clips on disk."""
     n_unlisted: int
-    """Clips that the data set describes but no fold lists: they are not prepared."""
+    """Number of clips that the data set describes but no fold lists; they are not prepared."""
     missing: tuple[str, ...]
     """File names that are listed but not on disk."""
     missing_evaluation: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    """Of these, for each fold, those of its evaluation list."""
+    """{fold: missing files of its evaluation list}."""
     layout: str = "tau"
     """The layout it was read as."""
     warnings: tuple[str, ...] = ()
-    """What is odd about its lists, in words."""
+    """Warnings about its lists."""
 
 
 def file_clip_id(filename: str) -> str:
-    """Return the id of the clip in the file `filename` of a list: without `audio/` in front, without its suffix."""
+    """Return the clip id for a listed file name: the name without a leading `audio/` and without its suffix."""
     name = filename.removeprefix("audio/")
     if "//" in name or "./" in name:
         name = str(PurePosixPath(name))
-    return splitext(name)[0]  # pathlib takes five times as long, and a list may have 230,000 names
+    return splitext(name)[0]  # five times as fast as pathlib; a list may have 230,000 names
 
 
 def location_of(clip: Clip) -> str:
-    """Return what is never divided between two splits: a clip without a location stands for itself."""
+    """Return the group that is never divided between splits: the clip's location, or its id without a location."""
     return clip.location if clip.location is not None else f"clip:{clip.clip_id}"

@@ -1,4 +1,4 @@
-"""Whether a data set has what training and testing need: its files, two classes, and clips of each in every split."""
+"""Checks that a data set suffices for training and testing: files on disk, two classes, each class in each split."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from data_prep.corpora.corpus import Corpus, location_of
 from data_prep.corpora.splits import assign_splits
 
 N_NAMED = 3
-"""Examples that a message names."""
+"""Number of examples in a message."""
 
 
 def missing_problem(corpus: Corpus, max_share: float) -> str | None:
-    """Return what to say where more than `max_share` of the listed files are not on disk, else None."""
+    """Return a message if more than `max_share` of the listed files are not on disk, else None."""
     n_missing, n_listed = len(corpus.missing), len(corpus.missing) + len(corpus.clips)
     if n_missing <= max_share * n_listed:
         return None
@@ -28,7 +28,7 @@ def missing_problem(corpus: Corpus, max_share: float) -> str | None:
 
 
 def class_problem(corpus: Corpus) -> str | None:
-    """Return what to say where a fold trains on clips of a single class, else None."""
+    """Return a message if a fold trains on clips of a single class, else None."""
     scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
     for fold, listed in corpus.folds.items():
         training = [scenes[clip_id] for clip_id, split in listed.items() if split == "train"]
@@ -42,12 +42,12 @@ def class_problem(corpus: Corpus) -> str | None:
 
 
 def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) -> list[tuple[str, str]]:
-    """Return (split, what to say) of the classes that a fold trains on and has no clip of in validation or test.
+    """Return (split, message) for the classes that a fold trains on but lacks in validation or test.
 
     Args:
         corpus: the data set.
-        spec: how validation is cut.
-        usable: ids of the clips that can be used.
+        spec: how the validation split is chosen.
+        usable: ids of the usable clips.
     """
     scenes = {clip.clip_id: str(clip.scene) for clip in corpus.clips}
     locations = {clip.clip_id: location_of(clip) for clip in corpus.clips}
@@ -63,7 +63,7 @@ def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) ->
             meant = {scenes[i] for i, of in assigned.items() if of == split}
             held = {scenes[i] for i, of in assigned.items() if of == split and i in usable}
             if split == "test" and not meant:
-                continue  # said of the whole fold
+                continue  # reported for the whole fold
             for scene in sorted(trained - held):
                 if scene in meant:
                     reason = f"whose {split} clips can't be used"
@@ -81,6 +81,6 @@ def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) ->
 
 
 def some(names: Collection[str]) -> str:
-    """Return the first names of a list, and how many more there are."""
+    """Return the first names of a list and the number of the others, as text."""
     rest = len(names) - N_NAMED
     return ", ".join(list(names)[:N_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Which layout a folder has, told by what lies in it."""
+"""Detection of a data set's layout from the contents of its folder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXPECTED = (
 
 
 def read_listing(root: Path, config: CorpusConfig) -> Listing:
-    """Return the lists of the data set in `root`, read as its layout wants.
+    """Return the lists of the data set in `root`, in the configured or detected layout.
 
     Raises:
-        DataError: if the layout can't be told, or a list can't be read.
+        DataError: if the layout can't be detected, or a list can't be read.
     """
     layout = detect_layout(root, config) if config.layout == "auto" else config.layout
     listing = _read(root, config, layout)
@@ -59,12 +59,12 @@ def _read(root: Path, config: CorpusConfig, layout: str) -> Listing:
 def detect_layout(root: Path, config: CorpusConfig) -> str:
     """Return `tau`, `tut`, `table`, `esc50`, `evaluation` or `folders`.
 
-    A table or column that the configuration names means a table; then lists come before a table, a table before bare
-    numbers, and those before folders.
+    A configured table or column means `table`. Otherwise lists take precedence over a table, a table over numbered
+    files, and these over class folders.
 
     Raises:
-        DataError: if nothing in the folder is known, or a file that may be its table can't be read; it names the files
-            that were looked at, and why they are none.
+        DataError: if no layout matches, or a file that may be the table can't be read. The message lists the files
+            that were examined and why they don't match.
     """
     if config.table is not None or any(getattr(config, f"{what}_column") is not None for what in USUAL):
         return "table"

@@ -1,4 +1,4 @@
-"""The audio files that lie in a data set's folder, whatever its lists say."""
+"""The audio files in a data set's folder, listed or not."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ AUDIO_SUFFIXES = frozenset(
         ".rf64",
     )
 )
-"""What libsndfile reads, by the usual suffixes."""
+"""Common suffixes of the formats that libsndfile reads."""
 
 
 def is_on_disk(root: Path, filename: str) -> bool:
-    """Say whether a listed name leads to a file: no folder, pipe or device, and no name that can't be one."""
+    """Return whether a listed name is a regular file on disk; False also for invalid names."""
     return os.path.isfile(f"{root}/{filename}")  # noqa: PTH113 - pathlib's is slow, and raises where a name is too long
 
 
 def is_audio_name(name: str) -> bool:
-    """Say whether a file of this name is audio; `._0.wav` and other hidden files are not."""
+    """Return whether a file name is that of an audio file; hidden files such as `._0.wav` are not."""
     return Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
 
 
 def audio_folder(root: Path) -> Path:
-    """Return the folder `audio` of a data set, or the data set's own where there is none."""
+    """Return the folder `audio` of a data set if it exists, else `root`."""
     return root / "audio" if (root / "audio").is_dir() else root
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Return the audio files directly in `folder`: by number where the names are numbers, then by name."""
+    """Return the audio files directly in `folder`: numbered files by number, then the others by name."""
     files = [path for path in folder.iterdir() if is_audio_name(path.name) and path.is_file()]
     return sorted(files, key=lambda path: (not path.stem.isdecimal(), path.stem.zfill(12), path.name))
 
 
 def find_audio(root: Path) -> Iterator[str]:
-    """Yield the names of all audio files below `root`, relative to it, folder by folder; links to folders count."""
+    """Yield the names of all audio files below `root`, relative to it, folder by folder; follows links to folders."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:  # a link back up
+        if real in seen:  # a link to a parent folder
             folders.clear()
             continue
         seen.add(real)

@@ -1,7 +1,7 @@
-"""ESC-50 as it is published (K. J. Piczak, 2015): `meta/esc50.csv` and `audio/`; ESC-10 is ten classes of it.
+"""ESC-50 (K. J. Piczak, 2015), with `meta/esc50.csv` and `audio/`; ESC-10 consists of ten of its classes.
 
-Columns: filename, fold, target, category, esc10, src_file, take. A clip's location is the Freesound recording that it
-was cut from (`src_file`); classes are in the order of `target`.
+Columns: filename, fold, target, category, esc10, src_file, take. The location of a clip is the Freesound recording that
+it was cut from (`src_file`). Classes are in the order of `target`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from data_prep.errors import DataError
 
 TABLE = "meta/esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file")
-"""Those that are needed."""
+"""Required columns."""
 
 
 def read_esc50(root: Path, config: CorpusConfig) -> Listing:
-    """Return the clips and folds of ESC-50, or of ESC-10 alone.
+    """Return the clips and folds of ESC-50, or of ESC-10 only.
 
     Raises:
         DataError: if the table can't be read or lacks a column.

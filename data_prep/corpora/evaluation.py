@@ -1,4 +1,4 @@
-"""A folder of recordings that are to be predicted: the challenge's evaluation sets, `audio/0.wav`, `audio/1.wav` …"""
+"""Folders of recordings to predict, such as the challenge's evaluation sets: `audio/0.wav`, `audio/1.wav` …"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from data_prep.errors import DataError
 
 
 def read_evaluation(root: Path) -> Listing:
-    """Return every recording in `audio/`, or beside it, as one evaluation list: by number, then by name.
+    """Return all recordings in `audio/`, or in `root` without it, as one evaluation list: by number, then by name.
 
     Raises:
-        DataError: if there is none.
+        DataError: if there are no recordings.
     """
     folder = audio_folder(root)
     files = audio_files(folder)
@@ -24,6 +24,6 @@ def read_evaluation(root: Path) -> Listing:
 
 
 def has_only_numbers(root: Path) -> bool:
-    """Say whether the recordings of `root` have numbers for names, and there are some."""
+    """Return whether `root` has recordings and all their names are numbers."""
     files = audio_files(audio_folder(root))
     return bool(files) and all(path.stem.isdecimal() for path in files)

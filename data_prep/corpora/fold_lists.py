@@ -1,4 +1,4 @@
-"""The lists in `evaluation_setup/`, which the TAU and the TUT editions name alike."""
+"""The lists in `evaluation_setup/`, named alike in the TAU and the TUT editions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _KINDS = ("train", "evaluate", "test")
 
 
 def find_lists(root: Path, suffix: str) -> list[tuple[int, str, Path]]:
-    """Return (fold, kind, path) of the lists that count, by fold, training first.
+    """Return (fold, kind, path) of the lists that are used, by fold, training first.
 
-    Kinds are train, evaluate and test; a test list only repeats the names of the evaluate list and counts where there
-    is none. Lists without a number (`test.csv` of the evaluation sets) are fold 1 and count where none has a number.
+    Kinds are train, evaluate and test. A test list repeats the names of the evaluate list and is used only without one.
+    Lists without a number (`test.csv` of the evaluation sets) are fold 1, used only if no list has a number.
     """
     found = []
     for path in (root / SETUP).glob(f"*{suffix}"):

@@ -1,9 +1,9 @@
-"""Recordings of one's own, one folder per class: `DATA/dog/a.wav`, `DATA/rain/b.wav`, or the same below `DATA/audio/`.
+"""Data sets with one folder per class: `DATA/dog/a.wav`, `DATA/rain/b.wav`, or the same below `DATA/audio/`.
 
-The first folder's name is the label. Folders below it are what is never divided between training and test: all of
-`dog/yard/…` and `rain/yard/…` is the location `yard`. A recording directly in its class's folder is its own location,
-unless its name says more (see `data_prep.corpora.names`). Where the first folders are `train` and `test` (or other
-words that a table's split column takes), the classes are the folders below them.
+The name of the first folder is the label. Folders below it are locations, which are never divided between training and
+test: `dog/yard/…` and `rain/yard/…` are the location `yard`. A recording directly in the folder of its class is its own
+location, unless its name gives one (see `data_prep.corpora.names`). If the first folders are `train` and `test` (or
+other values of a table's split column), the classes are the folders below them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SKIPPED = ("__MACOSX",)
 
 
 def read_folders(root: Path) -> Listing:
-    """Return the recordings of a data set that has one folder per class; folds are cut unless folders name the splits.
+    """Return the recordings of a data set with one folder per class, without folds unless folders name the splits.
 
     Raises:
         DataError: if there are fewer than two classes, or the folders are folds.
@@ -47,19 +47,19 @@ def read_folders(root: Path) -> Listing:
 
 
 def has_class_folders(root: Path) -> bool:
-    """Say whether two or more subfolders of `root`, or of its `audio/`, hold audio."""
+    """Return whether two or more subfolders of `root`, or of its `audio/`, contain audio."""
     return len({part[0] for part in _recordings(root)[1]}) > 1
 
 
 def _recordings(root: Path) -> tuple[Path, list[Sequence[str]]]:
-    """Return the folder of the classes, and below it each recording's folders and name; files outside don't count."""
+    """Return the folder of the classes, and the path parts of each recording below it; other files are ignored."""
     base = root / "audio" if (root / "audio").is_dir() else root
     parts = [PurePosixPath(name).parts for name in find_audio(base) if is_on_disk(base, name)]
     return base, [part for part in parts if len(part) > 1 and part[0] not in _SKIPPED]
 
 
 def _row(base: Path, root: Path, parts: Sequence[str]) -> Row:
-    """Return the row of the recording `base/parts`; one directly in a split's folder has no label."""
+    """Return the row of the recording `base/parts`; without a label if it is directly in the folder of a split."""
     *folders, _ = parts
     filename = base.joinpath(*parts).relative_to(root).as_posix()
     scene, location = (folders[0], "/".join(folders[1:]) or None) if folders else (None, None)

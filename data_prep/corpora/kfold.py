@@ -1,4 +1,4 @@
-"""k folds cut by location, with each scene and each of its cities spread evenly over them."""
+"""k folds by location, stratified by scene and city."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data_prep.errors import DataError
 def cut_folds(
     clips: Mapping[str, Clip], listed: Mapping[int, Mapping[str, ListedSplit]], k: int, seed: int
 ) -> tuple[dict[int, dict[str, ListedSplit]], list[str]]:
-    """Return folds 1…k, each with its test part and the rest as training, and what is odd about them.
+    """Return folds 1…k, each with a test part and the rest for training, and warnings about them.
 
-    Every labelled clip that some fold of `listed` trains or tests on is in the test part of exactly one new fold;
-    clips to evaluate stay so in all of them.
+    Every labelled clip that a fold of `listed` trains or tests on is in the test part of exactly one new fold. Clips
+    of evaluation lists are evaluation clips in all folds.
 
     Raises:
-        DataError: if there are fewer locations than folds, or a scene has a single one, which no fold could both learn
-            and test.
+        DataError: if there are fewer locations than folds, or a scene has only one location, so that no fold can both
+            train and test on it.
     """
     pool = {i for splits in listed.values() for i, split in splits.items() if split != "evaluation"}
     others = {i for splits in listed.values() for i, split in splits.items() if split == "evaluation"} - pool
@@ -50,10 +50,10 @@ def cut_folds(
 def assign_parts(clips: Iterable[Clip], k: int, seed: int) -> dict[str, int]:
     """Return the part 1…k of each location.
 
-    Scene by scene, the rarest first, and city by city, each location goes to the part with the fewest locations of its
-    scene, then the fewest of its scene and city, then the fewest clips. So for a location that has one scene, counts
-    per scene differ by at most one between parts. Ties and the order follow a hash of seed and location: neither the
-    order of the lists nor a library's random numbers matter.
+    Scene by scene (rarest first) and city by city, each location goes to the part with the fewest locations of its
+    scene, then the fewest of its scene and city, then the fewest clips. If each location has one scene, the numbers of
+    locations per scene differ by at most one between parts. Ties and the order are resolved by a hash of seed and
+    location, independent of the order of the lists and of random number libraries.
     """
     cities: dict[str, str] = {}
     n_clips: Counter[str] = Counter()
@@ -67,7 +67,7 @@ def assign_parts(clips: Iterable[Clip], k: int, seed: int) -> dict[str, int]:
         locations_of[scene].add(location)
 
     def draw(text: str) -> str:
-        """Return a place in the draw: the same on every machine, another for every seed."""
+        """Return a sort key that depends only on the seed and `text`."""
         return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
     by_scene: Counter[tuple[int, str]] = Counter()

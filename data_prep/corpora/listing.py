@@ -1,4 +1,4 @@
-"""What the reader of a layout hands on: the rows of every list, as they stand there."""
+"""The output of a layout's reader: the rows of all lists, unchanged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from data_prep.corpora.corpus import ListedSplit
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a list; None where the list says nothing."""
+    """One row of a list; None for values that the list does not give."""
 
     path: Path
     line: int
-    """From 1; 0 where a folder says it, not a list."""
+    """Line number from 1; 0 if the row comes from a folder instead of a list."""
     filename: str
     scene: str | None = None
     device: str | None = None
@@ -25,11 +25,11 @@ class Row:
 
     @property
     def where(self) -> str:
-        """File and line, or the folder that stands for a list, for messages."""
+        """File and line, or the folder, for messages."""
         return f"{self.path}, line {self.line}" if self.line else str(self.path)
 
     def completed(self, other: Row | None) -> Row:
-        """Return this row with what only `other` says."""
+        """Return this row with missing values filled in from `other`."""
         if other is None:
             return self
         return Row(
@@ -49,7 +49,7 @@ class ListedRows:
     """One list of one fold."""
 
     title: str
-    """What it is called in messages."""
+    """Name of the list in messages."""
     path: Path
     rows: Sequence[Row]
 
@@ -59,13 +59,13 @@ Folds = Mapping[int, Mapping[ListedSplit, ListedRows]]
 
 @dataclass(frozen=True)
 class Listing:
-    """All that a data set's lists say."""
+    """All rows of a data set's lists."""
 
     layout: str
     folds: Folds
-    """Empty where the data set lists no folds: then `described` is cut into k folds."""
+    """Empty if the data set lists no folds; `described` is then split into k folds."""
     described: Sequence[Row] = ()
     """Rows of the table that describes the clips (`meta.csv`), listed in a fold or not."""
     warnings: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    """The scenes in the data set's own order, where it names one."""
+    """The scenes in the data set's order, if it defines one."""

@@ -1,4 +1,4 @@
-"""Text tables as data sets have them: with or without a header, in any dialect that `text` reads."""
+"""Lists of data sets as text tables, with or without a header, in any dialect that `text` reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = "filename, scene_label; in meta.csv also identifier and source_label"
 
 
 def read_list(path: Path) -> list[Row]:
-    """Return the rows of a list whose first line names the columns, as the TAU editions have it.
+    """Return the rows of a list whose first line names the columns, as in the TAU editions.
 
     Raises:
         DataError: if the file can't be read, has no column `filename`, has no rows, or a row has no file name.
@@ -40,7 +40,7 @@ def read_list(path: Path) -> list[Row]:
 
 
 def read_bare_list(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a list without header as (line, fields), as the TUT editions have it.
+    """Return the lines of a list without header as (line, fields), as in the TUT editions.
 
     Raises:
         DataError: if the file can't be read, has no rows, or a row has no file name.
@@ -54,9 +54,9 @@ def read_bare_list(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def read_records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
-    """Return the columns that the first line names, and each further line's fields by column; None for an empty one.
+    """Return the columns named in the first line, and (line, {column: field}) of the others; None for empty fields.
 
-    Columns without a name, which spreadsheets leave behind the others, are passed over.
+    Columns without a name, which spreadsheets may append, are ignored.
 
     Raises:
         DataError: if the file can't be read or has a column twice.
@@ -72,7 +72,7 @@ def read_records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str |
 
 
 def read_columns(path: Path) -> list[str]:
-    """Return the columns that the first line of a list names.
+    """Return the columns named in the first line of a list.
 
     Raises:
         DataError: as `read_records`.
@@ -81,7 +81,7 @@ def read_columns(path: Path) -> list[str]:
 
 
 def _named(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[tuple[int, str]]:
-    """Return number and name of each column that the first of the rows names."""
+    """Return number and name of each column named in the first of the rows."""
     _, columns = next(rows, (0, []))
     named = [(number, name) for number, name in enumerate(columns) if name]
     if len({name for _, name in named}) < len(named):
@@ -93,7 +93,7 @@ def filename_of(field: str | None, path: Path, line: int) -> str:
     """Return the file name in a row.
 
     Raises:
-        DataError: if there is none.
+        DataError: if the field is empty.
     """
     if not field:
         raise DataError(f"{path}, line {line}: the row has no file name")
@@ -101,7 +101,7 @@ def filename_of(field: str | None, path: Path, line: int) -> str:
 
 
 def by_filename(rows: Sequence[Row]) -> dict[str, Row]:
-    """Return the rows by their file names; of several for one name the first."""
+    """Return {file name: first row with that name}."""
     found: dict[str, Row] = {}
     for row in rows:
         found.setdefault(row.filename, row)

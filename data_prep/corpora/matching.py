@@ -1,8 +1,8 @@
-"""Listed names held against the files on disk, where the two spell a name differently.
+"""Matching of listed names to files on disk that are spelled differently.
 
-Lists come from other systems than the audio: capitals, blanks at the ends, Unicode's two ways to write `é`, back
-slashes, another suffix after a conversion, folders that were added or lost. A listed name that is not on disk stands
-for the file whose name is the same but for such differences, if there is exactly one and nothing else claims it.
+Lists and audio may differ in case, surrounding blanks, Unicode normalization, backslashes, the suffix (after a
+conversion), or leading folders. A listed name that is not on disk is matched to the file whose name is equal up to such
+differences, if there is exactly one and no other listed name matches it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from data_prep.corpora.disk import find_audio, is_on_disk
 from data_prep.corpora.resolve import Resolved
 
 N_NAMED = 5
-"""Pairs that a warning names."""
+"""Number of pairs in a warning."""
 MAX_ALIKE = 100
-"""A name that more files in other folders have tells nothing, and would take long to compare."""
+"""Names shared by more files than this are not compared: they are ambiguous, and comparing them is slow."""
 
 
 def match_files(root: Path, resolved: Resolved) -> None:
-    """Give clips the names that their files have on disk, where these are in no doubt, and warn of all that differ."""
+    """Replace listed names by the unambiguously matching names on disk, and add warnings for all that differ."""
     there = {clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename)}
     absent = {clip.filename: i for i, clip in resolved.clips.items() if clip.filename not in there}
     if not absent:
@@ -45,9 +45,9 @@ def match_files(root: Path, resolved: Resolved) -> None:
 
 
 def _pairs(absent: Iterable[str], free: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the file for each absent name that has exactly one, and the files for each that may be several.
+    """Return {name: file} for unique matches and {name: files} for ambiguous ones.
 
-    Ways to compare are tried from the strictest on; who is matched or in doubt in one is left out of the next.
+    Comparisons are tried from the strictest to the loosest; matched and ambiguous names skip the remaining ones.
     """
     found: dict[str, str] = {}
     doubtful: dict[str, list[str]] = {}
@@ -75,7 +75,7 @@ def _pairs(absent: Iterable[str], free: Iterable[str]) -> tuple[dict[str, str], 
 
 
 def _plain(name: str) -> str:
-    """Return a name without capitals, blanks at the ends of its parts, back slashes and `audio/` in front."""
+    """Return a name case-folded, with `/` as separator, without blanks around its parts and a leading `audio/`."""
     parts = [part.strip() for part in normalize("NFC", name).casefold().replace("\\", "/").split("/")]
     parts = [part for part in parts if part not in ("", ".")]
     return normalize("NFC", "/".join(parts[1:] if parts[:1] == ["audio"] else parts))
@@ -86,7 +86,7 @@ def _key(name: str, same_folder: bool) -> str:
 
 
 def _is_inside(one: str, other: str) -> bool:
-    """Say whether two names are equal but for folders in front of one of them: `dog/1` is never `rain/1`."""
+    """Return whether two names are equal up to leading folders of one of them: `dog/1` never matches `rain/1`."""
     return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
 
 
