@@ -1,4 +1,4 @@
-"""What the file names of TAU Urban Acoustic Scenes say, and which labels they may go with."""
+"""Parsing of file names of TAU Urban Acoustic Scenes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _TAU_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TauName:
-    """The parts of `scene-city-location-segment-device`; of 2022's 1 s clips the second belongs to the segment."""
+    """The parts of `scene-city-location-segment-device`. In TAU 2022 (1 s clips) `segment` includes the second."""
 
     scene: str
     city: str
     location: str
-    """City and location, joined by a hyphen as in `meta.csv`: unique across cities."""
+    """City and location joined by a hyphen, as in `meta.csv`; unique across cities."""
     segment: str
     device: str
 
 
 def parse_tau_name(clip_id: str, scene: str | None) -> TauName | None:
-    """Return what the name of a clip says, or None where it is no name of TAU's.
+    """Return the parts of a clip's name, or None if it is not a TAU name.
 
-    A name of five or six parts is TAU's if its first part is one of the ten scenes or the clip's own label. The label
-    may be another than the name's scene: in the 3-class edition airports are labelled `indoor`.
+    A TAU name has five or six parts, the first of which is one of the ten scenes or the clip's label. The label may
+    differ from the scene in the name: in the 3-class edition airports are labelled `indoor`.
     """
     found = _TAU_NAME.fullmatch(clip_id, clip_id.rfind("/") + 1)
     if found is None or (found["scene"] not in TAU_SCENES and found["scene"] != scene):

@@ -1,4 +1,4 @@
-"""What is wrong with a data set's lists: found all at once, so that a check can show all and a reading the first."""
+"""Problems of a data set's lists: `asc data check` lists all of them, `read_corpus` raises the first."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ ProblemKind = Literal[
 
 @dataclass(frozen=True)
 class Problem:
-    """One contradiction."""
+    """One contradiction in the lists."""
 
     kind: ProblemKind
     row: Row
-    """Where it stands."""
+    """The row that contradicts another."""
     message: str
-    """The rule, the values and the way out, without the place."""
+    """The rule, the values and the way out, without file and line."""
     fatal: bool = True
-    """The data set is refused; otherwise it is only told."""
+    """True refuses the data set; False is only a warning."""
 
     @property
     def text(self) -> str:
-        """Place and message."""
+        """File, line and message."""
         return f"{self.row.where}: {self.message}"
 
 
 def raise_first(problems: Iterable[Problem]) -> None:
-    """Refuse a data set whose lists have fatal problems.
+    """Raise the first fatal problem, if any.
 
     Raises:
-        DataError: with the first of them, and how many more there are.
+        DataError: with the first fatal problem and the number of the others.
     """
     fatal = [problem for problem in problems if problem.fatal]
     if fatal:
@@ -54,9 +54,9 @@ def raise_first(problems: Iterable[Problem]) -> None:
 
 
 def told(problems: Iterable[Problem]) -> tuple[str, ...]:
-    """Return one warning for each kind of problem that is not fatal.
+    """Return one warning for each kind of non-fatal problem.
 
-    Shared locations that were accepted are left out: what is prepared counts them, without the missing clips.
+    Accepted shared locations are left out; `asc prepare` counts them without the missing clips.
     """
     by_kind: dict[ProblemKind, list[Problem]] = {}
     for problem in problems:

@@ -17,18 +17,18 @@ from data_prep.errors import DataError
 def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
     """Return the data set in the folder `root`.
 
-    Its layout is found out, unless `config.layout` names it. Training lists are `train`, labelled evaluate lists
-    `test`, lists without any label `evaluation`; a names-only test list counts where there is no evaluate list. What
-    no list has is counted and left alone.
+    The layout is detected unless `config.layout` sets it. Training lists are `train`, labelled evaluate lists `test`,
+    lists without labels `evaluation`; a test list of names only is used if there is no evaluate list. Clips in no list
+    are counted and not read.
 
     Args:
         root: the data set's folder.
-        config: how to read it; by default by itself.
+        config: how to read it; defaults to detection.
 
     Raises:
-        DataError: if the data set or a list is missing, empty or contradicts itself (two labels or files for one clip,
-            a clip in two lists, a label outside the classes, a location on both sides of a fold), with file, line and
-            way out; or if none of the listed files is on disk.
+        DataError: if the data set or a list is missing, empty or contradicts itself (two labels or files for a clip, a
+            clip in two lists, a label outside the classes, a location in both training and test of a fold), with file,
+            line and way out; or if no listed file is on disk.
     """
     config = config or CorpusConfig()
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""Rows of lists → clips and folds, and whatever in the rows contradicts itself."""
+"""Rows of lists → clips and folds, with all contradictions among the rows."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from data_prep.corpora.names import parse_tau_name
 from data_prep.corpora.problems import Problem, told
 
 DEFAULT_K_FOLDS = 5
-"""Folds made of a table that has none."""
+"""Number of folds for a data set that lists none."""
 DEFAULT_DEVICE = "a"
 
 
 @dataclass
 class Resolved:
-    """What the lists come to, whatever is on disk."""
+    """Clips, folds and problems derived from the lists, independent of the files on disk."""
 
     clips: dict[str, Clip] = field(default_factory=dict)
-    """By clip id, in the order of the lists."""
+    """{clip_id: clip}, in the order of the lists."""
     rows: dict[str, Row] = field(default_factory=dict)
-    """Where each clip is listed first."""
+    """{clip_id: first row that lists it}."""
     folds: dict[int, dict[str, ListedSplit]] = field(default_factory=dict)
     unlisted: list[Row] = field(default_factory=list)
-    """Rows that describe a clip which no fold lists."""
+    """Rows of clips that no fold lists."""
     problems: list[Problem] = field(default_factory=list)
     order: tuple[str, ...] = ()
-    """The scenes in the data set's own order, where it names one."""
+    """The scenes in the data set's order, if it defines one."""
     remarks: tuple[str, ...] = ()
-    """What else is odd."""
+    """Further warnings."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """All that is odd, problems that are not fatal included."""
+        """All warnings, including non-fatal problems."""
         return (*self.remarks, *told(self.problems))
 
     def classes(self, config: CorpusConfig) -> tuple[str, ...]:
-        """Return the scenes in their order: as configured, else the data set's own, else sorted, as TAU's are.
+        """Return the scenes as configured, else in the data set's order, else sorted (the order of TAU's scenes).
 
-        An evaluation set names no scene: it is taken for TAU's.
+        An evaluation set has no labels; it gets TAU's scenes.
         """
         if config.classes:
             return config.classes
@@ -60,7 +60,7 @@ def resolve(listing: Listing, config: CorpusConfig) -> Resolved:
     """Return the clips and folds of a data set and all problems of its lists.
 
     Raises:
-        DataError: if k folds are wanted and can't be cut.
+        DataError: if the data set can't be split into k folds.
     """
     found = Resolved(order=listing.classes)
     described = by_filename(listing.described)
@@ -112,7 +112,7 @@ def _take(
     described: Mapping[str, Row],
     config: CorpusConfig,
 ) -> None:
-    """Take the rows of one list over into clips and folds."""
+    """Add the rows of one list to clips and folds."""
     rows = []
     for row in listed.rows:
         known = described.get(row.filename)
@@ -146,7 +146,7 @@ def _take(
 
 
 def _take_all(found: Resolved, rows: Iterable[Row], config: CorpusConfig) -> None:
-    """Take over the clips of a data set without lists, as one training list from which folds are to be cut."""
+    """Add the clips of a data set without lists as one training list, to be split into folds."""
     by_label: dict[bool, list[Row]] = {True: [], False: []}
     for row in rows:
         by_label[row.scene is not None].append(row)
@@ -228,7 +228,7 @@ def _again(row: Row, split: str, earlier: str, fold: int) -> Problem:
 
 
 def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:
-    """Return a warning where a fold has training clips and nothing to test them on."""
+    """Return a warning for each fold with training clips but no test clips."""
     untested = [str(k) for k, splits in folds.items() if "train" in splits.values() and "test" not in splits.values()]
     if not untested:
         return []

@@ -1,4 +1,4 @@
-"""The validation split: some of a fold's training locations, whole, drawn scene by scene and city by city."""
+"""The validation split: whole training locations of a fold, stratified by scene and city."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, Split]]:
     """Return the split of each clip in each fold: {fold: {clip_id: split}}.
 
-    A fold that lists its own validation clips keeps them; from the others it is cut. Clips of held-out devices that
-    would be trained on are in no split of the fold.
+    Folds that list validation clips keep them; in the others, validation is cut from training. Training clips of
+    held-out devices are in no split of the fold.
     """
     clips = {clip.clip_id: clip for clip in corpus.clips}
     folds: dict[int, dict[str, Split]] = {}
@@ -35,14 +35,14 @@ def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, S
 
 
 def validation_locations(clips: Iterable[Clip], spec: ValidationSpec, fold: int) -> frozenset[str]:
-    """Return the locations of a training list that are kept for validation.
+    """Return the locations of a training list that are held out for validation.
 
-    Of each scene's locations the share `spec.fraction` is taken, rounded, spread over its cities; at least one where
-    the scene has two or more, and never a scene's last training location. The draw orders locations by a hash of seed,
-    fold and location: it depends neither on the order of the list nor on a library's random numbers.
+    The share `spec.fraction` of each scene's locations is taken (rounded), spread over its cities: at least one if the
+    scene has two or more, and never its last training location. Locations are ordered by a hash of seed, fold and
+    location, independent of the order of the list and of random number libraries.
 
-    A location with several scenes counts for each; where such sharing leaves a scene no location that may be taken,
-    keeping every scene in training goes first.
+    A location with several scenes counts for each of them. If sharing leaves a scene without a location to hold out,
+    the scene stays in training and is missing from validation.
     """
     cities: dict[str, str] = {}
     scenes_at: dict[str, set[str]] = defaultdict(set)
@@ -65,10 +65,10 @@ def validation_locations(clips: Iterable[Clip], spec: ValidationSpec, fold: int)
 
 
 def _spread_order(locations: set[str], cities: Mapping[str, str], salt: str) -> list[str]:
-    """Return the locations so that every beginning of the list is spread over the cities in proportion."""
+    """Return the locations in an order in which every prefix is spread over the cities in proportion."""
 
     def draw(text: str) -> str:
-        """Return a place in the draw: the same on every machine, another for every salt."""
+        """Return a sort key that depends only on the salt and `text`."""
         return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
 
     by_city: dict[str, list[str]] = defaultdict(list)

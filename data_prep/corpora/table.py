@@ -1,21 +1,21 @@
-"""A data set that one plain table describes: CSV or TSV with a header, or Parquet, one row per clip.
+"""Data sets described by a single table: CSV or TSV with a header, or Parquet, with one row per clip.
 
-A column of files (relative to the data set's folder, its `audio/`, or folders by fold) and one of labels; device,
-location, city, segment, split and fold are optional. Columns are named in the configuration, or found under a usual
-name.
+Required columns are files (relative to the data set's folder, its `audio/`, or a folder per fold) and labels; device,
+location, city, segment, split and fold are optional. Columns are configured, or found by common names.
 
-How the columns become splits:
+Columns determine the splits:
 
-- **split alone**: one fold, numbered 1. `train`, `training` → train; `validation`, `valid`, `val` → validation, and
-  then none is cut from training; `test`, `testing`, `evaluate` → test, or evaluation if none of the rows has a label;
-  `evaluation`, `eval` → evaluation, labelled or not. A row with nothing in the column is in no list.
-- **fold alone**: a row of fold k is test in fold k and train in all others (as in ESC-50). A row with nothing in the
-  column is in no list.
-- **both**: a row is in that split of that fold; with no fold, of every fold. A clip of several folds has several rows.
+- **split only**: one fold, numbered 1. `train`, `training` → train; `validation`, `valid`, `val` → validation, and none
+  is cut from training; `test`, `testing`, `evaluate` → test, or evaluation if no row has a label; `evaluation`, `eval`
+  → evaluation, labelled or not. A row with an empty field is in no list.
+- **fold only**: a row of fold k is test in fold k and train in all others (as in ESC-50). A row with an empty field is
+  in no list.
+- **both**: a row is in that split of that fold, or of every fold if the fold is empty. A clip of several folds has
+  several rows.
 - **neither**: k folds by location (`prepare.corpus.k_folds`, by default 5); rows without a label → evaluation.
 
-Folds that count from 0 are numbered from 1 here. Where a city is given, it is put in front of locations that don't
-begin with it, so that locations are unique across cities.
+Folds numbered from 0 are renumbered from 1. If a city is given, it is prepended to locations that don't begin with it,
+so that locations are unique across cities.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "split": ("split", "subset"),
     "fold": ("fold",),
 }
-"""Names under which a column is found that the configuration doesn't name, in the order of preference."""
+"""Common column names by content, in order of preference; used for columns that are not configured."""
 SPLIT_WORDS: Mapping[str, ListedSplit] = {
     "train": "train",
     "training": "train",
@@ -58,17 +58,17 @@ SPLIT_WORDS: Mapping[str, ListedSplit] = {
     "eval": "evaluation",
 }
 N_TRIED = 50
-"""Files that are looked for to find out which folder names are relative to."""
+"""Number of files tried to detect the folder that names are relative to."""
 _FOLDERS = ("", "audio/", "audio/fold{fold}/", "audio/{fold}/", "fold{fold}/", "{fold}/")
-"""Where the recordings of a table may lie, in the order of preference."""
+"""Folders that the names in a table may be relative to, in order of preference."""
 _NAMES = ("meta", "metadata")
-"""Tables of these names count before others."""
+"""Tables with these names take precedence over others."""
 FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:[.,]0)?")
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A row with what its split and fold columns say."""
+    """A row with the values of its split and fold columns."""
 
     row: Row
     split: ListedSplit | None
@@ -76,11 +76,10 @@ class _Placed:
 
 
 def read_table(root: Path, config: CorpusConfig) -> Listing:
-    """Return what the data set's table lists.
+    """Return the rows and folds of the data set's table.
 
     Raises:
-        DataError: if there is no table or several, it can't be read, a column is not there, or a value is none that
-            its column may have.
+        DataError: if there is no table or more than one, it can't be read, a column is missing, or a value is invalid.
     """
     path = root / config.table if config.table is not None else find_table(root, config.file_column)
     columns, records = _read(path)
@@ -90,16 +89,16 @@ def read_table(root: Path, config: CorpusConfig) -> Listing:
 def list_table(
     path: Path, records: Sequence[tuple[int, Mapping[str, str | None]]], chosen: Mapping[str, str], root: Path
 ) -> Listing:
-    """Return what a table lists.
+    """Return the rows and folds of a table.
 
     Args:
         path: the table, for messages.
-        records: its rows as (line number, text by column).
-        chosen: the columns that count, by what they hold (the keys of `USUAL`).
+        records: rows as (line number, {column: text}).
+        chosen: {content: column}; contents are the keys of `USUAL`.
         root: the data set's folder.
 
     Raises:
-        DataError: if it has no rows, or a value is none that its column may have.
+        DataError: if there are no rows, or a value is invalid.
     """
     placed = [_place(path, line, fields, chosen, root) for line, fields in records]
     if not placed:
@@ -121,14 +120,14 @@ def list_table(
 
 
 def find_table(root: Path, file_column: str | None = None) -> Path:
-    """Return the only table of a data set's folder that has a column of files, `meta` or `metadata` before others.
+    """Return the only table in a folder that has a column of files; `meta` and `metadata` take precedence.
 
     Args:
         root: the data set's folder.
-        file_column: name of the column of files; None: a usual one.
+        file_column: name of the column of files; None looks for common names.
 
     Raises:
-        DataError: if there is none or several.
+        DataError: if there is no such table or more than one.
     """
     tables, rejected = tables_of(root, file_column)
     broken = next((error for path, error in rejected.items() if path.stem in _NAMES and error.is_broken), None)
@@ -148,16 +147,16 @@ def find_table(root: Path, file_column: str | None = None) -> Path:
 
 
 class NoTableError(DataError):
-    """A file that has a table's suffix and is none of recordings."""
+    """A file with the suffix of a table that does not list recordings."""
 
     def __init__(self, message: str, *, is_broken: bool) -> None:
         super().__init__(message)
         self.is_broken = is_broken
-        """It can't be read; otherwise it has no column of files."""
+        """True if it can't be read, False if it has no column of files."""
 
 
 def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], dict[Path, NoTableError]]:
-    """Return the tables directly in `root` that have a column of files, and why the others are none."""
+    """Return the tables directly in `root` that have a column of files, and {other table: reason}."""
     tables: list[Path] = []
     rejected: dict[Path, NoTableError] = {}
     for path in sorted(root.iterdir()):
@@ -252,7 +251,7 @@ def _usual(what: str, columns: Sequence[str]) -> str | None:
 
 def _place(path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapping[str, str], root: Path) -> _Placed:
     def field(what: str) -> str | None:
-        """Return the row's entry in the column for `what`."""
+        """Return the row's field in the column for `what`."""
         return fields.get(chosen[what]) if what in chosen else None
 
     filename = filename_of(field("file"), path, line)
@@ -285,10 +284,10 @@ def _fold(word: str | None, row: Row) -> int | None:
 
 
 def _with_folders(root: Path, placed: Sequence[_Placed]) -> list[_Placed]:
-    """Return the rows with the folder before their file names under which the first of them are found, if any."""
+    """Return the rows with file names prefixed by the folder in which the first files are found, if any."""
 
     def named(entry: _Placed, folder: str) -> str:
-        """Return the name of a row's file in `folder`, where `{fold}` stands for the number of its fold."""
+        """Return the name of a row's file in `folder`, with `{fold}` replaced by the number of its fold."""
         return folder.format(fold=entry.fold) + entry.row.filename
 
     tried = placed[:N_TRIED]

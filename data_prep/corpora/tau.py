@@ -1,8 +1,9 @@
-"""TAU Urban Acoustic Scenes 2019, 2020 Mobile, 2020 3-class and 2022 Mobile, and whatever is laid out like them.
+"""TAU Urban Acoustic Scenes 2019, 2020 Mobile, 2020 3-class and 2022 Mobile, and data sets with the same layout.
 
-`meta.csv` and `evaluation_setup/foldK_{train,evaluate,test}.csv`, TAB separated with a header: `filename scene_label`,
-in meta.csv also `identifier source_label`. For 2022 Mobile, DCASE 2024 and 2025 gave lists of their own: `split5.csv`
-to `split100.csv` to train on and one `test.csv`, put beside meta.csv, into `evaluation_setup/` or into `split_setup/`.
+`meta.csv` and `evaluation_setup/foldK_{train,evaluate,test}.csv` are TAB-separated with a header: `filename
+scene_label`, in meta.csv also `identifier source_label`. DCASE 2024 and 2025 published separate lists for 2022 Mobile:
+`split5.csv` to `split100.csv` for training and one `test.csv`. They are read next to meta.csv, in `evaluation_setup/`
+or in `split_setup/`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def read_tau(root: Path, config: CorpusConfig) -> Listing:
     """Return the lists of a TAU edition.
 
     Raises:
-        DataError: if a list can't be read, none is there, or the DCASE 2024 split that is asked for is not.
+        DataError: if a list can't be read, or there are no lists or no list for the configured DCASE 2024 split.
     """
     meta = root / "meta.csv"
     described = read_list(meta) if meta.exists() else []
@@ -45,7 +46,7 @@ def read_tau(root: Path, config: CorpusConfig) -> Listing:
 
 
 def find_splits(root: Path) -> dict[int, Path]:
-    """Return the training lists of DCASE 2024 and 2025 by the percentage of the data that they have."""
+    """Return {percentage of the training data: list} of DCASE 2024 and 2025."""
     found: dict[int, Path] = {}
     for folder in SPLIT_FOLDERS:
         for path in (root / folder).glob("split*.csv"):

@@ -1,4 +1,4 @@
-"""The text of lists, in the encodings and dialects that spreadsheets write."""
+"""Text of lists, in the encodings and dialects that spreadsheets write."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from data_prep.errors import DataError
 
 MAX_BYTES = 1 << 29
-"""Larger lists are refused: a line has some 100 bytes, and a list at most some 100,000 lines."""
+"""Larger lists are refused; a line has about 100 bytes, and a list at most about 100,000 lines."""
 _FIRST_LINE = re.compile(r"\s*([^\r\n]*)(?:\r\n?|\n|\Z)")
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
-"""What Excel writes before the header to say how cells are separated."""
+"""Line before the header in which Excel declares the separator."""
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the lines of a list that hold anything, as (line number, cells without blanks around them).
+    """Yield the non-empty lines of a list as (line number, stripped cells).
 
-    Cells are separated by what a first line `sep=;` says, else by TAB, semicolon or comma, whichever the first line
-    has. UTF-8, UTF-16 with its mark, and Windows-1252 are read.
+    The separator is declared by a first line such as `sep=;`, else TAB, semicolon or comma, whichever occurs in the
+    first line. Encodings are UTF-8, UTF-16 with a byte order mark, and Windows-1252.
 
     Raises:
-        DataError: if the file is no text, or its quotation marks don't match.
+        DataError: if the file is not text, or has unbalanced quotation marks.
     """
     text, _ = _read_text(path)
     first = _FIRST_LINE.match(text)
@@ -49,10 +49,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def encoding_remark(path: Path) -> str | None:
-    """Return a warning where a list's encoding had to be guessed, else None.
+    """Return a warning if the encoding of a list had to be guessed, else None.
 
     Raises:
-        DataError: if the file is no text.
+        DataError: if the file is not text.
     """
     if _read_text(path)[1] != "cp1252":
         return None

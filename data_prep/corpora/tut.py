@@ -1,9 +1,9 @@
-"""TUT Acoustic Scenes 2016 and 2017 (and TUT Urban Acoustic Scenes 2018): lists without headers, `.txt`, by TAB.
+"""TUT Acoustic Scenes 2016 and 2017, TUT Urban Acoustic Scenes 2018: TAB-separated `.txt` lists without headers.
 
 `meta.txt` has `audio/b020_90_100.wav`, scene and, in 2017, the recording's identifier; `foldK_train.txt` and
-`foldK_evaluate.txt` have file and scene, `foldK_test.txt` the file alone. Names are recording_start_end, in seconds:
-segments of one recording must stay together, so the recording is the location. Evaluation sets rename their files to
-1.wav …; the original name stands in the third column of `evaluate.txt` (2016) or in `map.txt` (2017).
+`foldK_evaluate.txt` have file and scene, `foldK_test.txt` only the file. Names are recording_start_end, in seconds.
+Segments of a recording must stay together, so the recording is the location. Evaluation sets rename their files to
+1.wav …; the original name is in the third column of `evaluate.txt` (2016) or in `map.txt` (2017).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TUT_NAME = re.compile(r"(?P<recording>[a-z]+\d+)_(?P<segment>\d+_\d+)")
 
 
 def read_tut(root: Path) -> Listing:
-    """Return the lists of a TUT edition; without any in `evaluation_setup/`, those of `meta.txt`.
+    """Return the lists of a TUT edition, from `meta.txt` if `evaluation_setup/` has none.
 
     Raises:
         DataError: if a list can't be read.
