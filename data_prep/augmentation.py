@@ -1,4 +1,4 @@
-"""What every augmentation states about itself; `data_prep.augment.registry` lists them all."""
+"""Description of an augmentation; `data_prep.augment.registry` lists all augmentations."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ Step = TypeVar("Step", covariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Augmentation(Generic[Step]):
-    """One augmentation: what turns it on, how it is declared, what it does."""
+    """One augmentation: the settings that turn it on, its declaration in a submission, and its step."""
 
     name: str
     switches: Mapping[str, str]
-    """{knob that turns it on: how a DCASE submission declares it}. Knobs are fields of `train`; a copy's is its name in
-    `prepare.augmentations`."""
+    """{setting that turns it on: declaration in a DCASE submission}. Settings are fields of `train`; for copies, the
+    name in `prepare.augmentations`."""
     step: Step
-    """Applies it, or builds what applies it: see `COPIES`, `STORED`, `MIXED` and `BATCHES`."""
+    """Applies it, or builds a function that does: see `COPIES`, `STORED`, `MIXED` and `BATCHES`."""
     arguments: Mapping[str, str] = field(default_factory=dict)
-    """{argument of the step: knob that gives it}. A copy draws its arguments from ranges, fields of
-    `prepare.offline`."""
+    """{argument of the step: setting}. For copies, the setting is a range in `prepare.offline` from which the argument
+    is drawn."""
     needs: tuple[str, ...] = ()
-    """Further knobs that it reads."""
+    """Further settings that it reads."""
     off: float = 0
     """Value of its switches that turns it off."""
     changes_length: bool = False
-    """Whether it changes the number of frames, which a network that takes one length only can't train on."""
+    """Whether it changes the number of frames; networks with a fixed input length can't use it."""
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """The knobs that have no effect while it is off."""
+        """Settings that have no effect while it is off."""
         knobs = dict.fromkeys((*self.arguments.values(), *self.needs))
         return tuple(knob for knob in knobs if knob not in self.switches)
 
     def is_on(self, recipe: Mapping[str, Any]) -> bool:
-        """Return whether one of its switches is on among the values of `train`."""
+        """Return whether the values of `train` turn it on."""
         return any(recipe[knob] != self.off for knob in self.switches)
 
     def arguments_of(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of its step, taken from the values of `train`."""
+        """Return the arguments of its step from the values of `train`."""
         return {argument: recipe[knob] for argument, knob in self.arguments.items()}

@@ -1,1 +1,1 @@
-"""Augmentation of training clips: copies from audio, stored log-mels as they are drawn, batches of network input."""
+"""Augmentation while training: on stored log-mels as they are drawn, and on batches of network input."""

@@ -1,7 +1,7 @@
 """Augmentation of training batches in NumPy: pure functions of a batch and an explicit random generator.
 
-Batches are float32 (b, n_mels, n_frames, n_channels); a new array comes back, the argument stays as it was. What comes
-in one after the other is a sequence of steps: `composed` makes one of them.
+Batches are float32 (b, n_mels, n_frames, n_channels). Functions return a new array and leave their argument unchanged.
+`composed` combines several steps into one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from data_prep.augmentation import Augmentation
 
 Batch = npt.NDArray[np.float32]
 Step = Callable[[Batch, Batch, np.random.Generator], tuple[Batch, Batch]]
-"""(inputs, labels, generator) → inputs, labels. Mixup halves both, the others leave labels as they are."""
+"""(inputs, labels, generator) → inputs, labels. Mixup halves both; the others leave the labels unchanged."""
 
 
 def composed(steps: Sequence[Step]) -> Step:
-    """Return the steps one after the other as one; all draw from the same generator."""
+    """Return one step that applies all steps in order, drawing from the same generator."""
 
     def step(x: Batch, y: Batch, rng: np.random.Generator) -> tuple[Batch, Batch]:
-        """Take every step."""
+        """Apply all steps."""
         for one in steps:
             x, y = one(x, y, rng)
         return x, y
@@ -46,10 +46,10 @@ def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple
     """Return a batch mixed from the halves of `x2`, and its labels (Zhang et al. 2018; halves as in Hu et al. 2020).
 
     Args:
-        x2: two adjacent batches, (2b, ...).
+        x2: two concatenated batches, (2b, ...).
         y2: their labels, (2b, n_scenes), one-hot or soft.
-        alpha: λ ~ Beta(alpha, alpha), drawn for each example; 0 gives the first half unmixed.
-        rng: source of the draws.
+        alpha: λ ~ Beta(alpha, alpha), drawn for each example; 0 returns the first half unmixed.
+        rng: random generator.
 
     Raises:
         ValueError: if the number of examples is odd or differs from the number of labels.
@@ -68,7 +68,7 @@ def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple
 
 
 def random_crop(x: Batch, fraction: float, rng: np.random.Generator) -> Batch:
-    """Return `fraction` of each example's frames (rounded), from a place of its own; 400/423 is the seed's.
+    """Return `fraction` of the frames of each example (rounded), from a random position; 400/423 in Hu et al. (2020).
 
     Raises:
         ValueError: if the fraction is not in (0, 1].
@@ -82,7 +82,7 @@ def random_crop(x: Batch, fraction: float, rng: np.random.Generator) -> Batch:
 
 
 def time_roll(x: Batch, rng: np.random.Generator) -> Batch:
-    """Return each example rolled along time by a number of frames of its own, uniform over all of them."""
+    """Return each example rolled along time by a random number of frames, uniform over 0 … n_frames − 1."""
     n_frames = x.shape[2]
     out = np.empty_like(x)
     for example, shift, target in zip(x, rng.integers(0, n_frames, len(x)), out, strict=True):
@@ -94,20 +94,20 @@ def time_roll(x: Batch, rng: np.random.Generator) -> Batch:
 def spec_augment(
     x: Batch, frequency_mask: int, time_mask: int, rng: np.random.Generator, *, per_channel: bool = False
 ) -> Batch:
-    """Return each example with one band of mels and one stretch of frames set to 0 (Park et al. 2019).
+    """Return each example with one range of mel bands and one range of frames set to 0 (Park et al. 2019).
 
-    Widths are uniform over 0 … mask − 1, so the seed's recipe is 13 bins and 40 frames; a mask of 0 is none. A mask
-    never exceeds the picture. 0 is the floor of a min–max scaled clip and no slope of a delta.
+    Widths are uniform over 0 … mask − 1 and never exceed the example; a mask of 0 masks nothing. Hu et al. (2020) use
+    13 bands and 40 frames. 0 is the minimum of a min–max scaled clip, and the delta of a constant.
 
     Args:
         x: the batch.
-        frequency_mask: bound of the band's width in mel bands.
-        time_mask: bound of the stretch's length in frames.
-        rng: source of the draws.
-        per_channel: each channel gets masks of its own; else the channels share them.
+        frequency_mask: upper bound (exclusive) of the number of masked mel bands.
+        time_mask: upper bound (exclusive) of the number of masked frames.
+        rng: random generator.
+        per_channel: draw separate masks for each channel; otherwise the channels share them.
     """
     out = x.copy()
-    # A picture is what gets masks of its own: (n_mels, n_frames, channels that share them).
+    # A picture gets one pair of masks: (n_mels, n_frames, channels that share them).
     pictures = [channel for example in out for channel in np.split(example, x.shape[3], axis=2)] if per_channel else out
     for axis, mask in ((0, frequency_mask), (1, time_mask)):
         size = x.shape[axis + 1]
@@ -119,16 +119,16 @@ def spec_augment(
 
 
 def freq_mixstyle(x: Batch, p: float, alpha: float, rng: np.random.Generator) -> Batch:
-    """Return the batch with its frequency-wise statistics mixed among the examples (Kim et al. 2022), or as it is.
+    """Return the batch with frequency-wise statistics mixed among the examples (Kim et al. 2022), or unchanged.
 
-    With probability `p` each example's mean and standard deviation per mel band, taken over time and channels, are
-    replaced by λ of its own + (1 − λ) of another's, λ ~ Beta(alpha, alpha) per example: it sounds as if another device
-    had heard it.
+    With probability `p`, the batch is changed: mean and standard deviation of each example per mel band, over time and
+    channels, become λ · its own + (1 − λ) · those of another example, λ ~ Beta(alpha, alpha) per example. This
+    simulates recordings by other devices.
     """
     if rng.random() >= p:
         return x.copy()
     bands = x.reshape(*x.shape[:2], -1)  # (b, n_mels, frames and channels)
-    # Example by example, here and below: one fits the processor's cache, a batch does not.
+    # Example by example, here and below: an example fits the processor's cache, a batch does not.
     mean = np.stack([example.mean(axis=1, keepdims=True) for example in bands])
     deviation = np.stack([np.sqrt(example.var(axis=1, keepdims=True) + np.float32(1e-6)) for example in bands])
     lam = rng.beta(alpha, alpha, (len(x), 1, 1)).astype(np.float32)
@@ -143,9 +143,9 @@ def freq_mixstyle(x: Batch, p: float, alpha: float, rng: np.random.Generator) ->
 
 
 def frequency_shift(x: Batch, max_bands: int, rng: np.random.Generator) -> Batch:
-    """Return each example moved up or down by a number of mel bands of its own, uniform over −max … max.
+    """Return each example shifted by a random number of mel bands, uniform over −max_bands … max_bands.
 
-    On a mel scale that is about what another pitch does. The edge band fills what is uncovered.
+    On the mel scale this approximates a pitch shift. Uncovered bands repeat the edge band.
     """
     n_mels = x.shape[1]
     out = np.empty_like(x)
@@ -158,10 +158,10 @@ def frequency_shift(x: Batch, max_bands: int, rng: np.random.Generator) -> Batch
 
 
 def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
-    """Return each example played at another speed, between 1/factor and factor (uniform in the logarithm).
+    """Return each example at another speed, between 1/factor and factor (log-uniform).
 
-    Frames are interpolated linearly; a faster example begins again where it ends. A delta is a slope in time, so order
-    k (the channel's number) is multiplied by the speed to the power k.
+    Frames are interpolated linearly; a faster example is repeated from its start. Deltas are slopes in time, so channel
+    k (deltas of order k) is multiplied by speed^k.
 
     Raises:
         ValueError: if the factor is under 1.
@@ -170,7 +170,7 @@ def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
         raise ValueError(f"the factor of a time stretch must be at least 1, got {factor}")
     n_mels, n_frames, n_channels = x.shape[1:]
     channels = np.arange(n_channels)
-    out = np.empty(x.shape, dtype=np.float32)  # in C order whatever x's is: its rows are written through views
+    out = np.empty(x.shape, dtype=np.float32)  # C order regardless of x: rows are written through views
     for example, speed, target in zip(x, factor ** rng.uniform(-1, 1, len(x)), out, strict=True):
         place = (np.arange(n_frames) * speed) % max(1, n_frames - 1)
         left = place.astype(np.int64)[:, None]
@@ -215,4 +215,4 @@ BATCHES: tuple[Augmentation[Callable[..., Step]], ...] = (
         {"frequency_mask": "frequency_mask", "time_mask": "time_mask", "per_channel": "mask_per_channel"},
     ),
 )
-"""In the order in which they act. The entry's step takes the arguments and returns what acts on batches."""
+"""In the order in which they are applied. The step of an entry takes the arguments and returns a `Step`."""

@@ -1,6 +1,6 @@
 """Mixes of two clips of different classes, and random gains, on stored log-mels as they are drawn.
 
-Both act on mel power: behind min–max scaling a gain would be undone and a sum would be none.
+Both are applied to mel power: min–max scaling would undo a gain and distort a sum.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from data_prep.augmentation import Augmentation
 from data_prep.config import FeatureSpec
 from data_prep.errors import DataError
 
-if TYPE_CHECKING:  # reading shards takes pandas and Arrow, which a list of augmentations must not load
+if TYPE_CHECKING:  # the reader imports pandas and Arrow, which listing the augmentations must not load
     from data_prep.reader.reader import FeatureSet
 
 Rows = npt.NDArray[np.integer]
@@ -26,10 +26,10 @@ Draw = Callable[[Rows, np.random.Generator], tuple[npt.NDArray[np.floating], Lab
 
 
 def a_weighting(hz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the factor of the A-weighting on the magnitude at each frequency (IEC 61672-1), 1 at 1 kHz."""
+    """Return the A-weighting of the magnitude at each frequency (IEC 61672-1), 1 at 1 kHz."""
 
     def response(f: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the weighting but for a constant."""
+        """Return the weighting up to a constant factor."""
         f2 = np.square(f, dtype=np.float64)
         low = np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2))
         return np.asarray(f2**2 / ((f2 + 20.6**2) * low * (f2 + 12_194.0**2)))
@@ -44,17 +44,17 @@ def band_weights(spec: FeatureSpec) -> npt.NDArray[np.float32]:
 
 
 def loudness_db(power: LogMels, weights: npt.NDArray[np.float32]) -> float:
-    """Return the A-weighted level of the loudest frame, in dB over the log-mel's offset; 0 for silence.
+    """Return the A-weighted level of the loudest frame, in dB relative to the log-mel's offset; 0 for silence.
 
     Args:
-        power: (n_mels, n_frames) mel power in units of the offset, as `to_power` gives it.
-        weights: (n_mels,) as `band_weights` gives them.
+        power: (n_mels, n_frames) mel power in units of the offset, from `to_power`.
+        weights: (n_mels,), from `band_weights`.
     """
     return float(10 * np.log10(max(1.0, (weights @ power).max())))
 
 
 def share_of_first(ratio: float, level_db: float, level2_db: float) -> float:
-    """Return t, the first sound's share of the mixed amplitude, such that it is heard as the share `ratio` of the mix.
+    """Return t, the first sound's share of the amplitude for a perceived share of `ratio` in the mix.
 
     t = 1 / (1 + 10^((g₁ − g₂) / 20) · (1 − r) / r): equation 2 of Tokozume et al. (arXiv 1711.10282).
     """
@@ -62,9 +62,9 @@ def share_of_first(ratio: float, level_db: float, level2_db: float) -> float:
 
 
 def mix_classes(power: LogMels, power2: LogMels, t: float) -> LogMels:
-    """Return the mel power (t² p₁ + (1 − t)² p₂) / (t² + (1 − t)²) of two sounds mixed.
+    """Return the mel power (t² p₁ + (1 − t)² p₂) / (t² + (1 − t)²) of a mix of two sounds.
 
-    Two recordings are independent, so that their powers add; the denominator keeps the level of equally loud sounds.
+    The powers of independent recordings add; the denominator preserves the level of equally loud sounds.
     """
     total = t**2 + (1 - t) ** 2
     mixed: LogMels = power * np.float32(t**2 / total)
@@ -73,19 +73,19 @@ def mix_classes(power: LogMels, power2: LogMels, t: float) -> LogMels:
 
 
 class ClassMix:
-    """Mixes drawn examples with clips of other classes, and changes their level.
+    """Mixes examples with clips of other classes, and changes their level.
 
     Between-class learning (Tokozume, Ushiku, Harada: "Learning from between-class examples for deep sound recognition",
-    ICLR 2018, arXiv 1711.10282): each mix gets r ~ U(0, 1), which is its label's share of the first class and how
-    loud that is heard in it.
+    ICLR 2018, arXiv 1711.10282): for each mix r ~ U(0, 1) is the share of the first class, both in the label and in
+    perceived loudness.
 
     Args:
         features: the training split, from which partners are drawn.
-        class_mix_p: probability that an example is mixed.
-        gain_db: largest change of an example's level in dB, up or down, uniform.
+        class_mix_p: probability of mixing an example.
+        gain_db: gains are uniform over −gain_db … gain_db, in dB.
 
     Raises:
-        DataError: if examples shall be mixed and there is only one class.
+        DataError: if `class_mix_p` is not 0 and there is only one class.
     """
 
     def __init__(self, features: FeatureSet, *, class_mix_p: float = 0.0, gain_db: float = 0.0) -> None:
@@ -100,12 +100,12 @@ class ClassMix:
             )
 
     def __call__(self, rows: Rows, draw: Draw, rng: np.random.Generator) -> tuple[LogMels, Labels]:
-        """Return the examples of some rows, (b, n_mels, n_frames) float32, and their labels (b, n_classes).
+        """Return the examples at `rows`, (b, n_mels, n_frames) float32, and their labels (b, n_classes).
 
         Args:
-            rows: of the training set.
-            draw: gives the log-mels of rows, cut as the network takes them, and their labels.
-            rng: source of the draws.
+            rows: indices into the training set.
+            draw: returns the log-mels of rows, cut to the network's input, and their labels.
+            rng: random generator.
         """
         drawn, labels = draw(rows, rng)
         ratios = np.ones(len(rows))
@@ -130,7 +130,7 @@ class ClassMix:
         return mix_classes(power, power2, share_of_first(ratio, *levels))
 
     def _partners(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return for each row one of another class, each clip of those as likely as the others."""
+        """Return for each row a random row of another class, uniform over their clips."""
         pools = [self._others[int(label)] for label in self._labels[rows]]
         return np.array([pool[rng.integers(len(pool))] for pool in pools], dtype=np.int64)
 
@@ -139,4 +139,4 @@ MIXED: tuple[Augmentation[type[ClassMix]], ...] = (
     Augmentation("class_mix", {"class_mix_p": "between-class mixing"}, ClassMix, {"class_mix_p": "class_mix_p"}),
     Augmentation("gain", {"gain_db": "random gain"}, ClassMix, {"gain_db": "gain_db"}),
 )
-"""In the order in which they act. They share one step, which takes the arguments of both."""
+"""In the order in which they are applied. They share one step, which takes the arguments of both."""

@@ -1,8 +1,8 @@
-"""Augmentation of stored log-mels, before they are scaled: what audio would sound like, without the audio.
+"""Augmentation of stored log-mels before scaling, which approximates augmentation of the audio.
 
-Here a sum of sounds is a sum of powers and a filter is a gain per mel band; behind min–max scaling neither is true any
-more. Clips are float32 (n_mels, n_frames), natural logarithm of mel power + offset, as the shards hold it; they are
-taken one at a time, which fits the processor's cache.
+A sum of sounds is a sum of powers and a filter is a gain per mel band; neither is true after min–max scaling. Clips are
+float32 (n_mels, n_frames), the natural logarithm of mel power + offset as in the shards. They are processed one at a
+time, since one clip fits the processor's cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Offsets = npt.NDArray[np.float32]
 
 
 def to_power(x: LogMels, spec: FeatureSpec) -> LogMels:
-    """Return mel power in units of the offset (of its square where bands sum magnitudes): 0 in silence, never less."""
+    """Return mel power in units of the offset (of its square for a feature with power 1); at least 0, 0 in silence."""
     power: LogMels = x - np.float32(np.log(spec.log_offset))
     np.exp(power, out=power)
     power -= 1
@@ -43,10 +43,10 @@ def to_log_mel(power: LogMels, spec: FeatureSpec) -> LogMels:
 
 
 def mix_scenes(power: LogMels, partner: LogMels, gain: float, gain2: float) -> LogMels:
-    """Return the mel power of two clips mixed, at gains on their waveforms.
+    """Return the mel power of a mix of two clips; the gains are those of the waveforms.
 
-    Two recordings are independent: their powers add, but for beats that average out over a band's bins. That is what
-    `data_prep.copies.waveforms.mix` gives on audio, within 1.5 dB rms.
+    The powers of independent recordings add, up to beats that average out over the bins of a band. The result agrees
+    with `data_prep.copies.waveforms.mix` on audio within 1.5 dB rms.
     """
     mixed: LogMels = power * np.float32(gain**2)
     mixed += partner * np.float32(gain2**2)
@@ -54,17 +54,17 @@ def mix_scenes(power: LogMels, partner: LogMels, gain: float, gain2: float) -> L
 
 
 def scale_bands(power: LogMels, offsets: Offsets) -> LogMels:
-    """Return the mel power with the gain exp(offsets) in each band; offsets (n_mels,)."""
+    """Return the mel power multiplied by exp(offsets) in each band; offsets (n_mels,)."""
     return np.asarray(power * np.exp(offsets)[:, None], dtype=np.float32)
 
 
 def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:
-    """Return the logarithm of the power gain in each mel band that a gain on the magnitude spectrum makes, (n_mels,).
+    """Return the logarithm of the power gain per mel band, (n_mels,), for a gain on the magnitude spectrum.
 
-    That is what it adds to the log-mel of a spectrum that is even within the bands.
+    This is its effect on the log-mel if the spectrum is flat within each band.
 
     Args:
-        gain: (n_fft // 2 + 1,) factors: a spectrum correction's, or the magnitudes of an impulse response's transform.
+        gain: (n_fft // 2 + 1,) factors of a spectrum correction, or magnitudes of an impulse response's transform.
         spec: the stored feature.
     """
     filters = mel_filters(spec)
@@ -75,32 +75,32 @@ def band_offsets(gain: npt.NDArray[np.floating], spec: FeatureSpec) -> Offsets:
 
 @dataclass(frozen=True, eq=False)
 class DeviceOffsets:
-    """How much louder than device a each other device hears each mel band: natural logarithms of power ratios."""
+    """Level of other devices relative to device a per mel band, as natural logarithms of power ratios."""
 
     devices: tuple[str, ...]
-    """Those that have pairs with device a, sorted."""
+    """Devices that have pairs with device a, sorted."""
     offsets: Offsets
     """(n_devices, n_mels)."""
 
     @property
     def combined(self) -> Offsets:
-        """(n_mels,): spectrum correction's, the mean over devices of their factors on the magnitude."""
+        """(n_mels,), offsets of spectrum correction: the mean over devices of their magnitude factors."""
         return np.asarray(2 * np.log(np.mean(np.exp(self.offsets / 2), axis=0)), dtype=np.float32)
 
 
 def estimate_offsets(
     log_mel: npt.NDArray[np.floating], clips: pd.DataFrame, spec: FeatureSpec, rows: npt.NDArray[np.integer]
 ) -> DeviceOffsets | None:
-    """Return the devices' offsets from the pairs of one moment among clips, or None where there are no pairs.
+    """Return the offsets of devices, estimated from clips of the same moment; None if there are no such pairs.
 
-    The mean over pairs and frames of the difference of log-mels: spectrum correction's estimate
-    (data_prep/copies/correction.py) with mel bands in the place of bins.
+    An offset is the mean difference of log-mels over pairs and frames: the estimate of spectrum correction
+    (data_prep/copies/correction.py) with mel bands instead of frequency bins.
 
     Args:
         log_mel: (n_clips, n_mels, n_frames) as stored.
         clips: one row per clip: scene, device, location, segment.
         spec: the stored feature.
-        rows: which clips to take: those as recorded, no copies.
+        rows: indices of the clips to use; recorded clips only, no copies.
     """
     described = [clips[name].to_numpy(object)[rows] for name in _Row._fields[1:]]
     found = pairs(_Row(*row) for row in zip(rows.tolist(), *described, strict=True))

@@ -1,7 +1,7 @@
-"""Mixes of a scene and other devices' hearing on training clips as they are drawn, instead of copies made beforehand.
+"""Mixes within a scene and simulation of other devices on training clips as they are drawn, instead of stored copies.
 
-They act on stored log-mels, before scaling: every epoch hears other mixes and no copy is stored. How near they come to
-the copies computed from audio is held by tests/data_prep/augment/test_logmel.py.
+Both are applied to stored log-mels before scaling, with new draws in every epoch. They are compared with copies
+computed from audio in tests/data_prep/augment/test_logmel.py.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from data_prep.copies.correction import REFERENCE_DEVICE
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError
 
-if TYPE_CHECKING:  # reading shards takes pandas and Arrow, which a list of augmentations must not load
+if TYPE_CHECKING:  # the reader imports pandas and Arrow, which listing the augmentations must not load
     from data_prep.reader.reader import FeatureSet
 
 Rows = npt.NDArray[np.integer]
 
 
 class OnTheFly:
-    """Draws clips of a training set, some of them mixed with another of their scene or heard as by another device.
+    """Draws clips of a training set, some of them mixed with another of their scene or as recorded by another device.
 
     Args:
-        features: the training split; offsets between devices are estimated from its pairs of one moment.
-        scene_mix_p: probability that an example is mixed with another recorded clip of its scene.
+        features: the training split; offsets between devices are estimated from its clips of the same moment.
+        scene_mix_p: probability of mixing an example with another recorded clip of its scene.
         mix_gain: range of the two gains of a mix.
-        spectrum_correction_p: probability that a recorded clip of device a is heard as by the others on average.
-        device_offset_p: probability that it is heard as by one of them, each as likely as the others. Together with
-            `spectrum_correction_p` at most 1: an example is heard as by one device.
+        spectrum_correction_p: probability of applying the mean offset of the other devices to a recorded clip of
+            device a.
+        device_offset_p: probability of applying the offset of one of them, uniformly chosen, instead. The sum with
+            `spectrum_correction_p` is at most 1.
 
     Raises:
-        DataError: if devices are wanted and there are no pairs to learn them from.
+        DataError: if one of the last two is not 0 and there are no pairs to estimate offsets from.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class OnTheFly:
         self._offsets = self._estimate(np.flatnonzero(recorded)) if spectrum_correction_p + device_offset_p else None
 
     def _estimate(self, rows: Rows) -> Offsets:
-        """Return the correction's offsets, then each device's, (1 + n_devices, n_mels)."""
+        """Return the offsets of spectrum correction, then of each device, (1 + n_devices, n_mels)."""
         features = self._features
         found = estimate_offsets(features.log_mel, features.clips, features.spec, rows)
         if found is None:
@@ -69,7 +70,7 @@ class OnTheFly:
         return np.concatenate([found.combined[None], found.offsets])
 
     def __call__(self, indices: Rows, rng: np.random.Generator) -> npt.NDArray[np.float16]:
-        """Return the clips at `indices`, some of them changed, (b, n_mels, n_frames) float16 as copies are stored."""
+        """Return the clips at `indices`, augmented, (b, n_mels, n_frames) float16 like stored copies."""
         features = self._features
         x = features.log_mel[indices]
         mixed = rng.random(len(indices)) < self._mix_p
@@ -87,7 +88,7 @@ class OnTheFly:
         return x
 
     def _partners(self, indices: Rows, rng: np.random.Generator) -> Rows:
-        """Return for each example another recorded clip of its scene, itself where there is none."""
+        """Return for each example another recorded clip of its scene, or itself if there is none."""
         partners = np.array(indices)
         for i, (row, label) in enumerate(zip(indices, self._features.labels[indices], strict=True)):
             pool = self._of_scene.get(int(label), indices[:0])
@@ -99,7 +100,7 @@ class OnTheFly:
         return partners
 
     def _draw_devices(self, indices: Rows, rng: np.random.Generator) -> Rows:
-        """Return the row of the offsets that each example gets, −1 for none."""
+        """Return the row of the offsets for each example, −1 for none."""
         share = rng.random(len(indices))
         n_rows = 2 if self._offsets is None else len(self._offsets)
         device = rng.integers(1, n_rows, len(indices))
@@ -124,4 +125,4 @@ STORED: tuple[Augmentation[type[OnTheFly]], ...] = (
         {"device_offset_p": "device_offset_p"},
     ),
 )
-"""In the order in which they act. They share one step, which takes the arguments of all of them."""
+"""In the order in which they are applied. They share one step, which takes the arguments of all of them."""

@@ -1,13 +1,13 @@
-"""Every augmentation of training clips, in the order in which they act.
+"""All augmentations of training clips, in the order in which they are applied.
 
-To add one, write its step with its entry, and the field of the configuration that turns it on:
+To add one, write its step, its entry and the configuration field that turns it on:
 
 - copies computed from audio: `COPIES` in data_prep/copies/waveforms.py; `OfflineAugmentation` in data_prep/config.py
-- stored log-mels as they are drawn: `STORED` in data_prep/augment/onthefly.py or, where labels are mixed, too, `MIXED`
+- stored log-mels as they are drawn: `STORED` in data_prep/augment/onthefly.py or, if labels are mixed as well, `MIXED`
   in data_prep/augment/class_mix.py; `TrainConfig` in asc_models/config.py
 - batches of network input: `BATCHES` in data_prep/augment/batch.py; `TrainConfig` in asc_models/config.py
 
-Training, the conditions of a search space and the declaration in a submission follow from the entry.
+Training, the conditions of a search space and the declaration in a submission are derived from the entry.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data_prep.augmentation import Augmentation
 from data_prep.copies.waveforms import COPIES
 
 WHILE_TRAINING: tuple[Augmentation[Any], ...] = (*STORED, *MIXED, *BATCHES)
-"""Those that fields of `train` turn on."""
+"""Augmentations that fields of `train` turn on."""
 
 AUGMENTATIONS: tuple[Augmentation[Any], ...] = (*COPIES.values(), *WHILE_TRAINING)
 
@@ -29,4 +29,4 @@ SWITCHES: dict[str, Augmentation[Any]] = {knob: entry for entry in WHILE_TRAININ
 """{field of `train`: the augmentation that it turns on}."""
 
 WHOLE_CLIPS: dict[str, float] = {knob: entry.off for knob, entry in SWITCHES.items() if entry.changes_length}
-"""Fields of `train` for a network that takes one length only: examples keep all their frames."""
+"""{field of `train`: value that turns it off} for networks with a fixed input length, which need all frames."""
