@@ -1,4 +1,4 @@
-"""Audio on disk → Parquet feature shards, and back as network input. Knows nothing of models."""
+"""Audio on disk → Parquet feature shards → network input. Independent of models."""
 
 import lazy_loader
 

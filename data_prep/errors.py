@@ -1,11 +1,11 @@
-"""Expected failures: what a user can mend. The command line prints their text and exits with 1, without a traceback.
+"""Errors that a user can fix. The command line prints their message without a traceback and exits with 1.
 
-A message says the rule and the value with its unit, where (file, clip, key path), and the way out.
+A message gives the rule and the value with its unit, the location (file, clip, key path), and the way out.
 """
 
 
 class AscError(Exception):
-    """Base of every failure that a user can mend."""
+    """Base class of all errors that a user can fix."""
 
 
 class ConfigError(AscError):
@@ -17,8 +17,8 @@ class DataError(AscError):
 
 
 class BudgetError(AscError):
-    """Nothing that was asked for fits the size rules."""
+    """No requested candidate fits the size rules."""
 
 
 class RunError(AscError):
-    """A run directory cannot take the requested work."""
+    """A run directory can't be used for the requested work."""

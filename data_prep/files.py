@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from data_prep.errors import AscError, DataError
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, delete it when it fails.
+    """Yield a temporary path next to `path`, which is renamed to `path` if the block succeeds, else deleted.
 
-    A reader sees the old file or the new one, never a part, also after a crash: the bytes are flushed to the disk
-    before the rename. Stale temporary files of killed writers carry the suffix `.tmp` and are overwritten or ignored.
+    Readers see the old file or the new one, never a partial one, even after a crash: the bytes are flushed to disk
+    before the rename. Temporary files of killed writers have the suffix `.tmp` and are overwritten or ignored.
 
     Raises:
-        AscError: if the disk is full or the folder can't be written, naming the path and the space left.
+        AscError: if the disk is full or the folder can't be written, with the path and the space left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,12 +35,12 @@ def written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        with contextlib.suppress(OSError):  # the parent is a file: what failed has been told
+        with contextlib.suppress(OSError):  # the parent is a file: the failure is already reported
             temporary.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError) -> AscError:
-    """Return what to tell the user when writing `path` failed with `error`."""
+    """Return the error for the user if writing `path` failed with `error`."""
     if error.errno == errno.ENOSPC:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         free = shutil.disk_usage(folder).free
@@ -52,13 +52,13 @@ def write_error(path: Path, error: OSError) -> AscError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
     """Return the value in a JSON file.
 
     Raises:
-        DataError: if the file is missing or no JSON.
+        DataError: if the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""How an object store is reached: a URI and the environment → a client of obstore.
+"""Connections to object stores: a URI and the environment → a client of obstore.
 
-What a URI may say beside bucket and folder: `s3://KEY:SECRET@bucket/…` and `gs://anonymous@bucket/…`, and in its query
-`endpoint_override` (with or without a scheme), `scheme`, `region`, `access_key`, `secret_key`, `session_token`,
-`retry_limit_seconds`, or whatever obstore calls an option of S3 or Google Cloud Storage.
+Besides bucket and folder, a URI may contain credentials (`s3://KEY:SECRET@bucket/…`, `gs://anonymous@bucket/…`) and
+query options: `endpoint_override` (with or without a scheme), `scheme`, `region`, `access_key`, `secret_key`,
+`session_token`, `retry_limit_seconds`, or any option of obstore for S3 or Google Cloud Storage.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from data_prep.errors import DataError
 
 OPTIONS = {"access_key": "access_key_id", "secret_key": "secret_access_key", "session_token": "token"}
-"""{name in a URI's query: obstore's}. Others are called the same by both."""
+"""{name in a URI's query: name in obstore}. Other names are the same."""
 WITHOUT_MEANING = ("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open", "project_id")
-"""Options of URIs that concern what is never done here: buckets are neither made nor deleted."""
+"""Accepted query options without effect, since buckets are neither created nor deleted."""
 N_RETRIES = 6
-"""Of a request; some ten seconds where nobody answers."""
+"""Retries of a request; about ten seconds if the server doesn't answer."""
 
 
 def connected(uri: str) -> Any:
-    """Return obstore's store at a URI of `s3` or `gs`. Nothing of it is read yet.
+    """Return obstore's store at an `s3://` or `gs://` URI, without reading from it.
 
     Raises:
-        DataError: if the URI names no place, or an option that is not known.
+        DataError: if the URI has no bucket, or an unknown option.
     """
     from obstore.exceptions import BaseError
     from obstore.store import from_url
@@ -61,12 +61,12 @@ def connected(uri: str) -> Any:
 
 
 def error_words(error: Exception) -> str:
-    """Return what an object store says in one line."""
+    """Return the message of an object store's error in one line."""
     return str(error).splitlines()[0].partition(": <?xml")[0].rstrip(". ")
 
 
 def _of_s3(user: str, bucket: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what obstore would not find by itself: keys before the bucket or of a profile, the bucket's region."""
+    """Return options that obstore doesn't find itself: keys before the bucket or of a profile, the bucket's region."""
     found: dict[str, Any] = {}
     if user:
         key, _, secret = user.partition(":")
@@ -82,7 +82,7 @@ def _of_s3(user: str, bucket: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_profile() -> dict[str, str]:
-    """Return the keys of the profile that AWS_PROFILE names in the user's file of credentials, if there are any."""
+    """Return the keys of the profile AWS_PROFILE in the user's credentials file, if any."""
     path = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials"
     profiles = ConfigParser(interpolation=None)
     with contextlib.suppress(Error, OSError, UnicodeDecodeError):
@@ -99,12 +99,12 @@ def _of_profile() -> dict[str, str]:
 
 @lru_cache
 def bucket_region(address: str) -> str | None:
-    """Return the region in which a bucket lies, as its store says without credentials; None where it doesn't."""
+    """Return the region of a bucket, as reported by its store without credentials; None if it isn't."""
     request = urllib.request.Request(address, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             headers = answer.headers
-    except urllib.error.HTTPError as refusal:  # a refusal says it too
+    except urllib.error.HTTPError as refusal:  # a refusal has the region, too
         headers = refusal.headers
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Stored features by name: the settings that differ from `FeatureSpec`'s defaults. A clip's length isn't among them."""
+"""Feature presets: settings that differ from the defaults of `FeatureSpec`, except the length of a clip."""
 
 from __future__ import annotations
 

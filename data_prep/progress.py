@@ -1,4 +1,4 @@
-"""How long work tells of its progress without knowing who shows it."""
+"""Progress reporting of long operations."""
 
 from collections.abc import Callable
 

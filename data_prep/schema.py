@@ -1,4 +1,4 @@
-"""The base of every configuration: frozen, strict, hashed canonically, with all problems reported at once."""
+"""Base class of all configurations: frozen, strict, with a canonical hash; all errors are reported together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_prep.errors import ConfigError
 
 
 def canonical_json(value: Any) -> str:
-    """Return `value` as JSON with sorted keys and no blanks: equal values give equal text on every machine."""
+    """Return `value` as JSON with sorted keys and no whitespace; equal values give equal text on every machine."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -24,16 +24,16 @@ def content_hash(value: Any, n_digits: int = 12) -> str:
 
 
 class Config(BaseModel):
-    """A frozen description that refuses unknown keys. Defaults are the seed report's settings."""
+    """A frozen configuration that refuses unknown keys. Defaults are the settings of the paper."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Fields that version 0.1.0 did not have. `canonical` leaves them out while they hold their default, so that what
-    was hashed before they existed keeps its hash."""
+    """Fields added after version 0.1.0. `canonical` leaves them out at their default, so that earlier hashes remain
+    valid."""
 
     def canonical(self) -> dict[str, Any]:
-        """Return the settings as JSON values for hashes and for comparison with stored ones: see `ADDED`."""
+        """Return the settings as JSON values, for hashes and comparison with stored settings; see `ADDED`."""
         settings: dict[str, Any] = _canonical(self, self.model_dump(mode="json"))
         return settings
 
@@ -44,13 +44,13 @@ class Config(BaseModel):
     def updated(self, **changes: Any) -> Self:
         """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate).
 
-        Sections that stay are the same objects, and know which of their keys were stated.
+        Unchanged sections are the same objects, so they keep track of which keys were set explicitly.
         """
         return type(self).model_validate({**dict(self), **changes})
 
 
 def _canonical(value: Any, dumped: Any) -> Any:
-    """Return `dumped`, which `value` was dumped to, without added fields that hold their default."""
+    """Return `dumped`, the dump of `value`, without `ADDED` fields at their default."""
     if isinstance(value, Config):
         fields = type(value).model_fields
         return {
@@ -67,21 +67,21 @@ C = TypeVar("C", bound="Config")
 
 
 def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
-    """Return `data` as a `cls`.
+    """Return `data` as a validated `cls`.
 
     Args:
-        cls: the configuration's class.
+        cls: class of the configuration.
         data: nested mappings as read from YAML or JSON.
-        source: what the data came from, for messages.
+        source: origin of the data, for messages.
 
     Raises:
-        ConfigError: with one line for each problem: key path, rule, value, and the nearest known key for a typo.
+        ConfigError: with one line for each error: key path, rule, value, and the closest known key for a typo.
     """
     try:
         return cls.model_validate(data)
     except ValidationError as error:
         found = error.errors()
-        # A list whose elements are wrong also counts as too short: that says nothing more.
+        # A list with invalid elements is also reported as too short, which adds nothing.
         deeper = {problem["loc"][:length] for problem in found for length in range(len(problem["loc"]))}
         told = [p for p in found if not (p["type"] == "too_short" and p["loc"] in deeper)]
         problems = [_describe(cls, problem) for problem in told]
@@ -103,7 +103,7 @@ def _describe(cls: type[Config], problem: Any) -> str:
         key = str(problem["loc"][-1])
         models = _models_at(cls, problem["loc"][:-1])
         known = [name for model in models for name in model.model_fields]
-        # The exact name one section deeper (prepare.clip_seconds) is nearer than any like-sounding neighbour.
+        # The same name one section deeper (prepare.clip_seconds) is a better suggestion than a similar name here.
         deeper = [f"{section}.{key}" for model in models for section in _sections_with(model, key)]
         near = deeper or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         way_out = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
@@ -125,17 +125,17 @@ def _describe(cls: type[Config], problem: Any) -> str:
 
 
 def _sections_with(model: type[Config], key: str) -> list[str]:
-    """Return the sections of `model` that have a key of this name."""
+    """Return the sections of `model` that have the key `key`."""
     sections = {name: _models_in(field.annotation) for name, field in model.model_fields.items()}
     return [name for name, inner in sections.items() if any(key in found.model_fields for found in inner)]
 
 
 def _models_at(cls: type[Config], parents: tuple[int | str, ...]) -> list[type[Config]]:
-    """Return the classes that may stand at the place `parents` names."""
+    """Return the configuration classes that are allowed at the key path `parents`."""
     models = [cls]
     for part in parents:
         if isinstance(part, int):
-            continue  # an index into a list: the list's own annotation named the element's class
+            continue  # an index into a list: the annotation of the list gave the class of its elements
         models = [
             found
             for model in models

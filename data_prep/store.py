@@ -1,4 +1,4 @@
-"""Where shards live: a local folder, or an object store under `s3://` or `gs://`, through the same few operations."""
+"""Storage of shards: a local folder or an object store (`s3://`, `gs://`) with the same operations."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from data_prep.files import write_error, written_whole
 from data_prep.object_stores import connected, error_words
 
 Location = Path | str
-"""A local folder, or the URI of a place in an object store (`s3://bucket/folder`)."""
+"""A local folder, or the URI of a folder in an object store (`s3://bucket/folder`)."""
 
 SCHEMES = ("s3", "gs")
 
 
 class Store(Protocol):
-    """A folder of files that are written whole or not at all. Names are relative, with `/` between folders."""
+    """A folder with atomic writes. Names are relative, with `/` as separator."""
 
     def place(self, name: str) -> str:
         """Return the full path or URI of `name`, for messages."""
@@ -40,19 +40,19 @@ class Store(Protocol):
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """Return `name` opened for reading at any place in it. Raises as `read`."""
+        """Return `name` as a seekable file opened for reading. Raises as `read`."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
-        """Write `name`, whole or not at all.
+        """Write `name` atomically.
 
         Raises:
-            AscError: if there is no space, or the place can't be written.
+            AscError: if there is no space, or the store can't be written.
         """
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write `name` unless it is there, and return whether it was written: of several at once, one is told True.
+        """Write `name` unless it exists; return whether it was written, True for only one of concurrent writers.
 
         Raises as `write`.
         """
@@ -63,11 +63,11 @@ class Store(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """Return the names of all files, sorted, those that killed writers left behind among them."""
+        """Return the sorted names of all files, including temporary files of killed writers."""
         ...
 
     def locked(self) -> Any:
-        """Return a context in which no other process prepares into this place, as far as the place can promise it."""
+        """Return a context in which no other process prepares into this store, as far as the store supports it."""
         ...
 
 
@@ -79,7 +79,7 @@ def open_store(location: Location) -> Store:
     (`s3://bucket/folder?endpoint_override=http://host:9000`); see `data_prep.object_stores`.
 
     Raises:
-        DataError: if the URI names no place that can be reached.
+        DataError: if the URI is invalid or can't be reached.
     """
     if isinstance(location, Path) or "://" not in location:
         return LocalStore(Path(location))
@@ -87,7 +87,7 @@ def open_store(location: Location) -> Store:
 
 
 def parse_location(text: str) -> Location:
-    """Return what a user gave as a place for shards: a path, or a URI of one of `SCHEMES`.
+    """Return a user's text as the location of shards: a path, or a URI of one of `SCHEMES`.
 
     Raises:
         DataError: if it is a URI of another scheme.
@@ -104,12 +104,12 @@ def parse_location(text: str) -> Location:
 
 
 def location_text(location: Location) -> str:
-    """Return a place for shards as text that another process understands: a URI, or an absolute path."""
+    """Return a location as text for another process: a URI, or an absolute path."""
     return location if isinstance(location, str) and "://" in location else str(Path(location).absolute())
 
 
 def location_inside(location: Location, name: str) -> Location:
-    """Return the place of a folder `name` below another place; a URI keeps its query."""
+    """Return the location of the subfolder `name`; a URI keeps its query."""
     if isinstance(location, Path) or "://" not in location:
         return Path(location) / name
     base, mark, query = location.partition("?")
@@ -117,7 +117,7 @@ def location_inside(location: Location, name: str) -> Location:
 
 
 class LocalStore:
-    """A folder of this machine, or of a file system that every machine mounts."""
+    """A local folder, or a folder on a shared file system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -141,12 +141,12 @@ class LocalStore:
             raise DataError(f"{self.root / name}: cannot be read: {error.strerror}") from None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write `name` beside its place, flush it to the disk, and rename it there."""
+        """Write a temporary file, flush it to disk, and rename it to `name`."""
         with written_whole(self.root / name) as temporary:
             temporary.write_bytes(data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write `name` beside its place and link it there, which fails where there is one: on NFS too."""
+        """Write a temporary file and link it to `name`, which fails if `name` exists, on NFS as well."""
         path = self.root / name
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
@@ -161,7 +161,7 @@ class LocalStore:
         except OSError as error:
             raise write_error(path, error) from error
         finally:
-            with contextlib.suppress(OSError):  # the parent is a file: what failed has been told
+            with contextlib.suppress(OSError):  # the parent is a file: the failure is already reported
                 temporary.unlink(missing_ok=True)
         return True
 
@@ -175,11 +175,11 @@ class LocalStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the lock goes with the process, also when it is killed.
+        """Lock the folder for this process; the lock is released when the process ends, even if it is killed.
 
         Raises:
-            DataError: if another process holds it.
-            AscError: if the folder can't be made.
+            DataError: if another process holds the lock.
+            AscError: if the folder can't be created.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -195,10 +195,10 @@ class LocalStore:
 
 
 class ObjectStore:
-    """A place in an object store. An object appears whole when its upload ends, so nothing half-written is ever seen.
+    """A folder in an object store. Objects appear when their upload is complete, so readers never see partial ones.
 
-    There is no lock that goes with a killed process: that two machines don't prepare into one place at once is the
-    user's to see to. Where they do, each object is one of theirs, and the manifest's checksums tell which fit it.
+    Object stores have no lock that is released when a process is killed; users must make sure that only one machine
+    prepares into a folder at a time. Otherwise objects of both are mixed; the manifest's checksums detect that.
     """
 
     def __init__(self, uri: str) -> None:
@@ -217,7 +217,7 @@ class ObjectStore:
             return bytes(obstore.get(self._store, name).bytes())
 
     def open(self, name: str) -> BinaryIO:
-        """Return `name` opened for reading: only the parts that are read are fetched."""
+        """Return `name` opened for reading; only the parts that are read are downloaded."""
         import obstore
 
         with _told(self.place(name), "read"):
@@ -229,14 +229,14 @@ class ObjectStore:
         import obstore
 
         with _told(self.place(name), "written", FileNotFoundError):
-            obstore.put(self._store, name, bytes(data))  # Arrow gives buffers of its own, which cost nothing on a disk
+            obstore.put(self._store, name, bytes(data))  # Arrow passes its own buffers
 
     def create(self, name: str, data: bytes) -> bool:
-        """Upload `name` on the condition that there is none.
+        """Upload `name` unless it exists.
 
-        S3 refuses others by `If-None-Match: *`, Google Cloud Storage by the generation 0. Where the answer to an upload
-        is lost, it is repeated, and then finds itself: what is there is ours if it is the very same, so `data` must
-        hold something that no other writer's has.
+        The condition is `If-None-Match: *` on S3 and generation 0 on Google Cloud Storage. If the response to an upload
+        is lost, the retry finds the object of the first attempt, recognized by equal bytes. `data` must therefore
+        contain something unique to the writer.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError
@@ -258,10 +258,7 @@ class ObjectStore:
             obstore.delete(self._store, name)
 
     def names(self) -> list[str]:
-        """Return the names of all objects below the place.
-
-        Empty ones are left out: other clients leave them behind as signs of folders.
-        """
+        """Return the names of all objects in the folder, without empty ones, which some clients create for folders."""
         import obstore
 
         with _told(self._uri, "listed", FileNotFoundError):
@@ -269,13 +266,13 @@ class ObjectStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make sure that the place can be reached; see the class about two at once."""
+        """Check that the store can be reached. Does not lock; see the class."""
         self.names()
         yield
 
 
 class _ObjectFile(RawIOBase):
-    """obstore's reader of one object as Python's own kind of file, which pyarrow asks for."""
+    """obstore's reader of an object as a Python file object, as pyarrow requires."""
 
     def __init__(self, reader: Any, place: str) -> None:
         self._reader = reader
@@ -305,7 +302,7 @@ CREDENTIALS = "Check the address, and that the credentials in the environment ma
 
 @contextmanager
 def _told(place: str, done: str, *others: type[Exception]) -> Iterator[None]:
-    """Raise what the object store says, or one of `others`, as a DataError: `place` cannot be `done`."""
+    """Raise errors of the object store, and `others`, as a DataError: `place` cannot be `done`."""
     from obstore.exceptions import BaseError
 
     failures: tuple[type[Exception], ...] = (BaseError, *others)

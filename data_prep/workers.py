@@ -1,4 +1,4 @@
-"""Where the work of `prepare` runs: in this process, in others, or wherever a caller's executor puts it."""
+"""Executors for `asc prepare`: this process, worker processes, or an executor of the caller."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 IN_FLIGHT = 4
-"""Tasks that wait or run for each worker: enough that none stands idle, few enough that memory stays flat."""
+"""Tasks submitted per worker: enough to keep it busy, few enough to bound memory."""
 
 
 class Executor(Protocol):
-    """Whatever spreads work. Results come back in the items' order; few items at a time are under way."""
+    """Anything that distributes work. Results are returned in order; only a few items are in flight at a time."""
 
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
         """Yield the results of `function` for each item, in order."""
@@ -27,19 +27,19 @@ class Executor(Protocol):
 
 class _InProcess:
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """Yield the results one by one, as they are asked for."""
+        """Yield the results one by one, each computed on demand."""
         return map(function, items)
 
 
 class _Pool:
-    """An executor of `concurrent.futures`, given a bounded number of items at a time."""
+    """An executor of `concurrent.futures` with a bounded number of items in flight."""
 
     def __init__(self, pool: Any, n_workers: int) -> None:
         self._pool = pool
         self._n_in_flight = IN_FLIGHT * n_workers
 
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """Yield the results in order; an item is taken when one before it was given back."""
+        """Yield the results in order; each yielded result makes room for the next item."""
         waiting: deque[Any] = deque()
         for item in items:
             waiting.append(self._pool.submit(function, item))
@@ -51,7 +51,7 @@ class _Pool:
 
 @contextmanager
 def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Executor]:
-    """Yield `executor` if there is one, else one that runs in `n_workers` processes, or in this one for 1.
+    """Yield `executor` if given, else one with `n_workers` processes, or with this process if `n_workers` is 1.
 
     Raises:
         AscError: if a worker process dies.
@@ -64,7 +64,7 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
         import multiprocessing
         from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
-        # Spawned: a fork of a process in which TensorFlow or Ray has started threads can hang.
+        # Spawned: forking a process in which TensorFlow or Ray has started threads can hang.
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent)
         try:
@@ -80,7 +80,7 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
 
 
 def _end_with_parent() -> None:
-    """End this worker when the process that started it is gone: killed, that can't send its workers home."""
+    """End this worker when its parent process is gone; a killed parent can't stop its workers."""
     import multiprocessing
     import threading
     from multiprocessing.connection import wait
@@ -88,7 +88,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        """Wait for the parent's end, whatever this process does meanwhile."""
+        """Wait for the end of the parent in the background."""
         if parent is not None:
             wait([parent.sentinel])
             os._exit(1)
@@ -97,6 +97,6 @@ def _end_with_parent() -> None:
 
 
 def available_cpus() -> int:
-    """Return the processors that this process may use."""
+    """Return the number of processors available to this process."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""YAML of configurations, read and written here alone: safely, and with no key that stands twice."""
+"""Reading and writing of YAML configurations: safe loading, without duplicate keys."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from data_prep.errors import ConfigError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, {} where it is empty.
+    """Return the mapping in a YAML file, {} if it is empty.
 
     Raises:
-        ConfigError: if the file can't be read, is no YAML, or no mapping.
+        ConfigError: if the file can't be read, is not YAML, or not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Return a YAML mapping.
 
     Raises:
-        ConfigError: if `text` is no YAML, or no mapping.
+        ConfigError: if `text` is not YAML, or not a mapping.
     """
     data = load_yaml(text, source)
     if data is None:
@@ -43,13 +43,13 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which no key stands twice: plain YAML would keep the last and forget the others in silence."""
+    """Safe loader that refuses duplicate keys; plain YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping.
 
         Raises:
-            ConstructorError: if a key stands twice.
+            ConstructorError: if a key is duplicated.
         """
         seen: set[str] = set()
         for key, _ in node.value:
@@ -62,20 +62,20 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads as the same: the text `1e3` in quotation marks."""
+    """Safe dumper whose output `_Loader` reads as equal values; the text `1e3` is quoted."""
 
 
-for _side in (_Loader, _Dumper):  # to YAML 1.1 `1e-3` is text, as it lacks the point; to YAML 1.2 and JSON a number
+for _side in (_Loader, _Dumper):  # YAML 1.1 reads `1e-3` as text (no decimal point), YAML 1.2 and JSON as a number
     _side.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+|\d+\.\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
     )
 
 
 def load_yaml(text: str, source: str) -> Any:
-    """Return what a YAML text holds.
+    """Return the value of a YAML text.
 
     Raises:
-        ConfigError: if `text` is no YAML, or a key stands twice.
+        ConfigError: if `text` is not YAML, or a key is duplicated.
     """
     try:
         return yaml.load(text, Loader=_Loader)
@@ -88,7 +88,7 @@ def load_yaml(text: str, source: str) -> Any:
 
 
 def to_yaml(value: Any, *, in_one_line: bool = False) -> str:
-    """Return plain mappings, lists and values as YAML, keys in their order."""
+    """Return plain mappings, lists and values as YAML with keys in their order."""
     style: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if in_one_line else {}
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style)
     return text
