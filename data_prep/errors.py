@@ -17,7 +17,7 @@ class DataError(AscError):
 
 
 class BudgetError(AscError):
-    """No requested candidate fits the size rules."""
+    """Nothing that was requested fits the size rules."""
 
 
 class RunError(AscError):

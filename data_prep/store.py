@@ -79,7 +79,7 @@ def open_store(location: Location) -> Store:
     (`s3://bucket/folder?endpoint_override=http://host:9000`); see `data_prep.object_stores`.
 
     Raises:
-        DataError: if the URI is invalid or can't be reached.
+        DataError: if the URI is invalid.
     """
     if isinstance(location, Path) or "://" not in location:
         return LocalStore(Path(location))

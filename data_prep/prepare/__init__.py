@@ -1,1 +1,1 @@
-"""The stage `asc prepare`: audio to shards, in parallel, resumable, with a quarantine for bad files."""
+"""`asc prepare`: audio to shards, in parallel and resumable, with a quarantine for bad files."""

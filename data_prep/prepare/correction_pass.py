@@ -1,4 +1,4 @@
-"""Spectrum correction's pass over audio: a fold's time-aligned pairs → its factors, kept beside the shards."""
+"""Spectrum correction: the time-aligned pairs of a fold → its factors, stored next to the shards."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from data_prep.shards.notes import NOTES_FOLDER, sources_fingerprint
 
 
 def correct_folds(bench: Bench, training: Mapping[int, Sequence[Clip]]) -> dict[int, Correction]:
-    """Return the correction of each fold, learned from its training clips; those of an earlier call are kept.
+    """Return {fold: correction}, estimated from the training clips; results of earlier calls are reused.
 
     Args:
-        bench: where the work is done.
-        training: each fold's usable training clips.
+        bench: shared by all jobs of the call.
+        training: {fold: usable training clips}.
 
     Raises:
         DataError: if a fold has no pairs.
@@ -47,7 +47,7 @@ def _correct(bench: Bench, fold: int, training: Sequence[Clip]) -> Correction:
         if bench.store.read(note).decode() == _seal(sources, text):
             return parse_correction(text.decode(), bench.store.place(name))
     except (FileNotFoundError, DataError, UnicodeDecodeError):
-        pass  # none yet, or none that can be trusted
+        pass  # missing or damaged
     bench.store.remove(note)
     spectra = dict(zip((clip.clip_id for clip in clips), _spectra(bench, clips), strict=True))
     correction = estimate_correction(spectra, found, bench.spec)
@@ -58,13 +58,13 @@ def _correct(bench: Bench, fold: int, training: Sequence[Clip]) -> Correction:
 
 
 def seal_name(fold: int) -> str:
-    """Return the name of the note that says what a fold's correction was made from."""
+    """Return the file name of the note on what a fold's correction was made from."""
     return f"{NOTES_FOLDER}/{correction_name(fold)}.seal"
 
 
 def _spectra(bench: Bench, clips: Sequence[Clip]) -> Iterator[npt.NDArray[np.float64]]:
     def tasks() -> Iterator[Task]:
-        """Yield the clips, some at a time."""
+        """Yield tasks of `ROWS_PER_TASK` clips."""
         for i in range(0, len(clips), ROWS_PER_TASK):
             part = clips[i : i + ROWS_PER_TASK]
             yield Task(tuple(Source(bench.root / clip.filename, clip.clip_id) for clip in part), bench.spec)

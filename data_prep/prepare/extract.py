@@ -1,4 +1,4 @@
-"""What a worker of `prepare` does: clips' audio → their stored log-mels. Imports neither pandas nor Arrow."""
+"""Work of one worker of `asc prepare`: audio of clips → stored log-mels. Imports neither pandas nor Arrow."""
 
 from __future__ import annotations
 
@@ -19,81 +19,81 @@ from data_prep.errors import DataError
 from data_prep.features.log_mel import log_mel_of
 
 Fault = Literal["", "unreadable", "length", "duplicate"]
-"""Why a clip is put aside; empty where it isn't."""
+"""Why a clip is quarantined; empty if it isn't."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The audio that one row is made from."""
+    """The audio of one row."""
 
     path: Path
     clip_id: str
-    """Of the clip as recorded: an augmentation's random stream belongs to it."""
+    """Id of the recorded clip, which determines the random stream of an augmentation."""
     partner: Path | None = None
     """The other recording of a mix."""
     length_tolerance: float | None = None
-    """Share of the clip's length by which the recording may miss it; None takes any length."""
+    """Largest deviation of the recording from the clip's length, as a share of it; None accepts any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """How copies are made."""
+    """Settings of augmented copies."""
 
     augmentation: OfflineAugmentation
     settings: OfflineSpec
     gain: npt.NDArray[np.float64] | None = None
     """Spectrum correction's factor for each frequency bin (n_fft // 2 + 1,)."""
     responses: Path | None = None
-    """Folder of the impulse responses to draw from."""
+    """Folder of impulse responses to draw from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Audio files and the feature that is wanted of them."""
+    """Audio files and the feature to extract from them."""
 
     sources: tuple[Source, ...]
     spec: FeatureSpec
     copying: Copying | None = None
-    """None for clips as recorded."""
+    """None for recorded clips."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """One row's stored feature, or why there is none."""
+    """The stored feature of one row, or the reason why there is none."""
 
     log_mel: npt.NDArray[np.float16] | None
-    """(n_mels, n_frames), or None if the clip is put aside."""
+    """(n_mels, n_frames), or None if the clip is quarantined."""
     fault: Fault
     reason: str
-    """In words, with the way out; empty where there is no fault."""
+    """Message with the way out; empty without a fault."""
     silent: bool
-    """The waveform, or its log-mel, is constant."""
+    """Whether the waveform or its log-mel is constant."""
     seconds: float
-    """Length of the recording before it was padded or cut."""
+    """Length of the recording in seconds, before padding or cutting."""
     digest: str
     """First 32 hexadecimal digits of the SHA-256 of the log-mel's bytes."""
     slip: str = ""
-    """What is wrong with the file's header although the sound is in no doubt."""
+    """Error in the header of a file that can still be decoded reliably; empty if none."""
 
 
 def extract_task(task: Task) -> list[Extracted]:
-    """Return the outcome for each source of `task`, in their order."""
+    """Return the result for each source of `task`, in order."""
     return [_extract(source, task) for source in task.sources]
 
 
 def extract(path: Path, spec: FeatureSpec) -> Extracted:
-    """Return the float16 log-mel of the clip in `path`, whatever its length, or the reason why it can't be read.
+    """Return the float16 log-mel of the clip in `path`, of any length, or the reason why it can't be read.
 
-    A constant waveform holds no sound: it is stored as silence, the same value everywhere, and flagged.
+    A constant waveform is stored as silence, with one value everywhere, and flagged.
     """
     return _extract(Source(path, path.stem), Task((), spec))
 
 
 def extract_waveform(y: Waveform, spec: FeatureSpec) -> npt.NDArray[np.float16]:
-    """Return the log-mel (n_mels, n_frames) of a waveform (n,) at `spec.sample_rate`, as `extract` gives a file's.
+    """Return the log-mel (n_mels, n_frames) of a waveform (n,) at `spec.sample_rate`, as `extract` does for a file.
 
     Raises:
-        DataError: if its samples are so large that the log-mel is not finite.
+        DataError: if the samples are so large that the log-mel is not finite.
     """
     log_mel = _log_mel(fit_length(y, spec.n_samples), spec, None)
     if not np.isfinite(log_mel).all():
@@ -106,10 +106,10 @@ def _not_finite(y: Waveform) -> str:
 
 
 def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
-    """Return the mean log magnitude spectrum (n_fft // 2 + 1,) of each source, as spectrum correction needs it.
+    """Return the mean log magnitude spectrum (n_fft // 2 + 1,) of each source, for spectrum correction.
 
     Raises:
-        DataError: if a file can't be read any more.
+        DataError: if a file can no longer be read.
     """
     return [mean_log_spectrum(read_clip(source.path, task.spec), task.spec) for source in task.sources]
 
@@ -136,7 +136,7 @@ def _extract(source: Source, task: Task) -> Extracted:
     if not np.isfinite(log_mel).all():
         reason = f"{_not_finite(y)} Scale or replace the file."
         return Extracted(None, "unreadable", reason, False, seconds, "")
-    bits = log_mel.ravel().view(np.uint16)  # fifty times as fast to compare as float16
+    bits = log_mel.ravel().view(np.uint16)  # comparing integers is fifty times as fast as float16
     silent = bool((bits == bits[0]).all())
     digest = hashlib.sha256(log_mel.tobytes()).hexdigest()[:32]
     return Extracted(log_mel, "", "", silent, seconds, digest, sound.slip)
@@ -150,7 +150,7 @@ def _log_mel(y: Waveform, spec: FeatureSpec, copying: Copying | None) -> npt.NDA
 
 
 def _copy(y: Waveform, source: Source, spec: FeatureSpec, copying: Copying) -> Waveform:
-    """Return the waveform of a copy; spectrum correction leaves it as it is and acts on the spectrum."""
+    """Return the waveform of a copy; unchanged for spectrum correction, which is applied to the spectrum."""
     if copying.gain is not None:
         return y
     rng = stream(copying.settings.seed, source.clip_id, copying.augmentation)
@@ -166,6 +166,6 @@ def _copy(y: Waveform, source: Source, spec: FeatureSpec, copying: Copying) -> W
 
 @lru_cache(maxsize=4)
 def _responses(folder: Path, sample_rate: int) -> tuple[Waveform, ...]:
-    """Return the folder's impulse responses by the order of their names."""
+    """Return the impulse responses in a folder, sorted by name."""
     found = read_responses(folder, sample_rate)
     return tuple(found[name] for name in sorted(found))

@@ -1,4 +1,4 @@
-"""What is wrong, or only odd, about a data set once its audio was read."""
+"""Errors and warnings about a data set after its audio was read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.shards.manifest import Manifest, Quarantined, locations_on_both_s
 
 
 def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
-    """Check that what could be read is enough to go on with.
+    """Check that the usable clips suffice for training.
 
     Raises:
         DataError: if a fold's training has no clip of a scene.
@@ -21,7 +21,7 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
     for fold, listed in corpus.folds.items():
         needed = {scenes[clip_id] for clip_id, name in listed.items() if name in ("train", "test")}
         if "train" not in listed.values():
-            continue  # a list to predict, with nothing to learn from
+            continue  # an evaluation list only, without training clips
         present = _scenes_in(manifest, fold, "train", scenes)
         for scene in sorted(str(scene) for scene in needed - present):
             raise DataError(
@@ -37,14 +37,14 @@ def collect_warnings(
     slips: Mapping[str, str],
     lost_copies: Sequence[Quarantined],
 ) -> tuple[str, ...]:
-    """Return what a user should know about the data set.
+    """Return warnings about the data set.
 
     Args:
         corpus: the data set.
-        manifest: what was prepared of it.
-        seconds: lengths of the recordings that are not `clip_seconds` long, by clip id.
-        slips: what is wrong with headers of recordings that were read nevertheless, by clip id.
-        lost_copies: copies that could not be made, as a file changed meanwhile.
+        manifest: the manifest of its shards.
+        seconds: {clip_id: length in seconds} of recordings that differ from `clip_seconds`.
+        slips: {clip_id: error in the file header} of recordings that were read nevertheless.
+        lost_copies: copies that could not be made because a file changed during the call.
     """
     found = list(corpus.warnings)
     if manifest.missing:

@@ -1,4 +1,4 @@
-"""One shard, one job: planned from the lists, kept if it is still good, made where it isn't."""
+"""Jobs, one per shard: planned from the lists; shards that are up to date are reused."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from data_prep.store import Store
 from data_prep.workers import Executor
 
 ROWS_PER_TASK = 16
-"""Rows that a worker makes at once: few enough to share a small data set evenly, enough to make sending cheap."""
+"""Rows per task of a worker: few enough to balance small data sets, enough to make the transfer cheap."""
 
 Places = Mapping[str, Place]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to be."""
+    """One shard to make."""
 
     name: str
-    """Of the shard's file."""
+    """File name of the shard."""
     rows: tuple[Row, ...]
     sources: str
-    """Fingerprint of everything that it is made from."""
+    """Fingerprint of everything that the shard is made from."""
     copying: Copying | None
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all jobs of one `prepare` share."""
+    """State shared by all jobs of one `prepare`."""
 
     store: Store
     root: Path
-    """Of the data set."""
+    """Folder of the data set."""
     spec: FeatureSpec
     quarantine: QuarantineSpec
     mapper: Executor
     tick: Callable[[int], None]
-    """Called with the number of rows that were just finished."""
+    """Called with the number of newly finished rows."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Shards of clips as recorded, or of copies, up to date."""
+    """Finished shards, either of recorded clips or of copies."""
 
     jobs: Sequence[Job]
     notes: Sequence[ShardNote]
     made: Counter[str]
-    """Why how many rows were made now: new, changed or damaged."""
+    """{new, changed or damaged: number of rows made in this call for that reason}."""
 
 
 def plan_jobs(
@@ -74,19 +74,19 @@ def plan_jobs(
     """Return the jobs for `rows`, in their order.
 
     Args:
-        bench: where they will be done.
-        rows: all as recorded, or all copies of one kind.
-        clips_per_shard: rows in a shard.
-        kind: begins the shards' names.
-        settings: whatever else the result depends on; part of the fingerprint.
-        copying: how copies are made.
+        bench: shared by all jobs of the call.
+        rows: recorded clips only, or copies of one kind only.
+        clips_per_shard: rows per shard.
+        kind: prefix of the shards' file names.
+        settings: everything else that the result depends on; part of the fingerprint.
+        copying: settings of copies; None for recorded clips.
     """
     groups = [tuple(rows[i : i + clips_per_shard]) for i in range(0, len(rows), clips_per_shard)]
     jobs = []
     for number, group in enumerate(groups):
         clips = [clip for row in group for clip in row.clips]
         what = {"spec": bench.spec.hash(), "tolerance": bench.quarantine.length_tolerance, "copying": settings}
-        what["rows"] = [row.clip.clip_id for row in group]  # a second fold gives corrected copies other ids
+        what["rows"] = [row.clip.clip_id for row in group]  # the ids of corrected copies depend on the fold
         jobs.append(Job(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
     return jobs
 
@@ -118,13 +118,13 @@ def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
 
 
 def place_part(bench: Bench, part: Part, places: Places) -> Part:
-    """Bring the columns split and fold of finished shards up to date."""
+    """Update the columns split and fold of finished shards."""
     notes = [_place_rows(bench, job, note, places) for job, note in zip(part.jobs, part.notes, strict=True)]
     return Part(part.jobs, notes, part.made)
 
 
 def _place_rows(bench: Bench, job: Job, note: ShardNote, places: Places) -> ShardNote:
-    """Write split and fold of a finished shard anew if its rows belong elsewhere now: that needs no audio."""
+    """Rewrite split and fold of a finished shard if they have changed; this needs no audio."""
     fingerprint = _places_fingerprint(job, places)
     if note.places == fingerprint:
         return note
@@ -146,10 +146,10 @@ def _tasks(bench: Bench, job: Job, places: Places) -> Iterator[Task]:
 
 def _source(bench: Bench, row: Row, places: Places) -> Source:
     def path(clip: Clip | None) -> Path | None:
-        """Return where the clip's recording is."""
+        """Return the path of the clip's recording."""
         return bench.root / clip.filename if clip is not None else None
 
-    # Every clip of an evaluation list needs a prediction, and a copy's source has been judged before.
+    # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
     judged = row.augmentation == RECORDED and places[row.clip.clip_id].split != "evaluation"
     return Source(
         path=bench.root / row.source.filename,
@@ -171,7 +171,7 @@ def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places)
     _forget(bench.store, job.name)
     entry = write_shard(bench.store, job.name, [row for row, _ in good], places, [log_mel for _, log_mel in good])
     recorded = [(row.clip.clip_id, result) for row, result in pairs if row.augmentation == RECORDED]
-    odd_s = 1.5 / bench.spec.sample_rate  # a sample more or less is how some data sets are
+    odd_s = 1.5 / bench.spec.sample_rate  # some data sets are off by one sample
     note = ShardNote(
         sources=job.sources,
         places=_places_fingerprint(job, places),
@@ -195,7 +195,7 @@ def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places)
 
 
 def _forget(store: Store, name: str) -> None:
-    """Take back what says that the shard is good, before its bytes change."""
+    """Remove the note of a shard before its bytes change."""
     store.remove(MANIFEST_NAME)
     store.remove(note_name(name))
 

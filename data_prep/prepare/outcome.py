@@ -1,4 +1,4 @@
-"""What came out of a `prepare`, as its manifest."""
+"""The results of `asc prepare` as a manifest."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def make_manifest(
     copies: Part,
     config: PrepareConfig,
 ) -> Manifest:
-    """Return the manifest of shards that are complete.
+    """Return the manifest of finished shards.
 
     Args:
         corpus: the data set.
-        folds: splits of the usable clips as recorded.
-        quarantine: the clips that are put aside.
-        recorded: shards of clips as recorded.
+        folds: splits of the usable recorded clips.
+        quarantine: the quarantined clips.
+        recorded: shards of recorded clips.
         copies: shards of augmented copies.
-        config: what was asked for.
+        config: configuration of the stage.
 
     Raises:
         DataError: if a fold has no usable training clip of a scene.
@@ -78,7 +78,7 @@ def make_manifest(
 
 
 def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tuple[str, ...]]:
-    """Return the files of each fold's evaluation list that are in no shard, for the folds that lack some."""
+    """Return {fold: files of its evaluation list that are in no shard}, for folds that lack any."""
     aside = [clip for clip in corpus.clips if clip.clip_id in put_aside]
     lost = {}
     for fold, splits in corpus.folds.items():
@@ -88,7 +88,7 @@ def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tu
 
 
 def _with_copies(folds: Folds, copies: Sequence[Row]) -> dict[int, dict[str, Split]]:
-    """Return the splits of clips as recorded and of their copies."""
+    """Return the splits of recorded clips and of their copies."""
     training = training_folds(folds)
     splits: dict[int, dict[str, Split]] = {fold: dict(of) for fold, of in folds.items()}
     for row in copies:

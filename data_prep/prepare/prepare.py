@@ -1,6 +1,6 @@
-"""Audio on disk → shards and their manifest. Killed at any moment and started again, it goes on where it stopped.
+"""Audio on disk → shards and their manifest. Can be killed at any time; the same call resumes.
 
-The way through: lists → splits → shards of clips as recorded → what is put aside → copies of training clips → manifest.
+Steps: lists → splits → shards of recorded clips → quarantine → copies of training clips → manifest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from data_prep.workers import Executor, worker_pool
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a `prepare` did."""
+    """Result of `prepare`."""
 
     manifest: Manifest
     n_clips: int
@@ -61,27 +61,27 @@ def prepare(
     executor: Executor | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Prepared:
-    """Extract the features of every listed clip of the data set `root`, and of its copies, into the place `shards`.
+    """Extract the features of all listed clips of the data set `root`, and of their augmented copies, into `shards`.
 
-    Shards of an earlier call are kept where settings, lists and audio files (name, size, time) are still the same; the
-    result is the same bytes as that of one undisturbed call. The manifest is removed before the first change and
+    Shards of earlier calls are reused if settings, lists and audio files (name, size, modification time) are unchanged.
+    The result is byte-identical to that of an uninterrupted call. The manifest is removed before the first change and
     written last.
 
     Args:
         root: the data set's folder.
-        shards: folder or URI where the shards go; made if need be.
-        config: what to extract, how to cut the validation split, which copies to make.
-        n_workers: processes that read audio; 1 stays in this one. Others are spawned, never forked, so a script that
-            calls this needs the usual `if __name__ == "__main__":`.
-        executor: takes the place of own processes.
-        on_progress: called with (rows done, rows in all).
+        shards: folder or URI for the shards; created if missing.
+        config: the feature, the validation split and the augmented copies.
+        n_workers: number of processes that read audio; 1 uses this process. Workers are spawned, not forked, so a
+            calling script needs `if __name__ == "__main__":`.
+        executor: used instead of worker processes.
+        on_progress: called with (rows done, total rows).
 
     Raises:
-        DataError: if the data set can't be used (see `read_corpus`), more clips have to be put aside than the
-            configuration takes or are missing, all clips are of one class, a scene loses its last training clip,
-            spectrum correction finds no pairs, or another process prepares into the same folder.
-        ConfigError: if device responses are asked for without a folder of them.
-        AscError: if the disk is full; what was finished stays and is reused.
+        DataError: if the data set can't be used (see `read_corpus`), more clips are quarantined or missing than the
+            configuration allows, all clips have the same class, a scene loses its last training clip, spectrum
+            correction finds no pairs, or another process prepares into the same folder.
+        ConfigError: if device responses are requested without a folder of impulse responses.
+        AscError: if the disk is full; finished shards are kept and reused.
     """
     start = time.monotonic()
     validate_augmentations(config)
@@ -115,14 +115,14 @@ def prepare(
 
 
 prepare_shards = prepare
-"""The name in `data_prep`, where `data_prep.prepare` is this folder."""
+"""Alias for `data_prep`, in which `prepare` is the package."""
 
 
 def validate_augmentations(config: PrepareConfig) -> None:
-    """Refuse copies that can't be made as they are asked for.
+    """Check that the settings of the requested copies are complete.
 
     Raises:
-        ConfigError: saying what is missing.
+        ConfigError: if a setting is missing.
     """
     responses = config.offline.responses
     if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
@@ -136,7 +136,7 @@ def validate_augmentations(config: PrepareConfig) -> None:
 def _prepare_recorded(
     bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig
 ) -> tuple[Part, tuple[Quarantined, ...]]:
-    """Bring the shards of clips as recorded up to date; return them and what is put aside."""
+    """Make or reuse the shards of recorded clips; return them and the quarantined clips."""
     places = _places(corpus, folds, frozenset())
     part = bring_up_to_date(bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), places)
     quarantine = find_quarantined(corpus, part.notes, places, config.quarantine)
@@ -147,7 +147,7 @@ def _prepare_recorded(
 
 
 def _prepare_copies(bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig) -> Part:
-    """Bring the shards of all copies up to date; `folds` has the usable clips alone."""
+    """Make or reuse the shards of all copies; `folds` has only usable clips."""
     training = training_folds(folds)
     corrections: dict[int, Correction] = {}
     if _corrects(config):
@@ -171,7 +171,7 @@ def _copy_jobs(
     correction: Correction | None,
     config: PrepareConfig,
 ) -> list[Job]:
-    """Return the jobs for the copies of one kind (and, of corrected ones, of one fold)."""
+    """Return the jobs for the copies of one kind (for spectrum correction, of one fold)."""
     settings: dict[str, Any] = {"augmentation": augmentation}
     if correction is None:
         settings["offline"] = config.offline.canonical()
@@ -201,14 +201,14 @@ def _places(corpus: Corpus, folds: Folds, left_out: Collection[str]) -> dict[str
 
 
 def _n_rows(corpus: Corpus, folds: Folds, config: PrepareConfig) -> int:
-    """Return how many rows there will be if no clip has to be put aside."""
+    """Return the number of rows if no clip is quarantined."""
     seed = config.offline.seed
     n_copies = sum(1 for kind in config.augmentations for _ in copy_rows(kind, corpus.clips, folds, seed))
     return len(corpus.clips) + n_copies
 
 
 class _Progress:
-    """Counts finished rows for the caller; the total is right once it is known what is put aside."""
+    """Counts finished rows for the caller. The total is exact once the quarantined clips are known."""
 
     def __init__(self, n_total: int, on_progress: ProgressCallback | None) -> None:
         self._n_done = 0
@@ -217,19 +217,19 @@ class _Progress:
         self._tell(0, n_total)
 
     def tick(self, n_rows: int) -> None:
-        """Tell of rows that were just finished."""
+        """Report newly finished rows."""
         self._n_done += n_rows
         if n_rows:
             self._tell(self._n_done, self._n_total)
 
     def end(self) -> None:
-        """Tell of the end, where copies fell away with the clips that were put aside."""
+        """Report completion, since there are no copies of quarantined clips."""
         if self._n_done < self._n_total:
             self._tell(self._n_done, self._n_done)
 
 
 def _remove_strays(store: Store, jobs: Sequence[Job], corrected_folds: Collection[int]) -> None:
-    """Remove what earlier calls left and no manifest lists: surplus shards and parts of killed writers."""
+    """Remove leftovers of earlier calls: surplus shards and temporary files of killed writers."""
     known = {name for job in jobs for name in (job.name, note_name(job.name))}
     known |= {name for fold in corrected_folds for name in (correction_name(fold), seal_name(fold))}
     ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".*.parquet.*.tmp", ".*.csv.*.tmp", ".manifest.*.tmp"]

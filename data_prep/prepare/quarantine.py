@@ -1,4 +1,4 @@
-"""Clips that are put aside or flagged, and the table of them: `SHARDS/quarantine.csv`."""
+"""Quarantined and flagged clips, and their table `SHARDS/quarantine.csv`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from data_prep.store import Store
 QUARANTINE_NAME = "quarantine.csv"
 COLUMNS = ("clip_id", "filename", "fault", "action", "reason")
 N_NAMED = 3
-"""Examples that a message names."""
+"""Number of examples in a message."""
 
 
 def find_quarantined(
     corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place], spec: QuarantineSpec
 ) -> tuple[Quarantined, ...]:
-    """Return the clips to put aside: what the workers could not use, and second names of one recording."""
+    """Return the clips to quarantine: unusable ones and duplicates."""
     found = [entry for note in notes for entry in note.quarantine]
     return (*found, *(_duplicates(corpus, notes, places) if spec.duplicates == "leave_out" else ()))
 
 
 def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]) -> list[Quarantined]:
-    """Return the clips whose recording another clip has too, all but one of each.
+    """Return the clips that repeat a recording, all but one of each.
 
-    The one that stays is a test clip where there is one: what is left out then is no training clip that the test would
-    find again. Clips of an evaluation list always stay, as each needs a prediction; silent ones are alike by nature.
+    A test clip is kept if there is one, so that no recording is both trained and tested on. Clips of evaluation lists
+    are always kept, since each needs a prediction. Silent clips are not compared.
     """
     silent = {clip_id for note in notes for clip_id in note.silent}
     digests = {clip_id: digest for note in notes for clip_id, digest in note.digests.items()}
@@ -57,7 +57,7 @@ def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str,
 
 
 def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], silent: Collection[str]) -> None:
-    """Write the table of clips put aside and of silent ones; without any, the table has its header alone."""
+    """Write the table of quarantined and silent clips; without any, only the header."""
     names = {clip.clip_id: clip.filename for clip in corpus.clips}
     rows: list[tuple[str, ...]] = [
         (entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine
@@ -76,7 +76,7 @@ def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quaranti
 
 
 def _holds(store: Store, content: bytes) -> bool:
-    """Return whether the table is there and says this already."""
+    """Return whether the table exists with this content."""
     try:
         return store.read(QUARANTINE_NAME) == content
     except FileNotFoundError:
@@ -86,10 +86,10 @@ def _holds(store: Store, content: bytes) -> bool:
 def validate_quarantine(
     store: Store, corpus: Corpus, quarantine: Sequence[Quarantined], notes: Sequence[ShardNote], config: PrepareConfig
 ) -> None:
-    """Check that no more clips were put aside than the user takes.
+    """Check that no more clips are quarantined than configured.
 
     Raises:
-        DataError: if more than `max_share` of them were, or any where `strict` is set.
+        DataError: if more than `max_share` of the clips are quarantined, or any if `strict` is set.
     """
     spec = config.quarantine
     n_bad, n_all = len(quarantine), len(corpus.clips)
@@ -113,7 +113,7 @@ def validate_quarantine(
 
 
 def _reasons(quarantine: Sequence[Quarantined]) -> str:
-    """Return why all these clips can't be used: the one reason that they share, or the most frequent ones."""
+    """Return the reason shared by all quarantined clips, or the most frequent reasons."""
     alike: dict[str, list[Quarantined]] = {}
     for entry in quarantine:
         alike.setdefault(re.sub(r"\d[\d,.]*", "#", entry.reason), []).append(entry)
@@ -126,7 +126,7 @@ def _reasons(quarantine: Sequence[Quarantined]) -> str:
 
 
 def _usual_length(notes: Sequence[ShardNote], n_clips: int, clip_seconds: float) -> str:
-    """Return a hint where most recordings have quite another length than clips are to have, else nothing."""
+    """Return a hint if the length of most recordings is far from `clip_seconds`, else an empty text."""
     lengths = [length for note in notes for length in note.seconds.values()]
     usual = median(lengths) if len(lengths) > n_clips / 2 else clip_seconds
     if abs(usual - clip_seconds) < 0.05 * clip_seconds:
