@@ -1,1 +1,1 @@
-"""Augmented copies of training clips, computed from audio and stored beside the originals."""
+"""Augmented copies of training clips, computed from audio and stored with the originals."""

@@ -1,14 +1,14 @@
-"""Spectrum correction: device a's clips heard as the other devices hear them on average.
+"""Spectrum correction: clips of device a filtered to the average response of the other devices.
 
-From time-aligned pairs, moments that device a and another device both recorded, the factor of a device d over frequency
+From time-aligned pairs (moments that device a and another device both recorded), the factor of a device d is
 
     c_d(f) = exp( mean over pairs and frames of  log(|X_d(f)| + ε) − log(|X_a(f)| + ε) )
 
-and of all of them c(f) = mean over d of c_d(f). A copy of a device-a clip has its magnitude spectrum multiplied by
-c(f): `LogMel(spec)(y, gain=c)`. After Nguyen, Pernkopf and Kosmider (ICASSP 2020) in the form of Hu et al. (DCASE 2020,
-Task 1A). The code that Hu et al. published sets the index into its array of differences back to zero for every device,
-so each overwrites the one before, and what comes out is a fifth of the last one's (s3): here is the mean that the text
-means.
+and the combined factor c(f) is the mean of c_d(f) over the devices. The magnitude spectrum of a device-a clip is
+multiplied by c(f): `LogMel(spec)(y, gain=c)`. After Nguyen, Pernkopf and Kosmider (ICASSP 2020), in the form of Hu et
+al. (DCASE 2020, Task 1A). The code published by Hu et al. resets the index into its array of differences for every
+device, so each device overwrites the one before, and the result is a fifth of the difference of the last one (s3). This
+module computes the mean as described in their text.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ Pairs = Mapping[str, Sequence[tuple[Clip, Clip]]]
 
 REFERENCE_DEVICE = "a"
 COMBINED = "mean"
-"""The `device` of the combined factors in a file."""
+"""Value of the column `device` for the combined factors in a file."""
 EPSILON = 1e-8
-"""Added to magnitudes before the logarithm, so that digital silence has one."""
+"""Added to magnitudes before the logarithm, so that it is finite for digital silence."""
 COLUMNS = ("frequency_hz", "device", "factor", "n_pairs")
 _BLOCK = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """Factors on the magnitude spectrum that turn device a's into another's."""
+    """Factors on the magnitude spectrum of device a that give the spectra of other devices."""
 
     devices: tuple[str, ...]
-    """Those that have pairs with device a, sorted."""
+    """Devices that have pairs with device a, sorted."""
     factors: Spectrum
     """(n_devices, n_bins)."""
     combined: Spectrum
     """(n_bins,): mean over the devices."""
     n_pairs: tuple[int, ...]
-    """Pairs that each device's factors rest on."""
+    """Number of pairs for each device."""
     frequency_hz: Spectrum
-    """(n_bins,): centre of each bin."""
+    """(n_bins,): centre of each bin in Hz."""
 
 
 def correction_name(fold: int) -> str:
-    """Return the file name of a fold's correction inside a folder of shards."""
+    """Return the file name of a fold's correction in a folder of shards."""
     return f"spectrum_correction-fold{fold}.csv"
 
 
@@ -65,8 +65,8 @@ def mean_log_spectrum(y: npt.NDArray[np.float32], spec: FeatureSpec) -> Spectrum
 
     Args:
         y: waveform (n_samples,) float32.
-        spec: frames and window are those of the stored feature, centred; a preemphasis is the same for all devices
-            and left out.
+        spec: the stored feature, whose frames and window are used. Pre-emphasis is left out, since it is the same for
+            all devices.
     """
     from scipy.fft import rfft
 
@@ -80,7 +80,7 @@ def mean_log_spectrum(y: npt.NDArray[np.float32], spec: FeatureSpec) -> Spectrum
 
 
 class Recording(Protocol):
-    """What tells twins: a `Clip`, or a row of a table of clips."""
+    """What identifies pairs: a `Clip`, or a row of a table of clips."""
 
     @property
     def scene(self) -> str | None:
@@ -88,25 +88,25 @@ class Recording(Protocol):
 
     @property
     def device(self) -> str:
-        """What recorded it."""
+        """The recording device."""
 
     @property
     def location(self) -> str | None:
-        """Where."""
+        """Where it was recorded."""
 
     @property
     def segment(self) -> str | None:
-        """When: the recorded moment."""
+        """The recorded moment."""
 
 
 R = TypeVar("R", bound=Recording)
 
 
 def pairs(clips: Iterable[R]) -> dict[str, list[tuple[R, R]]]:
-    """Return {device: [(its clip, device a's clip of the same moment), …]}, devices sorted, pairs as the clips come.
+    """Return {device: [(its clip, device a's clip of the same moment), …]}, sorted by device, pairs in input order.
 
-    A moment is one segment of one location and scene; clips of which one of these is unknown have no twin. Give the
-    training clips of one fold and no others: the factors are learned from them.
+    A moment is a segment of a location and scene; clips for which one of these is unknown have no pair. Pass only the
+    training clips of one fold, since the factors are estimated from the pairs.
     """
     clips = list(clips)
     moments = {_moment(clip): clip for clip in clips if clip.device == REFERENCE_DEVICE}
@@ -124,15 +124,15 @@ def _moment(clip: Recording) -> tuple[str | None, str | None, str | None]:
 
 
 def estimate_correction(spectra: Mapping[str, Spectrum], pairs: Pairs, spec: FeatureSpec) -> Correction:
-    """Return the correction that `pairs` give.
+    """Return the correction estimated from `pairs`.
 
     Args:
-        spectra: `mean_log_spectrum` by clip_id. A pair with a clip that has none (corrupt, silent) is left out.
-        pairs: what `pairs` found.
-        spec: the stored feature, for the bins' frequencies.
+        spectra: {clip_id: `mean_log_spectrum`}. Pairs with a clip that has none (corrupt, silent) are left out.
+        pairs: result of `pairs`.
+        spec: the stored feature, for the frequencies of the bins.
 
     Raises:
-        DataError: if no pair is left.
+        DataError: if no pairs remain.
     """
     devices, factors, counts = [], [], []
     for device in sorted(pairs):
@@ -157,7 +157,7 @@ def estimate_correction(spectra: Mapping[str, Spectrum], pairs: Pairs, spec: Fea
 
 
 def correction_to_csv(correction: Correction) -> str:
-    """Return the correction as CSV with the columns of COLUMNS, device by device, the combined factors last."""
+    """Return the correction as CSV with the columns `COLUMNS`, device by device, the combined factors last."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -170,10 +170,10 @@ def correction_to_csv(correction: Correction) -> str:
 
 
 def parse_correction(text: str, source: str) -> Correction:
-    """Return the correction in `text`, as `correction_to_csv` gave it, the same to the last bit.
+    """Return the correction in `text`, the output of `correction_to_csv`, bit-identical to the original.
 
     Raises:
-        DataError: naming `source`, if it is damaged.
+        DataError: if the text is damaged; the message names `source`.
     """
     try:
         by_device: dict[str, list[tuple[float, float, int]]] = {}

@@ -1,7 +1,7 @@
-"""Rows of the shards to be: every clip as recorded, and the augmented copies of training clips.
+"""Rows of the shards to make: recorded clips, and augmented copies of training clips.
 
-A copy keeps the id of its source. It is trained on in exactly those folds in which all clips that went into it are
-training clips; it is in no other split, ever (the manifest checks that on every reading).
+The id of a copy starts with that of its source. A copy is a training clip in exactly those folds in which all clips it
+was made from are training clips. It is never in another split; the manifest is checked for that when it is read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from data_prep.corpora.corpus import Clip
 from data_prep.corpora.splits import Split
 
 RECORDED = "none"
-"""What the column `augmentation` says of a clip as recorded."""
+"""Value of the column `augmentation` for recorded clips."""
 
 Folds = Mapping[int, Mapping[str, Split]]
-"""For each fold the split of its clips."""
+"""{fold: {clip_id: split}}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +28,37 @@ class Row:
     """One row of a shard."""
 
     clip: Clip
-    """What the row says of itself; a copy has an id of its own, everything else is its source's."""
+    """The clip that the row describes. A copy has the values of its source except for the id."""
     source: Clip
-    """The recorded clip it was made from; of a clip as recorded, itself."""
+    """The recorded clip it was made from; for a recorded clip, the clip itself."""
     augmentation: str = RECORDED
     partner: Clip | None = None
     """The other clip of a mix."""
     fold: int | None = None
-    """The one fold that a corrected copy belongs to: its factors come from that fold's training clips."""
+    """The only fold of a spectrum-corrected copy, since the factors are estimated from that fold's training clips."""
 
     @property
     def clips(self) -> tuple[Clip, ...]:
-        """The recorded clips that went into it."""
+        """The recorded clips it was made from."""
         return (self.source,) if self.partner is None else (self.source, self.partner)
 
 
 def recorded_rows(clips: Sequence[Clip]) -> tuple[Row, ...]:
-    """Return the rows of clips as recorded."""
+    """Return the rows of recorded clips."""
     return tuple(Row(clip, clip) for clip in clips)
 
 
 def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: Folds, seed: int) -> Iterator[Row]:
-    """Yield the copies that `augmentation` makes of `clips`: one for each that some fold trains on.
+    """Yield the rows of the copies of `clips`: one copy for each clip that any fold trains on.
 
-    Spectrum correction makes one for each clip of device a and each fold. A mix takes as partner another clip of the
-    same scene that is a training clip wherever the source is one; a clip without such a partner has no mix.
+    Spectrum correction makes one copy for each clip of device a and each fold. The partner in a mix is another clip of
+    the same scene that is a training clip in all folds in which the source is; a clip without a partner has no mix.
 
     Args:
-        augmentation: which one.
-        clips: all clips as recorded, in the order of the lists.
-        folds: their splits; clips that can't be used are in none.
-        seed: of the draws.
+        augmentation: the augmentation.
+        clips: all recorded clips, in the order of the lists.
+        folds: splits of the usable clips.
+        seed: random seed.
     """
     training = training_folds(folds)
     if augmentation == "spectrum_correction":
@@ -77,12 +77,12 @@ def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: F
 
 
 def copy_of(clip: Clip, name: str) -> Clip:
-    """Return the description of a copy of `clip`."""
+    """Return a copy of `clip` with the id of the augmented copy `name`."""
     return replace(clip, clip_id=f"{clip.clip_id}+{name}")
 
 
 def training_folds(folds: Folds) -> dict[str, tuple[int, ...]]:
-    """Return the folds that train on a clip, by its id; clips that no fold trains on are not in it."""
+    """Return {clip_id: folds that train on the clip}, without clips that no fold trains on."""
     found: dict[str, tuple[int, ...]] = defaultdict(tuple)
     for fold in sorted(folds):
         for clip_id, split in folds[fold].items():
@@ -92,7 +92,7 @@ def training_folds(folds: Folds) -> dict[str, tuple[int, ...]]:
 
 
 def folds_of_copy(row: Row, training: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """Return the folds in which `row` is a training clip: those in which all its clips are."""
+    """Return the folds in which `row` is a training clip, which are those in which all its clips are."""
     together = set.intersection(*(set(training.get(clip.clip_id, ())) for clip in row.clips))
     return tuple(fold for fold in sorted(together) if row.fold in (None, fold))
 
@@ -109,7 +109,7 @@ class _Partners:
         self._pools: dict[tuple[str | None, frozenset[int]], list[Clip]] = {}
 
     def draw(self, clip: Clip, seed: int) -> Clip | None:
-        """Return a partner, each as likely as the others, or None where there is none."""
+        """Return a partner, uniformly chosen, or None if there is none."""
         pool = self._pool(clip.scene, self._training[clip.clip_id])
         if len(pool) < 2:
             return None
@@ -118,7 +118,7 @@ class _Partners:
         return pool[number + (number >= own)]
 
     def _pool(self, scene: str | None, folds: frozenset[int]) -> list[Clip]:
-        """Return the clips of `scene` that all of `folds` train on."""
+        """Return the clips of `scene` that are training clips in all of `folds`."""
         if (scene, folds) not in self._pools:
             chosen = [clip for clip in self._clips[scene] if self._training[clip.clip_id] >= folds]
             self._pools[scene, folds] = chosen

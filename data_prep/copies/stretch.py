@@ -1,8 +1,8 @@
-"""Another pitch at the same speed, another speed at the same pitch: Signalsmith Stretch, through `python-stretch`.
+"""Pitch shift and time stretch by Signalsmith Stretch (`python-stretch`).
 
-With its cheaper preset it takes about two thirds of the time of librosa's phase vocoder, and for scenes it is the
-better one: clicks stay clicks (0.6 ms of spread against 14), sweeps and noise keep their levels. A shifted tone of
-150 Hz may be off by 30 cents. `tests/benchmarks/stretchers.py` prints the comparison.
+With the cheaper preset it takes about two thirds of the time of librosa's phase vocoder and suits scenes better: clicks
+spread over 0.6 ms instead of 14 ms, sweeps and noise keep their levels. A shifted tone of 150 Hz may be off by 30
+cents. `tests/benchmarks/stretchers.py` prints the comparison.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy.typing as npt
 Waveform = npt.NDArray[np.float32]
 
 _SEED = 0
-"""Of the phases that it makes up when it plays much slower: without one, every process would draw its own."""
+"""Seed of the random phases at much slower speeds; without a fixed seed, results would differ between processes."""
 
 
 def shift_pitch(y: Waveform, sample_rate: int, semitones: float) -> Waveform:
-    """Return `y` at a pitch higher by `semitones` (12 are an octave) and the same speed, (n_samples,) float32."""
+    """Return `y` shifted up by `semitones` (12 per octave) at the same speed, (n_samples,) float32."""
     return _processed(y, sample_rate, 1.0, semitones)
 
 

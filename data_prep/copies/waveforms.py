@@ -1,7 +1,7 @@
-"""Copies of training clips computed from audio: other pitch, other speed, two clips of a scene, another device.
+"""Augmented copies computed from audio: pitch shift, speed change, mixes within a scene, device responses.
 
-Every function is pure: the same waveform and parameters give the same bytes, in any process, on any number of threads.
-Waveforms are float32 (n_samples,) and may exceed ±1: nothing is clipped, the features don't need it.
+All functions are pure: equal waveforms and parameters give equal bytes in any process and with any number of threads.
+Waveforms are float32 (n_samples,) and may exceed ±1; they are not clipped.
 """
 
 from __future__ import annotations
@@ -23,36 +23,35 @@ from data_prep.errors import DataError
 Waveform = npt.NDArray[np.float32]
 
 _METER_SECONDS = 0.01
-"""Time between two points of the compressor's level meter."""
+"""Seconds between two points of the compressor's level meter."""
 
 
 def stream(seed: int, clip_id: str, augmentation: str) -> np.random.Generator:
-    """Return the random stream of one copy: it depends on these three alone, not on order, process or machine."""
+    """Return the random generator of one copy, which depends only on the arguments."""
     text = "\x1f".join((str(seed), clip_id, augmentation))
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little"))
 
 
 def pitch_shift(y: Waveform, sample_rate: int, semitones: float) -> Waveform:
-    """Return `y` at another pitch and the same speed, (n_samples,) like it. 12 semitones are an octave."""
+    """Return `y` shifted by `semitones` (12 per octave) at the same speed, (n_samples,)."""
     return fit_length(shift_pitch(y, sample_rate, semitones), len(y))
 
 
 def speed_change(y: Waveform, sample_rate: int, factor: float, n_samples: int) -> Waveform:
-    """Return `y` `factor` times as fast at the same pitch, (n_samples,): begun again where it ends, or cut."""
-    needed = int(np.ceil(n_samples * factor)) + sample_rate  # a second more: what follows the cut may sound into it
+    """Return `y` `factor` times as fast at the same pitch, repeated or cut to (n_samples,)."""
+    needed = int(np.ceil(n_samples * factor)) + sample_rate  # one second more: audio after the cut can affect the end
     return np.resize(stretch_time(y[:needed], sample_rate, factor), n_samples)
 
 
 def mix(y: Waveform, y2: Waveform, gain: float, gain2: float) -> Waveform:
-    """Return the sum of two waveforms, each with its gain."""
+    """Return `gain * y + gain2 * y2`."""
     return np.float32(gain) * y + np.float32(gain2) * y2
 
 
 def device_response(y: Waveform, response: Waveform) -> Waveform:
-    """Return `y` as a device hears it: convolved with the device's impulse response, at the level it had.
+    """Return `y` (n_samples,) convolved with the impulse response of a device, at its original level.
 
-    The response's delay (the place of its largest sample) is taken out, so events stay where they were; (n_samples,)
-    like `y`.
+    The delay of the response (the position of its largest sample) is removed, so events keep their times.
     """
     from scipy.signal import oaconvolve
 
@@ -68,8 +67,8 @@ def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -
     Args:
         y: waveform (n_samples,).
         sample_rate: in Hz.
-        threshold_db: in dB over the clip's own RMS level, so that quiet recordings are compressed as loud ones are.
-        ratio: 1 leaves `y` as it is.
+        threshold_db: in dB relative to the RMS level of the clip, so that the recording level does not matter.
+        ratio: input dB per output dB above the threshold; 1 leaves `y` unchanged.
     """
     from scipy.signal import lfilter
 
@@ -80,11 +79,11 @@ def compress(y: Waveform, sample_rate: int, threshold_db: float, ratio: float) -
     mean = float(power.mean())
     if ratio == 1 or mean == 0:
         return y.copy()
-    # One pole, about 50 ms, started at the clip's own level so that nothing pumps at its beginning.
+    # One pole, about 50 ms, starting at the level of the clip to avoid pumping at its beginning.
     meter, _ = lfilter([0.2], [1.0, -0.8], power, zi=[0.8 * mean])
     over_db = np.maximum(0.0, 10 * np.log10(meter / mean + 1e-12) - threshold_db)
     gain = 10 ** (-over_db * (1 - 1 / ratio) / 20)
-    # Linear between the middles of the blocks, the first and last value held outside of them.
+    # Linear between the centres of the blocks, constant before the first and after the last.
     ends = np.concatenate([gain[:1], gain, gain[-1:]]).astype(np.float32)
     share = ((np.arange(size, dtype=np.float32) + 0.5) / size)[None]
     ramps = ends[:-1, None] + share * np.diff(ends)[:, None]
@@ -96,7 +95,7 @@ def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
     """Return the impulse responses in `folder` by file name, sorted, at `sample_rate` Hz.
 
     Raises:
-        DataError: if the folder holds none, or one can't be read or is silent.
+        DataError: if there are none, or one can't be read or is silent.
     """
     names = folder.iterdir() if folder.is_dir() else ()
     files = sorted(path for path in names if path.suffix.lower() in _AUDIO and not path.name.startswith("."))
@@ -117,16 +116,16 @@ _AUDIO = (".wav", ".flac", ".ogg")
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
-    """What a copy is made from."""
+    """The inputs of a copy."""
 
     y: Waveform
     """The clip's waveform, (n_samples,)."""
     spec: FeatureSpec
     """The stored feature."""
     partner: Waveform | None
-    """Of a mix: a clip of the same scene, (n_samples,)."""
+    """For a mix: a clip of the same scene, (n_samples,)."""
     response: Waveform | None
-    """Of a device response: the impulse response."""
+    """For a device response: the impulse response."""
 
 
 def _shifted(sounds: Sounds, semitones: float) -> Waveform:
@@ -150,7 +149,7 @@ def _heard(sounds: Sounds, threshold_db: float, ratio: float) -> Waveform:
 
 
 CopyStep = Callable[..., Waveform]
-"""(sounds, **drawn) → the copy's waveform, (n_samples,) float32."""
+"""(sounds, **drawn parameters) → waveform of the copy, (n_samples,) float32."""
 
 
 def _copy(
@@ -169,11 +168,11 @@ _ENTRIES = (
     ),
 )
 COPIES = {entry.name: entry for entry in _ENTRIES}
-"""By name. Spectrum correction has no step: its copy is the log-mel of the clip's own waveform, taken with a gain."""
+"""{name: entry}. Spectrum correction has no step: its copy is the log-mel of the unchanged waveform with a gain."""
 
 
 def draw(kind: OfflineAugmentation, settings: OfflineSpec, rng: np.random.Generator) -> dict[str, float]:
-    """Return the parameters of one copy by name, each uniform over its range in `settings`."""
+    """Return {parameter: value} of one copy, each uniform over its range in `settings`."""
     ranges = COPIES[kind].arguments
     return {name: float(rng.uniform(*getattr(settings, source))) for name, source in ranges.items()}
 
@@ -188,20 +187,20 @@ def augmented(
     partner: Waveform | None = None,
     response: Waveform | None = None,
 ) -> Waveform:
-    """Return one copy of the clip `y`, (n_samples,) float32, its parameters drawn from `rng`.
+    """Return a copy of the clip `y`, (n_samples,) float32, with parameters drawn from `rng`.
 
     Args:
-        kind: which copy. The spectrum-corrected one has the clip's own waveform and is refused here: its log-mel is
-            taken with the correction as gain.
+        kind: the augmentation. Spectrum correction is refused, since it does not change the waveform; its log-mel is
+            computed with the correction as gain.
         y: waveform (n_samples,).
         spec: the stored feature.
-        settings: ranges of the draws.
-        rng: the copy's `stream`.
+        settings: ranges of the parameters.
+        rng: the `stream` of the copy.
         partner: for mix, a clip of the same scene, (n_samples,).
         response: for device_response, the impulse response.
 
     Raises:
-        ValueError: if the kind has no waveform of its own, or what it needs is not given.
+        ValueError: if `kind` does not change the waveform, or its partner or response is missing.
     """
     step = COPIES[kind].step
     if step is None:

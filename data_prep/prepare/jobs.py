@@ -195,7 +195,7 @@ def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places)
 
 
 def _forget(store: Store, name: str) -> None:
-    """Remove the note of a shard before its bytes change."""
+    """Remove the manifest and the note of a shard before its bytes change."""
     store.remove(MANIFEST_NAME)
     store.remove(note_name(name))
 

@@ -40,16 +40,16 @@ class Prepared:
 
     manifest: Manifest
     n_clips: int
-    """Rows in the shards: clips as recorded, and copies."""
+    """Rows in the shards: recorded clips and copies."""
     n_computed: int
-    """Rows that were made now (the corrupt ones among them)."""
+    """Rows made in this call, including unusable ones."""
     n_reused: int
-    """Rows that an earlier `prepare` had finished."""
+    """Rows reused from an earlier call."""
     made: Mapping[str, int]
-    """Why how many rows were made now: new, changed (audio or settings), damaged."""
+    """{new, changed (audio or settings) or damaged: number of rows made in this call for that reason}."""
     seconds: float
     warnings: tuple[str, ...]
-    """What was odd about the data set, in words; also in the manifest."""
+    """Warnings about the data set; also in the manifest."""
 
 
 def prepare(
