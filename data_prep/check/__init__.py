@@ -1,1 +1,1 @@
-"""The stage `asc data check`: what is wrong with a data set, before anything is prepared."""
+"""`asc data check`: problems of a data set before it is prepared."""

@@ -1,4 +1,4 @@
-"""What is missing, corrupt, duplicated or listed wrongly in a data set, before anything is prepared of it."""
+"""Missing, corrupt, duplicate or wrongly listed clips of a data set, found before it is prepared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from data_prep.workers import Executor, worker_pool
 
 FILES_PER_TASK = 16
 USUAL_SHARE = 0.95
-"""Where this share of the files has one rate and channel count, another one is told."""
+"""If this share of the files has the same rate and channel count, files with others are reported."""
 
 
 def check_data(
@@ -38,15 +38,15 @@ def check_data(
     executor: Executor | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> CheckReport:
-    """Decode every recording of the data set `root`, hold its lists against it and against each other.
+    """Decode all recordings of the data set `root`; check its lists against the recordings and for contradictions.
 
     Args:
         root: the data set's folder.
-        config: how the data set is read and what would be put aside.
-        clip_seconds: length that clips must have, within the quarantine's tolerance; None: the usual one found.
-        n_workers: processes that decode; 1 stays in this one.
-        executor: takes the place of own processes.
-        on_progress: called with (files done, files in all).
+        config: how the data set is read and which clips are quarantined.
+        clip_seconds: required length of clips, within the quarantine's tolerance; None: the most common length.
+        n_workers: number of processes that decode; 1 uses this process.
+        executor: used instead of worker processes.
+        on_progress: called with (files done, total files).
 
     Raises:
         DataError: if the folder doesn't exist.
@@ -86,7 +86,7 @@ def check_data(
 def _inspect(
     root: Path, names: list[str], mapper: Executor, on_progress: ProgressCallback | None
 ) -> dict[str, FileFacts]:
-    """Return what each file holds."""
+    """Return the facts about each file."""
     facts: dict[str, FileFacts] = {}
     batches = [names[i : i + FILES_PER_TASK] for i in range(0, len(names), FILES_PER_TASK)]
     if on_progress is not None:
@@ -142,14 +142,14 @@ def _file_findings(
         if off > tolerance * wanted:
             message = f"is {fact.seconds:.3f} s long, clips are {wanted:g} s and may miss that by {tolerance:.0%}"
             yield Finding(severity, "length", name, where, message)
-        elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and mended silently
+        elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and corrected silently
             yield Finding("warning", "length", name, where, f"is {fact.seconds:.3f} s long, clips are {wanted:g} s")
 
 
 def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bool) -> Iterator[Finding]:
-    """Yield every recording but one of those with the same sound: the one that `asc prepare` keeps is left out.
+    """Yield the duplicates among recordings with equal sound, except the one that `asc prepare` keeps.
 
-    That is a clip to predict, else a test clip, else the first in the lists.
+    That one is an evaluation clip, else a test clip, else the first in the lists.
     """
     clips = {clip.filename: clip for clip in resolved.clips.values()}
     first_split: dict[str, str] = {}
@@ -178,7 +178,7 @@ def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bo
 
 
 def _odd_forms(usable: Mapping[str, FileFacts]) -> Iterator[Finding]:
-    """Yield the files of another rate or channel count than nearly all have: a damaged header may say so."""
+    """Yield the files whose rate or channel count differs from nearly all others, which may be a damaged header."""
     counts = Counter(fact.form[1:] for fact in usable.values())
     for (rate, channels), n in counts.most_common(1):
         if n < USUAL_SHARE * len(usable):
@@ -199,7 +199,7 @@ def _unlisted(resolved: Resolved, facts: Mapping[str, FileFacts]) -> Iterator[Fi
 def _refusals(
     root: Path, config: PrepareConfig, usable: Mapping[str, FileFacts]
 ) -> tuple[Corpus | None, list[Finding]]:
-    """Return the corpus, and what `asc prepare` would stop at although no single row is wrong."""
+    """Return the corpus, and errors of `asc prepare` that concern no single row."""
     try:
         corpus = read_corpus(root, config.corpus)
     except DataError as error:
@@ -224,7 +224,7 @@ def _refusals(
 def _counts(
     resolved: Resolved, corpus: Corpus | None, config: PrepareConfig, usable: Mapping[str, FileFacts]
 ) -> Iterator[Count]:
-    """Yield the clips by fold, split, device and scene; validation is told from training where it can be cut."""
+    """Yield the clips by fold, split, device and scene; with a validation split if it can be cut."""
     cut = assign_splits(corpus, config.validation) if corpus is not None else {}
     for fold, listed in resolved.folds.items():
         n_listed: Counter[tuple[Split, str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""What a worker of `asc data check` finds in recordings: each is decoded to its end."""
+"""Work of one worker of `asc data check`: each recording is decoded to its end."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from data_prep.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What one file holds."""
+    """Facts about one file."""
 
     reason: str
-    """Why it can't be used, empty if it can."""
+    """Why it can't be used; empty if it can."""
     silent: bool = False
-    """Every sample is the same."""
+    """Whether all samples are equal."""
     seconds: float = 0.0
     sample_rate: int = 0
     channels: int = 0
     encoding: str = ""
     """Container and sample format, such as `WAV PCM_24`."""
     slip: str = ""
-    """What is wrong with the header although the sound is in no doubt."""
+    """Error in the header of a file that can still be decoded reliably; empty if none."""
     digest: str = ""
-    """Of the down-mixed samples and the rate: equal for equal sound, whatever the container."""
+    """Digest of the down-mixed samples and the rate, independent of the container."""
 
     @property
     def form(self) -> tuple[str, int, int]:
@@ -39,12 +39,12 @@ class FileFacts:
 
 
 def inspect_files(paths: Sequence[Path]) -> list[FileFacts]:
-    """Return what each file holds, in their order."""
+    """Return the facts about each file, in order."""
     return [inspect_file(path) for path in paths]
 
 
 def inspect_file(path: Path) -> FileFacts:
-    """Return what the file holds, or why it can't be decoded to its end."""
+    """Return the facts about a file, including the reason if it can't be decoded to its end."""
     import soundfile
 
     try:

@@ -1,4 +1,4 @@
-"""What `asc data check` reports, and its tables."""
+"""Results of `asc data check` and their tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or odd."""
+    """One error or warning."""
 
     severity: Severity
-    """`error`: `asc prepare` would refuse the data set or put the clip aside."""
+    """`error` if `asc prepare` would refuse the data set or quarantine the clip."""
     kind: str
-    """missing, unreadable, header, silent, duplicate, length, form, unlisted, or what is wrong with the lists."""
+    """missing, unreadable, header, silent, duplicate, length, form, unlisted, or a problem of the lists."""
     filename: str
-    """Relative to the data set's folder; empty where it is about no single file."""
+    """Relative to the data set's folder; empty if it concerns no single file."""
     where: str
     """List and line."""
     message: str
@@ -39,32 +39,32 @@ class Count:
     scene: str
     n_listed: int
     n_usable: int
-    """Those that are on disk and can be decoded."""
+    """Clips that are on disk and can be decoded."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found."""
+    """Result of a check."""
 
     layout: str
-    """Empty where the lists can't be read."""
+    """Layout of the data set; empty if the lists can't be read."""
     n_listed: int
     n_files: int
-    """Audio files on disk, all decoded."""
+    """Number of audio files on disk, all of which were decoded."""
     n_described: int
-    """Clips that only the describing table has: not prepared."""
+    """Clips that are only in the table of the data set; they are not prepared."""
     hours: float
-    """Length of what could be decoded."""
+    """Total length of the decodable recordings."""
     typical_seconds: float
-    """Median length of a recording."""
+    """Median length of the recordings."""
     forms: Mapping[tuple[str, int, int], int]
-    """Files by encoding, rate in Hz and channels."""
+    """{(encoding, rate in Hz, channels): number of files}."""
     findings: tuple[Finding, ...]
     counts: tuple[Count, ...]
 
     @property
     def n_errors(self) -> int:
-        """Findings that `asc prepare` would refuse."""
+        """Number of findings with severity `error`."""
         return sum(finding.severity == "error" for finding in self.findings)
 
 
@@ -88,7 +88,7 @@ def report_values(report: CheckReport) -> dict[str, Any]:
 
 
 def write_report(report: CheckReport, path: Path) -> Path:
-    """Write the findings to `path` and the counts beside it, both as CSV; return the latter's path.
+    """Write the findings to `path` and the counts next to it, both as CSV; return the path of the counts.
 
     Raises:
         AscError: if they can't be written.

@@ -1,1 +1,1 @@
-"""Published data sets: where they lie, fetched with resume, checked and unpacked."""
+"""Download of published data sets: resumable, verified by checksums, and unpacked."""

@@ -1,7 +1,7 @@
-"""A data set's archives → one folder: each loaded, checked, unpacked and removed before the next.
+"""Archives of a data set → one folder. Each archive is downloaded, verified, unpacked and removed before the next.
 
-soundata's own transfer starts a broken archive again from its first byte and keeps all archives beside what it
-unpacked; archives of 1.7 GB and sets of 27 GB want neither, so the transfer is done here.
+soundata's download restarts interrupted archives from the first byte and keeps all archives in addition to the unpacked
+files. With archives of 1.7 GB and data sets of 27 GB, neither is acceptable, so this module implements its own.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from data_prep.files import read_json, write_error, write_json
 from data_prep.progress import ProgressCallback
 
 STATE_NAME = ".download.json"
-"""Says which data set is being loaded into a folder, and which of its archives are unpacked."""
+"""Records which data set is downloaded into a folder, and which of its archives are unpacked."""
 UNPACKED = 1.2
-"""Bytes on disk per byte of archive: 24-bit PCM zips to 84 … 90 %."""
+"""Unpacked bytes per byte of archive; zipped 24-bit PCM has 84 to 90 % of its size."""
 BLOCK = 1 << 20
 TIMEOUT_S = 60
 N_TRIES = 3
-"""Times that a transfer is begun or taken up before a broken connection is told."""
+"""Number of attempts of a transfer before a broken connection is reported."""
 PAUSE_S = 2.0
-"""Wait before a transfer is taken up, longer each time."""
+"""Seconds before a transfer is resumed; increases with each attempt."""
 
 
 def download(data_set: DataSet, folder: Path, *, on_progress: ProgressCallback | None = None) -> int:
-    """Load a data set into `folder`, which holds its lists and `audio/` afterwards; return the number of archives.
+    """Download a data set into `folder` (lists and `audio/`) and return the number of archives.
 
-    Stopped at any moment and called again, it goes on within the archive where it stopped.
+    Can be interrupted at any time; the same call resumes, also within an archive.
 
     Args:
-        data_set: what to load.
-        folder: empty, absent, or begun by an earlier call.
-        on_progress: called with (bytes done, bytes in all); the latter grows where it is not known beforehand.
+        data_set: the data set to download.
+        folder: empty, missing, or started by an earlier call.
+        on_progress: called with (bytes done, total bytes); the total grows if it is not known in advance.
 
     Raises:
-        AscError: if the folder holds something else, the disk is too small, the connection fails, or an archive is not
-            what its checksum says.
+        AscError: if the folder contains something else, the disk is too small, the connection fails, or the checksum of
+            an archive differs.
     """
     done = _begin(data_set, folder)
     pending = [part for part in data_set.parts if part.filename not in done]
@@ -57,7 +57,7 @@ def download(data_set: DataSet, folder: Path, *, on_progress: ProgressCallback |
     n_before = total * len(done) // len(data_set.parts)
 
     def told(n_bytes: int) -> None:
-        """Pass on how far the running archive is."""
+        """Report the progress of the current archive."""
         if on_progress is not None:
             on_progress(n_before + n_bytes, max(total, n_before + n_bytes))
 
@@ -74,7 +74,7 @@ def download(data_set: DataSet, folder: Path, *, on_progress: ProgressCallback |
 
 
 def needed_bytes(data_set: DataSet, n_done: int = 0) -> int | None:
-    """Return about how much space the data set takes while it is loaded, or None where its size is not known."""
+    """Return the approximate space in bytes that the download needs, or None if the size is unknown."""
     total = _total_bytes(data_set)
     if total is None:
         return None
@@ -88,7 +88,7 @@ def _total_bytes(data_set: DataSet) -> int | None:
 
 
 def _begin(data_set: DataSet, folder: Path) -> list[str]:
-    """Return the archives that an earlier call has unpacked into `folder`."""
+    """Return the archives that earlier calls unpacked into `folder`."""
     state = folder / STATE_NAME
     if state.exists():
         held: Any = read_json(state)
@@ -116,18 +116,18 @@ def _validate_space(data_set: DataSet, pending: list[Part], folder: Path) -> Non
 
 
 def _fetch(part: Part, archive: Path, told: Callable[[int], None]) -> int:
-    """Bring the rest of an archive; return its bytes."""
+    """Download the rest of an archive; return its size in bytes."""
     for n_tries in range(1, N_TRIES + 1):
         try:
             return _transfer(part, archive, told)
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing is left to send: the archive is there already
+            if error.code == 416:  # range not satisfiable: the archive is already complete
                 return archive.stat().st_size
             raise _failed(part, f"HTTP status {error.code} ({error.reason})") from None
         except urllib.error.URLError as error:
             raise _failed(part, str(error.reason)) from None
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.filename is not None:  # the disk, not the connection
+            if isinstance(error, OSError) and error.filename is not None:  # an error of the disk, not of the connection
                 raise write_error(archive, error) from error
             if n_tries == N_TRIES:
                 raise _failed(part, f"the connection broke {N_TRIES} times ({error})") from None
@@ -140,7 +140,7 @@ def _transfer(part: Part, archive: Path, told: Callable[[int], None]) -> int:
     request = urllib.request.Request(part.url, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
         if start and response.status != 206:
-            start = 0  # the server can't go on within a file
+            start = 0  # the server does not support resuming
         with archive.open("ab" if start else "wb") as file:
             told(start)
             while block := response.read(BLOCK):
@@ -150,7 +150,7 @@ def _transfer(part: Part, archive: Path, told: Callable[[int], None]) -> int:
                     raise write_error(archive, error) from error
                 told(file.tell())
             n_bytes = file.tell()
-    if response.length:  # a connection that ends early looks like the end of the file
+    if response.length:  # a connection closed early looks like the end of the file
         raise http.client.IncompleteRead(b"", response.length)
     return n_bytes
 
@@ -174,7 +174,7 @@ def _validate_checksum(part: Part, archive: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path, top: str) -> None:
-    """Unpack an archive into `folder`, without the folder `top` that TAU's and TUT's archives begin with."""
+    """Unpack an archive into `folder`, without the top folder `top` of TAU's and TUT's archives."""
     try:
         with zipfile.ZipFile(archive) as packed:
             for member in packed.infolist():

@@ -1,8 +1,8 @@
-"""The data sets that `asc data download` knows: where their parts lie, and how to tell that they came whole.
+"""Data sets of `asc data download`: addresses, sizes and checksums of their archives.
 
 Addresses, checksums and licences of TAU 2019, 2020 Mobile and 2022 Mobile come from `soundata`, an optional dependency
-imported here alone. The editions that it doesn't know are in `parts.csv`: address, MD5 and bytes as Zenodo
-lists them, after `dcase_util` 0.2.20, which agrees with soundata 1.0.1 on every checksum of the three that both have.
+imported only here. The editions that it lacks are in `parts.csv`: address, MD5 and size as listed by Zenodo, after
+`dcase_util` 0.2.20, which agrees with soundata 1.0.1 on all checksums of the three that both have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Part:
     url: str
     md5: str
     n_bytes: int | None = None
-    """None where it is not known before the transfer."""
+    """Size in bytes; None if unknown before the transfer."""
 
     @property
     def filename(self) -> str:
@@ -40,25 +40,25 @@ class Part:
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A data set that can be named."""
+    """An entry in the table of known data sets."""
 
     title: str
     n_bytes: int | None
-    """Sum of its archives."""
+    """Total size of its archives in bytes."""
     module: str = ""
-    """soundata's module that knows the parts; empty where `parts.csv` does."""
+    """soundata's module with the archives; empty if they are in `parts.csv`."""
     group: str = ""
-    """Beginning of the parts' keys in that module."""
+    """Prefix of the archives' keys in that module."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set with all that is needed to load it."""
+    """A data set with everything needed to download it."""
 
     name: str
     licence: str
     parts: tuple[Part, ...]
-    """Lists and documentation first, so that a broken transfer leaves something to look at."""
+    """The archives, lists and documentation first, so that an interrupted download leaves these."""
 
 
 KNOWN: Mapping[str, KnownSet] = {
@@ -80,14 +80,14 @@ KNOWN: Mapping[str, KnownSet] = {
     "tut2017": KnownSet("TUT Acoustic Scenes 2017", 10_700_420_548),
     "tut2017-evaluation": KnownSet("its evaluation set", 3_599_555_434),
 }
-"""Data sets by the names that the command takes."""
+"""{name for the command: data set}."""
 
 
 def load_set(name: str) -> DataSet:
-    """Return the parts of the data set `name`.
+    """Return the archives of the data set `name`.
 
     Raises:
-        AscError: if no data set is called that, or `soundata` is needed and not installed.
+        AscError: if the name is unknown, or `soundata` is required and not installed.
     """
     if name not in KNOWN:
         raise AscError(f"{name}: no data set is called that. There are {', '.join(KNOWN)}.")
