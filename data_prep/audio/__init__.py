@@ -1,1 +1,1 @@
-"""Audio files as waveforms, with what their containers say and what is wrong with them."""
+"""Decoding of audio files, and detection of damaged ones."""

@@ -1,19 +1,19 @@
-"""What a recording's container says of its own length and form: tells a file that was cut off or altered.
+"""Consistency checks of audio containers, which detect truncated or altered files.
 
-libsndfile decodes a truncated WAV, AIFF or Ogg file without a word, only shorter, and reads a WAV with a damaged header
-at whatever rate it says. Here the promise is held against the bytes:
+libsndfile silently decodes a truncated WAV, AIFF or Ogg file to a shorter waveform, and reads a WAV file with a damaged
+header at the rate in the header. Here, headers are compared with the bytes:
 
-- **WAV**: the data chunk must be there to its last byte (sizes that mean "unknown" are let pass) with a chunk or
-  nothing behind it; rate, width and channels must agree with the redundant bytes per second and per frame. Slips that
-  leave the sound in no doubt are let pass (see `data_prep.audio.wave`).
-- **Ogg**: every page has a checksum and a number, the last one an end mark.
-- **MP3**: frames must follow each other to the end of the file, and the last be whole. A file without an Info header
-  that was cut exactly between two frames can't be told from a shorter recording.
-- **FLAC**: the file's rate must be that of its first frame; the rest its decoder checks, frame by frame.
-- **AIFF, AU, CAF, W64**: libsndfile's own notes on sizes.
+- **WAV**: the data chunk must be complete (sizes that mean "unknown" are accepted) and followed by a chunk or nothing;
+  rate, width and channels must agree with the redundant bytes per second and per frame. Header errors that leave one
+  reading are accepted (see `data_prep.audio.wave`).
+- **Ogg**: checksum and number of every page, and the end mark of the last.
+- **MP3**: frames must be contiguous to the end of the file, and the last one complete. A file without an Info header
+  that was cut exactly between two frames can't be distinguished from a shorter recording.
+- **FLAC**: the rate of the file must be that of its first frame; the decoder checks the rest, frame by frame.
+- **AIFF, AU, CAF, W64**: libsndfile's log of sizes.
 
-A changed sample inside uncompressed audio can't be told from sound, nor most changes inside MP3, which has no
-checksums; a changed rate in AIFF, AU or CAF, which say it once, only where it is absurd.
+Changed samples in uncompressed audio can't be detected, nor most changes in MP3, which has no checksums. A changed rate
+in AIFF, AU or CAF, which store it only once, is detected only if it is absurd.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _FLAC_RATES = dict(
         start=1,
     )
 )
-"""Hz by the code in a frame's header (RFC 9639, 9.1.2); other codes say it elsewhere."""
+"""Hz by the code in a frame's header (RFC 9639, 9.1.2); with other codes the rate is stored elsewhere."""
 _SIZE_NOTE = re.compile(r"^\s*([A-Za-z ]+?)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _N_SYNC = 65_536
-"""Bytes in which the first MP3 frame is looked for."""
+"""Number of bytes searched for the first MP3 frame."""
 _MP3_KBPS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -49,7 +49,7 @@ _MP3_RATES = (44_100, 48_000, 32_000)
 
 
 def find_damage(path: Path) -> str | None:
-    """Return what contradicts itself in the container of `path`, or None.
+    """Return a description of the inconsistency in the container of `path`, or None.
 
     Raises:
         OSError: if the file can't be read.
@@ -70,7 +70,7 @@ def find_damage(path: Path) -> str | None:
 
 
 def size_note(extra_info: str) -> str | None:
-    """Return what libsndfile notes of a chunk that promises more bytes than the file has, or None.
+    """Return libsndfile's log of a chunk whose size exceeds the file, or None.
 
     Args:
         extra_info: `soundfile.SoundFile.extra_info`.
@@ -98,7 +98,7 @@ def _flac_damage(path: Path) -> str | None:
             file.seek(int.from_bytes(header[1:], "big"), 1)
         frame = file.read(4)
     if len(info) < 18 or len(frame) < 4 or frame[0] != 0xFF:
-        return None  # cut off or no FLAC: the decoder says so
+        return None  # truncated or not FLAC: the decoder reports it
     if not info[13] & 0x0F and info[14:18] == bytes(4):
         return "states no length, as FLAC does that was written to a pipe. `flac -d` and `flac` write it anew"
     stated, first = int.from_bytes(info[10:13], "big") >> 4, _FLAC_RATES.get(frame[2] & 0x0F)
@@ -106,7 +106,7 @@ def _flac_damage(path: Path) -> str | None:
 
 
 def _ogg_damage(data: bytes) -> str | None:
-    """Follow the pages (RFC 3533) through the file."""
+    """Check the pages (RFC 3533) of the file."""
     numbers: dict[int, int] = {}
     ended: dict[int, bool] = {}
     at = 0
@@ -130,7 +130,7 @@ def _ogg_damage(data: bytes) -> str | None:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Return Ogg's CRC-32, which takes bits the other way round than zlib's and inverts neither end."""
+    """Return Ogg's CRC-32, which has the opposite bit order of zlib's and no initial or final inversion."""
     mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return int(f"{mirrored:032b}"[::-1], 2)
 
@@ -143,7 +143,7 @@ def _mp3_damage(data: bytes) -> str | None:
     while at < last and not _mp3_frames_at(data, at):
         at += 1
     if at >= last:
-        return None  # no MPEG audio: the decoder says so
+        return None  # not MPEG audio: the decoder reports it
     while at < len(data):
         length = _mp3_frame_bytes(data[at : at + 4])
         if length is None:
@@ -158,7 +158,7 @@ def _mp3_damage(data: bytes) -> str | None:
 
 
 def _mp3_frames_at(data: bytes, at: int) -> bool:
-    """Say whether a frame begins here and another right behind it, or the file ends within it."""
+    """Return whether a frame begins at `at`, followed by another one, or truncated by the end of the file."""
     length = _mp3_frame_bytes(data[at : at + 4])
     if length is None:
         return False
@@ -166,7 +166,7 @@ def _mp3_frames_at(data: bytes, at: int) -> bool:
 
 
 def _mp3_frame_bytes(header: bytes) -> int | None:
-    """Return the length of the MPEG audio frame with this header, or None if it is no header."""
+    """Return the length in bytes of the MPEG audio frame with this header, or None if it is not a header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)

@@ -1,4 +1,4 @@
-"""Audio files → waveforms of one rate, one channel and one length."""
+"""Audio files → mono waveforms with a fixed sample rate and length."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 Waveform = npt.NDArray[np.float32]
 
 BLOCK_SAMPLES = 1 << 24
-"""Longer recordings are read piece by piece: 190 s of stereo at 44.1 kHz."""
+"""Recordings with more samples (190 s of stereo at 44.1 kHz) are read in blocks."""
 MAX_BYTES = 1 << 31
-"""Larger files, and recordings of more bytes once decoded, are no clips: reading them would take the memory."""
+"""Larger files, and recordings that decode to more bytes, are refused to protect the memory."""
 MAX_SAMPLE = 1e10
-"""Full scale is 1. Larger samples overflow in the power of a mel band, or come from damage."""
+"""Largest sample (full scale is 1). Larger ones overflow in the power of a mel band, or come from damage."""
 MP3_FRAME = 1152
-"""Samples that an MP3 may have less than its header says, which rounds to frames; its frames are counted apart."""
+"""Samples by which an MP3 may be shorter than its header, which rounds to frames; frames are counted separately."""
 
 
 def read_clip(path: Path, spec: FeatureSpec) -> Waveform:
     """Return the clip in `path` as (n_samples,) float32 mono at `spec.sample_rate`, zero-padded or cut at its end.
 
     Raises:
-        DataError: if the file can't be decoded to its end, is empty or holds values that are no numbers.
+        DataError: if the file can't be decoded to its end, is empty or has non-finite samples.
     """
     return fit_length(read_mono(path, spec.sample_rate), spec.n_samples)
 
@@ -60,7 +60,7 @@ def resample(y: Waveform, rate: int, sample_rate: int) -> Waveform:
 
 
 def decode_mono(path: Path) -> tuple[Waveform, int]:
-    """Return the whole file as (n,) float32, channels averaged, and its own sample rate in Hz.
+    """Return the whole file as (n,) float32, channels averaged, and its original sample rate in Hz.
 
     Raises:
         DataError: as `decode`.
@@ -77,17 +77,17 @@ class Decoded(NamedTuple):
     rate: int
     """Hz."""
     slip: str = ""
-    """What is wrong with the file's header although the sound is in no doubt; usually nothing."""
+    """Error in the header of a file that can still be decoded reliably; usually empty."""
 
 
 def decode(path: Path) -> Decoded:
-    """Return the recording in a file: any container and sample width that libsndfile reads.
+    """Return the recording in a file of any format that libsndfile reads.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF and others.
+    Formats include WAV, FLAC, Ogg (Vorbis, Opus), MP3 and AIFF.
 
     Raises:
-        DataError: as `read_clip`; also if the container contradicts itself, so that libsndfile would decode it to
-            something else than what was recorded (see `data_prep.audio.containers`).
+        DataError: as `read_clip`; also if the container is inconsistent, so that libsndfile would not decode it to
+            what was recorded (see `data_prep.audio.containers`).
     """
     _require_file(path)
     plain = read_pcm16(path)
@@ -126,15 +126,15 @@ def decode(path: Path) -> Decoded:
 
 
 def openable(path: Path) -> Path | bytes:
-    """Return `path` as libsndfile takes it: as bytes where the name is no UTF-8."""
+    """Return `path` as libsndfile accepts it: as bytes if the name is not UTF-8."""
     return path if str(path).isprintable() else os.fsencode(path)
 
 
 def _require_file(path: Path) -> None:
-    """Refuse what is no file before it is opened: reading a named pipe or a device may never end.
+    """Check that `path` is a regular file before it is opened; reading a named pipe or a device may never end.
 
     Raises:
-        DataError: saying what it is.
+        DataError: if it is not; the message says what it is.
     """
     try:
         status = path.stat()
@@ -152,7 +152,7 @@ def _require_file(path: Path) -> None:
 
 
 def _read_all(file: SoundFile) -> Waveform:
-    """Return (n, channels) of an open file, without believing a header that promises the impossible."""
+    """Return the samples (n, channels) of an open file, without trusting the length in its header."""
     n_block = max(1, BLOCK_SAMPLES // file.channels)
     if file.frames <= n_block:
         whole: Waveform = file.read(dtype="float32", always_2d=True)
@@ -161,17 +161,17 @@ def _read_all(file: SoundFile) -> Waveform:
     while len(block := file.read(n_block, dtype="float32", always_2d=True)):
         blocks.append(block)
         if sum(known.nbytes for known in blocks) > MAX_BYTES:
-            break  # said by the caller
+            break  # reported by the caller
     return np.concatenate(blocks) if blocks else np.empty((0, file.channels), np.float32)
 
 
 def fit_length(y: Waveform, n_samples: int) -> Waveform:
-    """Return `y` cut at its end, or padded there with zeros, to exactly `n_samples`."""
+    """Return `y` cut or zero-padded at its end to exactly `n_samples`."""
     if len(y) >= n_samples:
         return y[:n_samples]
     return np.pad(y, (0, n_samples - len(y)))
 
 
 def _reason(error: Exception, path: Path) -> str:
-    """Return libsndfile's words without the path, which the message has already."""
+    """Return libsndfile's message without the path, which the caller's message already has."""
     return str(error).replace(f"Error opening {str(path)!r}: ", "").rstrip(". ")

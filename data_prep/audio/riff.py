@@ -1,4 +1,4 @@
-"""Plain 16-bit WAV files, read without a decoder: their samples are the file's bytes."""
+"""Fast reading of plain 16-bit WAV files without a decoder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RATES_HZ = range(1_000, 768_001)
 
 
 def read_pcm16(path: Path) -> tuple[npt.NDArray[np.float32], int] | None:
-    """Return the samples (n,) float32 of a WAV file, channels averaged, and its rate in Hz; or None if it isn't plain.
+    """Return the samples (n,) float32 of a WAV file, channels averaged, and its rate in Hz; None if it isn't plain.
 
-    Plain is a RIFF file of 16-bit integers in which all sizes agree to the byte. Everything else, whatever is odd or
-    damaged, is left to a decoder that knows what to say about it. The values are those that libsndfile gives.
+    A plain file is a RIFF file of 16-bit integers in which all sizes agree to the byte. All others are left to the
+    decoder, which reports damage. The values equal those of libsndfile.
     """
     try:
         data = path.read_bytes()

@@ -1,8 +1,8 @@
-"""Headers of WAV files: which of their slips leave the sound in no doubt, and which damage it.
+"""Headers of WAV files: which errors can be corrected reliably, and which are damage.
 
-Recorders write headers that are wrong in a few well-known ways: no pad byte behind a chunk of odd length, the size of
-the whole file in the place of the sound's, a miscalculated number of bytes per second or per frame. Where everything
-else agrees the sound is read, and the slip is reported. A header whose statements leave two readings is damage.
+Recorders write headers with a few known errors: no pad byte after a chunk of odd length, the size of the whole file
+instead of that of the data, or wrong bytes per second or per frame. If everything else agrees, the samples are read and
+the error is reported. A header that allows two readings is damage.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from pathlib import Path
 from typing import BinaryIO
 
 UNKNOWN_SIZE = 0x7FFF_0000
-"""Sizes from here up are written by programs that don't know the length yet."""
+"""Sizes of at least this are written by programs that don't know the length yet."""
 NO_PAD = "has no pad byte behind a chunk of odd length"
 SIZE_WITH_HEADER = "states more bytes of sound than it has, by the length of its header"
 BYTES_PER_SECOND = "states a wrong number of bytes per second"
 BYTES_PER_FRAME = "states a wrong number of bytes per frame"
 
 _LINEAR = (1, 3, 6, 7)
-"""Formats with a fixed width: PCM, float, A-law, μ-law."""
+"""Formats with a fixed sample width: PCM, float, A-law, μ-law."""
 _EXTENSIBLE = 0xFFFE
 _USUAL_RATES = frozenset(
     (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000)
 )
 _HEADER_SIZES = (36, 44)
-"""Bytes by which recording apps state too much: a plain header, with or without its first eight bytes."""
+"""Bytes by which recording apps overstate the size: a plain header with or without its first eight bytes."""
 
 
 @dataclass(frozen=True)
 class Wave:
-    """Where the sound of a WAV file lies."""
+    """Position of the samples in a WAV file, and its corrected format."""
 
     form: bytes
-    """Content of the format chunk, as it should be."""
+    """Content of the format chunk, corrected."""
     start: int
-    """Offset of the sound in bytes."""
+    """Offset of the samples in bytes."""
     n_bytes: int
-    """Bytes of sound."""
+    """Size of the samples in bytes."""
     slips: tuple[str, ...]
-    """What is wrong with the header although the sound is in no doubt."""
+    """Errors in the header that were corrected."""
 
 
 def is_wave(head: bytes) -> bool:
-    """Say whether a file that begins with `head` (12 bytes) is a WAV file."""
+    """Return whether a file that begins with `head` (12 bytes) is a WAV file."""
     return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
 
 
 def mended_wave(path: Path) -> tuple[io.BytesIO, str] | None:
-    """Return a WAV file's sound behind a right header, and what was wrong; None if nothing was, or it is no WAV file.
+    """Return a WAV file with a corrected header, and the error; None if there is none or it is not a WAV file.
 
     Raises:
         OSError: if the file can't be read.
@@ -71,7 +71,7 @@ def mended_wave(path: Path) -> tuple[io.BytesIO, str] | None:
 
 
 def never_closed(n_bytes: int) -> str | None:
-    """Return what to say of a file whose header states no sound and that has `n_bytes` behind it; None for none."""
+    """Return a message for a file whose header states no samples but is followed by `n_bytes`; None for 0."""
     if n_bytes <= 0:
         return None
     return (
@@ -81,7 +81,7 @@ def never_closed(n_bytes: int) -> str | None:
 
 
 def read_wave(file: BinaryIO, n_file: int) -> Wave | str:
-    """Return where the sound of an open WAV file of `n_file` bytes lies, or what damages it."""
+    """Return the position of the samples in an open WAV file of `n_file` bytes, or a description of the damage."""
     slips: dict[str, None] = {}
     form, long_size, at = b"", None, 12
     while (chunk := _chunk_at(file, at)) is not None:
@@ -109,7 +109,7 @@ def read_wave(file: BinaryIO, n_file: int) -> Wave | str:
 def _sound_size(
     file: BinaryIO, start: int, size: int, n_file: int, slips: dict[str, None], *, is_long: bool
 ) -> int | str:
-    """Return how many bytes of sound there are where the header states `size`, or what is wrong."""
+    """Return the actual size of the samples in bytes if the header states `size`, or a description of the damage."""
     present = n_file - start
     if size == 0 and present and not _chunks_to_end(file, start, n_file):
         return never_closed(present) or "holds no samples"
@@ -132,7 +132,7 @@ def _sound_size(
 
 
 def _checked_format(chunk: bytes, slips: dict[str, None]) -> bytes | str:
-    """Return the format chunk with its redundant fields put right, or what is wrong with it."""
+    """Return the format chunk with corrected redundant fields, or a description of the damage."""
     if len(chunk) < 16:
         return "has a format chunk that is too short"
     tag, n_channels, rate, bytes_per_second, bytes_per_frame, bits = struct.unpack("<HHIIHH", chunk[:16])
@@ -155,9 +155,9 @@ def _checked_format(chunk: bytes, slips: dict[str, None]) -> bytes | str:
 
 
 def _is_rate_certain(rate: int, bytes_per_second: int, n_channels: int, bits: int) -> bool:
-    """Say whether the rate is right although the bytes per second are not those that it gives.
+    """Return whether the rate is right although it disagrees with the bytes per second.
 
-    It is where it is a usual rate, and the bytes per second are a known miscalculation from it, or give no usual rate.
+    It is right if it is a common rate, and the bytes per second are a known miscalculation or imply no common rate.
     """
     if rate not in _USUAL_RATES:
         return False
@@ -174,7 +174,7 @@ def _chunk_at(file: BinaryIO, at: int) -> tuple[bytes, int] | None:
 
 
 def _is_chunk(file: BinaryIO, at: int, n_file: int) -> bool:
-    """Say whether a chunk that fits into the file begins at `at`, or the file ends there."""
+    """Return whether a chunk that fits into the file begins at `at`, or the file ends there."""
     if at == n_file:
         return True
     chunk = _chunk_at(file, at)
@@ -184,7 +184,7 @@ def _is_chunk(file: BinaryIO, at: int, n_file: int) -> bool:
 
 
 def _chunks_to_end(file: BinaryIO, at: int, n_file: int) -> bool:
-    """Say whether nothing but whole chunks follows."""
+    """Return whether only complete chunks follow."""
     while at < n_file and _is_chunk(file, at, n_file):
         _, size = _chunk_at(file, at) or (b"", 0)
         at += 8 + size + size % 2

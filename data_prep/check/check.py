@@ -43,7 +43,7 @@ def check_data(
     Args:
         root: the data set's folder.
         config: how the data set is read and which clips are quarantined.
-        clip_seconds: required length of clips, within the quarantine's tolerance; None: the most common length.
+        clip_seconds: required length of clips, within the tolerance of the quarantine; None: the median length.
         n_workers: number of processes that decode; 1 uses this process.
         executor: used instead of worker processes.
         on_progress: called with (files done, total files).

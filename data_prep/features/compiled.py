@@ -1,14 +1,14 @@
-"""Mel power spectra of a waveform, sixteen frames at a time, compiled for this machine's processor.
+"""Mel power spectra of a waveform, sixteen frames at a time, compiled for the processor of the machine.
 
-A frame is a lane: every butterfly of the Fourier transform and every sum over a mel band works on sixteen frames at
-once. That is several times faster than a library's transform of one frame after the other, and a block of sixteen
-frames stays in the processor's cache from its samples to its mel bands.
+Each frame is a lane: every butterfly of the Fourier transform and every sum over a mel band works on sixteen frames at
+once. This is several times faster than transforming frames one by one with a library, and a block of sixteen frames
+stays in the processor's cache from its samples to its mel bands.
 
-A loop over sixteen numbers becomes vector instructions only if the compiler can prove that what is written overlaps
-nothing that is still to be read, and it rarely can. So the first half of this module gives it sixteen float32 as one
-value, loaded, added, multiplied and stored at once; the second half computes with them.
+The compiler vectorizes a loop over sixteen numbers only if it can prove that writes don't overlap later reads, which it
+rarely can. The first half of this module therefore defines a value of sixteen float32 that is loaded, added, multiplied
+and stored at once; the second half computes with it.
 
-The compiled code is kept until this file changes, so that only the first process on a machine spends seconds on it.
+Compiled code is cached until this file changes, so only the first process on a machine spends seconds on compilation.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Float32 = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
 N_LANES: Final = 16
-"""Numbers in one value. The compiler splits it where the processor's registers are narrower."""
+"""Numbers in one value. The compiler splits it if the processor's registers are narrower."""
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, N_LANES)
-_FLAGS = ("contract",)  # a product and a sum may become one instruction; nothing else is assumed
+_FLAGS = ("contract",)  # allows fused multiply-add, and no other relaxation
 
 
 class _LanesType(types.Type):
-    """What the compiler calls the value."""
+    """Compiler type of the value."""
 
     def __init__(self) -> None:
         super().__init__(name="Lanes16xFloat32")
@@ -51,7 +51,7 @@ _LANES = _LanesType()
 
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
-    """It lives in one vector register, or several."""
+    """The value as a vector in one or more registers."""
 
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, _VECTOR)
@@ -152,14 +152,14 @@ _LOW, _HIGH = _interleaved(0), _interleaved(N_LANES // 2)
 
 
 def _define(operation: Any, name: str) -> None:
-    """Give the values an arithmetic operation of the compiler's."""
+    """Define an arithmetic operation on the values."""
 
     @type_callable(operation)
     def type_it(context: Any) -> Any:
-        """Return the rule for the result's type."""
+        """Return the typing rule of the result."""
 
         def typer(left: Any, right: Any) -> Any:
-            """Return lanes for lanes, None for what isn't ours."""
+            """Return the type for two values, None for other operands."""
             return _LANES if isinstance(left, _LanesType) and isinstance(right, _LanesType) else None
 
         return typer
@@ -182,16 +182,16 @@ _HALF: Final = np.float32(0.5)
 
 
 def is_compilable(n_fft: int) -> bool:
-    """Return whether `n_fft` is a length that can be transformed here, a power of two, and the compiler is on."""
+    """Return whether `n_fft` is supported (a power of two) and the compiler is enabled."""
     return n_fft >= N_LANES and n_fft & (n_fft - 1) == 0 and not config.DISABLE_JIT
 
 
 class CompiledMelPower:
-    """Mel power of whole clips; tables and buffers are made once.
+    """Mel power of whole clips; tables and buffers are allocated once.
 
     Args:
-        spec: the feature; its n_fft is a power of two.
-        window: (n_fft,) factors of a frame's samples.
+        spec: the feature; n_fft must be a power of two.
+        window: (n_fft,) factors of the samples of a frame.
         filters: (n_mels, n_fft // 2 + 1) mel filters.
     """
 
@@ -215,8 +215,8 @@ class CompiledMelPower:
         """Return mel power (n_mels, n_frames) and each frame's power over all bins before the gain (n_frames,).
 
         Args:
-            y: (n_samples,) float32; it is taken to be zero before and behind.
-            gain: (n_fft // 2 + 1,) factors of the power (or of the magnitude where the mel bands sum that), or None.
+            y: (n_samples,) float32, zero-padded at both ends.
+            gain: (n_fft // 2 + 1,) factors of the power (of the magnitude for a feature with power 1), or None.
         """
         mel = np.empty(self._shape, dtype=np.float32)
         total = np.empty(self._shape[1], dtype=np.float32)
@@ -227,7 +227,7 @@ class CompiledMelPower:
 
 
 def _bands(filters: Float32) -> tuple[Indices, Indices, Float32]:
-    """Return each filter's first bin, where its weights begin (n_mels + 1,), and all the weights in one row."""
+    """Return the first bin of each filter, the offsets of its weights (n_mels + 1,), and all weights in one row."""
     used = [np.flatnonzero(row) for row in filters]
     spans = [(int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 0) for bins in used]
     weights = [row[first:stop] for row, (first, stop) in zip(filters, spans, strict=True)]
@@ -236,9 +236,9 @@ def _bands(filters: Float32) -> tuple[Indices, Indices, Float32]:
 
 
 def _bin_rows(n: int) -> Indices:
-    """Return where `_transform` leaves the bins 0 … n − 1 of `n` complex numbers, as offsets into its buffer.
+    """Return the offsets of bins 0 … n − 1 in the buffer after `_transform` of `n` complex numbers.
 
-    A step by the radix r leaves in part i the bins that are i modulo r.
+    A step of radix r leaves the bins that are i modulo r in part i.
     """
     rows, places, size = np.arange(n), np.zeros(n, dtype=np.intp), n
     while size > 1:
@@ -252,7 +252,7 @@ def _bin_rows(n: int) -> Indices:
 @compiled_here
 def _frames(z: Any, y: Any, begin: Any, hop: Any, window: Any, edge: Any) -> None:
     """Write sixteen windowed frames, the first at `begin`, into `z`: even samples real, odd ones imaginary parts."""
-    if begin < 0 or begin + len(edge) > len(y):  # some reach beyond the clip: zeros there
+    if begin < 0 or begin + len(edge) > len(y):  # some frames extend past the clip: zeros there
         for i in range(len(edge)):
             edge[i] = y[begin + i] if 0 <= begin + i < len(y) else _ZERO
         y, begin = edge, 0
@@ -263,7 +263,7 @@ def _frames(z: Any, y: Any, begin: Any, hop: Any, window: Any, edge: Any) -> Non
 @compiled_here
 def _transform(z: Any, n: Any, roots: Any) -> None:
     """Replace `n` complex numbers per lane by their discrete Fourier transform, in the order of `_bin_rows`."""
-    size, stride = n, 2  # the roots of unity stand as pairs of reals
+    size, stride = n, 2  # the roots of unity are stored as pairs of reals
     while size >= 4:
         quarter = size // 4 * _ROW
         for begin in range(0, n * _ROW, size * _ROW):
@@ -300,7 +300,7 @@ def _transform(z: Any, n: Any, roots: Any) -> None:
 
 @compiled_here
 def _power(power: Any, z: Any, half: Any, rows: Any, roots: Any) -> None:
-    """Write the power of the bins 0 … half of the real frames, whose samples were paired into complex numbers."""
+    """Write the power of bins 0 … half of the real frames, whose samples were paired into complex numbers."""
     even, odd, share = load(z, 0), load(z, N_LANES), fill(_HALF)
     store(power, 0, (even + odd) * (even + odd))
     store(power, half * N_LANES, (even - odd) * (even - odd))
@@ -317,7 +317,7 @@ def _power(power: Any, z: Any, half: Any, rows: Any, roots: Any) -> None:
 
 @compiled_here
 def _finish(power: Any, sums: Any, gain: Any, is_magnitude: Any) -> None:
-    """Write each lane's power over all bins into `sums`, then take the root if asked and apply the gain."""
+    """Write the power over all bins of each lane into `sums`; take the root if `is_magnitude`, and apply `gain`."""
     total = fill(_ZERO)
     for k in range(len(gain)):
         value = load(power, k * N_LANES)
@@ -330,7 +330,7 @@ def _finish(power: Any, sums: Any, gain: Any, is_magnitude: Any) -> None:
 
 @compiled_here
 def _band(sums: Any, power: Any, first_bin: Any, weights: Any) -> None:
-    """Write one mel band's sum over its bins into `sums`."""
+    """Write the sum of one mel band over its bins into `sums`."""
     total = fill(_ZERO)
     for i in range(len(weights)):
         total = total + fill(weights[i]) * load(power, (first_bin + i) * N_LANES)

@@ -1,4 +1,4 @@
-"""How inner loops are compiled: kept for the next process, without the interpreter's lock."""
+"""Compilation of inner loops: cached between processes, without the GIL."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Final
 from numba import njit
 
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy"}
-"""What every compiled function is told: other threads run meanwhile, and a division by zero gives infinity."""
+"""Options of all compiled functions: the GIL is released, and division by zero gives infinity."""
 
 
 def compiled(function: Any) -> Callable[..., None]:
-    """Return `function` compiled when it is first called, taken from where it is kept if it can be kept anywhere.
+    """Return `function` compiled at its first call, or loaded from the cache.
 
-    That is beside its file, in the user's folder for such things, or where NUMBA_CACHE_DIR says, until its file
-    changes: what it calls belongs into the same file.
+    The cache is next to its file, in the user's cache folder, or in NUMBA_CACHE_DIR. It is valid until that file
+    changes, so functions that it calls must be in the same file.
     """
     try:
         kept: Callable[..., None] = njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no such place is writable: each process compiles for itself
+    except RuntimeError:  # no cache folder is writable: each process compiles
         return compiled_here(function)
     return kept
 
 
 def compiled_here(function: Any) -> Callable[..., None]:
-    """Return `function` compiled as part of whatever compiled function calls it."""
+    """Return `function` compiled as part of the compiled functions that call it."""
     part: Callable[..., None] = njit(**OPTIONS)(function)
     return part

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 
 _DEEP = 3e-13
-"""Below this share of a frame's power a mel band drowns in the rounding noise of a float32 transform: at it the natural
-logarithm is off by up to 0.03, measured on recordings and on pure tones."""
+"""Share of a frame's power below which a mel band is lost in the rounding noise of a float32 transform. At this share
+the error of the natural logarithm is up to 0.03, measured on recordings and pure tones."""
 
 
 class LogMel:
-    """Natural logarithm of mel power + offset: one clip at a time, window and filters made once.
+    """Natural logarithm of mel power + offset, one clip at a time; window and filters are computed once.
 
-    The numbers of `librosa.feature.melspectrogram(center=True)` on float64 audio: within 1e-3 in every band within
-    80 dB of the clip's maximum, and 5e-3 rms over all. A float32 transform is good enough for that but in frames that
-    have both loud and empty bands, such as a pure tone's: those few are transformed in float64.
+    Agrees with `librosa.feature.melspectrogram(center=True)` on float64 audio within 1e-3 in every band within 80 dB of
+    the clip's maximum, and within 5e-3 rms over all. A float32 transform suffices except in frames with both loud and
+    empty bands, such as pure tones; these few frames are transformed in float64.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -40,9 +40,9 @@ class LogMel:
         """Return the log-mel (n_mels, n_frames) float32 of the waveform `y` (n_samples,) float32.
 
         Args:
-            y: the clip.
-            gain: factors (n_fft // 2 + 1,) that the magnitude spectrum is multiplied by before the mel filters, as
-                spectrum correction does; None leaves it as it is.
+            y: waveform of the clip.
+            gain: factors (n_fft // 2 + 1,) of the magnitude spectrum, applied before the mel filters, as in spectrum
+                correction; None applies none.
 
         Raises:
             ValueError: if `y` or `gain` has another shape.
@@ -54,14 +54,14 @@ class LogMel:
             raise ValueError(f"gain must have shape ({spec.n_fft // 2 + 1},), one a bin; got {gain.shape}")
         factors = None if gain is None else gain.astype(np.float64) ** spec.power
         exact: npt.NDArray[np.floating] = y
-        if spec.preemphasis:  # in float64: in float32 its rounding would drown what it leaves
+        if spec.preemphasis:  # in float64: float32 rounding would exceed the result
             exact = y.astype(np.float64)
             exact[1:] -= spec.preemphasis * exact[:-1]
         mel, total = self._mel_power(exact.astype(np.float32, copy=False), factors)
         mel += np.float32(spec.log_offset)
         drowned = total * np.float32(_DEEP * (1.0 if factors is None else factors.max() ** (2 / spec.power)))
         if spec.power == 1:
-            drowned = 4 * np.sqrt(drowned)  # 4: noise adds up over a band's bins, magnitudes don't grow with them
+            drowned = 4 * np.sqrt(drowned)  # 4: noise adds up over the bins of a band, magnitudes don't
         deep = np.flatnonzero(mel.min(axis=0) < drowned)
         if len(deep):
             mel[:, deep] = self._mel_exactly(exact, deep, factors)
@@ -69,7 +69,7 @@ class LogMel:
 
     @cached_property
     def _basis(self) -> Any:
-        """The mel filters as a sparse matrix: a filter has few bins, and no threads are started for the product."""
+        """The mel filters as a sparse matrix: filters have few bins, and the product starts no threads."""
         from scipy.sparse import csr_array
 
         return csr_array(self._filters)
@@ -102,22 +102,22 @@ class LogMel:
 def _mel_power_of(
     spec: FeatureSpec, window: npt.NDArray[np.float64], filters: npt.NDArray[np.float64]
 ) -> CompiledMelPower | PlainMelPower:
-    """Return the compiled code where it can do what `spec` says and its compiler works here, else SciPy's transform."""
+    """Return the compiled implementation if it supports `spec` and the compiler works, else SciPy's."""
     try:
         from data_prep.features.compiled import CompiledMelPower, is_compilable
-    except ImportError:  # it needs numba's inner parts, which move from one version to another
+    except ImportError:  # it uses internals of numba, which change between versions
         return PlainMelPower(spec, window, filters)
     return (CompiledMelPower if is_compilable(spec.n_fft) else PlainMelPower)(spec, window, filters)
 
 
 @lru_cache(maxsize=4)
 def log_mel_of(spec: FeatureSpec) -> LogMel:
-    """Return this process's `LogMel` for `spec`."""
+    """Return the `LogMel` for `spec`, cached per process."""
     return LogMel(spec)
 
 
 def window_of(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    """Return the periodic window (n_fft,), zeros around it where it is shorter than the transform."""
+    """Return the periodic window (n_fft,), zero-padded if shorter than the transform."""
     n = spec.window_samples
     share = {"hann": 0.5, "hamming": 0.54}[spec.window]
     window = share - (1 - share) * np.cos(2 * np.pi * np.arange(n) / n)
@@ -130,7 +130,7 @@ def mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
     """Return the triangular mel filters (n_mels, n_fft // 2 + 1), as librosa defines them; the array is read-only."""
     from librosa.filters import mel  # half a second, once per process
 
-    with warnings.catch_warnings():  # a band narrower than a bin may have no weight: the readers of filters expect it
+    with warnings.catch_warnings():  # a band narrower than a bin may be empty, which callers expect
         warnings.filterwarnings("ignore", message="Empty filters detected")
         filters: npt.NDArray[np.float64] = mel(
             sr=spec.sample_rate,

@@ -1,4 +1,4 @@
-"""Mel power spectra of a waveform by SciPy: any length of transform, on any machine."""
+"""Mel power spectra of a waveform by SciPy, for any transform length and machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from data_prep.config import FeatureSpec
 Float32 = npt.NDArray[np.float32]
 
 BLOCK = 64
-"""Frames that are transformed at once: what they need stays in the processor's cache."""
+"""Number of frames transformed at once, which fit the processor's cache."""
 
 
 class PlainMelPower:
-    """What `data_prep.features.compiled.CompiledMelPower` computes, some four times slower.
+    """Computes the same as `data_prep.features.compiled.CompiledMelPower`, about four times slower.
 
     Args:
         spec: the feature.
-        window: (n_fft,) factors of a frame's samples.
+        window: (n_fft,) factors of the samples of a frame.
         filters: (n_mels, n_fft // 2 + 1) mel filters.
     """
 
@@ -35,8 +35,8 @@ class PlainMelPower:
         """Return mel power (n_mels, n_frames) and each frame's power over all bins before the gain (n_frames,).
 
         Args:
-            y: (n_samples,) float32; it is taken to be zero before and behind.
-            gain: (n_fft // 2 + 1,) factors of the power (or of the magnitude where the mel bands sum that), or None.
+            y: (n_samples,) float32, zero-padded at both ends.
+            gain: (n_fft // 2 + 1,) factors of the power (of the magnitude for a feature with power 1), or None.
         """
         from scipy.fft import rfft
 

@@ -1,4 +1,4 @@
-"""Digital silence in stored log-mels: frames whose every band is at the floor."""
+"""Digital silence in stored log-mels: frames with all bands at the floor."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ import numpy.typing as npt
 from data_prep.config import FeatureSpec
 
 Bounds = npt.NDArray[np.int64]
-"""(n_clips, 2): the first frame that is kept, and the one behind the last."""
+"""(n_clips, 2): the first kept frame, and the one after the last."""
 
 MIN_KEPT_S = 0.2
-"""However short a sound, this much of its clip is kept."""
+"""Shortest kept part of a clip in seconds."""
 
 
 def is_silent(log_mel: npt.NDArray[np.floating], spec: FeatureSpec) -> npt.NDArray[np.bool_]:
-    """Return whether each frame of a stored log-mel (n_mels, n_frames) is digital silence: every band at the floor.
+    """Return whether each frame of a stored log-mel (n_mels, n_frames) is digital silence, with all bands at the floor.
 
-    Rounding to float16 may leave a step between a band and the floor.
+    Bands may differ from the floor by one float16 step, due to rounding.
     """
     floor = floor_of(spec)
     return np.asarray(log_mel.max(axis=0) <= floor + np.abs(np.spacing(floor)))
 
 
 def kept_frames(log_mel: npt.NDArray[np.float16], spec: FeatureSpec) -> Bounds:
-    """Return what is kept of clips (n_clips, n_mels, n_frames) whose silence at both ends is cut off.
+    """Return the bounds of clips (n_clips, n_mels, n_frames) without the silence at both ends.
 
-    At least `MIN_KEPT_S` are kept, around the sound as far as the clip goes. A clip that is silent all over is kept
-    whole.
+    At least `MIN_KEPT_S` around the sound are kept, within the clip. Entirely silent clips are kept whole.
     """
     n_frames = log_mel.shape[2]
     n_least = min(n_frames, math.ceil(MIN_KEPT_S * spec.sample_rate / spec.hop_length))
@@ -45,5 +44,5 @@ def kept_frames(log_mel: npt.NDArray[np.float16], spec: FeatureSpec) -> Bounds:
 
 
 def floor_of(spec: FeatureSpec) -> np.float16:
-    """Return the log-mel of silence, the logarithm of `log_offset`, as it is stored."""
+    """Return the stored log-mel of silence, the logarithm of `log_offset`."""
     return np.float16(np.log(spec.log_offset))
