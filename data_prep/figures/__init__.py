@@ -1,1 +1,1 @@
-"""Figures of prepared data, and how every figure looks. Imports matplotlib: only what draws imports it."""
+"""Figures of prepared data, and the style of all figures. Imports matplotlib, so only drawing code imports it."""

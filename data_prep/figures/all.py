@@ -1,4 +1,4 @@
-"""Every figure of prepared data, drawn and written."""
+"""Drawing of all figures of prepared data."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from data_prep.store import Location
 
 
 def write_figures(shards: Location, folder: Path, *, fold: int | None = None, n_examples: int = 3) -> list[Path]:
-    """Draw what the shards hold into `folder`, each figure as PNG and SVG, and return the PNGs.
+    """Draw the figures of prepared data into `folder`, each as PNG and SVG, and return the paths of the PNGs.
 
-    Figures: `log_mels` (a few training clips of each scene, with deltas), `spectra` (device averages, before and after
-    spectrum correction where it was prepared) and `counts` (by scene, device and split).
+    Figures: `log_mels` (a few training clips of each scene, with deltas), `spectra` (averages of devices, before and
+    after spectrum correction if it was prepared) and `counts` (by scene, device and split).
 
     Args:
-        shards: where the shards are.
-        folder: made if need be.
-        fold: which fold; None is the lowest.
-        n_examples: clips of each scene in `log_mels`.
+        shards: folder or URI of the shards.
+        folder: created if missing.
+        fold: number of the fold; None is the lowest.
+        n_examples: clips per scene in `log_mels`.
 
     Raises:
         DataError: as `read_plot_data`.

@@ -1,4 +1,4 @@
-"""How many clips there are of each scene and each device, split by split."""
+"""Number of clips of each scene and device, by split."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def count_figure(data: PlotData, theme: Theme) -> Figure:
     ):
         axes = figure.add_subplot(place)
         _draw_bars(axes, theme, pd.crosstab(clips[column], clips["split"]).reindex(names))
-        axes.set_ylim(max(len(scenes), len(devices)) - 0.5, -0.5)  # bars of one height on both sides
+        axes.set_ylim(max(len(scenes), len(devices)) - 0.5, -0.5)  # equal bar heights on both sides
         titled(axes, theme, title, f"{data.name}, fold {data.fold}, as recorded (copies not counted)")
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(),

@@ -1,4 +1,4 @@
-"""What the figures of prepared data are drawn from: one pass over the shards, a few clips kept, means of all others."""
+"""Data of the figures: one pass over the shards, which keeps a few clips and the means of all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from data_prep.store import Location, Store, open_store
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One clip to be shown."""
+    """One clip to show."""
 
     device: str
     location: str | None
@@ -30,7 +30,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class PlotData:
-    """One fold of prepared data. Copies are left out: figures show clips as recorded."""
+    """The recorded clips of one fold, without augmented copies."""
 
     name: str
     fold: int
@@ -39,15 +39,15 @@ class PlotData:
     clips: pd.DataFrame
     """One row per clip of the fold: clip_id, scene, device, location, segment, split."""
     means: npt.NDArray[np.float64]
-    """(n_clips, n_mels): mean over the frames of each clip's log-mel, in the order of `clips`."""
+    """(n_clips, n_mels): mean of each log-mel over frames, in the order of `clips`."""
     examples: dict[str, tuple[Example, ...]]
-    """By scene: a few training clips, of different devices or locations."""
+    """{scene: a few training clips of different devices or locations}."""
     correction: Correction | None
-    """The fold's spectrum correction, where it was prepared."""
+    """The fold's spectrum correction, if it was prepared."""
 
 
 def read_plot_data(shards: Location, fold: int | None = None, n_examples: int = 3) -> PlotData:
-    """Return what the figures of `fold` need; None is the lowest fold.
+    """Return the data of the figures for `fold`; None is the lowest fold.
 
     Raises:
         DataError: if there is no such fold, or the manifest, a shard or the correction is missing or damaged.
@@ -97,14 +97,14 @@ def _correction(store: Store, manifest: Manifest, fold: int) -> Correction | Non
 
 
 class _Examples:
-    """Keeps, of the training clips of each scene, the first of each device and some more of other locations."""
+    """Keeps the first training clip of each scene and device, and some more of other locations."""
 
     def __init__(self, n: int) -> None:
         self._n = n
         self._found: dict[str, list[Example]] = defaultdict(list)
 
     def see(self, clip: Any, log_mel: npt.NDArray[np.float16]) -> None:
-        """Keep a training clip if it adds a device, or a location where there are too few."""
+        """Keep a training clip if it adds a device, or a location while there are too few."""
         if clip.split != "train":
             return
         found = self._found[clip.scene]

@@ -1,4 +1,4 @@
-"""What clips look like: log-mels with their deltas, scene by scene."""
+"""Log-mels of clips with their deltas, by scene."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ DB = 10 / np.log(10)
 _CHANNELS = ("log-mel", "Δ", "ΔΔ")
 _MAPS = ("magma", "RdBu_r", "PuOr_r")
 _PANEL = (1.5, 0.8)
-"""Inches of one picture."""
+"""Width and height of one picture in inches."""
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN, _ROW = 2.1, 0.3, 1.0, 1.15, 0.3, 1.08
 _MOST_COLUMNS = 160
-"""Of one picture; longer clips are averaged, or a figure of thirty clips takes many megabytes."""
+"""Largest width of a picture in frames. Longer clips are averaged, since thirty clips would take many megabytes."""
 
 
 def db_of(spec: FeatureSpec) -> float:
-    """Return the decibels in one unit of the stored log-mel: of power, or of magnitude where bands sum magnitudes."""
+    """Return the decibels per unit of the stored log-mel, which is of power or of magnitude (`power`)."""
     return float(DB * 2 / spec.power)
 
 
 def mel_centres_hz(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    """Return the centre of each mel band in Hz, (n_mels,): of its filter's weight over the bins."""
+    """Return the centre of each mel band in Hz, (n_mels,): the centroid of its filter."""
     filters = mel_filters(spec)
     bins_hz = np.fft.rfftfreq(spec.n_fft, 1 / spec.sample_rate)
     weights = filters.sum(axis=1)
-    known = weights > 0  # a band narrower than a bin may miss all of them
+    known = weights > 0  # a band narrower than a bin may contain no bin
     centres = (filters[known] @ bins_hz) / weights[known]
     return np.asarray(np.interp(np.arange(len(weights)), np.flatnonzero(known), centres))
 
 
 def log_mel_figure(data: PlotData, theme: Theme) -> Figure:
-    """Return a few clips of each scene: the log-mel, its deltas and the deltas' deltas, in dB on shared scales."""
+    """Return a figure of a few clips per scene: log-mel, deltas and deltas of deltas, in dB on shared scales."""
     n_clips = max(len(found) for found in data.examples.values())
     group = 3 * _PANEL[0] + 0.12
     width = _LEFT + n_clips * group + (n_clips - 1) * _BETWEEN + _RIGHT
@@ -78,18 +78,18 @@ def _subtitle(data: PlotData) -> str:
 
 
 def _channels(log_mel: npt.NDArray[np.float16], spec: FeatureSpec) -> list[npt.NDArray[np.float32]]:
-    """Return log-mel, deltas and their deltas in dB."""
+    """Return log-mel, deltas and deltas of deltas in dB."""
     x = log_mel.astype(np.float32) * np.float32(db_of(spec))
     slope = deltas(x)
     return [x, slope, deltas(slope)]
 
 
 def _scales(log_mels: list[npt.NDArray[np.float16]], spec: FeatureSpec) -> list[Normalize]:
-    """Return one scale for all log-mels, and one, even about 0, for each order of deltas."""
+    """Return one scale for all log-mels, and one, symmetric about 0, for each order of deltas."""
     parts = [_channels(x, spec) for x in log_mels]
     low, high = np.percentile(np.stack([part[0] for part in parts]), (1, 99.9))
     most = [float(np.percentile(np.abs(np.stack([part[k] for part in parts])), 99)) for k in (1, 2)]
-    low = max(low, high - 80)  # digital silence is far below everything that can be told apart
+    low = max(low, high - 80)  # digital silence is far below everything else
     return [Normalize(low, max(high, low + 1)), *(Normalize(-max(m, 0.1), max(m, 0.1)) for m in most)]
 
 
@@ -104,7 +104,7 @@ def _draw_clip(
     hz: bool,
     seconds: bool,
 ) -> None:
-    """Draw the three pictures of a clip side by side, the lower left corner at `corner` inches."""
+    """Draw the three pictures of a clip side by side, with the lower left corner at `corner` inches."""
     width, height = figure.get_size_inches()
     for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel, spec), scales, _MAPS, strict=True)):
         x, y = corner[0] + k * (_PANEL[0] + 0.06), corner[1]

@@ -1,4 +1,4 @@
-"""What devices do to spectra, and what spectrum correction does about it."""
+"""Average spectra of devices, before and after spectrum correction."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Curve = npt.NDArray[np.float64]
 
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)), (0, (8, 2)))
 _OTHERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31", "#7B61A8")
-"""Colours of the devices but a: Okabe and Ito's, and two more."""
+"""Colours of the devices other than a: Okabe and Ito's, and two more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Averages:
-    """Device-average spectra of training clips, (n_mels,) in dB."""
+    """Average spectra of the training clips of each device, (n_mels,) in dB."""
 
     curves: dict[str, Curve]
-    """By device, device a first. Where devices have twins of device a's clips, as if all had heard the same moments."""
+    """{device: spectrum}, device a first. Devices with pairs are adjusted to the moments that device a recorded."""
     n_clips: dict[str, int]
-    """Clips that each rests on."""
+    """{device: number of clips in the average}."""
 
 
 def average_spectra(data: PlotData) -> Averages:
     """Return the average spectrum of each device.
 
-    What differs between two devices' averages is the devices and what they happened to hear. Pairs of one moment tell
-    the two apart: a device with pairs stands at device a's average plus the mean difference of its pairs.
+    Plain averages differ because of the devices and because of the moments they recorded. To separate the two, the
+    spectrum of a device with pairs is device a's average plus the mean difference over its pairs.
     """
     training = data.clips[data.clips["split"] == "train"]
     rows: Iterable[Any] = training.itertuples()
@@ -63,13 +63,13 @@ def _mean(data: PlotData, rows: npt.NDArray[np.integer]) -> Curve:
 
 
 def distance_db(averages: Averages, reference: Curve) -> float:
-    """Return the rms distance in dB of `reference` from the average spectra of all devices but a."""
+    """Return the rms distance in dB of `reference` from the average spectra of all devices other than a."""
     others = [curve for device, curve in averages.curves.items() if device != REFERENCE_DEVICE]
     return float(np.sqrt(np.mean(np.square(np.stack(others) - reference))))
 
 
 def spectra_figure(data: PlotData, theme: Theme) -> Figure:
-    """Return device-average spectra, and where a correction is stored those after it and its factors."""
+    """Return a figure of the average spectra of devices and, if stored, of the correction and its effect."""
     averages = average_spectra(data)
     correction = data.correction
     n = 1 if correction is None else 3
@@ -115,7 +115,7 @@ def _draw_corrected(
     axes.plot(hz, reference, **{**styles[REFERENCE_DEVICE], "color": theme.muted, "linewidth": 1.0})
     axes.plot(hz, corrected, **styles[REFERENCE_DEVICE])
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the words above the curves
+    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the text above the curves
     place = int(np.abs(corrected - reference)[len(hz) // 40 :].argmax()) + len(hz) // 40
     higher = 1 if reference[place] > corrected[place] else -1
     for curve, words, up in ((reference, "a, as recorded", higher), (corrected, "a, corrected", -higher)):

@@ -1,7 +1,7 @@
-"""How the figures look, for a light page and a dark one, and how they are written: equal data, equal bytes.
+"""Style of the figures, for light and dark pages, and their reproducible writing (equal data give equal bytes).
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart ("Color universal design", 2008); no figure says
-anything by colour alone.
+Colours are Okabe and Ito's ("Color universal design", 2008), which colour-blind readers can distinguish. No figure
+conveys information by colour only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Theme:
     warning: str
     good: str
     ramp: tuple[str, ...]
-    """From little to much training."""
+    """Colours from little to much training."""
 
 
 LIGHT = Theme(
@@ -67,13 +67,13 @@ _PARAMETERS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "axes.unicode_minus": True,
     "path.simplify": True,
-    "text.parse_math": False,  # a name may hold dollars
+    "text.parse_math": False,  # names may contain dollar signs
 }
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Hold the figures' settings for the block, whatever the user's matplotlibrc says."""
+    """Apply the style within the block, regardless of the user's matplotlibrc."""
     with mpl.rc_context():
         mpl.rcdefaults()
         for key, value in _PARAMETERS.items():
@@ -89,7 +89,7 @@ def blank(theme: Theme, width: float, height: float) -> Figure:
 
 
 def plain(axes: Axes, theme: Theme) -> None:
-    """Take away what the axes don't need: two of four sides; the grid stays behind the data."""
+    """Remove the top and right spines and draw the grid behind the data."""
     axes.set_facecolor(theme.background)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -101,7 +101,7 @@ def plain(axes: Axes, theme: Theme) -> None:
 
 
 def titled(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
-    """Put a title and what it means above the axes, left aligned."""
+    """Add a left-aligned title and subtitle above the axes."""
     gap = 22 if subtitle else 8
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=gap)
     if subtitle:

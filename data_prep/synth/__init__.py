@@ -1,7 +1,7 @@
-"""The embedded corpus: ten synthesized scenes heard by nine devices, in the layout of TAU Urban Acoustic Scenes 2020.
+"""The synthetic data set: ten scenes recorded by nine devices, in the layout of TAU Urban Acoustic Scenes 2020.
 
-A location's colour, a moment's cues and a device's response come from random streams of their own, each keyed by the
-seed and by names alone: a clip keeps its bytes whatever else is synthesized beside it, and in whatever order.
+Spectra of locations, cues of moments and responses of devices have separate random streams, which depend only on the
+seed and on names. The bytes of a clip therefore don't depend on which other clips are synthesized, or on their order.
 """
 
 from data_prep.synth.corpus import synthesize

@@ -1,4 +1,4 @@
-"""Synthesis of the embedded corpus onto disk."""
+"""Writing of the synthetic data set."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from data_prep.synth.sources import SAMPLE_RATE
 from data_prep.synth.streams import stream
 
 RECIPE_VERSION = 1
-"""Grows whenever the same configuration would give other bytes."""
+"""Increased whenever the same configuration would give different bytes."""
 _CLAIM = "synth.json"
 _WAV_HEADER_BYTES = 44
 
 
 def synthesize(out: Path, config: SynthConfig, on_progress: ProgressCallback | None = None) -> int:
-    """Write the corpus that `config` describes under `out` and return its number of clips.
+    """Write the data set described by `config` to `out` and return its number of clips.
 
-    The lists come last, so a folder with a meta.csv is complete. An interrupted call is taken up where it stopped: a
-    clip that is there is kept, since the same configuration gives the same bytes.
+    The lists are written last, so a folder with a meta.csv is complete. The same call resumes after an interruption:
+    existing clips are kept, since the same configuration gives the same bytes.
 
     Raises:
-        DataError: if `out` holds anything but this very corpus.
+        DataError: if `out` contains anything else.
         AscError: if the disk is full or `out` can't be written.
     """
     _claim(out, config)
@@ -54,7 +54,7 @@ def synthesize(out: Path, config: SynthConfig, on_progress: ProgressCallback | N
 
 
 def _claim(out: Path, config: SynthConfig) -> None:
-    """Mark `out` as this corpus's folder, or refuse a folder that holds something else."""
+    """Mark `out` as the folder of this data set, or refuse a folder with other contents."""
     identity: dict[str, Any] = {"recipe": RECIPE_VERSION, "config": config.model_dump(mode="json")}
     mark = out / _CLAIM
     if mark.exists():
@@ -76,7 +76,7 @@ def _record_missing(
     gains: dict[str, NDArray[np.float32]],
     n_samples: int,
 ) -> None:
-    """Write those of a moment's clips that are not there yet."""
+    """Write the missing clips of a moment."""
     missing = [device for device in moment.devices if not _is_written(out / moment.filename(device), n_samples)]
     if not missing:
         return

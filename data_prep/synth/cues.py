@@ -1,8 +1,8 @@
-"""The scenes' cues: sounds that are told apart by their pattern in time rather than by where their energy lies.
+"""Cues of the scenes: sounds that differ in their temporal pattern rather than in their spectrum.
 
-Every cue is a function `(rng, source, n_samples) -> Signal`. `source` is the location's stream and fixes what stays the
-same there (pace, machinery); `rng` is the moment's: another suitcase, another bird. Levels are relative to a white
-background of unit RMS.
+Each cue is a function `(rng, source, n_samples) -> Signal`. `source` is the random stream of the location and sets
+its constant properties (pace, machinery); `rng` is that of the moment (another suitcase, another bird). Levels are
+relative to a white background of unit RMS.
 """
 
 from __future__ import annotations
@@ -145,4 +145,4 @@ CUES: Mapping[str, Callable[[Generator, Generator, int], Signal]] = {
     cue.__name__: cue
     for cue in (trolleys, engine, rail_joints, beeps, birds, bells, music, footsteps, passes, whine, voices)
 }
-"""Every cue by its name."""
+"""{name: cue}."""

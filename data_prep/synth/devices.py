@@ -1,7 +1,7 @@
-"""How a device hears: a linear filter, dynamic range compression and self-noise.
+"""Models of recording devices: a linear filter, dynamic range compression and self-noise.
 
-Device a is a good binaural recorder; b and c behave like real phones; s1–s6 are simulated, with stronger filters and
-compression. Filters have zero phase: twins stay aligned to the sample.
+Device a is a good binaural recorder, b and c are similar to real phones, and s1–s6 have stronger filters and
+compression. Filters have zero phase, so recordings of the same moment are aligned to the sample.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from data_prep.synth.sources import SAMPLE_RATE, Signal, to_samples
 from data_prep.synth.streams import stream
 
 LEVEL_DBFS = -27.0
-"""RMS of a device's clips before compression, as its automatic gain sets it."""
+"""RMS of a device's clips before compression, set by its automatic gain."""
 _BLOCK = 441
-"""Samples between two points of the compressor's level meter: 10 ms."""
+"""Samples between two points of the compressor's level meter (10 ms)."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Device:
 
     low_cut_hz: float
     high_cut_hz: float
-    """Second-order roll-offs at either end."""
+    """Cut-off frequencies of second-order roll-offs at both ends."""
     peaks: tuple[tuple[float, float, float], ...]
     """Resonances and notches: centre in Hz, gain in dB, width in octaves."""
     threshold_db: float
-    """Level over the clip's own at which compression sets in."""
+    """Compression threshold in dB relative to the level of the clip."""
     ratio: float
     """Compression ratio: input dB per output dB above the threshold."""
     noise_dbfs: float
@@ -54,7 +54,7 @@ DEVICES: Mapping[str, Device] = {
 
 
 def response(seed: int, name: str, n_samples: int) -> NDArray[np.float32]:
-    """Return a device's gains (n_samples // 2 + 1,) over frequency; the seed shifts its resonances a little."""
+    """Return a device's gains (n_samples // 2 + 1,) over frequency; the seed shifts its resonances slightly."""
     device = DEVICES[name]
     rng = stream(seed, "device", name)
     hz = np.maximum(fft.rfftfreq(n_samples, 1 / SAMPLE_RATE), 1.0)
@@ -71,7 +71,7 @@ def record(
     """Return the clip (n_samples,) that a device records of a sound.
 
     Args:
-        rng: the clip's own stream: its self-noise and gain.
+        rng: random stream of the clip, for self-noise and gain.
         name: one of DEVICES.
         spectrum: the sound's spectrum (n_samples // 2 + 1,).
         gains: the device's `response`.
@@ -91,13 +91,13 @@ def compress(wave: Signal, threshold_db: float, ratio: float) -> Signal:
     Args:
         wave: (n_samples,).
         threshold_db: relative to the wave's own RMS level.
-        ratio: 1 leaves the wave as it is.
+        ratio: input dB per output dB above the threshold; 1 leaves the wave unchanged.
     """
     if ratio == 1.0:
         return wave
     n_blocks = len(wave) // _BLOCK
     power = np.mean(wave[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK) ** 2, axis=1)
-    # a one-pole meter of about 50 ms, started at the clip's own level so that nothing pumps at its beginning
+    # a one-pole meter of about 50 ms, starting at the level of the clip to avoid pumping at its beginning
     mean = float(power.mean())
     meter, _ = signal.lfilter([0.2], [1.0, -0.8], power, zi=[0.8 * mean])
     over_db = np.maximum(0.0, 10 * np.log10(meter / mean + 1e-12) - threshold_db)

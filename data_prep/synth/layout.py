@@ -1,4 +1,4 @@
-"""Who hears what: the corpus's places, moments and clips, and TAU's lists of them."""
+"""Locations, moments and clips of the synthetic data set, and their lists in TAU's layout."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from data_prep.synth.streams import stream
 
 REFERENCE_DEVICE = "a"
 TRAIN_DEVICES = ("b", "c", "s1", "s2", "s3")
-"""Devices besides a that the train list knows."""
+"""Devices other than a in the train list."""
 EVALUATE_DEVICES = (*TRAIN_DEVICES, "s4", "s5", "s6")
-"""Devices besides a in the evaluate list: the last three are unseen in training."""
+"""Devices other than a in the evaluate list; the last three are unseen in training."""
 CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon", "milan", "paris", "prague", "stockholm", "vienna")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One segment: what happens at one location, and the devices that record it together."""
+    """One segment: a recorded moment at a location, with the devices that record it."""
 
     scene: str
     city: str
     location: str
     segment: str
     evaluate: bool
-    """Whether its clips stand in the evaluate list; otherwise in the train list."""
+    """Whether its clips are in the evaluate list instead of the train list."""
     devices: tuple[str, ...]
 
     @property
     def identifier(self) -> str:
-        """The location's name in meta.csv."""
+        """Name of the location in meta.csv."""
         return f"{self.city}-{self.location}"
 
     @property
     def name(self) -> str:
-        """The clip's name without the device."""
+        """Name of the clips without the device."""
         return f"{self.scene}-{self.identifier}-{self.segment}"
 
     def filename(self, device: str) -> str:
-        """Return the clip's name in the lists."""
+        """Return the name of a clip in the lists."""
         return f"audio/{self.name}-{device}.wav"
 
 
 def plan(config: SynthConfig) -> tuple[Moment, ...]:
-    """Return every moment of the corpus in list order: scene, location, segment.
+    """Return all moments in the order of the lists: scene, location, segment.
 
-    A third of a scene's locations are evaluate locations. Device a hears every moment; each of the other devices hears
-    its share of every scene's moments, so that each of their clips has a twin recorded by a.
+    A third of the locations of each scene are in the evaluate list. Device a records all moments and each other device
+    a share of each scene's moments, so that each of their clips has a counterpart recorded by device a.
     """
     n_evaluate = max(1, round(config.n_locations / 3))
     n_train = config.n_locations - n_evaluate
@@ -62,14 +62,14 @@ def plan(config: SynthConfig) -> tuple[Moment, ...]:
                 place = numbers[moment_index // config.n_segments]
                 location = scene_index * config.n_locations + place
                 segment = location * config.n_segments + moment_index % config.n_segments
-                # the shift by scene lets every city occur in both lists
+                # the shift by scene makes every city occur in both lists
                 city = CITIES[(place + scene_index) % config.n_cities]
                 moments.append(Moment(scene, city, str(location), str(segment), evaluate, (REFERENCE_DEVICE, *devices)))
     return tuple(moments)
 
 
 def _listeners(config: SynthConfig, scene: str, evaluate: bool, n_moments: int) -> list[list[str]]:
-    """Return the devices besides a at each moment of a scene's list: equal shares, spread as evenly as they go."""
+    """Return the devices other than a for each moment of a scene's list: equal shares, distributed evenly."""
     devices = EVALUATE_DEVICES if evaluate else TRAIN_DEVICES
     share = config.evaluate_share if evaluate else config.train_share
     n_heard = min(n_moments, max(1, round(share * n_moments)))
@@ -82,7 +82,7 @@ def _listeners(config: SynthConfig, scene: str, evaluate: bool, n_moments: int) 
 
 
 def write_lists(out: Path, moments: Sequence[Moment]) -> None:
-    """Write meta.csv and fold 1's lists under `out`, tab separated as TAU's; meta.csv comes last."""
+    """Write the TAB-separated lists of fold 1 and then meta.csv to `out`."""
     meta: list[tuple[str, ...]] = []
     train: list[tuple[str, ...]] = []
     evaluate: list[tuple[str, ...]] = []

@@ -1,8 +1,8 @@
-"""What is heard at a place: ten recipes of cues over a background, each with its own pattern in time.
+"""Synthesis of scenes: ten recipes of cues over a background, each with a characteristic temporal pattern.
 
-Background and cues are mixed flat (white) and then coloured by the place as a whole. The colour has a weak mean of its
-scene's own and a strong part of the location's and the moment's: long-term spectra of scenes overlap, while the cues'
-patterns in time stay. So a classifier of mean spectra is neither helpless nor sufficient.
+Background and cues are mixed with flat (white) spectra and then filtered together. The filter has a weak part that is
+common to the scene and strong parts of the location and the moment. Long-term spectra of scenes overlap, while temporal
+patterns differ, so a classifier of mean spectra is better than chance but not sufficient.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from data_prep.synth.sources import SAMPLE_RATE, Signal, wander
 from data_prep.synth.streams import stream
 
 COLOUR_HZ = np.geomspace(60.0, 16_000.0, 9)
-"""Frequencies at which colours are drawn; between them they run straight over log frequency."""
+"""Frequencies in Hz at which filters are drawn; between them gains are interpolated over log frequency."""
 TILT_DB = -4.0
-"""Mean slope per octave of every place's colour: city sound is red."""
+"""Mean slope of the filters in dB per octave; city sound is red."""
 SCENE_DB = 4.0
 LOCATION_DB = 1.5
 MOMENT_DB = 3.0
-"""Standard deviations of the colour's parts at each of COLOUR_HZ."""
+"""Standard deviations in dB of the parts of a filter at each of COLOUR_HZ."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a scene: its own cues, cues that it may borrow, and the room."""
+    """Recipe of a scene: its cues, cues of other scenes that may occur, and the room."""
 
     cues: tuple[str, ...]
-    """Its own, heard at every moment."""
+    """Cues of the scene, present in every moment."""
     passers_by: tuple[str, ...]
-    """Cues of other scenes that are heard faintly in some of its moments."""
+    """Cues of other scenes, faintly present in some moments."""
     reverb_seconds: tuple[float, float]
-    """Range of the room's decay time constant."""
+    """Range of the room's decay time constant in seconds."""
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -57,7 +57,7 @@ SCENES = tuple(RECIPES)
 
 
 def place_filter(seed: int, scene: str, identifier: str, n_samples: int) -> NDArray[np.complex64]:
-    """Return a location's transfer function (n_samples // 2 + 1,): its colour times its room."""
+    """Return a location's transfer function (n_samples // 2 + 1,): its filter times its room."""
     recipe = RECIPES[scene]
     rng = stream(seed, "place", scene, identifier)
     colour = stream(seed, "scene", scene).normal(0.0, SCENE_DB, len(COLOUR_HZ))
@@ -72,7 +72,7 @@ def place_filter(seed: int, scene: str, identifier: str, n_samples: int) -> NDAr
 
 
 def gain_curve(points_db: NDArray[np.floating], n_samples: int) -> NDArray[np.float32]:
-    """Return the gains (n_samples // 2 + 1,) of a colour given in dB at COLOUR_HZ."""
+    """Return the gains (n_samples // 2 + 1,) of a filter given in dB at COLOUR_HZ."""
     hz = fft.rfftfreq(n_samples, 1 / SAMPLE_RATE)
     log_hz = np.log(np.maximum(hz, 1.0))
     return np.asarray(10 ** (np.interp(log_hz, np.log(COLOUR_HZ), points_db) / 20), np.float32)
@@ -81,13 +81,13 @@ def gain_curve(points_db: NDArray[np.floating], n_samples: int) -> NDArray[np.fl
 def moment_spectrum(
     seed: int, scene: str, identifier: str, name: str, place: NDArray[np.complex64], n_samples: int
 ) -> NDArray[np.complex64]:
-    """Return the spectrum (n_samples // 2 + 1,) of what is heard at one moment of a place, before any device.
+    """Return the spectrum (n_samples // 2 + 1,) of the sound at one moment of a location, before any device.
 
     Args:
-        seed: the corpus's seed.
+        seed: random seed of the data set.
         scene: one of SCENES.
-        identifier: the location, which fixes the sources' own properties (pitch, pace).
-        name: the moment's name, which fixes what happens.
+        identifier: the location, which determines constant properties of the sources (pitch, pace).
+        name: name of the moment, which determines the events.
         place: the location's `place_filter`.
         n_samples: length in samples.
     """

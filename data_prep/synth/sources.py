@@ -1,4 +1,4 @@
-"""Elementary sounds: envelopes, tones, short events, and their placement in a clip. All float32 at 44.1 kHz."""
+"""Elementary sounds: envelopes, tones, short events, and their positions in a clip. All float32 at 44.1 kHz."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import fft
 
 SAMPLE_RATE = 44_100
-"""Hz, as TAU's."""
+"""Sample rate of TAU in Hz."""
 CONTROL_RATE = 200
-"""Points per second of envelopes and pitch contours: above any modulation that is heard as such."""
+"""Points per second of envelopes and pitch contours, above audible modulation rates."""
 
 Signal = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ def control_times(n_samples: int) -> NDArray[np.float64]:
 
 
 def wander(rng: np.random.Generator, n_samples: int, rate_hz: float, depth_db: float) -> Signal:
-    """Return a random gain (n_samples,): about `rate_hz` changes a second of `depth_db` standard deviation."""
+    """Return a random gain (n_samples,) with about `rate_hz` changes per second, of `depth_db` standard deviation."""
     n_points = max(2, round(n_samples / SAMPLE_RATE * rate_hz * 2) + 1)
     return to_samples(10 ** (rng.normal(0.0, depth_db, n_points) / 20), n_samples)
 
@@ -46,11 +46,11 @@ def tone(pitch_hz: NDArray[np.floating], harmonics: NDArray[np.floating], n_samp
     Args:
         pitch_hz: equally spaced points of the fundamental in Hz.
         harmonics: amplitude of each harmonic from the fundamental up.
-        n_samples: length.
+        n_samples: length in samples.
     """
     size = 2048
     spectrum = np.zeros(size // 2 + 1, complex)
-    # phases that grow with the square keep the wave's crest low (Schroeder 1970)
+    # quadratic phases give a low crest factor (Schroeder 1970)
     order = np.arange(1, len(harmonics) + 1)
     spectrum[order] = harmonics * np.exp(-1j * np.pi * order**2 / len(harmonics))
     table = fft.irfft(spectrum)
@@ -60,19 +60,19 @@ def tone(pitch_hz: NDArray[np.floating], harmonics: NDArray[np.floating], n_samp
 
 
 def rolloff(rng: np.random.Generator, n_harmonics: int, slope: float) -> NDArray[np.floating]:
-    """Return amplitudes of `n_harmonics` that fall as 1 / k**slope, each off by a few dB of its own."""
+    """Return amplitudes of `n_harmonics` that fall as 1 / k**slope, each with a random deviation of a few dB."""
     return np.arange(1, n_harmonics + 1) ** -slope * 10 ** (rng.normal(0.0, 3.0, n_harmonics) / 20)
 
 
 def ring(partials_hz: Sequence[float], decay_seconds: float, seconds: float) -> Signal:
-    """Return struck metal: sines of equal amplitude that die away exponentially, at unit peak amplitude."""
+    """Return struck metal: exponentially decaying sines of equal amplitude, with unit peak amplitude."""
     t = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float32) / np.float32(SAMPLE_RATE)
     wave = sum(np.sin(np.float32(2 * np.pi * hz) * t) for hz in partials_hz)
     return np.asarray(wave / len(partials_hz) * np.exp(-t / np.float32(decay_seconds)), np.float32)
 
 
 def burst(rng: np.random.Generator, low_hz: float, high_hz: float, decay_seconds: float, seconds: float) -> Signal:
-    """Return a noise burst between two frequencies that dies away exponentially, at unit initial RMS."""
+    """Return an exponentially decaying noise burst between two frequencies, with unit initial RMS."""
     n = round(seconds * SAMPLE_RATE)
     spectrum = fft.rfft(rng.standard_normal(n, np.float32))
     hz = fft.rfftfreq(n, 1 / SAMPLE_RATE)
@@ -83,7 +83,7 @@ def burst(rng: np.random.Generator, low_hz: float, high_hz: float, decay_seconds
 
 
 def sweep(start_hz: float, end_hz: float, seconds: float) -> Signal:
-    """Return a sine that glides between two frequencies under a raised-cosine envelope, at unit peak amplitude."""
+    """Return a sine sweep between two frequencies with a raised-cosine envelope and unit peak amplitude."""
     n = round(seconds * SAMPLE_RATE)
     glide = np.linspace(start_hz, end_hz, n)
     phase = np.cumsum(glide) * (2 * np.pi / SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Random streams that depend on the seed and on names alone."""
+"""Random streams that depend only on the seed and on names."""
 
 import hashlib
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
-    """Return the generator that belongs to `names` under `seed`, whatever was asked for before."""
+    """Return the random generator for `seed` and `names`, independent of earlier calls."""
     digest = hashlib.sha256("\x1f".join(names).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
