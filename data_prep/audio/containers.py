@@ -100,7 +100,7 @@ def _flac_damage(path: Path) -> str | None:
     if len(info) < 18 or len(frame) < 4 or frame[0] != 0xFF:
         return None  # truncated or not FLAC: the decoder reports it
     if not info[13] & 0x0F and info[14:18] == bytes(4):
-        return "states no length, as FLAC does that was written to a pipe. `flac -d` and `flac` write it anew"
+        return "states no length, as FLAC does that was written to a pipe. `flac -d` and `flac` rewrite it"
     stated, first = int.from_bytes(info[10:13], "big") >> 4, _FLAC_RATES.get(frame[2] & 0x0F)
     return None if first in (None, stated) else f"contradicts itself: {stated:,} Hz, but its frames have {first:,} Hz"
 

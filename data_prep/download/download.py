@@ -169,7 +169,7 @@ def _validate_checksum(part: Part, archive: Path) -> None:
         archive.unlink()
         raise AscError(
             f"{part.url}: came damaged: MD5 {found}, expected {part.md5}. The archive was removed: give the same "
-            "command again to load it anew."
+            "command again to download it again."
         )
 
 

@@ -89,7 +89,7 @@ class StoredLedger(Ledger):
             raise RunError(
                 f"{self.path}: holds another history than {self._store.place('')}: since they were last the same, both "
                 "were written to. Delete the one that is not wanted (the storage is the run's truth; the local file "
-                "is made anew from it), or take another --storage."
+                "is rebuilt from it), or take another --storage."
             )
 
     def _upload(self, lines: bytes) -> None:

@@ -251,7 +251,7 @@ def _require_same(job: Job) -> None:
     if differing := differing_keys(stored, asked):
         raise RunError(
             f"{job.files.root}: was trained by other settings ({'; '.join(differing[:3])}). Give the settings it was "
-            "trained with, or move its folder away to train it anew."
+            "trained with, or move its folder away to train it again."
         )
 
 
