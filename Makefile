@@ -29,7 +29,7 @@ check: install  ## Lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: install  ## The unit tests: no Keras, no Ray, no process started, under a minute
+unit: install  ## The unit tests: no Keras, no Ray, no process started, about a minute
 	$(PYTEST) -m unit
 
 test: check  ## Lint, types, layers and the test suite
