@@ -149,7 +149,7 @@ def test_choices_that_do_not_go_together_are_refused():
     """A rule between two fields is checked against every pair of choices and the run's own recipe; `when` keeps
     pairs apart."""
     found = problem_of({CORRECTION: [0, 0.7], DEVICES: [0, 0.5]})
-    assert f"space.{CORRECTION}: 0.7 conflicts with {DEVICES} 0.5: an example is heard as by one device" in found
+    assert f"space.{CORRECTION}: 0.7 conflicts with {DEVICES} 0.5: an example takes the response of one device" in found
     assert "remove one of them, or add a condition `when`" in found
     tied = {CORRECTION: [0, 0.7], DEVICES: {"choices": [0, 0.5], "when": {CORRECTION: [0]}}}
     assert parse_config(RunConfig, {"space": tied}, "run.yaml").space.knobs[DEVICES].when == {CORRECTION: (0.0,)}
