@@ -57,7 +57,7 @@ class RungReader:
         mode: ExportMode,
         calibration: FeatureSet | None = None,
         *,
-        anew: bool = False,
+        reconvert: bool = False,
     ) -> Reading:
         """Return the predictions of the exported file on `features`, and its sizes.
 
@@ -67,7 +67,7 @@ class RungReader:
             features: clips to predict.
             mode: export mode.
             calibration: clips of the training split, for modes that need them.
-            anew: convert even if a converted file is cached.
+            reconvert: convert even if a converted file is cached.
 
         Raises:
             ExportError: as in `asc_models.tflite.export.export`.
@@ -76,17 +76,17 @@ class RungReader:
 
         def converted(conversion: ExportMode) -> bytes:
             """Return the converted network, from its template if there is one."""
-            return self._converted(model, (network, windows, shape, conversion), anew=anew)
+            return self._converted(model, (network, windows, shape, conversion), reconvert=reconvert)
 
         with tempfile.TemporaryDirectory(prefix="asc-reading-") as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(exported(converted, mode, calibration))
             return Reading(Artifact(path, self._n_threads).predict(features), measure(path))
 
-    def _converted(self, model: keras.Model, key: _Key, *, anew: bool) -> bytes:
+    def _converted(self, model: keras.Model, key: _Key, *, reconvert: bool) -> bytes:
         """Return the converted network: its template filled, or a new conversion, cached as a template if possible."""
         constants = file_constants(model)
-        template = None if anew else self._templates.get(key)
+        template = None if reconvert else self._templates.get(key)
         content = None if template is None else template.filled(constants)
         if content is None:
             _, windows, shape, conversion = key

@@ -197,7 +197,9 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         is_last = self._next_rung == len(self._shared.rungs) - 1
         if is_last and trainer.n_averaged:  # its state is saved, and nothing is trained behind the last rung
             trainer.set_weights(trainer.averaged_weights())
-        reading = self._reader.read(trainer.model, network, validation, self._mode, self._calibration(), anew=is_last)
+        reading = self._reader.read(
+            trainer.model, network, validation, self._mode, self._calibration(), reconvert=is_last
+        )
         verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
         if not verdict.feasible:
             raise BudgetError(

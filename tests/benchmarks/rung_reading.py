@@ -77,7 +77,7 @@ def parts_of(clock: Clock, name: str, features: FeatureSet, mode: ExportMode, n_
 
     def reading(*, anew: bool) -> object:
         """Return what the reader reads."""
-        return reader.read(model, name, features, mode, calibration, anew=anew)
+        return reader.read(model, name, features, mode, calibration, reconvert=anew)
 
     change(model, rng)
     reading(anew=True)  # the first conversion of a process takes longer

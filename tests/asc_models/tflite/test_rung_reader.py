@@ -62,7 +62,7 @@ def converting(monkeypatch):
 
 
 def test_a_network_is_converted_once(tmp_path, monkeypatch):
-    """Weights that change cost no conversion, another network and a reading `anew` cost one each."""
+    """Weights that change cost no conversion, another network and a reading with `reconvert` cost one each."""
     made = converting(monkeypatch)
     first = with_random_weights(build(SMALL_MODEL, DATA.input_shape, 3))
     other = with_random_weights(build(SMALL_MODEL.updated(activation="relu6"), DATA.input_shape, 3))
@@ -73,7 +73,7 @@ def test_a_network_is_converted_once(tmp_path, monkeypatch):
     reader.read(other, "other", DATA, "int8_weights")
     reader.read(with_random_weights(first, 7), "first", DATA, "float32")
     assert len(made) == 2
-    reader.read(first, "first", DATA, "int8_weights", anew=True)
+    reader.read(first, "first", DATA, "int8_weights", reconvert=True)
     assert len(made) == 3
     reader.read(first, "first", DATA, "float16")
     assert [conversion for *_, conversion in made] == ["float32", "float32", "float32", "float16"]

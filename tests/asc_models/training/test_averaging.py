@@ -94,7 +94,9 @@ def test_statistics_come_from_batches_that_nothing_is_trained_on():
 def test_a_network_without_batch_norm_is_only_averaged():
     """There are no statistics to estimate: no batch is drawn."""
     trainer = Trainer(SMALL_MODEL.updated(normalization="none", attention="none"), CONFIG, feature_set(8), seed=0)
+    before = trainer.weights()
     estimate_statistics(trainer.model, (pytest.fail("a batch was drawn") for _ in range(1)))
+    assert same(before, trainer.weights())
 
 
 def test_fit_compares_the_average_as_one_more_checkpoint(tmp_path):
