@@ -138,8 +138,8 @@ class TrainConfig(Config):
     def _check(self) -> Self:
         if self.spectrum_correction_p + self.device_offset_p > 1:
             raise ValueError(
-                "an example takes the response of one device: spectrum_correction_p + device_offset_p must not exceed 1, "
-                f"got {self.spectrum_correction_p} + {self.device_offset_p}"
+                "an example takes the response of one device: spectrum_correction_p + device_offset_p must not exceed "
+                f"1, got {self.spectrum_correction_p} + {self.device_offset_p}"
             )
         if self.class_mix_p and self.mixup_alpha:
             raise ValueError(
