@@ -1,4 +1,4 @@
-"""Atomic writing of files."""
+"""Atomic and durable writing of files."""
 
 from __future__ import annotations
 
@@ -20,23 +20,44 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`, which is renamed to `path` if the block succeeds, else deleted.
 
     Readers see the old file or the new one, never a partial one, even after a crash: the bytes are flushed to disk
-    before the rename. Temporary files of killed writers have the suffix `.tmp` and are overwritten or ignored.
+    before the rename, and the new name after it. Temporary files of killed writers have the suffix `.tmp` and are
+    overwritten or ignored.
 
     Raises:
         AscError: if the disk is full or the folder can't be written, with the path and the space left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # the parent is a file: the failure is already reported
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder with its parents; their names are on disk when this returns."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, which flushing a file does not do; without effect where it is impossible."""
+    with contextlib.suppress(OSError):  # Windows and some network file systems cannot
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def write_error(path: Path, error: OSError) -> AscError:

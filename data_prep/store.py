@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from filelock import lock_descriptor
 
 from data_prep.errors import DataError
-from data_prep.files import write_error, written_whole
+from data_prep.files import make_folder, sync_folder, write_error, written_whole
 from data_prep.object_stores import connected, error_words
 
 Location = Path | str
@@ -150,12 +150,13 @@ class LocalStore:
         path = self.root / name
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.link(temporary, path)
+            sync_folder(path.parent)
         except FileExistsError:
             return False
         except OSError as error:

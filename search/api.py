@@ -81,7 +81,7 @@ def run(
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
     with taken(directory, storage, narrator.note) as stored:
         workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
-        with open_ledger(directory, stored) as ledger:
+        with open_ledger(directory, stored, narrator.warn) as ledger:
             run_stages(Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch)
     return open_run(out)
 
@@ -119,7 +119,7 @@ def search(
     manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
-    with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored) as ledger:
+    with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored, narrator.warn) as ledger:
         write_config(directory, config)
         bind_data(directory, manifest)
         if stored is not None:

@@ -133,7 +133,7 @@ def add_search(run: RunDirectory, n_trials: int = 24, n_infeasible: int = 7, see
             start = {"n_params": int(size) - 2_000, "macs": int(400 * size), "weight_bytes": int(size), "seed": 0}
             attention = {"attention": "channel", "reduction_ratio": 8 + i} if i % 2 else {"attention": "spatial"}
             params = {"blocks": int(2 + i % 4), **attention}
-            ledger.append("trial_started", trial_id=f"t{i:02d}", params=params, **start)
+            ledger.append("trial_started", trial_id=f"t{i:02d}", params=params, key=f"k{i}", config={}, **start)
             quality = 0.45 + 0.12 * np.log10(size / 9e3) + rng.normal(0, 0.04)
             last = 2 if i % 9 == 0 else 1 if i % 3 == 0 else 0
             for rung in range(last + 1):

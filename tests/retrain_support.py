@@ -49,7 +49,7 @@ def begin(root: Path, config: RunConfig, trials: dict[str, tuple[NetworkConfig, 
                 "mode": "int8_weights",
                 "fold": 1,
             }
-            ledger.append("trial_started", trial_id=trial_id, config=trained, seed=0)
+            ledger.append("trial_started", trial_id=trial_id, params={}, key="k", config=trained, seed=0)
             scores = {"macro_accuracy": accuracy, "log_loss": 1.0, "weight_bytes": size}
             ledger.append("rung", trial_id=trial_id, rung=0, epochs=4, **scores)
             ledger.append("trial_ended", trial_id=trial_id, state="finished", reason=None)

@@ -179,3 +179,25 @@ class LineFinished(TypedDict):
 
     inputs: str
     """Hash of their inputs."""
+
+
+SHAPES: dict[str, tuple[Any, frozenset[str]]] = {
+    "session_started": (SessionStarted, frozenset({"n_trials"})),
+    "session_ended": (SessionEnded, frozenset()),
+    "warm_start": (WarmStarted, frozenset({"runs", "presets", "trials", "notes"})),
+    "infeasible": (Infeasible, frozenset({"params"})),
+    "trial_started": (TrialStarted, frozenset({"trial_id", "params", "key", "config"})),
+    "trial_promoted": (TrialContinued, frozenset({"trial_id"})),
+    "trial_resumed": (TrialContinued, frozenset({"trial_id"})),
+    "trial_retried": (TrialRetried, frozenset({"trial_id"})),
+    "rung": (RungReached, frozenset({"trial_id", "rung", "epochs", "macro_accuracy", "log_loss", "weight_bytes"})),
+    "trial_ended": (TrialEnded, frozenset({"trial_id", "state"})),
+    "candidate_started": (CandidateStarted, frozenset({"candidate"})),
+    "candidate_resumed": (CandidateResumed, frozenset({"candidate"})),
+    "candidate_retried": (CandidateTrouble, frozenset({"candidate"})),
+    "candidate_failed": (CandidateTrouble, frozenset({"candidate"})),
+    "candidate_finished": (OfCandidate, frozenset({"candidate"})),
+    "test_read": (SplitRead, frozenset({"candidate", "split"})),
+    "line_finished": (LineFinished, frozenset({"inputs"})),
+}
+"""{kind: (its fields, those that every ledger has)}. Ledgers of older versions may lack the others."""

@@ -1,29 +1,30 @@
 """The ledger: an append-only event log, one JSON object per line, from which a run is rebuilt after a crash.
 
-Guarantees: when `append` returns, the event is on disk; a line truncated by a crash is ignored on reading and removed
-before the next append (its `append` never returned); there is one writer at a time; readers need no lock.
+Guarantees: when `append` returns, the event and the file's name are on disk; a line truncated by a crash is ignored on
+reading and removed before the next append (its `append` never returned); there is one writer at a time; readers need no
+lock. `results/ledger/lines.py` has the format of a line and its checks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import lock_descriptor
 
 from data_prep.errors import RunError
-from data_prep.files import write_error
+from data_prep.files import make_folder, sync_folder, write_error, written_whole
 from results.ledger.events import Kind
+from results.ledger.lines import FORMAT_VERSION, VERSION, EventReader, ledger_line, n_whole_bytes
 
 N_TRIES = 5
 """Number of attempts to take the lock, 20 ms apart."""
+LOCKS_LEDGER = os.name == "posix"
+"""Whether the ledger itself is locked, too: its own lock cannot be deleted under a working driver, as the lock file can.
+Windows would keep readers from the locked file."""
 
 
 class Ledger:
@@ -34,8 +35,11 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.repair: str | None = None
+        """What was removed from the end of the file when it was opened for writing; None if nothing was lost by it."""
         self._file: int | None = None
         self._lock: int | None = None
+        self._is_first = True
 
     @classmethod
     def open_for_writing(cls, path: Path) -> Self:
@@ -72,16 +76,23 @@ class Ledger:
                 infinities become null.
 
         Raises:
-            RunError: if another process writes to this ledger.
+            RunError: if another process writes to this ledger, or it was removed or replaced meanwhile.
             AscError: if the disk is full; no part of the line is kept.
         """
-        self._write(ledger_line(event, fields))
+        self._write(self._line(event, fields))
+
+    def _line(self, event: Kind, fields: dict[str, Any]) -> bytes:
+        """Return an event as a line; the first one of each writer states the version of the format."""
+        version = {VERSION: FORMAT_VERSION} if self._is_first else {}
+        self._is_first = False
+        return ledger_line(event, {**version, **fields})
 
     def _write(self, data: bytes) -> None:
         """Write complete lines, or nothing if the disk is full."""
         if self._file is None:
             self._open()
         assert self._file is not None
+        self._require_in_place(self._file)
         size = os.fstat(self._file).st_size
         try:
             while data:
@@ -102,22 +113,20 @@ class Ledger:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        return _parse_lines(self.path, data, 1)
+        return EventReader(self.path).read(data)
 
     def _open(self) -> None:
         if self._file is not None:
             return
-        lock_path = self.path.with_suffix(".lock")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
-            if not _try_lock(self._lock):
-                raise RunError(
-                    f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
-                    "then give the same command again."
-                )
+            make_folder(self.path.parent)
+            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+            self._take(self._lock)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            self._cut_torn_line()
+            if LOCKS_LEDGER:
+                self._take(self._file)
+            sync_folder(self.path.parent)
+            self._cut_torn_tail()
         except RunError:
             self.close()
             raise
@@ -125,17 +134,41 @@ class Ledger:
             self.close()
             raise write_error(self.path, error) from error
 
-    def _cut_torn_line(self) -> None:
+    def _take(self, file: int) -> None:
+        if not _try_lock(file):
+            raise RunError(
+                f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
+                "then give the same command again."
+            )
+
+    def _require_in_place(self, file: int) -> None:
+        """Raise RunError if the open file is no longer the one at `path`: what is appended would be lost."""
+        try:
+            is_there = os.path.samestat(os.fstat(file), self.path.stat())
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise RunError(
+                f"{self.path}: was removed, moved or replaced while asc was working on this run, so it stops. Put the "
+                "file back and give the same command again."
+            )
+
+    def _cut_torn_tail(self) -> None:
+        """Remove the end of the file that a crash left incomplete; a copy is kept of more than one partial line."""
         assert self._file is not None
         data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.ftruncate(self._file, whole)
-
-
-def ledger_line(event: str, fields: Mapping[str, Any]) -> bytes:
-    """Return an event as a line of a ledger, UTF-8 encoded and with its newline."""
-    return (json.dumps(new_event(event, **fields), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        whole = n_whole_bytes(data)
+        if whole == len(data):
+            return
+        if b"\0" in data[whole:]:
+            copy = self.path.with_suffix(".torn")
+            with written_whole(copy) as temporary:
+                temporary.write_bytes(data[whole:])
+            self.repair = (
+                f"{self.path}: its last {len(data) - whole:,} bytes were never written (a power cut leaves such an "
+                f"end), so they were removed; a copy is {copy.name}. What they recorded is done again."
+            )
+        os.ftruncate(self._file, whole)
 
 
 class LedgerTail:
@@ -144,7 +177,7 @@ class LedgerTail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._offset = 0
-        self._n_lines = 0
+        self._reader = EventReader(path)
 
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events appended since the last call; the first call returns all. Incomplete lines are left unread.
@@ -158,29 +191,21 @@ class LedgerTail:
                 data = file.read()
         except FileNotFoundError:
             return []
-        events = _parse_lines(self.path, data, self._n_lines + 1)
-        self._offset += data.rfind(b"\n") + 1
-        self._n_lines += len(events)
+        events = self._reader.read(data)
+        self._offset += n_whole_bytes(data)
         return events
 
 
 def is_being_written(path: Path) -> bool:
     """Return whether a process holds the lock of the ledger at `path`, that is, whether the run is active."""
     try:
-        lock = os.open(path.with_suffix(".lock"), os.O_RDONLY)
+        lock = os.open(path if LOCKS_LEDGER else path.with_suffix(".lock"), os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
         return not _try_lock(lock)  # held for an instant only; drivers and other readers retry
     finally:
         os.close(lock)
-
-
-def new_event(event: str, **fields: Any) -> dict[str, Any]:
-    """Return an event as a mapping of plain values; `time` is the current time unless `fields` contains it."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    plain: dict[str, Any] = _plain({"event": event, "time": now, **fields})
-    return plain
 
 
 def _try_lock(lock: int) -> bool:
@@ -190,36 +215,3 @@ def _try_lock(lock: int) -> bool:
             return True
         time.sleep(0.02)
     return lock_descriptor(lock, blocking=False)
-
-
-def _parse_lines(path: Path, data: bytes, first: int) -> list[dict[str, Any]]:
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
-    return [_parse(path, line, number) for number, line in enumerate(lines, start=first)]
-
-
-def _parse(path: Path, line: bytes, number: int) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        event = error
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise RunError(
-            f"{path}, line {number}: not an event of a run ({line[:60]!r}). The ledger is only ever appended "
-            "to, so something else changed it: restore the file, or begin a new run directory."
-        )
-    return event
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` converted to JSON types."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

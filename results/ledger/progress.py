@@ -218,9 +218,9 @@ class ProgressFold:
             return None
         n_lost = sum(trial.state == "failed" and trial.rung < 0 for trial in self._trials.values())
         left, before = 0.0, 0
-        for rung, (epochs, expected) in enumerate(zip(plan["epochs"], plan["expected"], strict=True)):
+        for rung, (epochs, expected) in enumerate(zip(plan.get("epochs") or (), plan["expected"], strict=False)):
             n_reached = sum(trial.rung >= rung for trial in self._trials.values())
-            n_expected = expected * max(0, plan["n_trials"] - n_lost) // plan["n_trials"]
+            n_expected = expected * max(0, plan["n_trials"] - n_lost) // max(1, plan["n_trials"])
             left += max(0, n_expected - n_reached) * (epochs - before)
             before = epochs
         return left

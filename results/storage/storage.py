@@ -63,8 +63,12 @@ class RunStorage:
         """Store of the ledger's segments."""
         return open_store(location_inside(self.location, "ledger"))
 
-    def pull(self, run: RunDirectory) -> None:
+    def pull(self, run: RunDirectory, on_note: Callable[[str], None] = lambda text: None) -> None:
         """Synchronize the ledger, and update the run directory's configuration unless its ledger is ahead.
+
+        Args:
+            run: the run directory.
+            on_note: called with a message if the end of the local ledger was damaged and removed.
 
         Raises:
             RunError: if the ledgers have diverged, or another process uses the run directory.
@@ -72,8 +76,9 @@ class RunStorage:
         """
         n_there = len(read_segments(self.ledger_store)[0])
         n_here = run.ledger_path.stat().st_size if run.ledger_path.exists() else 0
-        with StoredLedger.open_stored(run.ledger_path, self.ledger_store):
-            pass
+        with StoredLedger.open_stored(run.ledger_path, self.ledger_store) as ledger:
+            if ledger.repair is not None:
+                on_note(ledger.repair)
         if n_here <= n_there or not run.config_path.exists():
             with contextlib.suppress(FileNotFoundError):
                 _write(run.config_path, self.store.read(run.config_path.name))
@@ -103,7 +108,8 @@ def taken(
     Args:
         run: the run directory; may be empty.
         location: the storage; None if the run has none, in which case nothing is done.
-        on_wait: called with a message before waiting for another driver that may be alive.
+        on_wait: called with a message before waiting for another driver that may be alive, and if the local ledger was
+            repaired.
 
     Raises:
         RunError: if another driver holds the lock, or the storage contains a different run.
@@ -116,15 +122,22 @@ def taken(
     lock = StorageLock(storage.lock_store)
     lock.acquire(on_wait)
     try:
-        storage.pull(run)
+        storage.pull(run, on_wait)
         write_text(run.storage_path, f"{location_text(location)}\n")
         yield storage
     finally:
         lock.release()
 
 
-def open_ledger(run: RunDirectory, storage: RunStorage | None) -> Ledger:
+def open_ledger(
+    run: RunDirectory, storage: RunStorage | None, on_note: Callable[[str], None] = lambda text: None
+) -> Ledger:
     """Return the run's ledger, locked for this process. It is also written to the storage, if any.
+
+    Args:
+        run: the run directory.
+        storage: its storage, locked by the caller; None if it has none.
+        on_note: called with a message if the end of the ledger was damaged and removed.
 
     Raises:
         RunError: if another process holds the lock, or the run has a storage but `storage` is None.
@@ -137,7 +150,10 @@ def open_ledger(run: RunDirectory, storage: RunStorage | None) -> Ledger:
             f"{run.root}: this run's checkpoints are kept at {known}: give --storage {known}. Without it trials begin "
             f"again; where that place is gone for good, remove {run.storage_path.name} first."
         )
-    return Ledger.open_for_writing(run.ledger_path)
+    ledger = Ledger.open_for_writing(run.ledger_path)
+    if ledger.repair is not None:
+        on_note(ledger.repair)
+    return ledger
 
 
 def _write(path: Path, data: bytes) -> None:

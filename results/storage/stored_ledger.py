@@ -19,7 +19,7 @@ from typing import Any, Self
 from data_prep.errors import AscError, RunError
 from data_prep.store import Store
 from results.ledger.events import Kind
-from results.ledger.ledger import Ledger, ledger_line
+from results.ledger.ledger import Ledger
 
 LIGHT: frozenset[Kind] = frozenset({"infeasible"})
 """Kinds of events that are cheap to reproduce; there may be hundreds of them between two other events."""
@@ -60,7 +60,7 @@ class StoredLedger(Ledger):
             RunError: if another driver has taken over the run.
             AscError: if the storage cannot be reached, or the disk is full.
         """
-        line = ledger_line(event, fields)
+        line = self._line(event, fields)
         if event in LIGHT:
             self._waiting += line
         else:

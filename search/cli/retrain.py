@@ -102,7 +102,7 @@ def retrain(
         workspace = Workspace(directory, default_shards(directory, shards, stored), address, stored)
         if workspace.shards == directory.shards_dir and not directory.shards_dir.is_dir():
             raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
-        with open_ledger(directory, stored) as ledger:
+        with open_ledger(directory, stored, screen.warn) as ledger:
             config = adjust_run(directory, overrides or ())
             wanted = config.retrain.updated(
                 n_candidates=config.retrain.n_candidates if top is None else top,

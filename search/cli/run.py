@@ -51,7 +51,7 @@ def demo(
         )
     run_directory = RunDirectory(out)
     corpus = run_directory.corpus_dir
-    with open_ledger(run_directory, None) as ledger:
+    with open_ledger(run_directory, None, screen.warn) as ledger:
         open_run(run_directory, config)
         with screen.stage("Synthesize", "clips") as on_progress:
             n_clips = synthesize(corpus, config.synth, on_progress)

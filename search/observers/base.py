@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from results.ledger.events import Event, Kind
-from results.ledger.ledger import new_event
+from results.ledger.lines import new_event
 from results.ledger.trial import Score, Trial
 
 if TYPE_CHECKING:

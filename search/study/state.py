@@ -6,6 +6,7 @@ decisions can be run and tested without Ray.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from search.space.space import Params
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import WarmStart, parse_warm_start
 
+WORST_LOG_LOSS = 34.6
+"""Log loss of a clip in nats if its scene has the probability 0, which is clipped."""
 MIN_FAILED = 5
 """Failed trials below which a search is not ended for its failures."""
 
@@ -363,5 +366,9 @@ class SearchState:
 
 
 def _value(measured: Mapping[str, Any], trial: Trial) -> Value:
-    scores = float(measured["macro_accuracy"]), float(measured["log_loss"])
-    return Value(*scores, int(measured["weight_bytes"]), trial.macs or 0)
+    """Return what was measured; a score that is no number, null in the ledger, counts as the worst one."""
+    accuracy, loss = (
+        worst if measured[name] is None or not math.isfinite(measured[name]) else float(measured[name])
+        for name, worst in (("macro_accuracy", 0.0), ("log_loss", WORST_LOG_LOSS))
+    )
+    return Value(accuracy, loss, int(measured["weight_bytes"]), trial.macs or 0)

@@ -1,11 +1,13 @@
 """Files that are written whole or not at all."""
 
 import json
+import os
 
 import pytest
 
 from data_prep.errors import AscError, DataError
 from data_prep.files import read_json, write_error, write_json, write_text, written_whole
+from data_prep.store import LocalStore
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):
@@ -54,3 +56,22 @@ def test_json_comes_back_or_the_file_is_named(tmp_path):
     for name, message in (("b.json", "cannot be read as JSON"), ("c.json", "no such file")):
         with pytest.raises(DataError, match=rf"{name}: {message}"):
             read_json(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "write", [write_text, lambda path, text: LocalStore(path.parent).create(path.name, text.encode())]
+)
+def test_the_name_of_a_written_file_is_flushed(tmp_path, monkeypatch, write):
+    """After the rename or link the folder is flushed, and the parents of a new folder: a power cut loses no name."""
+    flushed = []
+    fsync = os.fsync
+
+    def record(file):
+        flushed.append((os.fstat(file).st_ino, sorted(path.name for path in tmp_path.rglob("*.txt"))))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", record)
+    path = tmp_path / "new" / "folder" / "a.txt"
+    write(path, "text")
+    assert (path.parent.stat().st_ino, ["a.txt"]) in flushed
+    assert {folder.stat().st_ino for folder in (tmp_path, tmp_path / "new")} <= {inode for inode, _ in flushed}

@@ -111,7 +111,7 @@ def test_a_run_belongs_to_one_configuration(tmp_path):
     open_run(run, read_run_config("demo"))
     assert read_run(run) == read_run_config("demo")
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("trial_started", trial_id="t0001")
+        ledger.append("trial_started", trial_id="t0001", params={}, key="k", config={})
     open_run(run, read_run_config("demo", ["search.n_trials=99"]))
     assert read_run(run).search.n_trials == 99, "more trials may be asked for"
     with pytest.raises(RunError, match=r"search\.epochs: \d+ there, 99 here"):

@@ -24,8 +24,9 @@ def test_events_come_back_as_they_were_appended(tmp_path: Path) -> None:
     """What was appended is read back in order, with its fields, by a reader without the lock."""
     path = tmp_path / "run" / "ledger.jsonl"
     with Ledger.open_for_writing(path) as ledger:
-        ledger.append("trial_started", trial_id="t1", params={"blocks": 3}, seed=np.int64(5))
-        ledger.append("rung", trial_id="t1", log_loss=float("nan"), scores=np.array([0.5, np.inf]), file=Path("a/b"))
+        ledger.append("trial_started", trial_id="t1", params={"blocks": 3}, key="k", config={}, seed=np.int64(5))
+        measured = {"macro_accuracy": 0.5, "log_loss": float("nan"), "weight_bytes": 9, "epochs": 2}
+        ledger.append("rung", trial_id="t1", rung=0, **measured, scores=np.array([0.5, np.inf]), file=Path("a/b"))
         events = Ledger(path).events()
     assert [event["event"] for event in events] == ["trial_started", "rung"]
     assert events[0]["params"] == {"blocks": 3}

@@ -11,6 +11,7 @@ from results.ledger.trials import ranked_trials, rungs_table, trials_table, writ
 from results.rundir import RunDirectory
 
 START = {"n_params": 10, "macs": 100, "weight_bytes": 40, "seed": 3}
+WRITTEN: dict[str, Any] = {**START, "key": "k", "config": {}}
 
 
 def _rung(trial_id: str, rung: int, accuracy: float | None, **more: Any) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def test_written_trials_read_back(tmp_path: Path, values: tuple[Any, Any]) -> No
     run = RunDirectory(tmp_path)
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         for number, value in enumerate(values):
-            ledger.append("trial_started", trial_id=f"t{number}", params={"x": value}, **START)
+            ledger.append("trial_started", trial_id=f"t{number}", params={"x": value}, **WRITTEN)
     table = trials_table(Ledger(run.ledger_path).events())
     read = pd.read_parquet(write_trials(run))
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
@@ -129,7 +130,7 @@ def test_trials_follow_the_ledger_and_are_left_alone_where_they_do(tmp_path: Pat
     run = RunDirectory(tmp_path)
     for number in range(2):
         with Ledger.open_for_writing(run.ledger_path) as ledger:
-            ledger.append("trial_started", trial_id=f"t{number}", params={}, **START)
+            ledger.append("trial_started", trial_id=f"t{number}", params={}, **WRITTEN)
         assert len(pd.read_parquet(write_trials(run))) == number + 1
     before = run.trials_path.stat().st_ino
     write_trials(run)

@@ -204,8 +204,9 @@ def test_parameters_that_all_trials_share_are_said_once(tmp_path: Path) -> None:
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         for i in range(3):
             params = {"blocks": 2 + i, "dropout": 0.0, "growth": 1.25, "residual": True}
-            ledger.append("trial_started", trial_id=f"t{i}", params=params, weight_bytes=9_000, seed=0)
-            ledger.append("rung", trial_id=f"t{i}", rung=0, epochs=2, macro_accuracy=0.5, log_loss=1.0, seconds=1.0)
+            ledger.append("trial_started", trial_id=f"t{i}", params=params, key="k", config={}, weight_bytes=9_000)
+            scores = {"macro_accuracy": 0.5, "log_loss": 1.0, "weight_bytes": 9_000}
+            ledger.append("rung", trial_id=f"t{i}", rung=0, epochs=2, **scores, seconds=1.0)
     page = render_report(run).read_text()
     assert "Equal in all of these: dropout 0, growth 1.25, residual yes." in page
     assert ">blocks</th>" in page
@@ -220,7 +221,7 @@ def test_a_search_without_a_finished_trial_says_so(tmp_path: Path) -> None:
     assert "No trial was trained. All 3 proposals were over the limit." in _page(run)
     assert "there is nothing to draw" in _page(run)
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("trial_started", trial_id="t1", params={}, n_params=1, macs=1, weight_bytes=4, seed=0)
+        ledger.append("trial_started", trial_id="t1", params={}, key="k", config={}, macs=1, weight_bytes=4, seed=0)
     render_report(run)
     assert "No trial has finished a rung yet" in _page(run)
 

@@ -45,25 +45,25 @@ def test_a_lost_run_directory_is_made_anew(run, location):
     """With the run directory gone, configuration and every event come back from the storage, and the run goes on."""
     with taken(run, location) as storage, open_ledger(run, storage) as ledger:
         for number in range(3):
-            ledger.append("rung", number=number)
+            ledger.append("note", number=number)
     shutil.rmtree(run.root)
     with taken(run, location) as storage:
         assert run.config_path.read_text() == "fold: 1\n"
         with open_ledger(run, storage) as ledger:
             assert [event["number"] for event in ledger.events()] == [0, 1, 2]
-            ledger.append("rung", number=3)
+            ledger.append("note", number=3)
     assert RunStorage(location).ledger_store.names() == [f"0000000{n}.jsonl" for n in (1, 2, 3, 4)]
 
 
 def test_an_event_is_in_the_storage_when_append_returns(run, location):
     """Without any closing, what append returned from is in the storage, light events with the next heavy one."""
     ledger = StoredLedger.open_stored(run.ledger_path, RunStorage(location).ledger_store)
-    ledger.append("rung", number=1)
+    ledger.append("note", number=1)
     for number in range(5):
-        ledger.append("infeasible", number=number)
+        ledger.append("infeasible", params={}, number=number)
     assert len(ledger.events()) == 6
     assert len(RunStorage(location).ledger_store.names()) == 1
-    ledger.append("rung", number=2)
+    ledger.append("note", number=2)
     elsewhere = RunDirectory(run.root.parent / "elsewhere")
     with StoredLedger.open_stored(elsewhere.ledger_path, RunStorage(location).ledger_store):
         assert elsewhere.ledger_path.read_bytes() == run.ledger_path.read_bytes()
@@ -74,12 +74,12 @@ def test_an_event_is_in_the_storage_when_append_returns(run, location):
 def test_of_two_drivers_that_think_themselves_alone_one_stops(run, location, tmp_path):
     """A driver that was thought dead and wakes up fails at its next event, and leaves no trace in the storage."""
     sleeper = StoredLedger.open_stored(run.ledger_path, RunStorage(location).ledger_store)
-    sleeper.append("rung", number=1)
+    sleeper.append("note", number=1)
     other = RunDirectory(tmp_path / "other")
     with StoredLedger.open_stored(other.ledger_path, RunStorage(location).ledger_store) as ledger:
         ledger.append("session", number=2)
     with pytest.raises(RunError, match="another asc has written to this run meanwhile"):
-        sleeper.append("rung", number=3)
+        sleeper.append("note", number=3)
     sleeper.close()
     with StoredLedger.open_stored(run.ledger_path, RunStorage(location).ledger_store) as ledger:
         assert [event["number"] for event in ledger.events()] == [1, 2]
@@ -88,34 +88,34 @@ def test_of_two_drivers_that_think_themselves_alone_one_stops(run, location, tmp
 def test_what_only_one_side_has_the_other_gets(run, location):
     """Events of a session without the storage, and light ones that a kill kept back, are brought there at opening."""
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("rung", number=1)
-        ledger.append("infeasible", number=2)
+        ledger.append("note", number=1)
+        ledger.append("infeasible", params={}, number=2)
     with taken(run, location) as storage, open_ledger(run, storage):
         pass
     shutil.rmtree(run.root)
     with taken(run, location):
-        assert kinds(run.ledger_path) == ["rung", "infeasible"]
+        assert kinds(run.ledger_path) == ["note", "infeasible"]
         assert run.config_path.exists()
 
 
 def test_two_histories_are_not_mixed(run, location):
     """A run directory and a storage that both went on by themselves are refused, with the way out."""
     with taken(run, location) as storage, open_ledger(run, storage) as ledger:
-        ledger.append("rung", number=1)
+        ledger.append("note", number=1)
     store = RunStorage(location).ledger_store
     store.create("00000002.jsonl", b'{"event": "rung", "number": 2}\n')
     with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("rung", number=3)
+        ledger.append("note", number=3)
     with pytest.raises(RunError, match=r"holds another history than .*ledger"), taken(run, location):
         pass
-    assert kinds(run.ledger_path) == ["rung", "rung"]
+    assert kinds(run.ledger_path) == ["note", "note"]
 
 
 def test_a_segment_that_is_gone_is_told(run, location):
     """A hole in the ledger is never passed over."""
     with taken(run, location) as storage, open_ledger(run, storage) as ledger:
         for number in range(3):
-            ledger.append("rung", number=number)
+            ledger.append("note", number=number)
     RunStorage(location).ledger_store.remove("00000002.jsonl")
     lacks = r"00000002\.jsonl: the ledger has later segments but lacks this one"
     with pytest.raises(RunError, match=lacks), taken(run, location):
@@ -125,7 +125,7 @@ def test_a_segment_that_is_gone_is_told(run, location):
 def test_without_storage_nothing_changes(run):
     """A run without shared storage has a plain ledger."""
     with taken(run, None) as storage, open_ledger(run, storage) as ledger:
-        ledger.append("rung", number=1)
+        ledger.append("note", number=1)
         assert type(ledger) is Ledger
     assert sorted(path.name for path in run.root.iterdir()) == ["config.yaml", "ledger.jsonl", "ledger.lock"]
 
@@ -133,7 +133,7 @@ def test_without_storage_nothing_changes(run):
 def test_a_run_with_storage_is_not_gone_on_with_without_it(run, location):
     """Begun with a storage, a run is refused without it, with its address; removing the note is the way out."""
     with taken(run, location) as storage, open_ledger(run, storage) as ledger:
-        ledger.append("rung", number=0)
+        ledger.append("note", number=0)
     with pytest.raises(RunError, match=f"give --storage {location}.*remove storage.txt first"):
         open_ledger(run, None)
     run.storage_path.unlink()

@@ -40,10 +40,12 @@ def test_what_is_told_is_what_the_ledger_holds(tmp_path):
     """Observers get the lines that are on the disk, after they are there, values plain and times equal."""
     ledger, stream = Ledger(tmp_path / "ledger.jsonl"), io.StringIO()
     with observed(ledger, [JsonLog(stream)], print) as log:
-        log.append("rung", trial_id="t1", macro_accuracy=float("nan"), path=tmp_path)
+        log.append("note", trial_id="t1", macro_accuracy=float("nan"), path=tmp_path)
         log.append("session_ended", reason="done")
     ledger.close()
-    assert stream.getvalue().encode() == ledger.path.read_bytes()
+    told = stream.getvalue().splitlines()
+    assert [json.loads(line) for line in told] == ledger.events()
+    assert told[1:] == ledger.path.read_text().splitlines()[1:]  # the first line in the ledger has its version, too
 
 
 @pytest.mark.parametrize("at", ["begin", "rung"])

@@ -54,7 +54,7 @@ def write_run(root: Path, space: Space, describe, points, data_hash: str = "d0")
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         for number, params in enumerate([*points, space.smallest()]):
             trial_id = f"t{number:04d}"
-            ledger.append("trial_started", trial_id=trial_id, params=params, config=describe(params), macs=7)
+            ledger.append("trial_started", trial_id=trial_id, params=params, key="k", config=describe(params), macs=7)
             for rung, epochs in enumerate((2, 6) if number < len(points) else ()):
                 scores = {"macro_accuracy": 0.5 + rung / 10, "log_loss": 1.0, "weight_bytes": 900 + number}
                 ledger.append("rung", trial_id=trial_id, rung=rung, epochs=epochs, **scores)
