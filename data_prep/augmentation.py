@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-Step = TypeVar("Step", covariant=True)
+StepT = TypeVar("StepT", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
-class Augmentation(Generic[Step]):
+class Augmentation(Generic[StepT]):
     """One augmentation: the settings that turn it on, its declaration in a submission, and its step."""
 
     name: str
     switches: Mapping[str, str]
     """{setting that turns it on: declaration in a DCASE submission}. Settings are fields of `train`; for copies, the
     name in `prepare.augmentations`."""
-    step: Step
+    step: StepT
     """Applies it, or builds a function that does: see `COPIES`, `STORED`, `MIXED` and `BATCHES`."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """{argument of the step: setting}. For copies, the setting is a range in `prepare.offline` from which the argument

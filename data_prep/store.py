@@ -26,7 +26,7 @@ SCHEMES = ("s3", "gs")
 class Store(Protocol):
     """A folder with atomic writes. Names are relative, with `/` as separator."""
 
-    def place(self, name: str) -> str:
+    def path_text(self, name: str) -> str:
         """Return the full path or URI of `name`, for messages."""
         ...
 
@@ -122,7 +122,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def place(self, name: str) -> str:
+    def path_text(self, name: str) -> str:
         """Return the path of `name`."""
         return str(self.root / name)
 
@@ -206,7 +206,7 @@ class ObjectStore:
         self._uri = uri.partition("?")[0].rstrip("/")
         self._store = connected(uri)
 
-    def place(self, name: str) -> str:
+    def path_text(self, name: str) -> str:
         """Return the URI of `name`."""
         return f"{self._uri}/{name}"
 
@@ -214,22 +214,22 @@ class ObjectStore:
         """Return the bytes of `name`."""
         import obstore
 
-        with _told(self.place(name), "read"):
+        with _as_data_error(self.path_text(name), "read"):
             return bytes(obstore.get(self._store, name).bytes())
 
     def open(self, name: str) -> BinaryIO:
         """Return `name` opened for reading; only the parts that are read are downloaded."""
         import obstore
 
-        with _told(self.place(name), "read"):
+        with _as_data_error(self.path_text(name), "read"):
             reader = obstore.open_reader(self._store, name)
-        return cast(BinaryIO, BufferedReader(_ObjectFile(reader, self.place(name))))
+        return cast(BinaryIO, BufferedReader(_ObjectFile(reader, self.path_text(name))))
 
     def write(self, name: str, data: bytes) -> None:
         """Upload `name`."""
         import obstore
 
-        with _told(self.place(name), "written", FileNotFoundError):
+        with _as_data_error(self.path_text(name), "written", FileNotFoundError):
             obstore.put(self._store, name, bytes(data))  # Arrow passes its own buffers
 
     def create(self, name: str, data: bytes) -> bool:
@@ -242,7 +242,7 @@ class ObjectStore:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        with _told(self.place(name), "written", FileNotFoundError):
+        with _as_data_error(self.path_text(name), "written", FileNotFoundError):
             try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -255,14 +255,14 @@ class ObjectStore:
         """Remove `name` if it is there."""
         import obstore
 
-        with contextlib.suppress(FileNotFoundError), _told(self.place(name), "removed"):
+        with contextlib.suppress(FileNotFoundError), _as_data_error(self.path_text(name), "removed"):
             obstore.delete(self._store, name)
 
     def names(self) -> list[str]:
         """Return the names of all objects in the folder, without empty ones, which some clients create for folders."""
         import obstore
 
-        with _told(self._uri, "listed", FileNotFoundError):
+        with _as_data_error(self._uri, "listed", FileNotFoundError):
             return sorted(found["path"] for some in obstore.list(self._store) for found in some if found["size"])
 
     @contextmanager
@@ -275,9 +275,9 @@ class ObjectStore:
 class _ObjectFile(RawIOBase):
     """obstore's reader of an object as a Python file object, as pyarrow requires."""
 
-    def __init__(self, reader: Any, place: str) -> None:
+    def __init__(self, reader: Any, path_text: str) -> None:
         self._reader = reader
-        self._place = place
+        self._path_text = path_text
 
     def readable(self) -> bool:
         return True
@@ -286,7 +286,7 @@ class _ObjectFile(RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _told(self._place, "read", FileNotFoundError):
+        with _as_data_error(self._path_text, "read", FileNotFoundError):
             data = self._reader.read(len(buffer))
         buffer[: len(data)] = bytes(data)
         return len(data)
@@ -302,12 +302,12 @@ CREDENTIALS = "Check the address, and that the credentials in the environment ma
 
 
 @contextmanager
-def _told(place: str, done: str, *others: type[Exception]) -> Iterator[None]:
-    """Raise errors of the object store, and `others`, as a DataError: `place` cannot be `done`."""
+def _as_data_error(path_text: str, done: str, *others: type[Exception]) -> Iterator[None]:
+    """Raise errors of the object store, and `others`, as a DataError: `path_text` cannot be `done`."""
     from obstore.exceptions import BaseError
 
     failures: tuple[type[Exception], ...] = (BaseError, *others)
     try:
         yield
     except failures as error:
-        raise DataError(f"{place}: cannot be {done}: {error_words(error)}. {CREDENTIALS}") from None
+        raise DataError(f"{path_text}: cannot be {done}: {error_words(error)}. {CREDENTIALS}") from None

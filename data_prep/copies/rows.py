@@ -24,7 +24,7 @@ Folds = Mapping[int, Mapping[str, Split]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ShardRow:
     """One row of a shard."""
 
     clip: Clip
@@ -43,12 +43,12 @@ class Row:
         return (self.source,) if self.partner is None else (self.source, self.partner)
 
 
-def recorded_rows(clips: Sequence[Clip]) -> tuple[Row, ...]:
+def recorded_rows(clips: Sequence[Clip]) -> tuple[ShardRow, ...]:
     """Return the rows of recorded clips."""
-    return tuple(Row(clip, clip) for clip in clips)
+    return tuple(ShardRow(clip, clip) for clip in clips)
 
 
-def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: Folds, seed: int) -> Iterator[Row]:
+def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: Folds, seed: int) -> Iterator[ShardRow]:
     """Yield the rows of the copies of `clips`: one copy for each clip that any fold trains on.
 
     Spectrum correction makes one copy for each clip of device a and each fold. The partner in a mix is another clip of
@@ -65,7 +65,7 @@ def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: F
         for clip in clips:
             for fold in training.get(clip.clip_id, ()) if clip.device == "a" else ():
                 name = augmentation if len(folds) == 1 else f"{augmentation}@{fold}"
-                yield Row(copy_of(clip, name), clip, augmentation, fold=fold)
+                yield ShardRow(copy_of(clip, name), clip, augmentation, fold=fold)
         return
     partners = _Partners(clips, training) if augmentation == "mix" else None
     for clip in clips:
@@ -73,7 +73,7 @@ def copy_rows(augmentation: OfflineAugmentation, clips: Sequence[Clip], folds: F
             continue
         partner = partners.draw(clip, seed) if partners is not None else None
         if partners is None or partner is not None:
-            yield Row(copy_of(clip, augmentation), clip, augmentation, partner)
+            yield ShardRow(copy_of(clip, augmentation), clip, augmentation, partner)
 
 
 def copy_of(clip: Clip, name: str) -> Clip:
@@ -91,7 +91,7 @@ def training_folds(folds: Folds) -> dict[str, tuple[int, ...]]:
     return dict(found)
 
 
-def folds_of_copy(row: Row, training: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+def folds_of_copy(row: ShardRow, training: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """Return the folds in which `row` is a training clip, which are those in which all its clips are."""
     together = set.intersection(*(set(training.get(clip.clip_id, ())) for clip in row.clips))
     return tuple(fold for fold in sorted(together) if row.fold in (None, fold))

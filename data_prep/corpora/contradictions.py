@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
-from data_prep.corpora.listing import Folds, Row
+from data_prep.corpora.listing import ListedFolds, ListRow
 from data_prep.corpora.names import TauName, parse_tau_name
-from data_prep.corpora.problems import Problem
+from data_prep.corpora.problems import ListProblem
 
 
 def class_problems(
-    clips: Mapping[str, Clip], folds: Mapping[int, Mapping[str, ListedSplit]], lists_of: Folds
-) -> Iterable[Problem]:
+    clips: Mapping[str, Clip], folds: Mapping[int, Mapping[str, ListedSplit]], lists_of: ListedFolds
+) -> Iterable[ListProblem]:
     """Yield the rows of validation and test lists whose scene is not in the training list of their fold."""
     for fold, lists in lists_of.items():
         if "train" not in lists:
@@ -26,7 +26,7 @@ def class_problems(
                 clip = clips.get(file_clip_id(row.filename))
                 if clip is None or clip.scene is None or clip.scene in known or splits[clip.clip_id] != split:
                     continue
-                yield Problem(
+                yield ListProblem(
                     "unknown class",
                     row,
                     f"scene {clip.scene!r} of {row.filename} does not occur in {lists['train'].title} "
@@ -35,13 +35,15 @@ def class_problems(
                 )
 
 
-def outside_classes(clips: Mapping[str, Clip], rows: Mapping[str, Row], config: CorpusConfig) -> Iterable[Problem]:
+def outside_classes(
+    clips: Mapping[str, Clip], rows: Mapping[str, ListRow], config: CorpusConfig
+) -> Iterable[ListProblem]:
     """Yield the clips whose scene is not among the configured classes, if any are configured."""
     if not config.classes:
         return
     for clip_id, clip in clips.items():
         if clip.scene is not None and clip.scene not in config.classes:
-            yield Problem(
+            yield ListProblem(
                 "unknown class",
                 rows[clip_id],
                 f"scene {clip.scene!r} of {clip.filename} is none of prepare.corpus.classes "
@@ -51,10 +53,10 @@ def outside_classes(clips: Mapping[str, Clip], rows: Mapping[str, Row], config: 
 
 def location_problems(
     clips: Mapping[str, Clip],
-    rows: Mapping[str, Row],
+    rows: Mapping[str, ListRow],
     folds: Mapping[int, Mapping[str, ListedSplit]],
     config: CorpusConfig,
-) -> Iterable[Problem]:
+) -> Iterable[ListProblem]:
     """Yield one problem for each location in both the training and the test list of a fold."""
     for fold, splits in folds.items():
         at: dict[str, dict[ListedSplit, str]] = defaultdict(dict)
@@ -67,7 +69,7 @@ def location_problems(
                 if one not in first or other not in first:
                     continue
                 heard, tested = rows[first[one]], rows[first[other]]
-                yield Problem(
+                yield ListProblem(
                     "shared location",
                     tested,
                     f"{tested.filename}, in the {other} list of fold {fold}, is from location {location}, and so is "
@@ -79,7 +81,7 @@ def location_problems(
                 )
 
 
-def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, Row]) -> Iterable[Problem]:
+def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, ListRow]) -> Iterable[ListProblem]:
     """Yield the clips whose label or table row contradicts their file name.
 
     All clips with the same scene in the name must have the same label: that scene, or in a relabelled edition another.
@@ -100,7 +102,7 @@ def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, Row]) -> Iterabl
         clip, row = clips[clip_id], rows[clip_id]
         wrong = clip.scene in TAU_SCENES and name.scene in TAU_SCENES and clip.scene != name.scene
         if clip.scene is not None and (wrong or clip.scene != usual[name.scene]):
-            yield Problem(
+            yield ListProblem(
                 "name against label",
                 row,
                 f"{clip.filename} has the scene {clip.scene!r}, but its name says {name.scene}"
@@ -109,7 +111,7 @@ def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, Row]) -> Iterabl
             )
         for what, said, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
             if said != named:
-                yield Problem(
+                yield ListProblem(
                     "name against table",
                     row,
                     f"{clip.filename} has the {what} {said!r}, but its name says {named!r}; the table counts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.corpora.disk import AUDIO_SUFFIXES, audio_files, audio_folder
-from data_prep.corpora.listing import ListedRows, Listing, Row
+from data_prep.corpora.listing import FoldList, Listing, ListRow
 from data_prep.errors import DataError
 
 
@@ -19,8 +19,8 @@ def read_evaluation(root: Path) -> Listing:
     files = audio_files(folder)
     if not files:
         raise DataError(f"{folder}: holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))}).")
-    rows = [Row(folder, number, path.relative_to(root).as_posix()) for number, path in enumerate(files, start=1)]
-    return Listing("evaluation", {1: {"evaluation": ListedRows(folder.name, folder, rows)}})
+    rows = [ListRow(folder, number, path.relative_to(root).as_posix()) for number, path in enumerate(files, start=1)]
+    return Listing("evaluation", {1: {"evaluation": FoldList(folder.name, folder, rows)}})
 
 
 def has_only_numbers(root: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data_prep.corpora.corpus import ListedSplit
-from data_prep.corpora.listing import Folds, ListedRows, Row
+from data_prep.corpora.listing import FoldList, ListedFolds, ListRow
 
 SETUP = "evaluation_setup"
 _LIST_NAME = re.compile(r"(?:fold(?P<fold>\d+)_)?(?P<kind>train|evaluate|test)")
@@ -32,10 +32,10 @@ def find_lists(root: Path, suffix: str) -> list[tuple[int, str, Path]]:
     return [(f, kind, path) for f, kind, path in lists if kind != "test" or f not in with_evaluate]
 
 
-def read_folds(lists: Sequence[tuple[int, str, Path]], read: Callable[[Path], list[Row]]) -> Folds:
+def read_folds(lists: Sequence[tuple[int, str, Path]], read: Callable[[Path], list[ListRow]]) -> ListedFolds:
     """Return the rows of all lists; an evaluate or test list is `test`."""
-    folds: dict[int, dict[ListedSplit, ListedRows]] = {}
+    folds: dict[int, dict[ListedSplit, FoldList]] = {}
     for fold, kind, path in lists:
         split: ListedSplit = "train" if kind == "train" else "test"
-        folds.setdefault(fold, {})[split] = ListedRows(path.name, path, read(path))
+        folds.setdefault(fold, {})[split] = FoldList(path.name, path, read(path))
     return folds

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.disk import find_audio, is_on_disk
-from data_prep.corpora.listing import ListedRows, Listing, Row
+from data_prep.corpora.listing import FoldList, Listing, ListRow
 from data_prep.corpora.table import FOLD, SPLIT_WORDS
 from data_prep.errors import DataError
 
@@ -40,10 +40,10 @@ def read_folders(root: Path) -> Listing:
         )
     if not all(name.lower() in SPLIT_WORDS for name in classes):
         return Listing("folders", {}, [_row(base, root, part) for part in parts])
-    lists: dict[ListedSplit, list[Row]] = {}
+    lists: dict[ListedSplit, list[ListRow]] = {}
     for split, *below in parts:
         lists.setdefault(SPLIT_WORDS[split.lower()], []).append(_row(base / split, root, below))
-    return Listing("folders", {1: {split: ListedRows(f"{split} folder", base, rows) for split, rows in lists.items()}})
+    return Listing("folders", {1: {split: FoldList(f"{split} folder", base, rows) for split, rows in lists.items()}})
 
 
 def has_class_folders(root: Path) -> bool:
@@ -58,9 +58,9 @@ def _recordings(root: Path) -> tuple[Path, list[Sequence[str]]]:
     return base, [part for part in parts if len(part) > 1 and part[0] not in _SKIPPED]
 
 
-def _row(base: Path, root: Path, parts: Sequence[str]) -> Row:
+def _row(base: Path, root: Path, parts: Sequence[str]) -> ListRow:
     """Return the row of the recording `base/parts`; without a label if it is directly in the folder of a split."""
     *folders, _ = parts
     filename = base.joinpath(*parts).relative_to(root).as_posix()
     scene, location = (folders[0], "/".join(folders[1:]) or None) if folders else (None, None)
-    return Row(base.joinpath(*folders[:1]), 0, filename, scene, location=location)
+    return ListRow(base.joinpath(*folders[:1]), 0, filename, scene, location=location)

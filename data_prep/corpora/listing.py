@@ -10,7 +10,7 @@ from data_prep.corpora.corpus import ListedSplit
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListRow:
     """One row of a list; None for values that the list does not give."""
 
     path: Path
@@ -28,11 +28,11 @@ class Row:
         """File and line, or the folder, for messages."""
         return f"{self.path}, line {self.line}" if self.line else str(self.path)
 
-    def completed(self, other: Row | None) -> Row:
+    def completed(self, other: ListRow | None) -> ListRow:
         """Return this row with missing values filled in from `other`."""
         if other is None:
             return self
-        return Row(
+        return ListRow(
             self.path,
             self.line,
             self.filename,
@@ -45,16 +45,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class ListedRows:
+class FoldList:
     """One list of one fold."""
 
     title: str
     """Name of the list in messages."""
     path: Path
-    rows: Sequence[Row]
+    rows: Sequence[ListRow]
 
 
-Folds = Mapping[int, Mapping[ListedSplit, ListedRows]]
+ListedFolds = Mapping[int, Mapping[ListedSplit, FoldList]]
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Listing:
     """All rows of a data set's lists."""
 
     layout: str
-    folds: Folds
+    folds: ListedFolds
     """Empty if the data set lists no folds; `described` is then split into k folds."""
-    described: Sequence[Row] = ()
+    described: Sequence[ListRow] = ()
     """Rows of the table that describes the clips (`meta.csv`), listed in a fold or not."""
     warnings: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_prep.corpora.listing import Row
+from data_prep.corpora.listing import ListRow
 from data_prep.corpora.text import read_rows
 from data_prep.errors import DataError
 
 HEADER = "filename, scene_label; in meta.csv also identifier and source_label"
 
 
-def read_list(path: Path) -> list[Row]:
+def read_list(path: Path) -> list[ListRow]:
     """Return the rows of a list whose first line names the columns, as in the TAU editions.
 
     Raises:
@@ -27,7 +27,7 @@ def read_list(path: Path) -> list[Row]:
     if not records:
         raise _empty(path)
     return [
-        Row(
+        ListRow(
             path,
             line,
             filename_of(record.get("filename"), path, line),
@@ -100,9 +100,9 @@ def filename_of(field: str | None, path: Path, line: int) -> str:
     return field if "/" in field else field.replace("\\", "/")  # lists written on Windows
 
 
-def by_filename(rows: Sequence[Row]) -> dict[str, Row]:
+def by_filename(rows: Sequence[ListRow]) -> dict[str, ListRow]:
     """Return {file name: first row with that name}."""
-    found: dict[str, Row] = {}
+    found: dict[str, ListRow] = {}
     for row in rows:
         found.setdefault(row.filename, row)
     return found

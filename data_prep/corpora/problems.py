@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from data_prep.corpora.listing import Row
+from data_prep.corpora.listing import ListRow
 from data_prep.errors import DataError
 
 ProblemKind = Literal[
@@ -24,11 +24,11 @@ ProblemKind = Literal[
 
 
 @dataclass(frozen=True)
-class Problem:
+class ListProblem:
     """One contradiction in the lists."""
 
     kind: ProblemKind
-    row: Row
+    row: ListRow
     """The row that contradicts another."""
     message: str
     """The rule, the values and the way out, without file and line."""
@@ -41,7 +41,7 @@ class Problem:
         return f"{self.row.where}: {self.message}"
 
 
-def raise_first(problems: Iterable[Problem]) -> None:
+def raise_first(problems: Iterable[ListProblem]) -> None:
     """Raise the first fatal problem, if any.
 
     Raises:
@@ -53,12 +53,12 @@ def raise_first(problems: Iterable[Problem]) -> None:
         raise DataError(fatal[0].text + rest)
 
 
-def told(problems: Iterable[Problem]) -> tuple[str, ...]:
+def warnings_of(problems: Iterable[ListProblem]) -> tuple[str, ...]:
     """Return one warning for each kind of non-fatal problem.
 
     Accepted shared locations are left out; `asc prepare` counts them without the missing clips.
     """
-    by_kind: dict[ProblemKind, list[Problem]] = {}
+    by_kind: dict[ProblemKind, list[ListProblem]] = {}
     for problem in problems:
         if not problem.fatal and problem.kind != "shared location":
             by_kind.setdefault(problem.kind, []).append(problem)

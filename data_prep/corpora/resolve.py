@@ -11,10 +11,10 @@ from data_prep.config import CorpusConfig
 from data_prep.corpora.contradictions import class_problems, location_problems, name_problems, outside_classes
 from data_prep.corpora.corpus import TAU_SCENES, Clip, ListedSplit, file_clip_id
 from data_prep.corpora.kfold import cut_folds
-from data_prep.corpora.listing import ListedRows, Listing, Row
+from data_prep.corpora.listing import FoldList, Listing, ListRow
 from data_prep.corpora.lists import by_filename
 from data_prep.corpora.names import parse_tau_name
-from data_prep.corpora.problems import Problem, told
+from data_prep.corpora.problems import ListProblem, warnings_of
 
 DEFAULT_K_FOLDS = 5
 """Number of folds for a data set that lists none."""
@@ -27,12 +27,12 @@ class Resolved:
 
     clips: dict[str, Clip] = field(default_factory=dict)
     """{clip_id: clip}, in the order of the lists."""
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, ListRow] = field(default_factory=dict)
     """{clip_id: first row that lists it}."""
     folds: dict[int, dict[str, ListedSplit]] = field(default_factory=dict)
-    unlisted: list[Row] = field(default_factory=list)
+    unlisted: list[ListRow] = field(default_factory=list)
     """Rows of clips that no fold lists."""
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ListProblem] = field(default_factory=list)
     order: tuple[str, ...] = ()
     """The scenes in the data set's order, if it defines one."""
     remarks: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Resolved:
     @property
     def warnings(self) -> tuple[str, ...]:
         """All warnings, including non-fatal problems."""
-        return (*self.remarks, *told(self.problems))
+        return (*self.remarks, *warnings_of(self.problems))
 
     def classes(self, config: CorpusConfig) -> tuple[str, ...]:
         """Return the scenes as configured, else in the data set's order, else sorted (the order of TAU's scenes).
@@ -88,28 +88,28 @@ def resolve(listing: Listing, config: CorpusConfig) -> Resolved:
     return found
 
 
-def _described_twice(rows: Sequence[Row], first: Mapping[str, Row]) -> Iterable[Problem]:
+def _described_twice(rows: Sequence[ListRow], first: Mapping[str, ListRow]) -> Iterable[ListProblem]:
     for row in rows:
         known = first[row.filename]
         if row is known:
             continue
         if row.scene != known.scene:
-            yield Problem(
+            yield ListProblem(
                 "two labels",
                 row,
                 f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in line {known.line}. "
                 "Mend one of them.",
             )
         else:
-            yield Problem("listed twice", row, f"{row.filename} stands in line {known.line} already", fatal=False)
+            yield ListProblem("listed twice", row, f"{row.filename} stands in line {known.line} already", fatal=False)
 
 
 def _take(
     found: Resolved,
     fold: int,
     split: ListedSplit,
-    listed: ListedRows,
-    described: Mapping[str, Row],
+    listed: FoldList,
+    described: Mapping[str, ListRow],
     config: CorpusConfig,
 ) -> None:
     """Add the rows of one list to clips and folds."""
@@ -118,7 +118,7 @@ def _take(
         known = described.get(row.filename)
         if known is not None and known.scene and row.scene and known.scene != row.scene:
             found.problems.append(
-                Problem(
+                ListProblem(
                     "two labels",
                     row,
                     f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in {known.path.name}, line "
@@ -145,19 +145,19 @@ def _take(
         splits.setdefault(clip.clip_id, split)
 
 
-def _take_all(found: Resolved, rows: Iterable[Row], config: CorpusConfig) -> None:
+def _take_all(found: Resolved, rows: Iterable[ListRow], config: CorpusConfig) -> None:
     """Add the clips of a data set without lists as one training list, to be split into folds."""
-    by_label: dict[bool, list[Row]] = {True: [], False: []}
+    by_label: dict[bool, list[ListRow]] = {True: [], False: []}
     for row in rows:
         by_label[row.scene is not None].append(row)
     parts: tuple[tuple[ListedSplit, bool], ...] = (("train", True), ("evaluation", False))
     for split, labelled in parts:
         if by_label[labelled]:
             path = by_label[labelled][0].path
-            _take(found, 1, split, ListedRows(path.name, path, by_label[labelled]), {}, config)
+            _take(found, 1, split, FoldList(path.name, path, by_label[labelled]), {}, config)
 
 
-def _clip(row: Row, config: CorpusConfig) -> Clip:
+def _clip(row: ListRow, config: CorpusConfig) -> Clip:
     clip_id = file_clip_id(row.filename)
     name = parse_tau_name(clip_id, row.scene) if config.names else None
     city = row.city or (name.city if name is not None else None)
@@ -172,16 +172,16 @@ def _clip(row: Row, config: CorpusConfig) -> Clip:
     )
 
 
-def _path_problem(row: Row) -> Problem | None:
+def _path_problem(row: ListRow) -> ListProblem | None:
     if not row.filename.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in row.filename):
-        return Problem(
+        return ListProblem(
             "bad path",
             row,
             f"{row.filename!r} has characters that no file name should have (control characters, or no UTF-8). Rename "
             "the file, or mend the list.",
         )
     if row.filename.startswith("/") or (".." in row.filename and ".." in PurePosixPath(row.filename).parts):
-        return Problem(
+        return ListProblem(
             "bad path",
             row,
             f"{row.filename} leads out of the data set's folder. File names are relative to it: shorten them, or give "
@@ -190,9 +190,9 @@ def _path_problem(row: Row) -> Problem | None:
     return None
 
 
-def _no_label(row: Row, split: str) -> Problem:
+def _no_label(row: ListRow, split: str) -> ListProblem:
     what = "training" if split == "train" else split
-    return Problem(
+    return ListProblem(
         "no label",
         row,
         f"{row.filename} has no scene_label, here or in the table that describes the clips. Every {what} clip needs "
@@ -200,15 +200,15 @@ def _no_label(row: Row, split: str) -> Problem:
     )
 
 
-def _contradiction(row: Row, clip: Clip, known: Clip) -> Problem:
+def _contradiction(row: ListRow, clip: Clip, known: Clip) -> ListProblem:
     if clip.filename != known.filename or clip.scene != known.scene:
-        return Problem(
+        return ListProblem(
             "two files" if clip.filename != known.filename else "two labels",
             row,
             f"{row.filename} ({row.scene}) contradicts an earlier list, which has {known.filename} ({known.scene}). A "
             "clip has one file and one scene: mend one of the lists.",
         )
-    return Problem(
+    return ListProblem(
         "two labels",
         row,
         f"{row.filename} has device {clip.device}, city {clip.city}, location {clip.location}, segment {clip.segment} "
@@ -216,15 +216,15 @@ def _contradiction(row: Row, clip: Clip, known: Clip) -> Problem:
     )
 
 
-def _again(row: Row, split: str, earlier: str, fold: int) -> Problem:
+def _again(row: ListRow, split: str, earlier: str, fold: int) -> ListProblem:
     if split != earlier:
-        return Problem(
+        return ListProblem(
             "two lists",
             row,
             f"{row.filename} is also in the {earlier} list of fold {fold}. A clip belongs to one list of a fold: take "
             "it out of one.",
         )
-    return Problem("listed twice", row, f"{row.filename} is in this list of fold {fold} already", fatal=False)
+    return ListProblem("listed twice", row, f"{row.filename} is in this list of fold {fold} already", fatal=False)
 
 
 def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:

@@ -29,7 +29,7 @@ from typing import Any, get_args
 from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.disk import is_on_disk
-from data_prep.corpora.listing import Folds, ListedRows, Listing, Row
+from data_prep.corpora.listing import FoldList, ListedFolds, Listing, ListRow
 from data_prep.corpora.lists import filename_of, read_columns, read_records
 from data_prep.errors import DataError
 
@@ -67,10 +67,10 @@ FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:[.,]0)?")
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _SplitRow:
     """A row with the values of its split and fold columns."""
 
-    row: Row
+    row: ListRow
     split: ListedSplit | None
     fold: int | None
 
@@ -100,21 +100,21 @@ def list_table(
     Raises:
         DataError: if there are no rows, or a value is invalid.
     """
-    placed = [_place(path, line, fields, chosen, root) for line, fields in records]
-    if not placed:
+    rows = [_split_row(path, line, fields, chosen, root) for line, fields in records]
+    if not rows:
         raise DataError(f"{path}: the table is empty.")
-    placed = _with_folders(root, placed)
+    rows = _with_folders(root, rows)
     warnings = []
     if "label" not in chosen:
         warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}): no clip has one")
-    if 0 in {entry.fold for entry in placed}:
-        placed = [replace(entry, fold=None if entry.fold is None else entry.fold + 1) for entry in placed]
+    if 0 in {entry.fold for entry in rows}:
+        rows = [replace(entry, fold=None if entry.fold is None else entry.fold + 1) for entry in rows]
         warnings.append(f"the folds of {path.name} count from 0; here they are numbered from 1")
-    folds = _folds(path, placed, by_split="split" in chosen, by_fold="fold" in chosen)
+    folds = _folds(path, rows, by_split="split" in chosen, by_fold="fold" in chosen)
     if not folds:
-        return Listing("table", {}, [entry.row for entry in placed], tuple(warnings))
+        return Listing("table", {}, [entry.row for entry in rows], tuple(warnings))
     unlisted = [
-        e.row for e in placed if ("split" in chosen and e.split is None) or ("split" not in chosen and e.fold is None)
+        e.row for e in rows if ("split" in chosen and e.split is None) or ("split" not in chosen and e.fold is None)
     ]
     return Listing("table", folds, unlisted, tuple(warnings))
 
@@ -249,7 +249,9 @@ def _usual(what: str, columns: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in USUAL[what] if name in by_lower), None)
 
 
-def _place(path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapping[str, str], root: Path) -> _Placed:
+def _split_row(
+    path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapping[str, str], root: Path
+) -> _SplitRow:
     def field(what: str) -> str | None:
         """Return the row's field in the column for `what`."""
         return fields.get(chosen[what]) if what in chosen else None
@@ -260,11 +262,11 @@ def _place(path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapp
     city, location = field("city"), field("location")
     if city is not None and location is not None and not location.startswith(city):
         location = f"{city}-{location}"
-    row = Row(path, line, filename, field("label"), field("device"), city, location, field("segment"))
-    return _Placed(row, _split(field("split"), row), _fold(field("fold"), row))
+    row = ListRow(path, line, filename, field("label"), field("device"), city, location, field("segment"))
+    return _SplitRow(row, _split(field("split"), row), _fold(field("fold"), row))
 
 
-def _split(word: str | None, row: Row) -> ListedSplit | None:
+def _split(word: str | None, row: ListRow) -> ListedSplit | None:
     if word is None:
         return None
     if word.lower() not in SPLIT_WORDS:
@@ -274,7 +276,7 @@ def _split(word: str | None, row: Row) -> ListedSplit | None:
     return SPLIT_WORDS[word.lower()]
 
 
-def _fold(word: str | None, row: Row) -> int | None:
+def _fold(word: str | None, row: ListRow) -> int | None:
     if word is None:
         return None
     match = FOLD.fullmatch(word.lower())
@@ -283,32 +285,32 @@ def _fold(word: str | None, row: Row) -> int | None:
     return int(match[1])
 
 
-def _with_folders(root: Path, placed: Sequence[_Placed]) -> list[_Placed]:
+def _with_folders(root: Path, rows: Sequence[_SplitRow]) -> list[_SplitRow]:
     """Return the rows with file names prefixed by the folder in which the first files are found, if any."""
 
-    def named(entry: _Placed, folder: str) -> str:
+    def named(entry: _SplitRow, folder: str) -> str:
         """Return the name of a row's file in `folder`, with `{fold}` replaced by the number of its fold."""
         return folder.format(fold=entry.fold) + entry.row.filename
 
-    tried = placed[:N_TRIED]
+    tried = rows[:N_TRIED]
     found = (folder for folder in _FOLDERS if any(is_on_disk(root, named(entry, folder)) for entry in tried))
     folder = next(found, "")
-    return [replace(entry, row=replace(entry.row, filename=named(entry, folder))) for entry in placed]
+    return [replace(entry, row=replace(entry.row, filename=named(entry, folder))) for entry in rows]
 
 
-def _folds(path: Path, placed: Sequence[_Placed], *, by_split: bool, by_fold: bool) -> Folds:
-    numbers = sorted({entry.fold for entry in placed if entry.fold is not None})
+def _folds(path: Path, rows: Sequence[_SplitRow], *, by_split: bool, by_fold: bool) -> ListedFolds:
+    numbers = sorted({entry.fold for entry in rows if entry.fold is not None})
     if by_fold and not by_split and len(numbers) == 1:
         raise DataError(
             f"{path}: all clips are of fold {numbers[0]}, which leaves none to train on. Give the others a fold, name "
             "a split column, or cut folds with prepare.corpus.k_folds."
         )
-    folds: dict[int, dict[ListedSplit, list[Row]]] = {}
-    for number, split, row in _entries(placed, numbers or [1], by_split=by_split):
+    folds: dict[int, dict[ListedSplit, list[ListRow]]] = {}
+    for number, split, row in _entries(rows, numbers or [1], by_split=by_split):
         folds.setdefault(number, {}).setdefault(split, []).append(row)
     return {
         number: {
-            split: ListedRows(f"the {split} rows of {path.name}", path, lists[split])
+            split: FoldList(f"the {split} rows of {path.name}", path, lists[split])
             for split in get_args(ListedSplit)  # training first, as in lists of folds
             if split in lists
         }
@@ -317,9 +319,9 @@ def _folds(path: Path, placed: Sequence[_Placed], *, by_split: bool, by_fold: bo
 
 
 def _entries(
-    placed: Sequence[_Placed], numbers: Sequence[int], *, by_split: bool
-) -> Iterator[tuple[int, ListedSplit, Row]]:
-    for entry in placed:
+    rows: Sequence[_SplitRow], numbers: Sequence[int], *, by_split: bool
+) -> Iterator[tuple[int, ListedSplit, ListRow]]:
+    for entry in rows:
         for number in numbers:
             if by_split and entry.split is not None and entry.fold in (None, number):
                 yield number, entry.split, entry.row

@@ -14,7 +14,7 @@ from pathlib import Path
 from data_prep.config import CorpusConfig
 from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.fold_lists import SETUP, find_lists, read_folds
-from data_prep.corpora.listing import ListedRows, Listing
+from data_prep.corpora.listing import FoldList, Listing
 from data_prep.corpora.lists import read_list
 from data_prep.errors import DataError
 
@@ -56,7 +56,7 @@ def find_splits(root: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _read_split(root: Path, shares: dict[int, Path], share: int) -> dict[ListedSplit, ListedRows]:
+def _read_split(root: Path, shares: dict[int, Path], share: int) -> dict[ListedSplit, FoldList]:
     if share not in shares:
         raise DataError(
             f"{root}: no split{share}.csv beside meta.csv, in {SETUP}/ or in split_setup/ (found: "
@@ -64,8 +64,8 @@ def _read_split(root: Path, shares: dict[int, Path], share: int) -> dict[ListedS
             "Task 1 (github.com/CPJKU/dcase2024_task1_baseline)."
         )
     train = shares[share]
-    folds: dict[ListedSplit, ListedRows] = {"train": ListedRows(train.name, train, read_list(train))}
+    folds: dict[ListedSplit, FoldList] = {"train": FoldList(train.name, train, read_list(train))}
     test = train.with_name("test.csv")
     if test.exists():
-        folds["test"] = ListedRows(test.name, test, read_list(test))
+        folds["test"] = FoldList(test.name, test, read_list(test))
     return folds

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from data_prep.corpora.fold_lists import SETUP, find_lists, read_folds
-from data_prep.corpora.listing import Listing, Row
+from data_prep.corpora.listing import Listing, ListRow
 from data_prep.corpora.lists import filename_of, read_bare_list, read_list
 
 _TUT_NAME = re.compile(r"(?P<recording>[a-z]+\d+)_(?P<segment>\d+_\d+)")
@@ -32,7 +32,7 @@ def read_tut(root: Path) -> Listing:
 
     identifiers: dict[str, str] = {}
 
-    def read(path: Path) -> list[Row]:
+    def read(path: Path) -> list[ListRow]:
         """Return the rows of one list."""
         return [_row(path, line, fields, originals, identifiers) for line, fields in read_bare_list(path)]
 
@@ -42,12 +42,14 @@ def read_tut(root: Path) -> Listing:
     return Listing("tut", read_folds(find_lists(root, ".txt"), read), described)
 
 
-def _row(path: Path, line: int, fields: list[str], originals: Mapping[str, str], identifiers: Mapping[str, str]) -> Row:
+def _row(
+    path: Path, line: int, fields: list[str], originals: Mapping[str, str], identifiers: Mapping[str, str]
+) -> ListRow:
     filename, scene, third = (*fields, "", "", "")[:3]
     original = third if PurePosixPath(third).suffix else originals.get(filename, filename)
     name = _TUT_NAME.fullmatch(PurePosixPath(original).stem)
     identifier = third if third and third != original else identifiers.get(filename)
-    return Row(
+    return ListRow(
         path,
         line,
         filename_of(filename, path, line),

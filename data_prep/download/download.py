@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_prep.download.sets import KNOWN, DataSet, Part
+from data_prep.download.sets import KNOWN, Archive, DataSet
 from data_prep.errors import AscError, DataError
 from data_prep.files import read_json, write_error, write_json
 from data_prep.progress import ProgressCallback
@@ -51,26 +51,26 @@ def download(data_set: DataSet, folder: Path, *, on_progress: ProgressCallback |
             an archive differs.
     """
     done = _begin(data_set, folder)
-    pending = [part for part in data_set.parts if part.filename not in done]
+    pending = [archive for archive in data_set.archives if archive.filename not in done]
     _validate_space(data_set, pending, folder)
     total = _total_bytes(data_set) or 0
-    n_before = total * len(done) // len(data_set.parts)
+    n_before = total * len(done) // len(data_set.archives)
 
-    def told(n_bytes: int) -> None:
+    def report(n_bytes: int) -> None:
         """Report the progress of the current archive."""
         if on_progress is not None:
             on_progress(n_before + n_bytes, max(total, n_before + n_bytes))
 
-    for part in pending:
-        archive = folder / f".{part.filename}.part"
-        n_loaded = _fetch(part, archive, told)
-        _validate_checksum(part, archive)
-        _unpack(archive, folder, top=part.filename.split(".")[0])
-        done.append(part.filename)
+    for archive in pending:
+        path = folder / f".{archive.filename}.part"
+        n_loaded = _fetch(archive, path, report)
+        _validate_checksum(archive, path)
+        _unpack(path, folder, top=archive.filename.split(".")[0])
+        done.append(archive.filename)
         write_json(folder / STATE_NAME, {"name": data_set.name, "done": done})
-        archive.unlink()
+        path.unlink()
         n_before += n_loaded
-    return len(data_set.parts)
+    return len(data_set.archives)
 
 
 def needed_bytes(data_set: DataSet, n_done: int = 0) -> int | None:
@@ -78,13 +78,13 @@ def needed_bytes(data_set: DataSet, n_done: int = 0) -> int | None:
     total = _total_bytes(data_set)
     if total is None:
         return None
-    share = 1 - n_done / len(data_set.parts)
-    return int(share * total * UNPACKED) + total // len(data_set.parts)
+    share = 1 - n_done / len(data_set.archives)
+    return int(share * total * UNPACKED) + total // len(data_set.archives)
 
 
 def _total_bytes(data_set: DataSet) -> int | None:
     known = KNOWN.get(data_set.name)
-    return sum(part.n_bytes or 0 for part in data_set.parts) or (known.n_bytes if known is not None else None)
+    return sum(archive.n_bytes or 0 for archive in data_set.archives) or (known.n_bytes if known is not None else None)
 
 
 def _begin(data_set: DataSet, folder: Path) -> list[str]:
@@ -105,8 +105,8 @@ def _begin(data_set: DataSet, folder: Path) -> list[str]:
     return []
 
 
-def _validate_space(data_set: DataSet, pending: list[Part], folder: Path) -> None:
-    needed = needed_bytes(data_set, len(data_set.parts) - len(pending))
+def _validate_space(data_set: DataSet, pending: list[Archive], folder: Path) -> None:
+    needed = needed_bytes(data_set, len(data_set.archives) - len(pending))
     free = shutil.disk_usage(folder).free
     if needed is not None and pending and needed > free:
         raise AscError(
@@ -115,80 +115,80 @@ def _validate_space(data_set: DataSet, pending: list[Part], folder: Path) -> Non
         )
 
 
-def _fetch(part: Part, archive: Path, told: Callable[[int], None]) -> int:
+def _fetch(archive: Archive, path: Path, report: Callable[[int], None]) -> int:
     """Download the rest of an archive; return its size in bytes."""
     for n_tries in range(1, N_TRIES + 1):
         try:
-            return _transfer(part, archive, told)
+            return _transfer(archive, path, report)
         except urllib.error.HTTPError as error:
             if error.code == 416:  # range not satisfiable: the archive is already complete
-                return archive.stat().st_size
-            raise _failed(part, f"HTTP status {error.code} ({error.reason})") from None
+                return path.stat().st_size
+            raise _failed(archive, f"HTTP status {error.code} ({error.reason})") from None
         except urllib.error.URLError as error:
-            raise _failed(part, str(error.reason)) from None
+            raise _failed(archive, str(error.reason)) from None
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.filename is not None:  # an error of the disk, not of the connection
-                raise write_error(archive, error) from error
+                raise write_error(path, error) from error
             if n_tries == N_TRIES:
-                raise _failed(part, f"the connection broke {N_TRIES} times ({error})") from None
+                raise _failed(archive, f"the connection broke {N_TRIES} times ({error})") from None
             time.sleep(PAUSE_S * n_tries)
     raise AssertionError("the last try returns or raises")
 
 
-def _transfer(part: Part, archive: Path, told: Callable[[int], None]) -> int:
-    start = archive.stat().st_size if archive.exists() else 0
-    request = urllib.request.Request(part.url, headers={"Range": f"bytes={start}-"} if start else {})
+def _transfer(archive: Archive, path: Path, report: Callable[[int], None]) -> int:
+    start = path.stat().st_size if path.exists() else 0
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
         if start and response.status != 206:
             start = 0  # the server does not support resuming
-        with archive.open("ab" if start else "wb") as file:
-            told(start)
+        with path.open("ab" if start else "wb") as file:
+            report(start)
             while block := response.read(BLOCK):
                 try:
                     file.write(block)
                 except OSError as error:
-                    raise write_error(archive, error) from error
-                told(file.tell())
+                    raise write_error(path, error) from error
+                report(file.tell())
             n_bytes = file.tell()
     if response.length:  # a connection closed early looks like the end of the file
         raise http.client.IncompleteRead(b"", response.length)
     return n_bytes
 
 
-def _failed(part: Part, reason: str) -> AscError:
+def _failed(archive: Archive, reason: str) -> AscError:
     return AscError(
-        f"{part.url}: cannot be loaded: {reason}. What was loaded is kept: give the same command again to go on, once "
-        "the connection is there."
+        f"{archive.url}: cannot be loaded: {reason}. Finished parts are kept: rerun the same command to resume once "
+        "the connection works."
     )
 
 
-def _validate_checksum(part: Part, archive: Path) -> None:
-    with archive.open("rb") as file:
+def _validate_checksum(archive: Archive, path: Path) -> None:
+    with path.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != part.md5:
-        archive.unlink()
+    if found != archive.md5:
+        path.unlink()
         raise AscError(
-            f"{part.url}: came damaged: MD5 {found}, expected {part.md5}. The archive was removed: give the same "
+            f"{archive.url}: came damaged: MD5 {found}, expected {archive.md5}. The archive was removed: give the same "
             "command again to download it again."
         )
 
 
-def _unpack(archive: Path, folder: Path, top: str) -> None:
+def _unpack(path: Path, folder: Path, top: str) -> None:
     """Unpack an archive into `folder`, without the top folder `top` of TAU's and TUT's archives."""
     try:
-        with zipfile.ZipFile(archive) as packed:
+        with zipfile.ZipFile(path) as packed:
             for member in packed.infolist():
                 parts = PurePosixPath(member.filename).parts
                 parts = parts[1:] if parts[:1] == (top,) else parts
                 if member.is_dir() or not parts:
                     continue
                 if ".." in parts or PurePosixPath(member.filename).is_absolute():
-                    raise DataError(f"{archive}: its member {member.filename!r} leads out of the folder. Not unpacked.")
+                    raise DataError(f"{path}: its member {member.filename!r} leads out of the folder. Not unpacked.")
                 target = folder.joinpath(*parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with packed.open(member) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, BLOCK)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{archive}: cannot be unpacked: {error}. Delete it and load it again.") from None
+        raise DataError(f"{path}: cannot be unpacked: {error}. Delete it and load it again.") from None
     except OSError as error:
         raise write_error(folder, error) from error

@@ -1,7 +1,7 @@
 """Data sets of `asc data download`: addresses, sizes and checksums of their archives.
 
 Addresses, checksums and licences of TAU 2019, 2020 Mobile and 2022 Mobile come from `soundata`, an optional dependency
-imported only here. The editions that it lacks are in `parts.csv`: address, MD5 and size as listed by Zenodo, after
+imported only here. The editions that it lacks are in `archives.csv`: address, MD5 and size as listed by Zenodo, after
 `dcase_util` 0.2.20, which agrees with soundata 1.0.1 on all checksums of the three that both have.
 """
 
@@ -24,7 +24,7 @@ TAMPERE_LICENCE = (
 
 
 @dataclass(frozen=True)
-class Part:
+class Archive:
     """One archive of a data set."""
 
     url: str
@@ -46,7 +46,7 @@ class KnownSet:
     n_bytes: int | None
     """Total size of its archives in bytes."""
     module: str = ""
-    """soundata's module with the archives; empty if they are in `parts.csv`."""
+    """soundata's module with the archives; empty if they are in `archives.csv`."""
     group: str = ""
     """Prefix of the archives' keys in that module."""
 
@@ -57,7 +57,7 @@ class DataSet:
 
     name: str
     licence: str
-    parts: tuple[Part, ...]
+    archives: tuple[Archive, ...]
     """The archives, lists and documentation first, so that an interrupted download leaves these."""
 
 
@@ -93,7 +93,7 @@ def load_set(name: str) -> DataSet:
         raise AscError(f"{name}: no data set is called that. There are {', '.join(KNOWN)}.")
     known = KNOWN[name]
     if not known.module:
-        return DataSet(name, TAMPERE_LICENCE, _own_parts(name))
+        return DataSet(name, TAMPERE_LICENCE, _listed_archives(name))
     try:
         module = importlib.import_module(f"soundata.datasets.{known.module}")
     except ImportError as error:
@@ -101,17 +101,17 @@ def load_set(name: str) -> DataSet:
             f"{name}: its addresses and checksums come from soundata, which is not installed ({error}). Install it: "
             "pip install 'asc-search[download]'"
         ) from None
-    parts = [Part(r.url, r.checksum) for key, r in module.REMOTES.items() if key.startswith(f"{known.group}.")]
+    archives = [Archive(r.url, r.checksum) for key, r in module.REMOTES.items() if key.startswith(f"{known.group}.")]
     paragraphs = [" ".join(text.split()) for text in str(module.LICENSE_INFO).split("\n\n") if text.strip()]
-    return DataSet(name, f"{paragraphs[0]} {TAMPERE_LICENCE}", tuple(sorted(parts, key=_audio_last)))
+    return DataSet(name, f"{paragraphs[0]} {TAMPERE_LICENCE}", tuple(sorted(archives, key=_audio_last)))
 
 
-def _own_parts(name: str) -> tuple[Part, ...]:
-    text = resources.files("data_prep.download").joinpath("parts.csv").read_text(encoding="utf-8")
+def _listed_archives(name: str) -> tuple[Archive, ...]:
+    text = resources.files("data_prep.download").joinpath("archives.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    return tuple(Part(row["url"], row["md5"], int(row["n_bytes"])) for row in rows if row["name"] == name)
+    return tuple(Archive(row["url"], row["md5"], int(row["n_bytes"])) for row in rows if row["name"] == name)
 
 
-def _audio_last(part: Part) -> tuple[bool, int, str]:
-    number = part.filename.split(".")[-2]
-    return ".audio." in part.filename, int(number) if number.isdecimal() else 0, part.filename
+def _audio_last(archive: Archive) -> tuple[bool, int, str]:
+    number = archive.filename.split(".")[-2]
+    return ".audio." in archive.filename, int(number) if number.isdecimal() else 0, archive.filename

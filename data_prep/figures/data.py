@@ -66,7 +66,7 @@ def read_plot_data(shards: Location, fold: int | None = None, n_examples: int = 
         chosen = np.flatnonzero(rows["clip_id"].isin(list(splits)))
         if not len(chosen):
             continue
-        log_mel = log_mels_of(shard, manifest.spec, store.place(entry.file))
+        log_mel = log_mels_of(shard, manifest.spec, store.path_text(entry.file))
         rows = rows.iloc[chosen].reset_index(drop=True)
         rows["split"] = rows["clip_id"].map(splits)
         tables.append(rows)
@@ -92,8 +92,8 @@ def _correction(store: Store, manifest: Manifest, fold: int) -> Correction | Non
     try:
         text = store.read(name).decode()
     except FileNotFoundError:
-        raise DataError(f"{store.place(name)}: no such file; the manifest has corrected copies.") from None
-    return parse_correction(text, store.place(name))
+        raise DataError(f"{store.path_text(name)}: no such file; the manifest has corrected copies.") from None
+    return parse_correction(text, store.path_text(name))
 
 
 class _Examples:

@@ -45,7 +45,7 @@ def _correct(bench: Bench, fold: int, training: Sequence[Clip]) -> Correction:
     try:
         text = bench.store.read(name)
         if bench.store.read(note).decode() == _seal(sources, text):
-            return parse_correction(text.decode(), bench.store.place(name))
+            return parse_correction(text.decode(), bench.store.path_text(name))
     except (FileNotFoundError, DataError, UnicodeDecodeError):
         pass  # missing or damaged
     bench.store.remove(note)
@@ -66,8 +66,8 @@ def _spectra(bench: Bench, clips: Sequence[Clip]) -> Iterator[npt.NDArray[np.flo
     def tasks() -> Iterator[Task]:
         """Yield tasks of `ROWS_PER_TASK` clips."""
         for i in range(0, len(clips), ROWS_PER_TASK):
-            part = clips[i : i + ROWS_PER_TASK]
-            yield Task(tuple(Source(bench.root / clip.filename, clip.clip_id) for clip in part), bench.spec)
+            batch = clips[i : i + ROWS_PER_TASK]
+            yield Task(tuple(Source(bench.root / clip.filename, clip.clip_id) for clip in batch), bench.spec)
 
     for spectra in bench.mapper.map(spectra_task, tasks()):
         yield from spectra

@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.config import FeatureSpec, QuarantineSpec
-from data_prep.copies.rows import RECORDED, Row
+from data_prep.copies.rows import RECORDED, ShardRow
 from data_prep.corpora.corpus import Clip
 from data_prep.errors import DataError
 from data_prep.prepare.extract import Copying, Extracted, Source, Task, extract_task
 from data_prep.schema import content_hash
 from data_prep.shards.manifest import MANIFEST_NAME, Quarantined
 from data_prep.shards.notes import ShardNote, note_name, read_note, sources_fingerprint, write_note
-from data_prep.shards.parquet import Place, log_mels_of, read_shard, shard_name, write_shard
+from data_prep.shards.parquet import Assignment, log_mels_of, read_shard, shard_name, write_shard
 from data_prep.store import Store
 from data_prep.workers import Executor
 
 ROWS_PER_TASK = 16
 """Rows per task of a worker: few enough to balance small data sets, enough to make the transfer cheap."""
 
-Places = Mapping[str, Place]
+Assignments = Mapping[str, Assignment]
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardJob:
     """One shard to make."""
 
     name: str
     """File name of the shard."""
-    rows: tuple[Row, ...]
+    rows: tuple[ShardRow, ...]
     sources: str
     """Fingerprint of everything that the shard is made from."""
     copying: Copying | None
@@ -53,10 +53,10 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Part:
+class FinishedShards:
     """Finished shards, either of recorded clips or of copies."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[ShardJob]
     notes: Sequence[ShardNote]
     made: Counter[str]
     """{new, changed or damaged: number of rows made in this call for that reason}."""
@@ -64,13 +64,13 @@ class Part:
 
 def plan_jobs(
     bench: Bench,
-    rows: Sequence[Row],
+    rows: Sequence[ShardRow],
     clips_per_shard: int,
     *,
     kind: str = "shard",
     settings: Any = None,
     copying: Copying | None = None,
-) -> list[Job]:
+) -> list[ShardJob]:
     """Return the jobs for `rows`, in their order.
 
     Args:
@@ -87,11 +87,11 @@ def plan_jobs(
         clips = [clip for row in group for clip in row.clips]
         what = {"spec": bench.spec.hash(), "tolerance": bench.quarantine.length_tolerance, "copying": settings}
         what["rows"] = [row.clip.clip_id for row in group]  # the ids of corrected copies depend on the fold
-        jobs.append(Job(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
+        jobs.append(ShardJob(shard_name(kind, number), group, sources_fingerprint(bench.root, clips, what), copying))
     return jobs
 
 
-def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
+def bring_up_to_date(bench: Bench, jobs: Sequence[ShardJob], assignments: Assignments) -> FinishedShards:
     """Make the shards that are missing, stale or damaged."""
     found = [read_note(bench.store, job.name, job.sources) for job in jobs]
     made: Counter[str] = Counter()
@@ -101,56 +101,58 @@ def bring_up_to_date(bench: Bench, jobs: Sequence[Job], places: Places) -> Part:
             pending.append(job)
             made[note] += len(job.rows)
     bench.tick(sum(len(job.rows) for job in jobs) - made.total())
-    outcomes = bench.mapper.map(extract_task, (task for job in pending for task in _tasks(bench, job, places)))
+    outcomes = bench.mapper.map(extract_task, (task for job in pending for task in _tasks(bench, job, assignments)))
     notes = []
     for job, note in zip(jobs, found, strict=True):
         if not isinstance(note, ShardNote):
             results: list[Extracted] = []
             while len(results) < len(job.rows):
-                part = next(outcomes)
+                batch = next(outcomes)
                 if bench.quarantine.strict:
-                    _refuse(job.rows[len(results) :], part)
-                results += part
-                bench.tick(len(part))
-            note = _write(bench, job, results, places)
+                    _refuse(job.rows[len(results) :], batch)
+                results += batch
+                bench.tick(len(batch))
+            note = _write(bench, job, results, assignments)
         notes.append(note)
-    return Part(jobs, notes, made)
+    return FinishedShards(jobs, notes, made)
 
 
-def place_part(bench: Bench, part: Part, places: Places) -> Part:
+def update_assignments(bench: Bench, shards: FinishedShards, assignments: Assignments) -> FinishedShards:
     """Update the columns split and fold of finished shards."""
-    notes = [_place_rows(bench, job, note, places) for job, note in zip(part.jobs, part.notes, strict=True)]
-    return Part(part.jobs, notes, part.made)
+    notes = [
+        _rewrite_assignments(bench, job, note, assignments) for job, note in zip(shards.jobs, shards.notes, strict=True)
+    ]
+    return FinishedShards(shards.jobs, notes, shards.made)
 
 
-def _place_rows(bench: Bench, job: Job, note: ShardNote, places: Places) -> ShardNote:
+def _rewrite_assignments(bench: Bench, job: ShardJob, note: ShardNote, assignments: Assignments) -> ShardNote:
     """Rewrite split and fold of a finished shard if they have changed; this needs no audio."""
-    fingerprint = _places_fingerprint(job, places)
+    fingerprint = _assignments_fingerprint(job, assignments)
     if note.places == fingerprint:
         return note
     table = read_shard(bench.store, note.shard)
     kept = set(table["clip_id"].to_pylist())
     rows = [row for row in job.rows if row.clip.clip_id in kept]
     _forget(bench.store, job.name)
-    log_mels = list(log_mels_of(table, bench.spec, bench.store.place(job.name)))
-    changed = note.updated(places=fingerprint, shard=write_shard(bench.store, job.name, rows, places, log_mels))
+    log_mels = list(log_mels_of(table, bench.spec, bench.store.path_text(job.name)))
+    changed = note.updated(places=fingerprint, shard=write_shard(bench.store, job.name, rows, assignments, log_mels))
     write_note(bench.store, changed)
     return changed
 
 
-def _tasks(bench: Bench, job: Job, places: Places) -> Iterator[Task]:
+def _tasks(bench: Bench, job: ShardJob, assignments: Assignments) -> Iterator[Task]:
     for i in range(0, len(job.rows), ROWS_PER_TASK):
-        sources = tuple(_source(bench, row, places) for row in job.rows[i : i + ROWS_PER_TASK])
+        sources = tuple(_source(bench, row, assignments) for row in job.rows[i : i + ROWS_PER_TASK])
         yield Task(sources, bench.spec, job.copying)
 
 
-def _source(bench: Bench, row: Row, places: Places) -> Source:
+def _source(bench: Bench, row: ShardRow, assignments: Assignments) -> Source:
     def path(clip: Clip | None) -> Path | None:
         """Return the path of the clip's recording."""
         return bench.root / clip.filename if clip is not None else None
 
     # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
-    judged = row.augmentation == RECORDED and places[row.clip.clip_id].split != "evaluation"
+    judged = row.augmentation == RECORDED and assignments[row.clip.clip_id].split != "evaluation"
     return Source(
         path=bench.root / row.source.filename,
         clip_id=row.source.clip_id,
@@ -159,22 +161,22 @@ def _source(bench: Bench, row: Row, places: Places) -> Source:
     )
 
 
-def _refuse(rows: Sequence[Row], results: Sequence[Extracted]) -> None:
+def _refuse(rows: Sequence[ShardRow], results: Sequence[Extracted]) -> None:
     for row, result in zip(rows, results, strict=False):
         if result.log_mel is None:
             raise DataError(f"{row.source.filename}: {result.reason} (Stopped at the first, as strict asks.)")
 
 
-def _write(bench: Bench, job: Job, results: Sequence[Extracted], places: Places) -> ShardNote:
+def _write(bench: Bench, job: ShardJob, results: Sequence[Extracted], assignments: Assignments) -> ShardNote:
     pairs = list(zip(job.rows, results, strict=True))
     good = [(row, result.log_mel) for row, result in pairs if result.log_mel is not None]
     _forget(bench.store, job.name)
-    entry = write_shard(bench.store, job.name, [row for row, _ in good], places, [log_mel for _, log_mel in good])
+    entry = write_shard(bench.store, job.name, [row for row, _ in good], assignments, [log_mel for _, log_mel in good])
     recorded = [(row.clip.clip_id, result) for row, result in pairs if row.augmentation == RECORDED]
     odd_s = 1.5 / bench.spec.sample_rate  # some data sets are off by one sample
     note = ShardNote(
         sources=job.sources,
-        places=_places_fingerprint(job, places),
+        places=_assignments_fingerprint(job, assignments),
         shard=entry,
         quarantine=tuple(
             Quarantined(clip_id=row.clip.clip_id, filename=row.clip.filename, fault=result.fault, reason=result.reason)
@@ -200,6 +202,6 @@ def _forget(store: Store, name: str) -> None:
     store.remove(note_name(name))
 
 
-def _places_fingerprint(job: Job, places: Places) -> str:
-    chosen = [places[row.clip.clip_id] for row in job.rows]
-    return content_hash([[place.fold, place.split] for place in chosen], 64)
+def _assignments_fingerprint(job: ShardJob, assignments: Assignments) -> str:
+    chosen = [assignments[row.clip.clip_id] for row in job.rows]
+    return content_hash([[assignment.fold, assignment.split] for assignment in chosen], 64)

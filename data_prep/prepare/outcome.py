@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from data_prep.config import PrepareConfig
-from data_prep.copies.rows import Folds, Row, folds_of_copy, training_folds
+from data_prep.copies.rows import Folds, ShardRow, folds_of_copy, training_folds
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.splits import Split
 from data_prep.prepare.findings import collect_warnings, validate_outcome
-from data_prep.prepare.jobs import Part
+from data_prep.prepare.jobs import FinishedShards
 from data_prep.shards.manifest import FORMAT_VERSION, Copies, Manifest, Quarantined
 
 
@@ -18,8 +18,8 @@ def make_manifest(
     corpus: Corpus,
     folds: Folds,
     quarantine: Sequence[Quarantined],
-    recorded: Part,
-    copies: Part,
+    recorded: FinishedShards,
+    copies: FinishedShards,
     config: PrepareConfig,
 ) -> Manifest:
     """Return the manifest of finished shards.
@@ -87,7 +87,7 @@ def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tu
     return {fold: names for fold, names in lost.items() if names}
 
 
-def _with_copies(folds: Folds, copies: Sequence[Row]) -> dict[int, dict[str, Split]]:
+def _with_copies(folds: Folds, copies: Sequence[ShardRow]) -> dict[int, dict[str, Split]]:
     """Return the splits of recorded clips and of their copies."""
     training = training_folds(folds)
     splits: dict[int, dict[str, Split]] = {fold: dict(of) for fold, of in folds.items()}

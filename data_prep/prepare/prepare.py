@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from data_prep.config import OfflineAugmentation, PrepareConfig
 from data_prep.copies.correction import Correction, correction_name
-from data_prep.copies.rows import Folds, Row, copy_rows, folds_of_copy, recorded_rows, training_folds
+from data_prep.copies.rows import Folds, ShardRow, copy_rows, folds_of_copy, recorded_rows, training_folds
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.coverage import class_problem, missing_problem
@@ -23,13 +23,13 @@ from data_prep.corpora.splits import assign_splits
 from data_prep.errors import ConfigError, DataError
 from data_prep.prepare.correction_pass import correct_folds, seal_name
 from data_prep.prepare.extract import Copying
-from data_prep.prepare.jobs import Bench, Job, Part, bring_up_to_date, place_part, plan_jobs
+from data_prep.prepare.jobs import Bench, FinishedShards, ShardJob, bring_up_to_date, plan_jobs, update_assignments
 from data_prep.prepare.outcome import make_manifest
 from data_prep.prepare.quarantine import find_quarantined, validate_quarantine, write_quarantine
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import Manifest, Quarantined, write_manifest
 from data_prep.shards.notes import NOTES_FOLDER, note_name
-from data_prep.shards.parquet import Place
+from data_prep.shards.parquet import Assignment
 from data_prep.store import Location, Store, open_store
 from data_prep.workers import Executor, worker_pool
 
@@ -107,7 +107,7 @@ def prepare(
         manifest=manifest,
         n_clips=manifest.n_clips,
         n_computed=made.total(),
-        n_reused=sum(len(job.rows) for part in (recorded, copies) for job in part.jobs) - made.total(),
+        n_reused=sum(len(job.rows) for shards in (recorded, copies) for job in shards.jobs) - made.total(),
         made=dict(made),
         seconds=time.monotonic() - start,
         warnings=manifest.warnings,
@@ -135,42 +135,44 @@ def validate_augmentations(config: PrepareConfig) -> None:
 
 def _prepare_recorded(
     bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig
-) -> tuple[Part, tuple[Quarantined, ...]]:
+) -> tuple[FinishedShards, tuple[Quarantined, ...]]:
     """Make or reuse the shards of recorded clips; return them and the quarantined clips."""
-    places = _places(corpus, folds, frozenset())
-    part = bring_up_to_date(bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), places)
-    quarantine = find_quarantined(corpus, part.notes, places, config.quarantine)
-    write_quarantine(bench.store, corpus, quarantine, [clip_id for note in part.notes for clip_id in note.silent])
-    validate_quarantine(bench.store, corpus, quarantine, part.notes, config)
-    places = _places(corpus, folds, frozenset(entry.clip_id for entry in quarantine))
-    return place_part(bench, part, places), quarantine
+    assignments = _assignments(corpus, folds, frozenset())
+    recorded = bring_up_to_date(
+        bench, plan_jobs(bench, recorded_rows(corpus.clips), config.clips_per_shard), assignments
+    )
+    quarantine = find_quarantined(corpus, recorded.notes, assignments, config.quarantine)
+    write_quarantine(bench.store, corpus, quarantine, [clip_id for note in recorded.notes for clip_id in note.silent])
+    validate_quarantine(bench.store, corpus, quarantine, recorded.notes, config)
+    assignments = _assignments(corpus, folds, frozenset(entry.clip_id for entry in quarantine))
+    return update_assignments(bench, recorded, assignments), quarantine
 
 
-def _prepare_copies(bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig) -> Part:
+def _prepare_copies(bench: Bench, corpus: Corpus, folds: Folds, config: PrepareConfig) -> FinishedShards:
     """Make or reuse the shards of all copies; `folds` has only usable clips."""
     training = training_folds(folds)
     corrections: dict[int, Correction] = {}
     if _corrects(config):
         by_fold = {k: [clip for clip in corpus.clips if k in training.get(clip.clip_id, ())] for k in folds}
         corrections = correct_folds(bench, {k: clips for k, clips in by_fold.items() if clips})
-    jobs: list[Job] = []
-    places: dict[str, Place] = {}
+    jobs: list[ShardJob] = []
+    assignments: dict[str, Assignment] = {}
     for augmentation in dict.fromkeys(config.augmentations):
         rows = list(copy_rows(augmentation, corpus.clips, folds, config.offline.seed))
-        places |= {row.clip.clip_id: Place(folds_of_copy(row, training)[0], "train") for row in rows}
+        assignments |= {row.clip.clip_id: Assignment(folds_of_copy(row, training)[0], "train") for row in rows}
         for fold in dict.fromkeys(row.fold for row in rows):
             correction = corrections[fold] if fold is not None else None
             jobs += _copy_jobs(bench, [row for row in rows if row.fold == fold], augmentation, correction, config)
-    return place_part(bench, bring_up_to_date(bench, jobs, places), places)
+    return update_assignments(bench, bring_up_to_date(bench, jobs, assignments), assignments)
 
 
 def _copy_jobs(
     bench: Bench,
-    rows: Sequence[Row],
+    rows: Sequence[ShardRow],
     augmentation: OfflineAugmentation,
     correction: Correction | None,
     config: PrepareConfig,
-) -> list[Job]:
+) -> list[ShardJob]:
     """Return the jobs for the copies of one kind (for spectrum correction, of one fold)."""
     settings: dict[str, Any] = {"augmentation": augmentation}
     if correction is None:
@@ -191,13 +193,13 @@ def _corrects(config: PrepareConfig) -> bool:
     return "spectrum_correction" in config.augmentations
 
 
-def _places(corpus: Corpus, folds: Folds, left_out: Collection[str]) -> dict[str, Place]:
-    places: dict[str, Place] = {}
+def _assignments(corpus: Corpus, folds: Folds, left_out: Collection[str]) -> dict[str, Assignment]:
+    assignments: dict[str, Assignment] = {}
     for fold in sorted(folds):
         for clip_id, split in folds[fold].items():
             if clip_id not in left_out:
-                places.setdefault(clip_id, Place(fold, split))
-    return {clip.clip_id: places.get(clip.clip_id, Place(None, None)) for clip in corpus.clips}
+                assignments.setdefault(clip_id, Assignment(fold, split))
+    return {clip.clip_id: assignments.get(clip.clip_id, Assignment(None, None)) for clip in corpus.clips}
 
 
 def _n_rows(corpus: Corpus, folds: Folds, config: PrepareConfig) -> int:
@@ -213,28 +215,34 @@ class _Progress:
     def __init__(self, n_total: int, on_progress: ProgressCallback | None) -> None:
         self._n_done = 0
         self._n_total = n_total
-        self._tell = on_progress or (lambda done, total: None)
-        self._tell(0, n_total)
+        self._report = on_progress or (lambda done, total: None)
+        self._report(0, n_total)
 
     def tick(self, n_rows: int) -> None:
         """Report newly finished rows."""
         self._n_done += n_rows
         if n_rows:
-            self._tell(self._n_done, self._n_total)
+            self._report(self._n_done, self._n_total)
 
     def end(self) -> None:
         """Report completion, since there are no copies of quarantined clips."""
         if self._n_done < self._n_total:
-            self._tell(self._n_done, self._n_done)
+            self._report(self._n_done, self._n_done)
 
 
-def _remove_strays(store: Store, jobs: Sequence[Job], corrected_folds: Collection[int]) -> None:
+def _remove_strays(store: Store, jobs: Sequence[ShardJob], corrected_folds: Collection[int]) -> None:
     """Remove leftovers of earlier calls: surplus shards and temporary files of killed writers."""
     known = {name for job in jobs for name in (job.name, note_name(job.name))}
     known |= {name for fold in corrected_folds for name in (correction_name(fold), seal_name(fold))}
-    ours = ["shard-*.parquet", "spectrum_correction-fold*.csv", ".*.parquet.*.tmp", ".*.csv.*.tmp", ".manifest.*.tmp"]
-    ours += [f"{kind}-*.parquet" for kind in get_args(OfflineAugmentation)]
+    patterns = [
+        "shard-*.parquet",
+        "spectrum_correction-fold*.csv",
+        ".*.parquet.*.tmp",
+        ".*.csv.*.tmp",
+        ".manifest.*.tmp",
+    ]
+    patterns += [f"{kind}-*.parquet" for kind in get_args(OfflineAugmentation)]
     for name in store.names():
-        mine = name.startswith(f"{NOTES_FOLDER}/") or any(fnmatch(name, pattern) for pattern in ours)
-        if mine and name not in known:
+        is_prepared = name.startswith(f"{NOTES_FOLDER}/") or any(fnmatch(name, pattern) for pattern in patterns)
+        if is_prepared and name not in known:
             store.remove(name)

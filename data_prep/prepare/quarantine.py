@@ -13,7 +13,7 @@ from data_prep.corpora.corpus import Corpus
 from data_prep.errors import DataError
 from data_prep.shards.manifest import Quarantined
 from data_prep.shards.notes import ShardNote
-from data_prep.shards.parquet import Place
+from data_prep.shards.parquet import Assignment
 from data_prep.store import Store
 
 QUARANTINE_NAME = "quarantine.csv"
@@ -23,14 +23,14 @@ N_NAMED = 3
 
 
 def find_quarantined(
-    corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place], spec: QuarantineSpec
+    corpus: Corpus, notes: Sequence[ShardNote], assignments: Mapping[str, Assignment], spec: QuarantineSpec
 ) -> tuple[Quarantined, ...]:
     """Return the clips to quarantine: unusable ones and duplicates."""
     found = [entry for note in notes for entry in note.quarantine]
-    return (*found, *(_duplicates(corpus, notes, places) if spec.duplicates == "leave_out" else ()))
+    return (*found, *(_duplicates(corpus, notes, assignments) if spec.duplicates == "leave_out" else ()))
 
 
-def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str, Place]) -> list[Quarantined]:
+def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], assignments: Mapping[str, Assignment]) -> list[Quarantined]:
     """Return the clips that repeat a recording, all but one of each.
 
     A test clip is kept if there is one, so that no recording is both trained and tested on. Clips of evaluation lists
@@ -41,7 +41,7 @@ def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str,
     usable = [clip for clip in corpus.clips if clip.clip_id in digests and clip.clip_id not in silent]
     order = {"evaluation": 0, "test": 1}
     stays: dict[str, str] = {}
-    for clip in sorted(usable, key=lambda clip: order.get(places[clip.clip_id].split or "", 2)):
+    for clip in sorted(usable, key=lambda clip: order.get(assignments[clip.clip_id].split or "", 2)):
         stays.setdefault(digests[clip.clip_id], clip.filename)
     return [
         Quarantined(
@@ -52,7 +52,7 @@ def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], places: Mapping[str,
             "keep both: prepare.quarantine.duplicates=keep.",
         )
         for clip in usable
-        if stays[digests[clip.clip_id]] != clip.filename and places[clip.clip_id].split != "evaluation"
+        if stays[digests[clip.clip_id]] != clip.filename and assignments[clip.clip_id].split != "evaluation"
     ]
 
 
@@ -96,7 +96,7 @@ def validate_quarantine(
     if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
         return
     limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
-    where = f"All are in {store.place(QUARANTINE_NAME)}."
+    where = f"All are in {store.path_text(QUARANTINE_NAME)}."
     if n_bad == n_all:
         what = f"{_reasons(quarantine)} {where} None would be left to go on with: mend them."
     else:

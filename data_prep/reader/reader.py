@@ -138,7 +138,7 @@ def read_splits(
         if table.num_rows:
             tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
             # Surplus rows are reported below.
-            log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.place(entry.file))[
+            log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.path_text(entry.file))[
                 : len(log_mel) - n
             ]
             n += table.num_rows

@@ -114,8 +114,8 @@ def write_manifest(store: Store, manifest: Manifest) -> None:
         DataError: if a location is in both training and validation, or an augmented copy is outside the folds that
             train on all its sources.
     """
-    _validate_locations(manifest, store.place(MANIFEST_NAME))
-    _validate_copies(manifest, store.place(MANIFEST_NAME))
+    _validate_locations(manifest, store.path_text(MANIFEST_NAME))
+    _validate_copies(manifest, store.path_text(MANIFEST_NAME))
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     store.write(MANIFEST_NAME, text.encode())
 
@@ -128,7 +128,7 @@ def read_manifest(shards: Location) -> Manifest:
             validation, or if an augmented copy is outside the folds that train on all its sources.
     """
     store = open_store(shards)
-    path = store.place(MANIFEST_NAME)
+    path = store.path_text(MANIFEST_NAME)
     try:
         data: Any = json.loads(store.read(MANIFEST_NAME))
     except FileNotFoundError:
@@ -147,8 +147,8 @@ def read_manifest(shards: Location) -> Manifest:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: damaged at {place}: {first['msg']}. {PREPARE_AGAIN}") from None
+        key_path = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: damaged at {key_path}: {first['msg']}. {PREPARE_AGAIN}") from None
     if manifest.spec.hash() != manifest.spec_hash:
         raise DataError(f"{path}: spec and spec_hash disagree: it was edited by hand. {PREPARE_AGAIN}")
     _validate_locations(manifest, path)
@@ -179,8 +179,8 @@ def _validate_copies(manifest: Manifest, path: str) -> None:
 
 def locations_on_both_sides(manifest: Manifest, fold: int, one: Split, other: Split) -> list[str]:
     """Return the locations that occur in both splits of `fold`, sorted."""
-    places: dict[Split, set[str]] = defaultdict(set)
+    locations: dict[Split, set[str]] = defaultdict(set)
     for clip_id, split in manifest.folds[fold].items():
         if clip_id in manifest.locations:
-            places[split].add(manifest.locations[clip_id])
-    return sorted(places[one] & places[other])
+            locations[split].add(manifest.locations[clip_id])
+    return sorted(locations[one] & locations[other])

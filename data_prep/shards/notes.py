@@ -22,7 +22,7 @@ from data_prep.store import Store
 
 NOTES_FOLDER = ".sources"
 
-Standing = Literal["new", "changed", "damaged"]
+RemakeReason = Literal["new", "changed", "damaged"]
 """Why a shard is made: it is missing, its audio or settings have changed, or its checksum differs."""
 
 
@@ -32,7 +32,7 @@ class ShardNote(Config):
     sources: str
     """Fingerprint of the feature, the augmentation and every audio file (listed name, size, modification time)."""
     places: str
-    """Fingerprint of the columns `split` and `fold`."""
+    """Fingerprint of the columns `split` and `fold`. The key is that of earlier versions, whose shards are reused."""
     shard: ShardEntry
     quarantine: tuple[Quarantined, ...]
     silent: tuple[str, ...]
@@ -67,7 +67,7 @@ def write_note(store: Store, note: ShardNote) -> None:
     store.write(note_name(note.shard.file), json.dumps(note.model_dump(mode="json")).encode())
 
 
-def read_note(store: Store, shard: str, sources: str) -> ShardNote | Standing:
+def read_note(store: Store, shard: str, sources: str) -> ShardNote | RemakeReason:
     """Return the note of a shard if it is intact and was made from `sources`, else the reason to make it again."""
     try:
         note = ShardNote.model_validate_json(store.read(note_name(shard)))

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.config import FeatureSpec
-from data_prep.copies.rows import Row
+from data_prep.copies.rows import ShardRow
 from data_prep.errors import DataError
 from data_prep.shards.manifest import PREPARE_AGAIN, ShardEntry
 from data_prep.store import Store
@@ -63,7 +63,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Assignment:
     """Columns `fold` and `split` of a clip: its split in the lowest fold that uses it. The manifest has all folds."""
 
     fold: int | None
@@ -76,12 +76,16 @@ def shard_name(kind: str, index: int) -> str:
 
 
 def write_shard(
-    store: Store, name: str, rows: Sequence[Row], places: Mapping[str, Place], log_mels: Sequence[LogMels]
+    store: Store,
+    name: str,
+    rows: Sequence[ShardRow],
+    assignments: Mapping[str, Assignment],
+    log_mels: Sequence[LogMels],
 ) -> ShardEntry:
     """Write the rows with their log-mels (n_mels, n_frames) float16; return the manifest entry of the file."""
     columns = {column: [getattr(row.clip, column) for row in rows] for column in CLIP_COLUMNS}
-    columns["split"] = [places[row.clip.clip_id].split for row in rows]
-    columns["fold"] = [places[row.clip.clip_id].fold for row in rows]
+    columns["split"] = [assignments[row.clip.clip_id].split for row in rows]
+    columns["fold"] = [assignments[row.clip.clip_id].fold for row in rows]
     columns["augmentation"] = [row.augmentation for row in rows]
     columns["source_clip_id"] = [row.source.clip_id for row in rows]
     columns["n_mels"] = [x.shape[0] for x in log_mels]
@@ -101,13 +105,13 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
     Raises:
         DataError: if the file is missing or its checksum differs.
     """
-    place = store.place(entry.file)
+    path = store.path_text(entry.file)
     try:
         data = store.read(entry.file)
     except FileNotFoundError:
-        raise DataError(f"{place}: the manifest lists this shard, but it is missing. {PREPARE_AGAIN}") from None
+        raise DataError(f"{path}: the manifest lists this shard, but it is missing. {PREPARE_AGAIN}") from None
     if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise DataError(f"{place}: its bytes are not those that were written (checksum differs). {PREPARE_AGAIN}")
+        raise DataError(f"{path}: its bytes are not those that were written (checksum differs). {PREPARE_AGAIN}")
     return pq.read_table(pa.BufferReader(data))
 
 

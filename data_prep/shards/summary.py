@@ -37,8 +37,8 @@ def summarize(shards: Location) -> dict[str, Any]:
             with store.open(entry.file) as file:
                 table = pq.read_table(file, columns=COLUMNS)
         except (OSError, ValueError) as error:
-            raise DataError(f"{store.place(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
-        log_mels = log_mels_of(table, manifest.spec, store.place(entry.file))
+            raise DataError(f"{store.path_text(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
+        log_mels = log_mels_of(table, manifest.spec, store.path_text(entry.file))
         for row, log_mel in zip(table.drop_columns(["log_mel"]).to_pylist(), log_mels, strict=True):
             scene = row["scene"] or "(unlabelled)"
             about[row["clip_id"]] = (scene, row["device"])

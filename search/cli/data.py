@@ -52,7 +52,7 @@ def download(
         raise typer.BadParameter("name the folder to download into", param_hint="DIR")
     needed = needed_bytes(data_set)
     size = f"about {needed / 1e9:.1f} GB on disk" if needed is not None else "size unknown"
-    screen.note(f"{KNOWN[name].title}: {len(data_set.parts)} archives, {size}")
+    screen.note(f"{KNOWN[name].title}: {len(data_set.archives)} archives, {size}")
     screen.note(f"Licence: {data_set.licence}")
     with screen.stage("Download", "MB") as on_progress:
         load(data_set, folder, on_progress=lambda done, total: on_progress(done // 10**6, total // 10**6))

@@ -62,7 +62,7 @@ def test_an_endpoint_may_stand_in_the_uri(s3, make_corpus, small_config):
         place = f"s3://sets/other?endpoint_override={s3.replace('http://', '')}&scheme=http"
         prepare(make_corpus(), place, small_config)
         assert read_manifest(place).n_clips == 24
-        assert open_store(place).place("manifest.json") == "s3://sets/other/manifest.json"
+        assert open_store(place).path_text("manifest.json") == "s3://sets/other/manifest.json"
     finally:
         os.environ["AWS_ENDPOINT_URL"] = s3
 

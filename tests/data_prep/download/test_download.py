@@ -13,7 +13,7 @@ import pytest
 
 from data_prep.download import download as module
 from data_prep.download.download import STATE_NAME, download, needed_bytes
-from data_prep.download.sets import KNOWN, DataSet, Part, load_set
+from data_prep.download.sets import KNOWN, Archive, DataSet, load_set
 from data_prep.errors import AscError, DataError
 
 TOP = "TAU-made"
@@ -84,8 +84,8 @@ def made(server) -> DataSet:
         f"{TOP}.audio.1.zip": archive(**{"audio__0.wav": bytes(range(256)) * 20}),
         f"{TOP}.audio.2.zip": archive(**{"audio__1.wav": b"one" * 2000}),
     }
-    parts = [Part(server.url(n), hashlib.md5(data).hexdigest(), len(data)) for n, data in server.files.items()]
-    return DataSet("made", "free", tuple(parts))
+    archives = [Archive(server.url(n), hashlib.md5(data).hexdigest(), len(data)) for n, data in server.files.items()]
+    return DataSet("made", "free", tuple(archives))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -99,12 +99,12 @@ WHOLE = {"meta.csv": b"filename\n", "audio/0.wav": bytes(range(256)) * 20, "audi
 
 def test_archives_are_loaded_checked_and_unpacked_without_their_top_folder(made, tmp_path):
     """The folder holds meta.csv and audio/ afterwards, no archive; progress ends at the sum of bytes."""
-    told = []
-    assert download(made, tmp_path / "x", on_progress=lambda done, total: told.append((done, total))) == 3
+    reports = []
+    assert download(made, tmp_path / "x", on_progress=lambda done, total: reports.append((done, total))) == 3
     assert tree(tmp_path / "x") == WHOLE
-    total = sum(part.n_bytes or 0 for part in made.parts)
-    assert told[-1] == (total, total)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    total = sum(archive.n_bytes or 0 for archive in made.archives)
+    assert reports[-1] == (total, total)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
 
 
 def test_a_broken_connection_is_taken_up_within_the_archive(server, made, tmp_path, monkeypatch):
@@ -155,12 +155,12 @@ def test_folders_with_other_contents_are_left_alone(made, tmp_path):
     assert tree(tmp_path) == {"mine.txt": b"mine"}
     download(made, tmp_path / "x")
     with pytest.raises(AscError, match="another data set was begun here"):
-        download(DataSet("other", "", made.parts), tmp_path / "x")
+        download(DataSet("other", "", made.archives), tmp_path / "x")
 
 
 def test_no_room_is_told_before_anything_is_loaded(server, made, tmp_path):
     """A set larger than the disk: need and free space are told, nothing is asked of the server."""
-    huge = DataSet("huge", "", (Part(server.url("x.zip"), "0" * 32, 10**16),))
+    huge = DataSet("huge", "", (Archive(server.url("x.zip"), "0" * 32, 10**16),))
     with pytest.raises(AscError, match=r"huge takes about 22000000.0 GB, .* GB are free"):
         download(huge, tmp_path / "x")
     assert server.requests == []
@@ -172,7 +172,7 @@ def test_members_that_lead_out_of_the_folder_are_refused(server, tmp_path):
     with zipfile.ZipFile(data, "w") as packed:
         packed.writestr("../evil.txt", b"x")
     server.files["bad.zip"] = data.getvalue()
-    bad = DataSet("bad", "", (Part(server.url("bad.zip"), hashlib.md5(data.getvalue()).hexdigest()),))
+    bad = DataSet("bad", "", (Archive(server.url("bad.zip"), hashlib.md5(data.getvalue()).hexdigest()),))
     with pytest.raises(DataError, match="leads out of the folder"):
         download(bad, tmp_path / "x")
     assert not (tmp_path / "evil.txt").exists()
@@ -180,7 +180,7 @@ def test_members_that_lead_out_of_the_folder_are_refused(server, tmp_path):
 
 def test_an_unreachable_server_is_told_with_the_way_out(tmp_path):
     """Nobody listens: the address, the reason, and that the same command goes on."""
-    nobody = DataSet("nobody", "", (Part("http://127.0.0.1:9/x.zip", "0" * 32, 10),))
+    nobody = DataSet("nobody", "", (Archive("http://127.0.0.1:9/x.zip", "0" * 32, 10),))
     with pytest.raises(AscError, match=r"127\.0\.0\.1:9/x\.zip: cannot be loaded: .*refused.* give the same"):
         download(nobody, tmp_path / "x")
 
@@ -189,9 +189,11 @@ def test_an_unreachable_server_is_told_with_the_way_out(tmp_path):
 def test_own_parts_add_up_to_the_stated_size(name):
     """Every set that soundata lacks has its archives with address, MD5 and bytes; lists come first, sizes add up."""
     found = load_set(name)
-    assert sum(part.n_bytes or 0 for part in found.parts) == KNOWN[name].n_bytes
-    assert all(part.url.startswith("https://zenodo.org/record/") and len(part.md5) == 32 for part in found.parts)
-    kinds = [".audio." in part.filename for part in found.parts]
+    assert sum(archive.n_bytes or 0 for archive in found.archives) == KNOWN[name].n_bytes
+    assert all(
+        archive.url.startswith("https://zenodo.org/record/") and len(archive.md5) == 32 for archive in found.archives
+    )
+    kinds = [".audio." in archive.filename for archive in found.archives]
     assert kinds == sorted(kinds)
     assert needed_bytes(found) > 1.2 * KNOWN[name].n_bytes
     assert "non-commercial" in found.licence
@@ -202,10 +204,10 @@ def test_soundata_knows_the_other_sets(name):
     """soundata's own remotes give the archives of the sets it knows, of the asked-for part only, in order."""
     pytest.importorskip("soundata")
     found = load_set(name)
-    assert len({part.filename for part in found.parts}) == len(found.parts) >= 10
+    assert len({archive.filename for archive in found.archives}) == len(found.archives) >= 10
     wanted = "evaluation" if name.endswith("evaluation") else "development"
-    assert {wanted in part.filename for part in found.parts} == {True}
-    audio = [int(part.filename.split(".")[-2]) for part in found.parts if ".audio." in part.filename]
+    assert {wanted in archive.filename for archive in found.archives} == {True}
+    audio = [int(archive.filename.split(".")[-2]) for archive in found.archives if ".audio." in archive.filename]
     assert audio == list(range(1, len(audio) + 1))
     assert "commercial use is strictly prohibited" in found.licence
 
@@ -213,8 +215,8 @@ def test_soundata_knows_the_other_sets(name):
 def test_tau2020_mobile_has_the_checksum_that_zenodo_lists():
     """Golden: the first audio archive of zenodo 3819968, whose MD5 dcase_util 0.2.20 gives as well."""
     pytest.importorskip("soundata")
-    parts = {part.filename: part for part in load_set("tau2020-mobile").parts}
-    first = parts["TAU-urban-acoustic-scenes-2020-mobile-development.audio.1.zip"]
+    archives = {archive.filename: archive for archive in load_set("tau2020-mobile").archives}
+    first = archives["TAU-urban-acoustic-scenes-2020-mobile-development.audio.1.zip"]
     assert first.url.startswith("https://zenodo.org/record/3819968/files/")
     assert first.md5 == "b1e85b8a908d3d6a6ab73268f385d5c8"
 
@@ -243,6 +245,6 @@ def test_an_archive_of_damaged_data_is_said_in_words(server, tmp_path):
     damaged = bytearray(data.getvalue())
     damaged[40:60] = b"\xff" * 20
     server.files["bad.zip"] = bytes(damaged)
-    bad = DataSet("bad", "", (Part(server.url("bad.zip"), hashlib.md5(damaged).hexdigest()),))
+    bad = DataSet("bad", "", (Archive(server.url("bad.zip"), hashlib.md5(damaged).hexdigest()),))
     with pytest.raises(DataError, match=r"bad\.zip.*: cannot be unpacked: .*Delete it and load it again"):
         download(bad, tmp_path / "x")

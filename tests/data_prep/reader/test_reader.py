@@ -20,7 +20,7 @@ from data_prep.errors import DataError
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import extract_files, read_split, read_splits, training_statistics
 from data_prep.reader.statistics import BandStatistics
-from data_prep.shards.parquet import CLIP_COLUMNS, Place, log_mels_of, read_shard, write_shard
+from data_prep.shards.parquet import CLIP_COLUMNS, Assignment, log_mels_of, read_shard, write_shard
 from data_prep.store import LocalStore
 
 
@@ -39,10 +39,10 @@ stored = hnp.arrays(np.float16, (SMALL.n_mels, SMALL.n_frames), elements=st.floa
 def test_write_then_read_is_identity(rows):
     """Any names, missing descriptions and float16 values come back from a shard as they were written."""
     clips = [Clip(name, f"audio/{name}", scene, "a", None, place, None) for name, scene, place, _ in rows]
-    places = {clip.clip_id: Place(1, "train") for clip in clips}
+    assignments = {clip.clip_id: Assignment(1, "train") for clip in clips}
     with tempfile.TemporaryDirectory() as folder:
         store = LocalStore(Path(folder))
-        entry = write_shard(store, "s.parquet", recorded_rows(clips), places, [x for *_, x in rows])
+        entry = write_shard(store, "s.parquet", recorded_rows(clips), assignments, [x for *_, x in rows])
         assert entry.n_bytes == (Path(folder) / "s.parquet").stat().st_size
         table = read_shard(store, entry)
     assert [Clip(**row) for row in table.select(list(CLIP_COLUMNS)).to_pylist()] == clips
@@ -73,8 +73,8 @@ def test_splits_divide_the_lists(shards):
     assert sorted(clip_id for found in ids.values() for clip_id in found) == sorted(listed)
     for found in ids.values():
         assert found == [clip_id for clip_id in listed if clip_id in set(found)]
-    places = [set(s.clips["location"]) for s in sets.values()]
-    assert not places[0] & places[1] | places[1] & places[2] | places[0] & places[2]
+    assignments = [set(s.clips["location"]) for s in sets.values()]
+    assert not assignments[0] & assignments[1] | assignments[1] & assignments[2] | assignments[0] & assignments[2]
 
 
 def test_inputs_take_slices_and_index_arrays(shards):
