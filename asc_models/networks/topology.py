@@ -16,7 +16,7 @@ from data_prep.config import Windows
 Shape = tuple[int, int, int]
 """(frequency, time, channels)."""
 
-Kind = Literal["conv", "depthwise", "dense", "norm", "factor"]
+LayerKind = Literal["conv", "depthwise", "dense", "norm", "factor"]
 """Kind of layer: `norm` is a batch norm kept as two vectors, `factor` the constants of other arithmetic."""
 
 FUSED_ACTIVATIONS = ("none", "relu", "relu6")
@@ -28,7 +28,7 @@ class Layer:
     """One layer with weights as in the exported file, with batch norm folded in."""
 
     name: str
-    kind: Kind
+    kind: LayerKind
     output_shape: Shape
     n_params: int
     """Parameters in the Keras model, including the four vectors of batch norm."""
@@ -231,7 +231,7 @@ class Counter:
             self.peak_live = n_live
 
     def _weigh(
-        self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
+        self, name: str, kind: LayerKind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
     ) -> int:
         """Add a layer and return the activation values alive while it runs."""
         self.n_params += n_params
@@ -264,7 +264,7 @@ class _Table(Counter):
         self.layers: list[Layer] = []
 
     def _weigh(
-        self, name: str, kind: Kind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
+        self, name: str, kind: LayerKind, x: Shape, y: Shape, n_params: int, n_kernel: int, n_bias: int, uses: int
     ) -> int:
         n_live = super()._weigh(name, kind, x, y, n_params, n_kernel, n_bias, uses)
         macs = uses * n_kernel * y[0] * y[1] * self._n_windows

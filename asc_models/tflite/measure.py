@@ -23,7 +23,7 @@ INTEGER_BITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class FileSizes:
     """Sizes of an exported file."""
 
     weight_bytes: int
@@ -44,7 +44,7 @@ class Measured:
         return asdict(self)
 
 
-def measure(path: Path) -> Measured:
+def measure(path: Path) -> FileSizes:
     """Return the sizes of the TFLite file at `path`.
 
     Raises:
@@ -53,7 +53,7 @@ def measure(path: Path) -> Measured:
     file = read_tflite(path)
     weights = _weights(file, path)
     tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
-    return Measured(
+    return FileSizes(
         weight_bytes=sum(size.stored for size in weights),
         nonzero_weight_bytes=sum(-(-size.n_nonzero * size.bits // 8) for size in weights),
         quantization_bytes=sum(_quantization_bytes(graph, tensor) for graph, tensor in tensors),

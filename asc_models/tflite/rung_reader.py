@@ -15,7 +15,7 @@ from asc_models.config import ExportMode
 from asc_models.networks.topology import Shape
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.export import convert, exported
-from asc_models.tflite.measure import Measured, measure
+from asc_models.tflite.measure import FileSizes, measure
 from asc_models.tflite.template import Template, file_constants, find_template
 from asc_models.training.voting import answering
 from data_prep.config import Windows
@@ -35,7 +35,7 @@ class Reading:
 
     probabilities: npt.NDArray[np.float32]
     """Class probabilities, shape (n_clips, n_classes)."""
-    sizes: Measured
+    sizes: FileSizes
 
 
 class RungReader:

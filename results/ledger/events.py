@@ -17,7 +17,7 @@ TrialKind = Literal["trial_started", "trial_promoted", "trial_resumed", "trial_r
 CandidateKind = Literal[
     "candidate_started", "candidate_resumed", "candidate_retried", "candidate_failed", "candidate_finished", "test_read"
 ]
-Kind = Literal[
+EventKind = Literal[
     TrialKind, CandidateKind, "session_started", "session_ended", "warm_start", "infeasible", "line_finished"
 ]
 OF_TRIALS: tuple[TrialKind, ...] = get_args(TrialKind)
@@ -28,12 +28,12 @@ EndState = Literal["finished", "stopped", "failed"]
 ENDED = frozenset(get_args(EndState))
 
 
-def is_kind(event: Event, *kinds: Kind) -> bool:
+def is_kind(event: Event, *kinds: EventKind) -> bool:
     """Return whether an event is one of these kinds."""
     return event["event"] in kinds
 
 
-def of_kind(events: Iterable[Event], *kinds: Kind) -> Iterator[Event]:
+def of_kind(events: Iterable[Event], *kinds: EventKind) -> Iterator[Event]:
     """Return the events of these kinds, in their original order."""
     return (event for event in events if event["event"] in kinds)
 
@@ -109,7 +109,7 @@ class TrialRetried(TrialContinued):
     reason: str
 
 
-class Measured(TypedDict):
+class RungMeasurements(TypedDict):
     """Measurements of a trial at a rung: sizes of the exported file, scores on validation. NaN is stored as null."""
 
     macro_accuracy: float
@@ -124,7 +124,7 @@ class Measured(TypedDict):
     """Time for the export and its validation."""
 
 
-class RungReached(OfTrial, Measured):
+class RungReached(OfTrial, RungMeasurements):
     """`rung`: a trial reached a rung."""
 
     rung: int
@@ -174,7 +174,7 @@ class SplitRead(OfCandidate):
     split: str
 
 
-class LineFinished(TypedDict):
+class RunFinished(TypedDict):
     """`line_finished`: ensemble, report and package have been written."""
 
     inputs: str

@@ -17,7 +17,7 @@ from filelock import lock_descriptor
 
 from data_prep.errors import RunError
 from data_prep.files import make_folder, sync_folder, write_error, written_whole
-from results.ledger.events import Kind
+from results.ledger.events import EventKind
 from results.ledger.lines import FORMAT_VERSION, VERSION, EventReader, ledger_line, n_whole_bytes
 
 N_TRIES = 5
@@ -67,7 +67,7 @@ class Ledger:
             os.close(self._lock)  # closing releases the lock
             self._lock = None
 
-    def append(self, event: Kind, **fields: Any) -> None:
+    def append(self, event: EventKind, **fields: Any) -> None:
         """Write one event; it is on disk when this returns.
 
         Args:
@@ -81,7 +81,7 @@ class Ledger:
         """
         self._write(self._line(event, fields))
 
-    def _line(self, event: Kind, fields: dict[str, Any]) -> bytes:
+    def _line(self, event: EventKind, fields: dict[str, Any]) -> bytes:
         """Return an event as a line; the first one of each writer states the version of the format."""
         version = {VERSION: FORMAT_VERSION} if self._is_first else {}
         self._is_first = False
@@ -137,7 +137,7 @@ class Ledger:
     def _take(self, file: int) -> None:
         if not _try_lock(file):
             raise RunError(
-                f"{self.path.parent}: another asc is working on this run. Wait until it ends or stop it, "
+                f"{self.path.parent}: another asc process is working on this run. Wait until it ends or stop it, "
                 "then give the same command again."
             )
 

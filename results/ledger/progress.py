@@ -16,7 +16,7 @@ N_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RankedTrial:
     """A trial with its scores at its last rung."""
 
     trial_id: str
@@ -75,9 +75,9 @@ class SearchProgress:
     """Trainings restarted after a failure."""
     rungs: tuple[RungCount, ...]
     """Counts per rung, lowest rung first."""
-    front: tuple[Standing, ...]
+    front: tuple[RankedTrial, ...]
     """Pareto front of the finished trials, smallest first."""
-    provisional: tuple[Standing, ...]
+    provisional: tuple[RankedTrial, ...]
     """Pareto front of the running and paused trials by their last rung, smallest first; not final."""
     failures: tuple[tuple[str, int], ...]
     """The most common failure reasons with their counts."""
@@ -203,9 +203,9 @@ class ProgressFold:
             for rung, epochs in sorted(self._epochs_of.items())
         )
 
-    def _front(self, states: set[str]) -> tuple[Standing, ...]:
+    def _front(self, states: set[str]) -> tuple[RankedTrial, ...]:
         trials = [
-            Standing(name, trial.state, trial.epochs, trial.macro_accuracy, trial.log_loss, trial.weight_bytes or 0)
+            RankedTrial(name, trial.state, trial.epochs, trial.macro_accuracy, trial.log_loss, trial.weight_bytes or 0)
             for name, trial in self._trials.items()
             if trial.state in states and trial.macro_accuracy is not None
         ]

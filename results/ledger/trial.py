@@ -12,7 +12,7 @@ FACTS = ("params", "key", "seed", "n_params", "macs", "weight_bytes", "nonzero_w
 """Fields of a trial that are updated from every event that contains them."""
 
 
-class Score(NamedTuple):
+class RungScore(NamedTuple):
     """Scores and size of a trial at a rung."""
 
     macro_accuracy: float
@@ -45,7 +45,7 @@ class Trial:
     macro_accuracy: float | None = None
     """Score at the highest rung, as `log_loss`; None if training diverged."""
     log_loss: float | None = None
-    scores: dict[int, Score] = field(default_factory=dict)
+    scores: dict[int, RungScore] = field(default_factory=dict)
     """{epochs: scores} of all rungs with finite scores."""
     seconds: float | None = None
     """Total over all rungs."""
@@ -101,7 +101,7 @@ class Trial:
             self.macro_accuracy, self.log_loss = accuracy, loss
             self._take_facts(event)
         if accuracy is not None and loss is not None:
-            self.scores[epochs] = Score(float(accuracy), float(loss), int(self.weight_bytes or 0))
+            self.scores[epochs] = RungScore(float(accuracy), float(loss), int(self.weight_bytes or 0))
 
     def _take_facts(self, event: Event) -> None:
         for name in FACTS:

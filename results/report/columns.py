@@ -22,7 +22,7 @@ from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WI
 from results.report.data import RunData, accuracy_interval
 from results.report.text import Content, count, grid, interval, kilobytes, number, percent, setting
 
-Row = TypeVar("Row")
+RowT = TypeVar("RowT")
 Record = Mapping[str, Any]
 Group = Literal["scene", "device"]
 Unit = Literal["", "share", "nats", "bytes", "count"]
@@ -38,12 +38,12 @@ _WRITTEN: dict[Unit, Callable[[Any], str]] = {
 
 
 @dataclass(frozen=True)
-class Column(Generic[Row]):
+class Column(Generic[RowT]):
     """One column of a table."""
 
     name: str
     """Name in CSV files."""
-    value: Callable[[Row], Any]
+    value: Callable[[RowT], Any]
     """Returns the plain value of a row, for CSV files and the terminal."""
     unit: Unit = ""
     """Unit of the value; the page shows shares in percent and bytes as kB."""
@@ -51,7 +51,7 @@ class Column(Generic[Row]):
     """Heading on the page; defaults to `name` with spaces for underscores."""
     short: str = ""
     """Heading on the terminal, if `heading` is too long."""
-    format: Callable[[Row], str] | None = None
+    format: Callable[[RowT], str] | None = None
     """Returns the page's cell for a row; None formats the value by its unit."""
     kind: Literal["", "text", "wrap"] = ""
     """Alignment on the page: "" right-aligned numbers, `text` left-aligned, `wrap` left-aligned and may wrap."""
@@ -62,17 +62,17 @@ class Column(Generic[Row]):
         """The heading on the page."""
         return self.heading or self.name.replace("_", " ")
 
-    def cell(self, row: Row) -> str:
+    def cell(self, row: RowT) -> str:
         """Return the cell on the page."""
         return self.format(row) if self.format else _WRITTEN[self.unit](self.value(row))
 
 
 @dataclass(frozen=True)
-class Table(Generic[Row]):
+class Table(Generic[RowT]):
     """Rows and the columns that show them."""
 
-    rows: Sequence[Row]
-    columns: Sequence[Column[Row]]
+    rows: Sequence[RowT]
+    columns: Sequence[Column[RowT]]
     """All columns, in the order of the CSV file."""
     page: Sequence[str]
     """Names of the columns on the page, in order."""
@@ -81,7 +81,7 @@ class Table(Generic[Row]):
     total: Mapping[str, str] = field(default_factory=dict)
     """{column: cell on the page} of a row of totals; {} for no such row."""
 
-    def named(self, names: Sequence[str]) -> list[Column[Row]]:
+    def named(self, names: Sequence[str]) -> list[Column[RowT]]:
         """Return the columns with these names, in this order and without duplicates."""
         columns = {column.name: column for column in self.columns}
         return [columns[name] for name in dict.fromkeys(names)]
@@ -345,14 +345,14 @@ def trial_table(trials: pd.DataFrame) -> Table[Record]:
     return Table(rows, columns, page=[column.name for column in columns])
 
 
-def _scores(splits: Callable[[Row], Mapping[str, Any]]) -> list[Column[Row]]:
+def _scores(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[RowT]]:
     """Return the columns of validation and test scores.
 
     Args:
         splits: returns {split: scores} of a row.
     """
 
-    def column(split: str, score: str) -> Column[Row]:
+    def column(split: str, score: str) -> Column[RowT]:
         """Return the column of one score; None if missing."""
         unit: Unit = "share" if score == "macro_accuracy" else "nats"
         short = f"{split.removesuffix('idation')} {'acc' if score == 'macro_accuracy' else 'loss'}"

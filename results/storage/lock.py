@@ -101,8 +101,7 @@ class StorageLock:
         """Return when the holder has released the lock or is considered dead; raise RunError if it is alive."""
         who = f"{holder.get('host')} (process {holder.get('pid')}, since {holder.get('since')})"
         on_wait(
-            f"{self._store.place('')}: another asc on {who} has this run. Looking for {self._dead_s:.0f} s whether it "
-            "lives …"
+            f"{self._store.path_text('')}: {who} has locked this run. Waiting {self._dead_s:.0f} s for a sign of life …"
         )
         until = time.monotonic() + self._dead_s
         while time.monotonic() < until:
@@ -112,8 +111,8 @@ class StorageLock:
                 return
             if current.get("beat") != holder.get("beat"):
                 raise RunError(
-                    f"{self._store.place('')}: another asc on {who} is working on this run. Wait until it ends or "
-                    f"stop it, then give the same command again; if it is killed, its lock goes within "
+                    f"{self._store.path_text('')}: another asc process is working on this run: {who}. Wait until it "
+                    "ends or stop it, then give the same command again; if it is killed, its lock goes within "
                     f"{self._dead_s:.0f} s."
                 )
 

@@ -18,10 +18,10 @@ from typing import Any, Self
 
 from data_prep.errors import AscError, RunError
 from data_prep.store import Store
-from results.ledger.events import Kind
+from results.ledger.events import EventKind
 from results.ledger.ledger import Ledger
 
-LIGHT: frozenset[Kind] = frozenset({"infeasible"})
+LIGHT: frozenset[EventKind] = frozenset({"infeasible"})
 """Kinds of events that are cheap to reproduce; there may be hundreds of them between two other events."""
 N_READERS = 16
 """Number of segments that are read in parallel."""
@@ -53,7 +53,7 @@ class StoredLedger(Ledger):
             raise
         return ledger
 
-    def append(self, event: Kind, **fields: Any) -> None:
+    def append(self, event: EventKind, **fields: Any) -> None:
         """Write one event; it is in the storage and on disk when this returns (`LIGHT` kinds: on disk).
 
         Raises:
@@ -87,17 +87,17 @@ class StoredLedger(Ledger):
             self._upload(here[len(there) :])
         else:
             raise RunError(
-                f"{self.path}: holds another history than {self._store.place('')}: since they were last the same, both "
-                "were written to. Delete the one that is not wanted (the storage is the run's truth; the local file "
-                "is rebuilt from it), or take another --storage."
+                f"{self.path}: contradicts {self._store.path_text('')}: both were written to since they were last "
+                "equal. Delete the one that is not wanted (the local file is rebuilt from the storage), or choose "
+                "another --storage."
             )
 
     def _upload(self, lines: bytes) -> None:
         name = segment_name(self._n_segments + 1)
         if not self._store.create(name, lines):
             raise RunError(
-                f"{self._store.place(name)}: another asc has written to this run meanwhile, so this one stops. Nothing "
-                "that was finished is lost; if no other is at work, give the same command again."
+                f"{self._store.path_text(name)}: another asc process has written to this run, so this one stops. "
+                "Finished work is kept. If no other process is running, rerun the same command."
             )
         self._n_segments += 1
 
@@ -118,8 +118,8 @@ def read_segments(store: Store) -> tuple[bytes, int]:
     if names != expected:
         missing = next(name for name in expected if name not in names)
         raise RunError(
-            f"{store.place(missing)}: the ledger has later segments but lacks this one, so something deleted it. Bring "
-            "it back (a bucket with versions keeps it), or begin a new run."
+            f"{store.path_text(missing)}: this segment of the ledger is missing, but later ones exist. Restore it "
+            "(from the bucket's versions, if enabled), or start a new run."
         )
     with ThreadPoolExecutor(N_READERS) as pool:
         return b"".join(pool.map(store.read, names)), len(names)

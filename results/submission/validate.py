@@ -48,7 +48,7 @@ _COMPLEXITY = ("total_parameters", "total_parameters_non_zero", "model_size")
 
 
 @dataclass(frozen=True)
-class Problem:
+class Violation:
     """One violation of the submission rules."""
 
     where: str
@@ -66,7 +66,7 @@ def validate_submission(
     limit_bytes: float | None = None,
     classes: Sequence[str] | None = None,
     filenames: Sequence[str] | None = None,
-) -> list[Problem]:
+) -> list[Violation]:
     """Return all problems of a package, [] if it can be submitted.
 
     Defaults are taken from `summary.json` in the folder of the package, which `write_submission` writes.
@@ -86,16 +86,16 @@ def validate_submission(
         with zipfile.ZipFile(path) as package:
             entries = {name: package.read(name) for name in package.namelist() if not name.endswith("/")}
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        return [Problem(path.name, f"is no readable zip: {error}")]
+        return [Violation(path.name, f"is no readable zip: {error}")]
     problems = list(_layout(entries))
     limit = stated_limit(path) if limit_bytes is None else limit_bytes
     scenes = _in_order(classes or _summary(path).get("classes") or _first_header(entries))
     n_clips = CHALLENGE_CLIPS if scenes == TAU_SCENES and _summary(path).get("packed_split") != "test" else None
     folders = sorted({PurePosixPath(name).parent for name in entries if name.count("/") == 3})
     if not folders:
-        problems.append(Problem(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
+        problems.append(Violation(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
     if len(folders) > MAX_SYSTEMS:
-        problems.append(Problem(path.name, f"at most {MAX_SYSTEMS} systems may be handed in, found {len(folders)}"))
+        problems.append(Violation(path.name, f"at most {MAX_SYSTEMS} systems may be handed in, found {len(folders)}"))
     expected = None if filenames is None else {PurePosixPath(name).name for name in filenames}
     for folder in folders:
         output, meta = (f"{folder}/{folder.name}{suffix}" for suffix in (".output.csv", ".meta.yaml"))
@@ -106,11 +106,11 @@ def validate_submission(
                 problems += _challenge_clips(output, names, n_clips if filenames is None else None)
             expected = expected or names
         else:
-            problems.append(Problem(str(folder), f"lacks {folder.name}.output.csv"))
+            problems.append(Violation(str(folder), f"lacks {folder.name}.output.csv"))
         if meta in entries:
             problems += _meta(meta, entries[meta], folder.name, scenes, limit)
         else:
-            problems.append(Problem(str(folder), f"lacks {folder.name}.meta.yaml"))
+            problems.append(Violation(str(folder), f"lacks {folder.name}.meta.yaml"))
     return problems
 
 
@@ -151,15 +151,15 @@ def _first_header(entries: Mapping[str, bytes]) -> tuple[str, ...]:
     return TAU_SCENES if broken or set(scenes) <= set(TAU_SCENES) else scenes
 
 
-def _layout(entries: Mapping[str, bytes]) -> Iterator[Problem]:
+def _layout(entries: Mapping[str, bytes]) -> Iterator[Violation]:
     for name in entries:
         parts = name.split("/")
         if len(parts) != 4:
-            yield Problem(name, "must lie at <root>/<folder>/<LABEL>/<file>")
+            yield Violation(name, "must lie at <root>/<folder>/<LABEL>/<file>")
         elif not _LABEL.fullmatch(parts[2]):
-            yield Problem(name, f"label must be Lastname_Institute_task1a_1 to _4 without dots, got {parts[2]!r}")
+            yield Violation(name, f"label must be Lastname_Institute_task1a_1 to _4 without dots, got {parts[2]!r}")
         elif parts[3] not in {f"{parts[2]}.output.csv", f"{parts[2]}.meta.yaml"}:
-            yield Problem(name, f"must be {parts[2]}.output.csv or {parts[2]}.meta.yaml")
+            yield Violation(name, f"must be {parts[2]}.output.csv or {parts[2]}.meta.yaml")
 
 
 def _rows(data: bytes) -> Iterator[list[str]]:
@@ -172,70 +172,70 @@ def _rows(data: bytes) -> Iterator[list[str]]:
     return csv.reader(io.StringIO(data.decode("utf-8")), delimiter="\t")
 
 
-def _challenge_clips(where: str, names: set[str], n_clips: int | None) -> Iterator[Problem]:
+def _challenge_clips(where: str, names: set[str], n_clips: int | None) -> Iterator[Violation]:
     """Yield problems of the names of the challenge's clips, and of their number unless `n_clips` is None."""
     if n_clips is not None and len(names) != n_clips:
-        yield Problem(where, f"must have one row for each of {n_clips:,} clips, has {len(names):,}")
+        yield Violation(where, f"must have one row for each of {n_clips:,} clips, has {len(names):,}")
     others = sorted(name for name in names if not _CLIP.fullmatch(name) or int(name[:-4]) >= CHALLENGE_CLIPS)
     if others:
         shown = ", ".join(map(repr, others[:3]))
         last = CHALLENGE_CLIPS - 1
-        yield Problem(where, f"clips must be named 0.wav to {last}.wav, {len(others):,} are not: {shown}")
+        yield Violation(where, f"clips must be named 0.wav to {last}.wav, {len(others):,} are not: {shown}")
 
 
 def _output(
     where: str, data: bytes, classes: tuple[str, ...], expected: set[str] | None, found: set[str]
-) -> Iterator[Problem]:
+) -> Iterator[Violation]:
     """Yield the problems of an output file, and add its clips to `found`."""
     try:
         header, *rows = _rows(data)
     except (UnicodeDecodeError, ValueError, csv.Error):
-        yield Problem(where, "is empty or no UTF-8 text of TAB separated fields")
+        yield Violation(where, "is empty or no UTF-8 text of TAB separated fields")
         return
     if header != ["filename", "scene_label", *classes]:
-        yield Problem(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB separated")
+        yield Violation(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB separated")
         return
     for number, fields in enumerate(rows, start=2):
         if len(fields) != len(classes) + 2:
-            yield Problem(f"{where}, line {number}", f"must have {len(classes) + 2} fields, has {len(fields)}")
+            yield Violation(f"{where}, line {number}", f"must have {len(classes) + 2} fields, has {len(fields)}")
             continue
         if "/" in fields[0]:
-            yield Problem(f"{where}, line {number}", f"clips are named without folders, got {fields[0]!r}")
+            yield Violation(f"{where}, line {number}", f"clips are named without folders, got {fields[0]!r}")
         if fields[0] in found:
-            yield Problem(f"{where}, line {number}", f"{fields[0]} is there twice")
+            yield Violation(f"{where}, line {number}", f"{fields[0]} is there twice")
         found.add(fields[0])
         yield from _row(f"{where}, line {number}", fields, classes)
     if expected is not None and found != expected:
         missing, extra = sorted(expected - found), sorted(found - expected)
-        yield Problem(
+        yield Violation(
             where,
             f"must have one row for each of {len(expected):,} clips: "
             f"{len(missing)} missing ({', '.join(missing[:3])}), {len(extra)} extra ({', '.join(extra[:3])})",
         )
 
 
-def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Problem]:
+def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Violation]:
     if fields[1] not in classes:
-        yield Problem(where, f"scene_label {fields[1]!r} is no scene of the task")
+        yield Violation(where, f"scene_label {fields[1]!r} is no scene of the task")
     try:
         p = np.array([float(field) for field in fields[2:]])
     except ValueError:
-        yield Problem(where, f"probabilities must be numbers, got {', '.join(fields[2:])}")
+        yield Violation(where, f"probabilities must be numbers, got {', '.join(fields[2:])}")
         return
     if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
-        yield Problem(where, "probabilities must be in [0, 1]")
+        yield Violation(where, "probabilities must be in [0, 1]")
     elif abs(p.sum() - 1) > SUM_TOLERANCE:
-        yield Problem(where, f"probabilities must sum to 1, they sum to {p.sum():.4f}")
+        yield Violation(where, f"probabilities must sum to 1, they sum to {p.sum():.4f}")
     elif fields[1] in classes and p[classes.index(fields[1])] < p.max():
-        yield Problem(where, f"scene_label is {fields[1]}, but {classes[int(p.argmax())]} is more probable")
+        yield Violation(where, f"scene_label is {fields[1]}, but {classes[int(p.argmax())]} is more probable")
 
 
-def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Problem]:
+def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Violation]:
     try:
         # The file may be written by other tools: parse it as the challenge does, where the last duplicate key wins.
         meta = yaml.safe_load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        yield Problem(where, f"is no YAML: {error}")
+        yield Violation(where, f"is no YAML: {error}")
         return
     submission, system = _mapping(meta, "submission"), _mapping(meta, "system")
     description, complexity = _mapping(system, "description"), _mapping(system, "complexity")
@@ -250,13 +250,13 @@ def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_b
     ):
         for key in keys:
             if key not in mapping:
-                yield Problem(where, f"{prefix}.{key}: required, but missing")
+                yield Violation(where, f"{prefix}.{key}: required, but missing")
     yield from _who(where, submission, label)
     yield from _sizes(where, complexity, limit_bytes)
     yield from _development(where, development, classes)
 
 
-def _types(where: str, meta: Any) -> Iterator[Problem]:
+def _types(where: str, meta: Any) -> Iterator[Violation]:
     """Yield values whose type the organisers' validator does not expect, unless another check reports them."""
     for path in _MAPPINGS:
         *parents, key = path.split(".")
@@ -264,53 +264,55 @@ def _types(where: str, meta: Any) -> Iterator[Problem]:
         for name in parents:
             parent = _mapping(parent, name)
         if isinstance(parent, Mapping) and key in parent and not isinstance(parent[key], Mapping):
-            yield Problem(where, f"{path} must be a mapping, got {reprlib.repr(parent[key])}")
+            yield Violation(where, f"{path} must be a mapping, got {reprlib.repr(parent[key])}")
     system = _mapping(meta, "system")
     datasets = system.get("external_datasets")
     if "external_datasets" in system and not isinstance(datasets, list):
-        yield Problem(where, f"system.external_datasets must be a list, [] for none, got {reprlib.repr(datasets)}")
+        yield Violation(where, f"system.external_datasets must be a list, [] for none, got {reprlib.repr(datasets)}")
     for number, dataset in enumerate(datasets if isinstance(datasets, list) else (), start=1):
         for key in _DATASET:
             if not isinstance(dataset, Mapping) or key not in dataset:
-                yield Problem(where, f"system.external_datasets, data set {number}: {key} is missing")
+                yield Violation(where, f"system.external_datasets, data set {number}: {key} is missing")
 
 
-def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Problem]:
+def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Violation]:
     if submission.get("label") != label:
-        yield Problem(where, f"submission.label must be {label}, got {submission.get('label')!r}")
+        yield Violation(where, f"submission.label must be {label}, got {submission.get('label')!r}")
     short = submission.get("abbreviation")
     if not isinstance(short, str) or not 1 <= len(short) <= 10:
-        yield Problem(where, f"submission.abbreviation must be a text of 1 to 10 characters, got {reprlib.repr(short)}")
+        yield Violation(
+            where, f"submission.abbreviation must be a text of 1 to 10 characters, got {reprlib.repr(short)}"
+        )
     authors = submission.get("authors") or []
     if not isinstance(authors, list) or not authors:
-        yield Problem(where, "submission.authors must list one author at least")
+        yield Violation(where, "submission.authors must list one author at least")
         return
     for number, author in enumerate(authors, start=1):
         for key in _AUTHOR:
             if key != "corresponding" and (not isinstance(author, Mapping) or not author.get(key)):
-                yield Problem(where, f"submission.authors, author {number}: {key} is missing")
+                yield Violation(where, f"submission.authors, author {number}: {key} is missing")
     answers = [author.get("corresponding") for author in authors if isinstance(author, Mapping)]
     marked = [answer for answer in answers if answer]  # the organisers' validator counts any truthy value
     if marked != [True]:
-        yield Problem(where, f"submission.authors: exactly one must be corresponding, got {len(marked)}")
+        yield Violation(where, f"submission.authors: exactly one must be corresponding, got {len(marked)}")
 
 
-def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Iterator[Problem]:
+def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Iterator[Violation]:
     values: dict[str, Any] = {key: complexity[key] for key in _COMPLEXITY if key in complexity}
     for key, value in values.items():
         is_whole = key != "model_size"
         if not isinstance(value, int if is_whole else (int, float)) or isinstance(value, bool) or not value >= 0:
             kind = "whole number" if is_whole else "number"
-            yield Problem(where, f"system.complexity.{key} must be a {kind}, got {reprlib.repr(value)}")
+            yield Violation(where, f"system.complexity.{key} must be a {kind}, got {reprlib.repr(value)}")
             return
     size = values.get("model_size", 0)  # kB
     if size * 1000 > limit_bytes + 1e-6:
-        yield Problem(where, f"system.complexity.model_size is {size:,} kB; the limit is {limit_bytes / 1000:,g} kB")
+        yield Violation(where, f"system.complexity.model_size is {size:,} kB; the limit is {limit_bytes / 1000:,g} kB")
     if values.get("total_parameters_non_zero", 0) > values.get("total_parameters", np.inf):
-        yield Problem(where, "system.complexity: more non-zero parameters than parameters")
+        yield Violation(where, "system.complexity: more non-zero parameters than parameters")
 
 
-def _development(where: str, development: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[Problem]:
+def _development(where: str, development: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[Violation]:
     groups = {
         "overall": {"overall": development.get("overall")},
         "class_wise": _mapping(development, "class_wise"),
@@ -321,19 +323,21 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
     challenge = {"class_wise": TAU_SCENES, "device_wise": CHALLENGE_DEVICES} if classes == TAU_SCENES else {}
     for group, names in challenge.items():
         if lacking := [name for name in names if groups[group] and name not in groups[group]]:
-            yield Problem(where, f"results.development_dataset.{group} lacks {', '.join(lacking)}")
+            yield Violation(where, f"results.development_dataset.{group} lacks {', '.join(lacking)}")
     if foreign := [str(scene) for scene in named if scene not in classes]:
-        yield Problem(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
+        yield Violation(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
     for group, entries in groups.items():
         for name, entry in entries.items():
             for key, top in (("logloss", np.inf), ("accuracy", 100.0)):
                 value = _mapping({"entry": entry}, "entry").get(key)
                 if not isinstance(value, (int, float)) or not 0 <= value <= top:
-                    yield Problem(where, f"results.development_dataset.{group}, {name}: {key} is {reprlib.repr(value)}")
+                    yield Violation(
+                        where, f"results.development_dataset.{group}, {name}: {key} is {reprlib.repr(value)}"
+                    )
             for key, value in _mapping({"entry": entry}, "entry").items():
                 if key not in {"logloss", "accuracy"} and not isinstance(value, (int, float)):
                     told = f"{key} must be a number, got {reprlib.repr(value)}"
-                    yield Problem(where, f"results.development_dataset.{group}, {name}: {told}")
+                    yield Violation(where, f"results.development_dataset.{group}, {name}: {told}")
 
 
 def _mapping(parent: Any, key: str) -> Mapping[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from results.ledger.events import Event, Kind
+from results.ledger.events import Event, EventKind
 from results.ledger.lines import new_event
-from results.ledger.trial import Score, Trial
+from results.ledger.trial import RungScore, Trial
 
 if TYPE_CHECKING:
     from search.study.state import EventLog
@@ -44,7 +44,7 @@ class ObservedLedger:
         self._warn = warn
         self._has_begun = False
 
-    def append(self, event: Kind, **fields: Any) -> None:
+    def append(self, event: EventKind, **fields: Any) -> None:
         """Write one event, then pass it to the observers."""
         if not self._has_begun:
             self._has_begun = True
@@ -80,7 +80,7 @@ def facts_of(trial: Trial) -> dict[str, Any]:
     facts = {name: getattr(trial, name) for name in ("key", "seed", "n_params", "macs")}
     facts = {name: value for name, value in facts.items() if value is not None}
     if trial.rung >= 0:
-        facts |= {name: getattr(trial, name) for name in ("rung", "epochs", *Score._fields)}
+        facts |= {name: getattr(trial, name) for name in ("rung", "epochs", *RungScore._fields)}
     return facts | ({"reason": trial.last_reason} if trial.last_reason else {})
 
 

@@ -35,7 +35,7 @@ from search.objectives import Score
 from search.retrain.choice import Choice, Contender, choose, guess, read_contenders
 from search.retrain.store import exchange_candidates
 from search.retrain.training import remove_leftovers
-from search.retrain.workers import Job, train_all
+from search.retrain.workers import TrainingJob, train_all
 from search.study.config import SearchConfig
 
 
@@ -120,7 +120,9 @@ def retrain(
     choice = choose_trials(ledger.events(), config, manifest)
     asked = _candidates(choice, config, manifest, variant)
     jobs = [
-        Job(one.updated(seed=seed), run.candidate(one.name, seed)) for seed in config.retrain.seeds for one in asked
+        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed))
+        for seed in config.retrain.seeds
+        for one in asked
     ]
     for job in jobs:
         _require_same(job)
@@ -240,7 +242,7 @@ def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
     return mode
 
 
-def _require_same(job: Job) -> None:
+def _require_same(job: TrainingJob) -> None:
     """Raise RunError if a candidate of this name was trained with other settings."""
     if not job.files.config_path.exists():
         return
@@ -270,12 +272,12 @@ def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, mani
         )
 
 
-def _cost(job: Job, manifest: Manifest) -> int:
+def _cost(job: TrainingJob, manifest: Manifest) -> int:
     config = job.config
     return config.train.epochs * estimate(config.model, config.reader.network_shape(manifest.spec), 2).macs
 
 
-def _export_line(job: Job, limits: Limits) -> str:
+def _export_line(job: TrainingJob, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
     reason = limits.verdict([metrics]).reason  # the file's size is known only after export

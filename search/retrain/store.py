@@ -41,8 +41,8 @@ class StoredCandidate:
 
     def push_finished(self, files: CandidateFiles) -> None:
         """Upload a finished candidate, its metrics last, and remove files that only the training needed."""
-        there = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
-        for path in [*there, files.metrics_path]:
+        written = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
+        for path in [*written, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
         parts = [name for name in self._store.names() if name.startswith(f"{files.inner_dir.name}/")]
         for name in (files.checkpoint_path.name, files.trained_path.name, *parts):

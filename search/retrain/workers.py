@@ -29,7 +29,7 @@ POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One requested training and the files of its candidate."""
 
     config: CandidateConfig
@@ -49,7 +49,7 @@ class Job:
         return self.files.inner(self.part) if self.part else self.files
 
     @property
-    def parts(self) -> list[Job]:
+    def parts(self) -> list[TrainingJob]:
         """Trainings of its inner cross-validation."""
         return [replace(self, part=part) for part in range(1, self.config.inner_folds + 1)]
 
@@ -67,8 +67,8 @@ class _Lost:
 
 
 def train_all(
-    open_jobs: list[Job],
-    jobs: list[Job],
+    open_jobs: list[TrainingJob],
+    jobs: list[TrainingJob],
     shards: Location,
     ledger: Ledger,
     lent: SearchConfig,
@@ -105,7 +105,7 @@ class _Fleet:
 
     def __init__(
         self,
-        jobs: list[Job],
+        jobs: list[TrainingJob],
         shards: Location,
         ledger: Ledger,
         lent: SearchConfig,
@@ -125,7 +125,7 @@ class _Fleet:
         self._begun = {event["candidate"] for event in of_kind(ledger.events(), "candidate_started")}
         self._n_lost: dict[str, int] = {}
 
-    def train(self, jobs: list[Job], address: str | None) -> None:
+    def train(self, jobs: list[TrainingJob], address: str | None) -> None:
         """Train and score `jobs`."""
         from search.cluster.session import cluster_address, ray_session
 
@@ -153,13 +153,13 @@ class _Fleet:
                 if self._on_progress is not None:
                     self._on_progress(sum(self._epochs.values()), self._n_epochs)
 
-    def settle(self, job: Job) -> None:
+    def settle(self, job: TrainingJob) -> None:
         """Score a candidate if it and every part of its inner cross-validation are trained."""
         trained = self._trained.get(job.files.name) or read_trained(job.files)
         if trained is not None and all(part.is_done for part in job.parts):
             self._finish(job, trained)
 
-    def _finish(self, job: Job, trained: Trained) -> None:
+    def _finish(self, job: TrainingJob, trained: Trained) -> None:
         """Score a trained candidate. Each read of the test split is recorded in the ledger first."""
         name = job.files.name
 
@@ -184,7 +184,7 @@ class _Fleet:
     def _stored(self, name: str) -> StoredCandidate | None:
         return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
 
-    def _begin(self, job: Job) -> Any:
+    def _begin(self, job: TrainingJob) -> Any:
         name, config = job.name, job.config
         if name not in self._begun:
             self._ledger.append(
@@ -215,7 +215,7 @@ class _Fleet:
                 self._ledger.append("candidate_resumed", candidate=name, epoch=epoch)
             self._begun.add(name)
 
-    def _end(self, job: Job, result: Trained | Predictions | _Lost | str) -> None:
+    def _end(self, job: TrainingJob, result: Trained | Predictions | _Lost | str) -> None:
         name = job.name
         if isinstance(result, Trained):
             self._trained[name] = result
@@ -233,7 +233,7 @@ class _Fleet:
         else:
             self._fail(name, result.reason)
 
-    def _keep_part(self, job: Job, predictions: Predictions) -> None:
+    def _keep_part(self, job: TrainingJob, predictions: Predictions) -> None:
         """Write the predictions of a part and delete its checkpoint."""
         write_predictions(job.own_files.predictions_path("validation"), predictions)
         job.own_files.checkpoint_path.unlink(missing_ok=True)
@@ -319,11 +319,11 @@ def _train_in_worker(
         if stored is None:
             return train(CandidateFiles(Path(root)), None)
         with tempfile.TemporaryDirectory(prefix="asc-retrain-") as folder:
-            files, there = CandidateFiles(Path(folder) / Path(root).name), StoredCandidate(parse_location(stored))
-            there.pull_checkpoint(files)
-            trained = train(files, lambda: there.push_checkpoint(files))
+            files, shared = CandidateFiles(Path(folder) / Path(root).name), StoredCandidate(parse_location(stored))
+            shared.pull_checkpoint(files)
+            trained = train(files, lambda: shared.push_checkpoint(files))
             if not part:
-                there.push_trained(files)
+                shared.push_trained(files)
             return trained
     except AscError as error:
         return str(error)

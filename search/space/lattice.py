@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from search.space.knobs import Knob, ordinal
 
-Indices = dict[str, int | None]
+ChoiceIndices = dict[str, int | None]
 """{knob: index of its choice}; None if the knob has no effect."""
 Options = Sequence[int | None]
 
@@ -60,7 +60,7 @@ class Lattice:
         """Number of points."""
         return self._count(0, {})
 
-    def point(self, index: int) -> Indices:
+    def point(self, index: int) -> ChoiceIndices:
         """Return point number `index`, from 0 to size − 1."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
@@ -74,7 +74,7 @@ class Lattice:
 
         return self._walk(pick)
 
-    def nearest(self, wanted: Mapping[str, int]) -> Indices:
+    def nearest(self, wanted: Mapping[str, int]) -> ChoiceIndices:
         """Return the point nearest to the wanted indices that conditions and monotone lists allow."""
 
         def pick(name: str, options: Options, counts: Sequence[int]) -> int:
@@ -85,7 +85,7 @@ class Lattice:
 
         if self._rises:
             return self._walk(pick)
-        known: Indices = {}  # without monotone lists every choice leads to a point
+        known: ChoiceIndices = {}  # without monotone lists every choice leads to a point
         for name in self.order:
             known[name] = wanted.get(name, 0) if self._has_effect(name, known) else None
         return known
@@ -101,11 +101,11 @@ class Lattice:
                     names.append(other)
         return result
 
-    def points(self) -> Iterator[Indices]:
+    def points(self) -> Iterator[ChoiceIndices]:
         """Yield every point once."""
         return self._points(0, {})
 
-    def _points(self, position: int, known: Indices) -> Iterator[Indices]:
+    def _points(self, position: int, known: ChoiceIndices) -> Iterator[ChoiceIndices]:
         if position == len(self.order):
             yield dict(known)
             return
@@ -114,14 +114,14 @@ class Lattice:
             known[name] = option
             yield from self._points(position + 1, known)
 
-    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> Indices:
-        known: Indices = {}
+    def _walk(self, pick: Callable[[str, Options, Sequence[int]], int]) -> ChoiceIndices:
+        known: ChoiceIndices = {}
         for position, name in enumerate(self.order):
             options = self._options(name, known)
             known[name] = options[pick(name, options, self._counts_of(position, known, options))]
         return known
 
-    def _counts_of(self, position: int, known: Indices, options: Options) -> list[int]:
+    def _counts_of(self, position: int, known: ChoiceIndices, options: Options) -> list[int]:
         """Return the number of points for each option of the knob at `position`, the earlier knobs being set."""
         name = self.order[position]
         if name not in self._kept[position + 1]:

@@ -21,7 +21,7 @@ from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json
 from search.space.config import SpaceConfig
 from search.space.knobs import N_STEPS, Knob, Params
-from search.space.lattice import Indices, Lattice
+from search.space.lattice import ChoiceIndices, Lattice
 from search.space.point import TRAIN, PointSettings, build
 
 __all__ = ["Params", "Space"]
@@ -269,7 +269,7 @@ class Space:
             return None
         return self._params(indices, values)
 
-    def _params(self, indices: Indices, values: Mapping[str, Any]) -> Params:
+    def _params(self, indices: ChoiceIndices, values: Mapping[str, Any]) -> Params:
         """Return the point at `indices`, with the values of ranges from `values`."""
         return {
             name: values.get(name, knob.low) if knob.is_range else knob.choices[index]

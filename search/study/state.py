@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from data_prep.errors import RunError
-from results.ledger.events import OF_TRIALS, EndState, Event, Kind, Measured, is_kind
+from results.ledger.events import OF_TRIALS, EndState, Event, EventKind, RungMeasurements, is_kind
 from results.ledger.trial import Trial, Trials
 from search.halving import Decision, Halving
 from search.objectives import Value
@@ -30,7 +30,7 @@ MIN_FAILED = 5
 class EventLog(Protocol):
     """The interface of a ledger that a search needs."""
 
-    def append(self, event: Kind, **fields: Any) -> None:
+    def append(self, event: EventKind, **fields: Any) -> None:
         """Write one event."""
 
     def events(self) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ class SearchState:
             raise ValueError(f"trial {trial_id} reported rung {rung}, but was training to rung {trial.next_rung}")
         value, epochs = _value(measured, trial), self._halving.epochs[rung]
         decision = self._halving.record(trial_id, rung, value)
-        fields = {name: measured[name] for name in Measured.__annotations__}
+        fields = {name: measured[name] for name in RungMeasurements.__annotations__}
         self._write("rung", trial_id, rung=rung, epochs=epochs, **fields, decision=decision)
         self._decisions[trial_id] = decision
         self._proposer.observe(trial_id, epochs, value)
@@ -247,7 +247,7 @@ class SearchState:
         for trial in warm.trials:
             self._proposer.observe_elsewhere(trial.params, trial.values)
 
-    def _write(self, kind: Kind, trial_id: str, **fields: Any) -> Trial:
+    def _write(self, kind: EventKind, trial_id: str, **fields: Any) -> Trial:
         """Write an event of a trial, and return the updated trial."""
         self._ledger.append(kind, trial_id=trial_id, **fields)
         self.trials.apply({"event": kind, "trial_id": trial_id, **fields})

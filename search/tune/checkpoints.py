@@ -67,9 +67,9 @@ class Checkpoints:
 
     def adopt(self, folder: Path) -> None:
         """Move the checkpoints that an earlier session left in a local folder; existing ones are kept."""
-        there = self.trial_ids()
+        known = self.trial_ids()
         for path in folder.glob("*.npz"):
-            if path.stem not in there:
+            if path.stem not in known:
                 self._store.write(path.name, path.read_bytes())
             path.unlink()
 

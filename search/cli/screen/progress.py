@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from results.ledger.progress import RungCount, SearchProgress, Standing
+    from results.ledger.progress import RankedTrial, RungCount, SearchProgress
 
 WIDE = 92
 """Terminal width, in columns, from which the best value of each rung is shown."""
@@ -143,14 +143,14 @@ def _front(progress: SearchProgress, n_rows: int) -> Table:
     return table
 
 
-def _spread(trials: Sequence[Standing], n: int) -> list[Standing]:
+def _spread(trials: Sequence[RankedTrial], n: int) -> list[RankedTrial]:
     """Return at most `n` trials, evenly spaced, including the first and the last."""
     if len(trials) <= n or n < 2:
         return list(trials[: max(1, n)]) if len(trials) > n else list(trials)
     return [trials[round(number * (len(trials) - 1) / (n - 1))] for number in range(n)]
 
 
-def _cells(trial: Standing, name: str) -> list[str]:
+def _cells(trial: RankedTrial, name: str) -> list[str]:
     return [name, f"{trial.epochs:,}", f"{100 * trial.macro_accuracy:.1f} %", f"{trial.weight_bytes:,}"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from search_support import measured, open_search
 
 from results.ledger import events as shapes
-from results.ledger.events import STATES, Kind, is_kind, of_kind
+from results.ledger.events import STATES, EventKind, is_kind, of_kind
 from search.objectives import Value
 from search.strategies.warm_start import EarlierTrial, PresetPoint, WarmStart
 
@@ -33,9 +33,9 @@ SHAPES: dict[str, Any] = {
     "candidate_failed": shapes.CandidateTrouble,
     "candidate_finished": shapes.OfCandidate,
     "test_read": shapes.SplitRead,
-    "line_finished": shapes.LineFinished,
+    "line_finished": shapes.RunFinished,
 }
-UNAMBIGUOUS = {kind for group in get_args(Kind) for kind in get_args(group) or (group,)} - {*STATES}
+UNAMBIGUOUS = {kind for group in get_args(EventKind) for kind in get_args(group) or (group,)} - {*STATES}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -92,7 +92,7 @@ def test_names_of_events_are_compared_in_results_ledger_alone() -> None:
 
 def test_every_kind_has_a_shape() -> None:
     """The names are those that have a shape."""
-    assert {kind for group in get_args(Kind) for kind in get_args(group) or (group,)} == {*SHAPES}
+    assert {kind for group in get_args(EventKind) for kind in get_args(group) or (group,)} == {*SHAPES}
 
 
 def test_what_is_appended_has_the_fields_of_its_shape() -> None:

@@ -81,7 +81,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
         ledger.append("first")
         refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.stdout == "1\n"
-    assert "another asc is working on this run" in refused.stderr
+    assert "another asc process is working on this run" in refused.stderr
     subprocess.run(command, check=True, capture_output=True)
     assert [event["event"] for event in Ledger(path).events()] == ["first", "second"]
 

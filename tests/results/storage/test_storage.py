@@ -78,7 +78,7 @@ def test_of_two_drivers_that_think_themselves_alone_one_stops(run, location, tmp
     other = RunDirectory(tmp_path / "other")
     with StoredLedger.open_stored(other.ledger_path, RunStorage(location).ledger_store) as ledger:
         ledger.append("session", number=2)
-    with pytest.raises(RunError, match="another asc has written to this run meanwhile"):
+    with pytest.raises(RunError, match="another asc process has written to this run"):
         sleeper.append("note", number=3)
     sleeper.close()
     with StoredLedger.open_stored(run.ledger_path, RunStorage(location).ledger_store) as ledger:
@@ -106,7 +106,7 @@ def test_two_histories_are_not_mixed(run, location):
     store.create("00000002.jsonl", b'{"event": "rung", "number": 2}\n')
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         ledger.append("note", number=3)
-    with pytest.raises(RunError, match=r"holds another history than .*ledger"), taken(run, location):
+    with pytest.raises(RunError, match=r"contradicts .*ledger"), taken(run, location):
         pass
     assert kinds(run.ledger_path) == ["note", "note"]
 
@@ -117,7 +117,7 @@ def test_a_segment_that_is_gone_is_told(run, location):
         for number in range(3):
             ledger.append("note", number=number)
     RunStorage(location).ledger_store.remove("00000002.jsonl")
-    lacks = r"00000002\.jsonl: the ledger has later segments but lacks this one"
+    lacks = r"00000002\.jsonl: this segment of the ledger is missing"
     with pytest.raises(RunError, match=lacks), taken(run, location):
         pass
 

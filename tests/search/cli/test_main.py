@@ -191,7 +191,7 @@ def test_a_run_that_another_works_on_keeps_its_configuration(command, shards, tm
     source = ("--shards", shards) if command == "search" else ("--data", shards)
     with Ledger.open_for_writing(run.ledger_path):
         done = asc(command, "default", *source, "--out", run.root, code=1)
-    assert "another asc is working on this run" in done.stderr
+    assert "another asc process is working on this run" in done.stderr
     assert run.config_path.read_bytes() == before
 
 
