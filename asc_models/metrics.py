@@ -99,14 +99,14 @@ def interval_by_location(
     """
     _validate(labels, probabilities)
     classes, label = np.unique(labels, return_inverse=True)
-    _, place = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
-    n_places, n_classes = int(place.max()) + 1, len(classes)
-    held = np.zeros((n_places, 2 * n_classes))  # clips of each class, then correctly classified clips of each class
-    np.add.at(held, (place, label), 1)
-    np.add.at(held, (place, n_classes + label), probabilities.argmax(axis=1) == labels)
+    _, location_index = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
+    n_locations, n_classes = int(location_index.max()) + 1, len(classes)
+    held = np.zeros((n_locations, 2 * n_classes))  # clips of each class, then correctly classified clips of each class
+    np.add.at(held, (location_index, label), 1)
+    np.add.at(held, (location_index, n_classes + label), probabilities.argmax(axis=1) == labels)
     rng = np.random.default_rng(seed)
-    # One resample at a time: all at once would need n_resamples × n_places values.
-    drawn = np.stack([_times_drawn(rng, n_places) @ held for _ in range(n_resamples)])
+    # One resample at a time: all at once would need n_resamples × n_locations values.
+    drawn = np.stack([_times_drawn(rng, n_locations) @ held for _ in range(n_resamples)])
     counts, hits = drawn[:, :n_classes], drawn[:, n_classes:]
     with np.errstate(invalid="ignore"):
         accuracies = np.nanmean(np.where(counts > 0, hits / counts, np.nan), axis=1)

@@ -83,8 +83,8 @@ def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
         found = error.errors()
         # A list with invalid elements is also reported as too short, which adds nothing.
         deeper = {problem["loc"][:length] for problem in found for length in range(len(problem["loc"]))}
-        told = [p for p in found if not (p["type"] == "too_short" and p["loc"] in deeper)]
-        problems = [_describe(cls, problem) for problem in told]
+        reported = [p for p in found if not (p["type"] == "too_short" and p["loc"] in deeper)]
+        problems = [_describe(cls, problem) for problem in reported]
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         raise ConfigError(f"{source}: {count}\n" + "\n".join(f"  {line}" for line in problems)) from None
 

@@ -244,10 +244,10 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
             raise DataError(
                 f"members disagree on the class order: {', '.join(first.classes)} and {', '.join(other.classes)}"
             )
-        place = {clip_id: row for row, clip_id in enumerate(other.clips["clip_id"])}
-        if len(place) != len(order) or set(place) != set(order):
+        row_of = {clip_id: row for row, clip_id in enumerate(other.clips["clip_id"])}
+        if len(row_of) != len(order) or set(row_of) != set(order):
             raise DataError("members have predictions of different clips; retrain those of another fold or data set")
-        rows = np.array([place[clip_id] for clip_id in order], dtype=np.int64)
+        rows = np.array([row_of[clip_id] for clip_id in order], dtype=np.int64)
         aligned.append(Predictions(first.clips, other.probabilities[rows], other.classes))
     return aligned
 
@@ -285,5 +285,5 @@ def _write(run: RunDirectory, ensemble: Ensemble, limits: Limits, config: Ensemb
         "totals": ensemble.totals,
         "metrics": ensemble.metrics,
     }
-    told = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": [entry]}
-    write_json(run.ensembles_path, told)
+    record = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": [entry]}
+    write_json(run.ensembles_path, record)

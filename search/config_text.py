@@ -162,8 +162,8 @@ def _takes(schema: dict[str, Any]) -> str:
     if kind == "object":
         return f"mapping to {_takes(schema['additionalProperties'])}" if "additionalProperties" in schema else "mapping"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    said = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-    return ", ".join([{"null": "`null`", "string": "text", "boolean": "`true`, `false`"}.get(kind, kind), *said])
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    return ", ".join([{"null": "`null`", "string": "text", "boolean": "`true`, `false`"}.get(kind, kind), *limits])
 
 
 def _paragraphs(text: str) -> str:

@@ -237,15 +237,15 @@ class Counter:
         self.n_params += n_params
         self.n_kernel += n_kernel
         self.n_bias += n_bias
-        n_places = y[0] * y[1]
-        self.macs += uses * n_kernel * n_places * self._n_windows
+        n_positions = y[0] * y[1]
+        self.macs += uses * n_kernel * n_positions * self._n_windows
         if kind == "depthwise":
             self.depthwise_kernels.append(n_kernel)
         elif n_kernel:
             self.kernels.append(n_kernel)
             if kind == "conv" and not n_bias:
                 self.zero_biases.append(y[2])
-        n_live = x[0] * x[1] * x[2] + n_places * y[2]
+        n_live = x[0] * x[1] * x[2] + n_positions * y[2]
         if x is not self._kept:
             n_live += self._n_kept
         n_live *= self._n_windows

@@ -39,7 +39,7 @@ class Template:
 
     content: bytes
     """Content of the converted file."""
-    places: dict[int, tuple[str, Float]]
+    slots: dict[int, tuple[str, Float]]
     """{buffer index: (constant, its type in the file)}."""
     fixed: Constants
     """Constants whose buffer cannot be identified: equal ones and zeros, such as the biases of dead units. The template
@@ -51,7 +51,7 @@ class Template:
             return None
         content = bytearray(self.content)
         views = buffer_views(content)
-        for number, (key, dtype) in self.places.items():
+        for number, (key, dtype) in self.slots.items():
             views[number][:] = np.frombuffer(_stored(constants[key], dtype), np.uint8)
         return bytes(content)
 
@@ -67,21 +67,21 @@ def find_template(content: bytes, constants: Constants) -> Template | None:
     for key, values in constants.items():
         for dtype in DTYPES.values():
             keys[dtype, _stored(values, dtype)].append(key)
-    places: dict[int, tuple[str, Float]] = {}
+    slots: dict[int, tuple[str, Float]] = {}
     fixed: Constants = {}
     for number, (dtype, stored, is_weight) in _float_buffers(content).items():
         matching = keys[dtype, stored]
         is_zero = not np.frombuffer(stored, dtype).any()
         if len(matching) == 1 and not is_zero:
-            places[number] = (matching[0], dtype)
+            slots[number] = (matching[0], dtype)
         elif matching or is_zero:
             fixed |= {key: constants[key] for key in matching}
         elif is_weight:
             return None
-    absent = constants.keys() - {key for key, _ in places.values()} - fixed.keys()
+    absent = constants.keys() - {key for key, _ in slots.values()} - fixed.keys()
     if any(constants[key].any() for key in absent):
         return None
-    return Template(content, places, fixed | {key: constants[key] for key in absent})  # zeros omitted by the converter
+    return Template(content, slots, fixed | {key: constants[key] for key in absent})  # zeros omitted by the converter
 
 
 def file_constants(model: keras.Model) -> Constants:

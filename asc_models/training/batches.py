@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from asc_models.config import Balance, TrainConfig
 from data_prep.augment.batch import BATCHES, Step, composed
-from data_prep.augment.class_mix import MIXED, ClassMix
+from data_prep.augment.class_mix import MIXED, ClassMix, Rows
 from data_prep.augment.onthefly import STORED, OnTheFly
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.errors import ConfigError
@@ -19,7 +19,6 @@ from data_prep.reader.reader import FeatureSet
 from data_prep.reader.windows import RandomWindows
 
 Array = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.integer]
 
 CACHE_BYTES = 1_000_000_000
 """Network inputs of up to this many bytes are computed once and cached; larger sets are computed batch by batch."""

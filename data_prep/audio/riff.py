@@ -42,7 +42,7 @@ def read_pcm16(path: Path) -> tuple[npt.NDArray[np.float32], int] | None:
 def _plain_data(data: bytes) -> tuple[int, int, int, int] | None:
     """Return offset and length in bytes of the samples, number of channels and rate, or None if it isn't plain."""
     form: tuple[int, int] | None = None
-    place: tuple[int, int] | None = None
+    data_chunk: tuple[int, int] | None = None
     offset = _HEADER.size
     while offset < len(data):
         if offset + _CHUNK.size > len(data):
@@ -59,10 +59,10 @@ def _plain_data(data: bytes) -> tuple[int, int, int, int] | None:
                 return None
             form = n_channels, rate
         elif name == b"data":
-            if form is None or place is not None:
+            if form is None or data_chunk is not None:
                 return None
-            place = offset, size
+            data_chunk = offset, size
         offset += size + size % 2
-    if form is None or place is None or form[0] == 0 or form[1] not in RATES_HZ:
+    if form is None or data_chunk is None or form[0] == 0 or form[1] not in RATES_HZ:
         return None
-    return (*place, *form) if place[1] and place[1] % (2 * form[0]) == 0 else None
+    return (*data_chunk, *form) if data_chunk[1] and data_chunk[1] % (2 * form[0]) == 0 else None

@@ -172,9 +172,9 @@ def time_stretch(x: Batch, factor: float, rng: np.random.Generator) -> Batch:
     channels = np.arange(n_channels)
     out = np.empty(x.shape, dtype=np.float32)  # C order regardless of x: rows are written through views
     for example, speed, target in zip(x, factor ** rng.uniform(-1, 1, len(x)), out, strict=True):
-        place = (np.arange(n_frames) * speed) % max(1, n_frames - 1)
-        left = place.astype(np.int64)[:, None]
-        share = (place[:, None] - left).astype(np.float32)
+        position = (np.arange(n_frames) * speed) % max(1, n_frames - 1)
+        left = position.astype(np.int64)[:, None]
+        share = (position[:, None] - left).astype(np.float32)
         steeper = (speed**channels).astype(np.float32)
         rows, played = example.reshape(n_mels, -1), target.reshape(n_mels, -1)  # frames and channels side by side
         np.take(rows, (left * n_channels + channels).ravel(), axis=1, out=played, mode="clip")

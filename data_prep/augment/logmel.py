@@ -106,10 +106,10 @@ def estimate_offsets(
     found = pairs(_Row(*row) for row in zip(rows.tolist(), *described, strict=True))
     if not found:
         return None
-    twins = [[(theirs.number, reference.number) for theirs, reference in those] for those in found.values()]
+    twins = [[(other.number, reference.number) for other, reference in those] for those in found.values()]
     needed = {number for those in twins for pair in those for number in pair}
     means = {number: log_mel[number].mean(axis=1, dtype=np.float64) for number in sorted(needed)}
-    offsets = [np.mean([means[theirs] - means[reference] for theirs, reference in those], axis=0) for those in twins]
+    offsets = [np.mean([means[other] - means[reference] for other, reference in those], axis=0) for those in twins]
     return DeviceOffsets(tuple(found), np.asarray(offsets, dtype=np.float32) * np.float32(2 / spec.power))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.augment.class_mix import Rows
 from data_prep.augment.logmel import Offsets, estimate_offsets, mix_scenes, scale_bands, to_log_mel, to_power
 from data_prep.augmentation import Augmentation
 from data_prep.copies.correction import REFERENCE_DEVICE
@@ -19,8 +20,6 @@ from data_prep.errors import DataError
 
 if TYPE_CHECKING:  # the reader imports pandas and Arrow, which listing the augmentations must not load
     from data_prep.reader.reader import FeatureSet
-
-Rows = npt.NDArray[np.integer]
 
 
 class OnTheFly:

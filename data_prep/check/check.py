@@ -231,8 +231,8 @@ def _counts(
         n_usable: Counter[tuple[Split, str, str]] = Counter()
         for clip_id, split in listed.items():
             clip = resolved.clips[clip_id]
-            place: Split = cut.get(fold, {}).get(clip_id, split)
-            group = (place, clip.device, clip.scene or "(unlabelled)")
+            assigned: Split = cut.get(fold, {}).get(clip_id, split)
+            group = (assigned, clip.device, clip.scene or "(unlabelled)")
             n_listed[group] += 1
             n_usable[group] += clip.filename in usable
         for group in sorted(n_listed, key=lambda group: (SPLITS.index(group[0]), *group[1:])):

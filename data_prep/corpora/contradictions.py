@@ -109,11 +109,11 @@ def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, ListRow]) -> Ite
                 + (f", which is {usual[name.scene]!r} elsewhere" if usual[name.scene] != name.scene else "")
                 + ". Mend the label or the name, or let names tell nothing with prepare.corpus.names=false.",
             )
-        for what, said, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
-            if said != named:
+        for what, declared, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
+            if declared != named:
                 yield ListProblem(
                     "name against table",
                     row,
-                    f"{clip.filename} has the {what} {said!r}, but its name says {named!r}; the table counts",
+                    f"{clip.filename} has the {what} {declared!r}, but its name says {named!r}; the table counts",
                     fatal=False,
                 )

@@ -55,10 +55,10 @@ def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) ->
     for fold, assigned in assign_splits(corpus, spec).items():
         listed = corpus.folds[fold]
         trained = {scenes[i] for i, split in assigned.items() if split == "train" and i in usable}
-        places: dict[str, set[str]] = defaultdict(set)
+        locations_of_scene: dict[str, set[str]] = defaultdict(set)
         for clip_id, split in listed.items():
             if split == "train":
-                places[scenes[clip_id]].add(locations[clip_id])
+                locations_of_scene[scenes[clip_id]].add(locations[clip_id])
         for split in ("validation", "test"):
             meant = {scenes[i] for i, of in assigned.items() if of == split}
             held = {scenes[i] for i, of in assigned.items() if of == split and i in usable}
@@ -69,7 +69,7 @@ def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) ->
                     reason = f"whose {split} clips can't be used"
                 elif split in listed.values():
                     reason = f"that the {split} list lacks"
-                elif len(places[scene]) == 1:
+                elif len(locations_of_scene[scene]) == 1:
                     reason = "with one training location"
                 else:
                     reason = "whose training locations are all needed in training"

@@ -25,11 +25,11 @@ MAX_ALIKE = 100
 
 def match_files(root: Path, resolved: Resolved) -> None:
     """Replace listed names by the unambiguously matching names on disk, and add warnings for all that differ."""
-    there = {clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename)}
-    absent = {clip.filename: i for i, clip in resolved.clips.items() if clip.filename not in there}
+    on_disk = {clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename)}
+    absent = {clip.filename: i for i, clip in resolved.clips.items() if clip.filename not in on_disk}
     if not absent:
         return
-    free = [name for name in find_audio(root) if name not in there and is_on_disk(root, name)]
+    free = [name for name in find_audio(root) if name not in on_disk and is_on_disk(root, name)]
     found, doubtful = _pairs(absent, free)
     for listed, actual in found.items():
         resolved.clips[absent[listed]] = replace(resolved.clips[absent[listed]], filename=actual)

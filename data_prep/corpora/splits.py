@@ -74,7 +74,7 @@ def _spread_order(locations: set[str], cities: Mapping[str, str], salt: str) -> 
     by_city: dict[str, list[str]] = defaultdict(list)
     for location in sorted(locations, key=draw):
         by_city[cities[location]].append(location)
-    place = {
+    rank_in_city = {
         location: (rank + 0.5) / len(members) for members in by_city.values() for rank, location in enumerate(members)
     }
-    return sorted(locations, key=lambda location: (place[location], draw(location)))
+    return sorted(locations, key=lambda location: (rank_in_city[location], draw(location)))

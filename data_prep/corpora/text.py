@@ -28,13 +28,13 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     text, _ = _read_text(path)
     first = _FIRST_LINE.match(text)
-    said = _SEPARATOR_LINE.fullmatch(first[1]) if first is not None else None
+    declared = _SEPARATOR_LINE.fullmatch(first[1]) if first is not None else None
     n_skipped = 0
-    if first is not None and said is not None:
+    if first is not None and declared is not None:
         n_skipped = text.count("\n", 0, first.end())
         text = text[first.end() :]
         first = _FIRST_LINE.match(text)
-    delimiter = said[1] if said is not None else _delimiter(first[1] if first is not None else "")
+    delimiter = declared[1] if declared is not None else _delimiter(first[1] if first is not None else "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:

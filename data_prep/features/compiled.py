@@ -240,13 +240,13 @@ def _bin_rows(n: int) -> Indices:
 
     A step of radix r leaves the bins that are i modulo r in part i.
     """
-    rows, places, size = np.arange(n), np.zeros(n, dtype=np.intp), n
+    rows, positions, size = np.arange(n), np.zeros(n, dtype=np.intp), n
     while size > 1:
         radix = 4 if size >= 4 else 2
         size //= radix
-        places += rows % radix * size
+        positions += rows % radix * size
         rows //= radix
-    return places * _ROW
+    return positions * _ROW
 
 
 @compiled_here

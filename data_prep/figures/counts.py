@@ -24,11 +24,11 @@ def count_figure(data: PlotData, theme: Theme) -> Figure:
     grid = figure.add_gridspec(
         1, 2, left=1.75 / width, right=1 - 0.35 / width, top=1 - 0.72 / height, bottom=0.78 / height, wspace=0.32
     )
-    for place, column, names, title in (
+    for cell, column, names, title in (
         (grid[0], "scene", scenes, "Clips by scene"),
         (grid[1], "device", devices, "Clips by device"),
     ):
-        axes = figure.add_subplot(place)
+        axes = figure.add_subplot(cell)
         _draw_bars(axes, theme, pd.crosstab(clips[column], clips["split"]).reindex(names))
         axes.set_ylim(max(len(scenes), len(devices)) - 0.5, -0.5)  # equal bar heights on both sides
         titled(axes, theme, title, f"{data.name}, fold {data.fold}, as recorded (copies not counted)")
@@ -47,16 +47,16 @@ def _draw_bars(axes: Axes, theme: Theme, counts: pd.DataFrame) -> None:
     plain(axes, theme)
     axes.grid(visible=False, axis="y")
     colours = {"train": theme.primary, "validation": theme.ramp[1], "test": theme.accent, "evaluation": theme.muted}
-    places = range(len(counts))
+    positions = range(len(counts))
     left = pd.Series(0, index=counts.index)
     for split in SPLITS:
         if split in counts:
-            bars = axes.barh(places, counts[split], left=left, height=0.72, label=split, color=colours[split])
+            bars = axes.barh(positions, counts[split], left=left, height=0.72, label=split, color=colours[split])
             for bar in bars:
                 bar.set(hatch=_HATCHES[split], edgecolor=theme.background, linewidth=0.6)
             left = left + counts[split]
-    for place, total in zip(places, left, strict=True):
-        axes.annotate(f"{total:,}", (total, place), (4, 0), textcoords="offset points", va="center", color=theme.ink)
-    axes.set_yticks(places, [shortened(str(name).replace("_", " ")) for name in counts.index])
+    for position, total in zip(positions, left, strict=True):
+        axes.annotate(f"{total:,}", (total, position), (4, 0), textcoords="offset points", va="center", color=theme.ink)
+    axes.set_yticks(positions, [shortened(str(name).replace("_", " ")) for name in counts.index])
     axes.set_xlim(0, max(1, left.max()) * 1.12)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -125,13 +125,13 @@ def _draw_clip(
             side.set_visible(False)
         axes.tick_params(colors=theme.muted, labelcolor=theme.muted, labelsize=7.5, length=2.5, pad=2)
         ticks = [float(f) for f in (100, 1000, 4000, 16_000) if spec.fmin_hz < f < spec.sample_rate / 2]
-        places = np.interp(ticks, mel_centres_hz(spec), np.arange(spec.n_mels) + 0.5)
-        axes.set_yticks(places if hz and k == 0 else [], [_hz(f) for f in ticks] if hz and k == 0 else None)
+        positions = np.interp(ticks, mel_centres_hz(spec), np.arange(spec.n_mels) + 0.5)
+        axes.set_yticks(positions if hz and k == 0 else [], [_hz(f) for f in ticks] if hz and k == 0 else None)
         axes.set_xticks([0, spec.clip_seconds] if k == 0 else [])
         axes.set_xticklabels(["0", f"{spec.clip_seconds:g} s"] if seconds and k == 0 else [] if k else ["", ""])
         if k == 0:
-            place = f"device {example.device}" + (f", {example.location}" if example.location else "")
-            axes.set_title(shortened(place), loc="left", fontsize=8, color=theme.muted, pad=3)
+            caption = f"device {example.device}" + (f", {example.location}" if example.location else "")
+            axes.set_title(shortened(caption), loc="left", fontsize=8, color=theme.muted, pad=3)
         else:
             axes.set_title(_CHANNELS[k], loc="right", fontsize=8, color=theme.muted, pad=3)
 

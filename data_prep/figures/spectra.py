@@ -52,8 +52,8 @@ def average_spectra(data: PlotData) -> Averages:
     reference = _mean(data, np.array(moments))
     curves, n_clips = {REFERENCE_DEVICE: reference}, {REFERENCE_DEVICE: len(moments)}
     for device, found in twins.items():
-        theirs, own = (np.array([clip.Index for clip in side]) for side in zip(*found, strict=True))
-        curves[device] = reference + _mean(data, theirs) - _mean(data, own)
+        others, references = (np.array([clip.Index for clip in side]) for side in zip(*found, strict=True))
+        curves[device] = reference + _mean(data, others) - _mean(data, references)
         n_clips[device] = len(found)
     return Averages(curves, n_clips)
 
@@ -106,8 +106,8 @@ def _draw_corrected(
     reference = averages.curves[REFERENCE_DEVICE]
     corrected = reference + DB * band_offsets(correction.combined, data.spec)
     before, after = (distance_db(averages, curve) for curve in (reference, corrected))
-    said = f"Device a from the others: {before:.1f} dB before, {after:.1f} dB after (rms)"
-    _frame(axes, theme, "", "After spectrum correction", said)
+    subtitle = f"Device a from the others: {before:.1f} dB before, {after:.1f} dB after (rms)"
+    _frame(axes, theme, "", "After spectrum correction", subtitle)
     hz = mel_centres_hz(data.spec)
     for device, curve in averages.curves.items():
         if device != REFERENCE_DEVICE:
@@ -116,12 +116,12 @@ def _draw_corrected(
     axes.plot(hz, corrected, **styles[REFERENCE_DEVICE])
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.15 * (high - low))  # room for the text above the curves
-    place = int(np.abs(corrected - reference)[len(hz) // 40 :].argmax()) + len(hz) // 40
-    higher = 1 if reference[place] > corrected[place] else -1
+    widest = int(np.abs(corrected - reference)[len(hz) // 40 :].argmax()) + len(hz) // 40
+    higher = 1 if reference[widest] > corrected[widest] else -1
     for curve, words, up in ((reference, "a, as recorded", higher), (corrected, "a, corrected", -higher)):
         axes.annotate(
             words,
-            (hz[place], curve[place]),
+            (hz[widest], curve[widest]),
             (26, 14 * up),
             textcoords="offset points",
             color=theme.ink,
@@ -134,8 +134,8 @@ def _draw_corrected(
 def _draw_factors(axes: Axes, theme: Theme, correction: Correction, styles: dict[str, Any]) -> None:
     least, most = min(correction.n_pairs), max(correction.n_pairs)
     n_pairs = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    said = f"Each device's from {n_pairs} pairs; black: their mean, which is applied"
-    _frame(axes, theme, "dB", "Factors on device a's spectrum", said)
+    subtitle = f"Each device's from {n_pairs} pairs; black: their mean, which is applied"
+    _frame(axes, theme, "dB", "Factors on device a's spectrum", subtitle)
     hz = correction.frequency_hz[1:]
     for device, factors in zip(correction.devices, correction.factors, strict=True):
         style = styles.get(device, _style(theme, device, len(styles)))

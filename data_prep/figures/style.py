@@ -105,9 +105,9 @@ def titled(axes: Axes, theme: Theme, title: str, subtitle: str = "") -> None:
     gap = 22 if subtitle else 8
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=gap)
     if subtitle:
-        place, offset = (0, 1), (0, 7)
+        corner, offset = (0, 1), (0, 7)
         style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        axes.annotate(subtitle, place, offset, color=theme.muted, fontsize=9.5, **style)
+        axes.annotate(subtitle, corner, offset, color=theme.muted, fontsize=9.5, **style)
 
 
 def to_svg(figure: Figure) -> bytes:

@@ -16,7 +16,7 @@ from data_prep.files import read_json, write_json, written_whole
 from data_prep.progress import ProgressCallback
 from data_prep.synth.devices import DEVICES, record, response
 from data_prep.synth.layout import Moment, plan, write_lists
-from data_prep.synth.scenes import moment_spectrum, place_filter
+from data_prep.synth.scenes import location_filter, moment_spectrum
 from data_prep.synth.sources import SAMPLE_RATE
 from data_prep.synth.streams import stream
 
@@ -43,9 +43,9 @@ def synthesize(out: Path, config: SynthConfig, on_progress: ProgressCallback | N
     gains = {name: response(config.seed, name, n_samples) for name in DEVICES}
     n_done = 0
     for (scene, identifier), group in groupby(moments, key=lambda moment: (moment.scene, moment.identifier)):
-        place = place_filter(config.seed, scene, identifier, n_samples)
+        transfer = location_filter(config.seed, scene, identifier, n_samples)
         for moment in group:
-            _record_missing(out, config.seed, moment, place, gains, n_samples)
+            _record_missing(out, config.seed, moment, transfer, gains, n_samples)
             n_done += len(moment.devices)
             if on_progress is not None:
                 on_progress(n_done, n_clips)
@@ -72,7 +72,7 @@ def _record_missing(
     out: Path,
     seed: int,
     moment: Moment,
-    place: NDArray[np.complex64],
+    transfer: NDArray[np.complex64],
     gains: dict[str, NDArray[np.float32]],
     n_samples: int,
 ) -> None:
@@ -80,7 +80,7 @@ def _record_missing(
     missing = [device for device in moment.devices if not _is_written(out / moment.filename(device), n_samples)]
     if not missing:
         return
-    spectrum = moment_spectrum(seed, moment.scene, moment.identifier, moment.name, place, n_samples)
+    spectrum = moment_spectrum(seed, moment.scene, moment.identifier, moment.name, transfer, n_samples)
     for device in missing:
         clip = record(stream(seed, "clip", moment.name, device), device, spectrum, gains[device], n_samples)
         with written_whole(out / moment.filename(device)) as temporary:

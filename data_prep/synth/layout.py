@@ -59,11 +59,11 @@ def plan(config: SynthConfig) -> tuple[Moment, ...]:
         for evaluate, numbers in ((False, range(n_train)), (True, range(n_train, config.n_locations))):
             others = _listeners(config, scene, evaluate, len(numbers) * config.n_segments)
             for moment_index, devices in enumerate(others):
-                place = numbers[moment_index // config.n_segments]
-                location = scene_index * config.n_locations + place
+                number = numbers[moment_index // config.n_segments]
+                location = scene_index * config.n_locations + number
                 segment = location * config.n_segments + moment_index % config.n_segments
                 # the shift by scene makes every city occur in both lists
-                city = CITIES[(place + scene_index) % config.n_cities]
+                city = CITIES[(number + scene_index) % config.n_cities]
                 moments.append(Moment(scene, city, str(location), str(segment), evaluate, (REFERENCE_DEVICE, *devices)))
     return tuple(moments)
 

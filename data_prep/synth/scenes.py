@@ -56,7 +56,7 @@ SCENES = tuple(RECIPES)
 """The ten scenes in TAU's order."""
 
 
-def place_filter(seed: int, scene: str, identifier: str, n_samples: int) -> NDArray[np.complex64]:
+def location_filter(seed: int, scene: str, identifier: str, n_samples: int) -> NDArray[np.complex64]:
     """Return a location's transfer function (n_samples // 2 + 1,): its filter times its room."""
     recipe = RECIPES[scene]
     rng = stream(seed, "place", scene, identifier)
@@ -79,7 +79,7 @@ def gain_curve(points_db: NDArray[np.floating], n_samples: int) -> NDArray[np.fl
 
 
 def moment_spectrum(
-    seed: int, scene: str, identifier: str, name: str, place: NDArray[np.complex64], n_samples: int
+    seed: int, scene: str, identifier: str, name: str, transfer: NDArray[np.complex64], n_samples: int
 ) -> NDArray[np.complex64]:
     """Return the spectrum (n_samples // 2 + 1,) of the sound at one moment of a location, before any device.
 
@@ -88,7 +88,7 @@ def moment_spectrum(
         scene: one of SCENES.
         identifier: the location, which determines constant properties of the sources (pitch, pace).
         name: name of the moment, which determines the events.
-        place: the location's `place_filter`.
+        transfer: the location's `location_filter`.
         n_samples: length in samples.
     """
     recipe = RECIPES[scene]
@@ -102,7 +102,7 @@ def moment_spectrum(
                 cue, rng, stream(seed, "passer-by", scene, identifier, cue), n_samples, rng.uniform(-12.0, -6.0)
             )
     colour = gain_curve(rng.normal(0.0, MOMENT_DB, len(COLOUR_HZ)), n_samples)
-    return np.asarray(fft.rfft(mix) * place * colour, np.complex64)
+    return np.asarray(fft.rfft(mix) * transfer * colour, np.complex64)
 
 
 def _cue(name: str, rng: np.random.Generator, source: np.random.Generator, n_samples: int, level_db: float) -> Signal:

@@ -56,10 +56,10 @@ def ranked_trials(trials: pd.DataFrame) -> pd.DataFrame:
     poorly, so a paused or stopped trial never ranks above a finished one.
     """
     scored = trials[trials["macro_accuracy"].notna() & (trials["state"] != "infeasible")]
-    place = scored["state"].map({"finished": 0, "failed": 2}).fillna(1)
-    by = ["_place", "epochs", "macro_accuracy", "log_loss"]
-    ordered = scored.assign(_place=place).sort_values(by, ascending=[True, False, False, True], kind="stable")
-    return ordered.drop(columns="_place")
+    tier = scored["state"].map({"finished": 0, "failed": 2}).fillna(1)
+    by = ["_tier", "epochs", "macro_accuracy", "log_loss"]
+    ordered = scored.assign(_tier=tier).sort_values(by, ascending=[True, False, False, True], kind="stable")
+    return ordered.drop(columns="_tier")
 
 
 def rungs_table(events: Iterable[Event]) -> pd.DataFrame:

@@ -111,5 +111,5 @@ def drawn_units(predictions: Predictions) -> str:
 def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of macro accuracy over locations; clips without one are resampled singly."""
     clips = predictions.clips
-    places = clips["location"].where(clips["location"].notna(), clips["clip_id"])
-    return interval_by_location(predictions.labels, predictions.probabilities, places.tolist())
+    groups = clips["location"].where(clips["location"].notna(), clips["clip_id"])
+    return interval_by_location(predictions.labels, predictions.probabilities, groups.tolist())

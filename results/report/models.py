@@ -133,11 +133,11 @@ def published(data: RunData) -> Content | None:
     if data.selected is None:
         return found.content()
     metrics = data.selected.metrics
-    ours = PublishedSystem(
+    this_model = PublishedSystem(
         name=f"{data.selected.name} (this run)",
         macro_accuracy=100 * metrics.value("test", "macro_accuracy"),
         log_loss=metrics.value("test", "log_loss"),
         size=kilobytes(metrics.nonzero_weight_bytes),
         source="measured",
     )
-    return replace(found, rows=[ours, *found.rows]).content(["chosen"])
+    return replace(found, rows=[this_model, *found.rows]).content(["chosen"])

@@ -33,17 +33,17 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     tables = all_tables(data)
     write_tables(tables, run.tables_dir)
     plots = all_plots(data)
-    told = _counter(on_progress, 2 * len(plots) + 2)
+    count = _counter(on_progress, 2 * len(plots) + 2)
 
     def embed(plot: Plot) -> dict[str, str]:
         """Write a figure and return it as data URLs for the page."""
         light = write_figure(plot.draw(LIGHT), run.figures_dir, plot.stem)
-        told()
+        count()
         dark = to_svg(plot.draw(DARK))
-        told()
+        count()
         return {"alt": plot.alt, "light": _data_url(light), "dark": _data_url(dark)}
 
-    told()
+    count()
     figures = {plot.stem: embed(plot) for plot in plots}
     _remove_others(run.tables_dir, {f"{name}.csv" for name in tables})
     _remove_others(run.figures_dir, {f"{stem}{suffix}" for stem in figures for suffix in (".png", ".svg")})
@@ -55,7 +55,7 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     )
     content: dict[str, Any] = {**page_content(data), "figures": figures}
     write_text(run.page_path, environment.get_template("report.html.j2").render(content))
-    told()
+    count()
     return run.page_path
 
 

@@ -122,15 +122,15 @@ def limits(data: RunData) -> Iterable[str]:
 
 def _what_was_drawn(test: Predictions) -> str:
     """Return a sentence, without a full stop, about the size of the test split and what its intervals resample."""
-    n_places, n_unknown = int(test.clips["location"].nunique()), int(test.clips["location"].isna().sum())
+    n_locations, n_unknown = int(test.clips["location"].nunique()), int(test.clips["location"].isna().sum())
     split = f"The test split has {plural(len(test.clips), 'clip')}"
     drawn = drawn_units(test)
     if drawn == "locations":
         return (
-            f"{split} of {plural(n_places, 'location')}. Clips of one location are not independent, so the intervals "
-            "draw whole locations"
+            f"{split} of {plural(n_locations, 'location')}. Clips of one location are not independent, so the "
+            "intervals draw whole locations"
         )
-    which = f", {n_unknown:,} of them" if n_places else ""
+    which = f", {n_unknown:,} of them" if n_locations else ""
     return (
         f"{split}{which} without a known location, so the intervals draw {drawn}. Clips of one location are not "
         "independent: where some share one, the intervals are too narrow"

@@ -74,12 +74,12 @@ class RunStorage:
             RunError: if the ledgers have diverged, or another process uses the run directory.
             DataError: if the storage cannot be reached.
         """
-        n_there = len(read_segments(self.ledger_store)[0])
-        n_here = run.ledger_path.stat().st_size if run.ledger_path.exists() else 0
+        n_stored = len(read_segments(self.ledger_store)[0])
+        n_local = run.ledger_path.stat().st_size if run.ledger_path.exists() else 0
         with StoredLedger.open_stored(run.ledger_path, self.ledger_store) as ledger:
             if ledger.repair is not None:
                 on_note(ledger.repair)
-        if n_here <= n_there or not run.config_path.exists():
+        if n_local <= n_stored or not run.config_path.exists():
             with contextlib.suppress(FileNotFoundError):
                 _write(run.config_path, self.store.read(run.config_path.name))
 

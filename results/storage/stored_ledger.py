@@ -78,13 +78,13 @@ class StoredLedger(Ledger):
 
     def _reconcile(self) -> None:
         """Copy events missing in the local file from the storage, or the other way round."""
-        there, self._n_segments = read_segments(self._store)
-        here = self.path.read_bytes()
-        if there.startswith(here):
-            if len(there) > len(here):
-                self._write(there[len(here) :])
-        elif here.startswith(there):
-            self._upload(here[len(there) :])
+        stored, self._n_segments = read_segments(self._store)
+        local = self.path.read_bytes()
+        if stored.startswith(local):
+            if len(stored) > len(local):
+                self._write(stored[len(local) :])
+        elif local.startswith(stored):
+            self._upload(local[len(stored) :])
         else:
             raise RunError(
                 f"{self.path}: contradicts {self._store.path_text('')}: both were written to since they were last "

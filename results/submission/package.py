@@ -94,8 +94,8 @@ def write_submission(
 def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
     """Return whether the last package exists and was written with this `config`."""
     summary = run.submission_summary_path
-    said = read_json(summary) if summary.is_file() else {}
-    return said.get("config") == config.model_dump(mode="json") and (run.submission_dir / said["package"]).is_file()
+    found = read_json(summary) if summary.is_file() else {}
+    return found.get("config") == config.model_dump(mode="json") and (run.submission_dir / found["package"]).is_file()
 
 
 def output_csv(predictions: Predictions) -> str:

@@ -125,8 +125,8 @@ def stated_limit(path: Path) -> float:
 def _summary(path: Path) -> Mapping[str, Any]:
     """Return the summary that was written with the package, {} if there is none."""
     summary = path.with_name(SUMMARY)
-    said = read_json(summary) if summary.is_file() else {}
-    return said if isinstance(said, Mapping) and said.get("package") == path.name else {}
+    found = read_json(summary) if summary.is_file() else {}
+    return found if isinstance(found, Mapping) and found.get("package") == path.name else {}
 
 
 def _in_order(classes: Sequence[str]) -> tuple[str, ...]:
@@ -336,8 +336,8 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
                     )
             for key, value in _mapping({"entry": entry}, "entry").items():
                 if key not in {"logloss", "accuracy"} and not isinstance(value, (int, float)):
-                    told = f"{key} must be a number, got {reprlib.repr(value)}"
-                    yield Violation(where, f"results.development_dataset.{group}, {name}: {told}")
+                    found = f"{key} must be a number, got {reprlib.repr(value)}"
+                    yield Violation(where, f"results.development_dataset.{group}, {name}: {found}")
 
 
 def _mapping(parent: Any, key: str) -> Mapping[str, Any]:

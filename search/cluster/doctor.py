@@ -52,11 +52,11 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
     from search.cluster.session import cluster_address, ray_session
 
     seen = _Probe(storage)
-    here = look(_text(storage), seen.name, _text(shards))
+    driver = look(_text(storage), seen.name, _text(shards))
     try:
         if cluster_address(address) is None:
             return Diagnosis(
-                {THIS_MACHINE: here}, tuple(_problems({THIS_MACHINE: here})), tuple(_remarks([here], False))
+                {THIS_MACHINE: driver}, tuple(_problems({THIS_MACHINE: driver})), tuple(_remarks([driver], False))
             )
         with ray_session(address, n_cpus=1):
             from search.cluster.nodes import node_resources, on_every_node
@@ -66,8 +66,8 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
     finally:
         seen.remove()
     nodes = {name: _facts(answer, resources.get(name, {})) for name, answer in found.items()}
-    problems = [*_problems(nodes), *_differences(nodes, here)]
-    return Diagnosis(nodes, tuple(problems), tuple(_remarks([here, *nodes.values()], True)))
+    problems = [*_problems(nodes), *_differences(nodes, driver)]
+    return Diagnosis(nodes, tuple(problems), tuple(_remarks([driver, *nodes.values()], True)))
 
 
 def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str, Any]:
@@ -120,15 +120,15 @@ class _Probe:
 
 def _try_storage(storage: Location, seen: str | None) -> str | None:
     """Write, read back, create twice, delete, and read the driver's object; return the problem, if any."""
-    mine = f"{uuid4().hex}"
+    token = f"{uuid4().hex}"
     try:
         store = open_store(location_inside(storage, PROBE))
-        if not store.create(mine, mine.encode()) or store.create(mine, b"another"):
+        if not store.create(token, token.encode()) or store.create(token, b"another"):
             return "an existing object can be created again, so locks do not work; use a store with conditional uploads"
-        store.write(mine, b"again")
-        if store.read(mine) != b"again":
+        store.write(token, b"again")
+        if store.read(token) != b"again":
             return "reading back an object gives other content than was written"
-        store.remove(mine)
+        store.remove(token)
         if seen is not None and store.read(seen) != seen.encode():
             return "reading the driver's object gives other content than was written"
     except FileNotFoundError:
@@ -175,17 +175,17 @@ def _problems(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
             )
 
 
-def _differences(nodes: Mapping[str, Mapping[str, Any]], here: Mapping[str, Any]) -> Iterable[str]:
+def _differences(nodes: Mapping[str, Mapping[str, Any]], driver: Mapping[str, Any]) -> Iterable[str]:
     """Yield the differences between each node and the driver's machine."""
     for name, facts in nodes.items():
         for package, version in facts.get("versions", {}).items():
-            ours = here["versions"][package]
-            if version is not None and version != ours:
-                yield f"{name}: has {package} {version}, the driver {ours}: install the same version on both."
-        if facts.get("manifest_hash") and facts["manifest_hash"] != here["manifest_hash"]:
+            expected = driver["versions"][package]
+            if version is not None and version != expected:
+                yield f"{name}: has {package} {version}, the driver {expected}: install the same version on both."
+        if facts.get("manifest_hash") and facts["manifest_hash"] != driver["manifest_hash"]:
             yield (
-                f"{name}: sees other shards ({facts['manifest_hash']}) than the driver ({here['manifest_hash']}): pass "
-                "a location that is the same for all nodes."
+                f"{name}: sees other shards ({facts['manifest_hash']}) than the driver ({driver['manifest_hash']}): "
+                "pass a location that is the same for all nodes."
             )
 
 
@@ -216,8 +216,8 @@ def _gpus() -> dict[str, int]:
     code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    said = done.stdout.split()
-    return {"n_gpus": n_gpus, "n_gpus_tensorflow": int(said[-1]) if said and said[-1].isdigit() else 0}
+    output = done.stdout.split()
+    return {"n_gpus": n_gpus, "n_gpus_tensorflow": int(output[-1]) if output and output[-1].isdigit() else 0}
 
 
 def _facts(answer: Any, resources: Mapping[str, float]) -> dict[str, Any]:

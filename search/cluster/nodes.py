@@ -27,8 +27,8 @@ def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, An
     task = ray.remote(num_cpus=0, max_retries=0)(function)
     calls = {}
     for node in sorted(_alive(), key=lambda node: (not _is_head(node), node["NodeManagerAddress"], node["NodeID"])):
-        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        calls[node_name(node)] = task.options(scheduling_strategy=here).remote(*arguments)
+        affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        calls[node_name(node)] = task.options(scheduling_strategy=affinity).remote(*arguments)
     found = {}
     for name, reference in calls.items():
         try:

@@ -97,8 +97,8 @@ def _start(folder: Path, n_cpus: int) -> None:
         except Exception as error:  # Ray has no class for this error
             ray.shutdown()
             if "timed out during startup" not in str(error):
-                said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                raise RunError(f"Ray could not be started: {said}") from error
+                reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise RunError(f"Ray could not be started: {reason}") from error
             if not left:
                 raise RunError(
                     f"Ray did not start within 30 seconds, in {N_STARTS} attempts: the machine is too busy. Finished "
@@ -117,8 +117,8 @@ def _connect(address: str) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise RunError(f"cannot connect to a Ray cluster at {address}: {said}. {_connection_hint()}") from None
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise RunError(f"cannot connect to a Ray cluster at {address}: {reason}. {_connection_hint()}") from None
 
 
 def _connection_hint() -> str:

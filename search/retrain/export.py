@@ -66,11 +66,11 @@ def export_candidate(
     try:
         require_running(path, calibration.inputs(slice(0, N_PROBE_CLIPS)))
         artifact = Artifact(path)
-        theirs = [trainer.predict(clips) for clips in (validation, calibration)]
-        ours = [artifact.predict(clips) for clips in (validation, calibration)]
+        network = [trainer.predict(clips) for clips in (validation, calibration)]
+        file = [artifact.predict(clips) for clips in (validation, calibration)]
         found = require_agreement(
-            np.concatenate(theirs),
-            np.concatenate(ours),
+            np.concatenate(network),
+            np.concatenate(file),
             path,
             mode,
             lambda: layer_drift(convert(answer, train.input_shape), path, calibration.inputs(slice(0, N_DRIFT_CLIPS))),
@@ -78,5 +78,5 @@ def export_candidate(
     except ExportError:
         path.unlink(missing_ok=True)
         raise
-    on_validation = float((theirs[0].argmax(axis=1) == ours[0].argmax(axis=1)).mean())
+    on_validation = float((network[0].argmax(axis=1) == file[0].argmax(axis=1)).mean())
     return Exported(on_validation, found.beyond_chance, seconds)

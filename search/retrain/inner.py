@@ -137,8 +137,8 @@ def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFile
     clips = pd.concat([part.clips for part in parts], ignore_index=True)
     if twice := sorted(clips["clip_id"][clips["clip_id"].duplicated()]):
         raise DataError(f"{files.root}: {twice[0]} is in two parts; delete the folder {files.inner_dir}")
-    places = {clip_id: place for place, clip_id in enumerate(manifest.folds[config.fold])}
-    order = np.argsort([places[clip_id] for clip_id in clips["clip_id"]])
+    order_of = {clip_id: index for index, clip_id in enumerate(manifest.folds[config.fold])}
+    order = np.argsort([order_of[clip_id] for clip_id in clips["clip_id"]])
     probabilities = np.concatenate([part.probabilities for part in parts])[order]
     return Predictions(clips.iloc[order].reset_index(drop=True), probabilities, config.classes)
 

@@ -53,8 +53,10 @@ def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -
             f"{model}: tells {', '.join(config.classes)} apart, in this order; the prepared data {manifest.name!r} "
             f"have {', '.join(manifest.classes)}. Use the shards that it was trained on, or retrain it on these."
         )
-    theirs, ours = manifest.spec.model_dump(), config.features.model_dump()
-    different = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs.get(key)]
+    prepared, configured = manifest.spec.model_dump(), config.features.model_dump()
+    different = [
+        f"{key} {value} against {prepared[key]}" for key, value in configured.items() if value != prepared.get(key)
+    ]
     if different:
         raise DataError(
             f"{model}: was trained on another feature than that of the prepared data {manifest.name!r} (the model's "
@@ -126,9 +128,9 @@ def train_candidate(
 def read_trained(files: CandidateFiles) -> Trained | None:
     """Return the results of a training that is finished but not yet scored; None if there are no usable ones."""
     try:
-        told = read_json(files.trained_path)
+        record = read_json(files.trained_path)
         digest = sha256(files.tflite_path.read_bytes()).hexdigest()
-        return Trained(**told) if told.pop("tflite_sha256") == digest else None
+        return Trained(**record) if record.pop("tflite_sha256") == digest else None
     except (DataError, OSError, TypeError, KeyError, AttributeError):
         return None  # the candidate is then exported again
 

@@ -236,7 +236,7 @@ class Space:
     def _cheaper(self, params: Params) -> list[Params]:
         """Return, for each other knob, the most expensive of the cheaper points that it leads to."""
         steps = []
-        here = self._cost(params)
+        current_cost = self._cost(params)
         for name in params:
             knob = self.knobs[name]
             if name in self.widths or not _changes_size(name) or knob.is_fixed:
@@ -244,7 +244,7 @@ class Space:
             others = knob.choices or tuple(knob.at(step / N_STEPS) for step in range(N_STEPS + 1))
             points = (self._with(params, name, value) for value in others if value != params[name])
             costs = [(self._cost(point), point) for point in points if point is not None]
-            lower = [(cost, point) for cost, point in costs if cost < here]
+            lower = [(cost, point) for cost, point in costs if cost < current_cost]
             if lower:
                 steps.append(max(lower, key=lambda option: option[0])[1])
         return steps

@@ -72,14 +72,14 @@ class FrontStrategy:
         model = GaussianProcess(_features(history, [*evaluated, *failed]), losses, variances)
         known = [point for point in history.known if not point.has_failed][-MAX_TRAINED:]
         guessed, _ = model.predict(_features(history, known))
-        here = np.array([point.is_here for point in known])
+        is_known = np.array([point.is_here for point in known])
         costs, known_costs = _costs(history, pool), _costs(history, known)
         if len(history.known) % ACCURATE_EVERY == 0:
             costs, known_costs = costs[:, :0], known_costs[:, :0]
         mean, deviation = model.predict(_features(history, pool))
         limits = np.maximum(costs.max(axis=0), known_costs.max(axis=0))
         growth = front_improvement(
-            mean, deviation, costs, guessed[here], known_costs[here], float(losses.max()), limits
+            mean, deviation, costs, guessed[is_known], known_costs[is_known], float(losses.max()), limits
         )
         return pool[int(growth.argmax())].params
 

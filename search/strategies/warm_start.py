@@ -135,9 +135,9 @@ def read_warm_start(
     points, notes = _preset_points(presets, space, recipe, input_shape, n_classes)
     trials: list[EarlierTrial] = []
     for root in runs:
-        found, said = _earlier_trials(RunDirectory(root), space, describe, data_hash)
+        found, noted = _earlier_trials(RunDirectory(root), space, describe, data_hash)
         trials += found
-        notes += said
+        notes += noted
     return WarmStart(tuple(points), tuple(trials), tuple(notes))
 
 
@@ -209,10 +209,11 @@ def _nearest(
 
     rng = np.random.default_rng(0)
     found: list[tuple[tuple[float, int], Params]] = []
-    for here in [space.smallest(), *(space.draw(rng) for _ in range(N_STARTS - 1))]:
-        while (step := min(space.neighbours(here), key=apart, default=here)) is not here and apart(step) < apart(here):
-            here = step
-        found.append((apart(here), here))
+    for point in [space.smallest(), *(space.draw(rng) for _ in range(N_STARTS - 1))]:
+        nearest = point
+        while apart(step := min(space.neighbours(nearest), key=apart, default=nearest)) < apart(nearest):
+            nearest = step
+        found.append((apart(nearest), nearest))
     (away, _), params = min(found, key=lambda option: option[0])
     return None if away == math.inf else (away, params)
 
@@ -230,9 +231,9 @@ def _earlier_trials(
     if not run.config_path.exists():
         raise RunError(f"{run.root}: not a run directory (it has no config.yaml)")
     name = run.root.resolve().name
-    theirs = (run.read_config().get("data") or {}).get("manifest_hash")
-    if theirs != data_hash:
-        return [], [f"{name}: left out: searched other data ({theirs}; here {data_hash})"]
+    searched = (run.read_config().get("data") or {}).get("manifest_hash")
+    if searched != data_hash:
+        return [], [f"{name}: left out: searched other data ({searched}; here {data_hash})"]
     events = Ledger(run.ledger_path).events()
     trials = trials_of(events)
     found: list[EarlierTrial] = []
@@ -263,10 +264,10 @@ def _point(space: Space, params: Mapping[str, Any]) -> Params | None:
     return space.parse(shared) or space.parse({**shared, **fixed})
 
 
-def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+def _differing(earlier: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     """Return the settings in which two trainings differ; with warm restarts, without the number of epochs."""
     described = []
-    for config in (theirs, ours):
+    for config in (earlier, current):
         train = dict(config.get("train") or {})
         if train.get("schedule") == "sgdr":
             train.pop("epochs", None)  # with restarts the rungs do not depend on the total length

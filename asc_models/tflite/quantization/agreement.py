@@ -38,23 +38,23 @@ class Agreement:
     agreement of independent predictions with the same frequencies. 1 if all clips are near-ties."""
 
 
-def agreement(theirs: Array, ours: Array, *, near_tie: float = NEAR_TIE) -> Agreement:
+def agreement(network: Array, file: Array, *, near_tie: float = NEAR_TIE) -> Agreement:
     """Return the agreement of a file with its network.
 
     Args:
-        theirs: the network's probabilities, (n_clips, n_classes).
-        ours: the file's probabilities.
+        network: the network's probabilities, (n_clips, n_classes).
+        file: the file's probabilities.
         near_tie: a clip is a near-tie if the network's top two probabilities differ by less than this.
     """
-    top = np.sort(theirs, axis=1)
+    top = np.sort(network, axis=1)
     is_clear = top[:, -1] - top[:, -2] >= near_tie
-    same = theirs.argmax(axis=1) == ours.argmax(axis=1)
+    same = network.argmax(axis=1) == file.argmax(axis=1)
     return Agreement(
-        n_clips=len(theirs),
+        n_clips=len(network),
         n_near_ties=int((~is_clear).sum()),
         n_different=int((~same[is_clear]).sum()),
         share=float(same.mean()),
-        beyond_chance=_kappa(theirs[is_clear].argmax(axis=1), ours[is_clear].argmax(axis=1), theirs.shape[1]),
+        beyond_chance=_kappa(network[is_clear].argmax(axis=1), file[is_clear].argmax(axis=1), network.shape[1]),
     )
 
 
@@ -71,15 +71,15 @@ def _kappa(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], n_classes:
 
 
 def require_agreement(
-    theirs: Array, ours: Array, path: Path, mode: str, drift: Callable[[], Sequence[Drift]]
+    network: Array, file: Array, path: Path, mode: str, drift: Callable[[], Sequence[Drift]]
 ) -> Agreement:
     """Return the agreement of the file at `path` with its network, and reject the file if it is too low.
 
     A single differing clip is accepted, since it would be a large share of few clips.
 
     Args:
-        theirs: the network's probabilities, (n_clips, n_classes).
-        ours: the file's probabilities.
+        network: the network's probabilities, (n_clips, n_classes).
+        file: the file's probabilities.
         path: path of the file, for the message.
         mode: export mode, for the message.
         drift: returns the layers with most drift first; called only if the file is rejected.
@@ -87,7 +87,7 @@ def require_agreement(
     Raises:
         ExportError: if the agreement beyond chance is below `MIN_AGREEMENT` and more than one clip differs.
     """
-    found = agreement(theirs, ours)
+    found = agreement(network, file)
     if found.beyond_chance >= MIN_AGREEMENT or found.n_different <= 1:
         return found
     n_clear = found.n_clips - found.n_near_ties

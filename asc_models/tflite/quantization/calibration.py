@@ -72,19 +72,19 @@ def tensor_ranges(content: bytes, clips: FeatureSet) -> Ranges:
     for index in range(clips.n_clips):
         interpreter.set_tensor(entry, clips.inputs(np.array([index])))
         interpreter.invoke()
-        for place, tensor in enumerate(tensors):
+        for position, tensor in enumerate(tensors):
             values = interpreter.get_tensor(tensor)
-            low[place] = np.minimum(low[place], values.min())  # unlike min, propagates NaN
-            high[place] = np.maximum(high[place], values.max())
-    for place, tensor in enumerate(tensors):
-        if not max(abs(low[place]), abs(high[place])) < MAX_ACTIVATION:  # also true for NaN
+            low[position] = np.minimum(low[position], values.min())  # unlike min, propagates NaN
+            high[position] = np.maximum(high[position], values.max())
+    for position, tensor in enumerate(tensors):
+        if not max(abs(low[position]), abs(high[position])) < MAX_ACTIVATION:  # also true for NaN
             raise ExportError(
-                f"the network's activation {graph.name(tensor)!r} reaches {low[place]:g} to {high[place]:g} on the "
-                "calibration clips: it has diverged; train it again at a lower train.learning_rate"
+                f"the network's activation {graph.name(tensor)!r} reaches {low[position]:g} to {high[position]:g} on "
+                "the calibration clips: it has diverged; train it again at a lower train.learning_rate"
             )
     return {
-        graph.name(tensor): {"min": _cell(low[place]), "max": _cell(high[place])}
-        for place, tensor in enumerate(tensors)
+        graph.name(tensor): {"min": _cell(low[position]), "max": _cell(high[position])}
+        for position, tensor in enumerate(tensors)
     }
 
 

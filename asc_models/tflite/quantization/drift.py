@@ -38,9 +38,9 @@ def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> l
         inputs: network input of some clips, (n_clips, n_mels, n_frames, n_channels).
     """
     reference = TfliteFile(floats, "the float32 file")
-    theirs = _activations(reference, floats, inputs)
-    ours = _activations(read_tflite(path), path.read_bytes(), inputs)
-    errors = {tensor: _error(values, ours.get(tensor)) for tensor, values in theirs.items()}
+    expected = _activations(reference, floats, inputs)
+    measured = _activations(read_tflite(path), path.read_bytes(), inputs)
+    errors = {tensor: _error(values, measured.get(tensor)) for tensor, values in expected.items()}
     drifts: dict[str, Drift] = {}
     for operator in reference.graph.operators:
         error = errors[reference.graph.name(operator.outputs[0])]
@@ -52,12 +52,12 @@ def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> l
     return sorted(drifts.values(), key=lambda drift: -drift.own)
 
 
-def _error(theirs: npt.NDArray[np.float64], ours: npt.NDArray[np.float64] | None) -> float:
+def _error(expected: npt.NDArray[np.float64], measured: npt.NDArray[np.float64] | None) -> float:
     """Return the relative error of a tensor; 0 if the file has no tensor of that name and shape."""
-    size = float(np.sqrt(np.mean(theirs**2)))
-    if ours is None or ours.shape != theirs.shape or size == 0:
+    size = float(np.sqrt(np.mean(expected**2)))
+    if measured is None or measured.shape != expected.shape or size == 0:
         return 0.0
-    return float(np.sqrt(np.mean((ours - theirs) ** 2))) / size
+    return float(np.sqrt(np.mean((measured - expected) ** 2))) / size
 
 
 def layer_name(tensor: str) -> str:

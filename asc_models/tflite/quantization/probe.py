@@ -41,8 +41,8 @@ def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
     """
     failures = {delegate: failure for delegate in DELEGATES if (failure := probe(path, inputs, delegate))}
     if failures:
-        told = "; ".join(f"{_with(delegate)}: {failure}" for delegate, failure in failures.items())
-        raise ExportError(f"{path}: does not run {told}. Export the model in another mode, such as int8_weights.")
+        failed = "; ".join(f"{_with(delegate)}: {failure}" for delegate, failure in failures.items())
+        raise ExportError(f"{path}: does not run {failed}. Export the model in another mode, such as int8_weights.")
 
 
 def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> str:

@@ -64,9 +64,9 @@ def place_labels(
     assert isinstance(figure, Figure)
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # every Agg canvas has one
     scale = figure.dpi / 72
-    places = np.array([(x, y) for x, y, _, _ in spots], dtype=np.float64).reshape(-1, 2)
+    points = np.array([(x, y) for x, y, _, _ in spots], dtype=np.float64).reshape(-1, 2)
     others = np.array([*obstacles], dtype=np.float64).reshape(-1, 2)
-    marks: Points = axes.transData.transform(np.vstack([places, others]))
+    marks: Points = axes.transData.transform(np.vstack([points, others]))
     canvas = _Canvas(axes.get_window_extent(renderer), scale, marks)
     canvas.boxes.extend(text.get_window_extent(renderer) for text in axes.texts)
     for number, (x, y, text, properties) in enumerate(spots):
@@ -75,7 +75,7 @@ def place_labels(
         for rank, offset in enumerate(OFFSETS):
             box, line = _box(marks[number], offset, size, scale), _line(marks[number], offset, scale)
             cost = FURTHER * rank + _cost(box, line, canvas)
-            if offset in NEAR and _is_ambiguous(box, marks[: len(places)], number):
+            if offset in NEAR and _is_ambiguous(box, marks[: len(points)], number):
                 cost += AMBIGUOUS
             tried.append((cost, rank, box, line))
         _, rank, box, line = min(tried, key=lambda entry: entry[:2])

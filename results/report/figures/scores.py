@@ -74,14 +74,14 @@ def group_figure(
         drawn: what the intervals resample (results.report.data.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
-    place = np.arange(len(table))
+    position = np.arange(len(table))
     value = table["macro_accuracy"].to_numpy(dtype=float)
     low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
-    axes.barh(place, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
+    axes.barh(position, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
     wide = spread.sum(axis=0) > 0  # for an interval of width 0, only half a cap would be drawn at the edge
     style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}
-    _, caps, _ = axes.errorbar(value[wide], place[wide], xerr=spread[:, wide], fmt="none", **style)
+    _, caps, _ = axes.errorbar(value[wide], position[wide], xerr=spread[:, wide], fmt="none", **style)
     for cap in caps:
         cap.set_clip_on(False)
     axes.axvline(overall, color=theme.accent, linewidth=1.8, zorder=3)
@@ -96,7 +96,7 @@ def group_figure(
         fontsize=9.5,
     )
     _published(axes, table, theme)
-    axes.set_yticks(place, [shortened(str(name).replace("_", " ")) for name in table[group]])
+    axes.set_yticks(position, [shortened(str(name).replace("_", " ")) for name in table[group]])
     for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
         inside = share >= SHORT_BAR
         at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)

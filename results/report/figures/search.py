@@ -194,12 +194,12 @@ def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: T
     levels = sorted(set(epochs.tolist()))
     for level, value in enumerate(levels):
         rows = epochs == value
-        place = (level + 1) / len(levels)
-        color = theme.ramp[round(place * (len(theme.ramp) - 2))]
+        share = (level + 1) / len(levels)
+        color = theme.ramp[round(share * (len(theme.ramp) - 2))]
         axes.scatter(
             size[rows],
             accuracy[rows],
-            s=22 + 34 * place,
+            s=22 + 34 * share,
             color=color,
             edgecolors=theme.background,
             linewidths=0.6,

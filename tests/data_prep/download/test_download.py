@@ -120,7 +120,7 @@ def test_a_stopped_download_goes_on_where_it_stopped(server, made, tmp_path, mon
     """Failing for good, then given again: finished archives are not asked for, the running one from its middle."""
     monkeypatch.setattr(module, "PAUSE_S", 0.0)
     kept = server.files.pop(f"{TOP}.audio.2.zip")
-    with pytest.raises(AscError, match=r"audio.2.zip\?download=1: cannot be loaded: HTTP status 404 .* give the same"):
+    with pytest.raises(AscError, match=r"audio.2.zip\?download=1: cannot be loaded: HTTP status 404 .* rerun the same"):
         download(made, tmp_path / "x")
     server.files[f"{TOP}.audio.2.zip"] = kept
     server.n_breaks, server.n_broken = 3, 50
@@ -181,7 +181,7 @@ def test_members_that_lead_out_of_the_folder_are_refused(server, tmp_path):
 def test_an_unreachable_server_is_told_with_the_way_out(tmp_path):
     """Nobody listens: the address, the reason, and that the same command goes on."""
     nobody = DataSet("nobody", "", (Archive("http://127.0.0.1:9/x.zip", "0" * 32, 10),))
-    with pytest.raises(AscError, match=r"127\.0\.0\.1:9/x\.zip: cannot be loaded: .*refused.* give the same"):
+    with pytest.raises(AscError, match=r"127\.0\.0\.1:9/x\.zip: cannot be loaded: .*refused.* rerun the same"):
         download(nobody, tmp_path / "x")
 
 

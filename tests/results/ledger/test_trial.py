@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger_support import Book, story
 
-from results.ledger.trial import Score, Trial, Trials, trials_of
+from results.ledger.trial import RungScore, Trial, Trials, trials_of
 
 
 def test_events_about_no_trial_and_unknown_ones_change_nothing() -> None:
@@ -23,7 +23,7 @@ def test_scores_are_kept_for_every_rung_and_none_that_diverged() -> None:
     """{epochs: scores} of the rungs with numbers; the trial's own scores are those of the highest rung."""
     book = Book()("trial_started", "a", weight_bytes=40)
     trial = trials_of(book.rung("a", 0, 0.5, "continue", 41).rung("a", 1, None, "continue", 42).events)["a"]
-    assert trial.scores == {2: Score(0.5, 1.0, 41)}
+    assert trial.scores == {2: RungScore(0.5, 1.0, 41)}
     assert (trial.rung, trial.epochs, trial.macro_accuracy, trial.weight_bytes) == (1, 6, None, 42)
     assert (trial.next_rung, trial.target, trial.seconds) == (2, 2, 20.0)
 
