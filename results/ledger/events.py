@@ -198,6 +198,6 @@ SHAPES: dict[str, tuple[Any, frozenset[str]]] = {
     "candidate_failed": (CandidateTrouble, frozenset({"candidate"})),
     "candidate_finished": (OfCandidate, frozenset({"candidate"})),
     "test_read": (SplitRead, frozenset({"candidate", "split"})),
-    "line_finished": (LineFinished, frozenset({"inputs"})),
+    "line_finished": (RunFinished, frozenset({"inputs"})),
 }
 """{kind: (its fields, those that every ledger has)}. Ledgers of older versions may lack the others."""

@@ -23,7 +23,7 @@ from results.ledger.lines import FORMAT_VERSION, VERSION, EventReader, ledger_li
 N_TRIES = 5
 """Number of attempts to take the lock, 20 ms apart."""
 LOCKS_LEDGER = os.name == "posix"
-"""Whether the ledger itself is locked, too: its own lock cannot be deleted under a working driver, as the lock file can.
+"""Whether the ledger itself is locked, too: the lock file can be deleted under a working driver, this lock cannot.
 Windows would keep readers from the locked file."""
 
 

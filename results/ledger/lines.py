@@ -87,7 +87,7 @@ class EventReader:
 def n_whole_bytes(data: bytes) -> int:
     """Return the length of a ledger without its torn tail: a line without an end, or last lines with NUL bytes.
 
-    JSON text contains no NUL bytes; some file systems leave them after a power cut in place of what was not yet written.
+    JSON text contains no NUL bytes; some file systems leave them after a power cut in place of unwritten data.
     """
     whole = data.rfind(b"\n") + 1
     while b"\0" in data[(start := data.rfind(b"\n", 0, max(0, whole - 1)) + 1) : whole]:
