@@ -18,6 +18,7 @@ from data_prep.store import Location, parse_location
 from results.run import Run, open_run
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
+from search.cluster.session import cluster_address
 from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
 from search.pipeline import run_stages
@@ -78,6 +79,7 @@ def run(
     Raises:
         AscError: if a stage fails; finished work is kept.
     """
+    cluster_address(address)  # raises if it is wrong, before anything is written
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
     with taken(directory, storage, narrator.note) as stored:
         workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
@@ -115,6 +117,7 @@ def search(
         AscError: if the search fails; finished trials are kept.
     """
     config.search_settings()  # raises if there is no search, before anything is written
+    cluster_address(address)
     location, narrator = parse_location(str(shards)), narrator or Quiet()
     manifest = read_manifest(location)
     check_fold(config.fold, manifest)

@@ -45,7 +45,7 @@ def bench(path: Path, n_clips: int = 200) -> Benchmark:
         ExportError: if the file cannot be run.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    command = [sys.executable, "-m", "asc_models.tflite.bench", str(path.absolute()), str(n_clips)]
+    command = [sys.executable, "-P", "-m", "asc_models.tflite.bench", str(path.absolute()), str(n_clips)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         reason = next(reversed(done.stderr.strip().splitlines()), f"its process ended with {done.returncode}")

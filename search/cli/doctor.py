@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Check versions, storage, shards, threads, GPUs and access on every node. Exits with 1 if there are problems.
 
-    Without --address and RAY_ADDRESS it checks this machine only.
+    Without --address and RAY_ADDRESS it checks this machine only, and starts Ray on it.
     """
     from data_prep.errors import RunError
     from data_prep.store import parse_location

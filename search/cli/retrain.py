@@ -89,6 +89,7 @@ def retrain(
     from data_prep.shards.manifest import read_manifest
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
+    from search.cluster.session import cluster_address
     from search.retrain.retrain import Variant
     from search.run_config import adjust_run, bind_data, default_shards, read_run
     from search.stages import Workspace, retrain_stage
@@ -96,6 +97,7 @@ def retrain(
 
     screen = terminal()
     directory = RunDirectory(run)
+    cluster_address(address)  # raises if it is wrong, before anything is written
     leave_job_folder(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:
         read_run(directory)  # raises before anything is written into a folder that is not a run

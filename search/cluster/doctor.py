@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from asc_models.processor import instruction_set
-from data_prep.errors import AscError
+from data_prep.errors import AscError, RunError
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
 
@@ -44,7 +44,12 @@ class Diagnosis:
 
 
 def examine(address: str | None, storage: Location | None, shards: Location | None) -> Diagnosis:
-    """Return the result of the checks on this machine, or on every node of the cluster at `address`.
+    """Return the result of the checks on this machine, on which Ray is started, or on every node of a cluster.
+
+    Args:
+        address: of the cluster; None means RAY_ADDRESS, and without it this machine.
+        storage: folder or URI to write to and read back from; None skips this check.
+        shards: folder or URI of feature shards to read; None skips this check.
 
     Raises:
         RunError: if there is no cluster at `address`.
@@ -55,6 +60,7 @@ def examine(address: str | None, storage: Location | None, shards: Location | No
     driver = look(_text(storage), seen.name, _text(shards))
     try:
         if cluster_address(address) is None:
+            driver["ray_problem"] = _try_ray()
             return Diagnosis(
                 {THIS_MACHINE: driver}, tuple(_problems({THIS_MACHINE: driver})), tuple(_remarks([driver], False))
             )
@@ -94,6 +100,29 @@ def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str,
         "manifest_hash": manifest_hash,
         "shards_problem": shards_problem,
     }
+
+
+def _try_ray() -> str | None:
+    """Start Ray on this machine and import the packages in a worker; return the problem, if any."""
+    from search.cluster.nodes import on_every_node
+    from search.cluster.session import ROOT, ray_session
+
+    try:
+        with ray_session("local", n_cpus=1):
+            answers = on_every_node(sources).values()
+    except RunError as error:
+        return str(error)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            return f"a worker cannot run asc: {_error_text(answer)}"
+        if Path(answer) != ROOT:
+            return f"workers import the packages from {answer}, not from {ROOT}; move them away, or check PYTHONPATH"
+    return None
+
+
+def sources() -> str:
+    """Return the folder that the packages were imported from."""
+    return str(Path(__file__).parents[2])
 
 
 class _Probe:
@@ -159,6 +188,8 @@ def _problems(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         missing = [package for package, version in facts["versions"].items() if version is None]
         if missing:
             yield f"{name}: lacks {', '.join(missing)}: install requirements.lock there."
+        if facts.get("ray_problem"):
+            yield f"{name}: {facts['ray_problem']}"
         if facts["storage_problem"]:
             yield f"{name}: storage: {facts['storage_problem']}"
         if facts["shards_problem"]:
@@ -215,7 +246,8 @@ def _gpus() -> dict[str, int]:
         return {"n_gpus": 0, "n_gpus_tensorflow": 0}
     code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     output = done.stdout.split()
     return {"n_gpus": n_gpus, "n_gpus_tensorflow": int(output[-1]) if output and output[-1].isdigit() else 0}
 

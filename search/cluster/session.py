@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import secrets
+import site
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
 from data_prep.errors import RunError
+from data_prep.home import home_folder
 from search.cluster.scratch import scratch_folder
 
 OBJECT_STORE_BYTES = 100_000_000
@@ -35,13 +39,26 @@ ENVIRONMENT = {
 }
 """Ray's settings in the environment; those that the user has set are kept."""
 
+ROOT = Path(__file__).parents[2]
+"""Folder of the packages."""
+
 
 def cluster_address(address: str | None) -> str | None:
     """Return the cluster's address: `address`, else RAY_ADDRESS; None if Ray is to be started on this machine.
 
     `local` means this machine, even if RAY_ADDRESS is set, as it is in a submitted job.
+
+    Raises:
+        RunError: if it is the address to which jobs are submitted.
     """
     chosen = address or os.environ.get("RAY_ADDRESS") or None
+    if chosen is not None and chosen.startswith(("http://", "https://")):
+        source = "--address" if address else "RAY_ADDRESS"
+        way = "Pass" if address else "Unset RAY_ADDRESS to work on this machine, or set"
+        raise RunError(
+            f"{source} {chosen}: is the address to which `ray job submit` sends jobs; nothing else connects to it. "
+            f"{way} the address that `ray start` printed on the head (HOST:6379)."
+        )
     return None if chosen == "local" else chosen
 
 
@@ -62,13 +79,15 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
     cluster = cluster_address(address)
     with ExitStack() as ending:
         if not ray.is_initialized():
+            folder = ending.enter_context(scratch_folder("asc-ray-", ray_parent()))
             if cluster is None:
-                folder = ending.enter_context(scratch_folder("asc-ray-", ray_parent()))
+                ending.enter_context(_own_token(folder))
             ending.callback(ray.shutdown)
-            if cluster is None:
-                _start(folder, n_cpus)
-            else:
-                _connect(cluster)
+            with chdir(_import_folder(folder)):
+                if cluster is None:
+                    _start(folder, n_cpus)
+                else:
+                    _connect(cluster)
         ending.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)  # failures of trials are reported in the ledger
         yield
@@ -77,6 +96,44 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
 def ray_parent() -> Path | None:
     """Return the parent of Ray's folder; None is the system's default, unless its path is too long for sockets."""
     return None if len(tempfile.gettempdir()) <= MAX_FOLDER else Path("/tmp")
+
+
+def _import_folder(empty: Path) -> Path:
+    """Return the working directory in which to call `ray.init`; Ray's workers search it first when they import.
+
+    In the user's working directory, files such as `search.py` or a folder `results` would be imported instead of the
+    packages. It is their own folder, or `empty` if they are installed in one that Python searches anyway.
+    """
+    installed = {Path(path).resolve() for path in (*site.getsitepackages(), site.getusersitepackages())}
+    return empty if ROOT.resolve() in installed else ROOT
+
+
+@contextmanager
+def _own_token(folder: Path) -> Iterator[None]:
+    """Give a local Ray a token in `folder` until the block ends, unless the user has one or has chosen another mode.
+
+    Ray itself would write one to the user's home, which containers often lack.
+    """
+    home = home_folder()
+    mode = os.environ.get("RAY_AUTH_MODE", "token").lower()
+    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if mode != "token" or has_token or (home is not None and os.access(home / ".ray" / "auth_token", os.R_OK)):
+        yield
+        return
+    path = folder / "auth_token"
+    path.touch(mode=0o600)
+    path.write_text(_token(), encoding="ascii")
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN_PATH"]
+
+
+@functools.cache
+def _token() -> str:
+    """Return the token of this process's sessions; Ray remembers the first that it reads."""
+    return secrets.token_hex(32)
 
 
 def _start(folder: Path, n_cpus: int) -> None:

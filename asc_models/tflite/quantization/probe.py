@@ -50,7 +50,7 @@ def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> st
     with tempfile.TemporaryDirectory(prefix="asc-probe-") as folder:
         clips = Path(folder) / "inputs.npy"
         np.save(clips, inputs)
-        command = [sys.executable, "-m", __name__, str(path.absolute()), str(clips), delegate]
+        command = [sys.executable, "-P", "-m", __name__, str(path.absolute()), str(clips), delegate]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
         try:
             done = subprocess.run(

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 from asc_models_support import SMALL_MODEL, with_random_weights
 
 from asc_models.errors import ExportError
 from asc_models.tflite.bench import bench
 from asc_models.tflite.export import export
+from asc_models.tflite.quantization.probe import probe
 from asc_models.training.builder import build
 
 pytestmark = pytest.mark.system
@@ -23,3 +25,14 @@ def test_what_cannot_be_run_is_told(tmp_path):
     (tmp_path / "m.tflite").write_bytes(b"no model at all")
     with pytest.raises(ExportError, match=r"m.tflite: cannot be run: .+"):
         bench(tmp_path / "m.tflite")
+
+
+def test_foreign_files_in_the_working_directory_are_not_imported(tmp_path, monkeypatch):
+    """Neither the process that times a file nor the one that tries it imports an `asc_models.py` of the user's."""
+    (tmp_path / "asc_models.py").write_text("raise SystemExit('the wrong file')")
+    (tmp_path / "m.tflite").write_bytes(b"no model at all")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExportError) as refused:
+        bench(tmp_path / "m.tflite")
+    said = [str(refused.value), probe(tmp_path / "m.tflite", np.zeros((1, 1, 1, 1), np.float32), "xnnpack")]
+    assert ["model" in text.lower() and "the wrong file" not in text for text in said] == [True, True], said

@@ -16,13 +16,15 @@ from data_prep.shards.manifest import read_manifest
 from search.cli.main import app
 from search.cluster.doctor import look
 
+pytestmark = pytest.mark.system
+
 
 def asked(*arguments):
     return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
 
 
 @pytest.fixture(autouse=True)
-def no_cluster(monkeypatch):
+def no_cluster(monkeypatch, ray_here):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -74,7 +76,6 @@ def test_a_storage_that_a_node_does_not_share_is_told(tmp_path):
     assert "another storage, such as a folder that is not shared" in facts["storage_problem"]
 
 
-@pytest.mark.system
 def test_a_cluster_that_is_not_there_is_told_quickly():
     """A wrong address ends in one message that names token authentication, not in minutes of retries."""
     asc = [
