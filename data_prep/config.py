@@ -18,7 +18,7 @@ def _or_preset(schema: dict[str, Any]) -> None:
     """Let the schema of a feature accept a preset's name, alone or as the key `preset`."""
     names = {
         "enum": list(FEATURE_PRESETS),
-        "description": "A named feature; settings beside it win over its.",
+        "description": "A named feature; settings next to it override its settings.",
     }
     schema["properties"]["preset"] = names
     schema.update({"type": ["object", "string"], "if": {"type": "string"}, "then": names})
@@ -70,19 +70,19 @@ class FeatureSpec(Config):
             return data
         name = given["preset"]
         if name not in FEATURE_PRESETS:
-            raise ValueError(f"no feature is called {name!r}; there are {', '.join(FEATURE_PRESETS)}")
+            raise ValueError(f"unknown feature {name!r}; known: {', '.join(FEATURE_PRESETS)}")
         return {**FEATURE_PRESETS[name], **{key: value for key, value in given.items() if key != "preset"}}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.n_fft % 2:
-            raise ValueError(f"n_fft must be even, or frames have no centre sample: {self.n_fft}")
+            raise ValueError(f"n_fft must be even, so that frames have a centre sample: {self.n_fft}")
         if self.window_samples > self.n_fft:
             raise ValueError(f"win_length must not exceed n_fft: {self.win_length} > {self.n_fft}")
         if self.hop_length > self.window_samples:
             raise ValueError(
-                f"hop_length must not exceed {'n_fft' if self.win_length is None else 'win_length'}, or samples are "
-                f"skipped: {self.hop_length} > {self.window_samples}"
+                f"hop_length must not exceed {'n_fft' if self.win_length is None else 'win_length'}, so that no "
+                f"samples are skipped: {self.hop_length} > {self.window_samples}"
             )
         top = self.fmax_hz if self.fmax_hz is not None else self.sample_rate / 2
         if not self.fmin_hz < top <= self.sample_rate / 2:
@@ -152,7 +152,7 @@ class ReaderSpec(Config):
     def _check(self) -> Self:
         if self.window_seconds is not None and self.scaling == "minmax":
             raise ValueError(
-                f"window_seconds {self.window_seconds:g} does not go with scaling minmax, since a window does not know "
+                f"window_seconds {self.window_seconds:g} cannot be combined with scaling minmax, since a window lacks "
                 "its clip's minimum and maximum: set scaling to none or standardize"
             )
         return self

@@ -66,8 +66,8 @@ def write_error(path: Path, error: OSError) -> AscError:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         free = shutil.disk_usage(folder).free
         return AscError(
-            f"{path}: no space left on the disk ({free:,} bytes free). Nothing that was finished is lost: "
-            "free some space and give the same command again."
+            f"{path}: no space left on the disk ({free:,} bytes free). Finished work is kept: free some space and "
+            "rerun the same command."
         )
     return AscError(f"{path}: cannot be written: {error.strerror or error}")
 

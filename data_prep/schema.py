@@ -106,7 +106,7 @@ def _describe(cls: type[Config], problem: Any) -> str:
         # The same name one section deeper (prepare.clip_seconds) is a better suggestion than a similar name here.
         deeper = [f"{section}.{key}" for model in models for section in _sections_with(model, key)]
         near = deeper or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        way_out = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        way_out = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
         return f"{path}: unknown key; {way_out}"
     if problem["type"] == "missing":
         return f"{path}: required, but missing"
@@ -115,7 +115,7 @@ def _describe(cls: type[Config], problem: Any) -> str:
         kinds = [
             model.model_fields[key].default for model in _models_at(cls, problem["loc"]) if key in model.model_fields
         ]
-        found = f" (got {problem['ctx']['tag']!r})" if "tag" in problem["ctx"] else ", but names none"
+        found = f" (got {problem['ctx']['tag']!r})" if "tag" in problem["ctx"] else ", but it is missing"
         return f"{path}: must name its {key}, one of {', '.join(kinds)}{found}"
     message = problem["msg"].removeprefix("Value error, ")
     value = problem.get("input")

@@ -99,7 +99,7 @@ def parse_location(text: str) -> Location:
         return Path(rest)
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise DataError(f"{text}: places are local folders or under {known}; {scheme}:// is not known here.")
+        raise DataError(f"{text}: unknown scheme {scheme}://. Give a local folder or a URI with {known}.")
     return text
 
 
@@ -190,7 +190,8 @@ class LocalStore:
         with file:
             if not lock_descriptor(file.fileno(), blocking=False):
                 raise DataError(
-                    f"{self.root}: another process prepares into this folder. Wait for it, or take another."
+                    f"{self.root}: another process is preparing into this folder. Wait until it ends, or choose "
+                    "another folder."
                 )
             yield
 
@@ -298,7 +299,7 @@ class _ObjectFile(RawIOBase):
         return int(self._reader.tell())
 
 
-CREDENTIALS = "Check the address, and that the credentials in the environment may read and write there."
+CREDENTIALS = "Check the URI, and that the credentials in the environment permit reading and writing."
 
 
 @contextmanager

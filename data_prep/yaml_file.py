@@ -24,7 +24,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no UTF-8 text, from byte {error.start}; save it as UTF-8") from None
+        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
     return parse_yaml(text, str(path))
 
 
@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 continue
             if key.value in seen:
-                raise ConstructorError(problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark)
+                raise ConstructorError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep))
 

@@ -126,7 +126,7 @@ def _ogg_damage(data: bytes) -> str | None:
             return f"lacks {number - numbers[serial] - 1:,} pages before byte {at:,}"
         numbers[serial], ended[serial] = number, bool(flags & 4)
         at = end
-    return None if all(ended.values()) else "is cut off: it ends without the mark of its end"
+    return None if all(ended.values()) else "is cut off: its end marker is missing"
 
 
 def _ogg_checksum(page: bytes) -> int:
@@ -152,7 +152,7 @@ def _mp3_damage(data: bytes) -> str | None:
                 return None
             return f"is damaged at byte {at:,}, where a frame should begin"
         if at + length > len(data):
-            return f"is cut off within its last frame: {len(data) - at:,} of {length:,} bytes are there"
+            return f"is cut off within its last frame: {len(data) - at:,} of {length:,} bytes are present"
         at += length
     return None
 

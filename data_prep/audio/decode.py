@@ -110,18 +110,18 @@ def decode(path: Path) -> Decoded:
     if damage is not None or y is None:
         raise DataError(f"{path}: {damage}. Replace the file.")
     if len(y) == 0:
-        raise DataError(f"{path}: holds no samples. Replace the file.")
+        raise DataError(f"{path}: contains no samples. Replace the file.")
     if y.nbytes > MAX_BYTES:
         raise DataError(f"{path}: is longer than {MAX_BYTES:,} bytes once decoded. Cut it into clips.")
     if len(y) < n_promised:
         raise DataError(f"{path}: ends after {len(y):,} of {n_promised:,} samples. Replace the file.")
     if rate not in RATES_HZ:
-        raise DataError(f"{path}: has a sample rate of {rate:,} Hz, which no recording has. Replace the file.")
+        raise DataError(f"{path}: has a sample rate of {rate:,} Hz, which is out of range. Replace the file.")
     mono: Waveform = y[:, 0] if y.shape[1] == 1 else y.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise DataError(f"{path}: holds values that are no finite numbers. Replace the file.")
+        raise DataError(f"{path}: contains values that are not finite. Replace the file.")
     if (peak := float(np.abs(mono).max())) > MAX_SAMPLE:
-        raise DataError(f"{path}: holds a sample of {peak:.3g}, where full scale is 1. Scale or replace the file.")
+        raise DataError(f"{path}: contains a sample of {peak:.3g}; full scale is 1. Scale or replace the file.")
     return Decoded(mono, rate, slip)
 
 
@@ -146,7 +146,7 @@ def _require_file(path: Path) -> None:
         raise DataError(f"{path}: is a folder, not a recording.")
     if not stat.S_ISREG(status.st_mode):
         what = "a named pipe" if stat.S_ISFIFO(status.st_mode) else "a device or socket"
-        raise DataError(f"{path}: is {what}, not a recording. Replace it by a file.")
+        raise DataError(f"{path}: is {what}, not a recording. Replace it with a file.")
     if status.st_size > MAX_BYTES:
         raise DataError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read. Cut it into clips.")
 

@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 UNKNOWN_SIZE = 0x7FFF_0000
 """Sizes of at least this are written by programs that don't know the length yet."""
-NO_PAD = "has no pad byte behind a chunk of odd length"
-SIZE_WITH_HEADER = "states more bytes of sound than it has, by the length of its header"
-BYTES_PER_SECOND = "states a wrong number of bytes per second"
-BYTES_PER_FRAME = "states a wrong number of bytes per frame"
+NO_PAD = "lacks the pad byte after a chunk of odd length"
+SIZE_WITH_HEADER = "declares more bytes of audio than the file has, by the length of the header"
+BYTES_PER_SECOND = "declares a wrong number of bytes per second"
+BYTES_PER_FRAME = "declares a wrong number of bytes per frame"
 
 _LINEAR = (1, 3, 6, 7)
 """Formats with a fixed sample width: PCM, float, A-law, μ-law."""
@@ -75,8 +75,8 @@ def never_closed(n_bytes: int) -> str | None:
     if n_bytes <= 0:
         return None
     return (
-        f"has a header that was never closed: it states no sound, and {n_bytes:,} bytes of sound follow. Whatever "
-        "wrote it was interrupted; `sox --ignore-length BAD.wav GOOD.wav` writes a right header"
+        f"has an unfinished header: it declares no audio, but {n_bytes:,} bytes of audio follow. The program that "
+        "wrote it was interrupted; `sox --ignore-length BAD.wav GOOD.wav` writes a correct header"
     )
 
 
@@ -103,7 +103,7 @@ def read_wave(file: BinaryIO, n_file: int) -> Wave | str:
         if size % 2 and not _is_chunk(file, at, n_file) and _is_chunk(file, at - 1, n_file):
             at -= 1
             slips[NO_PAD] = None
-    return "has no sound: its header ends before the data chunk"
+    return "has no audio: its header ends before the data chunk"
 
 
 def _sound_size(
@@ -112,10 +112,10 @@ def _sound_size(
     """Return the actual size of the samples in bytes if the header states `size`, or a description of the damage."""
     present = n_file - start
     if size == 0 and present and not _chunks_to_end(file, start, n_file):
-        return never_closed(present) or "holds no samples"
+        return never_closed(present) or "contains no samples"
     if present < size < UNKNOWN_SIZE or (is_long and present < size):
         if size - present not in (*_HEADER_SIZES, start, start - 8):
-            return f"is cut off: {present:,} of {size:,} bytes of sound are there"
+            return f"is cut off: {present:,} of {size:,} bytes of audio are present"
         slips[SIZE_WITH_HEADER] = None
         return present
     if size >= UNKNOWN_SIZE and present < size:
@@ -128,7 +128,7 @@ def _sound_size(
     if size % 2 and _is_chunk(file, end, n_file):
         slips[NO_PAD] = None
         return size
-    return f"contradicts itself: {present - size:,} bytes behind its sound belong to nothing"
+    return f"contradicts itself: {present - size:,} bytes after its audio belong to no chunk"
 
 
 def _checked_format(chunk: bytes, slips: dict[str, None]) -> bytes | str:

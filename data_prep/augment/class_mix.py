@@ -96,7 +96,8 @@ class ClassMix:
         self._others = {int(label): known[features.labels[known] != label] for label in np.unique(features.labels)}
         if class_mix_p and not all(len(others) for others in self._others.values()):
             raise DataError(
-                "train.class_mix_p mixes clips of different classes, and the training clips have only one. Set it to 0."
+                "train.class_mix_p mixes clips of different classes, but the training clips have only one class. Set "
+                "it to 0."
             )
 
     def __call__(self, rows: Rows, draw: Draw, rng: np.random.Generator) -> tuple[LogMels, Labels]:

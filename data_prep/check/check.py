@@ -52,7 +52,7 @@ def check_data(
         DataError: if the folder doesn't exist.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such data set. Give the folder that holds the audio and its lists.")
+        raise DataError(f"{root}: no such folder. Give the folder with the audio and its lists.")
     resolved, layout, findings = _read_lists(root, config)
     names = dict.fromkeys(find_audio(root))
     names |= dict.fromkeys(clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename))
@@ -135,12 +135,12 @@ def _file_findings(
             yield Finding(severity, "unreadable", name, where, fact.reason)
             continue
         if fact.slip:
-            yield Finding("warning", "header", name, where, f"{fact.slip}; the sound is read as it stands")
+            yield Finding("warning", "header", name, where, f"{fact.slip}; the audio is read as is")
         if fact.silent:
-            yield Finding("warning", "silent", name, where, "holds no sound: every sample is the same")
+            yield Finding("warning", "silent", name, where, "is silent: all samples are equal")
         off = abs(fact.seconds - wanted)
         if off > tolerance * wanted:
-            message = f"is {fact.seconds:.3f} s long, clips are {wanted:g} s and may miss that by {tolerance:.0%}"
+            message = f"is {fact.seconds:.3f} s long, clips must be {wanted:g} s ± {tolerance:.0%}"
             yield Finding(severity, "length", name, where, message)
         elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and corrected silently
             yield Finding("warning", "length", name, where, f"is {fact.seconds:.3f} s long, clips are {wanted:g} s")
@@ -168,7 +168,7 @@ def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bo
     for kept, *others in same.values():
         for name in others:
             clip, first = clips.get(name), clips.get(kept)
-            where, message = "", f"holds the same recording as {kept}"
+            where, message = "", f"contains the same recording as {kept}"
             if clip is not None and first is not None:
                 where = _where(resolved, clip)
                 if clip.scene != first.scene:
@@ -193,7 +193,7 @@ def _unlisted(resolved: Resolved, facts: Mapping[str, FileFacts]) -> Iterator[Fi
     known = {clip.filename for clip in resolved.clips.values()} | {row.filename for row in resolved.unlisted}
     for name in facts if known else ():
         if name not in known:
-            yield Finding("warning", "unlisted", name, "", "is on disk, but in no list")
+            yield Finding("warning", "unlisted", name, "", "is on disk, but not in any list")
 
 
 def _refusals(

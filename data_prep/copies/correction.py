@@ -144,7 +144,7 @@ def estimate_correction(spectra: Mapping[str, Spectrum], pairs: Pairs, spec: Fea
     if not devices:
         raise DataError(
             f"spectrum_correction needs moments that device {REFERENCE_DEVICE} and another device both recorded (same "
-            "scene, location and segment) among the training clips; there are none. Take it out of "
+            "scene, location and segment) among the training clips; there are none. Remove it from "
             "prepare.augmentations."
         )
     return Correction(
@@ -190,4 +190,4 @@ def parse_correction(text: str, source: str) -> Correction:
             frequency_hz=combined[:, 0],
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{source}: no spectrum correction can be read from it: {error}") from None
+        raise DataError(f"{source}: cannot be read as a spectrum correction: {error}") from None

@@ -101,13 +101,13 @@ def read_responses(folder: Path, sample_rate: int) -> dict[str, Waveform]:
     files = sorted(path for path in names if path.suffix.lower() in _AUDIO and not path.name.startswith("."))
     if not files:
         raise DataError(
-            f"{folder}: holds no impulse responses ({', '.join(_AUDIO)}). Name their folder in "
-            "prepare.offline.responses, or take device_response out of prepare.augmentations."
+            f"{folder}: contains no impulse responses ({', '.join(_AUDIO)}). Name their folder in "
+            "prepare.offline.responses, or remove device_response from prepare.augmentations."
         )
     responses = {path.name: read_mono(path, sample_rate) for path in files}
     silent = [name for name, response in responses.items() if not response.any()]
     if silent:
-        raise DataError(f"{folder / silent[0]}: is silent: no response of a device. Remove the file.")
+        raise DataError(f"{folder / silent[0]}: is silent, so it is not a device's response. Remove the file.")
     return responses
 
 
@@ -204,5 +204,5 @@ def augmented(
     """
     step = COPIES[kind].step
     if step is None:
-        raise ValueError(f"{kind} makes no waveform: it is a gain on the spectrum")
+        raise ValueError(f"{kind} does not change waveforms: it is a gain on the spectrum")
     return step(Sounds(y, spec, partner, response), **draw(kind, settings, rng))

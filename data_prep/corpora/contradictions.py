@@ -30,8 +30,8 @@ def class_problems(
                     "unknown class",
                     row,
                     f"scene {clip.scene!r} of {row.filename} does not occur in {lists['train'].title} "
-                    f"({', '.join(sorted(known))}). Mend the label, add training clips of {clip.scene!r}, or take it "
-                    f"out of {lists[split].title}.",
+                    f"({', '.join(sorted(known))}). Correct the label, add training clips of {clip.scene!r}, or remove "
+                    f"it from {lists[split].title}.",
                 )
 
 
@@ -46,8 +46,8 @@ def outside_classes(
             yield ListProblem(
                 "unknown class",
                 rows[clip_id],
-                f"scene {clip.scene!r} of {clip.filename} is none of prepare.corpus.classes "
-                f"({', '.join(config.classes)}). Mend the label, or add the class.",
+                f"scene {clip.scene!r} of {clip.filename} is not in prepare.corpus.classes "
+                f"({', '.join(config.classes)}). Correct the label, or add the class.",
             )
 
 
@@ -73,9 +73,9 @@ def location_problems(
                     "shared location",
                     tested,
                     f"{tested.filename}, in the {other} list of fold {fold}, is from location {location}, and so is "
-                    f"{heard.filename} of the {one} list ({heard.path.name}, line {heard.line}): its score would tell "
-                    "of a place that was heard before. Take the location out of one list, or cut folds by location "
-                    "with prepare.corpus.k_folds"
+                    f"{heard.filename} of the {one} list ({heard.path.name}, line {heard.line}), so test scores would "
+                    "be too high. Remove the location from one list, or make folds by location with "
+                    "prepare.corpus.k_folds"
                     + ("." if other == "validation" else ", or accept it with prepare.corpus.shared_locations=warn."),
                     fatal=other == "validation" or config.shared_locations == "refuse",
                 )
@@ -107,13 +107,13 @@ def name_problems(clips: Mapping[str, Clip], rows: Mapping[str, ListRow]) -> Ite
                 row,
                 f"{clip.filename} has the scene {clip.scene!r}, but its name says {name.scene}"
                 + (f", which is {usual[name.scene]!r} elsewhere" if usual[name.scene] != name.scene else "")
-                + ". Mend the label or the name, or let names tell nothing with prepare.corpus.names=false.",
+                + ". Correct the label or the name, or ignore names with prepare.corpus.names=false.",
             )
         for what, declared, named in (("device", clip.device, name.device), ("location", clip.location, name.location)):
             if declared != named:
                 yield ListProblem(
                     "name against table",
                     row,
-                    f"{clip.filename} has the {what} {declared!r}, but its name says {named!r}; the table counts",
+                    f"{clip.filename} has the {what} {declared!r}, but its name says {named!r}; the table is used",
                     fatal=False,
                 )

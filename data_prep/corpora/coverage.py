@@ -22,8 +22,8 @@ def missing_problem(corpus: Corpus, max_share: float) -> str | None:
     enough = min(1.0, (int(share * 100) + 1) / 100)
     return (
         f"{corpus.root}: {n_missing:,} of {n_listed:,} listed files are not on disk ({share:.1%}); at most "
-        f"{max_share:.4g} of them may be missing: {some(corpus.missing)}. Unpack the rest of the audio, mend the names "
-        f"in the lists, or go on without these files: --set prepare.quarantine.max_missing_share={enough:g}"
+        f"{max_share:.4g} may be missing: {some(corpus.missing)}. Unpack the rest of the audio, correct the names in "
+        f"the lists, or continue without these files: --set prepare.quarantine.max_missing_share={enough:g}"
     )
 
 
@@ -35,8 +35,8 @@ def class_problem(corpus: Corpus) -> str | None:
         if len(set(training)) == 1:
             return (
                 f"{corpus.root}: all {len(training):,} training clips of fold {fold} are of the class {training[0]!r}; "
-                "a classifier needs two or more. Mend the labels, or name the column that has them: --label-column "
-                "NAME (prepare.corpus.label_column)"
+                "a classifier needs two or more. Correct the labels, or name their column: --label-column NAME "
+                "(prepare.corpus.label_column)"
             )
     return None
 
@@ -66,16 +66,16 @@ def split_gaps(corpus: Corpus, spec: ValidationSpec, usable: Collection[str]) ->
                 continue  # reported for the whole fold
             for scene in sorted(trained - held):
                 if scene in meant:
-                    reason = f"whose {split} clips can't be used"
+                    reason = f"whose {split} clips are unusable"
                 elif split in listed.values():
-                    reason = f"that the {split} list lacks"
+                    reason = f"missing from the {split} list"
                 elif len(locations_of_scene[scene]) == 1:
-                    reason = "with one training location"
+                    reason = "with a single training location"
                 else:
-                    reason = "whose training locations are all needed in training"
+                    reason = "whose training locations are all needed for training"
                 gaps[fold, split, reason].append(scene)
     return [
-        (split, f"fold {fold}: scenes {reason} have no clip in {split}: {some(names)}")
+        (split, f"fold {fold}: scenes {reason} have no {split} clip: {some(names)}")
         for (fold, split, reason), names in gaps.items()
     ]
 

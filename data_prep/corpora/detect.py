@@ -84,5 +84,5 @@ def detect_layout(root: Path, config: CorpusConfig) -> str:
         return "evaluation"
     if has_class_folders(root):
         return "folders"
-    looked = "".join(f"\nLooked at {error}" for error in rejected.values())
-    raise DataError(f"{root / SETUP}: holds no list of a fold; expected: {EXPECTED}{looked}")
+    looked = "".join(f"\nTried: {error}" for error in rejected.values())
+    raise DataError(f"{root / SETUP}: contains no lists of a fold; expected: {EXPECTED}{looked}")

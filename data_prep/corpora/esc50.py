@@ -44,5 +44,5 @@ def read_esc50(root: Path, config: CorpusConfig) -> Listing:
 
 def _target(path: Path, line: int, text: str | None) -> int:
     if text is None or not text.isdecimal():
-        raise DataError(f"{path}, line {line}: {text!r} is no target. Targets are the numbers of the classes, from 0.")
+        raise DataError(f"{path}, line {line}: {text!r} is not a target. Targets are class numbers from 0.")
     return int(text)

@@ -18,7 +18,7 @@ def read_evaluation(root: Path) -> Listing:
     folder = audio_folder(root)
     files = audio_files(folder)
     if not files:
-        raise DataError(f"{folder}: holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))}).")
+        raise DataError(f"{folder}: contains no audio file ({', '.join(sorted(AUDIO_SUFFIXES))}).")
     rows = [ListRow(folder, number, path.relative_to(root).as_posix()) for number, path in enumerate(files, start=1)]
     return Listing("evaluation", {1: {"evaluation": FoldList(folder.name, folder, rows)}})
 

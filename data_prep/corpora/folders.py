@@ -30,8 +30,8 @@ def read_folders(root: Path) -> Listing:
     classes = list(dict.fromkeys(part[0] for part in parts))
     if len(classes) < 2:
         raise DataError(
-            f"{base}: has {len(classes)} subfolders with audio; one folder per class needs two or more. Put the "
-            "recordings of each class into a folder with the name of the class."
+            f"{base}: has {len(classes)} subfolders with audio; this layout needs at least two. Put the recordings of "
+            "each class into a folder named after the class."
         )
     if all(FOLD.fullmatch(name.lower()) and not name.isdecimal() for name in classes):
         raise DataError(

@@ -40,9 +40,10 @@ def cut_folds(
     remarks = []
     if n_nowhere:
         remarks.append(
-            f"{n_nowhere:,} of {len(labelled):,} clips have no location: the {k} folds divide these clip by clip, so "
-            "recordings of one place may be both learned and tested. If that is known, name a table's column with "
-            "prepare.corpus.location_column, or put recordings of one place into a folder below their class"
+            f"{n_nowhere:,} of {len(labelled):,} clips have no location: the {k} folds split these by clip, so "
+            "recordings of one location may be in both training and test. If locations are known, name their column "
+            "with prepare.corpus.location_column, or put the recordings of each location into a folder below their "
+            "class"
         )
     return folds, remarks
 
@@ -95,8 +96,8 @@ def assign_parts(clips: Iterable[Clip], k: int, seed: int) -> dict[str, int]:
 def _validate(clips: Iterable[Clip], parts: Mapping[str, int], k: int) -> None:
     if len(set(parts.values())) < k:
         raise DataError(
-            f"{k} folds by location need at least {k} locations; the labelled clips have {len(parts)}. Set "
-            "prepare.corpus.k_folds lower, or list the folds yourself."
+            f"{k} folds by location need at least {k} locations; the labelled clips have {len(parts)}. Lower "
+            "prepare.corpus.k_folds, or list the folds in files."
         )
     held: dict[str, set[int]] = defaultdict(set)
     for clip in clips:
@@ -104,6 +105,6 @@ def _validate(clips: Iterable[Clip], parts: Mapping[str, int], k: int) -> None:
     for scene, where in sorted(held.items()):
         if len(where) == 1:
             raise DataError(
-                f"scene {scene!r} has a single location, so the fold that tests it could not learn it: folds by "
-                "location need two or more. Add recordings from another place, or list the folds yourself."
+                f"scene {scene!r} has a single location, so the fold that tests it has no training clip of it: folds "
+                "by location need at least two. Add recordings from another location, or list the folds in files."
             )

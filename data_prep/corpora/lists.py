@@ -85,7 +85,7 @@ def _named(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[tuple[int,
     _, columns = next(rows, (0, []))
     named = [(number, name) for number, name in enumerate(columns) if name]
     if len({name for _, name in named}) < len(named):
-        raise DataError(f"{path}: the first line names a column twice: {', '.join(name for _, name in named)}")
+        raise DataError(f"{path}: the first line contains a column name twice: {', '.join(name for _, name in named)}")
     return named
 
 

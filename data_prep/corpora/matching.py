@@ -35,12 +35,12 @@ def match_files(root: Path, resolved: Resolved) -> None:
         resolved.clips[absent[listed]] = replace(resolved.clips[absent[listed]], filename=actual)
     if found:
         some = _some([f"{listed} is {actual}" for listed, actual in found.items()])
-        resolved.remarks += (f"{len(found):,} listed files have another name on disk and are read from there: {some}",)
+        resolved.remarks += (f"{len(found):,} listed files have another name on disk, which is used: {some}",)
     if doubtful:
         some = _some([f"{listed} may be {' or '.join(names[:3])}" for listed, names in doubtful.items()])
         resolved.remarks += (
-            f"{len(doubtful):,} listed files are not on disk, and similar names leave it open which they are: {some}. "
-            "Write the names in the list as they are on disk",
+            f"{len(doubtful):,} listed files are not on disk, and their similar names are ambiguous: {some}. Use the "
+            "names on disk in the list",
         )
 
 

@@ -49,7 +49,7 @@ def raise_first(problems: Iterable[ListProblem]) -> None:
     """
     fatal = [problem for problem in problems if problem.fatal]
     if fatal:
-        rest = f" ({len(fatal) - 1:,} more like problems: `asc data check` lists them.)" if len(fatal) > 1 else ""
+        rest = f" ({len(fatal) - 1:,} more problems: `asc data check` lists them.)" if len(fatal) > 1 else ""
         raise DataError(fatal[0].text + rest)
 
 

@@ -32,7 +32,7 @@ def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
     """
     config = config or CorpusConfig()
     if not root.is_dir():
-        raise DataError(f"{root}: no such data set. Give the folder that holds the audio and its lists.")
+        raise DataError(f"{root}: no such folder. Give the folder with the audio and its lists.")
     listing = read_listing(root, config)
     resolved = resolve(listing, config)
     raise_first(resolved.problems)
@@ -64,7 +64,7 @@ def _validate_on_disk(root: Path, resolved: Resolved, on_disk: set[str]) -> None
         raise DataError(
             f"{root}: none of the {len(clips):,} listed files is on disk; the first is "
             f"{next(iter(clips.values())).filename}. Unpack the audio into the data set's folder, or give the folder "
-            "that holds it."
+            "that contains it."
         )
     for fold, splits in resolved.folds.items():
         training = [clip_id for clip_id, split in splits.items() if split == "train"]

@@ -97,11 +97,11 @@ def _described_twice(rows: Sequence[ListRow], first: Mapping[str, ListRow]) -> I
             yield ListProblem(
                 "two labels",
                 row,
-                f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in line {known.line}. "
-                "Mend one of them.",
+                f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in line {known.line}. Correct "
+                "one of them.",
             )
         else:
-            yield ListProblem("listed twice", row, f"{row.filename} stands in line {known.line} already", fatal=False)
+            yield ListProblem("listed twice", row, f"{row.filename} is already in line {known.line}", fatal=False)
 
 
 def _take(
@@ -122,7 +122,7 @@ def _take(
                     "two labels",
                     row,
                     f"{row.filename} has the scene {row.scene!r} here, but {known.scene!r} in {known.path.name}, line "
-                    f"{known.line}. Mend one of them.",
+                    f"{known.line}. Correct one of them.",
                 )
             )
         rows.append(row.completed(known))
@@ -177,15 +177,14 @@ def _path_problem(row: ListRow) -> ListProblem | None:
         return ListProblem(
             "bad path",
             row,
-            f"{row.filename!r} has characters that no file name should have (control characters, or no UTF-8). Rename "
-            "the file, or mend the list.",
+            f"{row.filename!r} contains control characters or is not UTF-8. Rename the file and correct the list.",
         )
     if row.filename.startswith("/") or (".." in row.filename and ".." in PurePosixPath(row.filename).parts):
         return ListProblem(
             "bad path",
             row,
-            f"{row.filename} leads out of the data set's folder. File names are relative to it: shorten them, or give "
-            "the folder that holds the audio.",
+            f"{row.filename} is outside the data set's folder. File names are relative to that folder: shorten them, "
+            "or give the folder that contains the audio.",
         )
     return None
 
@@ -196,7 +195,7 @@ def _no_label(row: ListRow, split: str) -> ListProblem:
         "no label",
         row,
         f"{row.filename} has no scene_label, here or in the table that describes the clips. Every {what} clip needs "
-        "one; a list with none at all is an evaluation list.",
+        "one; only a list without any labels is an evaluation list.",
     )
 
 
@@ -206,13 +205,13 @@ def _contradiction(row: ListRow, clip: Clip, known: Clip) -> ListProblem:
             "two files" if clip.filename != known.filename else "two labels",
             row,
             f"{row.filename} ({row.scene}) contradicts an earlier list, which has {known.filename} ({known.scene}). A "
-            "clip has one file and one scene: mend one of the lists.",
+            "clip has one file and one scene: correct one of the lists.",
         )
     return ListProblem(
         "two labels",
         row,
         f"{row.filename} has device {clip.device}, city {clip.city}, location {clip.location}, segment {clip.segment} "
-        f"here, but {known.device}, {known.city}, {known.location}, {known.segment} earlier. Mend one of the rows.",
+        f"here, but {known.device}, {known.city}, {known.location}, {known.segment} earlier. Correct one of the rows.",
     )
 
 
@@ -221,10 +220,10 @@ def _again(row: ListRow, split: str, earlier: str, fold: int) -> ListProblem:
         return ListProblem(
             "two lists",
             row,
-            f"{row.filename} is also in the {earlier} list of fold {fold}. A clip belongs to one list of a fold: take "
-            "it out of one.",
+            f"{row.filename} is also in the {earlier} list of fold {fold}. A clip may be in one list of a fold only: "
+            "remove it from one.",
         )
-    return ListProblem("listed twice", row, f"{row.filename} is in this list of fold {fold} already", fatal=False)
+    return ListProblem("listed twice", row, f"{row.filename} is already in this list of fold {fold}", fatal=False)
 
 
 def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:
@@ -234,6 +233,6 @@ def _no_test(folds: Mapping[int, Mapping[str, ListedSplit]]) -> list[str]:
         return []
     which = f"fold {untested[0]} has" if len(untested) == 1 else f"folds {', '.join(untested)} have"
     return [
-        f"{which} no labelled evaluate list, so no candidate can be tested; prepare.corpus.k_folds=5 cuts folds with a "
-        "test part each"
+        f"{which} no labelled evaluate list, so no candidate can be tested; prepare.corpus.k_folds=5 makes folds that "
+        "each have a test split"
     ]

@@ -106,10 +106,10 @@ def list_table(
     rows = _with_folders(root, rows)
     warnings = []
     if "label" not in chosen:
-        warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}): no clip has one")
+        warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}), so no clip is labelled")
     if 0 in {entry.fold for entry in rows}:
         rows = [replace(entry, fold=None if entry.fold is None else entry.fold + 1) for entry in rows]
-        warnings.append(f"the folds of {path.name} count from 0; here they are numbered from 1")
+        warnings.append(f"the folds of {path.name} count from 0; they are renumbered from 1")
     folds = _folds(path, rows, by_split="split" in chosen, by_fold="fold" in chosen)
     if not folds:
         return Listing("table", {}, [entry.row for entry in rows], tuple(warnings))
@@ -137,13 +137,15 @@ def find_table(root: Path, file_column: str | None = None) -> Path:
     if len(named or tables) == 1:
         return (named or tables)[0]
     if not tables:
-        looked = "".join(f"\nLooked at {error}" for error in rejected.values())
+        looked = "".join(f"\nTried: {error}" for error in rejected.values())
         raise DataError(
-            f"{root}: holds no table ({', '.join(SUFFIXES)}) with a column of files "
+            f"{root}: contains no table ({', '.join(SUFFIXES)}) with a column of files "
             f"({file_column or ', '.join(USUAL['file'])}). Name table and columns: --table meta.csv --file-column path "
             f"--label-column label.{looked}"
         )
-    raise DataError(f"{root}: holds several tables ({', '.join(path.name for path in tables)}). Name one with --table.")
+    raise DataError(
+        f"{root}: contains several tables ({', '.join(path.name for path in tables)}). Name one with --table."
+    )
 
 
 class NoTableError(DataError):
@@ -239,7 +241,7 @@ def _choose_columns(columns: Sequence[str], config: CorpusConfig, path: Path) ->
 
 def _no_files(path: Path, columns: Sequence[str]) -> str:
     return (
-        f"{path}: has no column of files ({', '.join(USUAL['file'])}), but {', '.join(columns) or 'none at all'}. "
+        f"{path}: has no column of files ({', '.join(USUAL['file'])}); its columns: {', '.join(columns) or 'none'}. "
         "Name it with --file-column or prepare.corpus.file_column."
     )
 
@@ -271,7 +273,7 @@ def _split(word: str | None, row: ListRow) -> ListedSplit | None:
         return None
     if word.lower() not in SPLIT_WORDS:
         raise DataError(
-            f"{row.where}: {word!r} is no split. Known are {', '.join(SPLIT_WORDS)}; nothing means: in no list."
+            f"{row.where}: {word!r} is not a split. Splits: {', '.join(SPLIT_WORDS)}; an empty cell means: in no list."
         )
     return SPLIT_WORDS[word.lower()]
 
@@ -281,7 +283,7 @@ def _fold(word: str | None, row: ListRow) -> int | None:
         return None
     match = FOLD.fullmatch(word.lower())
     if match is None:
-        raise DataError(f"{row.where}: {word!r} is no fold. Folds are whole numbers, such as 1 or fold1.")
+        raise DataError(f"{row.where}: {word!r} is not a fold. Folds are whole numbers, such as 1 or fold1.")
     return int(match[1])
 
 
@@ -302,8 +304,8 @@ def _folds(path: Path, rows: Sequence[_SplitRow], *, by_split: bool, by_fold: bo
     numbers = sorted({entry.fold for entry in rows if entry.fold is not None})
     if by_fold and not by_split and len(numbers) == 1:
         raise DataError(
-            f"{path}: all clips are of fold {numbers[0]}, which leaves none to train on. Give the others a fold, name "
-            "a split column, or cut folds with prepare.corpus.k_folds."
+            f"{path}: all clips are of fold {numbers[0]}, which leaves none to train on. Assign the other clips to "
+            "folds, name a split column, or set prepare.corpus.k_folds."
         )
     folds: dict[int, dict[ListedSplit, list[ListRow]]] = {}
     for number, split, row in _entries(rows, numbers or [1], by_split=by_split):

@@ -34,14 +34,14 @@ def read_tau(root: Path, config: CorpusConfig) -> Listing:
     shares = find_splits(root)
     if config.split is None and not lists and len(shares) > 1:
         raise DataError(
-            f"{root}: has the training lists {', '.join(path.name for path in shares.values())} and no fold: name one "
-            f"of them, such as prepare.corpus.split={min(shares)}."
+            f"{root}: has the training lists {', '.join(path.name for path in shares.values())} but no fold: choose "
+            f"one of them, such as prepare.corpus.split={min(shares)}."
         )
     share = config.split if config.split is not None or lists else next(iter(shares), None)
     if share is not None:
         return Listing("tau", {1: _read_split(root, shares, share)}, described)
     if not lists:
-        raise DataError(f"{root / SETUP}: holds no list of a fold, such as fold1_train.csv and fold1_evaluate.csv.")
+        raise DataError(f"{root / SETUP}: contains no lists of a fold, such as fold1_train.csv and fold1_evaluate.csv.")
     return Listing("tau", read_folds(lists, read_list), described)
 
 
@@ -59,7 +59,7 @@ def find_splits(root: Path) -> dict[int, Path]:
 def _read_split(root: Path, shares: dict[int, Path], share: int) -> dict[ListedSplit, FoldList]:
     if share not in shares:
         raise DataError(
-            f"{root}: no split{share}.csv beside meta.csv, in {SETUP}/ or in split_setup/ (found: "
+            f"{root}: no split{share}.csv next to meta.csv, in {SETUP}/ or in split_setup/ (found: "
             f"{', '.join(path.name for path in shares.values()) or 'none'}). It comes with the baseline of DCASE 2024 "
             "Task 1 (github.com/CPJKU/dcase2024_task1_baseline)."
         )

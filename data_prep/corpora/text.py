@@ -43,8 +43,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num + n_skipped, stripped
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {reader.line_num + n_skipped}: cannot be read as a list: {error}. Often a quotation mark is "
-            "opened and not closed; write one inside a cell twice."
+            f"{path}, line {reader.line_num + n_skipped}: cannot be read as a list: {error}. A quotation mark may be "
+            "unclosed; double quotation marks inside a cell."
         ) from None
 
 
@@ -57,8 +57,8 @@ def encoding_remark(path: Path) -> str | None:
     if _read_text(path)[1] != "cp1252":
         return None
     return (
-        f"{path.name} is no UTF-8 and was read as Windows-1252: if labels or names look wrong, save it as UTF-8 "
-        "(in Excel: CSV UTF-8)"
+        f"{path.name} is not UTF-8 and was read as Windows-1252; if labels or names look wrong, save it as UTF-8 (in "
+        "Excel: CSV UTF-8)"
     )
 
 
@@ -84,7 +84,7 @@ def _read_text(path: Path) -> tuple[str, str]:
             problem = problem or str(error)
             continue
         if "\0" in text:
-            problem = "it holds NUL bytes, as a damaged file does, and UTF-16 without its mark"
+            problem = "it contains NUL bytes, so it is damaged, or UTF-16 without a byte order mark"
             break
         return text, encoding
     raise DataError(f"{path}: cannot be read as a list in UTF-8, UTF-16 or Windows-1252: {problem}. Save it as UTF-8.")

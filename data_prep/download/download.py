@@ -94,11 +94,11 @@ def _begin(data_set: DataSet, folder: Path) -> list[str]:
         held: Any = read_json(state)
         if isinstance(held, dict) and held.get("name") == data_set.name and isinstance(held.get("done"), list):
             return [str(name) for name in held["done"]]
-        raise AscError(f"{folder}: another data set was begun here ({state}). Give another folder.")
+        raise AscError(f"{folder}: contains the download of another data set ({state}). Give another folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise AscError(f"{folder}: is not empty, and nothing was begun to be loaded here. Give a new folder.")
+            raise AscError(f"{folder}: is not empty, and contains no unfinished download. Give a new folder.")
     except OSError as error:
         raise write_error(folder, error) from error
     write_json(state, {"name": data_set.name, "done": []})
@@ -111,7 +111,7 @@ def _validate_space(data_set: DataSet, pending: list[Archive], folder: Path) -> 
     if needed is not None and pending and needed > free:
         raise AscError(
             f"{folder}: {data_set.name} takes about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Free some "
-            "space, or give a folder on another disk."
+            "space, or choose a folder on another disk."
         )
 
 
@@ -157,8 +157,8 @@ def _transfer(archive: Archive, path: Path, report: Callable[[int], None]) -> in
 
 def _failed(archive: Archive, reason: str) -> AscError:
     return AscError(
-        f"{archive.url}: cannot be loaded: {reason}. Finished parts are kept: rerun the same command to resume once "
-        "the connection works."
+        f"{archive.url}: cannot be downloaded: {reason}. Finished parts are kept: rerun the same command to resume "
+        "once the connection works."
     )
 
 
@@ -168,8 +168,8 @@ def _validate_checksum(archive: Archive, path: Path) -> None:
     if found != archive.md5:
         path.unlink()
         raise AscError(
-            f"{archive.url}: came damaged: MD5 {found}, expected {archive.md5}. The archive was removed: give the same "
-            "command again to download it again."
+            f"{archive.url}: is damaged: MD5 {found}, expected {archive.md5}. The archive was deleted: rerun the same "
+            "command to download it again."
         )
 
 
@@ -183,12 +183,14 @@ def _unpack(path: Path, folder: Path, top: str) -> None:
                 if member.is_dir() or not parts:
                     continue
                 if ".." in parts or PurePosixPath(member.filename).is_absolute():
-                    raise DataError(f"{path}: its member {member.filename!r} leads out of the folder. Not unpacked.")
+                    raise DataError(
+                        f"{path}: its member {member.filename!r} has a path outside the folder. It was not unpacked."
+                    )
                 target = folder.joinpath(*parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with packed.open(member) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, BLOCK)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be unpacked: {error}. Delete it and load it again.") from None
+        raise DataError(f"{path}: cannot be unpacked: {error}. Delete it and rerun the same command.") from None
     except OSError as error:
         raise write_error(folder, error) from error

@@ -90,7 +90,7 @@ def load_set(name: str) -> DataSet:
         AscError: if the name is unknown, or `soundata` is required and not installed.
     """
     if name not in KNOWN:
-        raise AscError(f"{name}: no data set is called that. There are {', '.join(KNOWN)}.")
+        raise AscError(f"{name}: unknown data set. Known: {', '.join(KNOWN)}.")
     known = KNOWN[name]
     if not known.module:
         return DataSet(name, TAMPERE_LICENCE, _listed_archives(name))

@@ -55,7 +55,7 @@ def read_plot_data(shards: Location, fold: int | None = None, n_examples: int = 
     manifest = read_manifest(shards)
     fold = min(manifest.folds) if fold is None else fold
     if fold not in manifest.folds:
-        raise DataError(f"{shards}: has no fold {fold}; it has {', '.join(map(str, manifest.folds))}.")
+        raise DataError(f"{shards}: no fold {fold}; folds: {', '.join(map(str, manifest.folds))}.")
     splits = {clip_id: name for clip_id, name in manifest.folds[fold].items() if clip_id not in manifest.sources}
     store = open_store(shards)
     tables, means = [], []

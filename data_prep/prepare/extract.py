@@ -102,7 +102,7 @@ def extract_waveform(y: Waveform, spec: FeatureSpec) -> npt.NDArray[np.float16]:
 
 
 def _not_finite(y: Waveform) -> str:
-    return f"gives no finite log-mel; its largest sample is {np.abs(y).max():.3g}."
+    return f"has no finite log-mel; its largest sample is {np.abs(y).max():.3g}."
 
 
 def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
@@ -128,8 +128,8 @@ def _extract(source: Source, task: Task) -> Extracted:
     tolerance = source.length_tolerance
     if tolerance is not None and abs(seconds - spec.clip_seconds) > tolerance * spec.clip_seconds:
         reason = (
-            f"is {seconds:.3f} s long, clips are {spec.clip_seconds:g} s and may miss that by {tolerance:.0%}. Replace "
-            "the file, or change prepare.features.clip_seconds or prepare.quarantine.length_tolerance."
+            f"is {seconds:.3f} s long, clips must be {spec.clip_seconds:g} s ± {tolerance:.0%}. Replace the file, or "
+            "change prepare.features.clip_seconds or prepare.quarantine.length_tolerance."
         )
         return Extracted(None, "length", reason, False, seconds, "")
     log_mel = _log_mel(y, spec, task.copying)

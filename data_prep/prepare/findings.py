@@ -25,8 +25,8 @@ def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
         present = _scenes_in(manifest, fold, "train", scenes)
         for scene in sorted(str(scene) for scene in needed - present):
             raise DataError(
-                f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} left after missing and unusable "
-                "files and held-out devices were taken out. Restore its files, or hold out fewer devices."
+                f"{corpus.root}: fold {fold} has no training clip of scene {scene!r} without missing and unusable "
+                "files and held-out devices. Restore its files, or hold out fewer devices."
             )
 
 
@@ -78,8 +78,8 @@ def collect_warnings(
     n_nowhere = sum(clip.location is None for clip in corpus.clips)
     if n_nowhere and any("validation" in counts for counts in manifest.counts.values()):
         found.append(
-            f"{n_nowhere:,} clips have no location (column identifier of meta.csv): each counts as its own, so "
-            "recordings of one place may stand on both sides of the validation cut"
+            f"{n_nowhere:,} clips have no location (column identifier of meta.csv): each counts as a separate "
+            "location, so recordings of one location may be in both training and validation"
         )
     usable = {clip_id for splits in manifest.folds.values() for clip_id in splits}
     found += [text for _, text in split_gaps(corpus, manifest.validation, usable)]

@@ -164,7 +164,7 @@ def _source(bench: Bench, row: ShardRow, assignments: Assignments) -> Source:
 def _refuse(rows: Sequence[ShardRow], results: Sequence[Extracted]) -> None:
     for row, result in zip(rows, results, strict=False):
         if result.log_mel is None:
-            raise DataError(f"{row.source.filename}: {result.reason} (Stopped at the first, as strict asks.)")
+            raise DataError(f"{row.source.filename}: {result.reason} (strict stops at the first such clip.)")
 
 
 def _write(bench: Bench, job: ShardJob, results: Sequence[Extracted], assignments: Assignments) -> ShardNote:

@@ -127,9 +127,9 @@ def validate_augmentations(config: PrepareConfig) -> None:
     responses = config.offline.responses
     if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
         raise ConfigError(
-            f"prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
-            f"{'none is named' if responses is None else f'{responses} is no folder'}. "
-            "Name one, or take device_response out of prepare.augmentations."
+            "prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
+            f"{'none is given' if responses is None else f'{responses} is not a folder'}. Name one, or remove "
+            "device_response from prepare.augmentations."
         )
 
 

@@ -48,8 +48,8 @@ def _duplicates(corpus: Corpus, notes: Sequence[ShardNote], assignments: Mapping
             clip_id=clip.clip_id,
             filename=clip.filename,
             fault="duplicate",
-            reason=f"holds the same recording as {stays[digests[clip.clip_id]]}. Take one of them out of the lists, or "
-            "keep both: prepare.quarantine.duplicates=keep.",
+            reason=f"contains the same recording as {stays[digests[clip.clip_id]]}. Remove one of them from the lists, "
+            "or keep both: prepare.quarantine.duplicates=keep.",
         )
         for clip in usable
         if stays[digests[clip.clip_id]] != clip.filename and assignments[clip.clip_id].split != "evaluation"
@@ -63,7 +63,7 @@ def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quaranti
         (entry.clip_id, entry.filename, entry.fault, "left out", entry.reason) for entry in quarantine
     ]
     rows += [
-        (clip_id, names[clip_id], "silent", "kept", "holds no sound: zeros under min–max scaling.")
+        (clip_id, names[clip_id], "silent", "kept", "is silent: min–max scaling makes it all zeros.")
         for clip_id in sorted(silent)
     ]
     text = io.StringIO()
@@ -95,16 +95,16 @@ def validate_quarantine(
     n_bad, n_all = len(quarantine), len(corpus.clips)
     if not n_bad or (not spec.strict and n_bad <= spec.max_share * n_all):
         return
-    limit = "none may be (strict)" if spec.strict else f"at most {spec.max_share:.4g} of them may be"
+    limit = "none is allowed (strict)" if spec.strict else f"at most {spec.max_share:.4g} are allowed"
     where = f"All are in {store.path_text(QUARANTINE_NAME)}."
     if n_bad == n_all:
-        what = f"{_reasons(quarantine)} {where} None would be left to go on with: mend them."
+        what = f"{_reasons(quarantine)} {where} No usable clips are left: fix the files."
     else:
         others = ", ".join(entry.filename for entry in quarantine[1:N_NAMED])
         likewise = f" Likewise {others}{' and more' if n_bad > N_NAMED else ''}." if others else ""
         what = (
-            f"{quarantine[0].filename}: {quarantine[0].reason}{likewise} {where} Mend them, or go on without "
-            f"them: --set prepare.quarantine.max_share={_above(n_bad / n_all)}"
+            f"{quarantine[0].filename}: {quarantine[0].reason}{likewise} {where} Fix them, or continue without them: "
+            f"--set prepare.quarantine.max_share={_above(n_bad / n_all)}"
         )
     raise DataError(
         f"{corpus.root}: {n_bad:,} of {n_all:,} clips cannot be used ({n_bad / n_all:.1%}); {limit}. "
@@ -119,9 +119,9 @@ def _reasons(quarantine: Sequence[Quarantined]) -> str:
         alike.setdefault(re.sub(r"\d[\d,.]*", "#", entry.reason), []).append(entry)
     groups = sorted(alike.values(), key=len, reverse=True)
     if len(groups) == 1:
-        return f"All fail for the same reason, such as {quarantine[0].filename}: {quarantine[0].reason}"
+        return f"All fail for the same reason, for example {quarantine[0].filename}: {quarantine[0].reason}"
     return f"They fail for {len(groups):,} reasons. " + " ".join(
-        f"{len(group):,} times, such as {group[0].filename}: {group[0].reason}" for group in groups[:N_NAMED]
+        f"{len(group):,} times, for example {group[0].filename}: {group[0].reason}" for group in groups[:N_NAMED]
     )
 
 
@@ -132,7 +132,7 @@ def _usual_length(notes: Sequence[ShardNote], n_clips: int, clip_seconds: float)
     if abs(usual - clip_seconds) < 0.05 * clip_seconds:
         return ""
     return (
-        f"Most recordings are about {usual:.3g} s long, not {clip_seconds:g} s: perhaps it should be --set "
+        f"Most recordings are about {usual:.3g} s long, not {clip_seconds:g} s: consider --set "
         f"prepare.features.clip_seconds={usual:.3g}. "
     )
 

@@ -61,8 +61,8 @@ def n_kept_frames(n_frames: int, reader: ReaderSpec) -> int:
     lost = DELTA_LOSS * reader.deltas
     if n_frames <= lost:
         raise ConfigError(
-            f"reader.deltas: {reader.deltas} orders of deltas need more than {lost} frames, clips have {n_frames}. "
-            "Take fewer orders, a smaller hop_length or longer clips."
+            f"reader.deltas: {reader.deltas} orders of deltas need more than {lost} frames, clips have {n_frames}. Use "
+            "fewer orders, a smaller hop_length or longer clips."
         )
     return n_frames - (lost if reader.edges == "crop" else 0)
 
@@ -75,7 +75,8 @@ def _shift_and_scale(reader: ReaderSpec, statistics: BandStatistics | None, n_me
         given = "none were given" if statistics is None else f"these are of {len(statistics.mean)}"
         raise ConfigError(
             f"reader.scaling: standardize needs the training clips' statistics of {n_mels} mel bands, and {given}. "
-            "They are in the candidate's config.yaml; take another scaling, or read shards that have a training split."
+            "They are in the candidate's config.yaml. Choose another scaling, or read shards that have a training "
+            "split."
         )
     return np.array(statistics.mean, dtype=np.float32), np.array(statistics.deviation, dtype=np.float32)
 

@@ -146,7 +146,7 @@ def read_splits(
     if len(clips) != len(chosen):
         raise DataError(
             f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
-            f"{len(clips):,}. Empty the folder and give `asc prepare` again."
+            f"{len(clips):,}. Empty the folder and rerun `asc prepare`."
         )
     if "train" in splits:  # all splits read with train are trained on: leave out held-out devices
         kept = ~clips["device"].isin(manifest.validation.holdout_devices).to_numpy()
@@ -172,14 +172,14 @@ def training_statistics(shards: Location, *, fold: int) -> BandStatistics:
 
 def _chosen(manifest: Manifest, split: str, fold: int, shards: Location) -> list[str]:
     if fold not in manifest.folds:
-        raise DataError(f"{shards}: has no fold {fold}; it has {', '.join(map(str, manifest.folds))}.")
+        raise DataError(f"{shards}: no fold {fold}; folds: {', '.join(map(str, manifest.folds))}.")
     if split not in SPLITS:
-        raise DataError(f"{shards}: there is no split {split!r}; splits are {', '.join(SPLITS)}.")
+        raise DataError(f"{shards}: no split {split!r}; splits: {', '.join(SPLITS)}.")
     chosen = [clip_id for clip_id, name in manifest.folds[fold].items() if name == split]
     if not chosen:
         raise DataError(
             f"{shards}: fold {fold} has no clips in {split}; it has "
-            f"{', '.join(f'{n:,} in {name}' for name, n in manifest.counts[fold].items()) or 'none at all'}."
+            f"{', '.join(f'{n:,} in {name}' for name, n in manifest.counts[fold].items()) or 'none'}."
         )
     return chosen
 

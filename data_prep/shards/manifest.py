@@ -17,7 +17,7 @@ from data_prep.store import Location, Store, open_store
 FORMAT_VERSION = 2
 """Increased whenever older readers would misread new shards."""
 MANIFEST_NAME = "manifest.json"
-PREPARE_AGAIN = "Give `asc prepare` again: what is sound is reused."
+PREPARE_AGAIN = "Rerun `asc prepare`; intact shards are reused."
 
 
 class ShardEntry(Config):
@@ -133,15 +133,15 @@ def read_manifest(shards: Location) -> Manifest:
         data: Any = json.loads(store.read(MANIFEST_NAME))
     except FileNotFoundError:
         raise DataError(
-            f"{path}: no such file: nothing was prepared here, or it did not finish. {PREPARE_AGAIN}"
+            f"{path}: no such file: the folder was not prepared, or its preparation did not finish. {PREPARE_AGAIN}"
         ) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise DataError(
-            f"{path}: has format version {version}, this program reads {FORMAT_VERSION}. Give `asc prepare` again to "
-            "replace the shards, or use the program that wrote them."
+            f"{path}: has format version {version}, this program reads {FORMAT_VERSION}. Rerun `asc prepare` to "
+            "replace the shards, or use the version that wrote them."
         )
     try:
         manifest = Manifest.model_validate(data)
@@ -161,8 +161,8 @@ def _validate_locations(manifest: Manifest, path: str) -> None:
         both = locations_on_both_sides(manifest, fold, "train", "validation")
         if both:
             raise DataError(
-                f"{path}: fold {fold} has clips of location {both[0]} both in training and in validation, so "
-                f"validation would tell of clips that training has heard. {PREPARE_AGAIN}"
+                f"{path}: fold {fold} has clips of location {both[0]} in both training and validation, so validation "
+                f"scores would be too high. {PREPARE_AGAIN}"
             )
 
 
@@ -172,8 +172,8 @@ def _validate_copies(manifest: Manifest, path: str) -> None:
             if copy in splits and any(splits.get(clip_id) != "train" for clip_id in (copy, *sources)):
                 raise DataError(
                     f"{path}: fold {fold} has the augmented copy {copy} in {splits[copy]}, made from "
-                    f"{', '.join(f'{i} ({splits.get(i)})' for i in sources)}. A copy and all that went into it belong "
-                    f"to training. {PREPARE_AGAIN}"
+                    f"{', '.join(f'{i} ({splits.get(i)})' for i in sources)}. A copy and all clips it was made from "
+                    f"must be training clips. {PREPARE_AGAIN}"
                 )
 
 

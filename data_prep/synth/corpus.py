@@ -60,10 +60,10 @@ def _claim(out: Path, config: SynthConfig) -> None:
     if mark.exists():
         if read_json(mark) != identity:
             raise DataError(
-                f"{out}: holds a synthesized corpus of other settings ({mark}). Delete the folder or name another."
+                f"{out}: contains a corpus synthesized with other settings ({mark}). Delete the folder or name another."
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: a corpus is synthesized into a new or empty folder only; this holds something else")
+        raise DataError(f"{out}: the folder is not empty. Give a new or empty folder for the synthesized corpus.")
     else:
         write_json(mark, identity)
 

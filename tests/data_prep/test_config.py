@@ -21,7 +21,7 @@ def test_defaults_are_the_seeds_feature():
     [
         ({"hop_length": 4096}, "hop_length must not exceed n_fft"),
         ({"win_length": 4096}, "win_length must not exceed n_fft: 4096 > 2048"),
-        ({"win_length": 512}, "hop_length must not exceed win_length, or samples are skipped: 1024 > 512"),
+        ({"win_length": 512}, "hop_length must not exceed win_length, so that no samples are skipped: 1024 > 512"),
         ({"n_fft": 2047}, "n_fft must be even"),
         ({"fmin_hz": 900.0, "fmax_hz": 800.0}, "fmin_hz < fmax_hz <= sample_rate / 2"),
         ({"fmax_hz": 30_000.0}, "fmin_hz < fmax_hz <= sample_rate / 2"),

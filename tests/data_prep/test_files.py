@@ -37,7 +37,7 @@ def test_a_full_disk_is_explained(tmp_path):
         full.write(b"x")
     message = str(write_error(tmp_path / "file.txt", caught.value))
     assert "file.txt: no space left on the disk" in message
-    assert "free some space and give the same command again" in message
+    assert "free some space and rerun the same command" in message
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path):

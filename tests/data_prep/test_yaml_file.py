@@ -39,7 +39,7 @@ def test_what_is_written_is_read_back(tmp_path: Path):
     assert read_yaml(path) == {}
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"a: \xff", "no UTF-8 text, from byte 3"), (None, "cannot be read")])
+@pytest.mark.parametrize(("content", "reason"), [(b"a: \xff", "not UTF-8 text at byte 3"), (None, "cannot be read")])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, reason: str):
     """A missing file and one that is no text are errors that name the file and the reason."""
     path = tmp_path / "config.yaml"

@@ -147,14 +147,14 @@ def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
     """YAML's silent "the last one wins" would drop half of a section: the second key is named with its line."""
     (tmp_path / "c.yaml").write_text("search: {n_trials: 3}\nfold: 1\nsearch: {seed: 4}\n")
-    with pytest.raises(ConfigError, match=r"c\.yaml, line 3, column 1: no YAML: the key 'search' stands here twice"):
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 3, column 1: no YAML: the key 'search' is given twice"):
         read_run_config(str(tmp_path / "c.yaml"))
 
 
 def test_a_configuration_that_is_no_utf8_is_named(tmp_path):
     """A file in another encoding is told with the byte at which it stops being UTF-8."""
     (tmp_path / "c.yaml").write_bytes(b"fold: 1 # \xe9")
-    with pytest.raises(ConfigError, match=r"c\.yaml: no UTF-8 text, from byte 10"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: not UTF-8 text at byte 10"):
         read_run_config(str(tmp_path / "c.yaml"))
 
 

@@ -89,8 +89,8 @@ def test_corrupt_files_are_named_with_the_reason(tmp_path):
         "torn.flac": "(cannot be decoded|ends after)",
         "text.wav": "cannot be decoded: Format not recognised",
         "empty.wav": "cannot be decoded",
-        "none.wav": "holds no samples",
-        "nan.wav": "no finite numbers",
+        "none.wav": "contains no samples",
+        "nan.wav": "values that are not finite",
         "gone.wav": "no such file",
         "folder": "is a folder",
     }

@@ -78,7 +78,7 @@ def test_a_slip_that_leaves_the_sound_in_no_doubt_is_read_and_said(tmp_path, hea
         ({"riff": 0, "size": 0}, r"header that was never closed: it states no sound, and 2,002 bytes of sound follow"),
         ({"size": 0}, r"never closed.* 2,002 bytes"),
         ({"size": 2002 + 50}, r"is cut off: 2,002 of 2,052 bytes"),
-        ({"size": 1902}, r"100 bytes behind its sound belong to nothing"),
+        ({"size": 1902}, r"100 bytes after its audio belong to no chunk"),
         ({"rate": 22_050, "bps": 88_200}, r"22,050 Hz × 2 bytes, but 88,200 bytes per second"),
         ({"rate": 44_101, "bps": 88_200}, r"contradicts itself: 44,101 Hz"),
         ({"frame": 4, "bps": 32_000}, r"1 channels of 16 bits in 4 bytes per frame"),
@@ -98,7 +98,7 @@ def test_a_right_header_has_no_slip_and_an_empty_one_no_sound(tmp_path):
     assert found.slip == ""
     np.testing.assert_array_equal(found.y, expected)
     written(tmp_path / "b.wav", n=0, tail=NOTE)
-    with pytest.raises(DataError, match="holds no samples"):
+    with pytest.raises(DataError, match="contains no samples"):
         decode(tmp_path / "b.wav")
 
 

@@ -84,7 +84,7 @@ def test_each_kind_of_damage_to_files_is_told(make_corpus):
         "warning form": {"extra.flac"},
     }
     texts = {finding.filename.removeprefix("audio/"): finding for finding in report.findings}
-    assert "is cut off: 8,956 of 16,000 bytes of sound are there" in texts["park-lisbon-2-2-a.wav"].message
+    assert "is cut off: 8,956 of 16,000 bytes of audio are present" in texts["park-lisbon-2-2-a.wav"].message
     assert texts["park-lisbon-2-2-a.wav"].where.endswith("fold1_train.csv, line 6")
     assert "the same recording as audio/bus-lisbon-100-0-a.wav" in texts["bus-lisbon-100-0-b.wav"].message
     assert sum(count.n_listed - count.n_usable for count in report.counts) == 3
@@ -170,7 +170,7 @@ def test_unreadable_lists_leave_the_audio_to_be_checked(make_corpus):
     report = check_data(root, CONFIG)
     assert kinds(report) == {"error lists": {""}, "warning unreadable": {"park-lisbon-0-0-b.wav"}}
     assert report.n_files == 24
-    with pytest.raises(DataError, match="no such data set"):
+    with pytest.raises(DataError, match="no such folder"):
         check_data(root / "nowhere", CONFIG)
 
 

@@ -131,7 +131,7 @@ def test_correction_without_pairs_is_an_error(make_corpus, all_four, tmp_path):
 def test_device_responses_need_their_folder(make_corpus, small_config, tmp_path):
     """Without a folder it is refused before anything is read; with one, copies are made; a changed file makes anew."""
     config = small_config.updated(augmentations=("device_response",))
-    with pytest.raises(ConfigError, match="none is named"):
+    with pytest.raises(ConfigError, match="none is given"):
         prepare(make_corpus(), tmp_path / "s", config)
     folder = tmp_path / "responses"
     folder.mkdir()

@@ -214,7 +214,7 @@ def test_compression_brings_loud_parts_down_by_the_ratio():
 
 def test_responses_are_read_from_a_folder(tmp_path):
     """Audio files come sorted by name at the clips' rate; an empty folder and a silent file are refused."""
-    with pytest.raises(DataError, match="holds no impulse responses"):
+    with pytest.raises(DataError, match="contains no impulse responses"):
         read_responses(tmp_path, RATE)
     for name in ("b.wav", "a.WAV", "notes.txt"):
         soundfile.write(tmp_path / name, response(), 2 * RATE, format="WAV")

@@ -32,7 +32,7 @@ def test_classes_that_validation_or_test_lack_are_told_with_the_reason(make_corp
     """One training location, no row in the test list, damaged files alone: each its own reason, as prepare says."""
     single = Row("audio/tram-oslo-7-7-a.wav", "tram", "train", "oslo-7")
     assert gaps(make_corpus([*scene_rows(), single], name="a")) == {
-        "no validation clip": "fold 1: scenes with one training location have no clip in validation: tram",
+        "no validation clip": "fold 1: scenes with a single training location have no clip in validation: tram",
         "no test clip": "fold 1: scenes that the test list lacks have no clip in test: tram",
     }
     warnings = prepare(tmp_path / "a", tmp_path / "shards", CONFIG).warnings

@@ -26,12 +26,12 @@ def test_the_2021_evaluation_set_with_and_without_its_list(tmp_path, listed):
 def test_any_folder_can_be_read_as_an_evaluation_set(tmp_path):
     """layout=evaluation takes recordings of any name, beside each other or in audio/; without any it says so."""
     root = write_tree(tmp_path / "x", {"notes.txt": "no audio"}, ["b.flac", "a.ogg"])
-    with pytest.raises(DataError, match="holds no list of a fold; expected: audio/"):
+    with pytest.raises(DataError, match="contains no lists of a fold; expected: audio/"):
         read_corpus(root)
     corpus = read_corpus(root, CorpusConfig(layout="evaluation"))
     assert [clip.filename for clip in corpus.clips] == ["a.ogg", "b.flac"]
     (tmp_path / "hollow").mkdir()
-    with pytest.raises(DataError, match="holds no audio file"):
+    with pytest.raises(DataError, match="contains no audio file"):
         read_corpus(tmp_path / "hollow", CorpusConfig(layout="evaluation"))
 
 

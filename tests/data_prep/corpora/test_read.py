@@ -137,10 +137,10 @@ def test_a_class_that_training_lacks_is_named_with_its_file(make_corpus):
 
 def test_missing_and_empty_data_sets_are_named(tmp_path, make_corpus):
     """No folder, no lists, an empty list, a list without header: each message names the place and the way out."""
-    with pytest.raises(DataError, match=r"nowhere: no such data set\. Give the folder"):
+    with pytest.raises(DataError, match=r"nowhere: no such folder\. Give the folder"):
         read_corpus(tmp_path / "nowhere")
     (tmp_path / "hollow").mkdir()
-    with pytest.raises(DataError, match="holds no list of a fold; expected: audio/"):
+    with pytest.raises(DataError, match="contains no lists of a fold; expected: audio/"):
         read_corpus(tmp_path / "hollow")
     root = make_corpus()
     train = root / "evaluation_setup/fold1_train.csv"

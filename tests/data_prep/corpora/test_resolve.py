@@ -80,7 +80,7 @@ def test_labels_outside_the_stated_classes_are_refused(make_corpus):
     root = make_corpus()
     assert read_corpus(root, CorpusConfig(classes=("park", "bus"))).classes == ("park", "bus")
     with pytest.raises(
-        DataError, match=r"fold1_train\.csv, line 10: scene 'bus' .* is none of prepare\.corpus\.classes"
+        DataError, match=r"fold1_train\.csv, line 10: scene 'bus' .* is not in prepare\.corpus\.classes"
     ):
         read_corpus(root, CorpusConfig(classes=("park", "tram")))
 
@@ -102,7 +102,7 @@ def test_two_rows_of_meta_with_two_labels_are_refused(make_corpus):
     row = "audio/park-lisbon-0-0-a.wav\tpark\tlisbon-0\ta\n"
     text = (root / "meta.csv").read_text()
     (root / "meta.csv").write_text(text + row)
-    assert "stands in line 2 already" in read_corpus(root).warnings[0]
+    assert "is already in line 2" in read_corpus(root).warnings[0]
     (root / "meta.csv").write_text(text + row.replace("\tpark", "\tbus"))
     with pytest.raises(DataError, match=r"meta\.csv, line 26: .* has the scene 'bus' here, but 'park' in line 2"):
         read_corpus(root)
@@ -127,7 +127,7 @@ def test_a_table_that_contradicts_names_is_told(make_corpus):
     )
     corpus = read_corpus(root)
     assert corpus.clips[1].device == "s1"
-    assert "has the device 's1', but its name says 'b'; the table counts" in corpus.warnings[0]
+    assert "has the device 's1', but its name says 'b'; the table is used" in corpus.warnings[0]
 
 
 def test_all_problems_are_found_at_once(make_corpus):
@@ -135,7 +135,7 @@ def test_all_problems_are_found_at_once(make_corpus):
     root = make_corpus(scene_rows())
     change(root, TRAIN, "park-lisbon-0-0-a.wav\tpark", "park-lisbon-0-0-a.wav\tbus")
     change(root, TRAIN, "park-lisbon-2-2-a.wav\tpark", "park-lisbon-2-2-a.wav\tbus")
-    with pytest.raises(DataError, match=r"3 more like problems: `asc data check` lists them"):
+    with pytest.raises(DataError, match=r"3 more problems: `asc data check` lists them"):
         read_corpus(root)
     found = resolve(read_listing(root, CorpusConfig()), CorpusConfig()).problems
     assert [problem.kind for problem in found] == ["two labels"] * 2 + ["name against label"] * 2

@@ -64,7 +64,7 @@ def test_usual_names_need_no_naming(tmp_path):
     assert sorted(corpus.folds) == [1, 2, 3]
     assert {i for i, split in corpus.folds[1].items() if split == "test"} == {"rec0", "rec1", "rec6", "rec7"}
     assert list(corpus.folds[1].values()).count("train") == 6
-    assert corpus.warnings == ("the folds of meta.csv count from 0; here they are numbered from 1",)
+    assert corpus.warnings == ("the folds of meta.csv count from 0; they are renumbered from 1",)
 
 
 def test_split_and_fold_together(tmp_path):
@@ -106,7 +106,7 @@ def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
     assert [clip.filename for clip in read_corpus(root).clips] == NAMES
     for bad in ("/elsewhere/x.wav", "../x.wav"):
         (root / "t.csv").write_text(lines(("file", "label", "split"), (bad, "rain", "train"), sep=","))
-        with pytest.raises(DataError, match=r"t\.csv, line 2: .*x\.wav leads out of the data set's folder"):
+        with pytest.raises(DataError, match=r"t\.csv, line 2: .*x\.wav is outside the data set's folder"):
             read_corpus(root)
 
 
@@ -125,7 +125,7 @@ def test_mistakes_in_tables_are_named(tmp_path):
     for text, message in (
         (
             lines(("file", "label", "split"), ("rec0.wav", "rain", "dev")),
-            r"a\.csv, line 2: 'dev' is no split. Known are",
+            r"a\.csv, line 2: 'dev' is not a split. Splits:",
         ),
         (lines(("file", "label", "fold"), ("rec0.wav", "rain", "x1")), r"a\.csv, line 2: 'x1' is no fold"),
         (
@@ -147,5 +147,5 @@ def test_mistakes_in_tables_are_named(tmp_path):
         read_corpus(root, CorpusConfig(table="t.parquet"))
     for name in ("a.csv", "b.csv"):
         (root / name).write_text(lines(("file", "label"), ("rec0.wav", "rain")))
-    with pytest.raises(DataError, match=r"holds several tables \(a.csv, b.csv\). Name one with --table"):
+    with pytest.raises(DataError, match=r"contains several tables \(a.csv, b.csv\). Name one with --table"):
         read_corpus(root)

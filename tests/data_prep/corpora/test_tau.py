@@ -108,7 +108,7 @@ def test_tau_2022_mobile_names_the_choice(tmp_path):
     root = splits_2022(tmp_path, "split_setup")
     with pytest.raises(DataError, match=r"split5.csv, split25.csv and no fold: name one .* prepare.corpus.split=5"):
         read_corpus(root)
-    with pytest.raises(DataError, match=r"no split100.csv beside meta.csv, in evaluation_setup/ or in split_setup/"):
+    with pytest.raises(DataError, match=r"no split100.csv next to meta.csv, in evaluation_setup/ or in split_setup/"):
         read_corpus(root, CorpusConfig(split=100))
     (root / "split_setup/split5.csv").unlink()
     assert list(read_corpus(root).folds[1].values()).count("train") == 5

@@ -63,7 +63,10 @@ def test_lists_of_folds_are_read_alike(tmp_path):
             r"meta\.csv, line 3: .* quotation mark is opened and not closed",
         ),
         (b'file,label\nrec0.wav,"' + b"x" * 140_000, r"meta\.csv, line 2: cannot be read as a list: field larger than"),
-        (b"file,label,file\nrec0.wav,rain,x\n", r"meta\.csv: the first line names a column twice: file, label, file"),
+        (
+            b"file,label,file\nrec0.wav,rain,x\n",
+            r"meta\.csv: the first line contains a column name twice: file, label, file",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why_also_when_layouts_are_detected(tmp_path, content, message):
@@ -106,7 +109,7 @@ def test_lists_that_are_no_files_are_refused_and_not_waited_for(tmp_path):
 def test_lines_are_numbered_as_an_editor_numbers_them(tmp_path):
     """Blank lines and a line `sep=;` count, so that a message names the line that is wrong."""
     (tmp_path / "a.csv").write_text("sep=;\n\nfile;split\n\nrec0.wav;train\nrec1.wav;dev\n")
-    with pytest.raises(DataError, match=r"a\.csv, line 6: 'dev' is no split"):
+    with pytest.raises(DataError, match=r"a\.csv, line 6: 'dev' is not a split"):
         read_corpus(tmp_path)
 
 

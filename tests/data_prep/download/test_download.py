@@ -120,7 +120,7 @@ def test_a_stopped_download_goes_on_where_it_stopped(server, made, tmp_path, mon
     """Failing for good, then given again: finished archives are not asked for, the running one from its middle."""
     monkeypatch.setattr(module, "PAUSE_S", 0.0)
     kept = server.files.pop(f"{TOP}.audio.2.zip")
-    with pytest.raises(AscError, match=r"audio.2.zip\?download=1: cannot be loaded: HTTP status 404 .* rerun the same"):
+    with pytest.raises(AscError, match=r"audio.2.zip\?download=1: cannot be downloaded: HTTP status 404 .* rerun the same"):
         download(made, tmp_path / "x")
     server.files[f"{TOP}.audio.2.zip"] = kept
     server.n_breaks, server.n_broken = 3, 50
@@ -137,7 +137,7 @@ def test_a_damaged_archive_is_removed_and_told(server, made, tmp_path):
     """Another content than the checksum's: refused, and the next call loads it anew."""
     good = server.files[f"{TOP}.audio.1.zip"]
     server.files[f"{TOP}.audio.1.zip"] = good[:-1] + b"x"
-    with pytest.raises(AscError, match=r"audio\.1\.zip\?download=1: came damaged: MD5 .* expected .* was removed"):
+    with pytest.raises(AscError, match=r"audio\.1\.zip\?download=1: is damaged: MD5 .* expected .* was removed"):
         download(made, tmp_path / "x")
     assert sorted(tree(tmp_path / "x")) == ["meta.csv"]
     server.files[f"{TOP}.audio.1.zip"] = good
@@ -148,13 +148,13 @@ def test_a_damaged_archive_is_removed_and_told(server, made, tmp_path):
 def test_folders_with_other_contents_are_left_alone(made, tmp_path):
     """A folder with files, a file, or another set begun: refused, untouched."""
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(AscError, match="is not empty, and nothing was begun"):
+    with pytest.raises(AscError, match="is not empty, and contains no unfinished download"):
         download(made, tmp_path)
     with pytest.raises(AscError, match=r"mine\.txt"):
         download(made, tmp_path / "mine.txt")
     assert tree(tmp_path) == {"mine.txt": b"mine"}
     download(made, tmp_path / "x")
-    with pytest.raises(AscError, match="another data set was begun here"):
+    with pytest.raises(AscError, match="contains the download of another data set"):
         download(DataSet("other", "", made.archives), tmp_path / "x")
 
 
@@ -173,7 +173,7 @@ def test_members_that_lead_out_of_the_folder_are_refused(server, tmp_path):
         packed.writestr("../evil.txt", b"x")
     server.files["bad.zip"] = data.getvalue()
     bad = DataSet("bad", "", (Archive(server.url("bad.zip"), hashlib.md5(data.getvalue()).hexdigest()),))
-    with pytest.raises(DataError, match="leads out of the folder"):
+    with pytest.raises(DataError, match="has a path outside the folder"):
         download(bad, tmp_path / "x")
     assert not (tmp_path / "evil.txt").exists()
 
@@ -181,7 +181,7 @@ def test_members_that_lead_out_of_the_folder_are_refused(server, tmp_path):
 def test_an_unreachable_server_is_told_with_the_way_out(tmp_path):
     """Nobody listens: the address, the reason, and that the same command goes on."""
     nobody = DataSet("nobody", "", (Archive("http://127.0.0.1:9/x.zip", "0" * 32, 10),))
-    with pytest.raises(AscError, match=r"127\.0\.0\.1:9/x\.zip: cannot be loaded: .*refused.* rerun the same"):
+    with pytest.raises(AscError, match=r"127\.0\.0\.1:9/x\.zip: cannot be downloaded: .*refused.* rerun the same"):
         download(nobody, tmp_path / "x")
 
 

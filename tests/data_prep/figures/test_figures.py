@@ -155,7 +155,7 @@ def test_figures_are_written_twice_the_same(shards, tmp_path):
 
 def test_what_is_missing_is_named(shards, tmp_path):
     """A fold that isn't there, a correction that was lost: the message names them."""
-    with pytest.raises(DataError, match="has no fold 7; it has 1"):
+    with pytest.raises(DataError, match="no fold 7; folds: 1"):
         write_figures(shards, tmp_path, fold=7)
     lost = shards / correction_name(1)
     text = lost.read_bytes()

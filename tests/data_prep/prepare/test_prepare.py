@@ -348,7 +348,7 @@ def test_a_held_out_device_is_never_trained_on(make_corpus, small_config, tmp_pa
 
 
 def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_path):
-    """A scene with one training location has no validation; a location in train and test is refused, or told."""
+    """A scene with a single training location has no validation; a location in train and test is refused, or told."""
     rows = [
         *scene_rows(),
         Row("audio/tram-lisbon-900-0-a.wav", "tram", "train", "lisbon-900"),
@@ -359,7 +359,7 @@ def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_pat
         prepare(root, tmp_path / "shards", small_config)
     accepting = small_config.updated(corpus={"shared_locations": "warn"})
     warnings = prepare(root, tmp_path / "shards", accepting).warnings
-    assert "fold 1: scenes with one training location have no clip in validation: tram" in warnings
+    assert "fold 1: scenes with a single training location have no clip in validation: tram" in warnings
     assert "fold 1: 1 locations are in train and in test: lisbon-900" in warnings
 
 

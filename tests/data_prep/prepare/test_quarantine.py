@@ -96,7 +96,7 @@ def test_recordings_with_slips_in_their_headers_are_used_and_counted(make_corpus
     done = prepare(root, tmp_path / "shards", small_config)
     assert done.manifest.shards == right.shards
     assert done.warnings[0].startswith(
-        "24 clips are read although the header states a wrong number of bytes per second"
+        "24 clips are read although the header declares a wrong number of bytes per second"
     )
     assert prepare(root, tmp_path / "shards", small_config).warnings == done.warnings
 
@@ -113,7 +113,7 @@ def test_features_that_are_not_finite_are_put_aside(tmp_path):
     found = extract(tmp_path / "loud.wav", spec)
     assert (found.log_mel, found.fault) == (None, "unreadable")
     assert "1e+20" in found.reason
-    with pytest.raises(DataError, match=r"gives no finite log-mel; its largest sample is 1e\+20"):
+    with pytest.raises(DataError, match=r"has no finite log-mel; its largest sample is 1e\+20"):
         extract_waveform(y, spec)
 
 
@@ -126,7 +126,7 @@ def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
     with pytest.raises(DataError, match=rf"{bad}: cannot be decoded"):
         prepare(root, shards, strict)
     prepare(root, shards, small_config.updated(quarantine=QuarantineSpec(max_share=1.0)))
-    with pytest.raises(DataError, match=r"none may be \(strict\)"):
+    with pytest.raises(DataError, match=r"none is allowed \(strict\)"):
         prepare(root, shards, strict)
 
 
@@ -141,7 +141,7 @@ def test_second_names_of_one_recording_are_left_out(make_corpus, small_config, t
     done = prepare(root, shards, loose)
     (entry,) = done.manifest.quarantine
     assert (entry.filename, entry.fault) == (train.filename, "duplicate")
-    assert f"holds the same recording as {test.filename}" in entry.reason
+    assert f"contains the same recording as {test.filename}" in entry.reason
     assert entry.clip_id not in done.manifest.folds[1]
     frame = pd.concat(pd.read_parquet(path) for path in shards.glob("shard-*.parquet"))
     assert frame.set_index("clip_id")["split"].isna().to_dict()[entry.clip_id]
@@ -160,7 +160,7 @@ def test_recordings_of_quite_another_length_are_left_out(make_corpus, small_conf
     done = prepare(root, tmp_path / "shards", small_config.updated(quarantine=QuarantineSpec(max_share=0.05)))
     (entry,) = done.manifest.quarantine
     assert (entry.filename, entry.fault) == (names[2], "length")
-    assert entry.reason.startswith("is 0.250 s long, clips are 1 s and may miss that by 50%.")
+    assert entry.reason.startswith("is 0.250 s long, clips must be 1 s ± 50%.")
     assert len(done.warnings) == 1
 
 

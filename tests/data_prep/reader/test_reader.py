@@ -163,9 +163,9 @@ def test_damaged_and_missing_shards_are_named(shards):
 
 def test_unknown_folds_and_splits_say_what_there_is(shards):
     """An unknown fold, an unknown split and an empty one name what the folder has."""
-    with pytest.raises(DataError, match="has no fold 7; it has 1"):
+    with pytest.raises(DataError, match="no fold 7; folds: 1"):
         read_split(shards, "train", fold=7, reader=ReaderSpec())
-    with pytest.raises(DataError, match="no split 'training'; splits are train, validation, test, evaluation"):
+    with pytest.raises(DataError, match="no split 'training'; splits: train, validation, test, evaluation"):
         read_split(shards, "training", fold=1, reader=ReaderSpec())
     with pytest.raises(DataError, match="has no clips in evaluation; it has 12 in train"):
         read_split(shards, "evaluation", fold=1, reader=ReaderSpec())

@@ -61,14 +61,16 @@ def test_check_exits_with_1_where_prepare_would_refuse(table_data, tmp_path):
     assert (tmp_path / "report.counts.csv").exists()
     shown = asc("data", "check", table_data, "--workers", 1, *COLUMNS, code=1)
     assert "unreadable: r3.wav" in shown.stderr
-    assert "is cut off: 2,956 of 8,000 bytes of sound are there" in shown.stderr
+    assert "is cut off: 2,956 of 8,000 bytes of audio are present" in shown.stderr
     assert "1/2" in shown.stdout
 
 
 def test_check_names_what_is_no_data_set(tmp_path):
     """No folder, or one without anything known: one message, exit 1."""
-    assert "no such data set" in asc("data", "check", tmp_path / "nowhere", code=1).stderr
-    assert "holds no list of a fold; expected: audio/" in asc("data", "check", tmp_path, "--workers", 1, code=1).stderr
+    assert "no such folder" in asc("data", "check", tmp_path / "nowhere", code=1).stderr
+    assert (
+        "contains no lists of a fold; expected: audio/" in asc("data", "check", tmp_path, "--workers", 1, code=1).stderr
+    )
 
 
 def test_download_lists_what_there_is_and_fails_in_words(tmp_path):
@@ -83,7 +85,7 @@ def test_download_lists_what_there_is_and_fails_in_words(tmp_path):
     assert "TUT Acoustic Scenes 2016: 11 archives, about 10.4 GB on disk" in failed
     assert "Free for experimental, non-commercial use" in failed
     assert "zenodo.org/record/45739" in failed
-    assert "give the same command again" in failed
+    assert "rerun the same command" in failed
     (tmp_path / "x/mine.txt").write_text("")
     (tmp_path / "x/.download.json").unlink()
     assert "is not empty" in asc("data", "download", "tut2016", tmp_path / "x", code=1, **dead).stderr

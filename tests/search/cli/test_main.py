@@ -65,7 +65,7 @@ def test_usage_errors_exit_with_2():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such data set"),
+        (("run", "demo", "--data", "nowhere", "--out", "{tmp}/run"), "nowhere: no such folder"),
         (("run", "nope.yaml", "--data", ".", "--out", "{tmp}/run"), "nope.yaml: no such file or shipped configuration"),
         (("prepare", "{tmp}", "--out", "{tmp}/shards"), "Error:"),
         (("inspect", "{tmp}"), "manifest.json"),
