@@ -62,10 +62,10 @@ class CandidateConfig(Config):
         if ("validation" in self.splits) != (self.checkpoint is None):
             raise ValueError(
                 f"trained on {' and '.join(self.splits)}, with checkpoint {self.checkpoint}: the validation split "
-                "chooses the checkpoint or is trained on, one of the two"
+                "either selects the checkpoint or is trained on, not both"
             )
         if self.inner_folds and "validation" not in self.splits:
-            raise ValueError("inner_folds are parts of train and validation together, and validation is not trained on")
+            raise ValueError("inner_folds needs training on train and validation together")
         return self
 
 
@@ -100,8 +100,8 @@ def opened_candidate(path: Path) -> Iterator[Path]:
         missing = [name for name in NEEDED if not (path / name).is_file()]
         if missing:
             raise DataError(
-                f"{path}: no candidate (it has no {' and no '.join(missing)}); candidates are folders in "
-                "RUN/candidates, or the zips in them"
+                f"{path}: not a candidate: {' and '.join(missing)} is missing. Candidates are the folders in "
+                "RUN/candidates, and the zips in them"
             )
         yield path
         return

@@ -60,9 +60,9 @@ class Classifier:
         several: Any = [recordings] if one else recordings
         are_waveforms = len(several) > 0 and all(isinstance(entry, np.ndarray) for entry in several)
         if not are_waveforms and any(isinstance(entry, np.ndarray) for entry in several):
-            raise ValueError("give files or waveforms, not both in one call")
+            raise ValueError("give either files or waveforms, not both")
         if are_waveforms != (sample_rate is not None):
-            raise ValueError("give a sample rate with waveforms, and none with files, which state their own")
+            raise ValueError("give a sample rate with waveforms only; files contain theirs")
         config = self.config
         reading = (config.features, config.reader, config.classes, config.statistics)
         if sample_rate is None:

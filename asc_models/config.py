@@ -126,7 +126,7 @@ class TrainConfig(Config):
     def _check_budget(self) -> Self:
         rising = all(low < high for low, high in pairwise((0.0, *self.milestones, 1.0)))
         if not rising:
-            raise ValueError(f"milestones must be shares that rise between 0 and 1, got {list(self.milestones)}")
+            raise ValueError(f"milestones must be increasing shares between 0 and 1, got {list(self.milestones)}")
         if self.swa_share and self.ema_decay:
             raise ValueError(
                 f"swa_share {self.swa_share} and ema_decay {self.ema_decay} both average the weights: set one of them "
@@ -138,7 +138,7 @@ class TrainConfig(Config):
     def _check(self) -> Self:
         if self.spectrum_correction_p + self.device_offset_p > 1:
             raise ValueError(
-                "an example takes the response of one device: spectrum_correction_p + device_offset_p must not exceed "
+                "an example gets the response of one device: spectrum_correction_p + device_offset_p must not exceed "
                 f"1, got {self.spectrum_correction_p} + {self.device_offset_p}"
             )
         if self.class_mix_p and self.mixup_alpha:

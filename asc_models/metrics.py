@@ -122,6 +122,6 @@ def _times_drawn(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
 def _validate(labels: Ints, probabilities: Floats) -> None:
     if len(labels) == 0 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise ValueError(
-            f"labels (n_clips,) and probabilities (n_clips, n_scenes) must agree and hold a clip at least, "
-            f"got {labels.shape} and {probabilities.shape}"
+            "labels (n_clips,) and probabilities (n_clips, n_scenes) must match and contain at least one clip, got "
+            f"{labels.shape} and {probabilities.shape}"
         )

@@ -59,7 +59,7 @@ class RulesConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.in_force():
-            raise ValueError("custom rules need one entry in `limits` at least, such as weight_bytes: 128000")
+            raise ValueError("custom rules need at least one entry in `limits`, such as weight_bytes: 128000")
         for quantity, limit in self.limits.items():
             if limit < 1:
                 raise ValueError(f"limits.{quantity} must be at least 1, got {limit}")
@@ -75,7 +75,7 @@ class RulesConfig(Config):
         over = [] if taken is None else sorted(set(modes) - set(taken))
         if taken is None or not over:
             return ""
-        return f"export as {', '.join(over)} leaves kernels wider than int8; {self.name} takes {', '.join(taken)}"
+        return f"export as {', '.join(over)} leaves kernels wider than int8; {self.name} allows {', '.join(taken)}"
 
     def size_limit(self) -> tuple[Quantity, int] | None:
         """Return the byte quantity that limits ensembles and the Pareto front, and its limit; None if none is set."""

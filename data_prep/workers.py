@@ -71,8 +71,8 @@ def worker_pool(n_workers: int, executor: Executor | None = None) -> Iterator[Ex
             yield _Pool(pool, n_workers)
         except BrokenExecutor:
             raise AscError(
-                f"one of the {n_workers} worker processes died, probably out of memory. Finished work is kept: rerun the "
-                "same command with fewer workers to resume. (A script that calls this needs "
+                f"one of the {n_workers} worker processes died, probably out of memory. Finished work is kept: rerun "
+                "the same command with fewer workers to resume. (A script that calls this needs "
                 '`if __name__ == "__main__":`.)'
             ) from None
         finally:

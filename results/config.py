@@ -125,7 +125,7 @@ class SubmissionConfig(Config):
     def _check_label_part(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
             raise ValueError(
-                "must be letters, digits and hyphens: it is a part of the label Lastname_Institute_task1a_1"
+                "must be letters, digits and hyphens, since it is part of the label Lastname_Institute_task1a_1"
             )
         return value
 

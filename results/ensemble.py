@@ -148,7 +148,7 @@ def build_ensemble(
     candidates = [candidate for candidate in read_candidates(run) if candidate.has_predictions("validation")]
     if not candidates:
         raise BudgetError(
-            f"{run.candidates_dir}: no retrained candidate has validation predictions; retrain some first"
+            f"{run.candidates_dir}: no retrained candidate has validation predictions; run `asc retrain` first"
         )
     candidates = comparable(_within(candidates, limits))
     aligned = align([candidate.predictions("validation") for candidate in candidates])
@@ -213,7 +213,7 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
             for entry in data["ensembles"]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{run.ensembles_path}: not as it was written ({error!r}); build the ensemble again") from None
+        raise DataError(f"{run.ensembles_path}: damaged ({error!r}); rerun `asc ensemble`") from None
 
 
 def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions]) -> Predictions:

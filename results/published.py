@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data_prep.corpora.corpus import TAU_SCENES
 
-CAO_2021 = "Cao, Li, Huang, technical report, DCASE 2021 Challenge, Task 1A"
+CAO_2021 = "Cao, Li, Huang: technical report, DCASE 2021 Challenge, Task 1A"
 """The paper: Acoustic scene classification using lightweight ResNet with attention."""
 
 BASELINE_2021 = "DCASE 2021 Challenge, Task 1A, baseline system (organisers' page, mean of 10 runs)"
@@ -38,7 +38,9 @@ SYSTEMS = (
     PublishedSystem("Kim (Qualcomm), winner of 2021", 76.3, None, None, "technical report, abstract"),
     PublishedSystem("Kim (Qualcomm), small", 75.3, None, "61.0 KB", "technical report, abstract"),
     PublishedSystem("Puy (Valeo)", 66.7, 0.95, "122.0 KB", "the authors' code repository, README"),
-    PublishedSystem("Puy (Valeo), 30× test-time augmentation", 68.3, 0.88, "122.0 KB", "the same README"),
+    PublishedSystem(
+        "Puy (Valeo), 30× test-time augmentation", 68.3, 0.88, "122.0 KB", "the authors' code repository, README"
+    ),
 )
 
 COLUMNS = ("Baseline", "Sys 1", "Sys 2", "Sys 3", "Sys 4")

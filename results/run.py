@@ -82,5 +82,5 @@ def open_run(path: Path | str) -> Run:
     """
     run = Run(path)
     if not run.directory.config_path.is_file():
-        raise RunError(f"{run.path}: no run directory (it has no config.yaml)")
+        raise RunError(f"{run.path}: not a run directory (it has no config.yaml)")
     return run

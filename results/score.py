@@ -35,7 +35,7 @@ def score_submission(output_csv: Path, truth_csv: Path) -> dict[str, Any]:
     truth = _read(truth_csv)
     classes = [column for column in output.columns if column not in {"filename", "scene_label"}]
     if not classes:
-        raise DataError(f"{output_csv}: has no probability columns; the header must name a column per scene")
+        raise DataError(f"{output_csv}: has no probability columns; the header must have one column per scene")
     _check_clips(output, truth, output_csv, truth_csv)
     for path, table in ((truth_csv, truth), (output_csv, output)):
         if unknown := sorted(set(table["scene_label"]) - set(classes)):
@@ -81,7 +81,7 @@ def _read(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: no text; give the CSV file itself, a package's zip unpacked") from None
+        raise DataError(f"{path}: not text; give the CSV file itself, unpacked from the package") from None
     except ValueError as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
     table.columns = pd.Index([str(column).strip() for column in table.columns])
@@ -93,7 +93,7 @@ def _read(path: Path) -> pd.DataFrame:
     table["filename"] = [name.strip().rpartition("/")[2] for name in table["filename"]]
     twice = table["filename"][table["filename"].duplicated()].unique().tolist()
     if twice:
-        raise DataError(f"{path}: {_some(twice)} more than once; each clip has one row")
+        raise DataError(f"{path}: {_some(twice)} more than once; each clip must have one row")
     return table
 
 
@@ -101,9 +101,9 @@ def _check_clips(output: pd.DataFrame, truth: pd.DataFrame, output_csv: Path, tr
     found, wanted = set(output["filename"]), set(truth["filename"])
     problems = []
     if wanted - found:
-        problems.append(f"{output_csv}: lacks {_some(sorted(wanted - found))} of {truth_csv.name}")
+        problems.append(f"{output_csv}: lacks {_some(sorted(wanted - found))}, which {truth_csv.name} has")
     if found - wanted:
-        problems.append(f"{output_csv}: has {_some(sorted(found - wanted))} that {truth_csv.name} lacks")
+        problems.append(f"{output_csv}: has {_some(sorted(found - wanted))}, which {truth_csv.name} lacks")
     if problems:
         raise DataError("\n".join(problems))
 
@@ -113,14 +113,14 @@ def _probabilities(columns: pd.DataFrame, path: Path) -> npt.NDArray[np.float64]
     bad = ~(np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1))
     if bad.any():
         names = columns.index.to_numpy()[bad].tolist()
-        raise DataError(f"{path}: probabilities of {_some(names)} are no numbers of 0 or more")
+        raise DataError(f"{path}: probabilities of {_some(names)} must be numbers of at least 0")
     sums = values.sum(axis=1)
     off = np.abs(sums - 1) > SUM_TOLERANCE
     if off.any():
         names = columns.index.to_numpy()[off].tolist()
         raise DataError(
             f"{path}: probabilities of {_some(names)} sum to {sums[off][0]:.3f}, not to 1: give probabilities, not "
-            "logits or shares of 100"
+            "logits or percentages"
         )
     return values
 

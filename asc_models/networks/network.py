@@ -32,7 +32,7 @@ def validate_stride(stride: Stride) -> None:
     """Raise ValueError unless `stride` is 1 to 4 in each direction."""
     for step in stride_pair(stride):
         if not 1 <= step <= 4:
-            raise ValueError(f"a stride must be 1 to 4, or a pair (frequency, time) of such, got {stride}")
+            raise ValueError(f"a stride must be 1 to 4, or a pair (frequency, time) of such values, got {stride}")
 
 
 class Network(Protocol[T]):

@@ -29,17 +29,17 @@ class Preset:
     """Maps a clip's length in seconds to the shape of its features; None if it uses the default features."""
 
 
-_REPORT = "Cao, Li, Huang: technical report, DCASE 2021 Task 1A"
+_PAPER = "Cao, Li, Huang: technical report, DCASE 2021 Task 1A"
 _OPEN = (
-    "The report leaves open widths, strides, expansion, r and where CASAM stands. Assumed, after the nearest published "
-    "relative (the mobile network of Hu et al. 2020): 3 × 3 stem of 32 channels with stride 2, expansion 2, stride 2 "
-    "in the first three blocks, widths {widths}, r = 8, CASAM behind every block."
+    "The paper does not state widths, strides, expansion, r and the position of CASAM. Assumed, following the closest "
+    "published relative (the mobile network of Hu et al. 2020): 3 × 3 stem of 32 channels with stride 2, expansion 2, "
+    "stride 2 in the first three blocks, widths {widths}, r = 8, CASAM after every block."
 )
-_THREE = " Three blocks: the report gives four to system 4 alone."
+_THREE = " Three blocks: only system 4 has four in the paper."
 _UNMATCHED = (
-    " The report's figures can't be matched exactly: they follow from widths that it doesn't give; and 102.9 KB are, "
-    "most likely, 50,238 values of two bytes beside some 2,447 batch-norm values of four, counted in Keras, where a "
-    "TFLite file has folded batch norm away."
+    " The paper's sizes cannot be matched exactly, since they depend on widths that it does not state. Its 102.9 KB "
+    "are probably 50,238 values of two bytes and about 2,447 batch-norm values of four bytes, counted in Keras; in a "
+    "TFLite file batch norm is folded."
 )
 
 
@@ -51,7 +51,7 @@ def _cao2021(kernel_size: Literal[3, 5], epochs: int, *filters: int) -> Preset:
             stages=tuple(StageConfig(filters=n, stride=2 if i < 3 else 1) for i, n in enumerate(filters)),
             kernel_size=kernel_size,
         ),
-        source=f"{_REPORT}: {kernel_size} × {kernel_size} kernels, {epochs} epochs"
+        source=f"{_PAPER}: {kernel_size} × {kernel_size} kernels, {epochs} epochs"
         + (", four inverted residual blocks" if has_four else ""),
         published="50,238 non-zero parameters, 102.9 KB quantized" if has_four else "",
         assumed=assumed,
@@ -65,7 +65,7 @@ def _cp_mobile(base_channels: int, channels_multiplier: float, expansion_rate: f
         ),
         source="Schmid et al.: CP-Mobile, winner of DCASE 2023 Task 1 (github.com/fschmid56/cpjku_dcase23)",
         published=f"{params:,} parameters and {macs} MACs, counted with batch norm folded",
-        assumed="Nothing is open. The authors count one MAC more for every bias and place.",
+        assumed="No assumptions. The authors count one more MAC per bias and position.",
         seconds=1.0,
         input_shape=lambda seconds: (256, round(64 * seconds), 1),
     )
@@ -93,8 +93,8 @@ PRESETS: dict[str, Preset] = {
             response_norm=False,
         ),
         source="Schmid et al.: DCASE 2024 Task 1, the organisers' baseline (github.com/CPJKU/dcase2024_task1_baseline)",
-        published="61,148 parameters and 29,419,156 MACs, counted with batch norm as a layer of its own",
-        assumed="Nothing is open. Batch norm has two trained values a channel, and the authors count those alone.",
+        published="61,148 parameters and 29,419,156 MACs, counted with batch norm as a separate layer",
+        assumed="No assumptions. The authors count only the two trained values per channel of batch norm.",
         seconds=1.0,
         input_shape=lambda seconds: (256, round(64 * seconds) + 1, 1),
     ),
@@ -108,5 +108,5 @@ def preset(name: str) -> NetworkConfig:
         ConfigError: if there is no such network.
     """
     if name not in PRESETS:
-        raise ConfigError(f"no network is called {name!r}; there are {', '.join(PRESETS)}")
+        raise ConfigError(f"unknown network {name!r}; presets: {', '.join(PRESETS)}")
     return PRESETS[name].network

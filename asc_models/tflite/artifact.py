@@ -60,8 +60,9 @@ class Artifact:
         """
         if features.input_shape != self.input_shape or len(features.classes) != self.n_classes:
             raise ExportError(
-                f"{self.path}: takes {self.input_shape} and tells {self.n_classes} scenes apart, but the features are "
-                f"{features.input_shape} with {len(features.classes)} scenes: was it trained on other shards?"
+                f"{self.path}: takes inputs of shape {self.input_shape} and has {self.n_classes} scenes, but the "
+                f"features have shape {features.input_shape} and {len(features.classes)} scenes. Use the shards that "
+                "it was trained on."
             )
         return np.concatenate([self._run(x) for x in evaluation_batches(features)])
 

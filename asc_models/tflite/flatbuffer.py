@@ -106,7 +106,7 @@ class Graph:
         """Return a copy of a float32 constant, in the tensor's shape."""
         data = self.data(tensor)
         if data is None:
-            raise ValueError(f"{self.name(tensor)} is no constant")
+            raise ValueError(f"{self.name(tensor)} is not a constant")
         return data.view(np.float32).reshape(self._tensors[tensor].shape).copy()
 
     def set_floats(self, tensor: int, values: npt.NDArray[np.float32]) -> None:
@@ -171,7 +171,7 @@ class TfliteFile:
 
     def _check(self) -> None:
         if not self.graphs:
-            raise ValueError("it holds no graph")
+            raise ValueError("it contains no graph")
         for graph in self.graphs:
             for operator in graph.operators:
                 for tensor in (*operator.inputs, *operator.outputs):

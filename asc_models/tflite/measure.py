@@ -111,7 +111,7 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     if kind not in INTEGER_BITS:
         known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
         raise ExportError(
-            f"{path}: weights {graph.name(tensor)!r} are of {kind}, whose size is not known; known are {known}. "
+            f"{path}: weights {graph.name(tensor)!r} have type {kind}, whose size is unknown; known types: {known}. "
             "Export the model again with one of this tool's modes."
         )
     bits = INTEGER_BITS[kind]

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 if keras.config.backend() != "tensorflow":
-    raise ImportError(f"Keras was loaded with the backend {keras.config.backend()}: import asc_models before keras.")
+    raise ImportError(f"Keras uses the backend {keras.config.backend()}: import asc_models before keras.")
 keras.config.set_floatx("float32")  # overrides the user's keras.json
 keras.config.set_epsilon(1e-7)
 keras.config.set_image_data_format("channels_last")

@@ -82,8 +82,8 @@ def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
     before = [end for end in ends if end < epochs][-1:]
     clean = [*before, next(end for end in ends if end > epochs)]
     return (
-        f"{epochs} epochs end in the middle of a warm-restart cycle, at a rate of {learning_rate(config, epochs):.2g}: "
-        f"the rate is lowest at {' and '.join(map(str, clean))}"
+        f"{epochs} epochs end in the middle of a warm-restart cycle, at a rate of {learning_rate(config, epochs):.2g}; "
+        f"the rate is lowest at {' and '.join(map(str, clean))} epochs"
     )
 
 

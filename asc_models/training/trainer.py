@@ -178,8 +178,8 @@ class Trainer:
             raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
         if differing := differing_keys(described, self._described):
             raise TrainingError(
-                f"{path}: belongs to another network, recipe or seed ({'; '.join(differing[:3])}); go on with its "
-                "settings, or delete it to train from the start"
+                f"{path}: belongs to another network, recipe or seed ({'; '.join(differing[:3])}); use its settings, "
+                "or delete it to train from the start"
             )
         self.set_weights([arrays[f"variable_{i}"] for i in range(len(self.model.variables))])
         if self._trained is not self.model:
@@ -222,7 +222,7 @@ class Trainer:
             found = f"its mean loss is {mean_loss:,.0f} (more than {DIVERGED_LOSS:,.0f} counts as diverged)"
         # The loss can be finite while weights are not: a ReLU maps NaN to 0.
         elif not all(np.isfinite(variable.numpy()).all() for variable in self._trained.variables):
-            found = "a weight is no finite number"
+            found = "a weight is not finite"
         if found:
             raise TrainingError(
                 f"training diverged in epoch {self.epoch + 1}: {found} at learning rate {rate:.3g}; lower "

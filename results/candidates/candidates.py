@@ -68,7 +68,7 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
     """Write `metrics.json`, with the splits at its top level."""
     unknown = sorted(set(metrics.splits) - set(SPLITS))
     if unknown:
-        raise ValueError(f"splits are {', '.join(SPLITS)}, got {', '.join(unknown)}")
+        raise ValueError(f"unknown split {', '.join(unknown)}; splits: {', '.join(SPLITS)}")
     fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
     if not metrics.inner_folds:
         del fields["inner_folds"]
@@ -152,7 +152,7 @@ def _not_compared(candidates: Sequence[Candidate]) -> str:
     if not names:
         return ""
     return (
-        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} scored on the validation split and not compared with "
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} scored on the validation split, so not compared with "
         "candidates that are scored out of fold, on all clips of the training side."
     )
 

@@ -34,9 +34,9 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
     lines = [
         f"# {name}",
         "",
-        f"Tells {len(config.classes)} scenes apart: {', '.join(config.classes)}.",
+        f"Classifies {len(config.classes)} scenes: {', '.join(config.classes)}.",
         "",
-        f"- Hears: {spec.clip_seconds:g} s clips, resampled to {spec.sample_rate:,} Hz, {spec.n_mels} mel bands.",
+        f"- Input: {spec.clip_seconds:g} s clips, resampled to {spec.sample_rate:,} Hz, {spec.n_mels} mel bands.",
         f"- Network: {config.model.family}, {metrics.n_params:,} {QUANTITY_NAMES['n_params']}, "
         f"{metrics.macs:,} {QUANTITY_NAMES['macs']}.",
         f"- Export: {config.mode}, {metrics.weight_bytes:,} bytes of weights ({metrics.nonzero_weight_bytes:,} not "
@@ -57,12 +57,12 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         lines += ["", sentence]
     lines += [
         "",
-        "All figures are the exported file's own. To run it:",
+        "All numbers were measured on the exported file. To run it:",
         "",
         f"    asc predict {name}.zip RECORDING.wav",
         "",
         "`config.yaml` has the feature, its scaling and the class list; `model.tflite` takes the scaled feature of one "
-        "clip and gives one probability a scene, in the order above. Its network:",
+        "clip and returns one probability per scene, in the order above. Its network:",
         "",
         "    " + json.dumps(config.model.model_dump(mode="json")),
         "",

@@ -51,7 +51,7 @@ class Predictions:
         scenes = self.clips["scene"]
         unknown = sorted({str(scene) for scene in scenes.dropna()} - set(index))
         if unknown:
-            raise DataError(f"scenes that no class is named after: {', '.join(unknown)}")
+            raise DataError(f"scenes that are not classes: {', '.join(unknown)}")
         return np.array([-1 if pd.isna(scene) else index[scene] for scene in scenes], dtype=np.int64)
 
     @property
@@ -66,7 +66,7 @@ class Predictions:
             DataError: if a clip has no label.
         """
         if not self.is_labelled:
-            raise DataError("only predictions in which every clip has a label can be scored")
+            raise DataError("predictions can only be scored if every clip has a label")
         return summarize(self.labels, self.probabilities, self.classes, self.clips["device"].astype(str).tolist())
 
 
@@ -98,8 +98,8 @@ def read_predictions(path: Path, classes: Sequence[str] | None = None) -> Predic
     found = tuple(name.removeprefix(PREFIX) for name in table.columns if name.startswith(PREFIX))
     if classes is not None and found != tuple(classes):
         raise DataError(
-            f"{path}: its class order is {', '.join(found)}; the data set's is {', '.join(classes)}. "
-            "Predictions of another data set cannot be used here."
+            f"{path}: its class order is {', '.join(found)}; the data set's is {', '.join(classes)}. Use predictions "
+            "of the same data set."
         )
     try:
         probabilities = table[[f"{PREFIX}{scene}" for scene in found]].to_numpy(dtype=np.float32)

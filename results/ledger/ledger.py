@@ -137,8 +137,8 @@ class Ledger:
     def _take(self, file: int) -> None:
         if not _try_lock(file):
             raise RunError(
-                f"{self.path.parent}: another asc process is working on this run. Wait until it ends or stop it, "
-                "then give the same command again."
+                f"{self.path.parent}: another asc process is working on this run. Wait until it ends or stop it, then "
+                "rerun the same command."
             )
 
     def _require_in_place(self, file: int) -> None:
@@ -149,8 +149,8 @@ class Ledger:
             is_there = False
         if not is_there:
             raise RunError(
-                f"{self.path}: was removed, moved or replaced while asc was working on this run, so it stops. Put the "
-                "file back and give the same command again."
+                f"{self.path}: was removed, moved or replaced while asc was working on this run, so it stops. Restore "
+                "the file and rerun the same command."
             )
 
     def _cut_torn_tail(self) -> None:

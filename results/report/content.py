@@ -20,10 +20,9 @@ def page_content(data: RunData) -> Content:
         "headline": headline(data),
         "nothing_selected": nothing_selected(data),
         "pareto_note": (
-            "Values are those of the exported files on validation. A trial counts with the last rung it reached, so "
-            "that trials of few epochs stand below retrained candidates. The front is that of finished trials alone: "
-            "a paused or stopped one is a mark, never a part of it. Crosses are proposals that were refused before "
-            "training."
+            "Values are those of the exported files on validation. Each trial is shown at the last rung it reached, so "
+            "trials of few epochs are below retrained candidates. The front contains finished trials only; paused and "
+            "stopped trials are marks. Crosses are proposals over the limit, which were not trained."
         ),
         "candidates": candidates(data),
         "seeds": seeds(data),

@@ -18,8 +18,8 @@ from results.report.text import Content, amount, interval, kilobytes, number, pe
 def nothing_selected(data: RunData) -> str:
     """Return a sentence that says why no candidate is selected."""
     if not data.candidates:
-        return "Nothing is selected yet: no candidate has been retrained."
-    return f"Nothing is selected: no candidate with validation scores is within {data.limits.text}."
+        return "No candidate is selected: none has been retrained yet."
+    return f"No candidate is selected: none with validation scores is within {data.limits.text}."
 
 
 def headline(data: RunData) -> Content | None:
@@ -105,9 +105,9 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
     )
     if ensemble.is_single:
         only = next(iter(ensemble.members))
-        beside = "no other that fits beside it lowers the validation log loss"
-        tempered = "" if ensemble.temperature == 1.0 else f" Tempered, it has {scores}"
-        return {"text": f"{only} alone was enough: {beside}.{tempered}", "table": None}
+        reason = "adding any other candidate that fits does not lower the validation log loss"
+        tempered = "" if ensemble.temperature == 1.0 else f" After temperature scaling: {scores}"
+        return {"text": f"Only {only} was selected: {reason}.{tempered}", "table": None}
     limits = data.limits.rules.in_force()
     totals = ensemble.totals or {data.limit.quantity: ensemble.total_bytes}
     together = ", ".join(

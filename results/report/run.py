@@ -33,16 +33,16 @@ def search_text(data: RunData) -> Content:
     epochs = int(trained["epochs"].fillna(0).sum())
     hours = float(trained["seconds"].fillna(0).sum()) / 3600
     text = (
-        f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} together in {hours:.2f} trial hours; "
-        f"{plural(n_infeasible, 'proposal')} over the limit, refused without training."
+        f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} in total, in {hours:.2f} trial hours; "
+        f"{plural(n_infeasible, 'proposal')} over the limit, not trained."
     )
     if best.empty:
         return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None, "shared": ""}
     states = trials["state"].value_counts()
     if n_paused := int(states.get("paused", 0)):
         text += (
-            f" {plural(n_paused, 'trial')} paused before the last rung: not finished, no part of the front, and taken "
-            "up again where a later search has reason to."
+            f" {plural(n_paused, 'trial')} paused before the last rung: unfinished, not on the front; a later search "
+            "may continue them."
         )
     state_rows = [[state, count(states[state])] for state in STATES if state in states]
     return {"text": text, "table": table(["state", "trials"], state_rows), **_best(best)}
@@ -98,26 +98,26 @@ def limits(data: RunData) -> Iterable[str]:
         low, high = data.interval(data.selected.name)
         yield (
             f"{_what_was_drawn(data.test[data.selected.name])}; the selected candidate's is {100 * (high - low):.1f} "
-            "points wide. Systems whose intervals overlap are not told apart by this run."
+            "points wide. This run does not show a difference between systems whose intervals overlap."
         )
-        yield "Intervals of single devices and scenes rest on few clips each."
+        yield "Intervals of single devices and scenes are based on few clips."
     reads = list(of_kind(data.events, "test_read"))
     if reads:
         per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
         often = ", ".join(f"{name} {n} times" for name, n in per.items() if n > 1)
         yield (
-            f"The search never read the test split. The ledger holds {plural(len(reads), 'reading')} of it for "
-            f"{plural(len(per), 'candidate')}" + (f"; more than once: {often}." if often else ", one each.")
+            f"The search never read the test split. The ledger records {plural(len(reads), 'read')} of it for "
+            f"{plural(len(per), 'candidate')}" + (f"; more than once: {often}." if often else ", once each.")
         )
     yield (
-        "Candidates and ensembles are chosen on validation log loss. The validation values of what was chosen are "
-        "therefore too good; the test values are not, as long as nobody chooses by them."
+        "Candidates and ensembles are chosen on validation log loss. Their validation scores are therefore optimistic. "
+        "Their test scores are not, unless they are used for selection."
     )
     groups = seed_groups(data.candidates)
     if groups and all(len(group.members) == 1 for group in groups):
-        yield "Each candidate was trained with one seed: how much another seed would change is not in the intervals."
+        yield "Each candidate was trained with one seed. The intervals do not include the variation between seeds."
     if data.config.get("synth"):
-        yield "The corpus is synthesized. It shows that the line runs, and says nothing about real recordings."
+        yield "The corpus is synthesized. It shows that all stages run; its scores do not apply to real recordings."
 
 
 def _what_was_drawn(test: Predictions) -> str:
@@ -128,12 +128,12 @@ def _what_was_drawn(test: Predictions) -> str:
     if drawn == "locations":
         return (
             f"{split} of {plural(n_locations, 'location')}. Clips of one location are not independent, so the "
-            "intervals draw whole locations"
+            "intervals resample whole locations"
         )
     which = f", {n_unknown:,} of them" if n_locations else ""
     return (
-        f"{split}{which} without a known location, so the intervals draw {drawn}. Clips of one location are not "
-        "independent: where some share one, the intervals are too narrow"
+        f"{split}{which} without a known location, so the intervals resample {drawn}. Clips of one location are not "
+        "independent: if clips share an unknown location, the intervals are too narrow"
     )
 
 
@@ -161,16 +161,16 @@ def reproduce(data: RunData) -> Content:
     versions = data.config.get("versions") or {}
     synth = bool(config.get("synth"))
     if synth:
-        text = "The corpus is made by the command itself, from the section synth of the configuration."
+        text = "The command synthesizes the corpus from the section `synth` of the configuration."
         commands = ["asc demo --out RUN"]
     else:
         text = (
-            f"Save the configuration below as config.yaml. DATASET is the folder of {data_name(data)}; the manifest "
-            "hash above tells whether it holds the same clips. Given again, the first command goes on where it stopped."
+            f"Save the configuration below as config.yaml. DATASET is the folder of {data_name(data)}; if its clips "
+            "are the same, so is the manifest hash above. Rerun the first command to resume it."
         )
         commands = ["asc run config.yaml --data DATASET --out RUN"]
     commands += [
-        "asc status RUN      # how far it has come",
+        "asc status RUN      # its progress",
         "asc report RUN      # this page",
         "asc submit RUN      # the package",
     ]

@@ -112,7 +112,7 @@ class StorageLock:
             if current.get("beat") != holder.get("beat"):
                 raise RunError(
                     f"{self._store.path_text('')}: another asc process is working on this run: {who}. Wait until it "
-                    "ends or stop it, then give the same command again; if it is killed, its lock goes within "
+                    "ends or stop it, then rerun the same command. If it is killed, its lock expires within "
                     f"{self._dead_s:.0f} s."
                 )
 

@@ -147,8 +147,8 @@ def open_ledger(
     if run.storage_path.exists():
         known = run.storage_path.read_text(encoding="utf-8").strip()
         raise RunError(
-            f"{run.root}: this run's checkpoints are kept at {known}: give --storage {known}. Without it trials begin "
-            f"again; where that place is gone for good, remove {run.storage_path.name} first."
+            f"{run.root}: this run's checkpoints are kept at {known}: give --storage {known}. Without it, trials start "
+            f"from the beginning. If that storage no longer exists, delete {run.storage_path.name} first."
         )
     ledger = Ledger.open_for_writing(run.ledger_path)
     if ledger.repair is not None:

@@ -58,8 +58,8 @@ def write_submission(
     systems, left_out = rank_systems(run, limits)
     if not systems:
         raise BudgetError(
-            f"{run.root}: nothing to submit: no retrained candidate with validation scores is within {limits.text}"
-            + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
+            f"{run.root}: there is nothing to submit: no retrained candidate with validation scores is within "
+            f"{limits.text}" + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
         )
     packed = systems[: config.max_systems]
     left_out |= {system.name: f"ranked below the best {config.max_systems}" for system in systems[config.max_systems :]}
@@ -72,8 +72,8 @@ def write_submission(
     }
     if not given:
         raise DataError(
-            f"{run.root}: no system has outputs to pack: the data have neither an evaluation list nor a test list with "
-            "labels. Name one of them in the data set, and begin a run on it."
+            f"{run.root}: no system has outputs to pack: the data set has neither an evaluation list nor a labelled "
+            "test list. Add one, and start a new run."
         )
     stem = f"{config.lastname}_{config.institute}_{TASK}"
     path = run.package_path(stem)
@@ -91,7 +91,7 @@ def write_submission(
     return path
 
 
-def package_stands(run: RunDirectory, config: SubmissionConfig) -> bool:
+def is_package_current(run: RunDirectory, config: SubmissionConfig) -> bool:
     """Return whether the last package exists and was written with this `config`."""
     summary = run.submission_summary_path
     found = read_json(summary) if summary.is_file() else {}
@@ -109,7 +109,7 @@ def output_csv(predictions: Predictions) -> str:
     names = [str(name).rpartition("/")[2] for name in predictions.clips["filename"]]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{twice}: several clips have this name, and a package names clips without their folders")
+        raise DataError(f"{twice}: several clips have this name; a package contains names without folders")
     p = predictions.probabilities.astype(np.float64)
     units = np.floor(p / p.sum(axis=1, keepdims=True) * 10**DECIMALS).astype(np.int64)
     best = p.argmax(axis=1)
@@ -142,16 +142,16 @@ def _write_summary(
     notes = []
     if split == "test":
         notes.append(
-            "No evaluation set: the outputs are those of the test split, for trying the format out. `asc submit RUN "
-            "--evaluation SHARDS` packs those of a prepared evaluation set."
+            "No evaluation set: the package contains the outputs on the test split, to try the format. To pack those "
+            "of a prepared evaluation set: `asc submit RUN --evaluation SHARDS`."
         )
     elif set(packed.classes) == set(TAU_SCENES) and len(packed.clips) != CHALLENGE_CLIPS:
         notes.append(
-            f"{len(packed.clips):,} clips are answered. The challenge's evaluation set has {CHALLENGE_CLIPS:,}; its "
-            "validator refuses any other number."
+            f"{len(packed.clips):,} clips have outputs. The challenge's evaluation set has {CHALLENGE_CLIPS:,} clips; "
+            "its validator refuses any other number."
         )
     if config.open_points:
-        notes.append(f"A draft: {'; '.join(config.open_points)}. Before handing anything in, give {FILL_IN}")
+        notes.append(f"This is a draft: {'; '.join(config.open_points)}. Before submitting, run {FILL_IN}")
     rows = [
         {
             "label": f"{path.stem}_{number}",

@@ -94,17 +94,19 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         for name, candidate in candidates.items()
     ]
     left_out = {
-        sibling.name: f"{name} stands for it: the same network, trained on validation, too"
+        sibling.name: f"replaced by {name}: the same network, also trained on validation"
         for name, sibling in siblings.items()
     }
     found = [system for system in found if system.name not in left_out]
     for ensemble in read_ensembles(run):
         gone = [name for name in ensemble.members if name not in candidates]
         if gone:
-            left_out[ensemble.name] = f"its members {', '.join(gone)} are gone; build the ensemble again"
+            left_out[ensemble.name] = f"its members {', '.join(gone)} are missing; rerun `asc ensemble`"
         elif ensemble.is_single and (ensemble.temperature == 1.0 or next(iter(ensemble.members)) in left_out):
             member = next(iter(ensemble.members))
-            left_out[ensemble.name] = f"it is {member} alone" + ("; " + left_out[member] if member in left_out else "")
+            left_out[ensemble.name] = f"its only member is {member}" + (
+                "; " + left_out[member] if member in left_out else ""
+            )
         else:
             found.append(_ensemble_system(ensemble, candidates, limits))
     within = [candidate for candidate in candidates.values() if limits.verdict([candidate.metrics]).feasible]
@@ -114,9 +116,9 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         if reason := limits.verdict(system.metrics).reason:
             left_out[system.name] = f"is over the limit: {reason}"
         elif np.isnan(system.validation_log_loss):
-            left_out[system.name] = "has no validation scores to rank it by, nor a sibling that has"
+            left_out[system.name] = "has no validation scores to rank it by, and neither has a sibling"
         elif not system.distinct <= compared:
-            left_out[system.name] = "is scored on the validation split, where others are scored out of fold"
+            left_out[system.name] = "is scored on the validation split, unlike others, which are scored out of fold"
         elif (better := systems.setdefault(system.distinct, system)) is not system:
             left_out[system.name] = f"has the same members as {better.name}, which is ranked better"
     return list(systems.values()), left_out

@@ -86,16 +86,16 @@ def validate_submission(
         with zipfile.ZipFile(path) as package:
             entries = {name: package.read(name) for name in package.namelist() if not name.endswith("/")}
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        return [Violation(path.name, f"is no readable zip: {error}")]
+        return [Violation(path.name, f"is not a readable zip: {error}")]
     problems = list(_layout(entries))
     limit = stated_limit(path) if limit_bytes is None else limit_bytes
     scenes = _in_order(classes or _summary(path).get("classes") or _first_header(entries))
     n_clips = CHALLENGE_CLIPS if scenes == TAU_SCENES and _summary(path).get("packed_split") != "test" else None
     folders = sorted({PurePosixPath(name).parent for name in entries if name.count("/") == 3})
     if not folders:
-        problems.append(Violation(path.name, "holds no system; a system's files lie in <root>/<folder>/<LABEL>/"))
+        problems.append(Violation(path.name, "contains no system; a system's files are in <root>/<folder>/<LABEL>/"))
     if len(folders) > MAX_SYSTEMS:
-        problems.append(Violation(path.name, f"at most {MAX_SYSTEMS} systems may be handed in, found {len(folders)}"))
+        problems.append(Violation(path.name, f"at most {MAX_SYSTEMS} systems may be submitted, found {len(folders)}"))
     expected = None if filenames is None else {PurePosixPath(name).name for name in filenames}
     for folder in folders:
         output, meta = (f"{folder}/{folder.name}{suffix}" for suffix in (".output.csv", ".meta.yaml"))
@@ -155,7 +155,7 @@ def _layout(entries: Mapping[str, bytes]) -> Iterator[Violation]:
     for name in entries:
         parts = name.split("/")
         if len(parts) != 4:
-            yield Violation(name, "must lie at <root>/<folder>/<LABEL>/<file>")
+            yield Violation(name, "must be at <root>/<folder>/<LABEL>/<file>")
         elif not _LABEL.fullmatch(parts[2]):
             yield Violation(name, f"label must be Lastname_Institute_task1a_1 to _4 without dots, got {parts[2]!r}")
         elif parts[3] not in {f"{parts[2]}.output.csv", f"{parts[2]}.meta.yaml"}:
@@ -190,19 +190,19 @@ def _output(
     try:
         header, *rows = _rows(data)
     except (UnicodeDecodeError, ValueError, csv.Error):
-        yield Violation(where, "is empty or no UTF-8 text of TAB separated fields")
+        yield Violation(where, "is empty or not UTF-8 text with TAB-separated fields")
         return
     if header != ["filename", "scene_label", *classes]:
-        yield Violation(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB separated")
+        yield Violation(where, f"header must be filename, scene_label and {', '.join(classes)}, TAB-separated")
         return
     for number, fields in enumerate(rows, start=2):
         if len(fields) != len(classes) + 2:
             yield Violation(f"{where}, line {number}", f"must have {len(classes) + 2} fields, has {len(fields)}")
             continue
         if "/" in fields[0]:
-            yield Violation(f"{where}, line {number}", f"clips are named without folders, got {fields[0]!r}")
+            yield Violation(f"{where}, line {number}", f"clip names must not contain folders, got {fields[0]!r}")
         if fields[0] in found:
-            yield Violation(f"{where}, line {number}", f"{fields[0]} is there twice")
+            yield Violation(f"{where}, line {number}", f"{fields[0]} is given twice")
         found.add(fields[0])
         yield from _row(f"{where}, line {number}", fields, classes)
     if expected is not None and found != expected:
@@ -216,7 +216,7 @@ def _output(
 
 def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Violation]:
     if fields[1] not in classes:
-        yield Violation(where, f"scene_label {fields[1]!r} is no scene of the task")
+        yield Violation(where, f"scene_label {fields[1]!r} is not a scene of the task")
     try:
         p = np.array([float(field) for field in fields[2:]])
     except ValueError:
@@ -235,7 +235,7 @@ def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_b
         # The file may be written by other tools: parse it as the challenge does, where the last duplicate key wins.
         meta = yaml.safe_load(data.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        yield Violation(where, f"is no YAML: {error}")
+        yield Violation(where, f"is not YAML: {error}")
         return
     submission, system = _mapping(meta, "submission"), _mapping(meta, "system")
     description, complexity = _mapping(system, "description"), _mapping(system, "complexity")
@@ -285,7 +285,7 @@ def _who(where: str, submission: Mapping[str, Any], label: str) -> Iterator[Viol
         )
     authors = submission.get("authors") or []
     if not isinstance(authors, list) or not authors:
-        yield Violation(where, "submission.authors must list one author at least")
+        yield Violation(where, "submission.authors must list at least one author")
         return
     for number, author in enumerate(authors, start=1):
         for key in _AUTHOR:
@@ -325,7 +325,7 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
         if lacking := [name for name in names if groups[group] and name not in groups[group]]:
             yield Violation(where, f"results.development_dataset.{group} lacks {', '.join(lacking)}")
     if foreign := [str(scene) for scene in named if scene not in classes]:
-        yield Violation(where, f"results.development_dataset.class_wise: no scene of the task is {', '.join(foreign)}")
+        yield Violation(where, f"results.development_dataset.class_wise: not scenes of the task: {', '.join(foreign)}")
     for group, entries in groups.items():
         for name, entry in entries.items():
             for key, top in (("logloss", np.inf), ("accuracy", 100.0)):

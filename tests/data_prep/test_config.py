@@ -76,7 +76,7 @@ def test_a_preset_stands_for_its_settings():
     assert baseline.window_samples == 0.04 * baseline.sample_rate
     assert baseline.hop_length == 0.5 * baseline.window_samples
     assert FeatureSpec.model_validate(plain.model_dump(mode="json")) == plain
-    with pytest.raises(ConfigError, match=r"features: no feature is called 'mfcc'; there are cao2021, dcase2021-base"):
+    with pytest.raises(ConfigError, match=r"features: unknown feature 'mfcc'; known: cao2021, dcase2021-base"):
         parse_config(PrepareConfig, {"features": "mfcc"}, "own.yaml")
 
 

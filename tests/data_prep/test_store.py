@@ -70,7 +70,7 @@ def test_an_endpoint_may_stand_in_the_uri(s3, make_corpus, small_config):
 @pytest.mark.system
 def test_a_bucket_that_is_not_there_is_told(s3, make_corpus, small_config):
     """A missing bucket is an expected failure with the URI and the way out, for reading and for writing."""
-    with pytest.raises(DataError, match=r"s3://nowhere/x.*Check the address"):
+    with pytest.raises(DataError, match=r"s3://nowhere/x.*Check the URI"):
         prepare(make_corpus(), "s3://nowhere/x", small_config)
     with pytest.raises(DataError, match=r"s3://nowhere/x/manifest\.json: "):
         read_manifest("s3://nowhere/x")
@@ -81,7 +81,9 @@ def test_places_are_paths_or_known_uris():
     assert parse_location("a/b") == Path("a/b")
     assert parse_location("file:///a/b") == Path("/a/b")
     assert parse_location("s3://bucket/x") == "s3://bucket/x"
-    with pytest.raises(DataError, match=r"ftp://host/x: places are local folders or under s3://, gs://"):
+    with pytest.raises(
+        DataError, match=r"ftp://host/x: unknown scheme ftp://. Give a local folder or a URI with s3://, gs://"
+    ):
         parse_location("ftp://host/x")
 
 

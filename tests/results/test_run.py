@@ -49,5 +49,5 @@ def test_what_is_added_is_seen(tmp_path):
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     """Without config.yaml there is no run, and the message says so."""
-    with pytest.raises(RunError, match=r"no run directory \(it has no config.yaml\)"):
+    with pytest.raises(RunError, match=r"not a run directory \(it has no config.yaml\)"):
         open_run(tmp_path)

@@ -55,7 +55,9 @@ class CpMobileConfig(NetworkConfig):
         if self.base_channels % 8:
             raise ValueError(f"base_channels must be a multiple of 8, got {self.base_channels}")
         if not self.n_blocks or min(self.n_blocks) < 1:
-            raise ValueError(f"every stage needs one block at least, and there must be a stage: got {self.n_blocks}")
+            raise ValueError(
+                f"n_blocks needs at least one stage, and every stage at least one block; got {self.n_blocks}"
+            )
         for number, stride in self.strides.items():
             if not 1 <= number <= sum(self.n_blocks):
                 raise ValueError(f"strides names block {number}, but there are blocks 1 to {sum(self.n_blocks)}")

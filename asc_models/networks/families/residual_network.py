@@ -53,7 +53,7 @@ class StageConfig(BlockConfig):
 def _or_blocks(schema: dict[str, Any]) -> None:
     """Let the JSON schema accept `blocks` instead of `stages`."""
     stages = {key: value for key, value in schema["properties"]["stages"].items() if key in ("type", "items")}
-    schema["properties"]["blocks"] = {**stages, "description": "In the place of stages: one stage a block."}
+    schema["properties"]["blocks"] = {**stages, "description": "Alternative to stages: one stage per block."}
 
 
 class StagesShape(Shorthand):
@@ -168,7 +168,7 @@ class ModelConfig(NetworkConfig):
         if not isinstance(data, Mapping) or "blocks" not in data:
             return data
         if "stages" in data:
-            raise ValueError("name either stages or blocks, not both")
+            raise ValueError("give either stages or blocks, not both")
         others = {key: value for key, value in data.items() if key != "blocks"}
         blocks = data["blocks"]
         if isinstance(blocks, (list, tuple)):
@@ -179,14 +179,14 @@ class ModelConfig(NetworkConfig):
     @classmethod
     def _some(cls, stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
         if not stages:
-            raise ValueError("a network needs one block at least, such as stages: [{filters: 32, stride: 2}]")
+            raise ValueError("a network needs at least one block, such as stages: [{filters: 32, stride: 2}]")
         return stages
 
     @field_validator("block")
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in BLOCKS:
-            raise ValueError(f"no block is called that; there are {', '.join(BLOCKS)}")
+            raise ValueError(f"unknown block; known: {', '.join(BLOCKS)}")
         return name
 
     @model_validator(mode="after")
@@ -194,8 +194,8 @@ class ModelConfig(NetworkConfig):
         validate_stride(self.stem_stride)
         if self.spatial_kernel_size % 2 == 0:
             raise ValueError(
-                f"spatial_kernel_size must be odd, so that the map keeps its size: got {self.spatial_kernel_size}, "
-                f"take {self.spatial_kernel_size - 1} or {self.spatial_kernel_size + 1}"
+                f"spatial_kernel_size must be odd, so that the map keeps its size: got {self.spatial_kernel_size}, use "
+                f"{self.spatial_kernel_size - 1} or {self.spatial_kernel_size + 1}"
             )
         return self
 

@@ -94,6 +94,6 @@ def require_agreement(
     layers = ", ".join(f"{layer.name} ({layer.own:.1%})" for layer in list(drift())[:3])
     raise ExportError(
         f"{path}: as {mode}, the file chooses another scene than the network on {found.n_different} of {n_clear} clear "
-        f"clips: agreement beyond chance is {found.beyond_chance:.3f}, at least {MIN_AGREEMENT} is asked for. "
-        f"Error that layers add of their own: {layers}. Export in another mode, such as int8_weights."
+        f"clips: agreement beyond chance is {found.beyond_chance:.3f}, at least {MIN_AGREEMENT} is required. Errors "
+        f"added by single layers: {layers}. Export in another mode, such as int8_weights."
     )

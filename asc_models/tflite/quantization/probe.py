@@ -82,7 +82,7 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
             interpreter.set_tensor(entry["index"], clip[np.newaxis])
             interpreter.invoke()
             if not np.isfinite(interpreter.get_tensor(out["index"])).all():
-                return "its probabilities are no numbers"
+                return "its probabilities are not numbers"
     except (ValueError, RuntimeError) as error:
         return " ".join(str(error).split())
     return ""

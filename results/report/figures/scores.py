@@ -54,7 +54,7 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
             weight = "bold" if row == column else "normal"
             text = f"{100 * share[row, column]:.0f}"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9.5, fontweight=weight)
-    axes.set_xlabel("chosen scene", color=theme.ink)
+    axes.set_xlabel("predicted scene", color=theme.ink)
     axes.set_ylabel("true scene", color=theme.ink)
     titled(axes, theme, title, "percent of the true scene's clips, test split")
     return figure

@@ -28,7 +28,7 @@ QUANTITY_LABELS = {
     "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
     "n_params": QUANTITY_NAMES["n_params"],
     "macs": f"{QUANTITY_NAMES['macs']} per inference",
-    "peak_activation_bytes": "bytes of float32 activations that live together (1 kB = 1000 bytes)",
+    "peak_activation_bytes": "peak bytes of float32 activations (1 kB = 1000 bytes)",
 }
 
 
@@ -71,7 +71,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
         theme,
         "Accuracy against size",
         f"{plural(int(trained.sum()), 'trial')} with a value, {int(finished.sum()):,} of them finished; "
-        f"{plural(n_infeasible, 'proposal')} over the limit, refused untrained",
+        f"{plural(n_infeasible, 'proposal')} over the limit, not trained",
     )
     _legend(axes, theme)
     labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
@@ -120,7 +120,7 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
         axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
     axes.set_ylabel("macro accuracy on validation", color=theme.ink)
-    titled(axes, theme, "What the search spent its epochs on", "a line is a trial; grey ones have not finished")
+    titled(axes, theme, "Epochs of the search by trial", "one line per trial; unfinished trials are grey")
     place_labels(axes, labels, [point for _, frame in lines for point in _along(frame)], theme.muted)
     return figure
 

@@ -73,11 +73,11 @@ def test_every_preset_says_what_it_assumes():
     """A preset with a published size stands within 2 % of it or is counted otherwise, and says which; the report's
     systems say what the report leaves open."""
     for number in (1, 2, 3, 4):
-        assert "leaves open widths, strides, expansion, r and where CASAM stands" in (
+        assert "does not state widths, strides, expansion, r and the position of CASAM" in (
             PRESETS[f"cao2021-system{number}"].assumed
         )
     assert "50,238" in PRESETS["cao2021-system4"].published
-    assert "can't be matched exactly" in PRESETS["cao2021-system4"].assumed
+    assert "cannot be matched exactly" in PRESETS["cao2021-system4"].assumed
     assert all(facts.source for facts in PRESETS.values())
 
 
@@ -124,14 +124,14 @@ def test_the_registry_holds_every_family_by_its_name():
     [
         (ModelConfig, {"kernel_size": 4}, "kernel_size: Input should be 3 or 5 (got 4)"),
         (ModelConfig, {"spatial_kernel_size": 8}, "spatial_kernel_size must be odd, so that the map keeps its size"),
-        (ModelConfig, {"stages": []}, "stages: a network needs one block at least, such as stages: [{filters: 32"),
-        (ModelConfig, {"blocks": []}, "stages: a network needs one block at least"),
-        (ModelConfig, {"blocks": [], "stages": []}, "name either stages or blocks, not both"),
+        (ModelConfig, {"stages": []}, "stages: a network needs at least one block, such as stages: [{filters: 32"),
+        (ModelConfig, {"blocks": []}, "stages: a network needs at least one block"),
+        (ModelConfig, {"blocks": [], "stages": []}, "give either stages or blocks, not both"),
         (ModelConfig, {"stages": [{"filters": 8, "stride": 5}]}, "stages.0: a stride must be 1 to 4"),
-        (ModelConfig, {"block": "inverted"}, "no block is called that; there are inverted_residual, residual"),
+        (ModelConfig, {"block": "inverted"}, "unknown block; known: inverted_residual, residual"),
         (ModelConfig, {"attention_at": "end"}, "attention_at: Input should be 'input', 'block' or 'stage'"),
         (CpMobileConfig, {"base_channels": 12}, "base_channels must be a multiple of 8, got 12"),
-        (CpMobileConfig, {"n_blocks": [3, 0]}, "every stage needs one block at least"),
+        (CpMobileConfig, {"n_blocks": [3, 0]}, "every stage at least one block"),
         (CpMobileConfig, {"strides": {7: 2}}, "strides names block 7, but there are blocks 1 to 6"),
     ],
 )

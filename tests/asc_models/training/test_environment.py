@@ -85,4 +85,4 @@ def test_keras_on_another_backend_is_refused_with_the_way_out() -> None:
         "sys.modules['keras'] = keras\nimport asc_models.training.layers"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert "Keras was loaded with the backend jax: import asc_models before keras." in done.stderr
+    assert "Keras uses the backend jax: import asc_models before keras." in done.stderr

@@ -107,8 +107,8 @@ def test_the_tail_that_is_averaged_is_counted_in_epochs():
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"milestones": [0.5, 0.5]}, "milestones must be shares that rise between 0 and 1, got [0.5, 0.5]"),
-        ({"milestones": [0.5, 1.0]}, "milestones must be shares that rise between 0 and 1, got [0.5, 1.0]"),
+        ({"milestones": [0.5, 0.5]}, "milestones must be increasing shares between 0 and 1, got [0.5, 0.5]"),
+        ({"milestones": [0.5, 1.0]}, "milestones must be increasing shares between 0 and 1, got [0.5, 1.0]"),
         ({"swa_share": 0.2, "ema_decay": 0.99}, "swa_share 0.2 and ema_decay 0.99 both average the weights"),
         ({"optimizer": "adam"}, "optimizer"),
     ],
@@ -189,7 +189,7 @@ def test_limits_add_to_a_rule_set():
     """`limits` replaces a rule's limit or adds another; custom rules without any are refused."""
     rules = RulesConfig(name="dcase2023", limits={"macs": 5, "file_bytes": 7})
     assert rules.in_force() == {"weight_bytes": 128_000, "macs": 5, "file_bytes": 7}
-    with pytest.raises(ConfigError, match="custom rules need one entry"):
+    with pytest.raises(ConfigError, match="custom rules need at least one entry"):
         parse_config(RulesConfig, {"name": "custom"}, "test")
 
 

@@ -159,7 +159,7 @@ def test_tags_before_and_behind_mp3_frames_are_no_damage(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "at", "n_bytes", "message"),
     [
-        ("au", 8, 4, r"header that was never closed: it states no sound, and 4,000 bytes of sound follow"),
+        ("au", 8, 4, r"unfinished header: it declares no audio, but 4,000 bytes of audio follow"),
         ("flac", 22, 4, r"states no length, as FLAC does that was written to a pipe"),
     ],
 )

@@ -75,8 +75,8 @@ def test_a_slip_that_leaves_the_sound_in_no_doubt_is_read_and_said(tmp_path, hea
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({"riff": 0, "size": 0}, r"header that was never closed: it states no sound, and 2,002 bytes of sound follow"),
-        ({"size": 0}, r"never closed.* 2,002 bytes"),
+        ({"riff": 0, "size": 0}, r"unfinished header: it declares no audio, but 2,002 bytes of audio follow"),
+        ({"size": 0}, r"unfinished header.* 2,002 bytes"),
         ({"size": 2002 + 50}, r"is cut off: 2,002 of 2,052 bytes"),
         ({"size": 1902}, r"100 bytes after its audio belong to no chunk"),
         ({"rate": 22_050, "bps": 88_200}, r"22,050 Hz × 2 bytes, but 88,200 bytes per second"),
@@ -124,7 +124,7 @@ def test_what_is_no_file_is_never_opened(tmp_path):
 def test_samples_beyond_any_scale_are_refused(tmp_path):
     """A float sample of 1e20 is no sound; one of 32,767, as unscaled recordings have, is."""
     soundfile.write(tmp_path / "a.wav", np.array([0.1, 1e20], np.float32), 8000, subtype="FLOAT")
-    with pytest.raises(DataError, match=r"a\.wav: holds a sample of 1e\+20, where full scale is 1"):
+    with pytest.raises(DataError, match=r"a\.wav: contains a sample of 1e\+20; full scale is 1"):
         decode(tmp_path / "a.wav")
     soundfile.write(tmp_path / "b.wav", np.array([0.1, 32_767], np.float32), 8000, subtype="FLOAT")
     assert decode(tmp_path / "b.wav").y[1] == 32_767

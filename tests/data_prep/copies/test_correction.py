@@ -124,7 +124,7 @@ def test_clips_without_a_spectrum_are_left_out(corpus):
     del spectra["park-lisbon-1-0-b"]
     del spectra["park-lisbon-1-1-a"]
     assert estimate_correction(spectra, pairs(clips), SPEC).n_pairs == (2, 5)
-    with pytest.raises(DataError, match=r"device a and another device both recorded .*Take it out"):
+    with pytest.raises(DataError, match=r"device a and another device both recorded .*Remove it"):
         estimate_correction({}, pairs(clips), SPEC)
     with pytest.raises(DataError, match="there are none"):
         estimate_correction(spectra, pairs([c for c in clips if c.device == "a"]), SPEC)
@@ -149,5 +149,5 @@ def test_a_correction_is_read_as_it_was_written(corpus):
 @pytest.mark.parametrize("text", ["", "frequency_hz,device,factor,n_pairs\n1,b,x,2\n", "a,b\n1,2\n", "\x00"])
 def test_a_damaged_correction_is_named(text):
     """A file that is empty, cut or of other columns is told by name, without a traceback of NumPy."""
-    with pytest.raises(DataError, match=r"fold1\.csv: no spectrum correction can be read"):
+    with pytest.raises(DataError, match=r"fold1\.csv: cannot be read as a spectrum correction"):
         parse_correction(text, "spectrum_correction-fold1.csv")

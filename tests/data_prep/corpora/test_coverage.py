@@ -32,16 +32,16 @@ def test_classes_that_validation_or_test_lack_are_told_with_the_reason(make_corp
     """One training location, no row in the test list, damaged files alone: each its own reason, as prepare says."""
     single = Row("audio/tram-oslo-7-7-a.wav", "tram", "train", "oslo-7")
     assert gaps(make_corpus([*scene_rows(), single], name="a")) == {
-        "no validation clip": "fold 1: scenes with a single training location have no clip in validation: tram",
-        "no test clip": "fold 1: scenes that the test list lacks have no clip in test: tram",
+        "no validation clip": "fold 1: scenes with a single training location have no validation clip: tram",
+        "no test clip": "fold 1: scenes missing from the test list have no test clip: tram",
     }
     warnings = prepare(tmp_path / "a", tmp_path / "shards", CONFIG).warnings
-    assert "fold 1: scenes that the test list lacks have no clip in test: tram" in warnings
+    assert "fold 1: scenes missing from the test list have no test clip: tram" in warnings
     root = make_corpus(name="b")
     for path in (root / "audio").glob("park-*"):
         if int(path.name.split("-")[2]) > 3:
             path.write_bytes(b"")
-    assert gaps(root) == {"no test clip": "fold 1: scenes whose test clips can't be used have no clip in test: park"}
+    assert gaps(root) == {"no test clip": "fold 1: scenes whose test clips are unusable have no test clip: park"}
     assert gaps(make_corpus(name="c")) == {}
 
 
@@ -52,5 +52,5 @@ def test_own_validation_lists_are_the_reason(tmp_path):
     table = lines(("file", "label", "split", "location"), *rows)
     root = write_tree(tmp_path, {"m.tsv": table}, [row[0] for row in rows])
     assert gaps(root) == {
-        "no validation clip": "fold 1: scenes that the validation list lacks have no clip in validation: wind"
+        "no validation clip": "fold 1: scenes missing from the validation list have no validation clip: wind"
     }

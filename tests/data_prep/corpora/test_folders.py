@@ -68,7 +68,7 @@ def test_what_is_no_data_set_of_folders_is_said(tmp_path):
     root = write_tree(tmp_path / "one", {}, ["dog/0.wav", "x.wav"])
     with pytest.raises(DataError, match="or one folder of recordings per class"):
         read_corpus(root)
-    with pytest.raises(DataError, match="has 1 subfolders with audio; one folder per class needs two or more"):
+    with pytest.raises(DataError, match="has 1 subfolders with audio; this layout needs at least two"):
         read_corpus(root, CorpusConfig(layout="folders"))
     with pytest.raises(DataError, match=r"the folders fold1, fold2 … look like folds, not classes. Name a table"):
         read_corpus(write_tree(tmp_path / "folds", {}, ["fold1/0.wav", "fold2/0.wav"]))

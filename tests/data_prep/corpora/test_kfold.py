@@ -81,7 +81,7 @@ def test_clips_without_location_are_divided_one_by_one_with_a_warning(tmp_path, 
     rows = [Row(f"audio/{scene}{i}.wav", scene, "train", "") for scene in ("dog", "rain") for i in range(6)]
     corpus = read_corpus(make_corpus(rows), CorpusConfig(k_folds=3))
     assert [Counter(splits.values())["test"] for splits in corpus.folds.values()] == [4, 4, 4]
-    assert "12 of 12 clips have no location: the 3 folds divide these clip by clip" in corpus.warnings[0]
+    assert "12 of 12 clips have no location: the 3 folds split these by clip" in corpus.warnings[0]
 
 
 def test_folds_that_cannot_be_cut_are_refused(make_corpus):

@@ -44,7 +44,7 @@ def test_a_name_that_is_in_no_doubt_is_found(tmp_path, listed, actual):
     assert corpus.missing == ()
     assert [clip.filename for clip in corpus.clips] == [actual.format(i=i) for i in range(N)]
     (warning,) = [text for text in corpus.warnings if "another name on disk" in text]
-    assert warning.startswith("10 listed files have another name on disk and are read from there: ")
+    assert warning.startswith("10 listed files have another name on disk, which is used: ")
     assert "; and 5 more" in warning
 
 
@@ -55,7 +55,7 @@ def test_several_candidates_are_shown_and_none_is_taken(tmp_path):
     files = [*(f"r{i}.wav" for i in range(4)), "A.wav", "a.WAV", "b.wav", "cat/1.wav"]
     corpus = read_corpus(write_tree(tmp_path, {"m.csv": lines(("file", "label", "split"), *rows)}, files))
     assert corpus.missing == ("a.wav", "B.wav", "b.WAV", "dog/1.wav")
-    (warning,) = [text for text in corpus.warnings if "leave it open" in text]
+    (warning,) = [text for text in corpus.warnings if "are ambiguous" in text]
     assert warning.startswith("3 listed files are not on disk")
     assert "a.wav may be A.wav or a.WAV; B.wav may be b.wav; b.WAV may be b.wav" in warning
 
@@ -85,7 +85,7 @@ def test_names_that_cannot_be_files_are_refused_or_missing(tmp_path):
     root = write_tree(tmp_path, {"m.csv": lines(head, *rows, ("x" * 5000, "rain", "train"))}, [r[0] for r in rows])
     assert read_corpus(root).missing == ("x" * 5000,)
     (root / "m.csv").write_text(lines(head, *rows, ("r\x1b[2J.wav", "rain", "train")))
-    with pytest.raises(DataError, match=r"m\.csv, line 6: 'r\\x1b\[2J\.wav' has characters that no file name"):
+    with pytest.raises(DataError, match=r"m\.csv, line 6: 'r\\x1b\[2J\.wav' contains control characters"):
         read_corpus(root)
 
 

@@ -127,13 +127,13 @@ def test_mistakes_in_tables_are_named(tmp_path):
             lines(("file", "label", "split"), ("rec0.wav", "rain", "dev")),
             r"a\.csv, line 2: 'dev' is not a split. Splits:",
         ),
-        (lines(("file", "label", "fold"), ("rec0.wav", "rain", "x1")), r"a\.csv, line 2: 'x1' is no fold"),
+        (lines(("file", "label", "fold"), ("rec0.wav", "rain", "x1")), r"a\.csv, line 2: 'x1' is not a fold"),
         (
             lines(("file", "label", "fold"), ("rec0.wav", "rain", "1")),
             "all clips are of fold 1, which leaves none to train",
         ),
         (lines(("file", "label", "split"), ("", "rain", "train")), r"a\.csv, line 2: the row has no file name"),
-        (lines(("file", "file"), ("rec0.wav", "rain")), "names a column twice"),
+        (lines(("file", "file"), ("rec0.wav", "rain")), "contains a column name twice"),
         (lines(("file", "label", "split"), ("rec0.wav", "", "train")), "line 2: rec0.wav has no scene_label"),
     ):
         (root / "a.csv").write_text(text)

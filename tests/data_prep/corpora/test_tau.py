@@ -106,7 +106,7 @@ def test_tau_2022_mobile_takes_the_share_that_is_asked_for(tmp_path, folder):
 def test_tau_2022_mobile_names_the_choice(tmp_path):
     """Several shares and no choice, or a share that is not there: the message names the option and where it looked."""
     root = splits_2022(tmp_path, "split_setup")
-    with pytest.raises(DataError, match=r"split5.csv, split25.csv and no fold: name one .* prepare.corpus.split=5"):
+    with pytest.raises(DataError, match=r"split5.csv, split25.csv but no fold: choose one .* prepare.corpus.split=5"):
         read_corpus(root)
     with pytest.raises(DataError, match=r"no split100.csv next to meta.csv, in evaluation_setup/ or in split_setup/"):
         read_corpus(root, CorpusConfig(split=100))
@@ -130,8 +130,8 @@ def test_a_fold_without_evaluate_list_warns(tmp_path):
         (root / "evaluation_setup" / name).unlink()
     corpus = read_corpus(root)
     assert corpus.warnings == (
-        "fold 1 has no labelled evaluate list, so no candidate can be tested; prepare.corpus.k_folds=5 cuts folds with "
-        "a test part each",
+        "fold 1 has no labelled evaluate list, so no candidate can be tested; prepare.corpus.k_folds=5 makes folds "
+        "that each have a test split",
     )
 
 

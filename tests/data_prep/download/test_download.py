@@ -120,7 +120,9 @@ def test_a_stopped_download_goes_on_where_it_stopped(server, made, tmp_path, mon
     """Failing for good, then given again: finished archives are not asked for, the running one from its middle."""
     monkeypatch.setattr(module, "PAUSE_S", 0.0)
     kept = server.files.pop(f"{TOP}.audio.2.zip")
-    with pytest.raises(AscError, match=r"audio.2.zip\?download=1: cannot be downloaded: HTTP status 404 .* rerun the same"):
+    with pytest.raises(
+        AscError, match=r"audio.2.zip\?download=1: cannot be downloaded: HTTP status 404 .* rerun the same"
+    ):
         download(made, tmp_path / "x")
     server.files[f"{TOP}.audio.2.zip"] = kept
     server.n_breaks, server.n_broken = 3, 50
@@ -224,7 +226,7 @@ def test_tau2020_mobile_has_the_checksum_that_zenodo_lists():
 @pytest.mark.system
 def test_without_soundata_the_extra_is_named():
     """Where soundata can't be imported the message says what to install; unknown sets name the known ones."""
-    with pytest.raises(AscError, match=r"tau1999: no data set is called that\. There are tau2019, "):
+    with pytest.raises(AscError, match=r"tau1999: unknown data set\. Known: tau2019, "):
         load_set("tau1999")
     script = (
         "import sys; sys.modules['soundata'] = None\n"
@@ -246,5 +248,5 @@ def test_an_archive_of_damaged_data_is_said_in_words(server, tmp_path):
     damaged[40:60] = b"\xff" * 20
     server.files["bad.zip"] = bytes(damaged)
     bad = DataSet("bad", "", (Archive(server.url("bad.zip"), hashlib.md5(damaged).hexdigest()),))
-    with pytest.raises(DataError, match=r"bad\.zip.*: cannot be unpacked: .*Delete it and load it again"):
+    with pytest.raises(DataError, match=r"bad\.zip.*: cannot be unpacked: .*Delete it and rerun"):
         download(bad, tmp_path / "x")

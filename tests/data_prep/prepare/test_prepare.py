@@ -359,7 +359,7 @@ def test_gaps_and_leaks_in_the_lists_are_told(make_corpus, small_config, tmp_pat
         prepare(root, tmp_path / "shards", small_config)
     accepting = small_config.updated(corpus={"shared_locations": "warn"})
     warnings = prepare(root, tmp_path / "shards", accepting).warnings
-    assert "fold 1: scenes with a single training location have no clip in validation: tram" in warnings
+    assert "fold 1: scenes with a single training location have no validation clip: tram" in warnings
     assert "fold 1: 1 locations are in train and in test: lisbon-900" in warnings
 
 

@@ -64,7 +64,7 @@ def test_too_many_unusable_clips_stop_the_stage(make_corpus, small_config, tmp_p
         (root / row.filename).write_text("not audio")
     first = scene_rows()[0].filename
     with pytest.raises(
-        DataError, match=rf"2 of 24 clips cannot be used \(8.3%\); at most 0.01 of them may be. {first}"
+        DataError, match=rf"2 of 24 clips cannot be used \(8.3%\); at most 0.01 are allowed. {first}"
     ) as e:
         prepare(root, shards, small_config)
     assert "--set prepare.quarantine.max_share=0.09" in str(e.value)
@@ -82,7 +82,7 @@ def test_where_every_clip_fails_the_reason_is_said_and_not_an_empty_set_offered(
         (root / row.filename).write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
     with pytest.raises(DataError, match=r"24 of 24 clips cannot be used .* All fail for the same reason") as e:
         prepare(root, tmp_path / "shards", small_config)
-    assert "never closed: it states no sound, and 16,000 bytes of sound follow" in str(e.value)
+    assert "unfinished header: it declares no audio, but 16,000 bytes of audio follow" in str(e.value)
     assert "max_share" not in str(e.value)
 
 

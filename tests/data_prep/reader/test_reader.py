@@ -154,7 +154,7 @@ def test_damaged_and_missing_shards_are_named(shards):
     data = bytearray(path.read_bytes())
     data[1000] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"shard-00002\.parquet: its bytes .* Give `asc prepare` again"):
+    with pytest.raises(DataError, match=r"shard-00002\.parquet: its bytes .* Rerun `asc prepare`"):
         read_split(shards, "train", fold=1, reader=ReaderSpec())
     path.unlink()
     with pytest.raises(DataError, match=r"shard-00002\.parquet: the manifest lists this shard, but it is missing"):

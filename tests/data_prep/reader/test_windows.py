@@ -60,7 +60,7 @@ def test_windows_that_cannot_be_are_refused_with_a_way_out():
     """Longer than a clip's valid frames, or with a scaling that takes the clip's extremes: both say what to do."""
     with pytest.raises(ConfigError, match=r"reader.window_seconds: 20 s are 861 frames, and must be 1 to 423"):
         ReaderSpec(scaling="none", window_seconds=20.0).windows(FeatureSpec())
-    with pytest.raises(ConfigError, match=r"window_seconds 1.5 does not go with scaling minmax.*standardize"):
+    with pytest.raises(ConfigError, match=r"window_seconds 1.5 cannot be combined with scaling minmax.*standardize"):
         parse_config(ReaderSpec, {"window_seconds": 1.5}, "reader")
 
 

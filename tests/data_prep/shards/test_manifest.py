@@ -67,7 +67,7 @@ def test_the_hash_identifies_the_data_alone(changes, same):
 def test_a_location_on_both_sides_is_refused(tmp_path):
     """Neither written nor read: a location in training and validation is named, with its fold."""
     leaky = manifest(locations={"x": "here", "y": "there", "z": "there"})
-    with pytest.raises(DataError, match="fold 1 has clips of location there both in training and in validation"):
+    with pytest.raises(DataError, match="fold 1 has clips of location there in both training and validation"):
         write_manifest(LocalStore(tmp_path), leaky)
     assert not (tmp_path / "manifest.json").exists()
     (tmp_path / "manifest.json").write_text(leaky.model_dump_json())
@@ -78,7 +78,7 @@ def test_a_location_on_both_sides_is_refused(tmp_path):
 def test_unfinished_foreign_and_damaged_folders_are_told_apart(tmp_path):
     """No manifest, another format version, a missing key, an edited spec, no JSON: each with its way out."""
     path: Path = tmp_path / "manifest.json"
-    with pytest.raises(DataError, match="nothing was prepared here, or it did not finish"):
+    with pytest.raises(DataError, match="the folder was not prepared"):
         read_manifest(tmp_path)
     whole = manifest().model_dump(mode="json")
     path.write_text(json.dumps({**whole, "format_version": 99}))
@@ -113,7 +113,7 @@ def test_a_copy_outside_its_sources_training_is_refused(tmp_path):
         path = tmp_path / "manifest.json"
         data = json.loads(path.read_text())
         path.write_text(json.dumps({**data, "folds": folds}))
-        with pytest.raises(DataError, match="belong to training"):
+        with pytest.raises(DataError, match="must be training clips"):
             read_manifest(tmp_path)
         write_manifest(LocalStore(tmp_path), good)
 
@@ -127,7 +127,7 @@ def test_a_manifest_that_was_tampered_with_is_refused_by_every_reader(make_corpu
     moved = next(clip_id for clip_id, split in data["folds"]["1"].items() if split == "validation")
     data["folds"]["1"][moved] = "train"
     path.write_text(json.dumps(data))
-    message = r"fold 1 has clips of location .* both in training and in validation"
+    message = r"fold 1 has clips of location .* in both training and validation"
     for read in (
         lambda: read_manifest(shards),
         lambda: summarize(shards),

@@ -181,9 +181,9 @@ def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", n_candidates=0)
     render_report(run)
     page = _page(run)
-    assert "Nothing is selected yet" in page
+    assert "No candidate is selected: none has been" in page
     assert "No candidate has been retrained yet" in page
-    assert "None was built for this run" in page
+    assert "No ensemble was selected" in page
     assert 'id="figure-pareto"' in page
     assert 'id="figure-by_device"' not in page
 
@@ -193,7 +193,7 @@ def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     build_ensemble(run, EnsembleConfig(temperature=False), Limits())
     page = render_report(run).read_text()
-    assert "t00-s0 alone was enough" in page
+    assert "Only t00-s0 was selected" in page
     assert "Tempered" not in page
     assert 'id="table-ensemble-1"' not in page
 
@@ -219,7 +219,7 @@ def test_a_search_without_a_finished_trial_says_so(tmp_path: Path) -> None:
     add_search(run, n_trials=0, n_infeasible=3)
     render_report(run)
     assert "No trial was trained. All 3 proposals were over the limit." in _page(run)
-    assert "there is nothing to draw" in _page(run)
+    assert "No trial or candidate has a score yet" in _page(run)
     with Ledger.open_for_writing(run.ledger_path) as ledger:
         ledger.append("trial_started", trial_id="t1", params={}, key="k", config={}, macs=1, weight_bytes=4, seed=0)
     render_report(run)
@@ -271,8 +271,8 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("n_known", "said"),
     [
-        (0, "has 240 clips without a known location, so the intervals draw clips. Clips of one location are not"),
-        (40, "has 240 clips, 200 of them without a known location, so the intervals draw locations and clips."),
+        (0, "has 240 clips without a known location, so the intervals resample clips. Clips of one location are not"),
+        (40, "has 240 clips, 200 of them without a known location, so the intervals resample locations and clips."),
     ],
 )
 def test_intervals_without_locations_are_said_to_be_too_narrow(tmp_path: Path, n_known: int, said: str) -> None:
@@ -282,7 +282,7 @@ def test_intervals_without_locations_are_said_to_be_too_narrow(tmp_path: Path, n
     page = render_report(run).read_text()
     assert said in page
     assert "the intervals are too narrow" in page
-    assert "draw whole locations" not in page
+    assert "resample whole locations" not in page
 
 
 def test_a_damaged_ledger_is_an_error(tmp_path: Path) -> None:

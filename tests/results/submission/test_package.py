@@ -263,7 +263,7 @@ def test_without_any_list_to_pack_it_says_so(tmp_path: Path) -> None:
     """Data with neither a test nor an evaluation list: an error that names the lists, and no package."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     run.candidates()[0].predictions_path("test").unlink()
-    with pytest.raises(DataError, match="neither an evaluation list nor a test list"):
+    with pytest.raises(DataError, match="neither an evaluation list nor a labelled test list"):
         write_submission(run, SubmissionConfig())
     assert not run.submission_dir.exists()
 
@@ -295,7 +295,7 @@ def test_two_clips_of_one_name_cannot_be_packed() -> None:
         output_csv(made)
 
 
-def test_one_package_stands(tmp_path: Path) -> None:
+def test_one_is_package_current(tmp_path: Path) -> None:
     """Under other names the earlier package goes; what is no package of this tool stays."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     write_submission(run, SubmissionConfig())
@@ -420,7 +420,9 @@ def test_the_challenges_clips_have_its_names(run: RunDirectory) -> None:
         "must have one row for each of 7,920 clips, has 7"
     ]
     notes = json.loads((run.submission_dir / "summary.json").read_text())["notes"]
-    assert any(note.startswith("7 clips are answered. The challenge's evaluation set has 7,920") for note in notes)
+    assert any(
+        note.startswith("7 clips have outputs. The challenge's evaluation set has 7,920 clips") for note in notes
+    )
     write_submission(run, SubmissionConfig())
 
 
@@ -478,7 +480,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "no output": (lambda files: files.pop(f"{FIRST}.output.csv"), "lacks Doe_EX_task1a_1.output.csv"),
     "no meta": (lambda files: files.pop(f"{FIRST}.meta.yaml"), "lacks Doe_EX_task1a_1.meta.yaml"),
     "extra file": (lambda files: files.update({f"{ROOT}/Doe_EX_task1a_1/notes.txt": ""}), "must be Doe_EX"),
-    "shallow": (lambda files: files.update({"readme.txt": ""}), "must lie at"),
+    "shallow": (lambda files: files.update({"readme.txt": ""}), "must be at"),
     "bad label": (lambda files: files.update({f"{ROOT}/Doe_task1a_1/Doe_task1a_1.output.csv": ""}), "without dots"),
     "fifth system": (
         lambda files: files.update({f"{ROOT}/Doe_EX_task1a_5/Doe_EX_task1a_5.meta.yaml": ""}),
@@ -489,7 +491,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "twice": (_edit_output(lambda rows: rows.append(rows[1])), "twice"),
     "missing row": (_edit_output(lambda rows: rows.pop()), "1 extra"),
     "folder": (_edit_output(lambda rows: rows[1].__setitem__(0, "audio/x.wav")), "without folders"),
-    "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "no scene of the task"),
+    "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "not scenes of the task"),
     "no number": (_edit_output(lambda rows: rows[1].__setitem__(4, "x")), "must be numbers"),
     "outside": (_edit_output(lambda rows: rows[1].__setitem__(4, "1.5")), r"in \[0, 1\]"),
     "sum": (_edit_output(lambda rows: rows[1].__setitem__(slice(2, None), ["0.05"] * 10)), "sum to 1"),
@@ -499,7 +501,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "a list": (lambda files: files.update({f"{FIRST}.meta.yaml": "- a"}), "submission.label: required"),
     "other label": (_edit_meta("submission.label", "Doe_EX_task1a_2"), "submission.label must be"),
     "long name": (_edit_meta("submission.abbreviation", "elevenchars"), "1 to 10"),
-    "nobody": (_edit_meta("submission.authors", []), "one author at least"),
+    "nobody": (_edit_meta("submission.authors", []), "at least one author"),
     "no mail": (_edit_meta("submission.authors.0.email", ""), "email is missing"),
     "nobody corresponds": (_edit_meta("submission.authors.0.corresponding", False), "exactly one"),
     "no field": (_edit_meta("system.description.embeddings", None), "embeddings: required"),
@@ -509,7 +511,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "a class less": (_edit_meta("results.development_dataset.class_wise.bus", None), "lacks bus"),
     "abbreviation a number": (_edit_meta("submission.abbreviation", 2021), "must be a text of 1 to 10"),
     "author a text": (_edit_meta("submission.authors.0", "Doe"), "author 1: lastname is missing"),
-    "authors a mapping": (_edit_meta("submission.authors", {"lastname": "Doe"}), "one author at least"),
+    "authors a mapping": (_edit_meta("submission.authors", {"lastname": "Doe"}), "at least one author"),
     "two correspond": (
         lambda files: _edit_meta("submission.authors", 2 * _meta(files)["submission"]["authors"])(files),
         "exactly one must be corresponding, got 2",
@@ -547,7 +549,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "quote": (_edit_output(lambda rows: rows[1].__setitem__(0, '"x.wav')), "must have 12 fields, has"),
     "a folder without a name": (
         lambda files: files.update({f"{ROOT}//Doe_EX_task1a_1/Doe_EX_task1a_1.meta.yaml": ""}),
-        "must lie at",
+        "must be at",
     ),
     "above 100": (_edit_meta("results.development_dataset.overall.accuracy", 101), "accuracy is 101"),
     "no log loss": (_edit_meta("results.development_dataset.device_wise.a.logloss", None), "logloss is None"),

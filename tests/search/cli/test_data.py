@@ -78,7 +78,7 @@ def test_download_lists_what_there_is_and_fails_in_words(tmp_path):
     listed = asc("data", "download").stdout
     assert "tau2020-mobile " in listed
     assert "27.4" in listed
-    assert "no data set is called that" in asc("data", "download", "tau1999", tmp_path / "x", code=1).stderr
+    assert "unknown data set" in asc("data", "download", "tau1999", tmp_path / "x", code=1).stderr
     assert "name the folder" in asc("data", "download", "tut2016", code=2).stderr
     dead = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
     failed = asc("data", "download", "tut2016", tmp_path / "x", code=1, **dead).stderr

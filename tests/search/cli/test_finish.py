@@ -103,7 +103,7 @@ def test_without_scores_to_choose_by_there_is_a_report_and_no_ensemble(run, capf
     told = capfd.readouterr().err
     assert "No ensemble: t00-s0, t09-s0, t18-s0 were trained on train and validation" in told
     assert "Set retrain.inner_folds to score them out of fold." in told
-    assert "Nothing is selected" in page.read_text()
+    assert "No candidate is selected" in page.read_text()
     assert not run.ensembles_path.exists()
 
 

@@ -72,7 +72,7 @@ def test_usage_errors_exit_with_2():
         (("status", "{tmp}"), "not a run directory"),
         (("status", "{tmp}", "--follow"), "not a run directory"),
         (("report", "{tmp}"), "not a run directory"),
-        (("describe", "cao2021-system9"), "no network is called 'cao2021-system9'"),
+        (("describe", "cao2021-system9"), "unknown network 'cao2021-system9'"),
         (("describe", "{tmp}/no.tflite"), "no.tflite"),
         (("describe", "cao2021-system4", "--seconds", "0"), "clip_seconds: Input should be greater than 0.1"),
         (("describe", "{tmp}"), "neither a candidate's folder"),
@@ -118,7 +118,7 @@ def test_describe_has_what_was_published_beside_the_count():
     """The paper's figures, what can't be matched in them, and the layer that is the largest of what is over."""
     words = " ".join(asc("describe", "cao2021-system4").stdout.split())
     assert "Published: 50,238 non-zero parameters, 102.9 KB quantized" in words
-    assert "can't be matched exactly" in words
+    assert "cannot be matched exactly" in words
     assert "macs 68,567,968 38,567,968 block1_expand 27,787,264" in words
     assert "bytes as float32 193,212 65,212 block4_project 41,280" in words
 

@@ -48,5 +48,5 @@ def test_what_a_worker_finds_is_told_as_it_is(ray_here, tmp_path):
     root = write_corpus(tmp_path / "corpus")
     bad = sorted(Path(root).glob("audio/*.wav"))[0]
     bad.write_text("not audio")
-    with pytest.raises(DataError, match="Stopped at the first"):
+    with pytest.raises(DataError, match="strict stops at the first"):
         prepare(root, tmp_path / "s", strict, executor=RayExecutor())

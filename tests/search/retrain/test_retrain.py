@@ -102,7 +102,7 @@ def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     by_name = {system.name: system for system in systems}
     sibling = read_metrics(run.candidate("t0001", 0).metrics_path)
     assert by_name["t0001-full-s0"].validation_log_loss == sibling.value("validation", "log_loss")
-    assert "t0001-full-s0 stands for it" in left_out["t0001-s0"]
+    assert "replaced by t0001-full-s0" in left_out["t0001-s0"]
     assert "t0001-s1" in by_name
 
 

@@ -29,7 +29,7 @@ def problem_of(space, train=None):
         ({"expansion": [2, 2]}, "space.expansion: choices must differ, got 2, 2"),
         ({"kernel_size": [3, 4]}, "space.kernel_size.1: Input should be 3 or 5 (got 4)"),
         ({"kernel_size": 4}, "space.kernel_size: Input should be 3 or 5 (got 4)"),
-        ({"block": ["residual", "foo"]}, "space.block.1: no block is called that; there are inverted_"),
+        ({"block": ["residual", "foo"]}, "space.block.1: unknown block; known: inverted_"),
         ({"stem_stride": [2, [2, 9]]}, "space.stem_stride: (2, 9) breaks a rule: a stride must be 1 to 4"),
         (
             {"base_filters": [8, 256], "growth": [1.0, 1.5], "n_blocks": [3, 6]},
@@ -149,7 +149,7 @@ def test_choices_that_do_not_go_together_are_refused():
     """A rule between two fields is checked against every pair of choices and the run's own recipe; `when` keeps
     pairs apart."""
     found = problem_of({CORRECTION: [0, 0.7], DEVICES: [0, 0.5]})
-    assert f"space.{CORRECTION}: 0.7 conflicts with {DEVICES} 0.5: an example takes the response of one device" in found
+    assert f"space.{CORRECTION}: 0.7 conflicts with {DEVICES} 0.5: an example gets the response of one device" in found
     assert "remove one of them, or add a condition `when`" in found
     tied = {CORRECTION: [0, 0.7], DEVICES: {"choices": [0, 0.5], "when": {CORRECTION: [0]}}}
     assert parse_config(RunConfig, {"space": tied}, "run.yaml").space.knobs[DEVICES].when == {CORRECTION: (0.0,)}

@@ -126,7 +126,7 @@ def test_networks_of_another_kind_are_left_out_and_unknown_ones_refused():
     found = read(space_of(), presets=["cp-mobile", "dcase2021-baseline"])
     assert found.presets == ()
     assert all("left out" in note and "the space is of inverted_residual" in note for note in found.notes)
-    with pytest.raises(ConfigError, match="no network is called 'cao'"):
+    with pytest.raises(ConfigError, match="unknown network 'cao'"):
         read(space_of(), presets=["cao"])
 
 
