@@ -83,7 +83,7 @@ def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
     clean = [*before, next(end for end in ends if end > epochs)]
     return (
         f"{epochs} epochs end in the middle of a warm-restart cycle, at a rate of {learning_rate(config, epochs):.2g}; "
-        f"the rate is lowest at {' and '.join(map(str, clean))} epochs"
+        f"the rate is lowest at {' and '.join(map(str, clean))}"
     )
 
 

@@ -129,7 +129,7 @@ def require_known(family: str, name: str) -> None:
     near = _near(name, known)
     if near is None:
         train = f"{TRAIN}… for a field of the recipe"
-        raise ValueError(f"unknown key; known here: {', '.join(n for n in known if TRAIN not in n)}, {train}")
+        raise ValueError(f"unknown key; known keys: {', '.join(n for n in known if TRAIN not in n)}, {train}")
     raise ValueError(f"unknown key; did you mean {near!r}?")
 
 

@@ -51,7 +51,7 @@ def test_all_problems_come_at_once_with_their_keys():
 
 def test_an_unknown_key_like_no_other_lists_what_is_known():
     """Where no key is near, the known ones are listed."""
-    with pytest.raises(ConfigError, match=r"validation.zzz: unknown key; known here: .*fraction.*seed"):
+    with pytest.raises(ConfigError, match=r"validation.zzz: unknown key; known keys: .*fraction.*seed"):
         parse_config(PrepareConfig, {"validation": {"zzz": 1}}, "own.yaml")
 
 

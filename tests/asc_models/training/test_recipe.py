@@ -52,7 +52,7 @@ def test_a_length_between_restarts_is_told():
     """600 epochs end mid-cycle, with the clean stops beside; 510 end at a restart; one cosine has no restarts."""
     told = mid_cycle_warning(TrainConfig(), 600)
     assert told == (
-        "600 epochs end in the middle of a warm-restart cycle, at a rate of 0.093: the rate is lowest at 510 and 1022"
+        "600 epochs end in the middle of a warm-restart cycle, at a rate of 0.093; the rate is lowest at 510 and 1022"
     )
     assert mid_cycle_warning(TrainConfig(), 510) == ""
     assert mid_cycle_warning(TrainConfig(), 1).endswith("the rate is lowest at 2")

@@ -90,7 +90,7 @@ def test_a_broken_meta_table_is_not_passed_over_for_another(tmp_path):
 def test_files_that_were_looked_at_are_named_with_the_reason(tmp_path):
     """Where no layout is detected, tables without a column of files are named, with the columns that they have."""
     root = write_tree(tmp_path, {"a.csv": "sound;kind\nrec0.wav;rain\n", "._a.csv": b"\0"}, NAMES)
-    with pytest.raises(DataError, match=r"expected: .*\nLooked at .*a\.csv: has no column of files .*sound, kind") as e:
+    with pytest.raises(DataError, match=r"expected: .*\nTried: .*a\.csv: has no column of files .*sound, kind") as e:
         read_corpus(root)
     assert "._a.csv" not in str(e.value)
 
@@ -122,5 +122,5 @@ def test_a_named_column_finds_its_table(tmp_path):
     root = write_tree(tmp_path, {"liste.csv": text, "other.csv": "file;label\n"}, NAMES)
     config = CorpusConfig(file_column="Datei", label_column="Klasse", location_column="Ort")
     assert len(read_corpus(root, config).clips) == len(NAMES)
-    with pytest.raises(DataError, match=r"column of files \(Ton\)\. .*\nLooked at .*liste\.csv: .*Datei, Klasse, Ort"):
+    with pytest.raises(DataError, match=r"column of files \(Ton\)\. .*\nTried: .*liste\.csv: .*Datei, Klasse, Ort"):
         read_corpus(root, CorpusConfig(file_column="Ton"))

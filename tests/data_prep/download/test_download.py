@@ -139,7 +139,7 @@ def test_a_damaged_archive_is_removed_and_told(server, made, tmp_path):
     """Another content than the checksum's: refused, and the next call loads it anew."""
     good = server.files[f"{TOP}.audio.1.zip"]
     server.files[f"{TOP}.audio.1.zip"] = good[:-1] + b"x"
-    with pytest.raises(AscError, match=r"audio\.1\.zip\?download=1: is damaged: MD5 .* expected .* was removed"):
+    with pytest.raises(AscError, match=r"audio\.1\.zip\?download=1: is damaged: MD5 .* expected .* was deleted"):
         download(made, tmp_path / "x")
     assert sorted(tree(tmp_path / "x")) == ["meta.csv"]
     server.files[f"{TOP}.audio.1.zip"] = good

@@ -312,7 +312,7 @@ def test_a_draft_is_labelled(run: RunDirectory) -> None:
         write_submission(run, config)
         summary = json.loads((run.submission_dir / "summary.json").read_text())
         assert summary["draft"] is True
-        (note,) = [note for note in summary["notes"] if note.startswith("A draft: ")]
+        (note,) = [note for note in summary["notes"] if note.startswith("This is a draft: ")]
         assert all(point in note for point in config.open_points)
     author = {"lastname": "Doe", "firstname": "John", "email": "j@ex.example"}
     home = {"abbreviation": "E", "institute": "Exeter", "location": "Exeter, UK"}
@@ -490,14 +490,14 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "fields": (_edit_output(lambda rows: rows[3].pop()), "must have 12 fields"),
     "twice": (_edit_output(lambda rows: rows.append(rows[1])), "twice"),
     "missing row": (_edit_output(lambda rows: rows.pop()), "1 extra"),
-    "folder": (_edit_output(lambda rows: rows[1].__setitem__(0, "audio/x.wav")), "without folders"),
+    "folder": (_edit_output(lambda rows: rows[1].__setitem__(0, "audio/x.wav")), "must not contain folders"),
     "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "not scenes of the task"),
     "no number": (_edit_output(lambda rows: rows[1].__setitem__(4, "x")), "must be numbers"),
     "outside": (_edit_output(lambda rows: rows[1].__setitem__(4, "1.5")), r"in \[0, 1\]"),
     "sum": (_edit_output(lambda rows: rows[1].__setitem__(slice(2, None), ["0.05"] * 10)), "sum to 1"),
     "argmax": (_edit_output(_swap_label), "is more probable"),
     "empty": (lambda files: files.update({f"{FIRST}.output.csv": ""}), "is empty"),
-    "no yaml": (lambda files: files.update({f"{FIRST}.meta.yaml": "a: [b"}), "no YAML"),
+    "no yaml": (lambda files: files.update({f"{FIRST}.meta.yaml": "a: [b"}), "not YAML"),
     "a list": (lambda files: files.update({f"{FIRST}.meta.yaml": "- a"}), "submission.label: required"),
     "other label": (_edit_meta("submission.label", "Doe_EX_task1a_2"), "submission.label must be"),
     "long name": (_edit_meta("submission.abbreviation", "elevenchars"), "1 to 10"),

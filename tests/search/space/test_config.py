@@ -40,14 +40,14 @@ def problem_of(space, train=None):
         ({"learning_rate": 0.1}, "space.learning_rate: unknown key; did you mean 'train.learning_rate'?"),
         ({"train.learning_rat": 0.1}, "space.train.learning_rat: unknown key; did you mean 'train.learning_rate'?"),
         ({"stages.0.filter": [16]}, "space.stages.0.filter.0: unknown key"),
-        ({"knobs": 3}, "space.knobs: unknown key; known here: n_blocks, base_filters"),
+        ({"knobs": 3}, "space.knobs: unknown key; known keys: n_blocks, base_filters"),
         ({"train.epochs": [3]}, "space.train.epochs: cannot be a knob: search.epochs is the length of"),
         ({"train": {"schedule": "cosine"}}, "space.train.schedule: cannot be a knob: trials are compared"),
         ({"train.mixup_alpha": [-1]}, "space.train.mixup_alpha.0: Input should be greater than or equal to 0 (got -1)"),
         ({"mode": ["int9"]}, "space.mode.0: must be an export mode, one of float32, float16, dynamic_range"),
         ({"family": "resnet"}, "space.family: unknown family; families: inverted_residual, dcase_baseline"),
         ({"family": "dcase_baseline"}, "space: has no knob of dcase_baseline: add choices of filters, dense_units"),
-        ({"family": "cp_mobile", "attention": "casam"}, "space.attention: unknown key; known here: base_channels"),
+        ({"family": "cp_mobile", "attention": "casam"}, "space.attention: unknown key; known keys: base_channels"),
     ],
 )  # fmt: skip
 def test_a_knob_that_cannot_be_is_refused_by_key(space, message):
