@@ -491,7 +491,7 @@ BREAKAGES: dict[str, tuple[Callable[[dict[str, str]], object], str]] = {
     "twice": (_edit_output(lambda rows: rows.append(rows[1])), "twice"),
     "missing row": (_edit_output(lambda rows: rows.pop()), "1 extra"),
     "folder": (_edit_output(lambda rows: rows[1].__setitem__(0, "audio/x.wav")), "must not contain folders"),
-    "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "not scenes of the task"),
+    "scene": (_edit_output(lambda rows: rows[1].__setitem__(1, "beach")), "is not a scene of the task"),
     "no number": (_edit_output(lambda rows: rows[1].__setitem__(4, "x")), "must be numbers"),
     "outside": (_edit_output(lambda rows: rows[1].__setitem__(4, "1.5")), r"in \[0, 1\]"),
     "sum": (_edit_output(lambda rows: rows[1].__setitem__(slice(2, None), ["0.05"] * 10)), "sum to 1"),

@@ -78,7 +78,7 @@ def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
         made.clips["filename"] = ["one/x.wav", "two/x.wav", *names[files.name][2:]]
         write_predictions(files.predictions_path("test"), made)
     page = finish(run, RunConfig())
-    assert "A draft:" not in page.read_text()
+    assert "This is a draft:" not in page.read_text()
     warning = capfd.readouterr().err
     assert "Warning: No submission package was written: x.wav: several clips have this name" in warning
     assert f"`asc submit {run.root}` writes the package later" in warning
@@ -169,12 +169,12 @@ def test_placeholders_are_refused_but_in_a_draft(run, capfd):
     assert not run.submission_dir.exists()
     done = asc("submit", run.root, "--draft")
     assert done.stdout.startswith(f"Submission package (draft): {run.submission_dir / 'Doe_EX_task1a.zip'}")
-    assert "Warning: A draft: submission.institute is a placeholder; of author 1 lastname" in done.stderr
+    assert "Warning: This is a draft: submission.institute is a placeholder; of author 1 lastname" in done.stderr
     capfd.readouterr()
     page = finish(run, RunConfig())
     err = capfd.readouterr().err
     assert "Submission package (draft): " in err
-    assert "Warning: A draft: " in err
+    assert "Warning: This is a draft: " in err
     assert "Doe_EX_task1a.zip (draft): " in page.read_text()
     assert said(run.submission_dir / "summary.json")["draft"] is True
 
