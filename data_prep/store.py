@@ -133,12 +133,15 @@ class LocalStore:
 
     def open(self, name: str) -> BinaryIO:
         """Return `name` opened for reading."""
+        path = self.root / name
         try:
-            return (self.root / name).open("rb")
+            if path.exists() and not path.is_file():  # a pipe or a device would never end
+                raise DataError(f"{path}: must be a regular file; it is a folder, pipe or device.")
+            return path.open("rb")
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise DataError(f"{self.root / name}: cannot be read: {error.strerror}") from None
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a temporary file, flush it to disk, and rename it to `name`."""

@@ -23,7 +23,7 @@ from data_prep.prepare.extract import extract, extract_waveform
 from data_prep.reader.inputs import n_kept_frames, to_inputs
 from data_prep.reader.statistics import BandStatistics, fit_statistics
 from data_prep.reader.windows import repeated
-from data_prep.shards.manifest import Manifest, read_manifest
+from data_prep.shards.manifest import PREPARE_AGAIN, Manifest, read_manifest
 from data_prep.shards.parquet import CLIP_COLUMNS, log_mels_of, read_shard
 from data_prep.store import Location, open_store
 
@@ -129,6 +129,13 @@ def read_splits(
     manifest = read_manifest(shards)
     store = open_store(shards)
     chosen = [clip_id for split in splits for clip_id in _chosen(manifest, split, fold, shards)]
+    n_bytes = 2 * len(chosen) * manifest.spec.n_mels * manifest.spec.n_frames
+    n_stored = sum(entry.n_bytes for entry in manifest.shards)
+    if n_bytes > n_stored:
+        raise DataError(
+            f"{shards}: {len(chosen):,} clips of {manifest.spec.n_mels} × {manifest.spec.n_frames} take {n_bytes:,} "
+            f"bytes, the shards have {n_stored:,}. {PREPARE_AGAIN}"
+        )
     # All clips as float16: 110 kB for 128 × 431, 1.54 GB for the 13,962 clips of TAU 2020's fold.
     log_mel = np.empty((len(chosen), manifest.spec.n_mels, manifest.spec.n_frames), dtype=np.float16)
     tables, n = [], 0
@@ -143,15 +150,17 @@ def read_splits(
             ]
             n += table.num_rows
     clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
-    if len(clips) != len(chosen):
+    if len(clips) != len(chosen) or set(clips["clip_id"]) != set(chosen):
         raise DataError(
             f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
-            f"{len(clips):,}. Empty the folder and rerun `asc prepare`."
+            f"{len(set(chosen) & set(clips['clip_id'])):,} of them, in {len(clips):,} rows. Empty the folder and rerun "
+            "`asc prepare`."
         )
     if "train" in splits:  # all splits read with train are trained on: leave out held-out devices
         kept = ~clips["device"].isin(manifest.validation.holdout_devices).to_numpy()
         if not kept.all():
             clips, log_mel = clips[kept].reset_index(drop=True), log_mel[kept]
+    _require_known_scenes(clips, splits, manifest, shards)
     numbers = {scene: i for i, scene in enumerate(manifest.classes)}
     labels = np.array([numbers.get(scene, -1) for scene in clips["scene"]], dtype=np.int64)
     if reader.scaling != "standardize":
@@ -159,6 +168,20 @@ def read_splits(
     elif statistics is None:
         statistics = fit_statistics(log_mel) if "train" in splits else training_statistics(shards, fold=fold)
     return FeatureSet(log_mel, labels, clips, manifest.classes, reader, manifest.spec, statistics)
+
+
+def _require_known_scenes(clips: pd.DataFrame, splits: Sequence[str], manifest: Manifest, shards: Location) -> None:
+    """Raise DataError if a clip has a scene that is no class, or a clip of training or validation has none."""
+    is_wrong = ~clips["scene"].isin(manifest.classes)
+    if not {"train", "validation"} & {*splits}:
+        is_wrong &= clips["scene"].notna()
+    if is_wrong.any():
+        clip = clips[is_wrong].iloc[0]
+        scene = "no scene" if pd.isna(clip["scene"]) else f"the scene {clip['scene']!r}"
+        raise DataError(
+            f"{shards}: {clip['clip_id']} has {scene}; the manifest's classes are "
+            f"{', '.join(manifest.classes)}. {PREPARE_AGAIN}"
+        )
 
 
 def training_statistics(shards: Location, *, fold: int) -> BandStatistics:

@@ -23,13 +23,13 @@ PREPARE_AGAIN = "Rerun `asc prepare`; intact shards are reused."
 class ShardEntry(Config):
     """One Parquet file."""
 
-    file: str
-    """Name within the folder."""
-    rows: int
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.parquet$")
+    """Name within the folder: plain, without a path."""
+    rows: int = Field(ge=0)
     """Number of clips, copies included."""
-    n_bytes: int
+    n_bytes: int = Field(ge=0)
     """Size of the file in bytes."""
-    sha256: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of the file, 64 hexadecimal digits."""
 
 
@@ -135,8 +135,8 @@ def read_manifest(shards: Location) -> Manifest:
         raise DataError(
             f"{path}: no such file: the folder was not prepared, or its preparation did not finish. {PREPARE_AGAIN}"
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}. {PREPARE_AGAIN}") from None
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise DataError(

@@ -103,7 +103,7 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
     """Return the rows of a shard.
 
     Raises:
-        DataError: if the file is missing or its checksum differs.
+        DataError: if the file is missing, its checksum differs, or its columns or rows are not those of a shard.
     """
     path = store.path_text(entry.file)
     try:
@@ -112,21 +112,47 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
         raise DataError(f"{path}: the manifest lists this shard, but it is missing. {PREPARE_AGAIN}") from None
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise DataError(f"{path}: its bytes are not those that were written (checksum differs). {PREPARE_AGAIN}")
-    return pq.read_table(pa.BufferReader(data))
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read as Parquet: {said}. {PREPARE_AGAIN}") from None
+    if problem := _wrong_table(table, entry):
+        raise DataError(f"{path}: {problem}. {PREPARE_AGAIN}")
+    return table
+
+
+def _wrong_table(table: pa.Table, entry: ShardEntry) -> str | None:
+    """Return what keeps a table from being the shard that the manifest lists; None if nothing does."""
+    if table.num_rows != entry.rows:
+        return f"has {table.num_rows:,} rows, the manifest says {entry.rows:,}"
+    for field in SCHEMA:
+        if table.column_names.count(field.name) != 1:
+            return f"must have one column {field.name}; has {', '.join(table.column_names)}"
+        column = table[field.name]
+        if column.type != field.type:
+            return f"column {field.name} must be {field.type}, is {column.type}"
+        if not field.nullable and column.null_count:
+            return f"column {field.name} has {column.null_count:,} empty rows"
+    return None
 
 
 def log_mels_of(table: pa.Table, spec: FeatureSpec, source: str) -> LogMels:
     """Return the log-mels (n_rows, n_mels, n_frames) of a shard.
 
     Raises:
-        DataError: if the shape of a row does not match `spec`.
+        DataError: if the shape or the number of bytes of a row does not match `spec`.
     """
     shape = (spec.n_mels, spec.n_frames)
     out = np.empty((table.num_rows, *shape), dtype=np.float16)
     rows = zip(table["n_mels"].to_pylist(), table["n_frames"].to_pylist(), table["log_mel"], strict=True)
     for i, (n_mels, n_frames, stored) in enumerate(rows):
-        if (n_mels, n_frames) != shape:
+        data = stored.as_buffer()
+        if (n_mels, n_frames) != shape or data.size != out[i].nbytes:
             clip_id = table["clip_id"][i].as_py()
-            raise DataError(f"{source}: {clip_id} is {n_mels} × {n_frames}, the manifest says {shape}. {PREPARE_AGAIN}")
-        out[i] = np.frombuffer(stored.as_buffer(), dtype="<f2").reshape(shape)
+            raise DataError(
+                f"{source}: {clip_id} is {n_mels} × {n_frames} in {data.size:,} bytes, the manifest says {shape}, which "
+                f"takes {out[i].nbytes:,}. {PREPARE_AGAIN}"
+            )
+        out[i] = np.frombuffer(data, dtype="<f2").reshape(shape)
     return out

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError
 from data_prep.features.silence import is_silent
-from data_prep.shards.manifest import PREPARE_AGAIN, read_manifest
-from data_prep.shards.parquet import log_mels_of
+from data_prep.shards.manifest import MANIFEST_NAME, PREPARE_AGAIN, read_manifest
+from data_prep.shards.parquet import log_mels_of, read_shard
 from data_prep.store import Location, open_store
 
 COLUMNS = ["clip_id", "scene", "device", "augmentation", "n_mels", "n_frames", "log_mel"]
@@ -23,21 +21,17 @@ def summarize(shards: Location) -> dict[str, Any]:
     Keys: name, hash, spec, spec_hash, copies, offline, validation, classes, n_clips, n_unlisted, folds {fold: {split:
     {n_clips, n_locations, n_copies, by_scene, by_device}}}, missing, quarantine, silent, warnings, n_shards, n_bytes,
     bytes_per_clip, floor_frames {scene: {n_frames, n_floor}}, where n_floor counts frames of digital silence in
-    recorded clips. Checksums are not verified; reading a split verifies them.
+    recorded clips. Checksums are verified.
 
     Raises:
-        DataError: if the manifest or a shard is missing or can't be read.
+        DataError: if the manifest or a shard is missing or damaged, or they disagree.
     """
     manifest = read_manifest(shards)
     about: dict[str, tuple[str, str]] = {}
     floor: dict[str, dict[str, int]] = {}
     store = open_store(shards)
     for entry in manifest.shards:
-        try:
-            with store.open(entry.file) as file:
-                table = pq.read_table(file, columns=COLUMNS)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{store.path_text(entry.file)}: cannot be read: {error}. {PREPARE_AGAIN}") from None
+        table = read_shard(store, entry).select(COLUMNS)
         log_mels = log_mels_of(table, manifest.spec, store.path_text(entry.file))
         for row, log_mel in zip(table.drop_columns(["log_mel"]).to_pylist(), log_mels, strict=True):
             scene = row["scene"] or "(unlabelled)"
@@ -46,6 +40,13 @@ def summarize(shards: Location) -> dict[str, Any]:
                 counts = floor.setdefault(scene, {"n_frames": 0, "n_floor": 0})
                 counts["n_frames"] += manifest.spec.n_frames
                 counts["n_floor"] += int(is_silent(log_mel, manifest.spec).sum())
+
+    listed = {clip_id for splits in manifest.folds.values() for clip_id in splits}
+    if lost := sorted(listed - about.keys()):
+        raise DataError(
+            f"{store.path_text(MANIFEST_NAME)}: lists {len(lost):,} clips that no shard holds, such as {lost[0]}. "
+            f"{PREPARE_AGAIN}"
+        )
 
     def describe(clip_ids: list[str]) -> dict[str, Any]:
         """Return the counts of one split."""
