@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +15,7 @@ from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
+from data_prep.files import file_digest, read_json
 from data_prep.reader.statistics import BandStatistics
 from data_prep.schema import Config, parse_config
 from data_prep.yaml_file import read_yaml
@@ -81,6 +82,10 @@ def read_candidate_config(path: Path) -> CandidateConfig:
 MODEL, CONFIG, CARD = "model.tflite", "config.yaml", "card.md"
 
 
+METRICS = "metrics.json"
+"""Scores and sizes of a candidate, and the SHA-256 of the files that they were measured on."""
+
+
 NEEDED = (MODEL, CONFIG)
 """Files needed to run a candidate: the model; feature and reader settings and class list."""
 
@@ -89,12 +94,38 @@ MAX_UNPACKED_BYTES = 100_000_000
 """Largest accepted unpacked size of a file in a zip. Real candidates have a few hundred thousand bytes."""
 
 
+def require_unchanged(folder: Path, names: Collection[str] | None = None) -> None:
+    """Check that the files of a candidate's folder are those that its scores were measured on.
+
+    Args:
+        folder: of the candidate. Without `metrics.json`, or with that of an older version, nothing is checked.
+        names: files to check; None checks all.
+
+    Raises:
+        DataError: if a file is missing or has other bytes.
+    """
+    if not (folder / METRICS).is_file():
+        return
+    metrics = read_json(folder / METRICS)
+    digests = metrics.get("sha256") if isinstance(metrics, Mapping) else None
+    for name, digest in digests.items() if isinstance(digests, Mapping) else ():
+        path = folder / name
+        if names is not None and name not in names:
+            continue
+        if not path.is_file() or file_digest(path) != digest:
+            state = "has other bytes than" if path.is_file() else "is missing, which was"
+            raise DataError(
+                f"{path}: {state} the file that was scored (SHA-256 in {METRICS}). Restore it from a copy, or delete "
+                f"the folder {folder} and rerun `asc retrain`."
+            )
+
+
 @contextmanager
 def opened_candidate(path: Path) -> Iterator[Path]:
     """Yield the folder of a candidate given as a folder or a zip.
 
     Raises:
-        DataError: if `path` is not a candidate or lacks a required file.
+        DataError: if `path` is not a candidate, lacks a required file, or has another one than was scored.
     """
     if path.is_dir():
         missing = [name for name in NEEDED if not (path / name).is_file()]
@@ -103,6 +134,7 @@ def opened_candidate(path: Path) -> Iterator[Path]:
                 f"{path}: not a candidate: {' and '.join(missing)} is missing. Candidates are the folders in "
                 "RUN/candidates, and the zips in them"
             )
+        require_unchanged(path, NEEDED)
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="asc-candidate-") as folder:

@@ -173,11 +173,14 @@ def build_ensemble(
 
 
 def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
-    """Return whether the run has an ensemble that was selected with settings other than `config`."""
+    """Return whether the run has an ensemble that was selected with settings other than `config`, or is damaged."""
     if not run.ensembles_path.is_file():
         return False
-    data = read_json(run.ensembles_path)
-    return isinstance(data, Mapping) and data.get("config") != config.model_dump(mode="json")
+    try:
+        read_ensembles(run)
+        return bool(read_json(run.ensembles_path).get("config") != config.model_dump(mode="json"))
+    except (DataError, AttributeError):
+        return True
 
 
 def _within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
@@ -212,7 +215,7 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
             )
             for entry in data["ensembles"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{run.ensembles_path}: damaged ({error!r}); rerun `asc ensemble`") from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asc_models.candidate import CARD, CONFIG, MODEL
+from asc_models.candidate import CARD, CONFIG, METRICS, MODEL
 from data_prep.errors import ConfigError, RunError
 from data_prep.yaml_file import read_yaml
 
@@ -14,8 +14,6 @@ CANDIDATES = "candidates"
 """Folder of the retrained candidates, in a run directory and in a run's shared storage."""
 SHARDS = "shards"
 """Folder of the feature shards, in both as well."""
-METRICS = "metrics.json"
-"""Scores and sizes of a candidate."""
 SUMMARY = "summary.json"
 """Summary of a submission package, in the same folder as the package."""
 

@@ -151,8 +151,8 @@ def log_mels_of(table: pa.Table, spec: FeatureSpec, source: str) -> LogMels:
         if (n_mels, n_frames) != shape or data.size != out[i].nbytes:
             clip_id = table["clip_id"][i].as_py()
             raise DataError(
-                f"{source}: {clip_id} is {n_mels} × {n_frames} in {data.size:,} bytes, the manifest says {shape}, which "
-                f"takes {out[i].nbytes:,}. {PREPARE_AGAIN}"
+                f"{source}: {clip_id} is {n_mels} × {n_frames} in {data.size:,} bytes, the manifest says {shape}, "
+                f"which takes {out[i].nbytes:,}. {PREPARE_AGAIN}"
             )
         out[i] = np.frombuffer(data, dtype="<f2").reshape(shape)
     return out

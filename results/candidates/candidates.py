@@ -7,20 +7,32 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+
+from asc_models.candidate import require_unchanged
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles, RunDirectory
 
+RETRAIN_AGAIN = "Restore it from a copy, or delete the candidate's folder and rerun `asc retrain`."
+
+
+def _with_numbers(scores: dict[str, Any]) -> dict[str, Any]:
+    for name in ("macro_accuracy", "log_loss"):
+        if not isinstance(scores.get(name), int | float | None):
+            raise ValueError(f"{name} must be a number, is {str(scores[name])[:40]!r}")
+    return scores
+
 
 @dataclass(frozen=True)
 class CandidateMetrics:
     """Scores and sizes of a retrained candidate, measured on its exported file."""
 
-    splits: dict[str, dict[str, Any]] = field(repr=False)
+    splits: dict[str, Annotated[dict[str, Any], AfterValidator(_with_numbers)]] = field(repr=False)
     """{split: result of `asc_models.metrics.summarize`}."""
     weight_bytes: int
     """Bytes of all weights in the file, without quantization parameters (`quantization_bytes`)."""
@@ -57,6 +69,8 @@ class CandidateMetrics:
     inner_folds: int = 0
     """Parts of the inner cross-validation. If not 0, the validation scores are computed from out-of-fold predictions
     of all recorded training clips; if 0, from the validation split."""
+    sha256: dict[str, str] = field(default_factory=dict, repr=False)
+    """{file in the candidate's folder: SHA-256} of the files that were measured; empty in files of older versions."""
 
     def value(self, split: str, name: str) -> float:
         """Return a score of a split, NaN if missing."""
@@ -70,8 +84,9 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
     if unknown:
         raise ValueError(f"unknown split {', '.join(unknown)}; splits: {', '.join(SPLITS)}")
     fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
-    if not metrics.inner_folds:
-        del fields["inner_folds"]
+    for name in ("inner_folds", "sha256"):
+        if not fields[name]:
+            del fields[name]
     write_json(path, {**metrics.splits, **fields})
 
 
@@ -79,17 +94,29 @@ def read_metrics(path: Path) -> CandidateMetrics:
     """Return the contents of `metrics.json`.
 
     Raises:
-        DataError: if the file is missing, is not JSON, or lacks a field.
+        DataError: if the file is missing, is not JSON, lacks a field, or has one of another type.
     """
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}. {RETRAIN_AGAIN}") from None
     fields = {entry.name: entry for entry in dataclasses.fields(CandidateMetrics) if entry.name != "splits"}
-    required = [name for name, entry in fields.items() if entry.default is dataclasses.MISSING]
+    unset = dataclasses.MISSING
+    required = [name for name, entry in fields.items() if entry.default is entry.default_factory is unset]
     missing = [name for name in required if not isinstance(data, Mapping) or name not in data]
     if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}; retrain this candidate, or delete its folder")
+        raise DataError(f"{path}: lacks {', '.join(missing)}. {RETRAIN_AGAIN}")
     splits: dict[str, dict[str, Any]] = {split: data[split] for split in SPLITS if split in data}
     known = {name: data[name] for name in fields if name in data}
-    return CandidateMetrics(splits=splits, **{**known, "trained_on": tuple(data.get("trained_on", ("train",)))})
+    try:
+        return _METRICS.validate_python({**known, "splits": splits})
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise DataError(f"{path}: damaged at {place}: {problem['msg']}. {RETRAIN_AGAIN}") from None
+
+
+_METRICS = TypeAdapter(CandidateMetrics)
 
 
 @dataclass(frozen=True)
@@ -184,7 +211,13 @@ def fewer_scenes(all_metrics: Iterable[CandidateMetrics]) -> str:
 
 
 def read_candidates(run: RunDirectory) -> list[Candidate]:
-    """Return the finished candidates, best validation log loss first; those without one are last, by name."""
+    """Return the finished candidates, best validation log loss first; those without one are last, by name.
+
+    Raises:
+        DataError: if a candidate's files are not those that were scored, or its `metrics.json` is damaged.
+    """
+    for files in run.candidates():
+        require_unchanged(files.root)
     found = [Candidate(files, read_metrics(files.metrics_path)) for files in run.candidates()]
 
     def rank(candidate: Candidate) -> tuple[float, str]:

@@ -101,13 +101,14 @@ def limits(data: RunData) -> Iterable[str]:
             "points wide. This run does not show a difference between systems whose intervals overlap."
         )
         yield "Intervals of single devices and scenes are based on few clips."
-    reads = list(of_kind(data.events, "test_read"))
+    reads = [event for event in of_kind(data.events, "test_read") if event["split"] == "test"]
     if reads:
         per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
         often = ", ".join(f"{name} {n} times" for name, n in per.items() if n > 1)
         yield (
             f"The search never read the test split. The ledger records {plural(len(reads), 'read')} of it for "
-            f"{plural(len(per), 'candidate')}" + (f"; more than once: {often}." if often else ", once each.")
+            f"{plural(len(per), 'candidate')}"
+            + (f"; again after an interruption: {often}." if often else ", once each.")
         )
     yield (
         "Candidates and ensembles are chosen on validation log loss. Their validation scores are therefore optimistic. "
@@ -143,16 +144,19 @@ def submission_text(data: RunData) -> Content | None:
     if not path.is_file():
         return None
     summary = read_json(path)
-    rows = [
-        [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
-        for row in summary["systems"]
-    ]
-    name = summary["package"] + (" (draft)" if summary.get("draft") else "")
-    return {
-        "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
-        "notes": summary["notes"],
-        "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
-    }
+    try:
+        rows = [
+            [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
+            for row in summary["systems"]
+        ]
+        name = summary["package"] + (" (draft)" if summary.get("draft") else "")
+        return {
+            "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
+            "notes": [str(note) for note in summary["notes"]],
+            "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error!r}); rerun `asc submit`") from None
 
 
 def reproduce(data: RunData) -> Content:

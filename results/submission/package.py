@@ -93,9 +93,12 @@ def write_submission(
 
 def is_package_current(run: RunDirectory, config: SubmissionConfig) -> bool:
     """Return whether the last package exists and was written with this `config`."""
-    summary = run.submission_summary_path
-    found = read_json(summary) if summary.is_file() else {}
-    return found.get("config") == config.model_dump(mode="json") and (run.submission_dir / found["package"]).is_file()
+    try:
+        found = read_json(run.submission_summary_path)
+        is_same = found["config"] == config.model_dump(mode="json")
+        return bool(is_same and (run.submission_dir / found["package"]).is_file())
+    except (DataError, KeyError, TypeError):  # missing or damaged: it is written again
+        return False
 
 
 def output_csv(predictions: Predictions) -> str:

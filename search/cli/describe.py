@@ -93,8 +93,9 @@ def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
         names = sorted(folder.name for folder in as_run.candidates_dir.iterdir() if folder.is_dir())
         raise ConfigError(f"{what}: is a run, not a candidate; its candidates: {', '.join(names) or 'none'}")
     if as_candidate.config_path.is_file():
-        from asc_models.candidate import read_candidate_config
+        from asc_models.candidate import CONFIG, read_candidate_config, require_unchanged
 
+        require_unchanged(as_candidate.root, (CONFIG,))
         config = read_candidate_config(as_candidate.config_path)
         shape, windows = config.reader.input_shape(config.features), config.reader.windows(config.features)
         return estimate(config.model, shape, len(config.classes), windows)

@@ -109,7 +109,6 @@ def _note(progress: SearchProgress, *, is_running: bool) -> str:
 
 
 def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict[str, Any]:
-    from results.candidates.candidates import read_candidates
     from results.ledger.ledger import is_being_written
 
     infeasible = {"infeasible": progress.n_infeasible} if progress.n_infeasible else {}
@@ -120,7 +119,7 @@ def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict
         "n_started": progress.n_started,
         "states": {**progress.states, **infeasible},
         "search": dataclasses.asdict(progress),
-        "candidates": [candidate.name for candidate in read_candidates(run)],
+        "candidates": [files.name for files in run.candidates()],
         "has_ensemble": run.ensembles_path.exists(),
         "has_report": run.page_path.exists(),
     }

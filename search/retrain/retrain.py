@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asc_models.candidate import CandidateConfig, read_candidate_config
+from asc_models.candidate import CandidateConfig, read_candidate_config, require_unchanged
 from asc_models.config import ExportMode, TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import parse_network
@@ -125,9 +125,10 @@ def retrain(
         for one in asked
     ]
     for job in jobs:
-        _require_same(job)
         if job.files.is_finished:
+            require_unchanged(job.files.root)
             remove_leftovers(job.files)
+        _require_same(job)
     jobs.sort(key=lambda job: -_cost(job, manifest))
     open_jobs = [job for job in jobs if not job.files.is_finished]
     lent = lent or config.search or SearchConfig()

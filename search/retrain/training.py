@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json, write_text, written_whole
+from data_prep.files import file_digest, read_json, write_json, write_text, written_whole
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
@@ -120,7 +120,7 @@ def train_candidate(
     trained = Trained(
         result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
     )
-    digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+    digest = file_digest(files.tflite_path)
     write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
     return trained
 
@@ -129,7 +129,7 @@ def read_trained(files: CandidateFiles) -> Trained | None:
     """Return the results of a training that is finished but not yet scored; None if there are no usable ones."""
     try:
         record = read_json(files.trained_path)
-        digest = sha256(files.tflite_path.read_bytes()).hexdigest()
+        digest = file_digest(files.tflite_path)
         return Trained(**record) if record.pop("tflite_sha256") == digest else None
     except (DataError, OSError, TypeError, KeyError, AttributeError):
         return None  # the candidate is then exported again
@@ -195,10 +195,17 @@ def score_candidate(
         trial_id=config.trial_id,
         trained_on=config.splits,
         inner_folds=config.inner_folds,
+        sha256={path.relative_to(files.root).as_posix(): file_digest(path) for path in _measured(files)},
     )
     write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
     remove_leftovers(files)
+
+
+def _measured(files: CandidateFiles) -> list[Path]:
+    """Return the files that a finished candidate's scores depend on."""
+    predicted = [files.predictions_path(split) for split in SPLITS]
+    return [files.config_path, files.keras_path, files.tflite_path, *(path for path in predicted if path.exists())]
 
 
 def remove_leftovers(files: CandidateFiles) -> None:

@@ -25,6 +25,7 @@ from results.ensemble import (
     read_ensembles,
     select_ensemble,
     temper,
+    was_selected_otherwise,
 )
 from results.submission.systems import rank_systems
 
@@ -186,3 +187,13 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     run.ensembles_path.write_text('{"ensembles": [{"name": "x"}]}')
     with pytest.raises(DataError, match=r"ensembles\.json"):
         read_ensembles(run)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"ensembles": 5}', '{"ensembles": [{"name": "x"}]}'])
+def test_a_damaged_file_is_selected_again(tmp_path: Path, text: str) -> None:
+    """What can be rebuilt is: a damaged file counts as one that was selected otherwise."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    build_ensemble(run, EnsembleConfig(), Limits())
+    assert not was_selected_otherwise(run, EnsembleConfig())
+    run.ensembles_path.write_text(text)
+    assert was_selected_otherwise(run, EnsembleConfig())

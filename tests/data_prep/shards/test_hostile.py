@@ -84,9 +84,7 @@ def readers(shards: Path) -> tuple[Callable[[], Any], ...]:
         (lambda table: pa.table({"x": [1] * table.num_rows}), "one column clip_id"),
     ],
 )
-def test_a_shard_of_another_schema_is_refused(
-    shards: Path, change: Callable[[pa.Table], pa.Table], told: str
-) -> None:
+def test_a_shard_of_another_schema_is_refused(shards: Path, change: Callable[[pa.Table], pa.Table], told: str) -> None:
     """Columns missing, doubled, of another type, empty or of another length: every reader names shard and column."""
     forged(shards, change)
     for read in readers(shards):
@@ -109,7 +107,9 @@ def test_a_shard_that_is_no_parquet_is_refused(shards: Path) -> None:
             read()
 
 
-@pytest.mark.parametrize("name", ["/dev/zero", "../x.parquet", "a/../../b.parquet", ".hidden.parquet", "x\0.parquet", ""])
+@pytest.mark.parametrize(
+    "name", ["/dev/zero", "../x.parquet", "a/../../b.parquet", ".hidden.parquet", "x\0.parquet", ""]
+)
 def test_a_manifest_names_plain_files_in_its_folder(shards: Path, name: str) -> None:
     """A name that is absolute, climbs out, or is no shard's is refused before it is opened."""
     edited(shards, lambda manifest: manifest["shards"][0].update(file=name))
@@ -148,7 +148,7 @@ def test_a_clip_that_no_shard_holds_is_named(shards: Path) -> None:
         edited(shards, lambda manifest, change=change: change(manifest["folds"]["1"]))
         with pytest.raises(DataError, match="lists 1 clips that no shard holds, such as ghost"):
             summarize(shards)
-        with pytest.raises(DataError, match="the manifest has .* clips in train"):
+        with pytest.raises(DataError, match=r"the manifest has .* clips in train"):
             read_split(shards, "train", fold=1, reader=ReaderSpec())
 
 

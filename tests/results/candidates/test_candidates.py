@@ -3,14 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from results_support import add_candidate
 
+from asc_models.candidate import opened_candidate
 from asc_models.metrics import summarize
 from data_prep.errors import DataError, RunError
+from data_prep.files import file_digest
 from results.candidates.candidates import CandidateMetrics, fewer_scenes, read_candidates, read_metrics, write_metrics
-from results.rundir import RunDirectory
+from results.report.data import read_run_data
+from results.rundir import CandidateFiles, RunDirectory
 
 
 def _metrics(log_loss: float | None) -> CandidateMetrics:
@@ -70,3 +75,71 @@ def test_a_macro_accuracy_over_fewer_scenes_says_so(tmp_path: Path) -> None:
         "Macro accuracy on validation is over 2 of 3 scenes: there is no validation clip of tram."
     )
     assert fewer_scenes([_metrics(0.1)]) == ""
+
+
+def _scored(run: RunDirectory) -> CandidateFiles:
+    """Return a finished candidate whose metrics have the SHA-256 of its files."""
+    add_candidate(run, "t1", size=9_000, skill=2.0)
+    (files,) = run.candidates()
+    files.tflite_path.write_bytes(b"TFL3" * 100)
+    paths = [path for path in files.root.rglob("*") if path.is_file() and path != files.metrics_path]
+    digests = {path.relative_to(files.root).as_posix(): file_digest(path) for path in paths}
+    write_metrics(files.metrics_path, replace(read_metrics(files.metrics_path), sha256=digests))
+    return files
+
+
+@pytest.mark.parametrize(
+    "name", ["model.tflite", "config.yaml", "predictions/test.parquet", "predictions/validation.parquet"]
+)
+def test_a_changed_file_of_a_candidate_is_found_by_every_reader(tmp_path: Path, name: str) -> None:
+    """Bits flipped, cut short, or removed: the run's readers name the file and the way out."""
+    files = _scored(RunDirectory(tmp_path))
+    assert [candidate.name for candidate in read_candidates(RunDirectory(tmp_path))] == ["t1-s0"]
+    path = files.root / name
+    sound = path.read_bytes()
+    middle = len(sound) // 2
+    for data in (sound[:middle] + bytes([sound[middle] ^ 0xFF]) + sound[middle + 1 :], sound[:-1], None):
+        path.unlink(missing_ok=True)
+        if data is not None:
+            path.write_bytes(data)
+        for read in (read_candidates, read_run_data):
+            with pytest.raises(DataError, match=rf"{name}: .*(other bytes|missing).*rerun `asc retrain`"):
+                read(RunDirectory(tmp_path))
+
+
+def test_a_changed_model_is_not_run(tmp_path: Path) -> None:
+    """`opened_candidate`, behind predict, describe and bench, refuses a file other than was scored."""
+    files = _scored(RunDirectory(tmp_path))
+    with opened_candidate(files.root) as folder:
+        assert folder == files.root
+    files.tflite_path.write_bytes(b"TFL3" * 101)
+    with pytest.raises(DataError, match=r"model\.tflite: has other bytes"), opened_candidate(files.root):
+        pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data | {"weight_bytes": "many"},
+        lambda data: data | {"validation": [1]},
+        lambda data: data | {"validation": {"macro_accuracy": "high"}},
+        lambda data: data | {"seed": None},
+        lambda data: data | {"sha256": {"model.tflite": 5}},
+        lambda data: [data],
+    ],
+)
+def test_damaged_metrics_are_named_with_the_way_out(tmp_path: Path, change: Any) -> None:
+    """A field of another type, or no mapping: the file and what to do."""
+    run = RunDirectory(tmp_path)
+    add_candidate(run, "t1", size=9_000, skill=2.0)
+    (files,) = run.candidates()
+    files.metrics_path.write_text(json.dumps(change(json.loads(files.metrics_path.read_text()))))
+    with pytest.raises(DataError, match=r"metrics\.json.*rerun `asc retrain`"):
+        read_candidates(run)
+
+
+def test_metrics_that_are_no_json_are_named_with_the_way_out(tmp_path: Path) -> None:
+    """Cut short."""
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(DataError, match=r"metrics\.json: cannot be read as JSON: .*rerun `asc retrain`"):
+        read_metrics(tmp_path / "metrics.json")

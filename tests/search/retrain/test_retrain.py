@@ -14,7 +14,7 @@ from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config,
 from search_support import LIMIT, settings
 
 from asc_models.networks.families import StageConfig
-from data_prep.errors import AscError, BudgetError, RunError
+from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation
 from results.candidates.limits import read_limits
@@ -45,6 +45,29 @@ def finished(tmp_path_factory, shards, ray_here):
     outcome = call(run, run_config(), shards, variant=Variant(with_validation=True))
     assert outcome.names == ("t0001-full-s0",)
     return run, config
+
+
+@pytest.mark.system
+def test_a_changed_file_of_a_finished_candidate_is_not_passed_over(finished, shards):
+    """Its metrics have the SHA-256 of all that was measured; a repeated call checks them and names the file."""
+    run, config = finished
+    files = run.candidate("t0001", 0)
+    measured = {
+        "config.yaml",
+        "model.keras",
+        "model.tflite",
+        "predictions/test.parquet",
+        "predictions/validation.parquet",
+    }
+    assert {*read_metrics(files.metrics_path).sha256} == measured
+    for name in sorted(measured):
+        sound = (files.root / name).read_bytes()
+        (files.root / name).write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+        try:
+            with pytest.raises(DataError, match=f"{name}: has other bytes than the file that was scored"):
+                call(run, config, shards)
+        finally:
+            (files.root / name).write_bytes(sound)
 
 
 @pytest.mark.system
