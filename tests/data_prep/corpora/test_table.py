@@ -140,7 +140,9 @@ def test_mistakes_in_tables_are_named(tmp_path):
         with pytest.raises(DataError, match=message):
             read_corpus(root, CorpusConfig(table="a.csv"))
     (root / "a.csv").write_text(lines(("sound", "label"), ("rec0.wav", "rain")))
-    with pytest.raises(DataError, match=r"has no column of files .*; its columns: sound, label\. Name it with --file-column"):
+    with pytest.raises(
+        DataError, match=r"has no column of files .*; its columns: sound, label\. Name it with --file-column"
+    ):
         read_corpus(root, CorpusConfig(table="a.csv"))
     (root / "t.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(DataError, match=r"t\.parquet: cannot be read as Parquet"):
