@@ -8,10 +8,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 .PHONY: help install demo unit test test-full check lock clean
 
-help:  ## Say what can be made
+help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 16
 
-install: $(STAMP)  ## Make the environment in .venv
+install: $(STAMP)  ## Create the environment in .venv
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 install")'
@@ -20,7 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-demo: install  ## Run the whole line on the embedded corpus
+demo: install  ## Run every stage on a synthesized corpus
 	$(BIN)/asc demo
 
 check: install  ## Lint, types and layers
@@ -29,16 +29,16 @@ check: install  ## Lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: install  ## The unit tests: no Keras, no Ray, no process started, about a minute
+unit: install  ## Unit tests: no Keras, no Ray, no processes; about a minute
 	$(PYTEST) -m unit
 
-test: check  ## Lint, types, layers and the test suite
+test: check  ## Lint, types, layers, unit and system tests
 	$(PYTEST) -m "not full" --cov --cov-report=term:skip-covered --durations=20
 
-test-full: check  ## The long tier too; ASC_ESC10 points at ESC-10 in TAU's layout
+test-full: check  ## Also the long tests; ASC_ESC10=FOLDER points at ESC-10 in TAU's layout
 	$(BIN)/python -m pytest
 
-lock: install  ## Resolve requirements.lock anew (needs uv)
+lock: install  ## Update requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-header \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock
 

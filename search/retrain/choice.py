@@ -118,13 +118,13 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
         if taken and not level[0]:
             names = ", ".join(one.trial_id for one in taken)
             notes.append(
-                f"{before} of the {n} chosen were trained to the search's end; filled up from those that were stopped "
-                f"or paused after {level[1]} epochs: {names}"
+                f"only {before} of {n} trials were trained longer; added from those stopped or paused after {level[1]} "
+                f"epochs: {names}"
                 if before
-                else f"no trial was trained to the search's end; chosen among those of {level[1]} epochs: {names}"
+                else f"no trial was trained to the last rung; chosen from those of {level[1]} epochs: {names}"
             )
     if chosen and len(chosen) < n:
-        notes.append(f"{n} candidates were asked for, the search has {len(chosen)} that differ")
+        notes.append(f"{n} candidates were requested, but the search has only {len(chosen)} different ones")
     return Choice(tuple(chosen), tuple(notes))
 
 

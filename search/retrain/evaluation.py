@@ -29,7 +29,7 @@ def evaluation_fold(manifest: Manifest) -> int:
             return fold
     raise DataError(
         f"the prepared data {manifest.name!r} have no evaluation clips, only {', '.join(sorted(_splits(manifest)))}: "
-        "prepare a challenge's evaluation set (`asc prepare DATA`, audio without labels) and give its shards"
+        "prepare a challenge's evaluation set (`asc prepare DATA`, audio without labels) and pass its shards"
     )
 
 

@@ -55,15 +55,15 @@ def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, Fe
     if len(set(parts.values())) < n_parts:
         raise DataError(
             f"retrain.inner_folds: {n_parts} parts need at least {n_parts} locations, the training side has "
-            f"{len(parts)}; ask for fewer"
+            f"{len(parts)}; lower it"
         )
     is_held = np.array([parts[location_of(source)] == part for source in sources])
     train = side.take(np.flatnonzero(~is_held & (kinds != "mix")))
     held = side.take(np.flatnonzero(is_held & (kinds == RECORDED)))
     if unknown := {side.classes[label] for label in set(held.labels) - set(train.labels)}:
         raise DataError(
-            f"retrain.inner_folds: {', '.join(sorted(unknown))} has a single location on the training side, so that "
-            "a training without its clips does not learn it. Add recordings from another place, or set it to 0."
+            f"retrain.inner_folds: {', '.join(sorted(unknown))} has a single location on the training side, so a "
+            "training without that location lacks the scene. Add recordings from another location, or set it to 0."
         )
     if side.statistics is not None:
         statistics = fit_statistics(train.log_mel)
@@ -136,7 +136,9 @@ def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFile
     ]
     clips = pd.concat([part.clips for part in parts], ignore_index=True)
     if twice := sorted(clips["clip_id"][clips["clip_id"].duplicated()]):
-        raise DataError(f"{files.root}: {twice[0]} is in two parts; delete the folder {files.inner_dir}")
+        raise DataError(
+            f"{files.root}: {twice[0]} is in two parts; delete the folder {files.inner_dir} and rerun the same command"
+        )
     order_of = {clip_id: index for index, clip_id in enumerate(manifest.folds[config.fold])}
     order = np.argsort([order_of[clip_id] for clip_id in clips["clip_id"]])
     probabilities = np.concatenate([part.probabilities for part in parts])[order]

@@ -175,11 +175,11 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
     n = config.retrain.n_candidates
     if n and over and not fitting:
         raise BudgetError(
-            f"none of the {len(over)} trained networks is within the limit as {config.retrain.mode}: they were "
-            "searched in another mode. Choose a smaller one, such as --set retrain.mode=int4_int8_weights."
+            f"no trained network is within the limit as {config.retrain.mode} ({len(over)} are over it), since they "
+            "were searched in another mode. Choose a smaller one, such as --set retrain.mode=int4_int8_weights."
         )
     choice = choose(fitting, n, floor=guess(score, n_classes))
-    notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}, and left out"] if n and over else []
+    notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}; they are excluded"] if n and over else []
     return Choice(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
 
 
@@ -253,7 +253,7 @@ def _require_same(job: TrainingJob) -> None:
     )
     if differing := differing_keys(stored, asked):
         raise RunError(
-            f"{job.files.root}: was trained by other settings ({'; '.join(differing[:3])}). Give the settings it was "
+            f"{job.files.root}: was trained with other settings ({'; '.join(differing[:3])}). Give the settings it was "
             "trained with, or move its folder away to train it again."
         )
 
@@ -282,8 +282,8 @@ def _export_line(job: TrainingJob, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
     reason = limits.verdict([metrics]).reason  # the file's size is known only after export
-    over = f". It is over the limit, and taken for nothing: {reason}" if reason else ""
+    over = f". It is over the limit and cannot be selected: {reason}" if reason else ""
     return (
         f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "
-        f"chooses as its network does on {agreement or 0:.2%} of validation{over}"
+        f"agrees with its network on {agreement or 0:.2%} of validation{over}"
     )

@@ -50,8 +50,9 @@ def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -
     """
     if config.classes != manifest.classes:
         raise DataError(
-            f"{model}: tells {', '.join(config.classes)} apart, in this order; the prepared data {manifest.name!r} "
-            f"have {', '.join(manifest.classes)}. Use the shards that it was trained on, or retrain it on these."
+            f"{model}: was trained on the scenes {', '.join(config.classes)}, in this order; the prepared data "
+            f"{manifest.name!r} have {', '.join(manifest.classes)}. Use the shards that it was trained on, or retrain "
+            "it on these."
         )
     prepared, configured = manifest.spec.model_dump(), config.features.model_dump()
     different = [
@@ -59,8 +60,8 @@ def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -
     ]
     if different:
         raise DataError(
-            f"{model}: was trained on another feature than that of the prepared data {manifest.name!r} (the model's "
-            f"against the data's): {', '.join(different)}. Prepare the data with the model's feature, or retrain it."
+            f"{model}: was trained with another feature than the prepared data {manifest.name!r} have (model against "
+            f"data): {', '.join(different)}. Prepare the data with the model's feature, or retrain it."
         )
 
 

@@ -52,16 +52,16 @@ def test_a_finished_trial_comes_before_every_shorter_one():
     full = contender("full", 50_000, 0.3)
     choice = choose([shorter, short, full], 2, floor=0.1)
     assert names(choice) == ["full", "short"]
-    assert "1 of the 2 chosen were trained to the search's end" in choice.notes[0]
+    assert "only 1 of 2 trials were trained longer" in choice.notes[0]
     assert "after 14 epochs: short" in choice.notes[0]
-    assert "no trial was trained to the search's end" in choose([short], 1, floor=0.1).notes[0]
+    assert "no trial was trained to the last rung" in choose([short], 1, floor=0.1).notes[0]
 
 
 def test_fewer_than_asked_for_is_said():
     """Two different candidates are all there is for four."""
     choice = choose(FRONT[:2], 4, floor=0.1)
     assert len(choice.trials) == 2
-    assert choice.notes == ("4 candidates were asked for, the search has 2 that differ",)
+    assert choice.notes == ("4 candidates were requested, but the search has only 2 different ones",)
 
 
 @given(

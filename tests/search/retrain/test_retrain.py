@@ -136,7 +136,7 @@ def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, r
     run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
     (line,) = call(run, config, shards).exports
     size = read_metrics(run.candidate("t0001", 0).metrics_path).file_bytes
-    assert line.endswith(f"over the limit, and taken for nothing: file_bytes {size:,} over 1,000 by {size - 1000:,}")
+    assert line.endswith(f"over the limit and cannot be selected: file_bytes {size:,} over 1,000 by {size - 1000:,}")
     limits = read_limits(run.read_config())
     with pytest.raises(BudgetError, match=f"t0001-s0: file_bytes {size:,} over 1,000"):
         build_ensemble(run, config.ensemble, limits)
@@ -157,7 +157,7 @@ def test_another_length_has_another_name(finished, shards):
 def test_a_candidate_trained_otherwise_is_not_taken_for_this_one(finished, shards):
     """The same name with another recipe is refused, with the key that differs and the way out."""
     run, config = finished
-    with pytest.raises(RunError, match=r"t0001-s0: was trained by other settings \(train.epochs: 5 there, 6 here"):
+    with pytest.raises(RunError, match=r"t0001-s0: was trained with other settings \(train.epochs: 5 there, 6 here"):
         call(run, config.updated(train=config.train.updated(epochs=6)), shards)
     assert len(events(run, "test_read")) == 3
 
@@ -254,5 +254,5 @@ def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):
     assert [one.trial_id for one in choice.trials] == ["t0001"]
     assert any("over the limit as float32" in note for note in choice.notes)
     run = begin(tmp_path / "other", config, {"t0002": (WIDE, 0.9, LIMIT - 100)})
-    with pytest.raises(BudgetError, match="none of the 1 trained networks is within the limit as float32"):
+    with pytest.raises(BudgetError, match="no trained network is within the limit as float32"):
         choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
