@@ -1,9 +1,9 @@
-"""What it costs to read a rung: exporting anew against filling a template, on the same weights, in one process.
+"""What it costs to read a rung: exporting again against filling a template, on the same weights, in one process.
 
     python tests/benchmarks/rung_reading.py [--shards FOLDER] [--clips 50] [--rounds 5] [--mode int8_weights] [--cpu]
 
 For each of the report's systems, on one thread: seconds of the parts (median of the rounds; the weights change from
-round to round), of a reading that converts (`anew`: a network's first and its last) and of those between (`template`),
+round to round), of a reading that converts (`reconvert`: a network's first and its last) and of those between (`template`),
 both with writing, measuring and running the file. Predictions take their time by the clip, so clips a second stand
 apart. On 128 × 423 × 3 inputs of noise, or on the validation split of fold 1 in FOLDER, read as the shipped
 `esc10-fold1` reads it. Both ways must give the same probabilities and sizes. `--cpu` counts the process's own seconds:
@@ -75,12 +75,12 @@ def parts_of(clock: Clock, name: str, features: FeatureSet, mode: ExportMode, n_
     reader, rng = RungReader(), np.random.default_rng(0)
     calibration = features if mode in CALIBRATED_MODES else None
 
-    def reading(*, anew: bool) -> object:
+    def reading(*, reconvert: bool) -> object:
         """Return what the reader reads."""
-        return reader.read(model, name, features, mode, calibration, reconvert=anew)
+        return reader.read(model, name, features, mode, calibration, reconvert=reconvert)
 
     change(model, rng)
-    reading(anew=True)  # the first conversion of a process takes longer
+    reading(reconvert=True)  # the first conversion of a process takes longer
     conversion: ExportMode = mode if mode in ("float16", "dynamic_range") else "float32"
     template = find_template(convert(model, features.input_shape, conversion), file_constants(model))
     for _ in range(n_rounds):
@@ -96,7 +96,9 @@ def parts_of(clock: Clock, name: str, features: FeatureSet, mode: ExportMode, n_
             clock.of("measure", lambda path=path: measure(path))
             artifact = clock.of("load", lambda path=path: Artifact(path))
             clock.of("predict", lambda artifact=artifact: artifact.predict(features))
-        new, old = (clock.of(way, lambda way=way: reading(anew=way == "anew")) for way in ("anew", "template"))
+        new, old = (
+            clock.of(way, lambda way=way: reading(reconvert=way == "reconvert")) for way in ("reconvert", "template")
+        )
         assert new.sizes == old.sizes
         np.testing.assert_array_equal(new.probabilities, old.probabilities)
 
@@ -126,13 +128,13 @@ def main() -> None:
     )
     shape, unit = " × ".join(map(str, features.input_shape)), "CPU seconds" if options.cpu else "seconds"
     print(f"{features.n_clips} clips of {shape}, {options.mode}, {unit}")
-    columns = ("convert", "fill", "quantize", "measure", "load", "predict", "anew", "template")
+    columns = ("convert", "fill", "quantize", "measure", "load", "predict", "reconvert", "template")
     print(f"{'network':<18}" + "".join(f"{column:>10}" for column in columns) + f"{'ratio':>8}{'clips/s':>9}")
     for name in SYSTEMS:
         clock = Clock(time.process_time if options.cpu else time.perf_counter)
         parts_of(clock, name, features, options.mode, options.rounds)
         cells = [f"{clock.median(column):>10.3f}" if column in clock.spent else f"{'–':>10}" for column in columns]
-        ratio, rate = clock.median("anew") / clock.median("template"), features.n_clips / clock.median("predict")
+        ratio, rate = clock.median("reconvert") / clock.median("template"), features.n_clips / clock.median("predict")
         print(f"{name:<18}" + "".join(cells) + f"{ratio:>8.1f}{rate:>9.0f}", flush=True)
 
 

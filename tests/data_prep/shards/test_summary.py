@@ -54,7 +54,5 @@ def test_a_lost_shard_is_named(make_corpus, small_config, tmp_path):
     shard = tmp_path / "shards" / "shard-00001.parquet"
     for damage in (lambda: shard.write_bytes(b"x" * 100), shard.unlink):
         damage()
-        with pytest.raises(
-            DataError, match=r"shard-00001\.parquet: .*(checksum differs|missing).*Rerun `asc prepare`"
-        ):
+        with pytest.raises(DataError, match=r"shard-00001\.parquet: .*(checksum differs|missing).*Rerun `asc prepare`"):
             summarize(tmp_path / "shards")
