@@ -11,6 +11,10 @@ from typing import Any, ClassVar, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_prep.errors import ConfigError
+from data_prep.wording import plural, shortened
+
+MAX_REPORTED = 50
+"""Most problems of a configuration that are reported."""
 
 
 def canonical_json(value: Any) -> str:
@@ -26,7 +30,7 @@ def content_hash(value: Any, n_digits: int = 12) -> str:
 class Config(BaseModel):
     """A frozen configuration that refuses unknown keys. Defaults are the settings of the paper."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
     """Fields added after version 0.1.0. `canonical` leaves them out at their default, so that earlier hashes remain
@@ -84,9 +88,11 @@ def parse_config(cls: type[C], data: Mapping[str, Any], source: str) -> C:
         # A list with invalid elements is also reported as too short, which adds nothing.
         deeper = {problem["loc"][:length] for problem in found for length in range(len(problem["loc"]))}
         reported = [p for p in found if not (p["type"] == "too_short" and p["loc"] in deeper)]
-        problems = [_describe(cls, problem) for problem in reported]
-        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-        raise ConfigError(f"{source}: {count}\n" + "\n".join(f"  {line}" for line in problems)) from None
+        problems = [_describe(cls, problem) for problem in reported[:MAX_REPORTED]]
+        if more := len(reported) - len(problems):
+            problems.append(f"and {more:,} more")
+        lines = "\n".join(f"  {line}" for line in problems)
+        raise ConfigError(f"{source}: {plural(len(reported), 'problem')}\n{lines}") from None
 
 
 def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
@@ -94,18 +100,18 @@ def differing_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]
         return [line for key in keys for line in differing_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
-    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} there, {new!r} here"]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {_shown(old)} there, {_shown(new)} here"]
 
 
 def _describe(cls: type[Config], problem: Any) -> str:
-    path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    path = ".".join(shortened(str(part), 100) for part in problem["loc"]) or "(top level)"
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
         models = _models_at(cls, problem["loc"][:-1])
         known = [name for model in models for name in model.model_fields]
         # The same name one section deeper (prepare.clip_seconds) is a better suggestion than a similar name here.
         deeper = [f"{section}.{key}" for model in models for section in _sections_with(model, key)]
-        near = deeper or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = deeper[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         way_out = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
         return f"{path}: unknown key; {way_out}"
     if problem["type"] == "missing":
@@ -115,13 +121,17 @@ def _describe(cls: type[Config], problem: Any) -> str:
         kinds = [
             model.model_fields[key].default for model in _models_at(cls, problem["loc"]) if key in model.model_fields
         ]
-        found = f" (got {problem['ctx']['tag']!r})" if "tag" in problem["ctx"] else ", but it is missing"
+        found = f" (got {_shown(problem['ctx']['tag'])})" if "tag" in problem["ctx"] else ", but it is missing"
         return f"{path}: must name its {key}, one of {', '.join(kinds)}{found}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = shortened(problem["msg"].removeprefix("Value error, "), 1000)
     value = problem.get("input")
     if isinstance(value, Mapping) or value is None:
         return f"{path}: {message}"
-    return f"{path}: {message} (got {value!r})"
+    return f"{path}: {message} (got {_shown(value)})"
+
+
+def _shown(value: Any) -> str:
+    return shortened(repr(value), 300)
 
 
 def _sections_with(model: type[Config], key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reading and writing of YAML configurations: safe loading, without duplicate keys."""
+"""Reading and writing of YAML configurations: safe loading, without duplicate keys, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from data_prep.errors import ConfigError
+from data_prep.wording import shortened
+
+MAX_BYTES = 1_000_000
+"""Largest accepted text. Configurations have a few thousand bytes; parsing a megabyte takes seconds."""
+MAX_VALUES = 100_000
+"""Most values of a text, with every alias counted as what it stands for: nested aliases can stand for billions."""
+MAX_DIGITS = 100
+"""Longest accepted number or date."""
+NUMERIC_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -20,10 +29,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: if the file can't be read, is not YAML, or not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
+        if error.start >= MAX_BYTES - 3:  # cut inside a character
+            raise _too_large(str(path)) from None
         raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
     return parse_yaml(text, str(path))
 
@@ -61,6 +73,35 @@ class _Loader(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
+def _require_bounded(node: yaml.Node | None, source: str) -> None:
+    """Raise ConfigError if the values of a document, aliases included, are too many, endless, or absurdly long."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        """Return the number of values that a node stands for."""
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag in NUMERIC_TAGS and len(node.value) > MAX_DIGITS:
+                line = node.start_mark.line + 1
+                raise ConfigError(f"{source}, line {line}: a number or date of {len(node.value):,} characters")
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = MAX_VALUES  # of an alias inside itself
+            pairs = isinstance(node, yaml.MappingNode)
+            sizes[id(node)] = 1 + sum(
+                map(size, (part for pair in node.value for part in pair) if pairs else node.value)
+            )
+        return sizes[id(node)]
+
+    if node is not None and (n_values := size(node)) > MAX_VALUES:
+        raise ConfigError(
+            f"{source}: has {n_values:,} values, counting aliases; a configuration has at most {MAX_VALUES:,}"
+        )
+
+
+def _too_large(source: str) -> ConfigError:
+    return ConfigError(f"{source}: has more than {MAX_BYTES:,} bytes, which no configuration has")
+
+
 class _Dumper(yaml.SafeDumper):
     """Safe dumper whose output `_Loader` reads as equal values; the text `1e3` is quoted."""
 
@@ -75,16 +116,28 @@ def load_yaml(text: str, source: str) -> Any:
     """Return the value of a YAML text.
 
     Raises:
-        ConfigError: if `text` is not YAML, or a key is duplicated.
+        ConfigError: if `text` is not YAML, a key is duplicated, or it is too large.
     """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _too_large(source)
     try:
-        return yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _require_bounded(node, source)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{source}{position}: no YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: no YAML: {error}") from None
+        raise ConfigError(
+            f"{source}{position}: no YAML: {shortened(str(error.problem or error.context), 200)}"
+        ) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueError: a date such as 2021-99-99
+        raise ConfigError(f"{source}: no YAML: {shortened(str(error), 200)}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: no YAML of a configuration: lists or mappings are nested too deeply") from None
 
 
 def to_yaml(value: Any, *, in_one_line: bool = False) -> str:

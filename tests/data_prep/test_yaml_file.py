@@ -86,3 +86,74 @@ def test_exponents_are_taken_by_every_section(tmp_path):
         )
         found.append(read_run_config(str(path), [f"train.weight_decay={decay}"]))
     assert found[0] == found[1]
+
+
+def bomb(levels: int = 9, join: str = "[{}]") -> str:
+    lines = ["x0: &a0 " + join.format(", ".join("x" * 10))]
+    lines += [f"x{i}: &a{i} " + join.format(", ".join([f"*a{i - 1}"] * 10)) for i in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (bomb() + "fold: *a8", "values, counting aliases"),
+        (
+            "a0: &a0 {x: 1}\n"
+            + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 9)),
+            "aliases",
+        ),
+        ("fold: &a [*a]", "counting aliases"),
+        ("fold: &a {x: *a}", "counting aliases"),
+        ("fold: " + "9" * 5000, "line 1: a number or date of 5,000 characters"),
+        ("fold: " + ":".join(["1"] * 10_000), "a number or date of"),
+        ("fold: 2021-99-99", "month must be in 1..12"),
+        ("fold: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("fold: " + "{x: " * 3000 + "}" * 3000, "nested too deeply"),
+        ("a: " + "b " * 600_000, "more than 1,000,000 bytes"),
+        ("a: \x00", "no YAML"),
+        ("? [1]\n: 2", "no YAML"),
+    ],
+)
+def test_yaml_that_would_run_wild_is_refused(tmp_path: Path, text: str, reason: str):
+    """Bombs of aliases, of merged keys and of size, endless lists, absurd numbers: one sentence, at once, from a file
+    and from `--set`."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    for read in (lambda: read_yaml(path), lambda: load_yaml(text, "--set")):
+        with pytest.raises(ConfigError, match=reason) as error:
+            read()
+        assert len(str(error.value)) < 500
+
+
+def test_a_large_file_is_not_read_whole(tmp_path: Path):
+    """Of a device without an end only as much is read as may be there; a character may lie across the limit."""
+    with pytest.raises(ConfigError, match="more than 1,000,000 bytes"):
+        read_yaml(Path("/dev/zero"))
+    (tmp_path / "config.yaml").write_text("a: " + "é" * 600_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match="more than 1,000,000 bytes"):
+        read_yaml(tmp_path / "config.yaml")
+
+
+def test_aliases_and_merged_keys_are_read():
+    """Where they don't multiply, they stand for what they name."""
+    text = "a: &a {x: 1, y: [1, 2]}\nb: *a\nc: {<<: *a, x: 3}"
+    assert load_yaml(text, "x")["c"] == {"x": 3, "y": [1, 2]}
+    assert load_yaml(text, "x")["b"] == load_yaml(text, "x")["a"]
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize("key", ["features.log_offset", "features.fmin_hz", "features.clip_seconds"])
+def test_a_number_of_a_configuration_is_finite(key: str, number: str):
+    """Infinity and NaN are refused by key, in every section: they can be neither hashed nor stored as JSON."""
+    section, name = key.split(".")
+    with pytest.raises(ConfigError, match=rf"{key}: .*finite number"):
+        parse_config(PrepareConfig, load_yaml(f"{section}: {{{name}: {number}}}", "x"), "x")
+
+
+def test_a_message_stays_short_whatever_was_written():
+    """Thousands of unknown keys, a key and a value of half a megabyte: counted and cut."""
+    data = {**{f"key{i}": 1 for i in range(5000)}, "x" * 500_000: 1, "features": "y" * 500_000}
+    with pytest.raises(ConfigError, match=r"5,002 problems[\s\S]*and 4,952 more") as error:
+        parse_config(PrepareConfig, data, "x")
+    assert len(str(error.value)) < 30_000
