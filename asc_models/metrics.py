@@ -94,23 +94,55 @@ def interval_by_location(
 ) -> tuple[float, float]:
     """Return a bootstrap confidence interval of macro accuracy, resampling locations instead of clips.
 
-    Clips of one location are not independent, so resampling clips gives too narrow an interval. Memory grows with the
-    sum of the numbers of locations and resamples, not with their product.
+    Clips of one location are not independent, so resampling clips gives too narrow an interval.
     """
     _validate(labels, probabilities)
+    is_correct = probabilities.argmax(axis=1) == labels
+    return mean_interval(
+        is_correct.astype(np.float64), labels, locations, n_resamples=n_resamples, level=level, seed=seed
+    )
+
+
+def macro_mean(values: Floats, labels: Ints) -> float:
+    """Return the mean over classes of the mean of `values` over the clips of the class; shapes (n_clips,)."""
+    return float(np.mean([values[labels == label].mean() for label in np.unique(labels)]))
+
+
+def mean_interval(
+    values: Floats,
+    labels: Ints,
+    locations: Sequence[str],
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return a bootstrap confidence interval of `macro_mean(values, labels)`, resampling locations.
+
+    With the difference of two systems' values on the same clips this is the paired bootstrap. Memory grows with the sum
+    of the numbers of locations and resamples, not with their product.
+
+    Args:
+        values: one value per clip, such as 1 if it is classified correctly, shape (n_clips,).
+        labels: class indices, shape (n_clips,).
+        locations: location of each clip.
+        n_resamples: number of resamples.
+        level: confidence level.
+        seed: random seed.
+    """
     classes, label = np.unique(labels, return_inverse=True)
     _, location_index = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)
     n_locations, n_classes = int(location_index.max()) + 1, len(classes)
-    held = np.zeros((n_locations, 2 * n_classes))  # clips of each class, then correctly classified clips of each class
+    held = np.zeros((n_locations, 2 * n_classes))  # clips of each class, then the sum of their values
     np.add.at(held, (location_index, label), 1)
-    np.add.at(held, (location_index, n_classes + label), probabilities.argmax(axis=1) == labels)
+    np.add.at(held, (location_index, n_classes + label), values)
     rng = np.random.default_rng(seed)
     # One resample at a time: all at once would need n_resamples × n_locations values.
     drawn = np.stack([_times_drawn(rng, n_locations) @ held for _ in range(n_resamples)])
-    counts, hits = drawn[:, :n_classes], drawn[:, n_classes:]
+    counts, sums = drawn[:, :n_classes], drawn[:, n_classes:]
     with np.errstate(invalid="ignore"):
-        accuracies = np.nanmean(np.where(counts > 0, hits / counts, np.nan), axis=1)
-    low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
+        means = np.nanmean(np.where(counts > 0, sums / counts, np.nan), axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

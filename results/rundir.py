@@ -211,6 +211,47 @@ class RunDirectory:
         return _read_sections(self.config_path)
 
 
+@dataclass(frozen=True)
+class CrossvalDirectory:
+    """Files of a cross-validation: a run directory per fold, without a search, and what is computed from them."""
+
+    root: Path
+
+    @property
+    def shards_dir(self) -> Path:
+        """Feature shards of all folds, unless they are in a shared folder."""
+        return self.root / SHARDS
+
+    @property
+    def summary_path(self) -> Path:
+        """Test scores of every system, fold and seed, as JSON."""
+        return self.root / "crossval.json"
+
+    @property
+    def inner_summary_path(self) -> Path:
+        """Out-of-fold scores of the training side of every system, fold and seed, as JSON."""
+        return self.root / "inner_crossval.json"
+
+    @property
+    def tables_dir(self) -> Path:
+        """Tables as CSV."""
+        return self.root / "tables"
+
+    @property
+    def figures_dir(self) -> Path:
+        """Figures as PNG and SVG."""
+        return self.root / "figures"
+
+    def fold(self, fold: int) -> RunDirectory:
+        """Return the run directory of a fold; it need not exist."""
+        return RunDirectory(self.root / f"fold{fold}")
+
+    def folds(self) -> dict[int, RunDirectory]:
+        """Return {fold: run directory} of the folds that exist, in order."""
+        found = {int(path.name.removeprefix("fold")): RunDirectory(path) for path in self.root.glob("fold[1-9]*")}
+        return dict(sorted(found.items()))
+
+
 def _read_sections(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}

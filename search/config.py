@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
 from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
@@ -28,6 +28,8 @@ from search.study.settings import SearchSettings
 class SystemConfig(Config):
     """A fixed network that is trained without a search: a preset or a description."""
 
+    ADDED = frozenset({"train"})
+
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """The candidate's name."""
     preset: str | None = None
@@ -36,6 +38,8 @@ class SystemConfig(Config):
     """Description of the network; exclusive with `preset`."""
     epochs: int | None = Field(None, ge=1)
     """Epochs of its training; null means train.epochs."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the section `train` that differ for this system."""
 
     @field_validator("name")
     @classmethod
@@ -63,6 +67,15 @@ class SystemConfig(Config):
     def network(self) -> NetworkConfig:
         """The network's description."""
         return self.model if self.model is not None else preset(str(self.preset))
+
+    def recipe(self, train: TrainConfig) -> TrainConfig:
+        """Return the recipe of this system, where `train` is that of the run.
+
+        Raises:
+            ValueError: if the keys of its own section `train` are unknown or invalid.
+        """
+        epochs = {} if self.epochs is None else {"epochs": self.epochs}
+        return train.updated(**{**self.train, **epochs})
 
 
 class RetrainConfig(Config):
@@ -146,6 +159,8 @@ class RunConfig(Config):
             raise ValueError("nothing to do: neither a search nor retrain.systems")
         if clash := self.train.clash_with(self.reader):
             raise ValueError(clash)
+        for system in self.retrain.systems:
+            _check_recipe(system, self.train, self.reader)
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         return self
@@ -169,6 +184,20 @@ class RunConfig(Config):
         for key, mode in asked.items():
             if refused := self.rules.refused([mode]):
                 raise ValueError(f"{key}: {refused}")
+
+
+def _check_recipe(system: SystemConfig, train: TrainConfig, reader: ReaderSpec) -> None:
+    """Raise ValueError if a system's own keys of `train` are unknown or invalid, alone or with the reader."""
+    where = f"retrain.systems, {system.name}: train"
+    if unknown := sorted(set(system.train) - set(TrainConfig.model_fields)):
+        raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; keys: {', '.join(TrainConfig.model_fields)}")
+    try:
+        clash = system.recipe(train).clash_with(reader)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ValueError(f"{where}: {problems}") from None
+    if clash:
+        raise ValueError(f"{where}: {clash}")
 
 
 def shipped_configs() -> dict[str, str]:
@@ -201,9 +230,18 @@ def read_run_config(source: str, overrides: Sequence[str] | Mapping[str, Any] = 
         data = parse_yaml(shipped[name], source)
     for noted in ("data", "versions"):  # in a run directory's config.yaml, in addition to the settings
         data.pop(noted, None)
+    return parse_config(RunConfig, with_overrides(data, overrides), source)
+
+
+def with_overrides(data: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Return `data` with `overrides` applied (see `read_run_config`).
+
+    Raises:
+        ConfigError: if an override is not of the form `key.path=value`.
+    """
     for key, value in overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides):
         _set_key(data, key, value)
-    return parse_config(RunConfig, data, source)
+    return data
 
 
 def _parsed(override: str) -> tuple[str, Any]:

@@ -149,7 +149,7 @@ def retrain_stage(
     from search.retrain.retrain import Variant, retrain
 
     variant = (variant or Variant()).under(config.retrain)
-    lengths = {system.epochs or config.train.epochs for system in config.retrain.systems}
+    lengths = {system.recipe(config.train).epochs for system in config.retrain.systems}
     lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
     lengths = {variant.epochs} if variant.epochs else lengths
     if variant.with_validation:

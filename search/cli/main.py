@@ -13,6 +13,7 @@ from data_prep.errors import AscError
 from search.cli import (
     bench,
     config,
+    crossval,
     data,
     describe,
     doctor,
@@ -47,6 +48,7 @@ TOOLS = "Inspect and use"
 
 app.command("demo", rich_help_panel=EVERY_STAGE)(run.demo)
 app.command("run", rich_help_panel=EVERY_STAGE)(run.run)
+app.command("crossval", rich_help_panel=EVERY_STAGE)(crossval.crossval)
 app.command("synth", rich_help_panel=ONE_STAGE)(synth.synth)
 app.add_typer(data.app, name="data", rich_help_panel=ONE_STAGE)
 app.command("prepare", rich_help_panel=ONE_STAGE)(prepare.prepare)

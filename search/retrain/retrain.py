@@ -112,27 +112,13 @@ def retrain(
         RunError: if there is nothing to train, every training failed, or a candidate was trained with other settings.
     """
     started = time.monotonic()
-    variant = variant.under(config.retrain)
-    manifest = read_manifest(shards)
-    require_systems_fit(config, manifest)
     if storage is not None:
         exchange_candidates(run, storage)
-    choice = choose_trials(ledger.events(), config, manifest)
-    asked = _candidates(choice, config, manifest, variant)
-    jobs = [
-        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed))
-        for seed in config.retrain.seeds
-        for one in asked
-    ]
-    for job in jobs:
-        if job.files.is_finished:
-            require_unchanged(job.files.root)
-            remove_leftovers(job.files)
-        _require_same(job)
-    jobs.sort(key=lambda job: -_cost(job, manifest))
+    manifest = read_manifest(shards)
+    jobs, notes = requested_jobs(run, config, manifest, ledger, variant)
     open_jobs = [job for job in jobs if not job.files.is_finished]
     lent = lent or config.search or SearchConfig()
-    failures = train_all(open_jobs, jobs, shards, ledger, lent, address, on_progress, storage) if open_jobs else []
+    failures = train_all(open_jobs, jobs, shards, lent, address, on_progress, storage) if open_jobs else []
     names = sorted(job.files.name for job in jobs if job.files.is_finished)
     if not names:
         raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))
@@ -140,10 +126,35 @@ def retrain(
         names=tuple(names),
         n_new=sum(job.files.is_finished for job in open_jobs),
         exports=tuple(_export_line(job, Limits(config.rules)) for job in open_jobs if job.files.is_finished),
-        notes=choice.notes,
+        notes=notes,
         failures=tuple(failures),
         seconds=time.monotonic() - started,
     )
+
+
+def requested_jobs(
+    run: RunDirectory, config: RunConfig, manifest: Manifest, ledger: Ledger, variant: Variant = Variant()
+) -> tuple[list[TrainingJob], tuple[str, ...]]:
+    """Return the trainings requested by `config.retrain`, the longest first, and notes on the choice of trials.
+
+    Raises:
+        BudgetError: if a named system is over the limit.
+        RunError: if there is nothing to train, or a candidate was trained with other settings.
+    """
+    require_systems_fit(config, manifest)
+    choice = choose_trials(ledger.events(), config, manifest)
+    requested = _candidates(choice, config, manifest, variant.under(config.retrain))
+    jobs = [
+        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed), ledger)
+        for seed in config.retrain.seeds
+        for one in requested
+    ]
+    for job in jobs:
+        if job.files.is_finished:
+            require_unchanged(job.files.root)
+            remove_leftovers(job.files)
+        _require_same(job)
+    return sorted(jobs, key=lambda job: -_cost(job, manifest)), choice.notes
 
 
 def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
@@ -206,7 +217,7 @@ def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: 
     """
     asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode]] = []
     for system in config.retrain.systems:
-        configured = config.train.updated(epochs=system.epochs or config.train.epochs)
+        configured = system.recipe(config.train)
         asked.append((system.name, None, system.network, configured, config.retrain.mode))
     for one in choice.trials:
         configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})

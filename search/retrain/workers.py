@@ -35,6 +35,8 @@ class TrainingJob:
     config: CandidateConfig
     files: CandidateFiles
     """Files of the candidate."""
+    ledger: Ledger
+    """Ledger of the candidate's run."""
     part: int = 0
     """Part of the inner cross-validation to leave out; 0 trains the candidate itself."""
 
@@ -42,6 +44,11 @@ class TrainingJob:
     def name(self) -> str:
         """Name of the candidate, followed by the folder of its part, if any."""
         return self.own_files.root.relative_to(self.files.root.parent).as_posix()
+
+    @property
+    def key(self) -> str:
+        """Folder of this training; unlike names, unique across runs."""
+        return str(self.own_files.root.absolute())
 
     @property
     def own_files(self) -> CandidateFiles:
@@ -70,25 +77,31 @@ def train_all(
     open_jobs: list[TrainingJob],
     jobs: list[TrainingJob],
     shards: Location,
-    ledger: Ledger,
     lent: SearchConfig,
     address: str | None,
     on_progress: ProgressCallback | None,
     storage: RunStorage | None = None,
+    *,
+    only_parts: bool = False,
 ) -> list[str]:
-    """Train and score `open_jobs`; return one line per failed job.
+    """Train and score `open_jobs`, of one or several runs; return one line per failed job.
 
     Args:
         open_jobs: unfinished jobs, in the order in which to start them.
         jobs: all jobs, for the progress.
         shards: folder of the prepared features.
-        ledger: ledger that events are appended to.
         lent: resources of each training: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
         address: address of a running Ray cluster; None starts Ray on this machine.
         on_progress: called with (epochs done, total epochs).
         storage: shared storage for files and checkpoints; None keeps them in the run directory.
+        only_parts: train only the parts of the inner cross-validations, and no candidate; no test split is read.
     """
-    fleet = _Fleet(jobs, shards, ledger, lent, on_progress, storage)
+    trainings = [one for job in jobs for one in ((() if only_parts else (job,)) + tuple(job.parts))]
+    fleet = _Fleet(trainings, shards, lent, on_progress, storage)
+    if only_parts:
+        if left := [part for job in open_jobs for part in job.parts if not part.is_done]:
+            fleet.train(left, address)
+        return fleet.failures
     for job in open_jobs:
         fleet.settle(job)  # an earlier call may have been killed between training and scoring
     unscored = [job for job in open_jobs if not job.files.is_finished]
@@ -105,24 +118,23 @@ class _Fleet:
 
     def __init__(
         self,
-        jobs: list[TrainingJob],
+        trainings: list[TrainingJob],
         shards: Location,
-        ledger: Ledger,
         lent: SearchConfig,
         on_progress: ProgressCallback | None,
         storage: RunStorage | None,
     ) -> None:
         self.failures: list[str] = []
         self._shards = shards
-        self._ledger = ledger
         self._lent = lent
         self._on_progress = on_progress
         self._storage = storage
-        trainings = [training for job in jobs for training in (job, *job.parts)]
         self._n_epochs = sum(training.config.train.epochs for training in trainings)
-        self._epochs = {one.name: one.config.train.epochs if one.is_done else 0 for one in trainings}
+        self._epochs = {one.key: one.config.train.epochs if one.is_done else 0 for one in trainings}
+        self._trainings = {one.key: one for one in trainings}
+        self._has_folds = len({one.config.fold for one in trainings}) > 1
         self._trained: dict[str, Trained] = {}
-        self._begun = {event["candidate"] for event in of_kind(ledger.events(), "candidate_started")}
+        self._begun = _begun(trainings)
         self._n_lost: dict[str, int] = {}
 
     def train(self, jobs: list[TrainingJob], address: str | None) -> None:
@@ -155,7 +167,7 @@ class _Fleet:
 
     def settle(self, job: TrainingJob) -> None:
         """Score a candidate if it and every part of its inner cross-validation are trained."""
-        trained = self._trained.get(job.files.name) or read_trained(job.files)
+        trained = self._trained.get(job.key) or read_trained(job.files)
         if trained is not None and all(part.is_done for part in job.parts):
             self._finish(job, trained)
 
@@ -166,7 +178,7 @@ class _Fleet:
         def on_read(split: str) -> None:
             """Record the read of a split that must not be used for selection."""
             if split != "validation":
-                self._ledger.append("test_read", candidate=name, split=split)
+                job.ledger.append("test_read", candidate=name, split=split)
 
         stored = self._stored(name)
         try:
@@ -176,32 +188,31 @@ class _Fleet:
             if stored is not None:
                 stored.push_finished(job.files)
         except ExportError as error:
-            self._fail(name, str(error))
+            self._fail(job, str(error))
             return
-        self._epochs[name] = job.config.train.epochs
-        self._ledger.append("candidate_finished", candidate=name)
+        self._epochs[job.key] = job.config.train.epochs
+        job.ledger.append("candidate_finished", candidate=name)
 
     def _stored(self, name: str) -> StoredCandidate | None:
         return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
 
     def _begin(self, job: TrainingJob) -> Any:
-        name, config = job.name, job.config
-        if name not in self._begun:
-            self._ledger.append(
+        config = job.config
+        if job.key not in self._begun:
+            job.ledger.append(
                 "candidate_started",
-                candidate=name,
+                candidate=job.name,
                 trial_id=config.trial_id,
                 seed=config.seed,
                 epochs=config.train.epochs,
                 splits=config.splits,
             )
         return self._task.remote(
-            name,
+            job.key,
             config.model_dump(mode="json"),
             job.part,
             location_text(self._shards),
-            str(job.own_files.root.absolute()),
-            None if self._storage is None else location_text(self._storage.candidate(name)),
+            None if self._storage is None else location_text(self._storage.candidate(job.name)),
             self._mailbox,
             self._lent.cpus_per_trial,
         )
@@ -210,28 +221,29 @@ class _Fleet:
         """Update the progress of the trainings, and record those that resumed from a checkpoint."""
         epochs, begun_at = mail
         self._epochs |= epochs
-        for name, epoch in begun_at.items():
-            if name in self._begun:
-                self._ledger.append("candidate_resumed", candidate=name, epoch=epoch)
-            self._begun.add(name)
+        for key, epoch in begun_at.items():
+            if key in self._begun:
+                job = self._trainings[key]
+                job.ledger.append("candidate_resumed", candidate=job.name, epoch=epoch)
+            self._begun.add(key)
 
     def _end(self, job: TrainingJob, result: Trained | Predictions | _Lost | str) -> None:
-        name = job.name
+        key = job.key
         if isinstance(result, Trained):
-            self._trained[name] = result
+            self._trained[key] = result
             self.settle(job)
         elif isinstance(result, Predictions):
             self._keep_part(job, result)
             self.settle(replace(job, part=0))
         elif isinstance(result, str):
-            self._fail(name, result)
-        elif self._n_lost.get(name, 0) < self._lent.max_failures:
-            self._n_lost[name] = self._n_lost.get(name, 0) + 1
-            self._ledger.append("candidate_retried", candidate=name, reason=result.reason)
-            self._begun.add(name)
+            self._fail(job, result)
+        elif self._n_lost.get(key, 0) < self._lent.max_failures:
+            self._n_lost[key] = self._n_lost.get(key, 0) + 1
+            job.ledger.append("candidate_retried", candidate=job.name, reason=result.reason)
+            self._begun.add(key)
             self._pending[self._begin(job)] = job
         else:
-            self._fail(name, result.reason)
+            self._fail(job, result.reason)
 
     def _keep_part(self, job: TrainingJob, predictions: Predictions) -> None:
         """Write the predictions of a part and delete its checkpoint."""
@@ -239,16 +251,26 @@ class _Fleet:
         job.own_files.checkpoint_path.unlink(missing_ok=True)
         if (stored := self._stored(job.files.name)) is not None:
             stored.push_part(job.files, job.part)
-        self._epochs[job.name] = job.config.train.epochs
-        self._ledger.append("candidate_finished", candidate=job.name)
+        self._epochs[job.key] = job.config.train.epochs
+        job.ledger.append("candidate_finished", candidate=job.name)
 
-    def _fail(self, name: str, reason: str) -> None:
-        self._ledger.append("candidate_failed", candidate=name, reason=reason)
-        self.failures.append(f"{name}: {reason}")
+    def _fail(self, job: TrainingJob, reason: str) -> None:
+        job.ledger.append("candidate_failed", candidate=job.name, reason=reason)
+        where = f"fold {job.config.fold}, " if self._has_folds else ""
+        self.failures.append(f"{where}{job.name}: {reason}")
+
+
+def _begun(trainings: list[TrainingJob]) -> set[str]:
+    """Return the keys of the trainings that an earlier call has started."""
+    names = {
+        job.ledger.path: {event["candidate"] for event in of_kind(job.ledger.events(), "candidate_started")}
+        for job in {job.ledger.path: job for job in trainings}.values()
+    }
+    return {job.key for job in trainings if job.name in names[job.ledger.path]}
 
 
 class _Mailbox:
-    """An actor that stores the progress of the trainings until the driver reads it.
+    """An actor that stores the progress of the trainings, by their keys, until the driver reads it.
 
     Trainings report without waiting for a reply: a task that waits for a Ray call releases its CPU, on which Ray would
     start another training.
@@ -258,16 +280,16 @@ class _Mailbox:
         self._epochs: dict[str, int] = {}
         self._begun_at: dict[str, int] = {}
 
-    def begin(self, candidate: str, epoch: int) -> None:
-        """Store the number of epochs that were finished when a candidate's process started."""
-        self._begun_at[candidate] = epoch
+    def begin(self, key: str, epoch: int) -> None:
+        """Store the number of epochs that were finished when a training's process started."""
+        self._begun_at[key] = epoch
 
-    def put(self, candidate: str, epoch: int) -> None:
-        """Store the number of epochs that a candidate has finished."""
-        self._epochs[candidate] = epoch
+    def put(self, key: str, epoch: int) -> None:
+        """Store the number of epochs that a training has finished."""
+        self._epochs[key] = epoch
 
     def take(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return {candidate: finished epochs}, and {candidate: epochs finished at its start} since the last call."""
+        """Return {key: finished epochs}, and {key: epochs finished at its start} since the last call."""
         begun_at, self._begun_at = self._begun_at, {}
         return self._epochs, begun_at
 
@@ -286,16 +308,17 @@ def _result(reference: Any) -> Trained | Predictions | _Lost | str:
 
 
 def _train_in_worker(
-    name: str,
+    root: str,
     config: dict[str, Any],
     part: int,
     shards: str,
-    root: str,
     stored: str | None,
     mailbox: Any,
     n_cpus: int,
 ) -> Trained | Predictions | str:
-    """Train one candidate, or one part of it, in a separate process; return the result, or why it failed.
+    """Train one candidate, or one part of it, into the folder `root` in a separate process.
+
+    Returns the result, or why it failed.
 
     With shared storage, it trains in a temporary folder and uploads its files and checkpoints.
     """
@@ -307,8 +330,8 @@ def _train_in_worker(
     def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
         """Train into `files` and report progress to the driver."""
         hooks: dict[str, Any] = {
-            "on_start": lambda epoch: mailbox.begin.remote(name, epoch),
-            "on_epoch": lambda epoch: mailbox.put.remote(name, epoch),
+            "on_start": lambda epoch: mailbox.begin.remote(root, epoch),
+            "on_epoch": lambda epoch: mailbox.put.remote(root, epoch),
             "on_save": on_save,
         }
         if part:

@@ -1,0 +1,1 @@
+"""Cross-validation: scores of frozen systems over folds and seeds."""

@@ -1,0 +1,259 @@
+"""Scores of frozen systems over folds and seeds, and paired differences between them.
+
+Accuracy is the mean over folds of macro accuracy, as published for data sets with official folds (ESC-10, ESC-50).
+Intervals resample the locations of all folds together; seeds are averaged per clip first, so an interval is about the
+clips and the spread over seeds about the training.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from asc_models.metrics import log_loss, log_losses, macro_accuracy, macro_mean, mean_interval
+from data_prep.errors import DataError
+from results.candidates.candidates import CandidateMetrics, read_metrics
+from results.candidates.predictions import Predictions, read_predictions
+from results.candidates.seeds import Spread
+from results.rundir import CandidateFiles, CrossvalDirectory
+
+_SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """One system, trained with one seed, on one fold."""
+
+    system: str
+    fold: int
+    seed: int
+    predictions: Predictions
+    """Predictions of the test split, or the out-of-fold predictions of the training side."""
+    metrics: CandidateMetrics | None = None
+    """Sizes of the exported file; None out of fold, where several files answer."""
+
+    @property
+    def accuracy(self) -> float:
+        """Macro accuracy."""
+        return macro_accuracy(self.predictions.labels, self.predictions.probabilities)
+
+    @property
+    def loss(self) -> float:
+        """Log loss in nats."""
+        return log_loss(self.predictions.labels, self.predictions.probabilities)
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """One system over all folds and seeds."""
+
+    name: str
+    scores: tuple[FoldScore, ...]
+    """Sorted by fold, then seed."""
+
+    @property
+    def folds(self) -> list[int]:
+        """Folds, in order."""
+        return sorted({one.fold for one in self.scores})
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds, in order."""
+        return sorted({one.seed for one in self.scores})
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every seed has every fold."""
+        return len(self.scores) == len(self.folds) * len(self.seeds)
+
+    @cached_property
+    def accuracy(self) -> Spread:
+        """Mean over folds of macro accuracy, and its spread over seeds."""
+        return self._over_seeds([(one.seed, one.accuracy) for one in self.scores])
+
+    @cached_property
+    def loss(self) -> Spread:
+        """Mean over folds of the log loss, and its spread over seeds."""
+        return self._over_seeds([(one.seed, one.loss) for one in self.scores])
+
+    def by_fold(self) -> dict[int, float]:
+        """Return {fold: macro accuracy, mean over seeds}."""
+        return {fold: statistics.fmean(one.accuracy for one in self.scores if one.fold == fold) for fold in self.folds}
+
+    def quantity(self, name: str) -> int | None:
+        """Return the largest value of a size over folds and seeds; None out of fold."""
+        values = [getattr(one.metrics, name) for one in self.scores if one.metrics is not None]
+        return max(values, default=None)
+
+    @cached_property
+    def clips(self) -> pd.DataFrame:
+        """One row per clip, indexed by fold and clip: location, label, is_correct and loss, averaged over seeds."""
+        frames = []
+        for one in self.scores:
+            clips, labels, probabilities = one.predictions.clips, one.predictions.labels, one.predictions.probabilities
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "fold": one.fold,
+                        "clip_id": clips["clip_id"].astype(str).to_numpy(),
+                        "location": clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str),
+                        "label": labels,
+                        "is_correct": (probabilities.argmax(axis=1) == labels).astype(float),
+                        "loss": log_losses(labels, probabilities),
+                    }
+                )
+            )
+        keys = ["fold", "clip_id", "location", "label"]
+        return pd.concat(frames).groupby(keys).mean().reset_index(["location", "label"])
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of macro accuracy over the clips of all folds, resampling locations."""
+        clips = self.clips
+        return mean_interval(
+            clips["is_correct"].to_numpy(), clips["label"].to_numpy(), clips["location"].astype(str).tolist()
+        )
+
+    def _over_seeds(self, values: Sequence[tuple[int, float]]) -> Spread:
+        means = [statistics.fmean(value for seed, value in values if seed == wanted) for wanted in self.seeds]
+        sd = statistics.stdev(means) if len(means) > 1 else None
+        return Spread(statistics.fmean(means), sd, min(means), max(means))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Paired difference of two systems on the clips that both have predicted."""
+
+    system: str
+    reference: str
+    n_clips: int
+    accuracy: float
+    """Macro accuracy of `system` minus that of `reference`, over the clips of all folds."""
+    accuracy_interval: tuple[float, float]
+    """Its 95 % interval, resampling locations."""
+    loss: float
+    """Log loss of `system` minus that of `reference`, macro-averaged over scenes as accuracy is."""
+    loss_interval: tuple[float, float]
+
+
+def difference(system: SystemScores, reference: SystemScores) -> Difference:
+    """Return the paired difference of two systems.
+
+    Raises:
+        DataError: if they have no clip in common.
+    """
+    both = system.clips.join(reference.clips[["is_correct", "loss"]].add_suffix("_reference"), how="inner")
+    if both.empty:
+        raise DataError(f"{system.name} and {reference.name} have no clip in common: they cannot be compared")
+    labels, locations = both["label"].to_numpy(), both["location"].astype(str).tolist()
+
+    def of(column: str) -> tuple[float, tuple[float, float]]:
+        """Return the mean difference of a column, and its interval."""
+        values = (both[column] - both[f"{column}_reference"]).to_numpy()
+        return macro_mean(values, labels), mean_interval(values, labels, locations)
+
+    accuracy, accuracy_interval = of("is_correct")
+    loss, loss_interval = of("loss")
+    return Difference(system.name, reference.name, len(both), accuracy, accuracy_interval, loss, loss_interval)
+
+
+@dataclass(frozen=True)
+class Crossval:
+    """Scores of a cross-validation."""
+
+    split: str
+    """`test`, or `out of fold` for the inner cross-validation of the training side."""
+    systems: tuple[SystemScores, ...]
+    """Lowest log loss first."""
+    missing: tuple[str, ...] = ()
+    """Fold and seed of each training without predictions."""
+
+    def differences(self) -> list[Difference]:
+        """Return the difference of every other system to the first."""
+        return [difference(other, self.systems[0]) for other in self.systems[1:]]
+
+    def summary(self) -> dict[str, Any]:
+        """Return all scores as plain values, for JSON."""
+        return {
+            "split": self.split,
+            "systems": [
+                {
+                    "system": one.name,
+                    "folds": one.folds,
+                    "seeds": one.seeds,
+                    "n_clips": len(one.clips),
+                    "macro_accuracy": one.accuracy.mean,
+                    "macro_accuracy_sd_over_seeds": one.accuracy.sd,
+                    "macro_accuracy_interval": list(one.interval),
+                    "log_loss": one.loss.mean,
+                    "log_loss_sd_over_seeds": one.loss.sd,
+                    **{name: one.quantity(name) for name in ("weight_bytes", "file_bytes", "macs")},
+                    "by_fold": {str(fold): value for fold, value in one.by_fold().items()},
+                }
+                for one in self.systems
+            ],
+            "missing": list(self.missing),
+        }
+
+
+def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Crossval:
+    """Return the scores of a cross-validation from the files of its folds.
+
+    Args:
+        directory: the cross-validation.
+        inner: read the out-of-fold predictions of the training side instead of those of the test splits.
+
+    Raises:
+        DataError: if there are no predictions, or a file is damaged.
+    """
+    found: dict[str, list[FoldScore]] = {}
+    missing = []
+    for fold, run in directory.folds().items():
+        n_parts = int(run.read_config().get("retrain", {}).get("inner_folds", 0))
+        for files in sorted(map(CandidateFiles, run.candidates_dir.glob("*-s*")), key=lambda one: one.name):
+            match = _SEED.match(files.name)
+            if match is None or not files.root.is_dir():
+                continue
+            system, seed = match["system"], int(match["seed"])
+            read = _out_of_fold(files, n_parts) if inner else _tested(files)
+            if read is None:
+                missing.append(f"fold {fold}, {files.name}")
+            else:
+                found.setdefault(system, []).append(FoldScore(system, fold, seed, *read))
+    if not found:
+        kind = "out-of-fold predictions" if inner else "predictions of a test split"
+        raise DataError(f"{directory.root}: no {kind}; run `asc crossval`{' with --inner' if inner else ''} first")
+    systems = [
+        SystemScores(name, tuple(sorted(scores, key=lambda one: (one.fold, one.seed))))
+        for name, scores in found.items()
+    ]
+    systems.sort(key=lambda one: (one.loss.mean, one.name))
+    return Crossval("out of fold" if inner else "test", tuple(systems), tuple(missing))
+
+
+def _tested(files: CandidateFiles) -> tuple[Predictions, CandidateMetrics] | None:
+    if not (files.is_finished and files.predictions_path("test").is_file()):
+        return None
+    return read_predictions(files.predictions_path("test")), read_metrics(files.metrics_path)
+
+
+def _out_of_fold(files: CandidateFiles, n_parts: int) -> tuple[Predictions, None] | None:
+    """Return the joined predictions of all parts; of a finished candidate, those that it was scored by."""
+    if files.is_finished and read_metrics(files.metrics_path).inner_folds:
+        return read_predictions(files.predictions_path("validation")), None
+    paths = [files.inner(part).predictions_path("validation") for part in range(1, n_parts + 1)]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    read = [read_predictions(path) for path in paths]
+    clips = pd.concat([one.clips for one in read], ignore_index=True)
+    return Predictions(clips, np.concatenate([one.probabilities for one in read]), read[0].classes), None

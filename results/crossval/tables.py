@@ -1,0 +1,108 @@
+"""Tables, summary and figure of a cross-validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from data_prep.files import write_json
+from results.crossval.scores import Crossval, Difference, FoldScore, SystemScores
+from results.report.columns import Column, Table
+from results.report.tables import write_tables
+from results.rundir import CrossvalDirectory
+
+
+def system_table(scores: Crossval) -> Table[SystemScores]:
+    """Return one row per system, lowest log loss first."""
+    folds = sorted({fold for one in scores.systems for fold in one.folds})
+
+    def of_fold(fold: int) -> Column[SystemScores]:
+        """Return the column of the accuracy on a fold, mean over seeds."""
+        return Column(f"fold_{fold}", lambda one: one.by_fold().get(fold), "share")
+
+    return Table(
+        scores.systems,
+        (
+            Column("system", lambda one: one.name),
+            Column("n_folds", lambda one: len(one.folds), "count", short="folds"),
+            Column("n_seeds", lambda one: len(one.seeds), "count", short="seeds"),
+            Column("n_clips", lambda one: len(one.clips), "count", short="clips"),
+            Column("macro_accuracy", lambda one: one.accuracy.mean, "share", short="accuracy"),
+            Column("macro_accuracy_sd", lambda one: one.accuracy.sd, "share", "sd over seeds", "± seeds"),
+            Column("macro_accuracy_low", lambda one: one.interval[0], "share", "95 % low", "95 % low"),
+            Column("macro_accuracy_high", lambda one: one.interval[1], "share", "95 % high", "high"),
+            Column("log_loss", lambda one: one.loss.mean, "nats", short="loss"),
+            Column("log_loss_sd", lambda one: one.loss.sd, "nats"),
+            Column("weight_bytes", lambda one: one.quantity("weight_bytes"), "bytes"),
+            Column("file_bytes", lambda one: one.quantity("file_bytes"), "bytes"),
+            Column("macs", lambda one: one.quantity("macs"), "count"),
+            *map(of_fold, folds),
+        ),
+        page=(),
+        terminal=(
+            *("system", "n_seeds", "macro_accuracy", "macro_accuracy_sd", "macro_accuracy_low", "macro_accuracy_high"),
+            *("log_loss", "weight_bytes"),
+        ),
+    )
+
+
+def fold_table(scores: Crossval) -> Table[FoldScore]:
+    """Return one row per system, fold and seed."""
+
+    def size(name: str) -> Column[FoldScore]:
+        """Return the column of a size of the exported file."""
+        return Column(name, lambda one: getattr(one.metrics, name) if one.metrics else None, "bytes")
+
+    return Table(
+        [one for system in scores.systems for one in system.scores],
+        (
+            Column("system", lambda one: one.system),
+            Column("fold", lambda one: one.fold, "count"),
+            Column("seed", lambda one: one.seed, "count"),
+            Column("n_clips", lambda one: len(one.predictions.clips), "count"),
+            Column("macro_accuracy", lambda one: one.accuracy, "share"),
+            Column("log_loss", lambda one: one.loss, "nats"),
+            size("weight_bytes"),
+            size("file_bytes"),
+        ),
+        page=(),
+    )
+
+
+def difference_table(differences: list[Difference]) -> Table[Difference]:
+    """Return one row per pair of systems."""
+    return Table(
+        differences,
+        (
+            Column("system", lambda one: one.system),
+            Column("reference", lambda one: one.reference, short="minus"),
+            Column("n_clips", lambda one: one.n_clips, "count", short="clips"),
+            Column("macro_accuracy", lambda one: one.accuracy, "share", short="accuracy"),
+            Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
+            Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
+            Column("log_loss", lambda one: one.loss, "nats", short="loss"),
+            Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
+            Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
+        ),
+        page=(),
+        terminal=(
+            *("system", "reference", "macro_accuracy", "macro_accuracy_low", "macro_accuracy_high"),
+            *("log_loss", "log_loss_low", "log_loss_high"),
+        ),
+    )
+
+
+def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> None:
+    """Write `crossval.json` and `tables/*.csv`; of the inner cross-validation, with the prefix `inner_`."""
+    prefix = "" if scores.split == "test" else "inner_"
+    tables: dict[str, pd.DataFrame] = {
+        f"{prefix}systems": system_table(scores).frame(),
+        f"{prefix}folds": fold_table(scores).frame(),
+    }
+    differences = scores.differences()
+    if differences:
+        tables[f"{prefix}differences"] = difference_table(differences).frame()
+    write_tables(tables, directory.tables_dir)
+    content: dict[str, Any] = scores.summary()
+    write_json(directory.summary_path if not prefix else directory.inner_summary_path, content)

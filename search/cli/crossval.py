@@ -1,0 +1,137 @@
+"""`asc crossval`: train frozen systems on every fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import (
+    AddressOption,
+    CpusOption,
+    GpusOption,
+    JsonOption,
+    SetOption,
+    ShardsOption,
+    WorkersOption,
+    leave_job_folder,
+    n_workers,
+    terminal,
+    with_resources,
+)
+from search.cli.screen.terminal import Terminal
+
+if TYPE_CHECKING:
+    from results.crossval.scores import Crossval
+    from results.report.columns import Table
+
+
+def crossval(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file or shipped name with retrain.systems, or a candidate (folder or zip).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the cross-validation.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the data set. Default: shards are prepared.")
+    ] = None,
+    shards: ShardsOption = None,
+    folds: Annotated[
+        str,
+        typer.Option("--folds", metavar="K,K", help="Folds, such as 1,3. Default: all.", show_default=False),
+    ] = "",
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, metavar="N", help="Train with the seeds 0 to N − 1. Default: retrain.seeds."),
+    ] = None,
+    inner: Annotated[
+        int,
+        typer.Option(
+            "--inner",
+            min=0,
+            metavar="K",
+            help="For choosing: predict only the training side of each fold, out of fold in K parts. No test split is "
+            "read. 0: train on each fold's training side, and test.",
+        ),
+    ] = 0,
+    overrides: SetOption = None,
+    address: AddressOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train frozen systems on every fold with several seeds, and score the exported files on test, once each.
+
+    First choose by --inner, which reads no test split; then freeze the configuration and run without it. Rerun the same
+    command to resume, or with more folds or seeds to extend. Prints mean, spread over seeds, a 95 % interval over
+    locations, and paired differences of the systems.
+    """
+    from data_prep.errors import ConfigError
+    from data_prep.store import parse_location
+    from results.rundir import CrossvalDirectory
+    from search.crossval.crossval import cross_validate
+    from search.crossval.frozen import frozen_config
+    from search.study.config import SearchConfig
+
+    if inner == 1:
+        raise ConfigError("--inner 1: must be 0 or at least 2; a single part leaves nothing to train on")
+    screen = terminal()
+    config = frozen_config(source, overrides or ())
+    if seeds is not None:
+        config = config.updated(retrain=config.retrain.updated(seeds=tuple(range(seeds))))
+    leave_job_folder(data=data, out=out, shards=shards)
+    scores = cross_validate(
+        config,
+        CrossvalDirectory(out),
+        screen,
+        data=data,
+        shards=None if shards is None else parse_location(shards),
+        folds=_parse_folds(folds),
+        inner=inner,
+        lent=with_resources(SearchConfig(), cpus_per_trial, gpus_per_trial),
+        address=address,
+        n_workers=n_workers(workers),
+    )
+    _show(screen, scores, out, as_json=as_json)
+
+
+def _parse_folds(text: str) -> list[int]:
+    from data_prep.errors import ConfigError
+
+    try:
+        folds = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"--folds {text}: must be numbers separated by commas, such as 1,3") from None
+    return sorted(set(folds))
+
+
+def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> None:
+    """Print the scores of the systems, and their paired differences."""
+    from results.crossval.tables import difference_table, system_table
+
+    if as_json:
+        screen.json(scores.summary())
+        return
+    what = "test splits" if scores.split == "test" else "training sides, out of fold"
+    _print(screen, f"Cross-validation on {what}, lowest log loss first", system_table(scores))
+    screen.say("accuracy: mean over folds of macro accuracy, in %; interval over locations; loss: log loss in nats")
+    if len(scores.systems) > 1:
+        _print(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
+    for line in scores.missing:
+        screen.warn(f"{line}: no predictions; not counted")
+    screen.say(f"Tables: {out / 'tables'}")
+
+
+def _print(screen: Terminal, title: str, table: Table) -> None:  # type: ignore[type-arg]
+    columns = table.named(table.terminal)
+    rows = []
+    for row in table.rows:
+        values = [(column.value(row), column.unit) for column in columns]
+        rows.append([f"{100 * v:.1f}" if unit == "share" and v is not None else v for v, unit in values])
+    screen.table(title, [column.short or column.title for column in columns], rows)

@@ -1,0 +1,1 @@
+"""Cross-validation of frozen systems over the folds of a data set."""

@@ -1,0 +1,61 @@
+"""Configuration of a cross-validation: fixed systems, without a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asc_models.candidate import CONFIG, CandidateConfig, opened_candidate, read_candidate_config
+from data_prep.errors import ConfigError
+from data_prep.schema import parse_config
+from search.config import RunConfig, read_run_config, with_overrides
+
+
+def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration whose systems are cross-validated.
+
+    Args:
+        source: YAML file or shipped name with `retrain.systems`, or a candidate (folder or zip), which then is the only
+            system, with its own features, recipe and export mode.
+        overrides: strings `key.path=value`.
+
+    Raises:
+        ConfigError: if there is no such configuration, or it names no system.
+        DataError: if the candidate is damaged.
+    """
+    path = Path(source)
+    if path.is_dir() or path.suffix == ".zip":
+        with opened_candidate(path) as folder:
+            candidate = read_candidate_config(folder / CONFIG)
+        data = with_overrides(_of_candidate(candidate), overrides)
+        config = parse_config(RunConfig, data, source)
+    else:
+        config = read_run_config(source, overrides)
+    if not config.retrain.systems:
+        raise ConfigError(
+            f"{source}: retrain.systems names no system. A cross-validation trains frozen systems: name them, or pass "
+            "a candidate that a search has found, such as RUN/candidates/t0003-s0."
+        )
+    return config.updated(search=None, retrain=config.retrain.updated(n_candidates=0))
+
+
+def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:
+    """Return the settings of a run that trains a candidate again, as YAML would give them."""
+    told = candidate.model_dump(mode="json")
+    all_clips = candidate.checkpoint is None
+    # Names of trials and their variants are reserved for candidates of a search.
+    name = f"frozen-{candidate.name.split('-')[0]}"
+    retrain = {
+        "mode": candidate.mode,
+        "all_clips": all_clips,
+        "systems": [{"name": name, "model": told["model"]}],
+        **({} if all_clips else {"checkpoint": candidate.checkpoint}),
+    }
+    return {
+        "search": None,
+        "prepare": {"features": told["features"]},
+        "reader": told["reader"],
+        "train": told["train"],
+        "retrain": retrain,
+    }

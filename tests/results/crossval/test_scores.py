@@ -1,0 +1,151 @@
+"""Scores of a cross-validation: means, spreads, paired differences, read back from files made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from results_support import add_candidate, clips, predictions
+
+from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
+from data_prep.errors import DataError
+from data_prep.files import write_text
+from data_prep.yaml_file import to_yaml
+from results.candidates.predictions import Predictions, write_predictions
+from results.crossval.scores import FoldScore, SystemScores, difference, read_crossval
+from results.crossval.tables import fold_table, system_table, write_crossval
+from results.rundir import CrossvalDirectory
+
+CLASSES = ("dog", "rain", "sea")
+
+
+def answers(right: list[bool], fold: int) -> Predictions:
+    """Return predictions of one clip per entry, scenes in turn, with 0.8 on the true scene or on the next."""
+    table = clips(len(right), CLASSES).assign(
+        clip_id=[f"{fold}-{i}" for i in range(len(right))],
+        scene=[CLASSES[i % 3] for i in range(len(right))],
+        location=[f"{fold}-{i // 2}" for i in range(len(right))],
+    )
+    probabilities = np.full((len(right), 3), 0.1, np.float32)
+    for i, is_right in enumerate(right):
+        probabilities[i, (i if is_right else i + 1) % 3] = 0.8
+    return Predictions(table, probabilities, CLASSES)
+
+
+def system(name: str, right: dict[tuple[int, int], list[bool]]) -> SystemScores:
+    """Return the scores of a system whose answers are right where `right` {(fold, seed): …} says so."""
+    scores = (FoldScore(name, fold, seed, answers(one, fold)) for (fold, seed), one in sorted(right.items()))
+    return SystemScores(name, tuple(scores))
+
+
+A = system("a", {(1, 0): [True] * 6, (1, 1): [True] * 3 + [False] * 3, (2, 0): [True] * 6, (2, 1): [True] * 6})
+B = system("b", {(1, 0): [True] * 3 + [False] * 3, (2, 0): [True] * 6})
+
+
+def test_accuracy_is_the_mean_over_folds_with_its_spread_over_seeds():
+    """Seed 0 has 1.0 and 1.0, seed 1 has 0.5 and 1.0: means 1.0 and 0.75, so 0.875 ± 0.177."""
+    assert A.accuracy.mean == pytest.approx(0.875)
+    assert (A.accuracy.low, A.accuracy.high) == (0.75, 1.0)
+    assert A.accuracy.sd == pytest.approx(np.std([1.0, 0.75], ddof=1))
+    assert A.by_fold() == {1: 0.75, 2: 1.0}
+    assert A.loss.mean == pytest.approx((15 * -np.log(0.8) + 3 * -np.log(0.1) + 6 * -np.log(0.8)) / 24)
+    assert B.accuracy.sd is None
+    assert A.is_complete
+    assert not SystemScores("a", A.scores[:3]).is_complete
+
+
+def test_a_difference_is_of_the_same_clips_with_seeds_averaged():
+    """On fold 1, `a` is right on average in 1, 1, 1, ½, ½, ½ and `b` in 1, 1, 1, 0, 0, 0: 3 × ½ of 12 clips."""
+    found = difference(A, B)
+    assert found.n_clips == 12
+    assert found.accuracy == pytest.approx(0.125)
+    assert found.accuracy_interval[0] >= 0.0
+    assert found.loss < 0
+    back = difference(B, A)
+    assert back.accuracy == pytest.approx(-found.accuracy)
+    assert back.accuracy_interval == pytest.approx(tuple(-bound for bound in reversed(found.accuracy_interval)))
+
+
+def test_a_system_does_not_differ_from_itself():
+    """The paired interval is a point, whereas each system's own is wide."""
+    same = difference(A, A)
+    assert (same.accuracy, same.accuracy_interval) == (0.0, (0.0, 0.0))
+    assert A.interval[1] > A.interval[0]
+
+
+def test_systems_without_a_common_clip_are_not_compared():
+    """Other folds hold other clips."""
+    with pytest.raises(DataError, match="a and c have no clip in common"):
+        difference(A, system("c", {(3, 0): [True] * 6}))
+
+
+def test_the_paired_interval_is_that_of_the_difference_of_accuracies():
+    """Resampling the clips' differences gives the quantiles of the difference of both accuracies per resample."""
+    rng = np.random.default_rng(0)
+    labels, locations = rng.integers(0, 3, 90), rng.integers(0, 20, 90)
+    one, other = (rng.dirichlet(np.ones(3), 90) for _ in range(2))
+    right = [(p.argmax(axis=1) == labels).astype(float) for p in (one, other)]
+    draws, found = np.random.default_rng(0), []
+    for _ in range(400):
+        drawn = draws.integers(20, size=20)
+        rows = np.concatenate([np.flatnonzero(locations == location) for location in drawn])
+        found.append(macro_accuracy(labels[rows], one[rows]) - macro_accuracy(labels[rows], other[rows]))
+    expected = np.quantile(found, [0.025, 0.975])
+    names = [f"{location:02d}" for location in locations]
+    np.testing.assert_allclose(mean_interval(right[0] - right[1], labels, names, n_resamples=400), expected)
+    assert macro_mean(right[0], labels) == pytest.approx(macro_accuracy(labels, one))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> CrossvalDirectory:
+    """Two folds with two systems each; seed 1 of `small` is missing on fold 2."""
+    root = CrossvalDirectory(tmp_path)
+    for fold in (1, 2):
+        run = root.fold(fold)
+        write_text(run.config_path, to_yaml({"retrain": {"inner_folds": 2}}))
+        for name, seed in (("small", 0), ("small", 1), ("large", 0)):
+            if (fold, name, seed) != (2, "small", 1):
+                add_candidate(run, name, size=50_000, skill=2.0 if name == "large" else 0.5, seed=seed, classes=CLASSES)
+    unfinished = root.fold(2).candidate("small", 1)
+    part = predictions(clips(6, CLASSES), CLASSES, 0.5, 0)
+    write_predictions(unfinished.inner(1).predictions_path("validation"), part)
+    return root
+
+
+def test_a_cross_validation_is_read_from_its_folds(directory):
+    """Test scores come from finished candidates, best log loss first; what has none is named, not counted."""
+    scores = read_crossval(directory)
+    assert [(one.name, one.folds, one.seeds) for one in scores.systems] == [
+        ("large", [1, 2], [0]),
+        ("small", [1, 2], [0, 1]),
+    ]
+    assert scores.missing == ("fold 2, small-s1",)
+    assert scores.systems[0].quantity("weight_bytes") is not None
+
+
+def test_out_of_fold_scores_need_every_part(directory):
+    """One part of two is no prediction of the training side; with both, their clips are joined."""
+    with pytest.raises(DataError, match="no out-of-fold predictions; run `asc crossval` with --inner first"):
+        read_crossval(directory, inner=True)
+    files = directory.fold(2).candidate("small", 1)
+    rest = clips(6, CLASSES).assign(clip_id=[f"other{i}" for i in range(6)])
+    write_predictions(files.inner(2).predictions_path("validation"), predictions(rest, CLASSES, 0.5, 0))
+    (one,) = read_crossval(directory, inner=True).systems
+    assert (one.name, one.folds, one.seeds, len(one.clips)) == ("small", [2], [1], 12)
+    assert one.quantity("weight_bytes") is None
+
+
+def test_tables_have_what_is_shown(directory):
+    """CSV files hold every system, fold and seed; nothing is rounded away."""
+    scores = read_crossval(directory)
+    write_crossval(directory, scores)
+    systems = pd.read_csv(directory.tables_dir / "systems.csv")
+    assert systems["system"].tolist() == ["large", "small"]
+    assert systems["macro_accuracy"].tolist() == pytest.approx([one.accuracy.mean for one in scores.systems], abs=1e-5)
+    assert {"fold_1", "fold_2", "macro_accuracy_low", "weight_bytes", "file_bytes"} <= set(systems)
+    assert len(pd.read_csv(directory.tables_dir / "folds.csv")) == len(fold_table(scores).rows) == 5
+    assert pd.read_csv(directory.tables_dir / "differences.csv")["reference"].tolist() == ["large"]
+    assert directory.summary_path.is_file()
+    assert {column.name for column in system_table(scores).columns} >= set(system_table(scores).terminal)

@@ -1,0 +1,133 @@
+"""Cross-validation from shards to tables: inner parts first, then every fold, resumed without training twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cli_support import asc
+from retrain_support import TINY, WIDE, events, run_config
+from search_support import write_corpus
+
+from data_prep.config import PrepareConfig
+from data_prep.errors import ConfigError
+from data_prep.prepare.prepare import prepare
+from data_prep.yaml_file import to_yaml
+from results.candidates.candidates import read_metrics
+from results.ledger.ledger import Ledger
+from results.rundir import CrossvalDirectory
+from search.config import RunConfig
+from search.crossval.frozen import frozen_config
+
+SYSTEMS = [
+    {"name": "tiny", "model": TINY.model_dump(mode="json")},
+    {"name": "wide", "model": WIDE.model_dump(mode="json"), "train": {"epochs": 3, "mixup_alpha": 0.0}},
+]
+
+
+def config(**retrain: object) -> RunConfig:
+    base = run_config(systems=SYSTEMS, all_clips=True, **retrain)
+    return base.updated(train=base.train.updated(epochs=2, first_cycle=1))
+
+
+@pytest.fixture(scope="module")
+def two_folds(tmp_path_factory) -> Path:
+    """Shards of two folds, cut by location."""
+    folder = tmp_path_factory.mktemp("folds")
+    spec = run_config().prepare
+    cut = PrepareConfig.model_validate({**spec.model_dump(), "corpus": {"k_folds": 2}})
+    prepare(write_corpus(folder / "corpus"), folder / "shards", cut)
+    return folder / "shards"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "frozen.yaml"
+    path.write_text(to_yaml(config().model_dump(mode="json")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, two_folds, file, ray_here):
+    """A cross-validation on both folds: in two inner parts, then with the test splits."""
+    out = tmp_path_factory.mktemp("crossval") / "cv"
+    inner = asc("crossval", file, "--shards", two_folds, "--out", out, "--inner", 2)
+    before = [event for run in CrossvalDirectory(out).folds().values() for event in events(run, "test_read")]
+    outer = asc("crossval", file, "--shards", two_folds, "--out", out)
+    return CrossvalDirectory(out), inner, before, outer
+
+
+@pytest.mark.system
+def test_inner_parts_choose_without_reading_a_test_split(done):
+    """Out of fold, every training clip is predicted once per system and no test split is read."""
+    directory, inner, before, _ = done
+    assert before == []
+    assert "out of fold" in inner.stdout
+    folds = pd.read_csv(directory.tables_dir / "inner_folds.csv")
+    assert sorted(folds["system"]) == ["tiny-full", "tiny-full", "wide-full", "wide-full"]
+    assert folds["n_clips"].sum() == 2 * 30  # of 30 clips, each fold's training side has what the other tests
+
+
+@pytest.mark.system
+def test_every_fold_is_tested_once_by_its_exported_file(done, two_folds):
+    """Each system has a test score on both folds, read once, with the sizes of its file and its own recipe."""
+    directory, _, _, outer = done
+    assert "Cross-validation on test splits" in outer.stdout
+    for run in directory.folds().values():
+        assert sorted(event["candidate"] for event in events(run, "test_read")) == ["tiny-full-s0", "wide-full-s0"]
+        assert read_metrics(run.candidate("wide-full", 0).metrics_path).epochs == 3
+        assert read_metrics(run.candidate("tiny-full", 0).metrics_path).epochs == 2
+    systems = pd.read_csv(directory.tables_dir / "systems.csv")
+    assert systems["n_folds"].tolist() == [2, 2]
+    assert systems["n_clips"].tolist() == [30, 30]
+    assert systems["weight_bytes"].gt(0).all()
+
+
+@pytest.mark.system
+def test_a_repeated_command_trains_nothing(done, two_folds, file):
+    """Same answer, not one event more."""
+    directory, _, _, outer = done
+    before = [Ledger(run.ledger_path).events() for run in directory.folds().values()]
+    again = asc("crossval", file, "--shards", two_folds, "--out", directory.root)
+    assert [Ledger(run.ledger_path).events() for run in directory.folds().values()] == before
+    assert again.stdout.splitlines()[-8:] == outer.stdout.splitlines()[-8:]
+
+
+@pytest.mark.system
+def test_a_candidate_is_frozen_as_it_was_trained(done):
+    """Its network, recipe, features and export mode become the only system, trained on all clips as it was."""
+    directory, *_ = done
+    files = directory.fold(1).candidate("wide-full", 0)
+    found = frozen_config(str(files.package_path))
+    assert found == frozen_config(str(files.root))
+    (system,) = found.retrain.systems
+    assert (system.name, system.network, found.retrain.all_clips) == ("frozen-wide", WIDE, True)
+    assert (found.train.epochs, found.train.mixup_alpha, found.search) == (3, 0.0, None)
+    assert found.prepare.features == run_config().prepare.features
+
+
+def test_what_is_not_frozen_is_refused(two_folds, file, tmp_path):
+    """A configuration with a search alone, an unknown fold, a wrong list, or one part: each by its own message."""
+    with pytest.raises(ConfigError, match=r"retrain\.systems names no system"):
+        frozen_config("esc10-fold1")
+    base = ("crossval", file, "--shards", two_folds, "--out", tmp_path / "cv")
+    assert "have no fold 7; they have 1, 2" in asc(*base, "--folds", "7", code=1).stderr
+    assert "must be numbers separated by commas" in asc(*base, "--folds", "one", code=1).stderr
+    assert "must be 0 or at least 2" in asc(*base, "--inner", "1", code=1).stderr
+    assert "--data" in asc(*base[:-1], tmp_path / "none", "--shards", tmp_path / "none", code=1).stderr
+    assert not (tmp_path / "cv").exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "problem"),
+    [
+        ({"epoch": 3}, "tiny: train: unknown keys epoch"),
+        ({"epochs": 0}, "tiny: train: epochs: Input should be greater than or equal to 1"),
+        ({"gain_db": 6}, "tiny: train: train.gain_db 6 has no effect with reader.scaling minmax"),
+    ],
+)
+def test_a_systems_own_recipe_is_checked(train, problem):
+    """Unknown keys, bad values and clashes with the reader are found before anything is trained."""
+    with pytest.raises(ValueError, match=problem):
+        run_config(systems=[{**SYSTEMS[0], "train": train}])
