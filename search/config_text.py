@@ -160,7 +160,8 @@ def _takes(schema: dict[str, Any]) -> str:
         parts = schema.get("prefixItems") or [schema.get("items", {})]
         return f"list of {len(parts)}: {_takes(parts[0])}" if "prefixItems" in schema else f"list: {_takes(parts[0])}"
     if kind == "object":
-        return f"mapping to {_takes(schema['additionalProperties'])}" if "additionalProperties" in schema else "mapping"
+        values = schema.get("additionalProperties")
+        return f"mapping to {_takes(values)}" if isinstance(values, dict) else "mapping"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
     return ", ".join([{"null": "`null`", "string": "text", "boolean": "`true`, `false`"}.get(kind, kind), *limits])
