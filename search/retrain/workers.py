@@ -1,4 +1,4 @@
-"""Retraining in Ray tasks, each in a separate process; the driver monitors, restarts and scores them."""
+"""Retraining in Ray tasks, in separate processes; the driver monitors, restarts and scores them."""
 
 from __future__ import annotations
 
@@ -155,7 +155,9 @@ class _Fleet:
                 require_gpus(n_gpus)
             self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
             # Ray's own retries are not recorded; instead, lost trainings are restarted below, with a ledger event.
-            self._task = ray.remote(num_cpus=n_cpus, num_gpus=n_gpus, max_calls=1, max_retries=0)(_train_in_worker)
+            self._task = ray.remote(
+                num_cpus=n_cpus, num_gpus=n_gpus, max_retries=0, runtime_env=_process_kind(n_cpus, n_gpus)
+            )(_train_in_worker)
             self._pending = {self._begin(job): job for job in jobs}
             while self._pending:
                 done, _ = ray.wait(list(self._pending), num_returns=1, timeout=POLL_S)
@@ -294,6 +296,16 @@ class _Mailbox:
         return self._epochs, begun_at
 
 
+def _process_kind(n_cpus: int, n_gpus: float) -> dict[str, Any]:
+    """Return Ray's settings for processes that train with these resources.
+
+    A process trains one candidate after another: TensorFlow takes seconds to start. Its threads and GPUs are fixed by
+    then, so that processes for other resources are others, which Ray tells apart by their environment.
+    """
+    is_usual = (n_cpus, n_gpus) == (1, 0)
+    return {} if is_usual else {"env_vars": {"ASC_RESOURCES": f"{n_cpus} CPUs, {n_gpus} GPUs"}}
+
+
 def _result(reference: Any) -> Trained | Predictions | _Lost | str:
     """Return the result of a training, or why it failed."""
     import ray
@@ -322,9 +334,12 @@ def _train_in_worker(
 
     With shared storage, it trains in a temporary folder and uploads its files and checkpoints.
     """
+    import keras
+
     from asc_models.training.trainer import limit_threads
 
     limit_threads(n_cpus)
+    keras.backend.clear_session()  # what the process's training before has left
     parsed = CandidateConfig.model_validate(config)
 
     def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
