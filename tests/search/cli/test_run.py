@@ -68,7 +68,7 @@ def finished(tmp_path_factory) -> Path:
     (folder / "json.log").write_text(done.stdout)
     (folder / "notes.log").write_text(done.stderr)
     kill_after(folder, "candidate_started")
-    assert "Report:" in asc_process(*run_command(folder)).stdout
+    assert "Report:" in asc(*run_command(folder)).stdout
     return folder
 
 
@@ -278,9 +278,7 @@ def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
         "inspect": [shards],
         "describe": [str(next((run / "candidates").iterdir()))],
     }
-    said = {}
-    for stage, arguments in commands.items():
-        said[stage] = asc_process(stage, *arguments).stdout
+    said = {stage: asc(stage, *arguments).stdout for stage, arguments in commands.items()}
     assert len(Ledger(run / "ledger.jsonl").events()) == n_events
     assert "run: 2 retrained, ensemble, report" in said["status"]
     assert "Search: 4 of 4 trials" in said["status"]
