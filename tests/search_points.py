@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
 import numpy as np
 
 from asc_models.networks.estimate import estimate
@@ -21,16 +25,40 @@ SMALL = SpaceConfig(
 N_SMALL = 24
 
 
+T = TypeVar("T")
+
+
+def once_a_point(answer: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
+    """Answer for each point once: a search asks for the same points again and again, and so do all tests' searches."""
+    known: dict[str, T] = {}
+
+    @wraps(answer)
+    def remembered(params: Mapping[str, Any]) -> T:
+        key = repr(params)
+        if key not in known:
+            known[key] = answer(params)
+        return known[key]
+
+    return remembered
+
+
+@once_a_point
+def size_of(params):
+    """Return a point's int8 weight bytes and MACs."""
+    cost = estimate(build("inverted_residual", params).model, (128, 423, 3), 10)
+    return cost.weight_bytes_as("int8_weights"), cost.macs
+
+
 def sizer(limit=LIMIT):
     def assess(params):
-        cost = estimate(build("inverted_residual", params).model, (128, 423, 3), 10)
-        n_bytes = cost.weight_bytes["int8_weights"]
+        n_bytes, macs = size_of(params)
         fits = n_bytes <= limit
-        return Sizing(fits, n_bytes, limit, "" if fits else f"weight_bytes {n_bytes:,} over {limit:,}", macs=cost.macs)
+        return Sizing(fits, n_bytes, limit, "" if fits else f"weight_bytes {n_bytes:,} over {limit:,}", macs=macs)
 
     return assess
 
 
+@once_a_point
 def key_of(params):
     return build("inverted_residual", params).model.hash()
 

@@ -53,7 +53,7 @@ def finite(**changes):
 
 def weight_bytes(params, space=SPACE):
     candidate = space.settings(params)
-    return estimate(candidate.model, (128, 423, 3), 10).weight_bytes[candidate.mode or "int8_weights"]
+    return estimate(candidate.model, (128, 423, 3), 10).weight_bytes_as(candidate.mode or "int8_weights")
 
 
 @pytest.mark.parametrize("drawn", [(SPACE, points), (WIDE, wide_points)], ids=["default", "wide"])
