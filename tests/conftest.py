@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from s3_support import empty_bucket, s3_server
 
 settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tests")  # the same examples on every run, and no clock
@@ -145,3 +146,18 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Guard a unit test; what comes behind it may be the end of a fixture that others needed."""
     with GUARD.on(is_unit(item)):
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an S3-compatible server of this machine: one for all modules, as it takes seconds to start."""
+    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
+    with s3_server(tmp_path_factory.mktemp("moto")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def s3(s3_address: str) -> Iterator[str]:
+    """The address of the server, with one empty bucket, `sets`, for the time of this module."""
+    with empty_bucket(s3_address):
+        yield s3_address

@@ -22,20 +22,18 @@ ENVIRONMENT = {
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
-    """Yield the address of a server with the bucket `sets`, told to this process's environment."""
+    """Yield the address of a server, whose log is in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    before = dict(os.environ)
     with (folder / "moto.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
-        os.environ.update(ENVIRONMENT, AWS_ENDPOINT_URL=address)
         try:
             for _ in range(300):
                 try:
-                    urllib.request.urlopen(urllib.request.Request(f"{address}/sets", method="PUT"), timeout=5).close()
+                    _ask(f"{address}/moto-api/data.json", "GET")
                     break
                 except OSError:
                     time.sleep(0.1)
@@ -43,5 +41,21 @@ def s3_server(folder: Path) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait()
-            os.environ.clear()
-            os.environ.update(before)
+
+
+@contextmanager
+def empty_bucket(address: str) -> Iterator[None]:
+    """Have the server at `address` hold the bucket `sets` alone, and this process's environment lead there."""
+    _ask(f"{address}/moto-api/reset", "POST")
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT, AWS_ENDPOINT_URL=address)
+    try:
+        _ask(f"{address}/sets", "PUT")
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _ask(url: str, method: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5).close()

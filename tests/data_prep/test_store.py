@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from s3_support import s3_server
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
@@ -19,14 +18,6 @@ from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import read_manifest
 from data_prep.shards.summary import summarize
 from data_prep.store import location_inside, open_store, parse_location
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    """The address of an S3-compatible server of this machine, with one bucket, for the time of this module."""
-    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
-    with s3_server(tmp_path_factory.mktemp("moto")) as address:
-        yield address
 
 
 @pytest.mark.system

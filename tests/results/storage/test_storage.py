@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from s3_support import s3_server
 
 from data_prep.errors import RunError
 from data_prep.store import open_store
@@ -11,13 +10,6 @@ from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage, open_ledger, taken
 from results.storage.stored_ledger import StoredLedger
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
-    with s3_server(tmp_path_factory.mktemp("moto")) as address:
-        yield address
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.system)])
@@ -134,7 +126,7 @@ def test_a_run_with_storage_is_not_gone_on_with_without_it(run, location):
     """Begun with a storage, a run is refused without it, with its address; removing the note is the way out."""
     with taken(run, location) as storage, open_ledger(run, storage) as ledger:
         ledger.append("note", number=0)
-    with pytest.raises(RunError, match=f"give --storage {location}.*remove storage.txt first"):
+    with pytest.raises(RunError, match=f"give --storage {location}.*delete storage.txt first"):
         open_ledger(run, None)
     run.storage_path.unlink()
     with open_ledger(run, None) as ledger:

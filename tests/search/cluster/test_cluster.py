@@ -13,7 +13,6 @@ import pytest
 import yaml
 from cluster_support import RAY, LocalCluster
 from process_support import ROOT, descendants, wait_until
-from s3_support import s3_server
 from search_support import settings
 
 from data_prep.store import open_store
@@ -25,13 +24,6 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 N_TRIALS = 8
 ASC = [sys.executable, "-m", "search.cli.main"]
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
-    with s3_server(tmp_path_factory.mktemp("moto")) as address:
-        yield address
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from retrain_support import TINY, begin, candidate_of, events, run_config
-from s3_support import s3_server
 
 from data_prep.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
@@ -60,14 +59,13 @@ def test_what_a_killed_call_kept_back_is_brought_there(tmp_path, shards):
 
 @pytest.mark.system
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_training_goes_on_on_another_machine(tmp_path, shards, kind):
+def test_a_training_goes_on_on_another_machine(request, tmp_path, shards, kind):
     """Killed in epoch 3, the state of epoch 2 is in the storage: a machine with an empty disk goes on from there."""
+    location = tmp_path / "storage"
     if kind == "s3":
-        with s3_server(tmp_path):
-            began = go_on_elsewhere(tmp_path, shards, "s3://sets/one/candidates/t0001-s0")
-    else:
-        began = go_on_elsewhere(tmp_path, shards, tmp_path / "storage")
-    assert began == [2]
+        request.getfixturevalue("s3")
+        location = "s3://sets/one/candidates/t0001-s0"
+    assert go_on_elsewhere(tmp_path, shards, location) == [2]
 
 
 def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> list[int]:

@@ -1,19 +1,11 @@
 """States of trials: the same in a folder and in an object store."""
 
 import pytest
-from s3_support import s3_server
 
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
 from search.run_config import default_shards
 from search.tune.checkpoints import Checkpoints
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    pytest.importorskip("moto", reason="the S3 server of the tests needs moto[server]")
-    with s3_server(tmp_path_factory.mktemp("moto")) as address:
-        yield address
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.system)])
