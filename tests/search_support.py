@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from search_points import once_a_point
 
 from asc_models.config import TrainConfig
 from asc_models.rules import RulesConfig
@@ -110,6 +114,19 @@ def assess(params):
     return Sizing(n_filters <= 160, n_filters, 160, f"weight_bytes {n_filters} over 160", n_params=7, macs=9)
 
 
+@cache
+def description(data_hash: str) -> Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]:
+    """Return what gives a point's key on these data and its configuration."""
+
+    @once_a_point
+    def describe(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        model = build("inverted_residual", params).model.model_dump(mode="json")
+        config = {"model": model, "train": TrainConfig().model_dump(mode="json"), "mode": "int8_weights"}
+        return content_hash([config, data_hash]), config
+
+    return describe
+
+
 def open_search(
     path: Path,
     n_trials: int = 6,
@@ -119,13 +136,7 @@ def open_search(
     scheduler: str = "asha",
 ):
     """Return a search with made-up sizes and rungs at 2, 6, 14, and its ledger."""
-
-    def describe(params):
-        model = build("inverted_residual", params).model.model_dump(mode="json")
-        config = {"model": model, "train": TrainConfig().model_dump(mode="json"), "mode": "int8_weights"}
-        return content_hash([config, data_hash]), config
-
-    ledger = Ledger(path)
+    describe, ledger = description(data_hash), Ledger(path)
     proposer = Proposer(Space(space), assess, lambda params: describe(params)[0], seed=0, n_startup=4)
     halving = HALVINGS[scheduler]((2, 6, 14), 2, Objectives())
     state = SearchState(ledger, proposer, halving, n_trials=n_trials, seed=0, describe=describe, on_change=on_change)
