@@ -13,6 +13,8 @@ Ints = npt.NDArray[np.integer[Any]]
 
 EPSILON = 1e-15
 """Probabilities are clipped to [EPSILON, 1 − EPSILON] before the logarithm, as in the challenge's scorer."""
+DRAWS_AT_ONCE = 1 << 17
+"""Number of a bootstrap's draws that are in memory together."""
 
 
 def macro_accuracy(labels: Ints, probabilities: Floats) -> float:
@@ -137,8 +139,10 @@ def mean_interval(
     np.add.at(held, (location_index, label), 1)
     np.add.at(held, (location_index, n_classes + label), values)
     rng = np.random.default_rng(seed)
-    # One resample at a time: all at once would need n_resamples × n_locations values.
-    drawn = np.stack([_times_drawn(rng, n_locations) @ held for _ in range(n_resamples)])
+    # Some resamples at a time: all at once would need n_resamples × n_locations values.
+    n_at_once = max(1, DRAWS_AT_ONCE // n_locations)
+    sizes = [min(n_at_once, n_resamples - done) for done in range(0, n_resamples, n_at_once)]
+    drawn = np.concatenate([_times_drawn(rng, n_locations, size) @ held for size in sizes])
     counts, sums = drawn[:, :n_classes], drawn[:, n_classes:]
     with np.errstate(invalid="ignore"):
         means = np.nanmean(np.where(counts > 0, sums / counts, np.nan), axis=1)
@@ -146,9 +150,10 @@ def mean_interval(
     return float(low), float(high)
 
 
-def _times_drawn(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
-    """Return how often each of `n` items is drawn in one bootstrap resample, shape (n,)."""
-    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+def _times_drawn(rng: np.random.Generator, n: int, n_resamples: int) -> npt.NDArray[np.float64]:
+    """Return how often each of `n` items is drawn in each bootstrap resample, shape (n_resamples, n)."""
+    draws = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, np.newaxis]
+    return np.bincount(draws.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
 
 
 def _validate(labels: Ints, probabilities: Floats) -> None:

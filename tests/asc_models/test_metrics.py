@@ -52,7 +52,7 @@ def test_the_interval_is_wider_where_locations_move_together():
 
 
 def test_the_interval_is_that_of_all_draws_at_once():
-    """Resample by resample or as one dense table of draws, the interval is the same to the last bit."""
+    """Some resamples at a time or as one dense table of draws, the interval is the same to the last bit."""
     rng = np.random.default_rng(1)
     labels, probabilities = rng.integers(0, 4, 300), rng.dirichlet(np.ones(4), 300)
     places = rng.integers(0, 37, 300)
@@ -81,7 +81,7 @@ def test_the_interval_takes_little_memory_whatever_the_number_of_places():
 
 def test_empty_and_disagreeing_arrays_are_refused():
     """No clips, or labels and probabilities of different lengths, are errors."""
-    with pytest.raises(ValueError, match="must agree"):
+    with pytest.raises(ValueError, match="must match"):
         macro_accuracy(np.array([], int), np.zeros((0, 2)))
-    with pytest.raises(ValueError, match="must agree"):
+    with pytest.raises(ValueError, match="must match"):
         log_loss(np.array([0]), np.zeros((2, 2)))
