@@ -31,11 +31,15 @@ def checked(arguments: tuple[object, ...], code: object, expected: int, stdout: 
     return Answer(stdout, stderr)
 
 
-def asc(*arguments: object, code: int = 0, folder: Path = ROOT, **environment: str) -> Answer:
-    """Return what `asc ARGUMENTS` writes, run in this process and `folder`; its exit code must be `code`."""
+def asc(*arguments: object, code: int = 0, folder: Path = ROOT, encoding: str = "utf-8", **environment: str) -> Answer:
+    """Return what `asc ARGUMENTS` writes, run in this process and `folder`; its exit code must be `code`.
+
+    Standard output and standard error have the `encoding`; what they got is read as UTF-8.
+    """
     from search.cli.main import main
 
-    out, err, ended = io.StringIO(), io.StringIO(), 0
+    written, ended = (io.BytesIO(), io.BytesIO()), 0
+    out, err = (io.TextIOWrapper(stream, encoding=encoding, write_through=True) for stream in written)
     with (
         patch.object(sys, "argv", ["asc", *map(str, arguments)]),
         patch.dict(os.environ, {"COLUMNS": "80", **environment}),
@@ -47,7 +51,8 @@ def asc(*arguments: object, code: int = 0, folder: Path = ROOT, **environment: s
             main()
         except SystemExit as end:
             ended = end.code or 0
-    return checked(arguments, ended, code, out.getvalue(), err.getvalue())
+    stdout, stderr = (stream.getvalue().decode("utf-8", errors="replace") for stream in written)
+    return checked(arguments, ended, code, stdout, stderr)
 
 
 def asc_process(*arguments: object, code: int = 0, options: tuple[str, ...] = ()) -> Answer:

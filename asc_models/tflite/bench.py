@@ -46,7 +46,7 @@ def bench(path: Path, n_clips: int = 200) -> Benchmark:
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     command = [sys.executable, "-P", "-m", "asc_models.tflite.bench", str(path.absolute()), str(n_clips)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, errors="replace", env=environment, check=False)
     if done.returncode:
         reason = next(reversed(done.stderr.strip().splitlines()), f"its process ended with {done.returncode}")
         raise ExportError(f"{path}: cannot be run: {reason}")

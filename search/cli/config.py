@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -28,6 +30,8 @@ def show(
     from search.config_text import commented_yaml, reference
 
     config = read_run_config(config_file, overrides or ())
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # as a file is read, whatever the locale says
     print(reference() if markdown else commented_yaml(config), end="")
 
 

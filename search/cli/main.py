@@ -31,6 +31,7 @@ from search.cli import (
     synth,
 )
 from search.cli.options import SETTINGS
+from search.cli.screen.streams import accept_any_text
 from search.cli.screen.terminal import Terminal
 
 app = typer.Typer(
@@ -89,6 +90,7 @@ def settings(
 def main() -> None:
     """Run the command line. Exit codes: 0, 1 for an expected failure with one message, 2 for wrong usage."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's informational messages
+    accept_any_text()
     try:
         app()  # typer itself exits: 0, or 2 for wrong usage
     except SystemExit as end:

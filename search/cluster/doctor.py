@@ -247,7 +247,7 @@ def _gpus() -> dict[str, int]:
     code = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     command = [sys.executable, "-P", "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, errors="replace", check=False)
     output = done.stdout.split()
     return {"n_gpus": n_gpus, "n_gpus_tensorflow": int(output[-1]) if output and output[-1].isdigit() else 0}
 

@@ -54,7 +54,13 @@ def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> st
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, env=environment, timeout=PROBE_TIMEOUT_S, check=False
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=environment,
+                timeout=PROBE_TIMEOUT_S,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return f"no answer within {PROBE_TIMEOUT_S:.0f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from rich.text import Text
 
 from data_prep.progress import ProgressCallback
 from data_prep.wording import printable
+from search.cli.screen.streams import is_utf8
 
 if TYPE_CHECKING:
     from search.observers.base import Observer
@@ -113,7 +115,7 @@ class Terminal:
 
     def json(self, value: Any) -> None:
         """Print a value as JSON."""
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; columns of numbers are right-aligned."""
