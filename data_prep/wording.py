@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from unicodedata import category
 
 _TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -29,6 +30,28 @@ def shortened(text: str, n_letters: int = 40) -> str:
     """Return `printable(text)`, cut to `n_letters` characters with an ellipsis."""
     shown = printable(text)
     return shown if len(shown) <= n_letters else f"{shown[: n_letters - 1]}…"
+
+
+_EMPTY = re.compile(
+    r"Graph execution error|Detected at node|<stack traces unavailable>|Exception encountered when calling"
+    r"|Original stack trace|Traceback \(most recent|\[\[\{\{node|\[Op:|Hint: |\* "
+)
+"""Beginnings of lines by which TensorFlow and Keras surround the message of an error."""
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+
+def error_line(error: BaseException, n_letters: int = 300) -> str:
+    """Return the kind and the message of an error in one line, without the stack traces that frameworks put into it."""
+    said: list[str] = []
+    follows_file = False
+    for line in map(str.strip, _COLOURS.sub("", str(error)).splitlines()):
+        if line.startswith("Arguments received by"):  # Keras lists whole tensors after it
+            break
+        is_file = line.startswith('File "')
+        if line and not is_file and not follows_file and not _EMPTY.match(line):
+            said.append(line)
+        follows_file = is_file  # a line of source, or an empty one
+    return shortened(f"{type(error).__name__}: {' '.join(said)}".rstrip(": "), n_letters)
 
 
 def plural(value: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asc_models.candidate import CARD, CONFIG, METRICS, MODEL
 from data_prep.errors import ConfigError, RunError
+from data_prep.files import write_text
 from data_prep.yaml_file import read_yaml
 
 CANDIDATES = "candidates"
@@ -131,6 +132,16 @@ class RunDirectory:
     def ensembles_path(self) -> Path:
         """The selected ensemble."""
         return self.root / "ensembles.json"
+
+    @property
+    def failures_dir(self) -> Path:
+        """Tracebacks of failed trials and retrainings, a text file each."""
+        return self.root / "failures"
+
+    def keep_failure(self, name: str, traceback: str) -> None:
+        """Write the traceback of a failed trial or retraining, replacing that of an earlier attempt."""
+        self.failures_dir.mkdir(parents=True, exist_ok=True)
+        write_text(self.failures_dir / f"{name.replace('/', '-')}.txt", traceback)
 
     @property
     def report_dir(self) -> Path:

@@ -97,6 +97,8 @@ def search_stage(
 ) -> None:
     """Train the trials that the run lacks, logged as in `watch`, informed by the trials of `earlier` runs."""
     from data_prep.wording import plural
+    from results.ledger.events import of_kind
+    from results.ledger.failures import failures, first_failures
     from results.ledger.trials import write_trials
     from search.tune.tuner import run_search
 
@@ -118,6 +120,9 @@ def search_stage(
             earlier=earlier,
             on_note=narrator.note,
         )
+    if outcome.n_new:
+        for line in first_failures(failures(of_kind(ledger.events(), "trial_ended"))):
+            narrator.warn(f"failed: {line}. Traceback: {workspace.run.failures_dir}")
     write_trials(workspace.run)  # even without new trials: a killed call may have left an older table
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
@@ -175,7 +180,7 @@ def retrain_stage(
             on_progress=on_progress,
         )
     for failure in outcome.failures:
-        narrator.warn(failure)
+        narrator.warn(f"failed: {failure.rstrip('.')}. Traceback: {workspace.run.failures_dir}")
     for line in (*outcome.notes, *outcome.exports):
         narrator.note(line)
     n_all = len(outcome.names)

@@ -10,15 +10,19 @@ import pandas as pd
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
-from data_prep.wording import plural
+from data_prep.wording import plural, shortened
 from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.ledger.events import STATES, of_kind
+from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
 from results.report.text import Content, count, data_name, fold_of, number, setting, table
+
+N_FAILED = 20
+"""Most failures that the report lists."""
 
 
 def search_text(data: RunData) -> Content:
@@ -27,9 +31,10 @@ def search_text(data: RunData) -> Content:
     n_infeasible = int((trials["state"] == "infeasible").sum())
     trained = trials[trials["state"] != "infeasible"]
     best = ranked_trials(trained).head(8)
+    failed = _failed(data)
     if trained.empty:
         over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
-        return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": ""}
+        return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": "", "failed": failed}
     epochs = int(trained["epochs"].fillna(0).sum())
     hours = float(trained["seconds"].fillna(0).sum()) / 3600
     text = (
@@ -37,7 +42,8 @@ def search_text(data: RunData) -> Content:
         f"{plural(n_infeasible, 'proposal')} over the limit, not trained."
     )
     if best.empty:
-        return {"text": f"{text} No trial has finished a rung yet.", "table": None, "best": None, "shared": ""}
+        text += " No trial has finished a rung yet."
+        return {"text": text, "table": None, "best": None, "shared": "", "failed": failed}
     states = trials["state"].value_counts()
     if n_paused := int(states.get("paused", 0)):
         text += (
@@ -45,7 +51,16 @@ def search_text(data: RunData) -> Content:
             "may continue them."
         )
     state_rows = [[state, count(states[state])] for state in STATES if state in states]
-    return {"text": text, "table": table(["state", "trials"], state_rows), **_best(best)}
+    return {"text": text, "table": table(["state", "trials"], state_rows), "failed": failed, **_best(best)}
+
+
+def _failed(data: RunData) -> Content | None:
+    """Return the table of failed trials and retrainings with their reasons, None if there are none."""
+    failed = failures(data.events)
+    if not failed:
+        return None
+    rows = [[name, shortened(reason, 300)] for name, reason in list(failed.items())[:N_FAILED]]
+    return table(["failed", "reason"], rows, text="failed|reason*")
 
 
 def _best(best: pd.DataFrame) -> Content:

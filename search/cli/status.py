@@ -18,6 +18,7 @@ from search.cli.screen.progress import ProgressView, one_line
 if TYPE_CHECKING:
     from results.ledger.progress import SearchProgress
     from results.rundir import RunDirectory
+    from search.cli.screen.terminal import Terminal
 
 POLL_S = 1.0
 """Seconds between two reads of a followed ledger."""
@@ -48,6 +49,7 @@ def status(
     parts = [f"{n_retrained} retrained", *(name for name in ("ensemble", "report") if summary[f"has_{name}"])]
     screen.say(f"{directory.root}: {', '.join(parts)}")
     if config.search is None:
+        _show_failures(screen, directory)
         return
     if not follow:
         screen.show(watcher)
@@ -60,6 +62,19 @@ def status(
                 screen.say(one_line(watcher.progress()))
                 watcher.wait(POLL_S, LINE_EVERY_S)
         screen.show(watcher)
+    _show_failures(screen, directory)
+
+
+def _show_failures(screen: Terminal, run: RunDirectory) -> None:
+    """Print which retrainings failed and why, and where all tracebacks are; the table above has the trials."""
+    from results.ledger.failures import failures, first_failures
+    from results.ledger.ledger import Ledger
+
+    failed = failures(event for event in Ledger(run.ledger_path).events() if "candidate" in event)
+    for line in first_failures(failed):
+        screen.warn(f"failed: {line}")
+    if run.failures_dir.is_dir():
+        screen.say(f"Tracebacks: {run.failures_dir}")
 
 
 class _Watcher:
@@ -109,7 +124,8 @@ def _note(progress: SearchProgress, *, is_running: bool) -> str:
 
 
 def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict[str, Any]:
-    from results.ledger.ledger import is_being_written
+    from results.ledger.failures import failures
+    from results.ledger.ledger import Ledger, is_being_written
 
     infeasible = {"infeasible": progress.n_infeasible} if progress.n_infeasible else {}
     return {
@@ -120,6 +136,7 @@ def _summary(run: RunDirectory, progress: SearchProgress, n_trials: int) -> dict
         "states": {**progress.states, **infeasible},
         "search": dataclasses.asdict(progress),
         "candidates": [files.name for files in run.candidates()],
+        "failed": failures(Ledger(run.ledger_path).events()),
         "has_ensemble": run.ensembles_path.exists(),
         "has_report": run.page_path.exists(),
     }

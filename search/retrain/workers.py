@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,12 @@ from asc_models.errors import ExportError
 from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
 from data_prep.store import Location, location_text, parse_location
+from data_prep.wording import error_line
 from data_prep.workers import available_cpus
 from results.candidates.predictions import Predictions, write_predictions
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
-from results.rundir import CandidateFiles
+from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage
 from search.retrain.inner import train_part
 from search.retrain.store import StoredCandidate
@@ -64,6 +66,14 @@ class TrainingJob:
     def is_done(self) -> bool:
         """Whether the candidate is finished, or the predictions of its part exist."""
         return self.files.is_finished or (self.part > 0 and self.own_files.predictions_path("validation").is_file())
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A training that ended with an error."""
+
+    reason: str
+    traceback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +200,7 @@ class _Fleet:
             if stored is not None:
                 stored.push_finished(job.files)
         except ExportError as error:
-            self._fail(job, str(error))
+            self._fail(job, str(error), traceback.format_exc())
             return
         self._epochs[job.key] = job.config.train.epochs
         job.ledger.append("candidate_finished", candidate=name)
@@ -229,7 +239,7 @@ class _Fleet:
                 job.ledger.append("candidate_resumed", candidate=job.name, epoch=epoch)
             self._begun.add(key)
 
-    def _end(self, job: TrainingJob, result: Trained | Predictions | _Lost | str) -> None:
+    def _end(self, job: TrainingJob, result: Trained | Predictions | _Lost | _Failed) -> None:
         key = job.key
         if isinstance(result, Trained):
             self._trained[key] = result
@@ -237,15 +247,15 @@ class _Fleet:
         elif isinstance(result, Predictions):
             self._keep_part(job, result)
             self.settle(replace(job, part=0))
-        elif isinstance(result, str):
-            self._fail(job, result)
+        elif isinstance(result, _Failed):
+            self._fail(job, result.reason, result.traceback)
         elif self._n_lost.get(key, 0) < self._lent.max_failures:
             self._n_lost[key] = self._n_lost.get(key, 0) + 1
             job.ledger.append("candidate_retried", candidate=job.name, reason=result.reason)
             self._begun.add(key)
             self._pending[self._begin(job)] = job
         else:
-            self._fail(job, result.reason)
+            self._fail(job, result.reason, result.reason)
 
     def _keep_part(self, job: TrainingJob, predictions: Predictions) -> None:
         """Write the predictions of a part and delete its checkpoint."""
@@ -256,7 +266,8 @@ class _Fleet:
         self._epochs[job.key] = job.config.train.epochs
         job.ledger.append("candidate_finished", candidate=job.name)
 
-    def _fail(self, job: TrainingJob, reason: str) -> None:
+    def _fail(self, job: TrainingJob, reason: str, text: str) -> None:
+        RunDirectory(job.files.root.parents[1]).keep_failure(job.name, text)
         job.ledger.append("candidate_failed", candidate=job.name, reason=reason)
         where = f"fold {job.config.fold}, " if self._has_folds else ""
         self.failures.append(f"{where}{job.name}: {reason}")
@@ -306,14 +317,14 @@ def _process_kind(n_cpus: int, n_gpus: float) -> dict[str, Any]:
     return {} if is_usual else {"env_vars": {"ASC_RESOURCES": f"{n_cpus} CPUs, {n_gpus} GPUs"}}
 
 
-def _result(reference: Any) -> Trained | Predictions | _Lost | str:
+def _result(reference: Any) -> Trained | Predictions | _Lost | _Failed:
     """Return the result of a training, or why it failed."""
     import ray
 
     try:
-        result: Trained | Predictions | str = ray.get(reference)
+        result: Trained | Predictions | _Failed = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        return f"{type(error.cause).__name__}: {error.cause}"
+        return _Failed(error_line(error.cause), str(error))
     except ray.exceptions.RayError as error:
         return _Lost(f"its process died: {str(error).splitlines()[0]}")
     return result
@@ -327,7 +338,7 @@ def _train_in_worker(
     stored: str | None,
     mailbox: Any,
     n_cpus: int,
-) -> Trained | Predictions | str:
+) -> Trained | Predictions | _Failed:
     """Train one candidate, or one part of it, into the folder `root` in a separate process.
 
     Returns the result, or why it failed.
@@ -364,4 +375,4 @@ def _train_in_worker(
                 shared.push_trained(files)
             return trained
     except AscError as error:
-        return str(error)
+        return _Failed(str(error), traceback.format_exc())

@@ -6,6 +6,7 @@ is free for another trial. A promoted trial continues in any free process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune import Callback
@@ -13,6 +14,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from data_prep.errors import AscError, DataError
 from search.study.state import SearchState
+
+KeepFailure = Callable[[str, str], None]
+"""Keeps the traceback of a failed trial: (trial_id, traceback)."""
+
+
+def _keep_nothing(trial_id: str, traceback: str) -> None:
+    """Keep no traceback."""
 
 
 class SearchErrors:
@@ -32,10 +40,11 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
 
     _supports_buffered_results = False
 
-    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors, keep_failure: KeepFailure = _keep_nothing) -> None:
         super().__init__()
         self._state = state
         self._errors = errors
+        self._keep_failure = keep_failure
         self._paused: dict[str, Any] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -45,6 +54,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type i
             if result["outcome"] == "fatal":
                 raise DataError(result["reason"])
             if result["outcome"] == "failed":
+                self._keep_failure(trial_id, result["traceback"])
                 self._state.on_failure(trial_id, result["reason"])
                 return str(TrialScheduler.STOP)
             entered = self._state.on_rung(trial_id, result["rung"], result)
@@ -84,9 +94,10 @@ class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type informati
     Not done in the scheduler's `on_trial_error`, which Ray also calls for trials that it will resume.
     """
 
-    def __init__(self, state: SearchState, errors: SearchErrors) -> None:
+    def __init__(self, state: SearchState, errors: SearchErrors, keep_failure: KeepFailure = _keep_nothing) -> None:
         self._state = state
         self._errors = errors
+        self._keep_failure = keep_failure
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report that the trial is resumed."""
@@ -94,7 +105,14 @@ class LostTrials(Callback):  # type: ignore[misc]  # Ray ships no type informati
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the trial as failed."""
+        self._keep(trial)
         self._report(self._state.on_failure, trial)
+
+    def _keep(self, trial: Any) -> None:
+        try:
+            self._keep_failure(trial.config["trial_id"], str(trial.get_error() or "its process died"))
+        except AscError as error:
+            raise self._errors.keep(error)  # noqa: B904 - the same error
 
     def _report(self, handler: Any, trial: Any) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()

@@ -11,6 +11,7 @@ checked against the rules again, as the size of a file has no closed form. A tri
 from __future__ import annotations
 
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -22,6 +23,7 @@ from data_prep.config import ReaderSpec
 from data_prep.errors import AscError, BudgetError
 from data_prep.schema import Config
 from data_prep.store import parse_location
+from data_prep.wording import error_line
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -82,9 +84,9 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     def step(self) -> dict[str, Any]:
         """Train to the next rung and return the scores and sizes of the exported file.
 
-        `outcome` is "rung" (with the measured values), "failed" (this trial alone, with the reason) or "fatal" (every
-        trial would fail: shards unreadable, disk full). `seconds` is the sum of `train_seconds` (building, training and
-        saving the network) and `reading_seconds` (export and validation).
+        `outcome` is "rung" (with the measured values), "failed" (this trial alone, with reason and traceback) or
+        "fatal" (every trial would fail: shards unreadable, disk full). `seconds` is the sum of `train_seconds`
+        (building, training and saving the network) and `reading_seconds` (export and validation).
         """
         try:
             self._start_process()
@@ -94,11 +96,11 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             measured = self._measure(trainer)
             read = time.monotonic()
         except (TrainingError, ExportError, SizeError, BudgetError) as error:
-            return {"outcome": "failed", "reason": str(error)}
+            return {"outcome": "failed", "reason": str(error), "traceback": traceback.format_exc()}
         except AscError as error:
             return {"outcome": "fatal", "reason": str(error)}
         except Exception as error:  # a candidate that fails in the framework must not end the search
-            return {"outcome": "failed", "reason": f"{type(error).__name__}: {_first_line(error)}"}
+            return {"outcome": "failed", "reason": error_line(error), "traceback": traceback.format_exc()}
         self._next_rung += 1
         spent = {"train_seconds": trained - started, "reading_seconds": read - trained, "seconds": read - started}
         rounded = {name: round(value, 3) for name, value in spent.items()}
@@ -218,7 +220,3 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             "nonzero_weight_bytes": reading.sizes.nonzero_weight_bytes,
             "file_bytes": reading.sizes.file_bytes,
         }
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "")[:300]

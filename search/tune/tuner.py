@@ -31,7 +31,7 @@ from search.tune.checkpoints import Checkpoints
 if TYPE_CHECKING:
     from ray import tune
 
-    from search.tune.scheduler import SearchErrors
+    from search.tune.scheduler import KeepFailure, SearchErrors
     from search.tune.searcher import ConstrainedSearcher
 
 
@@ -115,7 +115,8 @@ def run_search(
             first = state.next_trial()
             if first is not None:
                 with _session(log, config):
-                    _train(state, first, config, shards, local if storage is None else storage.checkpoints, address)
+                    location = local if storage is None else storage.checkpoints
+                    _train(state, first, config, shards, location, address, run.keep_failure)
         _remove_leftovers(checkpoints, state)
         state.require_success()
     return _outcome(state, time.monotonic() - started)
@@ -230,6 +231,7 @@ def _train(
     shards: Location,
     checkpoints: Location,
     address: str | None,
+    keep_failure: KeepFailure,
 ) -> None:
     """Run trials, starting with `first`, until none is left."""
     from search.cluster.session import cluster_address, ray_session
@@ -266,7 +268,7 @@ def _train(
         errors = SearchErrors()
         searcher = ConstrainedSearcher(state, first, shared.model_dump(mode="json"), n_concurrent)
         try:
-            _tuner(searcher, state, errors, storage, search.max_failures).fit()
+            _tuner(searcher, state, errors, keep_failure, storage, search.max_failures).fit()
         except Exception:
             if errors.first is not None:
                 raise errors.first from None
@@ -279,7 +281,12 @@ def _train(
 
 
 def _tuner(
-    searcher: ConstrainedSearcher, state: SearchState, errors: SearchErrors, storage: Path, max_failures: int
+    searcher: ConstrainedSearcher,
+    state: SearchState,
+    errors: SearchErrors,
+    keep_failure: KeepFailure,
+    storage: Path,
+    max_failures: int,
 ) -> tune.Tuner:
     """Return Ray's tuner. It stores nothing of a trial: the ledger and the rung checkpoints do."""
     from ray import tune
@@ -291,7 +298,7 @@ def _tuner(
         SceneTrial,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=RungScheduler(state, errors),
+            scheduler=RungScheduler(state, errors, keep_failure),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -301,7 +308,7 @@ def _tuner(
             name="sweep",
             storage_path=str(storage),
             verbose=0,
-            callbacks=[LostTrials(state, errors)],
+            callbacks=[LostTrials(state, errors, keep_failure)],
             failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),

@@ -188,6 +188,21 @@ def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
     assert 'id="figure-by_device"' not in page
 
 
+def test_failures_stand_with_their_reasons(tmp_path: Path) -> None:
+    """Failed trials and retrainings are a table of the search, and the page says where the tracebacks are."""
+    run = make_run(tmp_path / "run", n_candidates=0)
+    render_report(run)
+    assert 'id="table-failures"' not in _page(run)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("candidate_failed", candidate="t00-s0", reason="<b>OOM</b> when allocating")
+    render_report(run)
+    page = _page(run)
+    assert 'id="table-failures"' in page
+    assert "t00-s0" in page
+    assert "&lt;b&gt;OOM&lt;/b&gt; when allocating" in page
+    assert "in the folder failures of the run" in page
+
+
 def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
     """One member at full weight is named in words, without a table of one row and its sum."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)

@@ -245,6 +245,22 @@ def test_status_shows_what_the_live_table_shows(searched):
     assert max(map(len, text.splitlines()[1:])) <= 80
 
 
+def test_status_says_what_failed_and_where_the_tracebacks_are(searched):
+    """A trial's reason stands in its table, a retraining's below it; both stand in the JSON."""
+    book = Book()("trial_ended", "t3", state="failed", reason="out of memory")
+    book("candidate_failed", candidate="t1-s0", reason="its process died.")
+    with (searched / "ledger.jsonl").open("a") as ledger:
+        ledger.writelines(json.dumps(event) + "\n" for event in book.events)
+    RunDirectory(searched).keep_failure("t1-s0/inner/2", "Traceback")
+    said = asc("status", searched)
+    assert "failed, 1 ×: out of memory" in said.stdout
+    assert "failed: t1-s0: its process died" in said.stderr
+    assert f"Tracebacks: {searched / 'failures'}" in said.stdout
+    assert [path.name for path in (searched / "failures").iterdir()] == ["t1-s0-inner-2.txt"]
+    failed = json.loads(asc("status", searched, "--json").stdout)["failed"]
+    assert failed == {"t3": "out of memory", "t1-s0": "its process died"}
+
+
 def test_status_as_json_tells_the_same(searched):
     """States, front and what is left are fields; --json goes with one look only."""
     table = json.loads(asc("status", searched, "--json").stdout)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from asc_models_support import feature_set
+from cli_support import asc
 from process_support import wait_until
 from retrain_support import TINY, begin, events, run_config, worker_pids
 
@@ -209,6 +210,9 @@ def test_a_killed_retraining_resumes(finished, tmp_path, shards, ray_here):
         call(run, config, shards)
     killer.join()
     assert killed
+    assert {path.read_text()[:17] for path in run.failures_dir.iterdir()} == {"its process died:"}
+    warned = asc("status", run.root).stderr
+    assert "failed: t0001-full-s0" in warned
     assert call(run, config, shards).names == ("t0001-full-s0",)
     assert max(event["epoch"] for event in events(run, "candidate_resumed")) >= 2
     whole = finished[0].candidate("t0001-full", 0)

@@ -4,6 +4,7 @@ from ray.tune.schedulers import TrialScheduler
 from search_support import measured, open_search
 
 from data_prep.errors import AscError, RunError
+from results.rundir import RunDirectory
 from search.study.state import MIN_FAILED
 from search.tune.scheduler import LostTrials, RungScheduler, SearchErrors
 
@@ -79,12 +80,14 @@ def test_a_trial_that_moves_to_another_process_goes_on_at_the_rung_it_had_told(s
     assert moved.config["next_rung"] == trial.next_rung == 1
 
 
-def test_a_failed_trial_is_stopped_and_the_actor_lives_on(state):
-    """A trial that tells of its failure ends as failed with its reason, by STOP and not by an exception."""
+def test_a_failed_trial_is_stopped_and_the_actor_lives_on(state, tmp_path):
+    """A trial that tells of its failure ends as failed, by STOP and not by an exception; its traceback is kept."""
     trial = state.next_trial()
-    told = {"outcome": "failed", "reason": "the loss is nan"}
-    assert RungScheduler(state, SearchErrors()).on_trial_result(None, ray_trial(trial), told) == TrialScheduler.STOP
+    told = {"outcome": "failed", "reason": "the loss is nan", "traceback": "Traceback: nan"}
+    scheduler = RungScheduler(state, SearchErrors(), RunDirectory(tmp_path).keep_failure)
+    assert scheduler.on_trial_result(None, ray_trial(trial), told) == TrialScheduler.STOP
     assert (trial.state, trial.reason) == ("failed", "the loss is nan")
+    assert (tmp_path / "failures" / f"{trial.trial_id}.txt").read_text() == "Traceback: nan"
 
 
 def test_what_would_strike_every_trial_ends_the_search_and_leaves_the_trial_open(state):
@@ -98,10 +101,11 @@ def test_what_would_strike_every_trial_ends_the_search_and_leaves_the_trial_open
     assert trial.state == "running"
 
 
-def test_a_lost_trial_fails_with_the_last_line_of_what_ray_knows(state):
-    """A trial whose process died too often ends as failed, saying how."""
+def test_a_lost_trial_fails_with_the_last_line_of_what_ray_knows(state, tmp_path):
+    """A trial whose process died too often ends as failed, saying how; all that Ray knows is kept."""
     trial = state.next_trial()
-    LostTrials(state, SearchErrors()).on_trial_error(0, [], ray_trial(trial))
+    LostTrials(state, SearchErrors(), RunDirectory(tmp_path).keep_failure).on_trial_error(0, [], ray_trial(trial))
+    assert "exit code 134" in (tmp_path / "failures" / f"{trial.trial_id}.txt").read_text()
     assert (trial.state, trial.reason) == ("failed", "its process died: exit code 134")
 
 

@@ -118,10 +118,13 @@ def test_a_file_over_the_limit_is_a_failed_trial(steps, whole, shards, tmp_path)
 
 
 def test_a_network_that_cannot_be_described_is_a_failed_trial(steps, shards, tmp_path):
-    """Whatever a candidate breaks on is told as its failure, with the error's first line."""
+    """Whatever a candidate breaks on is told as its failure, with what the error says."""
     [result] = steps(trial_config(shards, tmp_path, model={"blocks": []}), 1)
     assert result["outcome"] == "failed"
-    assert result["reason"].startswith("ValidationError")
+    assert result["reason"].startswith("ValidationError: ")
+    assert "family" in result["reason"]
+    assert result["traceback"].startswith("Traceback")
+    assert "parse_network" in result["traceback"]
 
 
 def test_missing_shards_are_fatal(steps, tmp_path):
