@@ -22,7 +22,7 @@ from search.cluster.session import cluster_address
 from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
 from search.pipeline import run_stages
-from search.run_config import bind_data, check_fold, default_shards
+from search.run_config import bind_data, check_fold, default_shards, unless_refused
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.space import Space
@@ -81,7 +81,7 @@ def run(
     """
     cluster_address(address)  # raises if it is wrong, before anything is written
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
-    with taken(directory, storage, narrator.note) as stored:
+    with unless_refused(directory), taken(directory, storage, narrator.note) as stored:
         workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored, narrator.warn) as ledger:
             run_stages(Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch)
@@ -122,7 +122,11 @@ def search(
     manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
-    with taken(directory, storage, narrator.note) as stored, open_ledger(directory, stored, narrator.warn) as ledger:
+    with (
+        unless_refused(directory),
+        taken(directory, storage, narrator.note) as stored,
+        open_ledger(directory, stored, narrator.warn) as ledger,
+    ):
         write_config(directory, config)
         bind_data(directory, manifest)
         if stored is not None:

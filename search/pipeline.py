@@ -59,9 +59,9 @@ def run_stages(
     prepare_stage(data, workspace.shards, config, narrator, n_workers, workspace.address)
     manifest = read_manifest(workspace.shards)
     bind_data(workspace.run, manifest)
+    require_systems_fit(config, manifest)
     if workspace.storage is not None:
         workspace.storage.push_config(workspace.run)
-    require_systems_fit(config, manifest)
     search_stage(workspace, config, ledger, narrator, watch)
     retrain_stage(workspace, config, ledger, narrator)
     return finish_run(workspace, config, ledger, narrator)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
@@ -29,7 +30,11 @@ ADJUSTABLE = (
 Whatever defines a trial is fixed. An existing candidate is checked against the configuration in its own folder."""
 
 
-ADJUSTABLE_PREFIXES = tuple(f"{key}{end}" for key in ADJUSTABLE for end in ":.")
+RESOURCES = ("search.cpus_per_trial", "search.gpus_per_trial", "search.max_failures")
+USED = {"retrain": ("retrain", *RESOURCES), "ensemble": ("ensemble",), "submit": ("submission",)}
+"""{command: the keys that it uses, and may change by --set}"""
+
+Command = Literal["retrain", "ensemble", "submit"]
 
 
 def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
@@ -81,11 +86,47 @@ def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
     return config.model_copy(update={"submission": submission})
 
 
-def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
+@contextmanager
+def unless_refused(run: RunDirectory) -> Iterator[None]:
+    """Undo changes of the run's configuration if the block raises an AscError before it has started a training.
+
+    A run directory that the block created is removed again if it then holds nothing else.
+    """
+    before = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else None
+    n_before = _n_trainings(run)
+    was_there = run.root.exists()
+    try:
+        yield
+    except AscError:
+        if _n_trainings(run) == n_before:
+            if before is not None and run.config_path.read_text(encoding="utf-8") != before:
+                write_text(run.config_path, before)
+            elif before is None and not was_there:
+                _remove_if_empty(run)
+        raise
+
+
+def _n_trainings(run: RunDirectory) -> int:
+    return len(list(of_kind(Ledger(run.ledger_path).events(), "trial_started", "candidate_started")))
+
+
+def _remove_if_empty(run: RunDirectory) -> None:
+    """Remove a run directory that holds a configuration and an empty ledger only."""
+    if not run.root.is_dir():
+        return
+    own = {run.config_path, run.storage_path, run.ledger_path, run.ledger_path.with_suffix(".lock")}
+    paths = set(run.root.iterdir())
+    if paths <= own and not (run.ledger_path.exists() and run.ledger_path.stat().st_size):
+        for path in paths:
+            path.unlink()
+        run.root.rmdir()
+
+
+def adjust_run(run: RunDirectory, overrides: Sequence[str], command: Command) -> RunConfig:
     """Return the configuration of an existing run with `overrides` (`key.path=value`), and store it in the run.
 
     Raises:
-        RunError: if there is no run, or an override changes a key that is not `ADJUSTABLE`.
+        RunError: if there is no run, or an override changes a key that `command` does not use.
         ConfigError: if the resulting configuration is invalid.
     """
     stored = read_run(run)
@@ -93,10 +134,13 @@ def adjust_run(run: RunDirectory, overrides: Sequence[str]) -> RunConfig:
         return stored
     config = read_run_config(str(run.config_path), overrides)
     resolved = config.model_dump(mode="json")
-    if differing := _fixed_differences(stored.model_dump(mode="json"), resolved):
+    used = USED[command]
+    if differing := _fixed_differences(stored.model_dump(mode="json"), resolved, used):
+        fixed = _fixed_differences(stored.model_dump(mode="json"), resolved)
+        why = "the run's trainings depend on it; start a new run" if fixed else "other commands use it"
         raise RunError(
-            f"{run.root}: --set {differing[0]}: the run's trainings depend on it. Once a run has started, only "
-            f"{', '.join(ADJUSTABLE)} may be changed; for anything else start a new run."
+            f"{run.root}: --set {(fixed or differing)[0]}: {why}. `asc {command}` may change only {', '.join(used)}. "
+            "Nothing was changed."
         )
     if config != stored:
         _write(run, {**run.read_config(), **resolved})
@@ -111,9 +155,12 @@ def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
         return settings
 
 
-def _fixed_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the differences between two configurations in keys that are not `ADJUSTABLE`, a line each."""
-    return [line for line in differing_keys(old, new) if not line.startswith(ADJUSTABLE_PREFIXES)]
+def _fixed_differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], adjustable: Sequence[str] = ADJUSTABLE
+) -> list[str]:
+    """Return the differences between two configurations in keys that are not `adjustable`, a line each."""
+    prefixes = tuple(f"{key}{end}" for key in adjustable for end in ":.")
+    return [line for line in differing_keys(old, new) if not line.startswith(prefixes)]
 
 
 def has_training(run: RunDirectory) -> bool:

@@ -83,7 +83,8 @@ def retrain(
 
     Rerun the same command to resume; only what is missing is trained. Candidates trained with --epochs are named
     <trial>-e<epochs>, those with --with-validation <trial>-full. --set changes the run's configuration permanently and
-    takes keys of the sections retrain, ensemble and submission; the other options apply to this call only.
+    takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial and search.max_failures; the other
+    options apply to this call only.
     """
     from data_prep.errors import RunError
     from data_prep.shards.manifest import read_manifest
@@ -91,7 +92,7 @@ def retrain(
     from results.storage.storage import open_ledger, taken
     from search.cluster.session import cluster_address
     from search.retrain.retrain import Variant
-    from search.run_config import adjust_run, bind_data, default_shards, read_run
+    from search.run_config import adjust_run, bind_data, default_shards, read_run, unless_refused
     from search.stages import Workspace, retrain_stage
     from search.study.config import SearchConfig
 
@@ -104,8 +105,8 @@ def retrain(
         workspace = Workspace(directory, default_shards(directory, shards, stored), address, stored)
         if workspace.shards == directory.shards_dir and not directory.shards_dir.is_dir():
             raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
-        with open_ledger(directory, stored, screen.warn) as ledger:
-            config = adjust_run(directory, overrides or ())
+        with unless_refused(directory), open_ledger(directory, stored, screen.warn) as ledger:
+            config = adjust_run(directory, overrides or (), "retrain")
             wanted = config.retrain.updated(
                 n_candidates=config.retrain.n_candidates if top is None else top,
                 seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),

@@ -39,7 +39,7 @@ def demo(
     from results.storage.storage import open_ledger
     from search.config import read_run_config
     from search.pipeline import run_stages
-    from search.run_config import open_run
+    from search.run_config import open_run, unless_refused
     from search.stages import Workspace
 
     started = time.monotonic()
@@ -51,7 +51,7 @@ def demo(
         )
     run_directory = RunDirectory(out)
     corpus = run_directory.corpus_dir
-    with open_ledger(run_directory, None, screen.warn) as ledger:
+    with unless_refused(run_directory), open_ledger(run_directory, None, screen.warn) as ledger:
         open_run(run_directory, config)
         with screen.stage("Synthesize", "clips") as on_progress:
             n_clips = synthesize(corpus, config.synth, on_progress)

@@ -26,16 +26,20 @@ def submit(
     ] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Write and validate a DCASE 2021 Task 1A package of up to four systems, by validation log loss."""
+    """Write and validate a DCASE 2021 Task 1A package of up to four systems, by validation log loss.
+
+    --set changes the run's configuration permanently and takes keys of the section submission.
+    """
     from data_prep.store import parse_location
     from results.rundir import RunDirectory
-    from search.run_config import adjust_run, default_shards
+    from search.run_config import adjust_run, default_shards, unless_refused
     from search.stages import Workspace, submission_stage
 
     directory = RunDirectory(run)
-    config = adjust_run(directory, overrides or ())
     screen = terminal()
     evaluation_set = None if evaluation is None else parse_location(evaluation)
     workspace = Workspace(directory, default_shards(directory, None))
-    package = submission_stage(workspace, config, screen, evaluation_set, draft=draft)
+    with unless_refused(directory):
+        config = adjust_run(directory, overrides or (), "submit")
+        package = submission_stage(workspace, config, screen, evaluation_set, draft=draft)
     screen.say(f"Submission package{' (draft)' if config.submission.open_points else ''}: {package}")

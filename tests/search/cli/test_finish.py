@@ -25,7 +25,7 @@ from results.rundir import RunDirectory
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
 from search.pipeline import finish_run
-from search.run_config import _with_kept_submission, adjust_run, open_run, read_run
+from search.run_config import _with_kept_submission, adjust_run, open_run, read_run, unless_refused
 from search.stages import Workspace, ensemble_stage, report_stage, submission_stage
 
 pytestmark = pytest.mark.system
@@ -181,7 +181,7 @@ def test_placeholders_are_refused_but_in_a_draft(run, capfd):
 
 def test_names_that_were_set_once_stay(run):
     """The same configuration opened again keeps the run's names; what it states itself wins, also over resources."""
-    adjust_run(run, ["submission.lastname=Muster", "submission.source_code=https://x.example"])
+    adjust_run(run, ["submission.lastname=Muster", "submission.source_code=https://x.example"], "submit")
     config = RunConfig()
     assert open_run(run, config).submission.lastname == "Muster"
     assert read_run(run).submission.lastname == "Muster"
@@ -213,16 +213,63 @@ def test_the_ensembles_command_takes_settings(run):
     assert len(said(run.ensembles_path)["ensembles"][0]["members"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        ("ensemble", "search.n_trials=32"),
+        ("ensemble", "submission.lastname=Hu"),
+        ("submit", "ensemble.max_members=1"),
+        ("retrain", "ensemble.max_members=1"),
+        ("retrain", "search.n_trials=32"),
+    ],
+)
+def test_a_command_refuses_settings_that_it_does_not_use(run, command, key):
+    """The message names the key and what the command may change; nothing is changed."""
+    run.shards_dir.mkdir()
+    before = run.config_path.read_bytes()
+    refusal = " ".join(asc(command, run.root, "--set", key, code=1).stderr.split())
+    assert f"--set {key.partition('=')[0]}: " in refusal
+    assert f"`asc {command}` may change only " in refusal
+    assert run.config_path.read_bytes() == before
+
+
+def test_what_a_command_refuses_later_is_not_kept(run):
+    """Placeholders that remain, or a run without candidates: the settings of the refused call are not in the run."""
+    before = run.config_path.read_bytes()
+    asc("submit", run.root, "--set", "submission.lastname=Hu", code=1)
+    assert run.config_path.read_bytes() == before
+    for files in run.candidates():
+        files.metrics_path.unlink()
+    asc("ensemble", run.root, "--set", "ensemble.max_members=1", code=1)
+    assert run.config_path.read_bytes() == before
+
+
+def test_an_error_after_a_training_keeps_the_configuration_that_it_was_started_with(run):
+    """Only what no training has used is undone."""
+
+    def train_and_fail() -> None:
+        with unless_refused(run):
+            adjust_run(run, ["retrain.n_candidates=7"], "retrain")
+            with Ledger.open_for_writing(run.ledger_path) as ledger:
+                ledger.append("candidate_started", candidate="t01-s0")
+            raise RunError("later")
+
+    assert read_run(run).retrain.n_candidates != 7
+    with pytest.raises(RunError, match="later"):
+        train_and_fail()
+    assert read_run(run).retrain.n_candidates == 7
+
+
 def test_what_trials_depend_on_stays(run):
     """Sections `retrain`, `ensemble` and `submission` may differ from call to call; a refused --set changes no byte."""
     open_run(run, RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"}))
     assert read_run(run) == RunConfig(ensemble={"max_members": 2}, submission={"lastname": "Cao"})
     before = run.config_path.read_bytes()
-    assert adjust_run(run, ()) == read_run(run)
-    with pytest.raises(RunError, match=r"--set train\.epochs: 600 there, 7 here: .* ensemble, submission may be"):
-        adjust_run(run, ["submission.lastname=Hu", "train.epochs=7"])
+    assert adjust_run(run, (), "submit") == read_run(run)
+    with pytest.raises(RunError, match=r"--set train\.epochs: 600 .* 7.*: the run's trainings depend on it"):
+        adjust_run(run, ["submission.lastname=Hu", "train.epochs=7"], "submit")
     assert run.config_path.read_bytes() == before
-    assert adjust_run(run, ["submission.lastname=Hu"]).submission.lastname == "Hu"
+    assert adjust_run(run, ["submission.lastname=Hu"], "submit").submission.lastname == "Hu"
     assert read_run(run).ensemble.max_members == 2
-    assert adjust_run(run, ["retrain.mode=int4_int8_weights"]) == read_run(run)
+    assert adjust_run(run, ["retrain.mode=int4_int8_weights"], "retrain") == read_run(run)
     assert read_run(run).retrain.mode == "int4_int8_weights"

@@ -55,6 +55,16 @@ def test_a_shell_gets_the_exit_codes(tmp_path):
     assert "No such command 'serch'" in asc_process("serch", code=2).stderr
 
 
+@pytest.mark.parametrize("data", ["missing", "empty", "file"])
+def test_a_wrong_data_set_leaves_no_run_directory(tmp_path, data):
+    """A folder that isn't there, that is empty, or a file: the error names it, and no folder is left behind."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    refusal = asc("run", "demo", "--data", tmp_path / data, "--out", tmp_path / "run", code=1).stderr
+    assert str(tmp_path / data) in refusal
+    assert not (tmp_path / "run").exists()
+
+
 def test_usage_errors_exit_with_2():
     """An unknown command, a missing argument and an unknown option are usage errors."""
     assert "No such command 'serch'" in asc("serch", code=2).stderr
