@@ -40,6 +40,11 @@ def synthesize(out: Path, config: SynthConfig, on_progress: ProgressCallback | N
     moments = plan(config)
     n_clips = sum(len(moment.devices) for moment in moments)
     n_samples = round(config.clip_seconds * SAMPLE_RATE)
+    if all(_is_written(out / moment.filename(device), n_samples) for moment in moments for device in moment.devices):
+        write_lists(out, moments)
+        if on_progress is not None:
+            on_progress(n_clips, n_clips)
+        return n_clips
     gains = {name: response(config.seed, name, n_samples) for name in DEVICES}
     n_done = 0
     for (scene, identifier), group in groupby(moments, key=lambda moment: (moment.scene, moment.identifier)):

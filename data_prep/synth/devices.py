@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from data_prep.synth.sources import SAMPLE_RATE, Signal, to_samples
 from data_prep.synth.streams import stream
@@ -95,6 +95,8 @@ def compress(wave: Signal, threshold_db: float, ratio: float) -> Signal:
     """
     if ratio == 1.0:
         return wave
+    from scipy import signal  # takes half a second to import
+
     n_blocks = len(wave) // _BLOCK
     power = np.mean(wave[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK) ** 2, axis=1)
     # a one-pole meter of about 50 ms, starting at the level of the clip to avoid pumping at its beginning

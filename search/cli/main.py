@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -87,26 +92,54 @@ def settings(
     SETTINGS.debug = debug
 
 
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Answer SIGTERM like Ctrl-C until the block ends; yields a function that tells whether it came."""
+    came = False
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    earlier = signal.getsignal(signal.SIGTERM)
+    is_ours = earlier is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if is_ours:
+        signal.signal(signal.SIGTERM, answer)
+    try:
+        yield lambda: came
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, earlier)
+
+
 def main() -> None:
-    """Run the command line. Exit codes: 0, 1 for an expected failure with one message, 2 for wrong usage."""
+    """Run the command line.
+
+    Exit codes: 0, 1 for an expected failure with one message, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's informational messages
     accept_any_text()
-    try:
-        app()  # typer itself exits: 0, or 2 for wrong usage
-    except SystemExit as end:
-        if end.code == 130:  # typer exits so on Ctrl-C, without a message
-            Terminal().error("interrupted. Finished work is kept: rerun the same command to resume.")
-        raise
-    except AscError as error:
-        if SETTINGS.debug:
+    with _sigterm_as_ctrl_c() as is_terminated:
+        try:
+            app()  # typer itself exits: 0, or 2 for wrong usage
+        except SystemExit as end:
+            if end.code == 130:  # typer exits so on Ctrl-C, without a message
+                word = "terminated" if is_terminated() else "interrupted"
+                Terminal().error(f"{word}. Finished work is kept: rerun the same command to resume.")
+            if is_terminated():
+                sys.exit(128 + signal.SIGTERM)
             raise
-        Terminal().error(str(error))
-        sys.exit(1)
-    except OSError as error:  # a file that can't be read or listed, in any stage; without a file name it is a bug
-        if SETTINGS.debug or error.filename is None:
-            raise
-        Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
-        sys.exit(1)
+        except AscError as error:
+            if SETTINGS.debug:
+                raise
+            Terminal().error(str(error))
+            sys.exit(1)
+        except OSError as error:  # a file that can't be read or listed, in any stage; without a file name it is a bug
+            if SETTINGS.debug or error.filename is None:
+                raise
+            Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ import functools
 import logging
 import os
 import secrets
+import signal
 import site
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
@@ -83,7 +85,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             if cluster is None:
                 ending.enter_context(_own_token(folder))
             ending.callback(ray.shutdown)
-            with chdir(_import_folder(folder)):
+            with chdir(_import_folder(folder)), _signals_kept():
                 if cluster is None:
                     _start(folder, n_cpus)
                 else:
@@ -106,6 +108,17 @@ def _import_folder(empty: Path) -> Path:
     """
     installed = {Path(path).resolve() for path in (*site.getsitepackages(), site.getusersitepackages())}
     return empty if ROOT.resolve() in installed else ROOT
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Restore the program's answer to SIGTERM after the block: Ray's ends the process without a word."""
+    answer = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(answer) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, answer)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import subprocess
+import sys
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from process_support import ROOT
 from scipy import fft, signal
 
 from data_prep.config import SynthConfig
@@ -204,6 +207,21 @@ def test_progress_is_told(tmp_path: Path) -> None:
     n_clips = synthesize(tmp_path / "out", TINY, lambda done, total: told.append((done, total)))
     assert told[-1] == (n_clips, n_clips)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+@pytest.mark.system
+def test_a_corpus_that_is_there_costs_nothing(tiny: Path) -> None:
+    """Nothing is computed, and what computes is not even imported; the answer and the progress are the same."""
+    script = (
+        "import sys, json\nfrom pathlib import Path\nfrom data_prep.config import SynthConfig\n"
+        "from data_prep.synth import synthesize\n"
+        f"config = SynthConfig.model_validate_json({TINY.model_dump_json()!r})\n"
+        f"told = []\nprint(synthesize(Path({str(tiny)!r}), config, lambda *at: told.append(at)), told)\n"
+        "print('scipy.signal' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT).stdout.split("\n")
+    n_clips = len(list((tiny / "audio").iterdir()))
+    assert said[:2] == [f"{n_clips} [({n_clips}, {n_clips})]", "False"]
 
 
 @pytest.mark.parametrize("content", ["meta.csv", "synth.json"])

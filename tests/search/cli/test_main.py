@@ -160,18 +160,19 @@ def test_describe_shows_the_exports_that_a_rule_refuses():
 
 
 @pytest.mark.system
-def test_ctrl_c_is_answered():
-    """Whoever interrupts a command is told that nothing is lost, and the exit status is that of an interrupt."""
+@pytest.mark.parametrize(("name", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_ctrl_c_and_sigterm_are_answered(name, status, word):
+    """Whoever interrupts a command is told that nothing is lost, and the exit status is that of the signal."""
     script = (
         "import os, signal, sys, search.cli.main as asc\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # shells start jobs with it ignored
-        "asc.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        f"asc.app.command('wait')(lambda: os.kill(os.getpid(), signal.{name}))\n"
         "sys.argv = ['asc', 'wait']\n"
         "asc.main()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 130
-    assert "Error: interrupted. Finished work is kept" in done.stderr
+    assert done.returncode == status
+    assert f"Error: {word}. Finished work is kept" in done.stderr
     assert "Traceback" not in done.stderr
 
 

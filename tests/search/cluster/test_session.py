@@ -16,19 +16,24 @@ from search.cluster.session import cluster_address
 pytestmark = pytest.mark.system
 
 SESSIONS = """
+import signal
+
 from search.cluster.doctor import sources
 from search.cluster.nodes import on_every_node
 from search.cluster.session import ray_session
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, print)
     for _ in range(2):
         with ray_session(None, 1):
             print(*on_every_node(sources).values())
+            assert signal.getsignal(signal.SIGTERM) is print
 """
 
 
 def test_a_local_ray_works_beside_foreign_files_and_without_a_home(tmp_path):
-    """Workers import the packages, not the user's files of the same names; the token needs no home; twice in a row."""
+    """Workers import the packages, not the user's files of the same names; the token needs no home; twice in a row.
+    SIGTERM is answered as before."""
     here = tmp_path / "here"
     here.mkdir()
     (tmp_path / "sessions.py").write_text(SESSIONS)
