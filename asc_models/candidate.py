@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +14,12 @@ from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
-from data_prep.files import file_digest, read_json
+from data_prep.files import UNREADABLE_ZIP, file_digest, read_json
 from data_prep.reader.statistics import BandStatistics
 from data_prep.schema import Config, parse_config
-from data_prep.yaml_file import read_yaml
+from data_prep.scratch import scratch_folder
+from data_prep.wording import shortened
+from data_prep.yaml_file import MAX_BYTES, read_yaml
 
 
 class CandidateConfig(Config):
@@ -90,8 +91,8 @@ NEEDED = (MODEL, CONFIG)
 """Files needed to run a candidate: the model; feature and reader settings and class list."""
 
 
-MAX_UNPACKED_BYTES = 100_000_000
-"""Largest accepted unpacked size of a file in a zip. Real candidates have a few hundred thousand bytes."""
+MAX_UNPACKED_BYTES = {MODEL: 100_000_000, CONFIG: MAX_BYTES}
+"""Largest accepted unpacked size of each file in a zip. Real candidates have a few hundred thousand bytes."""
 
 
 def require_unchanged(folder: Path, names: Collection[str] | None = None) -> None:
@@ -137,9 +138,11 @@ def opened_candidate(path: Path) -> Iterator[Path]:
         require_unchanged(path, NEEDED)
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="asc-candidate-") as folder:
-        _unpack(path, Path(folder))
-        yield Path(folder)
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise DataError(f"{path}: must be a folder or a regular file; it is a pipe or device.")
+    with scratch_folder("asc-candidate-") as folder:
+        _unpack(path, folder)
+        yield folder
 
 
 def _unpack(path: Path, folder: Path) -> None:
@@ -152,10 +155,13 @@ def _unpack(path: Path, folder: Path) -> None:
                 raise DataError(f"{path}: no candidate's zip (it has no {' and no '.join(missing)})")
             for name, entry in entries.items():
                 size = archive.getinfo(entry).file_size
-                if size > MAX_UNPACKED_BYTES:
-                    raise DataError(f"{path}: {entry} claims {size:,} bytes, a candidate has at most 100,000,000")
+                if size > MAX_UNPACKED_BYTES[name]:
+                    raise DataError(
+                        f"{path}: {shortened(entry)} has {size:,} bytes, a candidate's at most "
+                        f"{MAX_UNPACKED_BYTES[name]:,}"
+                    )
                 (folder / name).write_bytes(archive.read(entry))
     except FileNotFoundError:
         raise DataError(f"{path}: no candidate: there is no such folder or zip") from None
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:  # RuntimeError: encrypted
+    except (*UNREADABLE_ZIP, OSError) as error:
         raise DataError(f"{path}: neither a candidate's folder nor a zip of one: {error}") from None

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from asc_models.candidate import CONFIG, MODEL, CandidateConfig, opened_candidate, read_candidate_config
+from asc_models.errors import ExportError
 from asc_models.tflite.artifact import Artifact
+from asc_models.tflite.quantization.probe import probe
 from data_prep.reader.reader import extract_files, extract_waveforms
 
 File = str | Path
@@ -28,13 +30,23 @@ class Classifier:
     Raises:
         DataError: if `path` is not a candidate.
         ConfigError: if its configuration is invalid.
-        ExportError: if the interpreter cannot load its model file.
+        ExportError: if its model file cannot be run.
     """
 
     def __init__(self, path: File, n_threads: int = 1) -> None:
-        with opened_candidate(Path(path)) as folder:
+        self.path = Path(path)
+        with opened_candidate(self.path) as folder:
             self.config: CandidateConfig = read_candidate_config(folder / CONFIG)
+            self._require_harmless(folder / MODEL)
             self._artifact = Artifact(folder / MODEL, n_threads)
+
+    def _require_harmless(self, model: Path) -> None:
+        """Raise ExportError if the model file fails on a clip of zeros in a process of its own, which it may abort."""
+        shape = self.config.reader.input_shape(self.config.features)
+        if failure := probe(model, np.zeros((1, *shape), np.float32), "xnnpack"):
+            raise ExportError(
+                f"{self.path}: its model file cannot be run: {failure}. Copy it again, or export it again."
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -54,6 +66,7 @@ class Classifier:
 
         Raises:
             DataError: if there are no recordings, or one cannot be used.
+            ExportError: if the model file cannot be run, or its outputs are not probabilities.
             ValueError: if waveforms are given without a sample rate, or files with one.
         """
         one = isinstance(recordings, str | Path) or (isinstance(recordings, np.ndarray) and recordings.ndim < 2)
@@ -70,4 +83,9 @@ class Classifier:
         else:
             features = extract_waveforms(several, sample_rate, *reading)
         index = pd.Index(features.clips["filename"] if sample_rate is None else range(len(several)), name="recording")
-        return pd.DataFrame(self._artifact.predict(features), index=index, columns=list(self.classes))
+        probabilities = self._artifact.predict(features)
+        if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all():  # not true of NaN either
+            raise ExportError(
+                f"{self.path}: its outputs are not probabilities: the model file is damaged. Export it again."
+            )
+        return pd.DataFrame(probabilities, index=index, columns=list(self.classes))

@@ -6,14 +6,24 @@ import contextlib
 import errno
 import hashlib
 import json
+import lzma
 import os
 import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import AscError, DataError
+
+UNREADABLE_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),  # unknown methods, encryption, wrong numbers
+)
+"""What `zipfile` raises for damaged archives, besides OSError for some, as for a failure of the disk."""
 
 
 @contextmanager

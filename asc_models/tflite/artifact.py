@@ -14,6 +14,7 @@ from asc_models.networks.topology import Shape
 from asc_models.tflite.quiet import silenced
 from asc_models.training.batches import evaluation_batches
 from data_prep.reader.reader import FeatureSet
+from data_prep.wording import shortened
 
 
 class Artifact:
@@ -24,7 +25,7 @@ class Artifact:
         n_threads: number of interpreter threads.
 
     Raises:
-        ExportError: if the interpreter cannot load the file.
+        ExportError: if the interpreter cannot load the file, or it is not that of a classifier.
     """
 
     def __init__(self, path: Path, n_threads: int = 1) -> None:
@@ -35,11 +36,17 @@ class Artifact:
             with silenced():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=n_threads)
                 self._interpreter.allocate_tensors()
+                inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (OSError, ValueError, RuntimeError) as error:
-            raise ExportError(f"{path}: the TFLite interpreter refuses the file: {error}") from error
+            raise ExportError(f"{path}: the TFLite interpreter refuses the file: {_words(error)}") from error
+        ends = [(len(one["shape"]), one["dtype"]) for one in (*inputs, *outputs)]
+        if len(inputs) != 1 or ends != [(4, np.float32), (2, np.float32)]:
+            raise ExportError(
+                f"{path}: is not the file of a classifier, which has one input of 4 dimensions and one output of 2, "
+                "both float32. Export it again."
+            )
         self.path = path
-        self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        (self._input,), (self._output,) = inputs, outputs
 
     @property
     def input_shape(self) -> Shape:
@@ -56,7 +63,8 @@ class Artifact:
         """Return the probabilities of every clip, shape (n_clips, n_classes).
 
         Raises:
-            ExportError: if the shape or the number of classes of the features differs from the file's.
+            ExportError: if the shape or the number of classes of the features differs from the file's, or the file
+                cannot be run.
         """
         if features.input_shape != self.input_shape or len(features.classes) != self.n_classes:
             raise ExportError(
@@ -68,8 +76,16 @@ class Artifact:
 
     def _run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         outputs: list[Any] = []
-        for clip in inputs:
-            self._interpreter.set_tensor(self._input["index"], clip[np.newaxis])
-            self._interpreter.invoke()
-            outputs.append(self._interpreter.get_tensor(self._output["index"])[0])
+        try:
+            for clip in inputs:
+                self._interpreter.set_tensor(self._input["index"], clip[np.newaxis])
+                self._interpreter.invoke()
+                outputs.append(self._interpreter.get_tensor(self._output["index"])[0])
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise ExportError(f"{self.path}: the TFLite interpreter cannot run the file: {_words(error)}") from error
         return np.asarray(outputs, np.float32)
+
+
+def _words(error: Exception) -> str:
+    """Return an interpreter's message in one line."""
+    return shortened(" ".join(str(error).split()), 300)

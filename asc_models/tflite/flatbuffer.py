@@ -17,6 +17,10 @@ FILE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of a TFLite file."""
 
 
+class _DamageError(ValueError):
+    """What is wrong with a file, in words for the user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """One operator of a graph; tensors are given by index, −1 for an omitted operand."""
@@ -72,7 +76,7 @@ class Graph:
 
     def name(self, tensor: int) -> str:
         """Return a tensor's name."""
-        return str(self._tensors[tensor].name.decode())
+        return str(self._tensors[tensor].name.decode(errors="replace"))
 
     def type_name(self, tensor: int) -> str:
         """Return a tensor's type, such as FLOAT32, or `type 99` if the schema does not define the number."""
@@ -140,14 +144,19 @@ class TfliteFile:
 
         try:
             if content[4:8] != FILE_IDENTIFIER:
-                raise ValueError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
+                raise _DamageError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")
             self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
             self._take_in_buffers(content)
             self.graphs = tuple(Graph(self._model, subgraph) for subgraph in self._model.subgraphs)
             self.n_bytes = len(content)
             self._check()
-        except (TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error) as error:
+        except _DamageError as error:
             raise ExportError(f"{name}: cannot be read as a TFLite file: {error}") from error
+        except (TypeError, ValueError, IndexError, AttributeError, KeyError, OverflowError, struct.error) as error:
+            raise ExportError(
+                f"{name}: cannot be read as a TFLite file: its {len(content):,} bytes are damaged or incomplete. Copy "
+                "it again, or export it again."
+            ) from error
 
     @property
     def graph(self) -> Graph:
@@ -165,18 +174,27 @@ class TfliteFile:
         for buffer in self._model.buffers:
             if buffer.offset > 1:
                 if buffer.offset + buffer.size > len(content):
-                    raise ValueError(f"a constant ends at byte {buffer.offset + buffer.size:,} of {len(content):,}")
+                    raise _DamageError(f"a constant ends at byte {buffer.offset + buffer.size:,} of {len(content):,}")
                 buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
                 buffer.offset = buffer.size = 0
 
     def _check(self) -> None:
+        """Raise _DamageError if an index leads nowhere, so that all methods of the graphs can be relied on."""
         if not self.graphs:
-            raise ValueError("it contains no graph")
+            raise _DamageError("it contains no graph")
+        n_buffers = len(self._model.buffers)
         for graph in self.graphs:
             for operator in graph.operators:
                 for tensor in (*operator.inputs, *operator.outputs):
-                    if tensor >= graph.n_tensors:
-                        raise ValueError(f"{operator.name} names tensor {tensor} of {graph.n_tensors}")
+                    if not -1 <= tensor < graph.n_tensors:
+                        raise _DamageError(f"{operator.name} names tensor {tensor} of {graph.n_tensors}")
+                if operator.name == "DEQUANTIZE" and not (operator.inputs and operator.outputs):
+                    raise _DamageError("DEQUANTIZE lacks its input or output")
+            for tensor in range(graph.n_tensors):
+                if not 0 <= graph.buffer(tensor) < n_buffers:
+                    raise _DamageError(f"tensor {tensor} names buffer {graph.buffer(tensor)} of {n_buffers}")
+                if any(size < 0 for size in graph.shape(tensor)):
+                    raise _DamageError(f"tensor {tensor} has the shape {graph.shape(tensor)}")
 
 
 def buffer_views(content: bytearray) -> list[npt.NDArray[np.uint8]]:

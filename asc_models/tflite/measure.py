@@ -11,6 +11,7 @@ import numpy as np
 
 from asc_models.errors import ExportError
 from asc_models.tflite.flatbuffer import Graph, TfliteFile, read_tflite
+from data_prep.wording import printable
 
 ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
 """Operators whose constant operands are weights: kernels, biases, per-channel factors."""
@@ -102,6 +103,12 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     data, kind = graph.data(tensor), graph.type_name(tensor)
     assert data is not None
     n_values = math.prod(graph.shape(tensor))
+    width = {**FLOAT_BITS, **INTEGER_BITS}.get(kind)
+    if width is not None and data.size != (n_bytes := -(-n_values * width // 8)):
+        raise ExportError(
+            f"{path}: weights {printable(graph.name(tensor))!r} of shape {graph.shape(tensor)} take {n_bytes:,} bytes "
+            f"as {kind}, but {data.size:,} are stored: the file is damaged. Copy it again, or export it again."
+        )
     if kind in FLOAT_BITS:
         bits = FLOAT_BITS[kind]
         # Compare values, not bits, so that −0.0 counts as zero.
@@ -111,8 +118,8 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     if kind not in INTEGER_BITS:
         known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
         raise ExportError(
-            f"{path}: weights {graph.name(tensor)!r} have type {kind}, whose size is unknown; known types: {known}. "
-            "Export the model again with one of this tool's modes."
+            f"{path}: weights {printable(graph.name(tensor))!r} have type {kind}, whose size is unknown; "
+            f"known types: {known}. Export the model again with one of this tool's modes."
         )
     bits = INTEGER_BITS[kind]
     _, zero_points = graph.quantization(tensor)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +18,7 @@ from asc_models.tflite.template import Template, file_constants, find_template
 from asc_models.training.voting import answering
 from data_prep.config import Windows
 from data_prep.reader.reader import FeatureSet
+from data_prep.scratch import scratch_folder
 
 TEMPLATES_KEPT = 32
 """Converted files cached per process, about 200 KB each, so that a promoted trial reuses its own."""
@@ -78,8 +77,8 @@ class RungReader:
             """Return the converted network, from its template if there is one."""
             return self._converted(model, (network, windows, shape, conversion), reconvert=reconvert)
 
-        with tempfile.TemporaryDirectory(prefix="asc-reading-") as folder:
-            path = Path(folder) / "model.tflite"
+        with scratch_folder("asc-reading-") as folder:
+            path = folder / "model.tflite"
             path.write_bytes(exported(converted, mode, calibration))
             return Reading(Artifact(path, self._n_threads).predict(features), measure(path))
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import lzma
 import shutil
 import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_prep.download.sets import KNOWN, Archive, DataSet
 from data_prep.errors import AscError, DataError
-from data_prep.files import read_json, write_error, write_json
+from data_prep.files import UNREADABLE_ZIP, read_json, write_error, write_json
 from data_prep.progress import ProgressCallback
 
 STATE_NAME = ".download.json"
@@ -190,7 +188,7 @@ def _unpack(path: Path, folder: Path, top: str) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with packed.open(member) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, BLOCK)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE_ZIP as error:
         raise DataError(f"{path}: cannot be unpacked: {error}. Delete it and rerun the same command.") from None
     except OSError as error:
         raise write_error(folder, error) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_prep.errors import RunError
 from data_prep.home import home_folder
-from search.cluster.scratch import scratch_folder
+from data_prep.scratch import scratch_folder
 
 OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a local Ray. Trials read their shards themselves, so hardly anything passes through it."""
@@ -26,8 +26,10 @@ N_STARTS = 3
 CONNECT_S = 10.0
 """Seconds that a cluster's address may take to answer."""
 
-MAX_FOLDER = 26
-"""Longest path of the folder for temporary files: a socket's path has at most 107 characters, and Ray adds 81."""
+RAY_FOLDER = "r"
+"""Ray's folder, inside one of this user alone: Ray opens its own to everybody, and its logs hold the environment."""
+MAX_FOLDER = 24
+"""Longest path of the folder for temporary files: a socket's path has at most 107 characters, and Ray adds 83."""
 
 ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor that asked for no GPU sees none
@@ -162,7 +164,7 @@ def _start(folder: Path, n_cpus: int) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                _temp_dir=str(folder),
+                _temp_dir=str(folder / RAY_FOLDER),
             )
         except Exception as error:  # Ray has no class for this error
             ray.shutdown()

@@ -8,10 +8,8 @@ comparable.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from data_prep.corpora.kfold import assign_parts
 from data_prep.errors import DataError
 from data_prep.reader.reader import FeatureSet, read_splits
 from data_prep.reader.statistics import fit_statistics
+from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.store import Location
@@ -118,8 +117,8 @@ def train_part(
         on_epoch=lambda record: on_epoch(record.epoch),
         on_save=on_save,
     )
-    with tempfile.TemporaryDirectory(prefix="asc-inner-") as folder:
-        path = Path(folder) / MODEL
+    with scratch_folder("asc-inner-") as folder:
+        path = folder / MODEL
         export_candidate(trainer, train, held, path, config.mode, seed=config.seed)
         return Predictions(held.clips[list(CLIP_COLUMNS)], Artifact(path).predict(held), held.classes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from asc_models.candidate import CandidateConfig
 from asc_models.errors import ExportError
 from data_prep.errors import AscError
 from data_prep.progress import ProgressCallback
+from data_prep.scratch import scratch_folder
 from data_prep.store import Location, location_text, parse_location
 from data_prep.wording import error_line
 from data_prep.workers import available_cpus
@@ -367,8 +367,8 @@ def _train_in_worker(
     try:
         if stored is None:
             return train(CandidateFiles(Path(root)), None)
-        with tempfile.TemporaryDirectory(prefix="asc-retrain-") as folder:
-            files, shared = CandidateFiles(Path(folder) / Path(root).name), StoredCandidate(parse_location(stored))
+        with scratch_folder("asc-retrain-") as folder:
+            files, shared = CandidateFiles(folder / Path(root).name), StoredCandidate(parse_location(stored))
             shared.pull_checkpoint(files)
             trained = train(files, lambda: shared.push_checkpoint(files))
             if not part:

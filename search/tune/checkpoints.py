@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data_prep.scratch import scratch_folder
 from data_prep.store import LocalStore, Location, open_store
 
 
@@ -31,8 +31,8 @@ class Checkpoints:
         if self.folder is not None:
             write(self.folder / _name(trial_id))
             return
-        with tempfile.TemporaryDirectory(prefix="asc-checkpoint-") as folder:
-            path = Path(folder) / _name(trial_id)
+        with scratch_folder("asc-checkpoint-") as folder:
+            path = folder / _name(trial_id)
             write(path)
             self._store.write(path.name, path.read_bytes())
 
@@ -52,8 +52,8 @@ class Checkpoints:
         except FileNotFoundError:
             yield None
             return
-        with tempfile.TemporaryDirectory(prefix="asc-checkpoint-") as folder:
-            path = Path(folder) / _name(trial_id)
+        with scratch_folder("asc-checkpoint-") as folder:
+            path = folder / _name(trial_id)
             path.write_bytes(data)
             yield path
 

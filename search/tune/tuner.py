@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
 from data_prep.progress import ProgressCallback
+from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location, location_text
 from data_prep.workers import available_cpus
@@ -19,7 +20,6 @@ from results.ledger.ledger import Ledger
 from results.ledger.trial import Trial
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
-from search.cluster.scratch import scratch_folder
 from search.space.sizing import Assess, require_feasible
 from search.space.space import Space
 from search.strategies.proposer import Proposer

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 
 import keras
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from damage_support import KILLER, mutated
+from results_support import write_dense_tflite
 
 from asc_models.candidate import CandidateConfig
 from asc_models.classifier import Classifier
 from asc_models.config import TrainConfig
+from asc_models.errors import ExportError
 from asc_models.networks.families import BlockConfig, ModelConfig
 from asc_models.tflite.export import export
 from asc_models.training.builder import build
 from data_prep.config import FeatureSpec, ReaderSpec
-from data_prep.errors import DataError
+from data_prep.errors import AscError, DataError
 
 pytestmark = pytest.mark.system
 
@@ -114,3 +118,39 @@ def test_a_sample_rate_belongs_to_waveforms(candidate, recordings):
             classifier.predict(given, rate)
     with pytest.raises(ValueError, match="files or waveforms, not both"):
         classifier.predict([wave, path])
+
+
+def test_a_model_that_kills_its_process_is_refused(candidate, recordings, tmp_path):
+    """A file on which the interpreter dies (SIGSEGV), one cut short, one that is no classifier: one sentence each."""
+    kernel = np.random.default_rng(0).standard_normal((10, 8)).astype(np.float32)
+    write_dense_tflite(tmp_path / "dense.tflite", kernel, kernel[:, 0])
+    sound, dense = (candidate / "model.tflite").read_bytes(), (tmp_path / "dense.tflite").read_bytes()
+    for content in (mutated(dense, KILLER), sound[: len(sound) // 2], dense, b""):
+        with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
+            archive.write(candidate / "config.yaml", "config.yaml")
+            archive.writestr("model.tflite", content)
+        with pytest.raises(ExportError, match=r"one\.zip: its model file cannot be run"):
+            Classifier(tmp_path / "one.zip")
+
+
+def mutations(candidate, recordings, tmp_path, n):
+    """Return how many of `n` damaged models answer, each opened and asked as by `asc predict`."""
+    source, n_answered = (candidate / "model.tflite").read_bytes(), 0
+    for seed in range(n):
+        with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
+            archive.write(candidate / "config.yaml", "config.yaml")
+            archive.writestr("model.tflite", mutated(source, seed))
+        with suppress(AscError):
+            n_answered += len(Classifier(tmp_path / "one.zip").predict(next(iter(recordings))))
+    return n_answered
+
+
+def test_no_damaged_model_ends_the_process(candidate, recordings, tmp_path):
+    """Some mutations: probabilities or one sentence."""
+    assert 0 < mutations(candidate, recordings, tmp_path, 8) < 8
+
+
+@pytest.mark.full
+def test_no_damaged_model_ends_the_process_often(candidate, recordings, tmp_path):
+    """500 mutations: probabilities or one sentence."""
+    assert 0 < mutations(candidate, recordings, tmp_path, 500) < 500

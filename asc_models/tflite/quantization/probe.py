@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asc_models.errors import ExportError
+from data_prep.scratch import scratch_folder
+from data_prep.wording import shortened
 
 Delegate = Literal["xnnpack", "none"]
 DELEGATES: tuple[Delegate, ...] = ("xnnpack", "none")
@@ -47,8 +48,8 @@ def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
 
 def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> str:
     """Run the file with `delegate` in another process; return why it fails, or an empty string."""
-    with tempfile.TemporaryDirectory(prefix="asc-probe-") as folder:
-        clips = Path(folder) / "inputs.npy"
+    with scratch_folder("asc-probe-") as folder:
+        clips = folder / "inputs.npy"
         np.save(clips, inputs)
         command = [sys.executable, "-P", "-m", __name__, str(path.absolute()), str(clips), delegate]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
@@ -90,7 +91,7 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
             if not np.isfinite(interpreter.get_tensor(out["index"])).all():
                 return "its probabilities are not numbers"
     except (ValueError, RuntimeError) as error:
-        return " ".join(str(error).split())
+        return shortened(" ".join(str(error).split()), 300)
     return ""
 
 

@@ -199,6 +199,6 @@ def test_what_takes_locks_imports_where_there_is_no_fcntl() -> None:
     """On a system without fcntl (Windows) everything that takes locks can still be imported."""
     code = (
         "import sys; sys.modules['fcntl'] = None\n"
-        "import data_prep.store, results.ledger.ledger, results.storage.storage, search.cluster.scratch"
+        "import data_prep.store, results.ledger.ledger, results.storage.storage, data_prep.scratch"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -4,12 +4,11 @@ import sys
 
 import pytest
 
-from search.cluster.scratch import scratch_folder
-from search.cluster.session import ray_parent
+from data_prep.scratch import scratch_folder
 
 HOLD = """
 import sys
-from search.cluster.scratch import scratch_folder
+from data_prep.scratch import scratch_folder
 with scratch_folder("asc-try-") as folder:
     print(folder, flush=True)
     sys.stdin.read()
@@ -72,14 +71,3 @@ def test_a_folder_just_made_is_left_alone():
     killed.communicate()
     with scratch_folder("asc-try-"):
         assert os.path.exists(left)  # noqa: PTH110
-
-
-def test_ray_goes_where_its_sockets_have_short_paths(tmp_path, monkeypatch):
-    """With a temporary folder of a long name Ray's own goes elsewhere: the path of a socket has 107 characters."""
-    deep = tmp_path / "a-batch-system-s-own-folder"
-    deep.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(deep))
-    with scratch_folder("asc-ray-", ray_parent()) as folder:
-        assert len(str(folder)) + len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store") <= 107
-    monkeypatch.setattr("tempfile.tempdir", "/tmp")
-    assert ray_parent() is None

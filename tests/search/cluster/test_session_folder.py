@@ -1,0 +1,39 @@
+"""Where a Ray of this machine keeps its files: in a short path, closed to other users."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from data_prep.scratch import scratch_folder
+from search.cluster.session import RAY_FOLDER, ray_parent, ray_session
+
+
+def test_ray_goes_where_its_sockets_have_short_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a temporary folder of a long name Ray's own goes elsewhere: the path of a socket has 107 characters."""
+    deep = tmp_path / "a-batch-system-s-own-folder"
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with scratch_folder("asc-ray-", ray_parent()) as folder:
+        assert (
+            len(str(folder / RAY_FOLDER)) + len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+            <= 107
+        )
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    assert ray_parent() is None
+
+
+@pytest.mark.system
+def test_no_other_user_enters_the_folder_of_a_local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed."""
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    before = {*Path("/tmp").glob("asc-ray-*")}
+    with ray_session("local", n_cpus=1):
+        (folder,) = {*Path("/tmp").glob("asc-ray-*")} - before
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert folder.stat().st_uid == os.getuid()
+        assert [path.name for path in folder.iterdir() if path.is_dir()] == [RAY_FOLDER]
+    assert not folder.exists()
