@@ -112,7 +112,7 @@ def _select_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator
 
 def _is_up_to_date(workspace: Workspace, config: RunConfig, ledger: Ledger, inputs: str) -> bool:
     """Return whether the run was last finished with `inputs`, and no single stage has changed its outputs since."""
-    from results.ensemble import was_selected_otherwise
+    from results.ensembles.ensemble import was_selected_otherwise
     from results.submission.package import is_package_current
 
     finished = [event["inputs"] for event in of_kind(ledger.events(), "line_finished")]

@@ -201,7 +201,7 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
     """Select the ensemble on validation; its members together meet the limits of a single model."""
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import Limits
-    from results.ensemble import build_ensemble
+    from results.ensembles.ensemble import build_ensemble
 
     limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
@@ -217,7 +217,7 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
 
 def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
     """Select the run's ensemble again if it was selected with other settings than `config`."""
-    from results.ensemble import was_selected_otherwise
+    from results.ensembles.ensemble import was_selected_otherwise
 
     if was_selected_otherwise(workspace.run, config.ensemble):
         narrator.note("The settings of the ensemble have changed: selecting it again")

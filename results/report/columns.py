@@ -17,7 +17,7 @@ from asc_models.rules import QUANTITY_NAMES, Quantity
 from results.candidates.candidates import Candidate
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import SCORES, SeedGroup, seed_groups
-from results.ensemble import Ensemble
+from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
 from results.report.data import RunData, accuracy_interval
 from results.report.text import Content, count, grid, interval, kilobytes, number, percent, setting

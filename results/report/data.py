@@ -12,7 +12,7 @@ from asc_models.metrics import interval_by_location
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
-from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
+from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.ledger.ledger import Ledger
 from results.ledger.trials import rungs_table, trials_table
 from results.published import has_published

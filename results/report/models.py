@@ -8,7 +8,7 @@ import numpy as np
 
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.wording import plural
-from results.ensemble import Ensemble
+from results.ensembles.ensemble import Ensemble
 from results.published import PublishedSystem
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData

@@ -13,7 +13,7 @@ from results.candidates.candidates import Candidate, CandidateMetrics, comparabl
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig
-from results.ensemble import Ensemble, ensemble_predictions, read_ensembles
+from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.rundir import RunDirectory
 
 

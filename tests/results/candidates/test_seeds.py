@@ -15,7 +15,7 @@ from results.candidates.candidates import read_candidates, read_metrics, sibling
 from results.candidates.limits import Limits, read_limits
 from results.candidates.seeds import Spread, seed_groups
 from results.config import EnsembleConfig, SubmissionConfig
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.report.columns import seed_table
 from results.report.data import read_run_data, select_candidate
 from results.report.page import render_report

@@ -10,7 +10,7 @@ from results_support import make_run
 from asc_models.rules import QUANTITY_NAMES, Quantity
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.report.columns import (
     Table,
     candidate_table,

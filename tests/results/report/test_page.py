@@ -20,7 +20,7 @@ from data_prep.store import LocalStore
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
 from results.report.page import render_report
 from results.rundir import RunDirectory

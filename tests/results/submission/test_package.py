@@ -24,7 +24,7 @@ from data_prep.errors import BudgetError, DataError
 from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig, SubmissionConfig
-from results.ensemble import build_ensemble, read_ensembles
+from results.ensembles.ensemble import build_ensemble, read_ensembles
 from results.rundir import RunDirectory
 from results.score import score_submission
 from results.submission.meta import system_meta

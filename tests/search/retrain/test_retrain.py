@@ -19,7 +19,7 @@ from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation
 from results.candidates.limits import read_limits
 from results.candidates.seeds import seed_groups
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
 from results.report.data import select_candidate
 from results.rundir import RunDirectory

@@ -15,7 +15,7 @@ from asc_models.rules import Quantity, RulesConfig
 from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.report.data import RunData, read_run_data
 from results.report.figures.all import all_plots
 from results.report.figures.scores import group_figure

@@ -8,7 +8,7 @@ from results_support import make_run
 
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
-from results.ensemble import build_ensemble
+from results.ensembles.ensemble import build_ensemble
 from results.report.page import render_report
 from search.cli.screen.outcome import show_outcome
 from search.cli.screen.terminal import Terminal

@@ -1,101 +1,27 @@
-"""Ensembles keep to the size limit of one model and never lose on validation."""
+"""The ensemble of a run: within the limits of one model, written and read back."""
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from results_support import add_candidate, clips, make_run, predictions
 
-from asc_models.metrics import log_loss
 from asc_models.rules import RulesConfig
 from data_prep.errors import BudgetError, DataError
 from results.candidates.limits import Limits
 from results.candidates.predictions import read_predictions
 from results.config import EnsembleConfig
-from results.ensemble import (
-    TEMPERATURES,
+from results.ensembles.ensemble import (
     align,
     build_ensemble,
     ensemble_predictions,
-    fit_temperature,
     read_ensembles,
-    select_ensemble,
-    temper,
     was_selected_otherwise,
 )
 from results.submission.systems import rank_systems
 
 CLASSES = ("one", "two", "three")
-
-
-def within(sizes: list[int], limit: int) -> Callable[[Sequence[int]], bool]:
-    return lambda members: sum(sizes[i] for i in members) <= limit
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    sizes=st.lists(st.integers(1, 100), min_size=1, max_size=7),
-    limit=st.integers(1, 220),
-    max_members=st.integers(1, 4),
-    temperature=st.booleans(),
-)
-def test_an_ensemble_never_exceeds_its_budget_and_never_loses(
-    seed: int, sizes: list[int], limit: int, max_members: int, temperature: bool
-) -> None:
-    """Distinct members' sizes stay within the limit, and validation log loss is at most the best feasible member's."""
-    rng = np.random.default_rng(seed)
-    stack = rng.dirichlet(np.ones(3) * 0.7, size=(len(sizes), 20)).astype(np.float32)
-    labels = rng.integers(3, size=20)
-    config = EnsembleConfig(max_members=max_members, max_rounds=12, temperature=temperature)
-    stack, sizes = stack[np.array(sizes) <= limit], [size for size in sizes if size <= limit]
-    if not sizes:
-        return
-    chosen = select_ensemble(stack, labels, within(sizes, limit), config)
-    used = np.flatnonzero(chosen.counts)
-    assert sum(sizes[i] for i in used) <= limit
-    assert 1 <= len(used) <= max_members
-    tempered = temper(np.tensordot(chosen.weights, stack.astype(float), axes=1), chosen.temperature)
-    assert log_loss(labels, tempered) <= min(log_loss(labels, member) for member in stack) + 1e-12
-
-
-def test_two_complementary_members_beat_either_and_are_charged_once() -> None:
-    """Of two members that err on different clips both are taken, repetition becomes weight, size is counted once."""
-    truth = np.eye(3)[[0, 1, 2] * 10]
-    first, second = truth * 0.9 + 0.1 / 3, truth * 0.9 + 0.1 / 3
-    first[:8], second[18:] = 1 / 3, 1 / 3
-    labels = truth.argmax(axis=1)
-    stack, config = np.stack([first, second]), EnsembleConfig(temperature=False)
-    chosen = select_ensemble(stack, labels, within([60, 60], 120), config)
-    assert (chosen.counts > 0).tolist() == [True, True]
-    assert chosen.counts[0] > chosen.counts[1], "the better one weighs more"
-    alone = select_ensemble(stack, labels, within([60, 60], 119), config)
-    assert alone.counts.tolist() == [1, 0]
-
-
-def test_temperature_recovers_what_was_done_to_the_probabilities() -> None:
-    """Probabilities that were sharpened by a known factor are flattened by it again."""
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(3), size=4000)
-    labels = np.array([rng.choice(3, p=row) for row in p])
-    assert fit_temperature(labels, temper(p, 0.5)) == pytest.approx(2.0, rel=0.1)
-    assert temper(p, 1.0) == pytest.approx(p)
-
-
-def test_without_an_error_no_temperature_is_fitted() -> None:
-    """Where every clip is right the likelihood wants T → 0: it stays 1; with errors it stays within its bounds."""
-    labels = np.arange(60) % 3
-    right = np.eye(3)[labels] * 0.4 + 0.2
-    assert log_loss(labels, temper(right, 0.5)) < log_loss(labels, right), "sharpening looks like a gain"
-    assert fit_temperature(labels, right) == 1.0
-    one_wrong = np.vstack([np.repeat(right, 50, axis=0), [[0.3, 0.4, 0.3]]])
-    assert fit_temperature(np.append(np.repeat(labels, 50), 0), one_wrong) == pytest.approx(TEMPERATURES[0], rel=1e-3)
-    all_wrong = np.roll(right, 1, axis=1)
-    assert fit_temperature(labels, all_wrong) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
 def test_a_run_s_ensemble_is_written_and_read_back(tmp_path: Path) -> None:
@@ -197,3 +123,21 @@ def test_a_damaged_file_is_selected_again(tmp_path: Path, text: str) -> None:
     assert not was_selected_otherwise(run, EnsembleConfig())
     run.ensembles_path.write_text(text)
     assert was_selected_otherwise(run, EnsembleConfig())
+
+
+def test_an_ensemble_says_what_it_gains_on_held_out_locations(tmp_path: Path) -> None:
+    """Two candidates that err on different clips: better together on clips that chose nothing, with an interval."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    for name in ("a", "b"):
+        add_candidate(run, name, size=50_000, skill=2.0)
+    ensemble = build_ensemble(run, EnsembleConfig(), Limits())
+    assert len(ensemble.members) == 2
+    assert ensemble.held_out[ensemble.method] == min(ensemble.held_out.values())
+    assert ensemble.gain is not None
+    mean, low, high = ensemble.gain
+    assert low < mean < high
+    assert mean == pytest.approx(ensemble.held_out[ensemble.method] - ensemble.held_out["single"])
+    assert read_ensembles(run) == [ensemble]
+    build_ensemble(run, EnsembleConfig(), Limits(RulesConfig(limits={"nonzero_weight_bytes": 60_000})))
+    (alone,) = read_ensembles(run)
+    assert (alone.is_single, alone.method, alone.gain) == (True, "single", None)

@@ -1,20 +1,14 @@
-"""Greedy forward selection of ensembles of retrained candidates, within the limits of one model.
-
-Caruana et al., "Ensemble selection from libraries of models", ICML 2004: start with the best model on validation;
-repeatedly add the model that reduces the loss of the mean probabilities most, with replacement; stop if none reduces
-it. The size of a member counts once, however often it was added: repetition only changes its weight.
-"""
+"""The ensemble of a run: selected from the retrained candidates on validation, written to `ensembles.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from asc_models.metrics import Floats, Ints, log_loss
+from asc_models.metrics import mean_interval
 from data_prep.errors import BudgetError, DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
@@ -22,27 +16,11 @@ from results.candidates.candidates import Candidate, CandidateMetrics, comparabl
 from results.candidates.limits import Limits
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
+from results.ensembles.calibration import calibrate, location_parts, locations_of, temper
+from results.ensembles.members import Found, find_members, make_pool
 from results.rundir import RunDirectory
 
 ENSEMBLE_NAME = "ensemble"
-TEMPERATURES = (0.5, 4.0)
-"""Bounds of the fit. Values outside result from a few clips rather than from over- or underconfidence."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Result of the ensemble selection."""
-
-    counts: npt.NDArray[np.int64]
-    """How often each candidate was added, shape (n_candidates,); 0 for candidates that are not members."""
-    temperature: float
-    """Divisor of the log mean probabilities, which are normalized afterwards."""
-
-    @property
-    def weights(self) -> npt.NDArray[np.float64]:
-        """Weights of the candidates, summing to 1."""
-        shares: npt.NDArray[np.float64] = self.counts / self.counts.sum()
-        return shares
 
 
 @dataclass(frozen=True)
@@ -61,75 +39,18 @@ class Ensemble:
     """{split: result of `asc_models.metrics.summarize`}."""
     totals: dict[str, int] = field(default_factory=dict)
     """{limited quantity: total over the distinct members}; {} in files of older versions."""
+    method: str = ""
+    """Method that found the members (`results.ensembles.members`); "" in files of older versions."""
+    held_out: dict[str, float] = field(default_factory=dict)
+    """{method: log loss on locations that nothing was selected on}."""
+    gain: tuple[float, float, float] | None = None
+    """Held-out log loss minus that of the best single candidate, with the bounds of its 95 % interval over locations;
+    None if nothing was held out or the members are a single candidate."""
 
     @property
     def is_single(self) -> bool:
         """Whether the ensemble has a single member."""
         return len(self.members) == 1
-
-
-def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes). T > 1 flattens, T < 1 sharpens."""
-    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-15, None)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return result
-
-
-def fit_temperature(labels: Ints, probabilities: Floats) -> float:
-    """Return the temperature within `TEMPERATURES` with the lowest log loss.
-
-    Returns 1.0 if no temperature reduces the loss, or if no clip is misclassified.
-    """
-    from scipy.optimize import minimize_scalar
-
-    # Without a misclassified clip, the loss decreases monotonically towards T → 0, and the fit would return the lower
-    # bound. Such sharpening makes the first error on test very expensive.
-    if (probabilities.argmax(axis=1) == labels).all():
-        return 1.0
-    bounds = tuple(np.log(TEMPERATURES))
-    fit = minimize_scalar(lambda t: log_loss(labels, temper(probabilities, np.exp(t))), bounds=bounds, method="bounded")
-    temperature = float(np.exp(fit.x))
-    return temperature if fit.fun < log_loss(labels, probabilities) else 1.0
-
-
-def select_ensemble(
-    probabilities: Floats,
-    labels: Ints,
-    fits: Callable[[Sequence[int]], bool],
-    config: EnsembleConfig,
-    on_progress: ProgressCallback | None = None,
-) -> Selection:
-    """Return the ensemble selected on validation by greedy forward selection.
-
-    Args:
-        probabilities: probabilities of each candidate, shape (n_members, n_clips, n_scenes). Each candidate alone must
-            be within the limits.
-        labels: class indices, shape (n_clips,).
-        fits: returns whether the distinct candidates with the given indices are within the limits together.
-        config: maximum numbers of members and rounds, and whether to fit a temperature.
-        on_progress: called after each round.
-    """
-    alone = np.array([log_loss(labels, member) for member in probabilities])
-    counts = np.zeros(len(alone), dtype=np.int64)
-    counts[alone.argmin()] = 1
-    best = float(alone.min())
-    for done in range(1, config.max_rounds):
-        losses = [
-            _loss_with(probabilities, labels, counts, i) if _may_join(counts, i, fits, config.max_members) else np.inf
-            for i in range(len(counts))
-        ]
-        if on_progress is not None:
-            on_progress(done, config.max_rounds)
-        if not min(losses) < best:
-            break
-        best = min(losses)
-        counts[int(np.argmin(losses))] += 1
-    if on_progress is not None:
-        on_progress(config.max_rounds, config.max_rounds)
-    mean = np.tensordot(counts / counts.sum(), probabilities.astype(np.float64), axes=1)
-    temperature = fit_temperature(labels, mean) if config.temperature else 1.0
-    return Selection(counts, temperature)
 
 
 def build_ensemble(
@@ -162,14 +83,36 @@ def build_ensemble(
         """Return whether the candidates with these indices are within the limits together."""
         return limits.verdict(together(indices)).feasible
 
-    chosen = select_ensemble(stack, aligned[0].labels, fits, config, on_progress)
-    order = [int(i) for i in np.argsort(-chosen.counts, kind="stable") if chosen.counts[i]]
-    members = {candidates[i].name: float(chosen.weights[i]) for i in order}
-    size, totals = limits.size(together(order)), limits.totals(together(order))
-    ensemble = Ensemble(ENSEMBLE_NAME, members, chosen.temperature, size, {}, totals)
+    labels, locations = aligned[0].labels, locations_of(aligned[0])
+    parts = location_parts(locations)
+    sizes = np.array([max(1, limits.size([candidate.metrics])) for candidate in candidates], dtype=np.float64)
+    found = find_members(make_pool(stack, labels, sizes, fits, config), parts, on_progress)
+    order = [int(i) for i in np.argsort(-found.counts, kind="stable") if found.counts[i]]
+    members = {candidates[i].name: float(found.weights[i]) for i in order}
+    mean = np.tensordot(found.weights, stack.astype(np.float64), axes=1)
+    ensemble = Ensemble(
+        name=ENSEMBLE_NAME,
+        members=members,
+        temperature=calibrate(labels, mean, parts).temperature if config.temperature else 1.0,
+        total_bytes=limits.size(together(order)),
+        metrics={},
+        totals=limits.totals(together(order)),
+        method=found.method,
+        held_out=found.held_out,
+        gain=_gain(found, locations),
+    )
     ensemble.metrics.update(_metrics(ensemble, {candidate.name: candidate for candidate in candidates}))
     _write(run, ensemble, limits, config)
     return ensemble
+
+
+def _gain(found: Found, locations: Sequence[str]) -> tuple[float, float, float] | None:
+    """Return `Ensemble.gain`."""
+    if not found.losses or np.count_nonzero(found.counts) == 1:
+        return None
+    differences = found.losses[found.method] - found.losses["single"]
+    alike = np.zeros(len(differences), dtype=np.int64)  # a log loss is the mean over clips, whatever their scenes
+    return float(differences.mean()), *mean_interval(differences, alike, locations)
 
 
 def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
@@ -212,11 +155,21 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
                 total_bytes=int(entry["total_bytes"]),
                 metrics=entry["metrics"],
                 totals={str(quantity): int(total) for quantity, total in entry.get("totals", {}).items()},
+                method=str(entry.get("method", "")),
+                held_out={str(method): float(loss) for method, loss in entry.get("held_out", {}).items()},
+                gain=_read_gain(entry.get("gain")),
             )
             for entry in data["ensembles"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{run.ensembles_path}: damaged ({error!r}); rerun `asc ensemble`") from None
+
+
+def _read_gain(values: Sequence[float] | None) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    mean, low, high = map(float, values)
+    return mean, low, high
 
 
 def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions]) -> Predictions:
@@ -255,16 +208,6 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
     return aligned
 
 
-def _may_join(counts: Ints, index: int, fits: Callable[[Sequence[int]], bool], max_members: int) -> bool:
-    members = np.flatnonzero((counts > 0) | (np.arange(len(counts)) == index)).tolist()
-    return len(members) <= max_members and fits(members)
-
-
-def _loss_with(probabilities: Floats, labels: Ints, counts: Ints, index: int) -> float:
-    raised = counts + (np.arange(len(counts)) == index)
-    return log_loss(labels, np.tensordot(raised / raised.sum(), probabilities.astype(np.float64), axes=1))
-
-
 def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[str, dict[str, Any]]:
     """Return {split: metrics} for the splits of which every member has labelled predictions."""
     table = {}
@@ -286,6 +229,9 @@ def _write(run: RunDirectory, ensemble: Ensemble, limits: Limits, config: Ensemb
         "temperature": ensemble.temperature,
         "total_bytes": ensemble.total_bytes,
         "totals": ensemble.totals,
+        "method": ensemble.method,
+        "held_out": ensemble.held_out,
+        "gain": ensemble.gain,
         "metrics": ensemble.metrics,
     }
     record = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": [entry]}

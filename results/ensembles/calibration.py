@@ -1,0 +1,109 @@
+"""Temperatures, fitted and judged on different locations.
+
+A temperature that is judged on the clips it was fitted on looks better than it is. Candidates and ensembles are
+therefore compared by their cross-fitted log loss: the clips of each part of the locations are scored with a temperature
+that was fitted on the other parts. A temperature is used only if it lowers this loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asc_models.metrics import Floats, Ints, log_loss, log_losses
+from results.candidates.predictions import Predictions
+
+TEMPERATURES = (0.5, 4.0)
+"""Bounds of the fit. Values outside result from a few clips rather than from over- or underconfidence."""
+N_PARTS = 5
+"""Parts of the locations for cross-fitting."""
+SEED = 0
+"""Random seed of the assignment of locations to parts."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature of one system, and its log loss on clips that the temperature was not fitted on."""
+
+    temperature: float
+    """Fitted on all clips; 1.0 if none lowers the cross-fitted loss."""
+    log_loss: float
+    """Cross-fitted log loss in nats; without a temperature, the plain log loss."""
+    is_at_bound: bool = False
+    """Whether the fit ended at one of `TEMPERATURES`: the clips do not determine it."""
+
+
+def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
+    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes). T > 1 flattens, T < 1 sharpens."""
+    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-15, None)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def fit_temperature(labels: Ints, probabilities: Floats) -> float:
+    """Return the temperature within `TEMPERATURES` with the lowest log loss.
+
+    Returns 1.0 if no temperature reduces the loss, or if no clip is misclassified.
+    """
+    from scipy.optimize import minimize_scalar
+
+    # Without a misclassified clip, the loss decreases monotonically towards T → 0, and the fit would return the lower
+    # bound. Such sharpening makes the first error on test very expensive.
+    if (probabilities.argmax(axis=1) == labels).all():
+        return 1.0
+    bounds = tuple(np.log(TEMPERATURES))
+    fit = minimize_scalar(lambda t: log_loss(labels, temper(probabilities, np.exp(t))), bounds=bounds, method="bounded")
+    temperature = float(np.exp(fit.x))
+    return temperature if fit.fun < log_loss(labels, probabilities) else 1.0
+
+
+def calibrate(labels: Ints, probabilities: Floats, parts: Ints) -> Calibration:
+    """Return the temperature of a system, judged by cross-fitting.
+
+    Args:
+        labels: class indices, shape (n_clips,).
+        probabilities: shape (n_clips, n_scenes).
+        parts: part of each clip (`location_parts`); with a single part, there is no temperature.
+    """
+    plain = log_loss(labels, probabilities)
+    if len(np.unique(parts)) < 2:
+        return Calibration(1.0, plain)
+    fitted = float(cross_fitted_losses(labels, probabilities, parts).mean())
+    if not fitted < plain:
+        return Calibration(1.0, plain)
+    temperature = fit_temperature(labels, probabilities)
+    is_at_bound = any(bool(np.isclose(temperature, bound, rtol=1e-3)) for bound in TEMPERATURES)
+    return Calibration(temperature, fitted, is_at_bound)
+
+
+def cross_fitted_losses(labels: Ints, probabilities: Floats, parts: Ints) -> npt.NDArray[np.float64]:
+    """Return each clip's log loss in nats, with a temperature fitted on the clips of the other parts."""
+    losses = np.empty(len(labels))
+    for part in np.unique(parts):
+        held = parts == part
+        temperature = fit_temperature(labels[~held], probabilities[~held])
+        losses[held] = log_losses(labels[held], temper(probabilities[held], temperature))
+    return losses
+
+
+def locations_of(predictions: Predictions) -> list[str]:
+    """Return the location of each clip; a clip without one counts as a location of its own."""
+    clips = predictions.clips
+    return clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str).tolist()
+
+
+def location_parts(locations: Sequence[str], n_parts: int = N_PARTS) -> npt.NDArray[np.int64]:
+    """Return the part, from 0, of each clip: locations in random order, each into the part with the fewest clips."""
+    names, index = np.unique(np.asarray(locations), return_inverse=True)
+    n_clips = np.bincount(index)
+    part_of = np.zeros(len(names), dtype=np.int64)
+    load = np.zeros(min(n_parts, len(names)))
+    for location in np.random.default_rng(SEED).permutation(len(names)):
+        part_of[location] = load.argmin()
+        load[part_of[location]] += n_clips[location]
+    parts: npt.NDArray[np.int64] = part_of[index]
+    return parts

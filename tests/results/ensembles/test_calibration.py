@@ -1,0 +1,87 @@
+"""Temperatures: recovered, bounded, and used only where they help on clips they were not fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asc_models.metrics import log_loss
+from results.ensembles.calibration import (
+    TEMPERATURES,
+    calibrate,
+    cross_fitted_losses,
+    fit_temperature,
+    location_parts,
+    temper,
+)
+
+
+def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels that are drawn from the probabilities beside them: calibrated by construction."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(3), size=n)
+    return np.array([rng.choice(3, p=row) for row in p]), p
+
+
+def test_temperature_recovers_what_was_done_to_the_probabilities():
+    """Probabilities that were sharpened by a known factor are flattened by it again."""
+    labels, p = drawn(4000)
+    assert fit_temperature(labels, temper(p, 0.5)) == pytest.approx(2.0, rel=0.1)
+    assert temper(p, 1.0) == pytest.approx(p)
+
+
+def test_without_an_error_no_temperature_is_fitted():
+    """Where every clip is right the likelihood wants T → 0: it stays 1; with errors it stays within its bounds."""
+    labels = np.arange(60) % 3
+    right = np.eye(3)[labels] * 0.4 + 0.2
+    assert log_loss(labels, temper(right, 0.5)) < log_loss(labels, right), "sharpening looks like a gain"
+    assert fit_temperature(labels, right) == 1.0
+    one_wrong = np.vstack([np.repeat(right, 50, axis=0), [[0.3, 0.4, 0.3]]])
+    assert fit_temperature(np.append(np.repeat(labels, 50), 0), one_wrong) == pytest.approx(TEMPERATURES[0], rel=1e-3)
+    all_wrong = np.roll(right, 1, axis=1)
+    assert fit_temperature(labels, all_wrong) == pytest.approx(TEMPERATURES[1], rel=1e-3)
+
+
+def test_a_temperature_is_judged_on_other_locations():
+    """The cross-fitted loss is that of temperatures fitted part by part; it is what the calibration reports."""
+    labels, p = drawn(300)
+    sharp = temper(p, 0.6)
+    parts = location_parts([str(i // 4) for i in range(300)])
+    expected = 0.0
+    for part in range(5):
+        held = parts == part
+        temperature = fit_temperature(labels[~held], sharp[~held])
+        expected += held.sum() * log_loss(labels[held], temper(sharp[held], temperature)) / 300
+    found = calibrate(labels, sharp, parts)
+    assert found.log_loss == pytest.approx(expected) == pytest.approx(cross_fitted_losses(labels, sharp, parts).mean())
+    assert found.log_loss < log_loss(labels, sharp)
+    assert found.temperature == pytest.approx(fit_temperature(labels, sharp))
+    assert not found.is_at_bound
+
+
+def test_a_temperature_that_does_not_help_elsewhere_is_not_used():
+    """Calibrated probabilities need none: a fit to their own clips would gain, held out it does not."""
+    labels, p = drawn(40, seed=1)
+    assert log_loss(labels, temper(p, fit_temperature(labels, p))) < log_loss(labels, p)
+    found = calibrate(labels, p, location_parts([str(i // 4) for i in range(40)]))
+    assert (found.temperature, found.log_loss) == (1.0, log_loss(labels, p))
+
+
+def test_a_fit_at_its_bound_is_said():
+    """Far too flat probabilities end at the lower bound."""
+    labels, p = drawn(400)
+    found = calibrate(labels, temper(p, 4.0), location_parts([str(i) for i in range(400)]))
+    assert found.is_at_bound
+    assert found.temperature == pytest.approx(TEMPERATURES[0], rel=1e-3)
+
+
+def test_parts_keep_locations_together_and_are_even():
+    """Each location is in one part, parts differ by at most a location, and the assignment is reproducible."""
+    locations = [f"l{i // 3}" for i in range(60)]
+    parts = location_parts(locations)
+    for wanted in set(locations):
+        assert len({int(part) for part, name in zip(parts, locations, strict=True) if name == wanted}) == 1
+    assert np.bincount(parts).tolist() == [12] * 5
+    np.testing.assert_array_equal(parts, location_parts(locations))
+    assert set(location_parts(["a", "a", "b"])) == {0, 1}
+    assert calibrate(*drawn(10), location_parts(["one"] * 10)).temperature == 1.0
