@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from data_prep.schema import Config
 
+Slot = Literal["best", "ensemble", "smallest", "robust", "next"]
+
 
 class EnsembleConfig(Config):
-    """Section `ensemble`: greedy forward selection; the members together must be within the limits of one model."""
+    """Section `ensemble`: selection of members that together are within the limits of one model."""
 
     max_members: int = Field(4, ge=1, le=64)
     """Maximum number of distinct members."""
     max_rounds: int = Field(32, ge=1, le=1000)
     """Maximum number of additions. A member can be added repeatedly; its weight is its share of all additions."""
     temperature: bool = True
-    """Fit one temperature to the ensemble's mean probabilities on the validation split."""
+    """Fit one temperature to the ensemble's mean probabilities, where it lowers the log loss on other locations."""
 
 
 class AffiliationConfig(Config):
@@ -99,6 +101,10 @@ class SubmissionConfig(Config):
     """Authors in the order of the technical report."""
     max_systems: int = Field(4, ge=1, le=4)
     """Maximum number of systems in the package. The challenge accepts up to four."""
+    slots: tuple[Slot, ...] = ("best", "ensemble", "smallest", "robust")
+    """Systems to choose, in this order: `best` has the lowest calibrated log loss on validation, `ensemble` is the best
+    ensemble, `smallest` the smallest system that cannot be told from the best, `robust` has the lowest log loss on its
+    worst device. A slot without a further system, and `next`, take the next best."""
     input_sampling_rate: str | None = None
     """Sampling rate of the input audio, for example `44.1kHz`."""
     acoustic_features: str | None = None

@@ -22,6 +22,7 @@ from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers
 
 if TYPE_CHECKING:
+    from results.ensembles.ensemble import Ensemble
     from search.retrain.retrain import Variant
     from search.study.config import SearchConfig
 
@@ -213,6 +214,22 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
         f"{ensemble.totals[name]:,} of {limit:,} {name}" for name, limit in limits.items() if name in ensemble.totals
     )
     narrator.note(f"{members}: {totals} together")
+    narrator.note(_held_out_text(ensemble))
+
+
+def _held_out_text(ensemble: Ensemble) -> str:
+    """Return what the ensemble gains over the best single candidate on locations that nothing was selected on."""
+    if not ensemble.held_out:
+        return "All validation clips are of one location: whether an ensemble gains anything is not known"
+    losses = ", ".join(f"{method.replace('_', ' ')} {loss:.3f}" for method, loss in ensemble.held_out.items())
+    if ensemble.gain is None:
+        return f"No ensemble is better than the best single candidate on held-out locations (log loss: {losses})"
+    mean, low, high = ensemble.gain
+    verdict = "better" if high < 0 else "not clearly better"
+    return (
+        f"On held-out locations {verdict} than the best single candidate: log loss {mean:+.3f} "
+        f"({low:+.3f} to {high:+.3f}; {losses})"
+    )
 
 
 def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:
@@ -258,7 +275,7 @@ def submission_stage(
     """
     from results.candidates.candidates import read_candidates
     from results.submission.package import FILL_IN, validate_submission, write_submission
-    from results.submission.systems import packed_members
+    from results.submission.slots import choose_systems
     from search.retrain.evaluation import lost_clips, predict_evaluation
 
     if config.submission.open_points and not draft:
@@ -267,7 +284,7 @@ def submission_stage(
     _renew_ensemble(workspace, config, narrator)
     with narrator.stage("Submission", "systems") as on_progress:
         if evaluation_set is not None:
-            members = packed_members(workspace.run, config.submission)
+            members = choose_systems(workspace.run, config.submission).members
             answers = predict_evaluation(members, evaluation_set, on_progress)
             lost = lost_clips(evaluation_set)
         else:

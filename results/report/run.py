@@ -161,14 +161,20 @@ def submission_text(data: RunData) -> Content | None:
     summary = read_json(path)
     try:
         rows = [
-            [row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])]
+            [
+                *(row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])),
+                row.get("reason", ""),
+            ]
             for row in summary["systems"]
         ]
+        left_out = [f"Not packed: {name}, {reason}." for name, reason in summary.get("left_out", {}).items()]
         name = summary["package"] + (" (draft)" if summary.get("draft") else "")
         return {
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
-            "notes": [str(note) for note in summary["notes"]],
-            "table": table(["label", "system", "members", "validation log loss"], rows, text="system|members*"),
+            "notes": [*map(str, summary["notes"]), *left_out],
+            "table": table(
+                ["label", "system", "members", "validation log loss", "reason"], rows, text="system|members*|reason*"
+            ),
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error!r}); rerun `asc submit`") from None

@@ -90,9 +90,12 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     parts = ["architecture search under the size limit"] if _was_searched(system) else []
     parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
     votes = {vote for recipe in recipes if (vote := _vote(recipe))}
-    decision = ", ".join(sorted(votes)) or None
+    combined = [*sorted(votes)]
     if system.ensemble is not None:
-        decision = ", ".join([*sorted(votes), "weighted average of probabilities, then temperature scaling"])
+        combined.append("weighted average of probabilities")
+    if system.temperature != 1.0:
+        combined.append("temperature scaling")
+    decision = ", ".join(combined) or None
     return {
         "input_sampling_rate": config.input_sampling_rate or (f"{rate / 1000:g}kHz" if rate else None),
         "acoustic_features": config.acoustic_features or acoustic,

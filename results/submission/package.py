@@ -19,6 +19,7 @@ from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig
 from results.rundir import RunDirectory
 from results.submission.meta import system_meta
+from results.submission.slots import Chosen, choose_systems
 from results.submission.systems import System, rank_systems
 from results.submission.validate import CHALLENGE_CLIPS, validate_submission
 
@@ -55,14 +56,13 @@ def write_submission(
             the same name.
     """
     limits = read_limits(run.read_config())
-    systems, left_out = rank_systems(run, limits)
-    if not systems:
+    chosen = choose_systems(run, config)
+    packed, left_out = chosen.systems, chosen.left_out
+    if not packed:
         raise BudgetError(
             f"{run.root}: there is nothing to submit: no retrained candidate with validation scores is within "
             f"{limits.text}" + "".join(f"\n  {name}: {why}" for name, why in left_out.items())
         )
-    packed = systems[: config.max_systems]
-    left_out |= {system.name: f"ranked below the best {config.max_systems}" for system in systems[config.max_systems :]}
     split = "evaluation" if evaluation else "test"
     given = evaluation or {
         member.name: member.predictions("test")
@@ -84,7 +84,7 @@ def write_submission(
             _add(package, f"{folder}.output.csv", output_csv(system.predictions(given)))
             meta = system_meta(label, number, system, config, run.read_config())
             _add(package, f"{folder}.meta.yaml", to_yaml(meta))
-    _write_summary(run, path, packed, left_out, split, next(iter(given.values())), config, limits)
+    _write_summary(run, path, chosen, split, next(iter(given.values())), config, limits)
     for other in run.submission_dir.glob(f"*_{TASK}.zip"):
         if other != path:  # keep a single package, the one that the summary describes
             other.unlink()
@@ -135,8 +135,7 @@ def _add(package: zipfile.ZipFile, name: str, text: str) -> None:
 def _write_summary(
     run: RunDirectory,
     path: Path,
-    systems: list[System],
-    left_out: Mapping[str, str],
+    chosen: Chosen,
     split: str,
     packed: Predictions,
     config: SubmissionConfig,
@@ -158,12 +157,15 @@ def _write_summary(
     rows = [
         {
             "label": f"{path.stem}_{number}",
-            "system": system.name,
-            "members": [member.name for member in system.members],
-            "validation_log_loss": system.validation_log_loss,
-            **limits.totals(system.metrics),
+            "system": choice.system.name,
+            "slot": choice.slot,
+            "reason": choice.reason,
+            "members": [member.name for member in choice.system.members],
+            "temperature": choice.system.temperature,
+            "validation_log_loss": choice.system.validation_log_loss,
+            **limits.totals(choice.system.metrics),
         }
-        for number, system in enumerate(systems, start=1)
+        for number, choice in enumerate(chosen.choices, start=1)
     ]
     summary = {
         "package": path.name,
@@ -172,7 +174,7 @@ def _write_summary(
         "classes": list(packed.classes),
         "rules": limits.described,
         "systems": rows,
-        "left_out": dict(left_out),
+        "left_out": chosen.left_out,
         "notes": notes,
         "config": config.model_dump(mode="json"),
     }

@@ -1,18 +1,31 @@
-"""Ranking of the candidates and ensembles that can be submitted as systems."""
+"""Ranking of the candidates and ensembles that can be submitted as systems.
+
+All are calibrated alike: each has a temperature where one lowers its cross-fitted log loss
+(results.ensembles.calibration), and they are ranked by that loss.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from asc_models.metrics import log_losses
 from data_prep.errors import DataError
 from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates, sibling_name
-from results.candidates.limits import Limits, read_limits
+from results.candidates.limits import Limits
 from results.candidates.predictions import Predictions
-from results.config import SubmissionConfig
+from results.ensembles.calibration import (
+    Calibration,
+    calibrate,
+    cross_fitted_losses,
+    location_parts,
+    locations_of,
+    temper,
+)
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.rundir import RunDirectory
 
@@ -27,12 +40,37 @@ class System:
     """Distinct candidates of the system."""
     ensemble: Ensemble | None
     """None for a single candidate."""
-    validation_log_loss: float
-    """Score by which systems are ranked."""
+    calibration: Calibration
+    """Temperature of a candidate, and the cross-fitted log loss by which systems are ranked; NaN without one."""
+    validation: Predictions | None
+    """Validation predictions before the temperature, None if they are not stored."""
     size: int
     """Members' total of the displayed limited quantity (`Limits.main`)."""
     development: dict[str, Any]
     """Metrics of the test split, {} if there are none."""
+
+    @property
+    def validation_log_loss(self) -> float:
+        """Cross-fitted log loss on validation in nats, NaN if there is none."""
+        return self.calibration.log_loss
+
+    @property
+    def temperature(self) -> float:
+        """Temperature that is applied to the probabilities; 1.0 is none."""
+        return self.calibration.temperature if self.ensemble is None else self.ensemble.temperature
+
+    def losses(self) -> npt.NDArray[np.float64]:
+        """Return the log loss of each validation clip, cross-fitted if there is a temperature.
+
+        Raises:
+            DataError: if there are no validation predictions.
+        """
+        if self.validation is None:
+            raise DataError(f"system {self.name}: has no validation predictions")
+        labels, probabilities = self.validation.labels, self.validation.probabilities
+        if self.calibration.temperature == 1.0:
+            return log_losses(labels, probabilities)
+        return cross_fitted_losses(labels, probabilities, location_parts(locations_of(self.validation)))
 
     @property
     def distinct(self) -> frozenset[str]:
@@ -45,33 +83,35 @@ class System:
         return [member.metrics for member in self.members]
 
     def predictions(self, by_candidate: Mapping[str, Predictions]) -> Predictions:
-        """Return the system's predictions, computed from its members' unless `by_candidate` contains the system.
+        """Return the system's predictions, computed from its members' unless `by_candidate` contains the ensemble.
+
+        The temperature is applied to a candidate's predictions.
 
         Raises:
             DataError: if predictions of a member are missing.
         """
         if self.name in by_candidate:
-            return by_candidate[self.name]
+            given = by_candidate[self.name]
+            return given if self.ensemble is not None else tempered(given, self.temperature)
         missing = [member.name for member in self.members if member.name not in by_candidate]
         if missing or self.ensemble is None:
             raise DataError(f"system {self.name}: no evaluation predictions of {', '.join(missing) or self.name}")
         return ensemble_predictions(self.ensemble, by_candidate)
 
 
-def packed_members(run: RunDirectory, config: SubmissionConfig) -> list[Candidate]:
-    """Return the distinct candidates of the systems that `write_submission` would pack."""
-    systems, _ = rank_systems(run, read_limits(run.read_config()))
-    members = {member.name: member for system in systems[: config.max_systems] for member in system.members}
-    return list(members.values())
+def tempered(predictions: Predictions, temperature: float) -> Predictions:
+    """Return predictions with a temperature applied."""
+    if temperature == 1.0:
+        return predictions
+    return replace(predictions, probabilities=temper(predictions.probabilities, temperature).astype(np.float32))
 
 
 def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
     """Rank the candidates and ensembles that are within all limits.
 
-    Of several systems with the same members, such as a candidate and the ensemble of only this candidate with another
-    temperature, the best is kept. A candidate that was also trained on validation has no validation score: it replaces
-    its sibling, the same network with the same seed trained on the training split only, and is ranked by the sibling's
-    score.
+    Of several systems with the same members the best is kept. A candidate that was also trained on validation has no
+    validation score: it replaces its sibling, the same network with the same seed trained on the training split only,
+    and is ranked by the sibling's score.
 
     Returns:
         The systems, best validation log loss first, and {name: reason} for those left out.
@@ -82,17 +122,7 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         for name, candidate in candidates.items()
         if (sibling := candidates.get(sibling_name(candidate))) is not None
     }
-    found = [
-        System(
-            name=name,
-            members=(candidate,),
-            ensemble=None,
-            validation_log_loss=siblings.get(name, candidate).metrics.value("validation", "log_loss"),
-            size=limits.size([candidate.metrics]),
-            development=candidate.metrics.splits.get("test", {}),
-        )
-        for name, candidate in candidates.items()
-    ]
+    found = [_single_system(candidate, siblings.get(name, candidate), limits) for name, candidate in candidates.items()]
     left_out = {
         sibling.name: f"replaced by {name}: the same network, also trained on validation"
         for name, sibling in siblings.items()
@@ -102,11 +132,9 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         gone = [name for name in ensemble.members if name not in candidates]
         if gone:
             left_out[ensemble.name] = f"its members {', '.join(gone)} are missing; rerun `asc ensemble`"
-        elif ensemble.is_single and (ensemble.temperature == 1.0 or next(iter(ensemble.members)) in left_out):
-            member = next(iter(ensemble.members))
-            left_out[ensemble.name] = f"its only member is {member}" + (
-                "; " + left_out[member] if member in left_out else ""
-            )
+        elif ensemble.is_single:
+            (member,) = ensemble.members
+            left_out[ensemble.name] = f"no ensemble is better on held-out locations than its only member {member}"
         else:
             found.append(_ensemble_system(ensemble, candidates, limits))
     within = [candidate for candidate in candidates.values() if limits.verdict([candidate.metrics]).feasible]
@@ -124,13 +152,45 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
     return list(systems.values()), left_out
 
 
+def _single_system(candidate: Candidate, scored: Candidate, limits: Limits) -> System:
+    """Return a candidate as a system, with validation scores and temperature of `scored`: itself or its sibling."""
+    validation = scored.predictions("validation") if scored.has_predictions("validation") else None
+    if validation is None:
+        calibration = Calibration(1.0, scored.metrics.value("validation", "log_loss"))
+    else:
+        calibration = _calibrated(validation)
+    development = candidate.metrics.splits.get("test", {})
+    if development and calibration.temperature != 1.0 and candidate.has_predictions("test"):
+        development = tempered(candidate.predictions("test"), calibration.temperature).summarize()
+    return System(
+        name=candidate.name,
+        members=(candidate,),
+        ensemble=None,
+        calibration=calibration,
+        validation=validation,
+        size=limits.size([candidate.metrics]),
+        development=development,
+    )
+
+
 def _ensemble_system(ensemble: Ensemble, candidates: Mapping[str, Candidate], limits: Limits) -> System:
     members = tuple(candidates[name] for name in ensemble.members)
+    validation, calibration = None, Calibration(1.0, float(np.nan))
+    if all(member.has_predictions("validation") for member in members):
+        plain = replace(ensemble, temperature=1.0)
+        validation = ensemble_predictions(plain, {one.name: one.predictions("validation") for one in members})
+        calibration = _calibrated(validation)
     return System(
         name=ensemble.name,
         members=members,
         ensemble=ensemble,
-        validation_log_loss=float(ensemble.metrics.get("validation", {}).get("log_loss", np.nan)),
+        calibration=calibration,
+        validation=validation,
         size=limits.size([member.metrics for member in members]),
         development=ensemble.metrics.get("test", {}),
     )
+
+
+def _calibrated(validation: Predictions) -> Calibration:
+    parts = location_parts(locations_of(validation))
+    return calibrate(validation.labels, validation.probabilities, parts)

@@ -31,6 +31,7 @@ from search.cli import (
     run,
     score,
     search,
+    select,
     status,
     submit,
     synth,
@@ -62,6 +63,7 @@ app.command("search", rich_help_panel=ONE_STAGE)(search.search)
 app.command("retrain", rich_help_panel=ONE_STAGE)(retrain.retrain)
 app.command("ensemble", rich_help_panel=ONE_STAGE)(ensemble.ensemble)
 app.command("report", rich_help_panel=ONE_STAGE)(report.report)
+app.command("select", rich_help_panel=ONE_STAGE)(select.select)
 app.command("submit", rich_help_panel=ONE_STAGE)(submit.submit)
 app.add_typer(config.app, name="config", rich_help_panel=TOOLS)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)

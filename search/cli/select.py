@@ -1,0 +1,59 @@
+"""`asc select`: the systems to submit, with reasons."""
+
+from __future__ import annotations
+
+from search.cli.options import JsonOption, RunArgument, SetOption, terminal
+from search.cli.screen.outcome import limit_text
+
+
+def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Choose up to four systems to submit, by validation, and say why; `asc submit` packs exactly these.
+
+    Slots are submission.slots: the best by calibrated log loss, the best ensemble, the smallest that cannot be told
+    from the best, and the most robust over devices. --set changes the run's configuration permanently and takes keys
+    of the section submission. No test split is read.
+    """
+    from asc_models.rules import QUANTITY_NAMES
+    from data_prep.errors import BudgetError
+    from results.candidates.limits import read_limits
+    from results.rundir import RunDirectory
+    from results.submission.slots import choose_systems
+    from search.run_config import adjust_run
+
+    directory, screen = RunDirectory(run), terminal()
+    config = adjust_run(directory, overrides or ())
+    limit = read_limits(directory.read_config()).main
+    chosen = choose_systems(directory, config.submission)
+    if as_json:
+        screen.json(
+            {
+                "systems": [
+                    {
+                        "slot": choice.slot,
+                        "system": choice.system.name,
+                        "members": sorted(choice.system.distinct),
+                        limit.quantity: choice.system.size,
+                        "temperature": choice.system.temperature,
+                        "validation_log_loss": choice.system.validation_log_loss,
+                        "reason": choice.reason,
+                    }
+                    for choice in chosen.choices
+                ],
+                "left_out": chosen.left_out,
+            }
+        )
+        return
+    if not chosen.choices:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in chosen.left_out.items())
+        raise BudgetError(f"{run}: no retrained candidate can be submitted; run `asc retrain` first{reasons}")
+    columns = ("#", "slot", "system", QUANTITY_NAMES[limit.quantity], "temperature", "log loss")
+    rows = [
+        (number, one.slot, one.system.name, one.system.size, one.system.temperature, one.system.validation_log_loss)
+        for number, one in enumerate(chosen.choices, start=1)
+    ]
+    screen.table("Systems to submit", columns, rows)
+    screen.say(f"{limit_text(limit)}; log loss in nats on validation, calibrated on other locations")
+    for number, choice in enumerate(chosen.choices, start=1):
+        screen.say(f"{number}. {choice.system.name}: {choice.reason}")
+    for name, reason in chosen.left_out.items():
+        screen.say(f"Not chosen: {name}, {reason}.")
