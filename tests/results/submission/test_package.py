@@ -23,6 +23,7 @@ from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
 from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
+from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.calibration import Calibration
 from results.ensembles.ensemble import build_ensemble, read_ensembles
