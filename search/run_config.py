@@ -31,10 +31,15 @@ Whatever defines a trial is fixed. An existing candidate is checked against the 
 
 
 RESOURCES = ("search.cpus_per_trial", "search.gpus_per_trial", "search.max_failures")
-USED = {"retrain": ("retrain", *RESOURCES), "ensemble": ("ensemble",), "submit": ("submission",)}
+USED = {
+    "retrain": ("retrain", *RESOURCES),
+    "ensemble": ("ensemble",),
+    "select": ("submission",),
+    "submit": ("submission",),
+}
 """{command: the keys that it uses, and may change by --set}"""
 
-Command = Literal["retrain", "ensemble", "submit"]
+Command = Literal["retrain", "ensemble", "select", "submit"]
 
 
 def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:

@@ -21,7 +21,7 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     from search.run_config import adjust_run
 
     directory, screen = RunDirectory(run), terminal()
-    config = adjust_run(directory, overrides or ())
+    config = adjust_run(directory, overrides or (), "select")
     limit = read_limits(directory.read_config()).main
     chosen = choose_systems(directory, config.submission)
     if as_json:
