@@ -162,6 +162,6 @@ def _unpack(path: Path, folder: Path) -> None:
                     )
                 (folder / name).write_bytes(archive.read(entry))
     except FileNotFoundError:
-        raise DataError(f"{path}: no candidate: there is no such folder or zip") from None
+        raise DataError(f"{path}: no such candidate folder or zip") from None
     except (*UNREADABLE_ZIP, OSError) as error:
         raise DataError(f"{path}: neither a candidate's folder nor a zip of one: {error}") from None

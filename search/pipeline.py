@@ -87,8 +87,8 @@ def finish_run(workspace: Workspace, config: RunConfig, ledger: Ledger, narrator
         package = submission_stage(workspace, config, narrator, draft=True)
     except AscError as error:
         narrator.warn(
-            f"No submission package was written: {error}\n"
-            f"The report is written nevertheless; `asc submit {workspace.run.root}` writes the package later."
+            f"No submission package was written: {error}\nThe report was written; `asc submit {workspace.run.root}` "
+            "writes the package later."
         )
         return report_stage(workspace, config, narrator)
     page = report_stage(workspace, config, narrator)

@@ -82,7 +82,7 @@ def prepare_stage(
     n_copies = sum(made.n_copies for made in done.manifest.copies)
     copies = f", {n_copies:,} of them augmented copies," if n_copies else ""
     made = [f"{n:,} {why}" for why, n in done.made.items()]
-    again = f" ({done.n_reused:,} were there, {', '.join(made) or 'nothing to do'})" if done.n_reused else ""
+    again = f" ({', '.join([f'{done.n_reused:,} reused', *made])})" if done.n_reused else ""
     narrator.note(
         f"{done.n_clips:,} clips{copies} of {len(done.manifest.classes)} scenes{again} in {done.seconds:.1f} s"
     )

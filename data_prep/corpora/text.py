@@ -65,7 +65,7 @@ def encoding_remark(path: Path) -> str | None:
 def _read_text(path: Path) -> tuple[str, str]:
     """Return the text of a file, and its encoding."""
     if not path.is_file():
-        what = "no such file" if not path.exists() else "is no file"
+        what = "no such file" if not path.exists() else "is not a file"
         raise DataError(f"{path}: {what}. A list is a text file.")
     try:
         n_bytes = path.stat().st_size

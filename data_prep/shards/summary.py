@@ -44,7 +44,7 @@ def summarize(shards: Location) -> dict[str, Any]:
     listed = {clip_id for splits in manifest.folds.values() for clip_id in splits}
     if lost := sorted(listed - about.keys()):
         raise DataError(
-            f"{store.path_text(MANIFEST_NAME)}: lists {len(lost):,} clips that no shard holds, such as {lost[0]}. "
+            f"{store.path_text(MANIFEST_NAME)}: lists {len(lost):,} clips that are in no shard, such as {lost[0]}. "
             f"{PREPARE_AGAIN}"
         )
 

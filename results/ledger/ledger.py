@@ -165,8 +165,8 @@ class Ledger:
             with written_whole(copy) as temporary:
                 temporary.write_bytes(data[whole:])
             self.repair = (
-                f"{self.path}: its last {len(data) - whole:,} bytes were never written (a power cut leaves such an "
-                f"end), so they were removed; a copy is {copy.name}. What they recorded is done again."
+                f"{self.path}: its last {len(data) - whole:,} bytes are damaged, probably by a power cut. They were "
+                f"removed; a copy is {copy.name}. The work that they recorded is repeated."
             )
         os.ftruncate(self._file, whole)
 

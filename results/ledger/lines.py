@@ -26,8 +26,8 @@ VERSION = "format_version"
 
 INTEGER = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 WAY_OUT = (
-    "The ledger is only ever appended to, so something else changed it. Restore the file from a copy (with --storage, "
-    "delete it: it is rebuilt from there), or remove the line: what it recorded is then done again. Otherwise begin a "
+    "asc only appends to a ledger, so another program changed it. Restore the file from a copy (with --storage, delete "
+    "it; it is rebuilt from there), or remove the line; the work that it recorded is then repeated. Otherwise start a "
     "new run directory."
 )
 
@@ -73,10 +73,10 @@ class EventReader:
         if kind == "trial_started":
             self._rungs.setdefault(trial_id, -1)
         elif trial_id not in self._rungs:
-            return f"no line before it starts the trial {trial_id}"
+            return f"no earlier line starts the trial {trial_id}"
         elif kind == "rung":
             if event["rung"] > self._rungs[trial_id] + 1:
-                return f"trial {trial_id} reaches rung {event['rung']}, but none of its lines reaches the one below"
+                return f"trial {trial_id} reaches rung {event['rung']}, but no line records the rung below"
             self._rungs[trial_id] = max(event["rung"], self._rungs[trial_id])
         return None
 
@@ -116,7 +116,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _wrong_field(event: Mapping[str, Any]) -> str | None:

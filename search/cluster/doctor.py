@@ -156,10 +156,10 @@ def _try_storage(storage: Location, seen: str | None) -> str | None:
             return "an existing object can be created again, so locks do not work; use a store with conditional uploads"
         store.write(token, b"again")
         if store.read(token) != b"again":
-            return "reading back an object gives other content than was written"
+            return "an object read back differs from what was written"
         store.remove(token)
         if seen is not None and store.read(seen) != seen.encode():
-            return "reading the driver's object gives other content than was written"
+            return "the driver's object differs from what was written"
     except FileNotFoundError:
         return "the driver's object is missing: this is another storage, such as a folder that is not shared"
     except AscError as error:

@@ -5,7 +5,7 @@
 Inputs are 128 × 423 × 3, made in batches; mixup takes two and gives one, so everything before it is timed on two. The
 training step (forward, backward, update) is of the preset's network in this process, on all its processors. All take
 turns round by round; printed are the medians and their share of the step. `everything` is all of them in the trainer's
-order; `recipe` is the report's: deltas, random crop, mixup.
+order; `recipe` is the paper's: deltas, random crop, mixup.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is the embedded corpus neither trivial nor noise? The demo over several seeds, beside a linear model.
+"""Is the synthesized corpus neither trivial nor noise? The demo over several seeds, beside a linear model.
 
     python tests/benchmarks/demo_seeds.py [--seeds 5] [--out FOLDER]
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/offline_cost.py [--data FOLDER] [--clips 30] [--rounds 3]
 
 Copies are made the way `asc prepare` makes them (file read, copy computed, log-mel taken, rounded to float16), in one
-process, of clips of the embedded corpus, 10 s at 44.1 kHz, or of the audio files in FOLDER. The counts are the lists of
+process, of clips of the synthesized corpus (10 s, 44.1 kHz) or of the audio files in FOLDER. The counts are the lists of
 the current release: 13,962 training clips, 10,215 of them of device a and 3,747 with a twin, a tenth of the locations
 kept for validation. Spectrum correction's time includes the pass over the pairs that its factors come from.
 
@@ -38,7 +38,7 @@ SPEC = FeatureSpec()
 TRAIN, OF_A, WITH_TWIN, KEPT = 13_962, 10_215, 3_747, 0.9
 BYTES = 2 * SPEC.n_mels * SPEC.n_frames
 DB = 10 / np.log(10)
-THE_FOUR = "the report's four"
+THE_FOUR = "the paper's four"
 LogMels = list[np.ndarray]
 
 
@@ -155,7 +155,7 @@ def stretched(x: np.ndarray, speed: float) -> np.ndarray:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of audio files in place of the embedded corpus")
+    parser.add_argument("--data", type=Path, help="folder of audio files in place of the synthesized corpus")
     parser.add_argument("--clips", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

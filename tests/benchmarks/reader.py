@@ -2,7 +2,7 @@
 
     python tests/benchmarks/reader.py [--clips 2000] [--rounds 5] [--steps 12] [--preset cao2021-system4]
 
-Clips are 128 × 431 float16, too many for their inputs to be kept; batches are the report's: 16 of 128 × 400 × 3, each
+Clips are 128 × 431 float16, too many for their inputs to be kept; batches are the paper's: 16 of 128 × 400 × 3, each
 mixed from two draws and cropped. A clip counts whenever it is drawn. Both use one thread of their own here; in
 training the reader works on its thread while TensorFlow computes.
 

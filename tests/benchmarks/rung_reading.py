@@ -2,7 +2,7 @@
 
     python tests/benchmarks/rung_reading.py [--shards FOLDER] [--clips 50] [--rounds 5] [--mode int8_weights] [--cpu]
 
-For each of the report's systems, on one thread: seconds of the parts (median of the rounds; the weights change from
+For each of the paper's systems, on one thread: seconds of the parts (median of the rounds; the weights change from
 round to round), of a reading that converts (`reconvert`: a network's first and its last) and of others (`template`),
 both with writing, measuring and running the file. Predictions take their time by the clip, so clips a second stand
 apart. On 128 × 423 × 3 inputs of noise, or on the validation split of fold 1 in FOLDER, read as the shipped

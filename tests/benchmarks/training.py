@@ -9,7 +9,7 @@ two) and its ratio to stock `fit` on two threads, with the least and the largest
 
 The first lines say whether TensorFlow's oneDNN operators are on, for stock and ours alike, and the processor's vector
 instructions: ratios hold for those. The stock network has Keras' own BatchNormalization; both train on inputs of
-128 × 400 × 3 in batches of 16 without augmentation. `recipe` is ours with the report's mixup and random crops, whose
+128 × 400 × 3 in batches of 16 without augmentation. `recipe` is ours with the paper's mixup and random crops, whose
 batches are then made on the way. Last come the machine's own limit (a large float32 matrix product) and the share of it
 that training reaches, counting three times the forward pass's multiply–accumulates for a step. `MB each` is a process's
 peak memory with its 160 clips; a full data set adds what its float16 log-mels take (1.54 GB for the 13,962 training

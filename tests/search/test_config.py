@@ -19,7 +19,7 @@ def test_every_shipped_configuration_is_valid():
 
 
 def test_the_defaults_are_the_seeds():
-    """Features, training and input shape without a word in the file are the report's."""
+    """Features, training and input shape without a word in the file are the paper's."""
     config = read_run_config("default")
     assert config.reader.input_shape(config.prepare.features) == (128, 423, 3)
     assert (config.train.epochs, config.train.batch_size, config.train.learning_rate) == (600, 16, 0.1)

@@ -70,8 +70,8 @@ def test_the_baseline_of_2021_weighs_in_keras_what_the_organisers_print():
 
 
 def test_every_preset_says_what_it_assumes():
-    """A preset with a published size stands within 2 % of it or is counted otherwise, and says which; the report's
-    systems say what the report leaves open."""
+    """A preset with a published size stands within 2 % of it or is counted otherwise, and says which; the paper's
+    systems say what the paper leaves open."""
     for number in (1, 2, 3, 4):
         assert "does not state widths, strides, expansion, r and the position of CASAM" in (
             PRESETS[f"cao2021-system{number}"].assumed

@@ -194,7 +194,7 @@ def test_limits_add_to_a_rule_set():
 
 
 def test_presets_are_near_their_published_sizes():
-    """System 4 is within 2 % of the report's 50,238 parameters, the baseline exactly the organisers' 46,246."""
+    """System 4 is within 2 % of the paper's 50,238 parameters, the baseline exactly the organisers' 46,246."""
     system4 = estimate(preset("cao2021-system4"), (128, 423, 3), 10)
     assert abs(system4.n_params / 50_238 - 1) < 0.02
     assert system4.weight_bytes["float16"] < 128_000

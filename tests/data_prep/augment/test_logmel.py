@@ -29,7 +29,7 @@ FILTERS = {"b": ([0.8, -0.5], [1.0]), "c": ([0.3], [1.0, -0.6])}
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> list[np.ndarray]:
-    """Sixteen clips of the embedded corpus, two each from eight scenes."""
+    """Sixteen clips of the synthesized corpus, two each from eight scenes."""
     root = tmp_path_factory.mktemp("corpus")
     synthesize(root, SynthConfig(clip_seconds=2.0, n_locations=3, n_segments=1, n_cities=2))
     files = sorted((root / "audio").glob("*-a.wav"))  # three a scene

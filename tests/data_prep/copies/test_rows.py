@@ -39,7 +39,7 @@ def contents(shards: Path) -> dict[str, str]:
 
 
 def test_training_gets_one_more_copy_of_each_kind(make_corpus, all_four, tmp_path):
-    """All four of the report's copies: one per training clip (of device a's alone for the correction), train alone."""
+    """All four of the paper's copies: one per training clip (of device a's alone for the correction), train alone."""
     done = prepare(make_corpus(), tmp_path, all_four)
     counts = {made.augmentation: made.n_copies for made in done.manifest.copies}
     assert counts == {"spectrum_correction": 6, "pitch_shift": 12, "speed_change": 12, "mix": 12}

@@ -103,7 +103,7 @@ def test_lists_that_are_no_files_are_refused_and_not_waited_for(tmp_path):
     with (tmp_path / "huge.csv").open("wb") as file:
         file.truncate(1 << 40)
     for name in ("pipe.csv", "zero.csv", "folder.csv"):
-        with pytest.raises(DataError, match=rf"{name}: is no file"):
+        with pytest.raises(DataError, match=rf"{name}: is not a file"):
             list(read_rows(tmp_path / name))
     with pytest.raises(DataError, match=r"huge\.csv: has 1,099,511,627,776 bytes; at most"):
         list(read_rows(tmp_path / "huge.csv"))

@@ -109,7 +109,7 @@ def embedded(tmp_path_factory):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_log_mel_agrees_with_librosa_on_the_embedded_corpus(preset, embedded):
-    """Clips of the embedded corpus, one of every scene, agree with librosa on float64 audio."""
+    """Clips of the synthesized corpus, one of every scene, agree with librosa on float64 audio."""
     spec = FeatureSpec.model_validate({"preset": preset, "clip_seconds": 2.0})
     extract = LogMel(spec)
     first_of_scene = {clip.scene: clip for clip in reversed(embedded.clips)}

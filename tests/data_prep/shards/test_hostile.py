@@ -146,7 +146,7 @@ def test_a_clip_that_no_shard_holds_is_named(shards: Path) -> None:
         lambda folds: folds.pop(clip),
     ):
         edited(shards, lambda manifest, change=change: change(manifest["folds"]["1"]))
-        with pytest.raises(DataError, match="lists 1 clips that no shard holds, such as ghost"):
+        with pytest.raises(DataError, match="lists 1 clips that are in no shard, such as ghost"):
             summarize(shards)
         with pytest.raises(DataError, match=r"the manifest has .* clips in train"):
             read_split(shards, "train", fold=1, reader=ReaderSpec())

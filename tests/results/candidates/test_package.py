@@ -125,7 +125,7 @@ def test_what_is_no_candidate_is_told(candidate, tmp_path):
     with zipfile.ZipFile(tmp_path / "half.zip", "w") as archive:
         archive.write(candidate.root / "config.yaml", "config.yaml")
     for name, message in {
-        "missing": "there is no such folder or zip",
+        "missing": "no such candidate folder or zip",
         "note.txt": "neither a candidate's folder nor a zip",
         "half.zip": "it has no model.tflite",
         ".": "it has no model.tflite and no config.yaml",

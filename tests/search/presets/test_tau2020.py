@@ -1,4 +1,4 @@
-"""The report's own configuration on a miniature corpus: it runs, and its tables stand beside the report's."""
+"""The paper's configuration on a miniature corpus: it runs, and its tables are next to the paper's."""
 
 from __future__ import annotations
 

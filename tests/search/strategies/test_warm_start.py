@@ -76,7 +76,7 @@ def read(space: Space, runs=(), presets=(), describe=None, data_hash: str = "d0"
 
 
 def test_named_networks_of_the_space_are_its_points():
-    """Where the space has their stages, the report's systems are exact; the first two are one network, taken once."""
+    """Where the space has their stages, the paper's systems are exact; the first two are one network, taken once."""
     three = [{"filters": filters, "stride": 2} for filters in (32, 48, 64)]
     space = Space(SpaceConfig.model_validate({"stages": [three, [*three, {"filters": 80}]]}), SHAPE, N_CLASSES)
     found = read(space, presets=SYSTEMS)
@@ -106,7 +106,7 @@ def test_a_network_beside_the_space_has_a_nearest_point():
 
 
 def test_networks_far_from_the_space_are_left_out_in_one_note():
-    """No point of a space of tiny networks is near the report's systems: one note names them all, with the rule."""
+    """No point of a space of tiny networks is near the paper's systems: one note names them all, with the rule."""
     found = read(space_of(base_filters=[4], n_blocks=[1]), presets=SYSTEMS)
     assert found.presets == ()
     assert found.notes == (f"{', '.join(SYSTEMS)}: left out: no point of the space is near (distance over 8)",)
