@@ -3,7 +3,7 @@
     python tests/benchmarks/offline_cost.py [--data FOLDER] [--clips 30] [--rounds 3]
 
 Copies are made the way `asc prepare` makes them (file read, copy computed, log-mel taken, rounded to float16), in one
-process, of clips of the synthesized corpus (10 s, 44.1 kHz) or of the audio files in FOLDER. The counts are the lists of
+process, of clips of the synthesized corpus (10 s, 44.1 kHz) or of audio files in FOLDER. The counts are the lists of
 the current release: 13,962 training clips, 10,215 of them of device a and 3,747 with a twin, a tenth of the locations
 kept for validation. Spectrum correction's time includes the pass over the pairs that its factors come from.
 
