@@ -132,7 +132,7 @@ def opened_candidate(path: Path) -> Iterator[Path]:
         missing = [name for name in NEEDED if not (path / name).is_file()]
         if missing:
             raise DataError(
-                f"{path}: not a candidate: {' and '.join(missing)} is missing. Candidates are the folders in "
+                f"{path}: not a candidate (it has no {' and no '.join(missing)}). Candidates are the folders in "
                 "RUN/candidates, and the zips in them"
             )
         require_unchanged(path, NEEDED)
@@ -152,7 +152,7 @@ def _unpack(path: Path, folder: Path) -> None:
             entries = {Path(name).name: name for name in archive.namelist() if Path(name).name in NEEDED}
             missing = [name for name in NEEDED if name not in entries]
             if missing:
-                raise DataError(f"{path}: no candidate's zip (it has no {' and no '.join(missing)})")
+                raise DataError(f"{path}: not a candidate's zip (it has no {' and no '.join(missing)})")
             for name, entry in entries.items():
                 size = archive.getinfo(entry).file_size
                 if size > MAX_UNPACKED_BYTES[name]:

@@ -132,12 +132,12 @@ def load_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark
         position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(
-            f"{source}{position}: no YAML: {shortened(str(error.problem or error.context), 200)}"
+            f"{source}{position}: not YAML: {shortened(str(error.problem or error.context), 200)}"
         ) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueError: a date such as 2021-99-99
-        raise ConfigError(f"{source}: no YAML: {shortened(str(error), 200)}") from None
+        raise ConfigError(f"{source}: not YAML: {shortened(str(error), 200)}") from None
     except RecursionError:
-        raise ConfigError(f"{source}: no YAML of a configuration: lists or mappings are nested too deeply") from None
+        raise ConfigError(f"{source}: not a YAML configuration: lists or mappings are nested too deeply") from None
 
 
 def to_yaml(value: Any, *, in_one_line: bool = False) -> str:

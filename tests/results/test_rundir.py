@@ -95,8 +95,8 @@ def test_the_rule_on_names_sees_each_way_to_name_a_file(source: str):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("fold: 1\nfold: 2\n", "line 2, column 1: no YAML: the key 'fold' is given twice"),
-        ("fold: [", "no YAML"),
+        ("fold: 1\nfold: 2\n", "line 2, column 1: not YAML: the key 'fold' is given twice"),
+        ("fold: [", "not YAML"),
         ("", "must be a mapping of sections, is empty"),
         ("- fold", "must be a mapping of sections, is a list"),
     ],

@@ -56,7 +56,7 @@ def test_the_reports_configuration_is_the_report():
 @pytest.mark.parametrize("key", ["search.mode", "retrain.mode"])
 def test_an_export_that_the_rules_refuse_is_refused_when_it_is_read(key):
     """2022's rule takes int8 parameters alone: another mode is told before anything is trained, with those it takes."""
-    with pytest.raises(ConfigError, match=rf"{key}: export as float16 .*; dcase2022 takes int8_weights, "):
+    with pytest.raises(ConfigError, match=rf"{key}: export as float16 .*; dcase2022 allows int8_weights, "):
         read_run_config("default", ["rules.name=dcase2022", f"{key}=float16"])
     assert read_run_config("default", ["rules.name=dcase2022", f"{key}=int8"])
     assert read_run_config("default", ["rules.name=dcase2022", "search.mode=float16", "space.mode=[int8, float16]"])
@@ -94,9 +94,9 @@ def test_files_that_are_no_configuration_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file or shipped configuration; shipped: "):
         read_run_config("nowhere.yaml")
     for text, message in (
-        ("a: [", "no YAML"),
+        ("a: [", "not YAML"),
         ("- a", "must be a mapping"),
-        ("fold: !!python/object/apply:os.getpid []", "no YAML"),
+        ("fold: !!python/object/apply:os.getpid []", "not YAML"),
     ):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message):
@@ -147,7 +147,7 @@ def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
     """YAML's silent "the last one wins" would drop half of a section: the second key is named with its line."""
     (tmp_path / "c.yaml").write_text("search: {n_trials: 3}\nfold: 1\nsearch: {seed: 4}\n")
-    with pytest.raises(ConfigError, match=r"c\.yaml, line 3, column 1: no YAML: the key 'search' is given twice"):
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 3, column 1: not YAML: the key 'search' is given twice"):
         read_run_config(str(tmp_path / "c.yaml"))
 
 
@@ -175,7 +175,7 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
         ),
         (
             {"stem_filters": 8},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, but names",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, but it is missing",
         ),
     ],
 )

@@ -110,7 +110,7 @@ def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
             "7 proposals over the limit",
             "0123456789ab",
         ),
-        *("ensemble of 2", "DCASE 2021 baseline", "asc run config.yaml", "3 readings", "one each", "placeholders"),
+        *("ensemble of 2", "DCASE 2021 baseline", "asc run config.yaml", "3 reads", "once each", "placeholders"),
         "Validation prefers the ensemble of 2",
         *("1.473", "102.9 KB", "mixup_alpha: 0.4", "tensorflow"),
     ):
