@@ -114,6 +114,7 @@ def _parse_folds(text: str) -> list[int]:
 def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> None:
     """Print the scores of the systems, and their paired differences."""
     from results.crossval.tables import difference_table, system_table
+    from results.rundir import CrossvalDirectory
 
     if as_json:
         screen.json(scores.summary())
@@ -125,7 +126,7 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
         _print(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
     for line in scores.missing:
         screen.warn(f"{line}: no predictions; not counted")
-    screen.say(f"Tables: {out / 'tables'}")
+    screen.say(f"Tables: {CrossvalDirectory(out).tables_dir}")
 
 
 def _print(screen: Terminal, title: str, table: Table) -> None:  # type: ignore[type-arg]

@@ -77,7 +77,7 @@ def cross_validate(
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
     if failures:
         lines = "\n".join(f"  {line}" for line in failures)
-        raise RunError(f"{len(failures)} trainings failed; give the same command again to repeat them:\n{lines}")
+        raise RunError(f"{len(failures)} trainings failed; rerun the same command to repeat them:\n{lines}")
     scores = read_crossval(out, inner=inner > 0)
     write_crossval(out, scores)
     return scores

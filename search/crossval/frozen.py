@@ -42,20 +42,20 @@ def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
 
 def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:
     """Return the settings of a run that trains a candidate again, as YAML would give them."""
-    told = candidate.model_dump(mode="json")
+    settings = candidate.model_dump(mode="json")
     all_clips = candidate.checkpoint is None
     # Names of trials and their variants are reserved for candidates of a search.
     name = f"frozen-{candidate.name.split('-')[0]}"
     retrain = {
         "mode": candidate.mode,
         "all_clips": all_clips,
-        "systems": [{"name": name, "model": told["model"]}],
+        "systems": [{"name": name, "model": settings["model"]}],
         **({} if all_clips else {"checkpoint": candidate.checkpoint}),
     }
     return {
         "search": None,
-        "prepare": {"features": told["features"]},
-        "reader": told["reader"],
-        "train": told["train"],
+        "prepare": {"features": settings["features"]},
+        "reader": settings["reader"],
+        "train": settings["train"],
         "retrain": retrain,
     }

@@ -93,7 +93,7 @@ def test_usage_errors_exit_with_2():
             "`search: null`: there is no search",
         ),
         (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
-        (("predict", "{tmp}", "a.wav"), "no candidate"),
+        (("predict", "{tmp}", "a.wav"), "not a candidate"),
         (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
     ],
 )
@@ -154,7 +154,7 @@ def test_describe_shows_the_exports_that_a_rule_refuses():
     assert [mode for mode, verdict in verdicts.items() if verdict["feasible"]] == [
         *("int8_weights", "int4_int8_weights", "int8"),
     ]
-    assert verdicts["float32"]["refused"].endswith("dcase2022 takes int8_weights, int4_int8_weights, int8")
+    assert verdicts["float32"]["refused"].endswith("dcase2022 allows int8_weights, int4_int8_weights, int8")
     text = " ".join(asc("describe", "cp-mobile").stdout.split())
     assert "Refused: export as dynamic_range, float16, float32 leaves kernels wider than int8;" in text
 
