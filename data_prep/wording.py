@@ -42,16 +42,16 @@ _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 def error_line(error: BaseException, n_letters: int = 300) -> str:
     """Return the kind and the message of an error in one line, without the stack traces that frameworks put into it."""
-    said: list[str] = []
+    lines: list[str] = []
     follows_file = False
     for line in map(str.strip, _COLOURS.sub("", str(error)).splitlines()):
         if line.startswith("Arguments received by"):  # Keras lists whole tensors after it
             break
         is_file = line.startswith('File "')
         if line and not is_file and not follows_file and not _EMPTY.match(line):
-            said.append(line)
+            lines.append(line)
         follows_file = is_file  # a line of source, or an empty one
-    return shortened(f"{type(error).__name__}: {' '.join(said)}".rstrip(": "), n_letters)
+    return shortened(f"{type(error).__name__}: {' '.join(lines)}".rstrip(": "), n_letters)
 
 
 def plural(value: int, noun: str) -> str:

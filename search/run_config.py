@@ -99,14 +99,14 @@ def unless_refused(run: RunDirectory) -> Iterator[None]:
     """
     before = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else None
     n_before = _n_trainings(run)
-    was_there = run.root.exists()
+    existed = run.root.exists()
     try:
         yield
     except AscError:
         if _n_trainings(run) == n_before:
             if before is not None and run.config_path.read_text(encoding="utf-8") != before:
                 write_text(run.config_path, before)
-            elif before is None and not was_there:
+            elif before is None and not existed:
                 _remove_if_empty(run)
         raise
 

@@ -83,7 +83,7 @@ def test_the_page_of_the_report_has_no_such_words():
 
 
 def test_class_names_are_unique():
-    """No two classes of the four packages share a name."""
+    """No two public classes of the four packages share a name."""
     names = [node.name for path in MODULES for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)]
     assert len(names) > 200
     assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -17,7 +17,7 @@ class _Made(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
+class _Raised:
     error: BaseException
 
 
@@ -36,7 +36,7 @@ def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
     """
     if depth < 1:
         raise ValueError(f"at least 1 item must be made ahead, got {depth}")
-    ready: Queue[_Made[T] | _Failed | None] = Queue(depth)
+    ready: Queue[_Made[T] | _Raised | None] = Queue(depth)
     stop = threading.Event()
 
     def work() -> None:
@@ -48,15 +48,15 @@ def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
                     return
             ready.put(None)
         except BaseException as error:  # interrupts, too: the thread must not swallow what ends the program
-            ready.put(_Failed(error))
+            ready.put(_Raised(error))
 
     thread = threading.Thread(target=work, name="asc-reader", daemon=True)
     thread.start()
     try:
-        while (got := ready.get()) is not None:
-            if isinstance(got, _Failed):
-                raise got.error
-            yield got.item
+        while (received := ready.get()) is not None:
+            if isinstance(received, _Raised):
+                raise received.error
+            yield received.item
     finally:
         stop.set()
         while thread.is_alive():  # it may be waiting for a free slot
@@ -64,7 +64,7 @@ def prefetched(items: Iterable[T], depth: int = 4) -> Generator[T]:
             thread.join(0.01)
 
 
-def _empty(queue: Queue[_Made[T] | _Failed | None]) -> None:
+def _empty(queue: Queue[_Made[T] | _Raised | None]) -> None:
     try:
         while True:
             queue.get_nowait()

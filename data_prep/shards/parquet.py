@@ -115,8 +115,8 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
     try:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read as Parquet: {said}. {PREPARE_AGAIN}") from None
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read as Parquet: {reason}. {PREPARE_AGAIN}") from None
     if problem := _wrong_table(table, entry):
         raise DataError(f"{path}: {problem}. {PREPARE_AGAIN}")
     return table

@@ -112,8 +112,8 @@ def read_metrics(path: Path) -> CandidateMetrics:
         return _METRICS.validate_python({**known, "splits": splits})
     except ValidationError as error:
         problem = error.errors(include_input=False)[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise DataError(f"{path}: damaged at {place}: {problem['msg']}. {RETRAIN_AGAIN}") from None
+        key_path = ".".join(map(str, problem["loc"]))
+        raise DataError(f"{path}: damaged at {key_path}: {problem['msg']}. {RETRAIN_AGAIN}") from None
 
 
 _METRICS = TypeAdapter(CandidateMetrics)

@@ -144,10 +144,10 @@ class Ledger:
     def _require_in_place(self, file: int) -> None:
         """Raise RunError if the open file is no longer the one at `path`: what is appended would be lost."""
         try:
-            is_there = os.path.samestat(os.fstat(file), self.path.stat())
+            is_same = os.path.samestat(os.fstat(file), self.path.stat())
         except OSError:
-            is_there = False
-        if not is_there:
+            is_same = False
+        if not is_same:
             raise RunError(
                 f"{self.path}: was removed, moved or replaced while asc was working on this run, so it stops. Restore "
                 "the file and rerun the same command."

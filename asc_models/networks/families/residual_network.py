@@ -22,7 +22,7 @@ from asc_models.networks.network import (
 from data_prep.schema import Config
 
 Attention = Literal["none", "channel", "spatial", "casam"]
-AttentionPlace = Literal["input", "block", "stage"]
+AttentionPosition = Literal["input", "block", "stage"]
 Head = Literal["average", "max", "convolution"]
 
 MAX_FILTERS = 1024
@@ -146,7 +146,7 @@ class ModelConfig(NetworkConfig):
     widening layer. Residual block: width between the two convolutions, relative to the output."""
     attention: Attention = "casam"
     """Attention type; `casam` is channel attention followed by spatial attention."""
-    attention_at: AttentionPlace = "block"
+    attention_at: AttentionPosition = "block"
     """Where attention is applied: to the input, after every block, or after every stage."""
     reduction_ratio: int = Field(8, ge=1, le=64)
     """r of channel attention; its hidden layer has max(1, C // r) units for C channels."""

@@ -300,7 +300,7 @@ def test_two_clips_of_one_name_cannot_be_packed() -> None:
         output_csv(made)
 
 
-def test_one_is_package_current(tmp_path: Path) -> None:
+def test_there_is_one_package(tmp_path: Path) -> None:
     """Under other names the earlier package goes; what is no package of this tool stays."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     write_submission(run, SubmissionConfig())
