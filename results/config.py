@@ -103,8 +103,8 @@ class SubmissionConfig(Config):
     """Maximum number of systems in the package. The challenge accepts up to four."""
     slots: tuple[Slot, ...] = ("best", "ensemble", "smallest", "robust")
     """Systems to choose, in this order: `best` has the lowest calibrated log loss on validation, `ensemble` is the best
-    ensemble, `smallest` the smallest system that cannot be told from the best, `robust` has the lowest log loss on its
-    worst device. A slot without a further system, and `next`, take the next best."""
+    ensemble, `smallest` the smallest system not significantly worse than the best, `robust` has the lowest log loss on
+    its worst device. A slot without a further system, and `next`, take the next best."""
     input_sampling_rate: str | None = None
     """Sampling rate of the input audio, for example `44.1kHz`."""
     acoustic_features: str | None = None

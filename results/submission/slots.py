@@ -54,8 +54,8 @@ def choose_systems(run: RunDirectory, config: SubmissionConfig) -> Chosen:
 
     - `best`: the lowest calibrated log loss on validation.
     - `ensemble`: the best ensemble of several members.
-    - `smallest`: the smallest system that cannot be told from the best: the 95 % interval of their paired difference in
-      log loss, over locations, contains 0.
+    - `smallest`: the smallest system not significantly worse than the best: the 95 % interval of their paired
+      difference in log loss, over locations, contains 0.
     - `robust`: the lowest log loss on its worst device.
 
     A slot whose system has been chosen already, or that no system fills, goes to the next best system. No choice reads
@@ -151,8 +151,8 @@ def _smallest(ranked: Sequence[System], limits: Limits) -> tuple[System, str] | 
         mean, low, high = loss_difference(system, ranked[0])
         if low <= 0:
             return system, (
-                f"It is the smallest ({system.size:,}{unit}) that cannot be told from the best: log loss differs by "
-                f"{mean:+.3f} ({low:+.3f} to {high:+.3f})."
+                f"It is the smallest ({system.size:,}{unit}) not significantly worse than the best: log loss differs "
+                f"by {mean:+.3f} ({low:+.3f} to {high:+.3f})."
             )
     return None
 

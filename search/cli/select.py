@@ -9,8 +9,8 @@ from search.cli.screen.outcome import limit_text
 def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Choose up to four systems to submit, by validation, and say why; `asc submit` packs exactly these.
 
-    Slots are submission.slots: the best by calibrated log loss, the best ensemble, the smallest that cannot be told
-    from the best, and the most robust over devices. --set changes the run's configuration permanently and takes keys
+    Slots are submission.slots: the best by calibrated log loss, the best ensemble, the smallest not significantly worse
+    than the best, and the most robust over devices. --set changes the run's configuration permanently and takes keys
     of the section submission. No test split is read.
     """
     from asc_models.rules import QUANTITY_NAMES

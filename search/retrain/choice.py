@@ -55,7 +55,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenTrials:
     """Chosen trials, the most accurate finished one first, and notes for the user."""
 
     trials: tuple[Contender, ...]
@@ -97,7 +97,7 @@ def _joined(group: list[Contender]) -> Contender:
     return replace(first, merit=float(np.mean([one.merit for one in same])), twins=others)
 
 
-def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
+def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> ChosenTrials:
     """Return `n` contenders, or all if there are fewer.
 
     Args:
@@ -125,7 +125,7 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> Choice:
             )
     if chosen and len(chosen) < n:
         notes.append(f"{n} candidates were requested, but the search has only {len(chosen)} different ones")
-    return Choice(tuple(chosen), tuple(notes))
+    return ChosenTrials(tuple(chosen), tuple(notes))
 
 
 def guess(score: Score, n_classes: int) -> float:

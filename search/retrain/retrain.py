@@ -32,7 +32,7 @@ from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
 from search.config import RetrainConfig, RunConfig
 from search.objectives import Score
-from search.retrain.choice import Choice, Contender, choose, guess, read_contenders
+from search.retrain.choice import ChosenTrials, Contender, choose, guess, read_contenders
 from search.retrain.store import exchange_candidates
 from search.retrain.training import remove_leftovers
 from search.retrain.workers import TrainingJob, train_all
@@ -163,7 +163,7 @@ def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
         _require_feasible(system.name, system.network, config, manifest)
 
 
-def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> Choice:
+def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> ChosenTrials:
     """Return the `config.retrain.n_candidates` trials to retrain (search/retrain/choice.py describes the method).
 
     Raises:
@@ -191,10 +191,10 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
         )
     choice = choose(fitting, n, floor=guess(score, n_classes))
     notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}; they are excluded"] if n and over else []
-    return Choice(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
+    return ChosenTrials(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
 
 
-def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: Manifest) -> list[str]:
+def _what_was_chosen(choice: ChosenTrials, score: Score, config: RunConfig, manifest: Manifest) -> list[str]:
     if not choice.trials:
         return []
     merits = [abs(one.merit) for one in choice.trials]
@@ -209,7 +209,7 @@ def _what_was_chosen(choice: Choice, score: Score, config: RunConfig, manifest: 
     return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
 
 
-def _candidates(choice: Choice, config: RunConfig, manifest: Manifest, variant: Variant) -> list[CandidateConfig]:
+def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, variant: Variant) -> list[CandidateConfig]:
     """Return the candidates for the named systems and the chosen trials, each to be trained with every seed.
 
     Raises:

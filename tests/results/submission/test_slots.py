@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def test_each_slot_has_its_own_reason(run):
-    """The best, the best ensemble and the smallest that cannot be told from the best, each with its figures."""
+    """The best, the best ensemble and the smallest not significantly worse than the best, each with its figures."""
     chosen = choose_systems(run, SubmissionConfig())
     by_slot = {choice.slot: choice for choice in chosen.choices}
     ranked, _ = rank_systems(run, Limits())
