@@ -22,9 +22,10 @@ config = search.read_config(
         "prepare.features": {"sample_rate": 16_000, "clip_seconds": 1.0, "n_fft": 1024, "n_mels": 24},
         "prepare.validation.fraction": 0.4,
         "search.n_trials": 3,
-        "search.epochs": 14,
+        "search.epochs": 6,
+        "search.min_epochs": 2,
         "train.batch_size": 8,
-        "train.epochs": 30,
+        "train.epochs": 14,
         "retrain.n_candidates": 1,
     },
 )
