@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -96,13 +98,44 @@ def interval_by_location(
 ) -> tuple[float, float]:
     """Return a bootstrap confidence interval of macro accuracy, resampling locations instead of clips.
 
-    Clips of one location are not independent, so resampling clips gives too narrow an interval.
+    Clips of one location are not independent, so resampling clips gives too narrow an interval. See `share_interval`
+    for the case that all resamples agree.
     """
     _validate(labels, probabilities)
     is_correct = probabilities.argmax(axis=1) == labels
-    return mean_interval(
+    return share_interval(
         is_correct.astype(np.float64), labels, locations, n_resamples=n_resamples, level=level, seed=seed
     )
+
+
+def share_interval(
+    values: Floats,
+    labels: Ints,
+    locations: Sequence[str],
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the interval of `mean_interval` for values in [0, 1], wider than a point.
+
+    If all resamples agree, as when every clip is right or there is one location only, they say nothing; the interval is
+    then Wilson's, for as many observations as there are locations.
+    """
+    low, high = mean_interval(values, labels, locations, n_resamples=n_resamples, level=level, seed=seed)
+    return (low, high) if low < high else wilson_interval(macro_mean(values, labels), len(set(locations)), level)
+
+
+def wilson_interval(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a share of `n` independent observations.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference". It has a width even for
+    shares of 0 and 1.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def macro_mean(values: Floats, labels: Ints) -> float:

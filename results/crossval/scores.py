@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asc_models.metrics import log_loss, log_losses, macro_accuracy, macro_mean, mean_interval
+from asc_models.metrics import log_loss, log_losses, macro_accuracy, macro_mean, mean_interval, share_interval
 from data_prep.errors import DataError
 from results.candidates.candidates import CandidateMetrics, read_metrics
 from results.candidates.predictions import Predictions, read_predictions
@@ -120,7 +120,7 @@ class SystemScores:
     def interval(self) -> tuple[float, float]:
         """95 % interval of macro accuracy over the clips of all folds, resampling locations."""
         clips = self.clips
-        return mean_interval(
+        return share_interval(
             clips["is_correct"].to_numpy(), clips["label"].to_numpy(), clips["location"].astype(str).tolist()
         )
 

@@ -37,6 +37,13 @@ _WRITTEN: dict[Unit, Callable[[Any], str]] = {
 """{unit: how the page formats a value}."""
 
 
+class _Average(str):
+    """The name of a row that is no scene's, even if a scene has the same name."""
+
+
+AVERAGE = _Average("average")
+
+
 @dataclass(frozen=True)
 class Column(Generic[RowT]):
     """One column of a table."""
@@ -78,18 +85,26 @@ class Table(Generic[RowT]):
     """Names of the columns on the page, in order."""
     terminal: Sequence[str] = ()
     """Names of the columns on the terminal, in order."""
+    average: RowT | None = None
+    """A last row over all others, in every output; None for no such row."""
     total: Mapping[str, str] = field(default_factory=dict)
     """{column: cell on the page} of a row of totals; {} for no such row."""
+
+    @property
+    def all_rows(self) -> list[RowT]:
+        """The rows, followed by the average, if any."""
+        return [*self.rows, *([] if self.average is None else [self.average])]
 
     def named(self, names: Sequence[str]) -> list[Column[RowT]]:
         """Return the columns with these names, in this order and without duplicates."""
         columns = {column.name: column for column in self.columns}
         return [columns[name] for name in dict.fromkeys(names)]
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, *, with_average: bool = True) -> pd.DataFrame:
         """Return the table as written to the CSV file."""
         columns = [column for column in self.columns if column.in_csv]
-        rows = [{column.name: column.value(row) for column in columns} for row in self.rows]
+        of = self.all_rows if with_average else self.rows
+        rows = [{column.name: column.value(row) for column in columns} for row in of]
         return pd.DataFrame(rows, columns=[column.name for column in columns])
 
     def content(self, looks: Sequence[str] = ()) -> Content:
@@ -99,8 +114,8 @@ class Table(Generic[RowT]):
             looks: CSS class of each row, such as `chosen`; the row of totals is always `total`.
         """
         columns = self.named(self.page)
-        cells = [[column.cell(row) for column in columns] for row in self.rows]
-        looks = [*looks, *[""] * (len(cells) - len(looks))]
+        cells = [[column.cell(row) for column in columns] for row in self.all_rows]
+        looks = [*looks, *[""] * (len(self.rows) - len(looks)), *([] if self.average is None else ["total"])]
         if self.total:
             cells.append([self.total.get(column.name, "") for column in columns])
             looks.append("total")
@@ -249,6 +264,8 @@ def seed_table(data: RunData) -> Table[SeedGroup]:
 def score_table(data: RunData, group: Group) -> Table[str]:
     """Return test accuracy by scene (in class order) or by device; no rows if no candidate is selected.
 
+    Scenes have a last row `average`: the scores of all clips, of which accuracy is the mean over scenes.
+
     Columns: the group, `n_clips`, then `macro_accuracy`, `low`, `high` (95 % interval) and `log_loss` of the selected
     candidate, then the accuracy of each other system under its name, then on TAU the published accuracies as
     `published: <system>`.
@@ -263,23 +280,27 @@ def score_table(data: RunData, group: Group) -> Table[str]:
     @cache
     def bounds(part: str) -> tuple[float, float]:
         """Return the 95 % interval of the selected candidate's accuracy in one scene or device."""
-        return accuracy_interval(_part(data.test[chosen], group, part))
+        whole = data.test[chosen]
+        return data.interval(chosen) if part is AVERAGE else accuracy_interval(_part(whole, group, part))
 
     def score(system: str, key: str) -> Callable[[str], Any]:
         """Return a function from a scene or device to a system's score."""
-        return lambda part: tests[system][f"by_{group}"].get(part, {}).get(key)
+
+        def value(part: str) -> Any:
+            found = tests[system]
+            return (found if part is AVERAGE else found[f"by_{group}"].get(part, {})).get(key)
+
+        return value
 
     def printed(system: str) -> Callable[[str], float | None]:
         """Return a function from a scene or device to a published system's accuracy, as a share."""
-        return lambda part: round(table[part][system] / 100, 4) if system in table.get(part, {}) else None
 
-    total = {}
-    if parts and group == "scene" and data.has_published:
-        whole = tests[chosen]
-        total = {group: "average", "n_clips": count(whole["n_clips"]), "log_loss": number(whole["log_loss"])}
-        total |= {"macro_accuracy": percent(whole["macro_accuracy"]), "low": interval(*data.interval(chosen))}
-        total |= {name: percent(tests[name]["macro_accuracy"]) for name in others}
-        total |= {f"published: {system}": percent(CLASS_WISE_AVERAGE[system] / 100) for system in published}
+        def value(part: str) -> float | None:
+            found = CLASS_WISE_AVERAGE if part is AVERAGE else table.get(part, {})
+            return round(found[system] / 100, 4) if system in found else None
+
+        return value
+
     columns: tuple[Column[str], ...] = (
         Column(group, str, format=lambda part: part.replace("_", " ")),
         Column("n_clips", score(chosen, "n_clips"), "count", "clips"),
@@ -299,7 +320,7 @@ def score_table(data: RunData, group: Group) -> Table[str]:
         columns,
         page=(group, "n_clips", "macro_accuracy", "low", "log_loss", *accuracies),
         terminal=(group, "n_clips", "macro_accuracy", *accuracies),
-        total=total,
+        average=AVERAGE if parts and group == "scene" else None,
     )
 
 

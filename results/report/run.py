@@ -115,6 +115,10 @@ def limits(data: RunData) -> Iterable[str]:
             f"{_what_was_drawn(data.test[data.selected.name])}; the selected candidate's is {100 * (high - low):.1f} "
             "points wide. This run does not show a difference between systems whose intervals overlap."
         )
+        yield (
+            "Where all resamples agree, as when every clip of a scene is right, the interval is Wilson's, for as many "
+            "observations as there are locations."
+        )
         yield "Intervals of single devices and scenes are based on few clips."
     reads = [event for event in of_kind(data.events, "test_read") if event["split"] == "test"]
     if reads:

@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
     """Return test accuracy by scene or by device, one row each (see results.report.columns.score_table)."""
-    return score_table(data, group).frame()
+    return score_table(data, group).frame(with_average=False)
 
 
 def confusion_table(predictions: Predictions) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "candidates": candidate_table(data).frame(),
         "seeds": seed_table(data).frame(),
         "ensembles": member_table(data, data.ensembles).frame(),
-        "by_scene": group_table(data, "scene"),
-        "by_device": group_table(data, "device"),
+        "by_scene": score_table(data, "scene").frame(),
+        "by_device": score_table(data, "device").frame(),
         "trials": data.trials,
         "rungs": data.rungs,
         "published": system_table(data).frame(),

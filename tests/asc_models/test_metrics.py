@@ -51,6 +51,25 @@ def test_the_interval_is_wider_where_locations_move_together():
     assert together[0] < macro_accuracy(labels, stacked) < together[1]
 
 
+@pytest.mark.parametrize(("n_right", "ends_at"), [(12, 1.0), (0, 0.0)])
+def test_an_interval_never_collapses(n_right, ends_at):
+    """All right or all wrong at n locations: Wilson's interval for n, from the value to z² / (n + z²) beside it."""
+    labels, locations = np.repeat([0, 1], 6), np.tile(["a", "b", "c"], 4)
+    answers = labels if n_right else 1 - labels
+    interval = interval_by_location(labels, np.eye(2)[answers], locations)
+    far = 1.959964**2 / (3 + 1.959964**2)
+    assert sorted(interval) == pytest.approx(sorted((ends_at, abs(ends_at - far))))
+
+
+def test_a_single_location_has_a_wide_interval():
+    """Eight of ten right in one place are one observation: bounds p with (p − 0.8)² = z² p (1 − p) / 1."""
+    right = np.array([1] * 8 + [0] * 2)
+    interval = interval_by_location(np.ones(10, int), np.stack([1 - right, right], axis=1), ["a"] * 10)
+    assert interval[0] < 0.2
+    for bound in interval:
+        assert (bound - 0.8) ** 2 == pytest.approx(1.959964**2 * bound * (1 - bound), abs=1e-6)
+
+
 def test_the_interval_is_that_of_all_draws_at_once():
     """Some resamples at a time or as one dense table of draws, the interval is the same to the last bit."""
     rng = np.random.default_rng(1)

@@ -56,7 +56,7 @@ def _show_published(screen: Terminal, data: RunData) -> None:
     ):
         columns = table.named(table.terminal)
         rows = []
-        for part in table.rows:
+        for part in table.all_rows:
             values = [(column.value(part), column.unit) for column in columns]
             rows.append([f"{100 * v:.1f}" if unit == "share" and v is not None else v for v, unit in values])
         screen.table(title, [column.short or column.title for column in columns], rows)

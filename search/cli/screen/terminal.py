@@ -7,9 +7,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, JustifyMethod, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
 
+GAP = 2
+"""Blanks between two columns."""
+MAX_WORD = 14
+"""Characters of a word, in a heading or a text, from which it may be broken to make room."""
 MAX_UNBROKEN = 60
 """Characters up to which cells of the first column are not wrapped, so that the other columns keep their width."""
 
@@ -118,25 +124,82 @@ class Terminal:
         print(json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout)))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table; columns of numbers are right-aligned."""
-        table = Table(
-            title=Text(printable(title), style="bold"),
-            title_justify="left",
-            title_style="bold",
-            header_style="bold",
-            box=None,
-            pad_edge=False,
-        )
+        """Print a table; columns of numbers are right-aligned, and numbers are never broken.
+
+        If the columns do not fit the width, they are printed in several parts, each with the first column.
+        """
         shown = [[printable(_cell(value)) for value in row] for row in rows]
-        for number, column in enumerate(columns):
-            numeric = all(NUMBER.fullmatch(row[number]) for row in shown)
-            justify: JustifyMethod = "right" if numeric and shown else "left"
-            no_wrap = number == 0 and all(len(row[0]) <= MAX_UNBROKEN for row in shown)
-            table.add_column(Text(printable(column)), justify=justify, overflow="fold", no_wrap=no_wrap)
-        for row in shown:
-            table.add_row(*map(Text, row))
-        self._out.print(table)
-        self._out.print()
+        headings = [printable(column, keep="\n") for column in columns]
+        found = [_TableColumn(heading, [row[number] for row in shown]) for number, heading in enumerate(headings)]
+        for part in _parts(found, self._out.width):
+            table = Table(
+                title=Text(printable(title), style="bold"),
+                title_justify="left",
+                title_style="bold",
+                header_style="bold",
+                box=None,
+                pad_edge=False,
+            )
+            is_tight = sum(column.width for column in part) + GAP * (len(part) - 1) > self._out.width
+            for column in part:
+                is_first = column is found[0]
+                table.add_column(
+                    Text(column.heading),
+                    justify="right" if column.is_numeric else "left",
+                    overflow="fold",
+                    no_wrap=is_first and column.is_short,
+                    width=column.least if is_tight and column.is_numeric else None,
+                )
+            for row in zip(*(column.cells for column in part), strict=True):
+                table.add_row(*map(Text, row))
+            self._out.print(table)
+            self._out.print()
+
+
+@dataclass(frozen=True)
+class _TableColumn:
+    """A column of a table as text."""
+
+    heading: str
+    cells: list[str]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all cells are numbers."""
+        return bool(self.cells) and all(NUMBER.fullmatch(cell) for cell in self.cells)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether no cell needs more than a part of the line."""
+        return all(len(cell) <= MAX_UNBROKEN for cell in self.cells)
+
+    @property
+    def width(self) -> int:
+        """Width without any break."""
+        return max(map(cell_len, [*self.heading.split("\n"), *self.cells]))
+
+    @property
+    def least(self) -> int:
+        """Least width: whole numbers, and whole words of the heading unless they are long."""
+        cells = max(map(cell_len, self.cells), default=0)
+        words = max(map(cell_len, self.heading.split()), default=0)
+        return max(cells if self.is_numeric else min(cells, MAX_WORD), min(words, MAX_WORD))
+
+
+def _parts(columns: list[_TableColumn], width: int) -> list[list[_TableColumn]]:
+    """Divide the columns of a table into parts that fit a width, each with the first column."""
+    if not columns:
+        return [[]]
+    first, *others = columns
+    needed = min(first.width, MAX_UNBROKEN) if first.is_short else MAX_WORD
+    parts, part, left = [], [first], width - needed
+    for column in others:
+        if len(part) > 1 and column.least + GAP > left:
+            parts.append(part)
+            part, left = [first], width - needed
+        part.append(column)
+        left -= column.least + GAP
+    return [*parts, part]
 
 
 class _RateColumn(ProgressColumn):

@@ -10,7 +10,7 @@ from results_support import add_candidate, make_run
 
 from asc_models.metrics import macro_accuracy
 from data_prep.corpora.corpus import TAU_SCENES
-from results.published import CLASS_WISE
+from results.published import CLASS_WISE, CLASS_WISE_AVERAGE
 from results.report.columns import candidate_table, system_table
 from results.report.data import RunData, read_run_data
 from results.report.tables import all_tables, confusion_table, group_table, write_tables
@@ -64,6 +64,11 @@ def test_groups_add_up_to_the_whole(data: RunData) -> None:
     assert scenes["macro_accuracy"].mean() == pytest.approx(data.selected.metrics.value("test", "macro_accuracy"))
     assert devices["n_clips"].sum() == 240
     assert (scenes["low"] <= scenes["high"]).all()
+    last = all_tables(data)["by_scene"].iloc[-1]
+    assert (last["scene"], last["n_clips"]) == ("average", 240)
+    assert last["macro_accuracy"] == pytest.approx(scenes["macro_accuracy"].mean())
+    assert last["published: Sys 4"] == round(CLASS_WISE_AVERAGE["Sys 4"] / 100, 4)
+    assert (last["low"], last["high"]) == data.interval(data.selected.name)
     assert scenes["published: Sys 4"].tolist() == [round(CLASS_WISE[s]["Sys 4"] / 100, 4) for s in TAU_SCENES]
 
 

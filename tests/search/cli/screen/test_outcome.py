@@ -9,6 +9,7 @@ from results_support import make_run
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
+from results.published import CLASS_WISE_AVERAGE
 from results.report.page import render_report
 from search.cli.screen.outcome import show_outcome
 from search.cli.screen.terminal import Terminal
@@ -36,4 +37,7 @@ def test_the_terminal_shows_what_the_tables_hold(tmp_path, capsys, monkeypatch):
     tram = next(line.split() for line in lines if line.startswith("tram "))
     assert tram[1:3] == [str(scenes.loc["tram", "n_clips"]), f"{100 * scenes.loc['tram', 'macro_accuracy']:.1f}"]
     assert tram[-1] == f"{100 * scenes.loc['tram', 'published: Sys 4']:.1f}"
+    average = next(line.split() for line in lines if line.startswith("average "))
+    assert average[1:3] == ["240", f"{100 * scenes.loc['average', 'macro_accuracy']:.1f}"]
+    assert average[-1] == f"{CLASS_WISE_AVERAGE['Sys 4']:.1f}"
     assert lines[-1] == f"Report: {page} (1.5 min)"

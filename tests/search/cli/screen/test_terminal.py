@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from search.cli.screen.terminal import Terminal
 
 NAME = "[red]=x[/red] :smile: \x1b[2J\x9b31m\u202e{{ 7 * 7 }}\udcff"
@@ -15,6 +17,20 @@ def test_messages_show_names_as_they_are(capsys):
         show(f"first\n{NAME}")
         out, err = capsys.readouterr()
         assert (out + err).endswith(f"first\n{SHOWN}\n")
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_numbers_are_whole_at_any_width(capsys, monkeypatch, width):
+    """A table that does not fit is printed in parts with the first column; headings wrap, numbers never do."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    headings = ["scene", "clips", *(f"t{n:04d}-s0 (published elsewhere)" for n in range(9))]
+    numbers = [[f"{1000.5 + 10 * row + column:,.1f}" for column in range(10)] for row in range(2)]
+    Terminal().table("by scene", headings, [["street traffic", *numbers[0]], ["average", *numbers[1]]])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    for name, row in (("street traffic", numbers[0]), ("average", numbers[1])):
+        found = [line.removeprefix(name).split() for line in lines if line.startswith(name)]
+        assert [number for part in found for number in part] == row
 
 
 def test_tables_show_names_as_they_are(capsys, monkeypatch):
