@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_VALUES, ExportMode
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.topology import Counter, Layer, Shape, count, layers
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from data_prep.config import Windows
+
+KERNEL_OVERHEAD_BYTES = 400
+"""Least bytes that a file holds for each kernel beside its weights: the records, names and shapes of its tensors and
+its operator. Files of every mode have 850 to 1,300 (tests/asc_models/tflite/test_size.py holds the bound to them)."""
+LOWER_BOUNDS: tuple[Quantity, ...] = ("file_bytes",)
+"""Quantities of which an estimate is a lower bound."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,13 @@ class Estimate:
         return layers(self.config, self.input_shape, self.n_classes, self.windows)
 
     def quantities(self, mode: ExportMode) -> dict[str, int]:
-        """Return {quantity: value} for the size rules; non-zero bytes are the upper bound."""
+        """Return {quantity: value} for the size rules; non-zero bytes are the upper bound, `LOWER_BOUNDS` the lower."""
         weight_bytes = self.weight_bytes_as(mode)
+        n_kernels = len(self.counted.kernels) + len(self.counted.depthwise_kernels)
         return {
             "weight_bytes": weight_bytes,
             "nonzero_weight_bytes": weight_bytes,
+            "file_bytes": weight_bytes + KERNEL_OVERHEAD_BYTES * n_kernels,
             "n_params": self.n_params,
             "macs": self.macs,
             "peak_activation_bytes": self.peak_activation_bytes,
@@ -72,7 +80,8 @@ class Estimate:
 
     def verdict(self, rules: RulesConfig, mode: ExportMode) -> Verdict:
         """Return whether the network, exported as `mode`, is within `rules`, with the largest layers if it is not."""
-        return check(rules, self.quantities(mode), lambda quantity: self._largest_named(quantity, mode), modes=(mode,))
+        largest = partial(self._largest_named, mode=mode)
+        return check(rules, self.quantities(mode), largest, modes=(mode,), bounds=LOWER_BOUNDS)
 
     def _part(self, layer: Layer, quantity: Quantity, mode: ExportMode) -> int:
         if quantity == "n_params":

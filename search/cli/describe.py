@@ -162,7 +162,10 @@ def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
                 if not check.feasible:
                     # The estimate of non-zero bytes is their upper bound, all bytes: one row for both.
                     name = f"bytes as {mode}" if check.quantity.endswith("weight_bytes") else check.quantity
+                    name += f" as {mode}, at least" if check.is_bound else ""
                     over[name, check.limit] = check
+    if any(check.is_bound for judged in verdicts.values() for verdict in judged.values() for check in verdict.checks):
+        screen.paragraph("file_bytes is known after export only; here it is a lower bound: weights and 400 per kernel.")
     if over:
         screen.table(
             "Over the limit",
@@ -194,7 +197,15 @@ def _word(verdict: Verdict) -> str:
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    checks = [{"quantity": check.quantity, "value": check.value, "limit": check.limit} for check in verdict.checks]
+    checks = [
+        {
+            "quantity": check.quantity,
+            "value": check.value,
+            "limit": check.limit,
+            **({"is_lower_bound": True} if check.is_bound else {}),
+        }
+        for check in verdict.checks
+    ]
     refused = {"refused": verdict.refused} if verdict.refused else {}
     return {"feasible": verdict.feasible, "checks": checks, **refused}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from asc_models.rules import BEFORE_TRAINING
+
 if TYPE_CHECKING:
     from search.api import NetworkInput
     from search.cli.screen.terminal import Terminal
@@ -65,8 +67,8 @@ def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: 
     )
     if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
         screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")
-    limits = ", ".join(f"{name} {limit:,}" for name, limit in settings.rules.in_force().items())
-    screen.say(f"Limits ({settings.rules.name}): {limits}.")
+    limits = [f"{name} {limit:,} ({BEFORE_TRAINING[name]})" for name, limit in settings.rules.in_force().items()]
+    screen.say(f"Limits ({settings.rules.name}), as checked before training: {', '.join(limits)}.")
     cut = f" in {given.windows}" if given.windows else ""
     screen.say(f"Input {' × '.join(map(str, given.shape))}{cut}, {given.n_classes} scenes: {given.source}.")
 
@@ -125,6 +127,7 @@ def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey) -> di
         "n_classes": given.n_classes,
         "input_from": given.source,
         "limits": settings.rules.in_force(),
+        "limits_checked": {name: BEFORE_TRAINING[name] for name in settings.rules.in_force()},
         "n_points": found.n_points,
         "n_seen": found.n_seen,
         "is_exact": found.is_exact,

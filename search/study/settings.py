@@ -7,7 +7,7 @@ from typing import Any
 
 from asc_models.config import TrainConfig
 from asc_models.errors import SizeError
-from asc_models.networks.estimate import estimate
+from asc_models.networks.estimate import LOWER_BOUNDS, estimate
 from asc_models.rules import RulesConfig, check
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
@@ -92,7 +92,9 @@ def candidate_sizing(
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = settings.mode or config.search.mode
     verdict = (
-        cost.verdict(config.rules, mode) if names_layers else check(config.rules, cost.quantities(mode), modes=(mode,))
+        cost.verdict(config.rules, mode)
+        if names_layers
+        else check(config.rules, cost.quantities(mode), modes=(mode,), bounds=LOWER_BOUNDS)
     )
     return Sizing(
         feasible=verdict.feasible,

@@ -37,10 +37,21 @@ def test_the_limit_itself_is_within():
     assert verdict.reason == ""
 
 
-def test_file_bytes_are_judged_once_there_is_a_file():
-    """A limit on the file's size is passed over before the export, and held against what was measured behind it."""
+def test_a_lower_bound_over_the_limit_is_told_as_one():
+    """Before training only a bound of the file is known: it says so, and within the limit it passes."""
     rules = RulesConfig(name="custom", limits={"file_bytes": 50_000})
-    assert SYSTEM4.verdict(rules, "int8_weights").checks == ()
+    over = check(rules, {"file_bytes": 50_001}, bounds=("file_bytes",))
+    assert over.reason == "file_bytes at least 50,001 over 50,000 by 1"
+    assert check(rules, {"file_bytes": 50_000}, bounds=("file_bytes",)).feasible
+
+
+def test_file_bytes_are_bounded_before_there_is_a_file():
+    """A limit on the file's size is checked by a lower bound before the export, and by what was measured after it."""
+    rules = RulesConfig(name="custom", limits={"file_bytes": 50_000})
+    (bound,) = SYSTEM4.verdict(rules, "int8_weights").checks
+    assert bound.is_bound
+    assert bound.value == SYSTEM4.quantities("int8_weights")["file_bytes"] > SYSTEM4.weight_bytes["int8_weights"]
+    assert bound.reason.startswith(f"file_bytes at least {bound.value:,} over 50,000 by ")
     assert check(rules, {"file_bytes": 50_001}).reason == "file_bytes 50,001 over 50,000 by 1"
 
 

@@ -59,6 +59,7 @@ def check_every_mode(config, seed):
     assert weight_bytes == expected.weight_bytes
     for mode, sizes in measured.items():
         assert sizes.nonzero_weight_bytes <= expected.quantities(mode)["nonzero_weight_bytes"], mode
+        assert sizes.file_bytes >= expected.quantities(mode)["file_bytes"], mode
     assert expected.weight_bytes["int4_int8_weights"] <= expected.weight_bytes["int8_weights"]
     # A convolution of a TFLite file always has a bias: the converter adds zeros, which equal ones share.
     without_bias = [layer for layer in expected.layers if layer.kind in ("conv", "depthwise") and not layer.n_bias]

@@ -50,10 +50,25 @@ def test_a_dry_run_tells_the_space_and_touches_nothing(tmp_path):
         "smallest that fits largest that fits",
         "exported as int8_weights int8_weights",
         "A search trains 64 of them, compared at epochs 6, 14, 30, 62:",
-        "Limits (custom): weight_bytes 8,000.",
+        "Limits (custom), as checked before training: weight_bytes 8,000 (exact).",
         "Input 128 × 423 × 3, 10 scenes: by prepare.features, reader and the assumption of 10 scenes",
     ):
         assert told in words
+
+
+def test_a_limit_on_the_file_alone_rejects_before_training(tmp_path):
+    """Weights and the least overhead over the limit are not trained; each limit says how it is checked."""
+    files = "rules: {name: custom, limits: {file_bytes: 20000, macs: 900000000}}\n"
+    (tmp_path / "run.yaml").write_text(SPACE + files)
+    surveyed = json.loads(search(tmp_path, "run.yaml", "--dry-run", "--json").stdout)
+    assert 0 < surveyed["feasible_share"] < 1
+    assert surveyed["largest"]["weight_bytes"] < 20_000
+    assert surveyed["limits_checked"] == {"file_bytes": "lower bound, exact after export", "macs": "exact"}
+    words = " ".join(search(tmp_path, "run.yaml", "--dry-run").stdout.split())
+    assert "file_bytes 20,000 (lower bound, exact after export), macs 900,000,000 (exact)" in words
+    (tmp_path / "run.yaml").write_text(SPACE + "rules: {name: custom, limits: {file_bytes: 2000}}\n")
+    refusal = search(tmp_path, "run.yaml", "--dry-run", code=1).stderr
+    assert "file_bytes at least " in refusal
 
 
 def test_a_machine_reads_the_same(tmp_path, shards):
