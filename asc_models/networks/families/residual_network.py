@@ -63,7 +63,7 @@ class StagesShape(Shorthand):
     choices: ClassVar = {
         "n_blocks": (3, 4, 5, 6),
         "base_filters": (16, 24, 32, 40, 48, 56),
-        "growth": (1.0, 1.25, 1.5),
+        "growth": (1.0, 1.25, 1.375, 1.5),  # 1.375 gives the widths of the paper's systems as presets assume them
         "n_strided": (2, 3),
     }
 

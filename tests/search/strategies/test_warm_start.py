@@ -16,8 +16,10 @@ from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space.config import SpaceConfig
+from search.space.point import build
 from search.space.space import Space
 from search.strategies.warm_start import WarmStart, earlier_name, parse_warm_start, read_warm_start
+from search.study.config import SearchConfig
 
 SHAPE, N_CLASSES = (128, 423, 3), 10
 SYSTEMS = tuple(f"cao2021-system{number}" for number in (1, 2, 3, 4))
@@ -75,6 +77,17 @@ def read(space: Space, runs=(), presets=(), describe=None, data_hash: str = "d0"
     )
 
 
+def test_the_default_space_holds_the_papers_systems():
+    """The first candidates of a search by default are the four systems, not points near them."""
+    found = read(Space(SpaceConfig(), SHAPE, N_CLASSES), presets=SearchConfig().presets)
+    names = [point.name for point in found.presets]
+    assert names == ["cao2021-system1", "cao2021-system3", "cao2021-system4"]
+    assert found.notes[-1] == "cao2021-system2: the same point as cao2021-system1"
+    for point in found.presets:
+        assert point.distance == 0
+        assert build("inverted_residual", point.params).model == preset(point.name)
+
+
 def test_named_networks_of_the_space_are_its_points():
     """Where the space has their stages, the paper's systems are exact; the first two are one network, taken once."""
     three = [{"filters": filters, "stride": 2} for filters in (32, 48, 64)]
@@ -96,8 +109,8 @@ def test_named_networks_of_the_space_are_its_points():
 
 
 def test_a_network_beside_the_space_has_a_nearest_point():
-    """Widths 32, 48, 64 lie between the default space's 32, 48, 72 and others; what the space has is as it was."""
-    space = Space(SpaceConfig(), SHAPE, N_CLASSES)
+    """Widths 32, 48, 64 lie between this space's 32, 48, 72 and others; what the space has is as it was."""
+    space = Space(SpaceConfig.model_validate({"growth": [1.0, 1.25, 1.5]}), SHAPE, N_CLASSES)
     (point,) = read(space, presets=["cao2021-system1"]).presets
     shape = {"n_blocks": 3, "n_strided": 3, "base_filters": 32, "growth": 1.5}
     same = {"stem_filters": 32, "kernel_size": 5, "expansion": 2, "attention": "casam", "reduction_ratio": 8}
