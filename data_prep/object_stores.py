@@ -1,14 +1,15 @@
 """Connections to object stores: a URI and the environment → a client of obstore.
 
-Besides bucket and folder, a URI may contain credentials (`s3://KEY:SECRET@bucket/…`, `gs://anonymous@bucket/…`) and
-query options: `endpoint_override` (with or without a scheme), `scheme`, `region`, `access_key`, `secret_key`,
-`session_token`, `retry_limit_seconds`, or any option of obstore for S3 or Google Cloud Storage.
+Besides bucket and folder, a URI may contain `anonymous@` before the bucket and query options: `endpoint_override` (with
+or without a scheme), `scheme`, `region`, `retry_limit_seconds`, or any option of obstore for S3 or Google Cloud Storage
+that is no secret. URIs are visible in run directories, messages and the list of processes: credentials are refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import urllib.error
 import urllib.request
 from configparser import ConfigParser, Error
@@ -16,30 +17,48 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from data_prep.errors import DataError
 
-OPTIONS = {"access_key": "access_key_id", "secret_key": "secret_access_key", "session_token": "token"}
-"""{name in a URI's query: name in obstore}. Other names are the same."""
+SECRET = re.compile(r"secret|token|password|credential|access_key|service_account|sas_key|private", re.IGNORECASE)
+"""Names of query options that hold credentials."""
 WITHOUT_MEANING = ("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open", "project_id")
 """Accepted query options without effect, since buckets are neither created nor deleted."""
 N_RETRIES = 6
 """Retries of a request; about ten seconds if the server doesn't answer."""
 
 
+def require_no_secrets(uri: str) -> None:
+    """Raise DataError if a URI contains credentials; the message does not contain them."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # reported where it is used
+        return
+    names = [name for name, value in parse_qsl(parts.query) if SECRET.search(name) or "@" in urlsplit(value).netloc]
+    user, separator, host = parts.netloc.rpartition("@")
+    if names or (separator and user != "anonymous"):
+        shown = f"{parts.scheme}://{host}{parts.path}"
+        raise DataError(
+            f"{shown}: the URI contains credentials ({', '.join(names) or 'before the @'}), which would be visible in "
+            "the run directory and the list of processes. Set them in the environment, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or in a profile (AWS_PROFILE)."
+        )
+
+
 def connected(uri: str) -> Any:
     """Return obstore's store at an `s3://` or `gs://` URI, without reading from it.
 
     Raises:
-        DataError: if the URI has no bucket, or an unknown option.
+        DataError: if the URI has no bucket, an unknown option, or contains credentials.
     """
+    require_no_secrets(uri)
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
     parts = urlsplit(uri)
     user, _, bucket = parts.netloc.rpartition("@")
-    options: dict[str, Any] = {OPTIONS.get(name, name): value for name, value in parse_qsl(parts.query)}
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
     for name in WITHOUT_MEANING:
         options.pop(name, None)
     seconds = options.pop("retry_limit_seconds", 180)
@@ -48,7 +67,7 @@ def connected(uri: str) -> Any:
     if endpoint:
         endpoint = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
         options["endpoint" if parts.scheme == "s3" else "base_url"] = endpoint
-    options |= _of_s3(user, bucket, options) if parts.scheme == "s3" else {"skip_signature": True} if user else {}
+    options |= _of_s3(bucket, options) if parts.scheme == "s3" else {"skip_signature": True} if user else {}
     try:
         return from_url(
             f"{parts.scheme}://{bucket}{parts.path}",
@@ -65,13 +84,10 @@ def error_words(error: Exception) -> str:
     return str(error).splitlines()[0].partition(": <?xml")[0].rstrip(". ")
 
 
-def _of_s3(user: str, bucket: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return options that obstore doesn't find itself: keys before the bucket or of a profile, the bucket's region."""
+def _of_s3(bucket: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return options that obstore doesn't find itself: the keys of a profile, the bucket's region."""
     found: dict[str, Any] = {}
-    if user:
-        key, _, secret = user.partition(":")
-        found |= {"access_key_id": unquote(key), "secret_access_key": unquote(secret)}
-    elif "access_key_id" not in given and "AWS_ACCESS_KEY_ID" not in os.environ:
+    if "AWS_ACCESS_KEY_ID" not in os.environ:
         found |= _of_profile()
     is_amazons = not {"endpoint", "aws_endpoint"} & set(given) and not any(
         os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")

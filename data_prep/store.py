@@ -15,7 +15,7 @@ from filelock import lock_descriptor
 
 from data_prep.errors import DataError
 from data_prep.files import make_folder, sync_folder, write_error, written_whole
-from data_prep.object_stores import connected, error_words
+from data_prep.object_stores import connected, error_words, require_no_secrets
 
 Location = Path | str
 """A local folder, or the URI of a folder in an object store (`s3://bucket/folder`)."""
@@ -90,8 +90,9 @@ def parse_location(text: str) -> Location:
     """Return a user's text as the location of shards: a path, or a URI of one of `SCHEMES`.
 
     Raises:
-        DataError: if it is a URI of another scheme.
+        DataError: if it is a URI of another scheme, or contains credentials.
     """
+    require_no_secrets(text)
     scheme, separator, rest = text.partition("://")
     if not separator:
         return Path(text)

@@ -26,6 +26,8 @@ N_STARTS = 3
 CONNECT_S = 10.0
 """Seconds that a cluster's address may take to answer."""
 
+CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's setting, on every system: whether it can be part of a cluster, which a Ray on the loopback interface cannot."""
 RAY_FOLDER = "r"
 """Ray's folder, inside one of this user alone: Ray opens its own to everybody, and its logs hold the environment."""
 MAX_FOLDER = 24
@@ -86,6 +88,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             folder = ending.enter_context(scratch_folder("asc-ray-", ray_parent()))
             if cluster is None:
                 ending.enter_context(_own_token(folder))
+                ending.enter_context(_on_loopback())
             ending.callback(ray.shutdown)
             with chdir(_import_folder(folder)), _signals_kept():
                 if cluster is None:
@@ -143,6 +146,28 @@ def _own_token(folder: Path) -> Iterator[None]:
         yield
     finally:
         del os.environ["RAY_AUTH_TOKEN_PATH"]
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have a local Ray listen on the loopback interface only until the block ends, unless the user has set `CLUSTERS`.
+
+    Ray does so by itself on macOS and Windows. Elsewhere it listens on all interfaces, whatever address it is given,
+    unless this setting, which it reads when it is imported, is off.
+    """
+    from ray._private import ray_constants
+
+    if CLUSTERS in os.environ:
+        yield
+        return
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ[CLUSTERS] = "0"  # for the processes that Ray starts
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(CLUSTERS, None)
 
 
 @functools.cache

@@ -295,3 +295,14 @@ def test_a_followed_run_is_shown_until_its_driver_ends(searched):
     assert "1 running" in first[1]
     assert "its last search: done" in rest
     assert "failed, 1 ×: out of memory" in rest
+
+
+@pytest.mark.parametrize("option", ["--storage", "--shards"])
+def test_a_secret_on_the_command_line_goes_nowhere(tmp_path, option):
+    """Credentials in a URI are refused before anything is written, and are not in the message."""
+    uri, options = "s3://KEY:HUSH@sets/x", {"--shards": tmp_path, "--out": tmp_path / "run"}
+    arguments = [part for pair in (options | {option: uri}).items() for part in pair]
+    answer = asc("search", "demo", *arguments, code=1)
+    assert "contains credentials" in " ".join(answer.stderr.split())
+    assert "HUSH" not in answer.stdout + answer.stderr
+    assert not (tmp_path / "run").exists()

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from data_prep.scratch import scratch_folder
 from search.cluster.session import RAY_FOLDER, ray_parent, ray_session
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that `pid` has started, and those that they have."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(status.parent.name))
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
+def listening(pid: int) -> set[str]:
+    """Return the addresses, in hexadecimal, on which the processes started by `pid` accept TCP connections."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    address = {f"socket:[{row[9]}]": row[1].partition(":")[0] for row in rows if row[3] == "0A"}
+    found = set()
+    for child in children(pid):
+        for file in Path(f"/proc/{child}/fd").glob("*"):
+            with suppress(OSError):
+                found.add(address.get(str(file.readlink()), ""))
+    return found - {""}
 
 
 def test_ray_goes_where_its_sockets_have_short_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +50,9 @@ def test_ray_goes_where_its_sockets_have_short_paths(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.system
-def test_no_other_user_enters_the_folder_of_a_local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed."""
+def test_no_other_user_or_machine_reaches_a_local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed. All its
+    processes listen on the loopback interface."""
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
     before = {*Path("/tmp").glob("asc-ray-*")}
     with ray_session("local", n_cpus=1):
@@ -36,4 +60,7 @@ def test_no_other_user_enters_the_folder_of_a_local_ray(tmp_path: Path, monkeypa
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert folder.stat().st_uid == os.getuid()
         assert [path.name for path in folder.iterdir() if path.is_dir()] == [RAY_FOLDER]
+        addresses = listening(os.getpid())
+    assert addresses
+    assert {address for address in addresses if not address.endswith("0100007F")} == set()
     assert not folder.exists()
