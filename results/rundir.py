@@ -66,6 +66,11 @@ class CandidateFiles:
         return self.root / "checkpoint.npz"
 
     @property
+    def history_path(self) -> Path:
+        """Loss, learning rate and validation scores of every epoch."""
+        return self.root / "history.parquet"
+
+    @property
     def trained_path(self) -> Path:
         """Results of the training that no other file contains; kept until the candidate is scored."""
         return self.root / "trained.json"

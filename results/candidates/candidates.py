@@ -62,6 +62,10 @@ class CandidateMetrics:
     """Cohen's κ between file and network over validation and calibration clips, excluding near-ties."""
     export_seconds: float | None = None
     """Duration of the export."""
+    float_macro_accuracy: float | None = None
+    """Macro accuracy of the network on validation, before its export; None if unknown or trained on validation."""
+    float_log_loss: float | None = None
+    """Log loss of the network on validation, in nats."""
     peak_activation_bytes: int | None = None
     """Estimated peak memory of simultaneously live float32 activations; None in files of older versions."""
     trained_on: tuple[str, ...] = ("train",)

@@ -177,6 +177,8 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             size("peak_activation_bytes", short="peak act.", in_csv=False),
             of("mode", format=mode, kind="text"),
             of("agreement", "share"),
+            of("float_macro_accuracy", "share", heading="network's accuracy"),
+            of("float_log_loss", "nats", heading="network's log loss"),
             of("best_epoch", format=lambda c: f"{count(c.metrics.best_epoch)} of {c.metrics.epochs:,}"),
             of("epochs", "count"),
             of("seed"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from results.candidates.seeds import SeedGroup
     from results.rundir import RunDirectory
+    from search.config import RetrainConfig
 
 
 TopOption = Annotated[
@@ -54,6 +55,14 @@ EpochsOption = Annotated[
     int | None,
     typer.Option("--epochs", min=1, help="Epochs to train. Default: train.epochs.", show_default=False),
 ]
+TrialOption = Annotated[
+    list[str] | None,
+    typer.Option("--trial", metavar="ID", help="Retrain this trial, such as t0034. Repeatable.", show_default=False),
+]
+AddSeedsOption = Annotated[
+    int,
+    typer.Option("--add-seeds", min=0, metavar="N", help="Train the run's candidates with N more seeds each."),
+]
 WithValidationOption = Annotated[
     bool,
     typer.Option(
@@ -68,7 +77,9 @@ WithValidationOption = Annotated[
 def retrain(
     run: RunArgument,
     top: TopOption = None,
+    trial: TrialOption = None,
     seeds: SeedsOption = None,
+    add_seeds: AddSeedsOption = 0,
     epochs: EpochsOption = None,
     with_validation: WithValidationOption = False,
     overrides: SetOption = None,
@@ -86,7 +97,7 @@ def retrain(
     takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial and search.max_failures; the other
     options apply to this call only.
     """
-    from data_prep.errors import RunError
+    from data_prep.errors import ConfigError, RunError
     from data_prep.shards.manifest import read_manifest
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
@@ -96,6 +107,10 @@ def retrain(
     from search.stages import Workspace, retrain_stage
     from search.study.config import SearchConfig
 
+    if trial and top is not None:
+        raise ConfigError("--trial and --top: give one of them")
+    if add_seeds and (trial or top is not None or seeds is not None):
+        raise ConfigError("--add-seeds: trains the candidates that the run has; not with --trial, --top or --seeds")
     screen = terminal()
     directory = RunDirectory(run)
     cluster_address(address)  # raises if it is wrong, before anything is written
@@ -107,15 +122,44 @@ def retrain(
             raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
         with unless_refused(directory), open_ledger(directory, stored, screen.warn) as ledger:
             config = adjust_run(directory, overrides or (), "retrain")
-            wanted = config.retrain.updated(
-                n_candidates=config.retrain.n_candidates if top is None else top,
-                seeds=config.retrain.seeds if seeds is None else tuple(range(seeds)),
-            )
+            wanted, trials = config.retrain, tuple(trial or ())
+            if top is not None:
+                wanted = wanted.updated(n_candidates=top)
+            if trials:
+                wanted = wanted.updated(systems=())
+            if seeds is not None:
+                wanted = wanted.updated(seeds=tuple(range(seeds)))
+            if add_seeds:
+                wanted, trials = _with_more_seeds(directory, wanted, add_seeds)
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
             bind_data(directory, read_manifest(workspace.shards))
-            variant = Variant(epochs, with_validation)
+            variant = Variant(epochs, with_validation, trials)
             names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent)
     _show(screen, directory, names, as_json=as_json)
+
+
+def _with_more_seeds(run: RunDirectory, asked: RetrainConfig, n: int) -> tuple[RetrainConfig, tuple[str, ...]]:
+    """Return settings that train the run's candidates with `n` more seeds, and the trials among these candidates.
+
+    Raises:
+        RunError: if the run has no candidate.
+    """
+    from data_prep.errors import RunError
+    from results.candidates.candidates import read_candidates
+
+    metrics = [candidate.metrics for candidate in read_candidates(run)]
+    if not metrics:
+        raise RunError(f"--add-seeds {n}: {run.root} has no candidates; run `asc retrain` without it first")
+    seeds = sorted({one.seed for one in metrics})
+    trials = tuple(sorted({one.trial_id for one in metrics if one.trial_id is not None}))
+    more = tuple(range(seeds[-1] + 1, seeds[-1] + 1 + n))
+    has_systems = any(one.trial_id is None for one in metrics)
+    asked = asked.updated(
+        seeds=(*seeds, *more),
+        n_candidates=asked.n_candidates if trials else 0,
+        systems=asked.systems if has_systems else (),
+    )
+    return asked, trials
 
 
 def _show(screen: Terminal, run: RunDirectory, names: Sequence[str], *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asc_models.config import ExportMode
+from asc_models.metrics import log_loss, macro_accuracy
 
 if TYPE_CHECKING:
     from asc_models.training.trainer import Trainer
@@ -31,6 +32,10 @@ class Exported:
     """Cohen's κ over validation and calibration clips, excluding near-ties."""
     seconds: float
     """Duration of the export in seconds, including calibration but not the checks."""
+    float_macro_accuracy: float
+    """The network's macro accuracy on validation."""
+    float_log_loss: float
+    """The network's log loss on validation, in nats."""
 
 
 def export_candidate(
@@ -79,4 +84,5 @@ def export_candidate(
         path.unlink(missing_ok=True)
         raise
     on_validation = float((network[0].argmax(axis=1) == file[0].argmax(axis=1)).mean())
-    return Exported(on_validation, found.beyond_chance, seconds)
+    scores = [score(validation.labels, network[0]) for score in (macro_accuracy, log_loss)]
+    return Exported(on_validation, found.beyond_chance, seconds, *scores)

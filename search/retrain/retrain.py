@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +47,8 @@ class Variant:
     """Number of epochs; None uses the configuration's."""
     with_validation: bool = False
     """Whether to train on validation as well, for a final submission; no checkpoint is selected then."""
+    trials: tuple[str, ...] = ()
+    """Trials to retrain instead of those chosen by size and score; () for these."""
 
     def under(self, asked: RetrainConfig) -> Variant:
         """Return this variant combined with the configuration's `all_clips`."""
@@ -142,7 +144,7 @@ def requested_jobs(
         RunError: if there is nothing to train, or a candidate was trained with other settings.
     """
     require_systems_fit(config, manifest)
-    choice = choose_trials(ledger.events(), config, manifest)
+    choice = choose_trials(ledger.events(), config, manifest, variant.trials)
     requested = _candidates(choice, config, manifest, variant.under(config.retrain))
     jobs = [
         TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed), ledger)
@@ -163,11 +165,20 @@ def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
         _require_feasible(system.name, system.network, config, manifest)
 
 
-def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest) -> ChosenTrials:
+def choose_trials(
+    events: Sequence[dict[str, Any]], config: RunConfig, manifest: Manifest, wanted: Sequence[str] = ()
+) -> ChosenTrials:
     """Return the `config.retrain.n_candidates` trials to retrain (search/retrain/choice.py describes the method).
 
+    Args:
+        events: events of the run's ledger.
+        config: configuration of the run.
+        manifest: manifest of the data.
+        wanted: IDs of the trials to retrain instead, in any number.
+
     Raises:
-        BudgetError: if no trial is within the limit in the export mode of its retraining.
+        BudgetError: if no trial is within the limit in the export mode of its retraining, or a wanted one is not.
+        RunError: if a wanted trial does not exist, or has no score.
     """
     shape, n_classes = config.reader.network_shape(manifest.spec), len(manifest.classes)
 
@@ -183,6 +194,8 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
         one for one in found if _over_limit(parse_network(one.config["model"]), _mode_of(one, config), config, manifest)
     ]
     fitting = [one for one in found if one not in over]
+    if wanted:
+        return ChosenTrials(tuple(_wanted(wanted, fitting, over, config)), ())
     n = config.retrain.n_candidates
     if n and over and not fitting:
         raise BudgetError(
@@ -192,6 +205,22 @@ def choose_trials(events: Sequence[dict[str, Any]], config: RunConfig, manifest:
     choice = choose(fitting, n, floor=guess(score, n_classes))
     notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}; they are excluded"] if n and over else []
     return ChosenTrials(choice.trials, (*choice.notes, *notes, *_what_was_chosen(choice, score, config, manifest)))
+
+
+def _wanted(
+    names: Sequence[str], fitting: Sequence[Contender], over: Sequence[Contender], config: RunConfig
+) -> Iterator[Contender]:
+    """Yield the trials with these IDs; a trial of the same network and recipe stands for its twin."""
+    of = {name: one for one in [*fitting, *over] for name in (one.trial_id, *one.twins)}
+    for name in dict.fromkeys(names):
+        if name not in of:
+            raise RunError(
+                f"--trial {name}: the run has no trial of this name that reached a rung; it has "
+                f"{', '.join(sorted(of)) or 'none'}"
+            )
+        if of[name] in over:
+            raise BudgetError(f"--trial {name}: is over the limit as {_mode_of(of[name], config)}; lower retrain.mode")
+        yield of[name]
 
 
 def _what_was_chosen(choice: ChosenTrials, score: Score, config: RunConfig, manifest: Manifest) -> list[str]:

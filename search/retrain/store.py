@@ -33,7 +33,11 @@ class StoredCandidate:
     def pull_trained(self, files: CandidateFiles) -> None:
         """Download the files of a finished training: configuration, network, exported file and results."""
         for path in _trained(files):
-            _write(path, self._store.read(path.name))
+            try:
+                _write(path, self._store.read(path.name))
+            except FileNotFoundError:
+                if path != files.history_path:  # older versions have none
+                    raise
 
     def push_trained(self, files: CandidateFiles) -> None:
         """Upload the files of a finished training. The results come last, since they mark it as complete."""
@@ -76,7 +80,7 @@ def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
 
 
 def _trained(files: CandidateFiles) -> tuple[Path, ...]:
-    return files.config_path, files.keras_path, files.tflite_path, files.trained_path
+    return files.config_path, files.keras_path, files.tflite_path, files.history_path, files.trained_path
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from data_prep.corpora.splits import SPLITS
@@ -22,6 +22,9 @@ from results.candidates.predictions import Predictions, read_predictions, write_
 from results.rundir import CandidateFiles
 from search.retrain.inner import join_parts
 
+if TYPE_CHECKING:
+    from asc_models.training.fit import Fit
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -35,6 +38,10 @@ class Trained:
     """Cohen's κ of the two over validation and calibration clips, excluding near-ties; the acceptance criterion."""
     export_seconds: float
     """Duration of the export in seconds."""
+    float_macro_accuracy: float | None = None
+    """The network's macro accuracy on validation before its export; None if it was trained on validation."""
+    float_log_loss: float | None = None
+    """Its log loss there, in nats."""
 
 
 def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
@@ -118,12 +125,26 @@ def train_candidate(
     for split in SPLITS:  # predictions of an earlier export
         files.predictions_path(split).unlink(missing_ok=True)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
+    _write_history(files, result)
     trained = Trained(
-        result.best.epoch, exported.agreement, exported.agreement_beyond_chance, round(exported.seconds, 2)
+        best_epoch=result.best.epoch,
+        agreement=exported.agreement,
+        agreement_beyond_chance=exported.agreement_beyond_chance,
+        export_seconds=round(exported.seconds, 2),
+        float_macro_accuracy=exported.float_macro_accuracy if config.checkpoint else None,
+        float_log_loss=exported.float_log_loss if config.checkpoint else None,
     )
     digest = file_digest(files.tflite_path)
     write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
     return trained
+
+
+def _write_history(files: CandidateFiles, result: Fit) -> None:
+    """Write one row per epoch: fields of `EpochRecord`."""
+    import pandas as pd
+
+    with written_whole(files.history_path) as temporary:
+        pd.DataFrame([asdict(record) for record in result.history]).to_parquet(temporary, index=False)
 
 
 def read_trained(files: CandidateFiles) -> Trained | None:

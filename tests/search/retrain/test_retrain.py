@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from cli_support import asc
 from process_support import wait_until
 from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config, worker_pids
 from search_support import LIMIT, settings
@@ -18,7 +21,9 @@ from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation
 from results.candidates.limits import read_limits
+from results.candidates.predictions import read_predictions
 from results.candidates.seeds import seed_groups
+from results.ensembles.calibration import calibrate, location_parts, locations_of
 from results.ensembles.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
 from results.report.data import select_candidate
@@ -87,6 +92,49 @@ def test_a_repeated_call_trains_and_reads_nothing(finished, shards):
 
 
 @pytest.mark.system
+def test_every_epoch_is_kept(finished):
+    """history.parquet has loss, rate and validation scores of each epoch; without validation the scores are missing."""
+    run, _ = finished
+    history = pd.read_parquet(run.candidate("t0001", 0).history_path)
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history[["loss", "learning_rate", "macro_accuracy", "log_loss"]].notna().all().all()
+    full = pd.read_parquet(run.candidate("t0001-full", 0).history_path)
+    assert full["macro_accuracy"].isna().all()
+    assert full["loss"].notna().all()
+
+
+@pytest.mark.system
+def test_the_networks_scores_stand_beside_the_files(finished):
+    """Those of the kept epoch, before the export; none for a candidate that was trained on validation."""
+    run, config = finished
+    metrics = read_metrics(run.candidate("t0001", 0).metrics_path)
+    history = pd.read_parquet(run.candidate("t0001", 0).history_path).set_index("epoch")
+    best = history.loc[metrics.best_epoch]
+    assert config.retrain.checkpoint == "macro_accuracy"
+    assert metrics.float_macro_accuracy == pytest.approx(best["macro_accuracy"])
+    assert metrics.float_log_loss == pytest.approx(best["log_loss"], rel=1e-4)
+    assert read_metrics(run.candidate("t0001-full", 0).metrics_path).float_log_loss is None
+
+
+def test_trials_are_chosen_by_name(tmp_path, shards):
+    """In the given order, whatever the scores; unknown ones and those over the limit are errors."""
+    trials = {"t0001": (TINY, 0.9, 900), "t0002": (WIDE, 0.1, 2000)}
+    run = begin(tmp_path / "run", run_config(), trials)
+    recorded, manifest = Ledger(run.ledger_path).events(), read_manifest(shards)
+
+    def named(*names: str, **changes: object) -> list[str]:
+        config = run_config().updated(**changes)
+        return [one.trial_id for one in choose_trials(recorded, config, manifest, names).trials]
+
+    assert named("t0002") == ["t0002"]
+    assert named("t0002", "t0001", "t0002") == ["t0002", "t0001"]
+    with pytest.raises(RunError, match=r"--trial t0009: .* reached a rung; it has t0001, t0002"):
+        named("t0009")
+    with pytest.raises(BudgetError, match="--trial t0002: is over the limit as int8_weights"):
+        named("t0002", rules=run_config().rules.updated(limits={"weight_bytes": 1500}))
+
+
+@pytest.mark.system
 def test_scores_come_with_their_spread_over_seeds(finished):
     """Mean, sample standard deviation and range over the two seeds are those of the candidates' own files."""
     run, _ = finished
@@ -127,8 +175,10 @@ def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
     assert without_validation(read_candidates(run)).startswith("t0001-full-s0 was trained on train and validation")
     systems, left_out = rank_systems(run, limit)
     by_name = {system.name: system for system in systems}
-    sibling = read_metrics(run.candidate("t0001", 0).metrics_path)
-    assert by_name["t0001-full-s0"].validation_log_loss == sibling.value("validation", "log_loss")
+    sibling = read_predictions(run.candidate("t0001", 0).predictions_path("validation"))
+    parts = location_parts(locations_of(sibling))
+    calibration = calibrate(sibling.labels, sibling.probabilities, parts)
+    assert by_name["t0001-full-s0"].calibration == calibration
     assert "replaced by t0001-full-s0" in left_out["t0001-s0"]
     assert "t0001-s1" in by_name
 
@@ -260,3 +310,15 @@ def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):
     run = begin(tmp_path / "other", config, {"t0002": (WIDE, 0.9, LIMIT - 100)})
     with pytest.raises(BudgetError, match="no trained network is within the limit as float32"):
         choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
+
+
+@pytest.mark.system
+def test_more_seeds_for_what_is_there(finished, shards):
+    """Candidates with the seeds 0 and 1 get seed 2, and nothing is trained again."""
+    run, _ = finished
+    before = len(events(run, "candidate_started"))
+    answer = json.loads(asc("retrain", run.root, "--shards", shards, "--add-seeds", 1, "--json").stdout)
+    assert [(row["candidate"], row["seeds"]) for row in answer["candidates"]] == [("t0001", [0, 1, 2])]
+    assert [event["candidate"] for event in events(run, "candidate_started")[before:]] == ["t0001-s2"]
+    assert "give one of them" in asc("retrain", run.root, "--trial", "t0001", "--top", 1, code=1).stderr
+    assert "not with --trial" in asc("retrain", run.root, "--trial", "t0001", "--add-seeds", 1, code=1).stderr
