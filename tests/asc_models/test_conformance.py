@@ -99,6 +99,7 @@ def test_layers_are_named_alike_in_table_and_model(network):
 
 
 @networks
+@pytest.mark.no_cover
 def test_a_network_trains_and_its_files_agree(network, tmp_path):
     """Some epochs lower the loss, and every mode's file then answers as the float model does."""
     data = feature_set(24, n_mels=32, n_frames=40, deltas=2)

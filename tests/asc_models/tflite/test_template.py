@@ -28,6 +28,7 @@ def assert_filled_is_converted(config, conversion="float32", seed=0):
     assert template.filled(file_constants(model)) == convert(model, SHAPE, conversion)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
 def test_every_network_has_a_template(config):
     """Each family's and block's file, filled with other weights, is byte for byte the converter's of those weights."""

@@ -141,6 +141,7 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 
+@pytest.mark.no_cover
 def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     """Scenes and devices with dollars, markup, quotes, braces, controls or 10,000 letters are text in page and SVG."""
     scenes = (
@@ -167,6 +168,7 @@ def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     assert list(confusion.columns[1:]) == expected
 
 
+@pytest.mark.no_cover
 def test_a_second_report_has_the_same_bytes(whole: RunDirectory) -> None:
     """Rendering again changes nothing, neither page nor figures, and progress ends at its total."""
     before = {path: path.read_bytes() for path in whole.report_dir.rglob("*") if path.is_file()}
@@ -203,6 +205,7 @@ def test_failures_stand_with_their_reasons(tmp_path: Path) -> None:
     assert "in the folder failures of the run" in page
 
 
+@pytest.mark.no_cover
 def test_an_ensemble_of_one_is_a_sentence(tmp_path: Path) -> None:
     """One member at full weight is named in words, without a table of one row and its sum."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)

@@ -107,6 +107,7 @@ def test_without_scores_to_choose_by_there_is_a_report_and_no_ensemble(run, capf
     assert not run.ensembles_path.exists()
 
 
+@pytest.mark.no_cover
 def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capfd):
     """Ensemble and package made under other settings since, or another finished line, have all made anew."""
     run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})

@@ -193,6 +193,7 @@ def test_learning_lines_are_the_trials(data: RunData) -> None:
     assert {"2\n24 trials", "14\n3 trials"} <= set(_texts(figure))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_equal_data_give_equal_bytes(data: RunData, theme: Theme) -> None:
     """Drawn twice, a figure's SVG is the same, without date or program name, and the PNG is a picture."""
