@@ -35,6 +35,7 @@ def model_configs() -> st.SearchStrategy[ModelConfig]:
         attention_at=st.sampled_from(["input", "block", "stage"]),
         reduction_ratio=st.sampled_from([2, 4, 8, 32]),
         spatial_kernel_size=st.sampled_from([3, 7]),
+        projection_activation=st.booleans(),
         activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "none"]),
         normalization=st.sampled_from(["batch", "batch", "none"]),
         head=st.sampled_from(["average", "max", "convolution"]),

@@ -33,7 +33,9 @@ _PAPER = "Cao, Li, Huang: technical report, DCASE 2021 Task 1A"
 _OPEN = (
     "The paper does not state widths, strides, expansion, r and the position of CASAM. Assumed, following the closest "
     "published relative (the mobile network of Hu et al. 2020): 3 × 3 stem of 32 channels with stride 2, expansion 2, "
-    "stride 2 in the first three blocks, widths {widths}, r = 8, CASAM after every block."
+    "stride 2 in the first three blocks, widths {widths}, r = 8, CASAM after every block. It states ReLU after every "
+    "batch normalization; assumed are linear projections, as in MobileNetV2 (`projection_activation: true` is the "
+    "literal text)."
 )
 _THREE = " Three blocks: only system 4 has four in the paper."
 _UNMATCHED = (

@@ -7,7 +7,7 @@ from asc_models.networks.network import Network, T
 
 
 def assemble(net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
-    """Return the block's output. An expansion of 1 omits the widening; the projection has no activation."""
+    """Return the block's output. An expansion of 1 omits the widening; by default the projection has no activation."""
     entry, n_channels = x, net.n_channels(x)
     skips = has_skip(n_channels, settings)
     normalization, activation = settings.normalization, settings.activation
@@ -24,5 +24,6 @@ def assemble(net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
         normalization=normalization,
         activation=activation,
     )
-    x = net.conv(x, f"{name}_project", settings.filters, 1, normalization=normalization, activation="none")
+    last = activation if settings.projection_activation else "none"
+    x = net.conv(x, f"{name}_project", settings.filters, 1, normalization=normalization, activation=last)
     return net.add(x, entry, f"{name}_skip") if skips else x

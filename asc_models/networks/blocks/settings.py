@@ -20,6 +20,8 @@ class BlockSettings(NamedTuple):
     """Factor by which the block widens its inner channels."""
     normalization: Normalization
     activation: Activation
+    projection_activation: bool = False
+    """Whether the activation is applied after the block's projection, too."""
 
 
 class Block(Protocol):

@@ -107,6 +107,8 @@ class ModelConfig(NetworkConfig):
     and defines one stage per block.
     """
 
+    ADDED = frozenset({"projection_activation"})
+
     model_config = ConfigDict(json_schema_extra=_or_blocks)
 
     choices: ClassVar = {
@@ -121,6 +123,7 @@ class ModelConfig(NetworkConfig):
         "reduction_ratio": {"attention": ("none", "spatial")},
         "spatial_kernel_size": {"attention": ("none", "channel")},
         "attention_at": {"attention": ("none",)},
+        "projection_activation": {"block": ("residual",)},
     }
     shorthand: ClassVar = StagesShape
 
@@ -154,6 +157,9 @@ class ModelConfig(NetworkConfig):
     """Kernel size of spatial attention; odd."""
     activation: Activation = "relu"
     """Activation after every convolution except the projections."""
+    projection_activation: bool = False
+    """Inverted residual block: apply the activation after the projection, too. The paper's text reads so, "ReLU after
+    every batch normalization"; MobileNetV2, which it follows, has linear projections."""
     normalization: Normalization = "batch"
     """Normalization after every convolution; with `none` the convolutions have biases."""
     head: Head = "average"
@@ -236,7 +242,13 @@ class ModelConfig(NetworkConfig):
                 yield (
                     f"block{number}",
                     BlockSettings(
-                        stage.filters, stride, self.kernel_size, self.expansion, self.normalization, self.activation
+                        stage.filters,
+                        stride,
+                        self.kernel_size,
+                        self.expansion,
+                        self.normalization,
+                        self.activation,
+                        self.projection_activation,
                     ),
                     repeat == stage.repeats - 1,
                 )

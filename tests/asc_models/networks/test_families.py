@@ -21,6 +21,7 @@ from asc_models.networks.families import (
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
 from asc_models.networks.topology import count, layers
+from asc_models.networks.trace import trace
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 
@@ -196,3 +197,13 @@ def test_a_checkpoint_of_another_config_says_what_differs(network, train, seed, 
         other.load(path)
     assert found in str(error.value)
     assert "delete it to train from the start" in str(error.value)
+
+
+def test_a_projection_is_linear_unless_the_papers_text_is_taken_literally():
+    """`projection_activation` puts the activation after every convolution; nothing else of the network changes."""
+    usual, literal = (trace(ModelConfig(projection_activation=value), (128, 423, 3), 10) for value in (False, True))
+    changed = {name for name in usual if usual[name] != literal[name]}
+    assert changed == {name for name in usual if name.endswith("_project")}
+    assert len(changed) == len(ModelConfig().stages)
+    assert all("relu" in literal[name] and "relu" not in usual[name] for name in changed)
+    assert all("linear projections" in PRESETS[f"cao2021-system{n}"].assumed for n in (1, 2, 3, 4))
