@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from asc_models.config import EXPORT_MODES, ExportMode
 from asc_models.networks.blocks import BLOCKS
 from asc_models.networks.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
 from data_prep.config import FeatureSpec, ReaderSpec
@@ -88,6 +91,15 @@ def with_random_weights(model, seed: int = 0):
         values = rng.uniform(0.5, 1.0, variable.shape) * rng.choice([-1.0, 1.0], variable.shape)
         variable.assign(np.abs(values) if "variance" in variable.name else values * 0.3)
     return model
+
+
+def in_every_mode(model, input_shape, calibration: FeatureSet) -> Iterator[tuple[ExportMode, bytes]]:
+    """Yield every export mode with its file; no conversion, which takes the most time, is made twice."""
+    from asc_models.tflite.export import convert, exported
+
+    converted = cache(lambda conversion: convert(model, input_shape, conversion))
+    for mode in EXPORT_MODES:
+        yield mode, exported(converted, mode, calibration)
 
 
 def feature_set(

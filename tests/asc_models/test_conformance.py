@@ -3,18 +3,17 @@
 import numpy as np
 import pytest
 from arena_support import arena_bytes
-from asc_models_support import NETWORK_CONFIGS, NETWORKS, feature_set, file_macs, with_random_weights
+from asc_models_support import NETWORK_CONFIGS, NETWORKS, feature_set, file_macs, in_every_mode, with_random_weights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asc_models.config import EXPORT_MODES, TrainConfig
+from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import FAMILIES, parse_network
 from asc_models.networks.topology import layers
 from asc_models.tflite.artifact import Artifact
-from asc_models.tflite.export import CONVERSIONS, convert, export
+from asc_models.tflite.export import export
 from asc_models.tflite.measure import measure
-from asc_models.tflite.quantization.recipes import quantize
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
 
@@ -24,10 +23,8 @@ SHAPE = (32, 40, 3)
 
 
 def files_of(model, clips, path):
-    """Yield every mode with its file at `path`; the integer modes share one conversion, which takes the most time."""
-    floats = convert(model, clips.input_shape)
-    for mode in EXPORT_MODES:
-        content = convert(model, clips.input_shape, mode) if mode in CONVERSIONS else quantize(floats, mode, clips)
+    """Yield every mode with its file at `path`."""
+    for mode, content in in_every_mode(model, clips.input_shape, clips):
         path.write_bytes(content)
         yield mode, path
 

@@ -2,16 +2,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from asc_models_support import NETWORK_CONFIGS, feature_set, with_random_weights
+from asc_models_support import NETWORK_CONFIGS, feature_set, in_every_mode, with_random_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asc_models.config import EXPORT_MODES
 from asc_models.networks.estimate import estimate, layer_bytes
 from asc_models.networks.families import BaselineConfig, BlockConfig, ModelConfig
-from asc_models.tflite.export import CONVERSIONS, convert, export
+from asc_models.tflite.export import export
 from asc_models.tflite.measure import measure
-from asc_models.tflite.quantization.recipes import quantize
 from asc_models.training.builder import build
 
 pytestmark = pytest.mark.system
@@ -70,13 +69,11 @@ def check_every_mode(config, seed):
 
 def measured_in_every_mode(model):
     """Return {mode: what the exported file holds}."""
-    floats = convert(model, SHAPE)
     measured = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
-        for mode in EXPORT_MODES:
-            is_converted = mode in CONVERSIONS
-            path.write_bytes(convert(model, SHAPE, mode) if is_converted else quantize(floats, mode, CALIBRATION))
+        for mode, content in in_every_mode(model, SHAPE, CALIBRATION):
+            path.write_bytes(content)
             measured[mode] = measure(path)
             assert measured[mode].file_bytes == path.stat().st_size
     return measured

@@ -3,16 +3,24 @@
 import numpy as np
 import pytest
 from arena_support import arena_bytes
-from asc_models_support import NETWORKS, SMALL_MODEL, WINDOWED, file_macs, windowed_set, with_random_weights
+from asc_models_support import (
+    NETWORKS,
+    SMALL_MODEL,
+    WINDOWED,
+    file_macs,
+    in_every_mode,
+    windowed_set,
+    with_random_weights,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asc_models.config import EXPORT_MODES, TrainConfig
+from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import ModelConfig
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.bench import bench
-from asc_models.tflite.export import CONVERSIONS, convert, export
+from asc_models.tflite.export import convert, export
 from asc_models.tflite.flatbuffer import TfliteFile
 from asc_models.tflite.measure import measure
 from asc_models.tflite.quantization.drift import layer_drift
@@ -36,11 +44,9 @@ networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
 
 def files_of(model, path, clips=DATA):
-    """Yield every mode with the voting file at `path`; the integer modes share one conversion."""
-    voting = answering(model, WINDOWS)
-    floats = convert(voting, SHAPE)
-    for mode in EXPORT_MODES:
-        path.write_bytes(convert(voting, SHAPE, mode) if mode in CONVERSIONS else quantize(floats, mode, clips))
+    """Yield every mode with the voting file at `path`."""
+    for mode, content in in_every_mode(answering(model, WINDOWS), SHAPE, clips):
+        path.write_bytes(content)
         yield mode, path
 
 
