@@ -57,6 +57,7 @@ def by_window(model, data):
     return np.mean([model(clips[:, :, s : s + WINDOWS.n_frames], training=False).numpy() for s in starts], axis=0)
 
 
+@pytest.mark.no_cover
 @networks
 def test_a_voting_file_answers_as_the_windows_do(network, tmp_path):
     """In float32 a trained network's file is within 1e-4 of its answers window by window; every other mode agrees."""
