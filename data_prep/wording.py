@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from unicodedata import category
 
 _TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -24,6 +25,18 @@ def printable(text: str, *, keep: str = "") -> str:
         else letter  # control characters; line breaks; bytes that aren't UTF-8
         for letter in text
     )
+
+
+_FORMULA = ("=", "+", "-", "@")
+"""Characters that start a formula in spreadsheet programs."""
+
+
+def inert(value: Any) -> Any:
+    """Return a cell of a CSV file for people: no formula, no control characters; numbers as they are."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def shortened(text: str, n_letters: int = 40) -> str:

@@ -222,7 +222,7 @@ def read_tflite(path: Path) -> TfliteFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ExportError(f"{path}: cannot be read as a TFLite file: {error}") from error
+        raise ExportError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
     return TfliteFile(content, str(path))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_prep.files import write_text
+from data_prep.wording import inert
 
 Severity = Literal["error", "warning"]
 
@@ -103,5 +104,5 @@ def _csv(columns: Sequence[str], rows: Sequence[Finding] | Sequence[Count]) -> s
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows({name: inert(value) for name, value in asdict(row).items()} for row in rows)
     return text.getvalue()

@@ -15,6 +15,7 @@ from data_prep.shards.manifest import Quarantined
 from data_prep.shards.notes import ShardNote
 from data_prep.shards.parquet import Assignment
 from data_prep.store import Store
+from data_prep.wording import inert
 
 QUARANTINE_NAME = "quarantine.csv"
 COLUMNS = ("clip_id", "filename", "fault", "action", "reason")
@@ -69,7 +70,7 @@ def write_quarantine(store: Store, corpus: Corpus, quarantine: Sequence[Quaranti
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    writer.writerows(map(inert, row) for row in rows)
     content = text.getvalue().encode()
     if not _holds(store, content):
         store.write(QUARANTINE_NAME, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def _record_missing(
     for device in missing:
         clip = record(stream(seed, "clip", moment.name, device), device, spectrum, gains[device], n_samples)
         with written_whole(out / moment.filename(device)) as temporary:
-            soundfile.write(temporary, clip, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+            wave = io.BytesIO()  # libsndfile does not say why it cannot write a file
+            soundfile.write(wave, clip, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+            temporary.write_bytes(wave.getvalue())
 
 
 def _is_written(path: Path, n_samples: int) -> bool:

@@ -136,10 +136,7 @@ class Ledger:
 
     def _take(self, file: int) -> None:
         if not _try_lock(file):
-            raise RunError(
-                f"{self.path.parent}: another asc process is working on this run. Wait until it ends or stop it, then "
-                "rerun the same command."
-            )
+            raise _is_taken(self.path)
 
     def _require_in_place(self, file: int) -> None:
         """Raise RunError if the open file is no longer the one at `path`: what is appended would be lost."""
@@ -194,6 +191,19 @@ class LedgerTail:
         events = self._reader.read(data)
         self._offset += n_whole_bytes(data)
         return events
+
+
+def require_idle(path: Path) -> None:
+    """Raise RunError if a process is working on the run of the ledger at `path`, whose files it would replace, too."""
+    if is_being_written(path):
+        raise _is_taken(path)
+
+
+def _is_taken(path: Path) -> RunError:
+    return RunError(
+        f"{path.parent}: another asc process is working on this run. Wait until it ends or stop it, then rerun the "
+        "same command."
+    )
 
 
 def is_being_written(path: Path) -> bool:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data_prep.files import write_text
-from data_prep.wording import printable
+from data_prep.wording import inert
 from results.candidates.predictions import Predictions
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
-
-_FORMULA = ("=", "+", "-", "@")
-"""Characters that start a formula in spreadsheet programs."""
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
@@ -54,12 +50,5 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     Text that a spreadsheet would interpret as a formula is prefixed with an apostrophe; control characters are escaped.
     """
     for name, table in tables.items():
-        inert = table.rename(columns=_inert).map(_inert)
-        write_text(folder / f"{name}.csv", inert.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def _inert(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        safe = table.rename(columns=inert).map(inert)
+        write_text(folder / f"{name}.csv", safe.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -10,11 +10,13 @@ def ensemble(run: RunArgument, overrides: SetOption = None) -> None:
 
     --set changes the run's configuration permanently and takes keys of the section ensemble.
     """
+    from results.ledger.ledger import require_idle
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards, unless_refused
     from search.stages import Workspace, ensemble_stage
 
     directory = RunDirectory(run)
+    require_idle(directory.ledger_path)
     screen = terminal()
     with unless_refused(directory):
         config = adjust_run(directory, overrides or (), "ensemble")

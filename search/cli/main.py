@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -49,6 +50,8 @@ app = typer.Typer(
     help="Search, train and submit acoustic scene classifiers that fit in 128 KB.",
 )
 
+OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Failures of writing to standard output, which has no file name."""
 EVERY_STAGE = "Every stage"
 ONE_STAGE = "One stage"
 TOOLS = "Inspect and use"
@@ -124,7 +127,10 @@ def main() -> None:
     accept_any_text()
     with _sigterm_as_ctrl_c() as is_terminated:
         try:
-            app()  # typer itself exits: 0, or 2 for wrong usage
+            try:
+                app()  # typer itself exits: 0, or 2 for wrong usage
+            finally:
+                sys.stdout.flush()  # what is buffered may fail to be written, as to a full disk
         except SystemExit as end:
             if end.code == 130:  # typer exits so on Ctrl-C, without a message
                 word = "terminated" if is_terminated() else "interrupted"
@@ -137,10 +143,21 @@ def main() -> None:
                 raise
             Terminal().error(str(error))
             sys.exit(1)
-        except OSError as error:  # a file that can't be read or listed, in any stage; without a file name it is a bug
-            if SETTINGS.debug or error.filename is None:
+        except OSError as error:  # a file that can't be read or listed, in any stage
+            if SETTINGS.debug or (error.filename is None and error.errno not in OUTPUT_ERRORS):
+                raise  # without a file name it is a bug
+            if error.filename is None:
+                sys.stdout = None  # or Python tries to write the rest at its end
+                Terminal().error(f"the output cannot be written: {error.strerror}. Results in files are kept.")
+            else:
+                Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+            sys.exit(1)
+        except MemoryError:
+            if SETTINGS.debug:
                 raise
-            Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+            Terminal().error(
+                "not enough memory. Finished work is kept; see out of memory in search/troubleshooting.md."
+            )
             sys.exit(1)
 
 

@@ -31,11 +31,13 @@ def submit(
     --set changes the run's configuration permanently and takes keys of the section submission.
     """
     from data_prep.store import parse_location
+    from results.ledger.ledger import require_idle
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards, unless_refused
     from search.stages import Workspace, submission_stage
 
     directory = RunDirectory(run)
+    require_idle(directory.ledger_path)
     screen = terminal()
     evaluation_set = None if evaluation is None else parse_location(evaluation)
     workspace = Workspace(directory, default_shards(directory, None))

@@ -113,6 +113,20 @@ def test_names_that_no_terminal_should_take_are_written_as_escapes(make_corpus, 
     assert kinds(report)["warning unlisted"] == {"x\\udcff.wav", "y\\x1b[2J.wav"}
 
 
+def test_no_cell_of_the_tables_is_a_formula(make_corpus, small_config, tmp_path):
+    """Names that a spreadsheet would run, in the findings of a check and in the quarantine: text, by an apostrophe."""
+    root = make_corpus([*scene_rows(), Row("=cmd|' 'C.wav", "park", "train", "lisbon-0")])
+    (root / "=cmd|' 'C.wav").write_bytes(b"RIFF")
+    shutil.copy(root / "audio/park-lisbon-0-0-a.wav", root / "audio" / "@sum.wav")
+    write_report(check_data(root, CONFIG), tmp_path / "report.csv")
+    prepare(root, tmp_path / "shards", small_config.updated(quarantine=QuarantineSpec(max_share=0.5)))
+    for path in (tmp_path / "report.csv", tmp_path / "shards" / "quarantine.csv"):
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert any(cell.startswith("'=cmd") for cell in cells)
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
 def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):
     """The clips in the quarantine of a prepare are those that the check had called errors."""
     root = make_corpus()

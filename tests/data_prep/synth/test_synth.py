@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import resource
+import signal as signals
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +20,7 @@ from process_support import ROOT
 from scipy import fft, signal
 
 from data_prep.config import SynthConfig
-from data_prep.errors import DataError
+from data_prep.errors import AscError, DataError
 from data_prep.synth import synthesize
 from data_prep.synth.devices import DEVICES, compress, response
 from data_prep.synth.layout import EVALUATE_DEVICES, TRAIN_DEVICES, plan
@@ -283,3 +285,17 @@ def test_mean_spectra_are_not_enough_over_five_seeds(tmp_path: Path, seed: int) 
     config = SMALL.updated(seed=seed, clip_seconds=3.0, n_segments=3)
     synthesize(tmp_path / "corpus", config)
     assert 0.25 < linear_model_on_unseen_devices(tmp_path / "corpus") < 0.8
+
+
+def test_a_corpus_that_does_not_fit_on_the_disk_is_told(tmp_path):
+    """Where a recording cannot be written the file and the reason are named, and no part of it stays."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signals.signal(signals.SIGXFSZ, signals.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+        with pytest.raises(AscError, match=r"\.wav: cannot be written: File too large"):
+            synthesize(tmp_path / "corpus", TINY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signals.signal(signals.SIGXFSZ, handler)
+    assert [*(tmp_path / "corpus").rglob("*.wav*")] == []

@@ -297,6 +297,28 @@ def test_a_followed_run_is_shown_until_its_driver_ends(searched):
     assert "failed, 1 ×: out of memory" in rest
 
 
+@pytest.mark.parametrize("command", ["ensemble", "submit"])
+def test_files_of_a_run_that_another_works_on_are_not_replaced(command, tmp_path):
+    """While a process has the run, ensemble and package are its to write."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, read_run_config("demo"))
+    with Ledger.open_for_writing(run.ledger_path):
+        done = asc(command, run.root, code=1)
+    assert "another asc process is working on this run" in done.stderr
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("arguments", [("config", "show"), ("--version",), ("describe", "cao2021-system4", "--json")])
+def test_an_output_that_cannot_be_written_is_told(arguments):
+    """Standard output on a full disk: one sentence and exit code 1, also where it fails at the very end."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([*ASC, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
 @pytest.mark.parametrize("option", ["--storage", "--shards"])
 def test_a_secret_on_the_command_line_goes_nowhere(tmp_path, option):
     """Credentials in a URI are refused before anything is written, and are not in the message."""
