@@ -148,7 +148,7 @@ def test_data_of_another_kind_are_refused(corpus):
     finer = config.updated(features=SPEC.updated(n_mels=32))
     with pytest.raises(DataError, match=r"tiny: .*n_mels 32 against 16.*retrain"):
         require_same_data(finer, manifest, "tiny")
-    with pytest.raises(DataError, match="tiny: tells"):
+    with pytest.raises(DataError, match="tiny: was trained on the scenes"):
         train_candidate(turned, corpus / "shards", CandidateFiles(corpus / "no"), on_epoch=lambda epoch: None)
 
 
