@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,42 @@ from asc_models.candidate import CONFIG, MODEL, CandidateConfig, opened_candidat
 from asc_models.errors import ExportError
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.quantization.probe import probe
-from data_prep.reader.reader import extract_files, extract_waveforms
+from data_prep.audio.decode import decode, resample
+from data_prep.config import FeatureSpec
+from data_prep.errors import DataError
+from data_prep.reader.reader import FeatureSet, extract_waveforms, require_waveform
 
 File = str | Path
 Waveform = npt.NDArray[np.floating]
+
+SLACK = 0.05
+"""Share of a clip's length by which a recording may be longer and still be one window."""
+EMPTY_NATS = 3.0
+"""How far above the logarithm of the offset a band still counts as without sound; the noise of 16 bits is above it."""
+EMPTY_SHARE = 1 / 8
+"""Share of the bands that must be without sound, from the highest down, for a warning."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The probabilities of one recording."""
+
+    windows: npt.NDArray[np.float32]
+    """(n_windows, n_scenes), one row for each window of a clip's length."""
+    starts: tuple[float, ...]
+    """Start of each window in seconds."""
+    window_seconds: float
+    """Length of a window."""
+    seconds: float
+    """Length of the recording."""
+    warnings: tuple[str, ...]
+    """In what the recording differs from those that the network was trained on."""
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """(n_scenes,): mean over the windows."""
+        mean: npt.NDArray[np.float32] = self.windows.mean(axis=0)
+        return mean
 
 
 class Classifier:
@@ -60,8 +94,8 @@ class Classifier:
 
         Args:
             recordings: one or several paths of audio files, or one or several mono waveforms (n_samples,) of floats in
-                [−1, 1]. They are padded or cut to the clip length the network was trained on. Rows are indexed by path
-                or by number.
+                [−1, 1]. Of a recording longer than the clips that the network was trained on, the row is the mean over
+                its windows (`answer`); a shorter one is padded with zeros. Rows are indexed by path or by number.
             sample_rate: sample rate of waveforms in Hz; None for files.
 
         Raises:
@@ -76,16 +110,98 @@ class Classifier:
             raise ValueError("give either files or waveforms, not both")
         if are_waveforms != (sample_rate is not None):
             raise ValueError("give a sample rate with waveforms only; files contain theirs")
-        config = self.config
-        reading = (config.features, config.reader, config.classes, config.statistics)
-        if sample_rate is None:
-            features = extract_files([Path(file) for file in several], *reading)
+        if not len(several):
+            raise DataError("no audio files were given. Name at least one.")
+        for number, y in enumerate(several if are_waveforms else ()):
+            require_waveform(y, number)
+        answers = [self.answer(recording, sample_rate) for recording in several]
+        index = pd.Index(range(len(several)) if are_waveforms else [str(file) for file in several], name="recording")
+        return pd.DataFrame(
+            np.stack([answer.probabilities for answer in answers]), index=index, columns=list(self.classes)
+        )
+
+    def answer(self, recording: File | Waveform, sample_rate: int | None = None) -> Answer:
+        """Return the answer to one recording, from windows of a clip's length that cover it.
+
+        Windows are evenly spaced and overlap where the recording is no multiple of a clip's length.
+
+        Args:
+            recording: path of an audio file, or a mono waveform (n_samples,) of floats in [−1, 1].
+            sample_rate: sample rate of a waveform in Hz; None for a file.
+
+        Raises:
+            DataError: if the recording cannot be used.
+            ExportError: if the model file cannot be run, or its outputs are not probabilities.
+        """
+        config, spec = self.config, self.config.features
+        if isinstance(recording, np.ndarray):
+            require_waveform(recording, 0)
+            y, rate = recording, sample_rate or spec.sample_rate
         else:
-            features = extract_waveforms(several, sample_rate, *reading)
-        index = pd.Index(features.clips["filename"] if sample_rate is None else range(len(several)), name="recording")
+            sound = decode(Path(recording))
+            y, rate = sound.y, sound.rate
+        whole = resample(y, rate, spec.sample_rate)
+        starts = _starts(len(whole), spec.n_samples)
+        features = extract_waveforms(
+            [whole[start : start + spec.n_samples] for start in starts],
+            spec.sample_rate,
+            spec,
+            config.reader,
+            config.classes,
+            config.statistics,
+        )
+        return Answer(
+            windows=self._probabilities(features),
+            starts=tuple(start / spec.sample_rate for start in starts),
+            window_seconds=spec.clip_seconds,
+            seconds=len(whole) / spec.sample_rate,
+            warnings=tuple(_warnings(len(whole), rate, features, spec)),
+        )
+
+    def _probabilities(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         probabilities = self._artifact.predict(features)
         if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all():  # not true of NaN either
             raise ExportError(
                 f"{self.path}: its outputs are not probabilities: the model file is damaged. Export it again."
             )
-        return pd.DataFrame(probabilities, index=index, columns=list(self.classes))
+        return probabilities
+
+
+def _starts(n_samples: int, n_window: int) -> list[int]:
+    """Return the first samples of windows that cover a recording of `n_samples`."""
+    n_windows = max(1, math.ceil(n_samples / n_window - SLACK))
+    last = max(0, n_samples - n_window) if n_windows > 1 else 0
+    return [round(start) for start in np.linspace(0, last, n_windows)]
+
+
+def _warnings(n_samples: int, rate: int, features: FeatureSet, spec: FeatureSpec) -> list[str]:
+    """Return in what a recording differs from those that the network was trained on."""
+    found = []
+    if n_samples < (1 - SLACK) * spec.n_samples:
+        seconds = n_samples / spec.sample_rate
+        found.append(f"is {seconds:.2f} s long, shorter than the clips of {spec.clip_seconds:g} s: padded with zeros")
+    n_empty = _n_empty_bands(features, spec)
+    if n_empty == spec.n_mels:
+        found.append("is silent")
+    elif rate < spec.sample_rate:
+        found.append(
+            f"has {rate:,} samples a second, fewer than the {spec.sample_rate:,} of the network: its upper bands are "
+            "empty"
+        )
+    elif n_empty >= EMPTY_SHARE * spec.n_mels:
+        found.append(f"has no sound in the upper {n_empty} of {spec.n_mels} bands, as after strong compression")
+    return found
+
+
+def _n_empty_bands(features: FeatureSet, spec: FeatureSpec) -> int:
+    """Return how many bands, from the highest down, are without sound in nine of ten frames that have any.
+
+    Not in every frame: the ends of a recording are clicks, which have all frequencies.
+    """
+    floor = math.log(spec.log_offset) + EMPTY_NATS
+    frames = features.log_mel.transpose(1, 0, 2).reshape(spec.n_mels, -1).astype(np.float32)
+    heard = frames[:, frames.max(axis=0) > floor]
+    if not heard.size:
+        return spec.n_mels
+    has_sound = np.quantile(heard, 0.9, axis=1) > floor
+    return int(np.argmax(has_sound[::-1])) if has_sound.any() else spec.n_mels - 1

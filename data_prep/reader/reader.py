@@ -263,15 +263,28 @@ def extract_waveforms(
     if not len(waveforms):
         raise DataError("no waveforms were given. Give at least one.")
     for number, y in enumerate(waveforms):
-        if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating) or not np.isfinite(y).all():
-            raise DataError(
-                f"waveform {number}: must be finite floating-point numbers of shape (n_samples,), full scale at −1 "
-                f"and 1, got {y.dtype} of shape {y.shape}. Average the channels; divide 16-bit samples by 32,768."
-            )
+        require_waveform(y, number)
     log_mels = [extract_waveform(resample(y, sample_rate, spec.sample_rate), spec) for y in waveforms]
     names = [str(number) for number in range(len(log_mels))]
     clips = _unlisted_clips(names, names)
     return FeatureSet(np.stack(log_mels), _unlabelled(len(clips)), clips, classes, reader, spec, statistics)
+
+
+def require_waveform(y: npt.NDArray[np.generic], number: int) -> None:
+    """Check that an array is a mono waveform.
+
+    Args:
+        y: the array.
+        number: of the waveform, for the message.
+
+    Raises:
+        DataError: if it has another shape or type, no samples or non-finite values.
+    """
+    if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating) or not np.isfinite(y).all():
+        raise DataError(
+            f"waveform {number}: must be finite floating-point numbers of shape (n_samples,), full scale at −1 "
+            f"and 1, got {y.dtype} of shape {y.shape}. Average the channels; divide 16-bit samples by 32,768."
+        )
 
 
 def _unlisted_clips(ids: Sequence[str], filenames: Sequence[str]) -> pd.DataFrame:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.options import JsonOption, terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from asc_models.classifier import Answer
+    from data_prep.errors import DataError
+    from search.cli.screen.terminal import Terminal
 
 
 def predict(
@@ -19,19 +28,120 @@ def predict(
             show_default=False,
         ),
     ],
-    audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Audio files.", show_default=False)],
+    audio: Annotated[
+        list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, or folders of them.", show_default=False)
+    ],
     top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")] = 3,
+    by_window: Annotated[
+        bool, typer.Option("--windows", help="Answer for each window of a recording, not for their mean.")
+    ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write all probabilities to this CSV file.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify recordings with an exported candidate, including feature extraction."""
+    """Classify recordings with an exported candidate, including feature extraction.
+
+    Recordings longer than the clips that the network was trained on are cut into windows that cover them; the answer is
+    the mean over the windows. Every recording that can be read is answered; the exit code is 1 if one cannot.
+    """
     from asc_models.classifier import Classifier
+    from data_prep.errors import DataError
 
     screen = terminal()
-    probabilities = Classifier(candidate).predict(audio)
+    classifier = Classifier(candidate)
+    answers: dict[str, Answer] = {}
+    failures: dict[str, DataError] = {}
+    for path in dict.fromkeys(_files(audio, failures)):
+        try:
+            answer = classifier.answer(path)
+        except DataError as error:
+            failures[str(path)] = error
+            screen.error(str(error))
+            continue
+        answers[str(path)] = answer
+        for warning in answer.warnings:
+            screen.warn(f"{path}: {warning}")
+        if not as_json:
+            _show(screen, path, answer, classifier.classes, top, by_window)
     if as_json:
-        rows = probabilities.astype(float).to_dict("records")
-        screen.json([{"file": str(path), "probabilities": row} for path, row in zip(audio, rows, strict=True)])
+        screen.json([*_plain(answers, classifier.classes, by_window), *_failed(failures)])
+    if csv is not None:
+        _write(csv, answers, classifier.classes, by_window)
+        screen.note(f"Written: {csv}")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _files(audio: Sequence[Path], failures: dict[str, DataError]) -> Iterator[Path]:
+    """Yield the files among `audio`, and the audio files below its folders; a folder without any is a failure."""
+    from data_prep.corpora.disk import find_audio
+    from data_prep.errors import DataError
+
+    for path in audio:
+        if not path.is_dir():
+            yield path
+            continue
+        names = list(find_audio(path))
+        if not names:
+            failures[str(path)] = DataError(f"{path}: contains no audio file")
+            terminal().error(str(failures[str(path)]))
+        yield from (path / name for name in names)
+
+
+def _rows(answer: Answer, by_window: bool) -> Iterator[tuple[float, float, npt.NDArray[np.float32]]]:
+    """Yield (start, end, probabilities) of each window, or of the whole recording."""
+    if not by_window:
+        yield 0.0, answer.seconds, answer.probabilities
         return
-    for path, row in probabilities.iterrows():  # one line each, without a table: paths are long
-        best = row.sort_values(ascending=False, kind="stable").head(top)
-        screen.say(f"{path}: {', '.join(f'{scene} {share:.2f}' for scene, share in best.items())}")
+    for start, probabilities in zip(answer.starts, answer.windows, strict=True):
+        yield start, min(start + answer.window_seconds, answer.seconds), probabilities
+
+
+def _show(
+    screen: Terminal, path: Path, answer: Answer, classes: Sequence[str], top: int, by_window: bool
+) -> None:  # one line each, without a table: paths are long
+    for start, end, probabilities in _rows(answer, by_window):
+        best = sorted(zip(classes, probabilities.tolist(), strict=True), key=lambda entry: -entry[1])[:top]
+        where = f" {start:.1f}–{end:.1f} s" if by_window else ""
+        n_windows = f" (mean of {len(answer.starts)} windows)" if not by_window and len(answer.starts) > 1 else ""
+        screen.say(f"{path}{where}: {', '.join(f'{scene} {share:.2f}' for scene, share in best)}{n_windows}")
+
+
+def _plain(answers: Mapping[str, Answer], classes: Sequence[str], by_window: bool) -> list[dict[str, Any]]:
+    """Return the answers as plain values."""
+    plain = []
+    for path, answer in answers.items():
+        for start, end, row in _rows(answer, by_window):
+            probabilities = dict(zip(classes, row.astype(float).tolist(), strict=True))
+            window = {"start_s": start, "end_s": end} if by_window else {}
+            plain.append({"file": path, **window, "probabilities": probabilities, "warnings": list(answer.warnings)})
+    return plain
+
+
+def _failed(failures: Mapping[str, DataError]) -> list[dict[str, Any]]:
+    return [{"file": path, "error": str(error)} for path, error in failures.items()]
+
+
+def _write(path: Path, answers: Mapping[str, Answer], classes: Sequence[str], by_window: bool) -> None:
+    """Write a row per recording, or per window, with its most probable scene and all probabilities."""
+    import pandas as pd
+
+    from data_prep.files import write_text
+    from data_prep.wording import inert
+
+    rows = [
+        {
+            "file": file,
+            "start_s": round(start, 3),
+            "end_s": round(end, 3),
+            "scene": classes[int(row.argmax())],
+            **{f"p_{scene}": share for scene, share in zip(classes, row.tolist(), strict=True)},
+        }
+        for file, answer in answers.items()
+        for start, end, row in _rows(answer, by_window)
+    ]
+    columns = ["file", "start_s", "end_s", "scene", *(f"p_{scene}" for scene in classes)]
+    table = pd.DataFrame(rows, columns=columns).rename(columns=inert).map(inert)
+    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -5,46 +5,24 @@ from __future__ import annotations
 import zipfile
 from contextlib import suppress
 
-import keras
 import numpy as np
 import pytest
 import soundfile
-import yaml
+from candidate_support import CLASSES, write_candidate
 from damage_support import KILLER, mutated
 from results_support import write_dense_tflite
 
-from asc_models.candidate import CandidateConfig
 from asc_models.classifier import Classifier
-from asc_models.config import TrainConfig
 from asc_models.errors import ExportError
-from asc_models.networks.families import BlockConfig, ModelConfig
-from asc_models.tflite.export import export
-from asc_models.training.builder import build
-from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import AscError, DataError
 
 pytestmark = pytest.mark.system
-
-SPEC = FeatureSpec(sample_rate=8000, clip_seconds=1.0, n_fft=512, hop_length=256, n_mels=16)
-CLASSES = ("bus", "airport", "park")
 
 
 @pytest.fixture(scope="module")
 def candidate(tmp_path_factory):
     """A candidate's folder with a network of random weights."""
-    folder = tmp_path_factory.mktemp("candidate") / "t0000-s0"
-    model = ModelConfig(stem_filters=4, blocks=(BlockConfig(filters=4, stride=2),), activation="leaky_relu")
-    reader = ReaderSpec(deltas=1)
-    config = CandidateConfig(
-        name="t0000", trial_id="t0000", model=model, train=TrainConfig(), features=SPEC, reader=reader, classes=CLASSES,
-        mode="float32", checkpoint="log_loss", seed=0, fold=1, data_hash="0" * 12,
-    )  # fmt: skip
-    folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    shape = reader.input_shape(SPEC)
-    keras.utils.set_random_seed(0)
-    export(build(model, shape, len(CLASSES)), shape, folder / "model.tflite", "float32")
-    return folder
+    return write_candidate(tmp_path_factory.mktemp("candidate") / "t0000-s0")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +67,35 @@ def test_a_zip_answers_as_its_folder(candidate, recordings, tmp_path):
             archive.write(path, path.name)
     files = list(recordings)
     np.testing.assert_array_equal(Classifier(tmp_path / "one.zip").predict(files), Classifier(candidate).predict(files))
+
+
+def test_a_long_recording_is_answered_by_the_mean_of_windows_that_cover_it(candidate):
+    """2.5 clips are three windows, the last at the end; what is hardly longer than a clip is one."""
+    classifier, rng = Classifier(candidate), np.random.default_rng(0)
+    wave = rng.uniform(-0.5, 0.5, 20_000) * np.repeat([0.1, 1.0], 10_000)
+    answer = classifier.answer(wave, 8000)
+    assert answer.starts == (0.0, 0.75, 1.5)
+    parts = [wave[:8000], wave[6000:14_000], wave[12_000:]]
+    np.testing.assert_array_equal(answer.windows, classifier.predict(parts, 8000))
+    np.testing.assert_array_equal(classifier.predict(wave, 8000).to_numpy()[0], answer.windows.mean(axis=0))
+    assert len(np.unique(answer.windows[:, 0])) == 3
+    assert answer.warnings == ()
+    assert classifier.answer(wave[:8400], 8000).starts == (0.0,)
+    assert classifier.answer(wave[:8401], 8000).starts == (0.0, 401 / 8000)
+
+
+def test_recordings_unlike_those_of_the_training_are_told(candidate):
+    """Shorter than a clip, of a lower sample rate, without high frequencies, silent: a warning each."""
+    classifier, wave = Classifier(candidate), np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
+    low = np.fft.irfft(np.fft.rfft(wave) * (np.arange(4001) < 2000), 8000)
+    for recording, rate, warning in (
+        (wave[:4000], 8000, "is 0.50 s long, shorter than the clips of 1 s: padded with zeros"),
+        (wave[:4000], 4000, "has 4,000 samples a second, fewer than the 8,000 of the network"),
+        (low, 8000, "of 16 bands, as after strong compression"),
+        (np.zeros(8000), 8000, "is silent"),
+    ):
+        (found,) = classifier.answer(recording, rate).warnings
+        assert warning in found
 
 
 def test_another_sample_rate_is_resampled(candidate):
