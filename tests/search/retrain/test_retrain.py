@@ -16,6 +16,7 @@ from process_support import wait_until
 from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config, worker_pids
 from search_support import LIMIT, settings
 
+from asc_models.networks.estimate import estimate
 from asc_models.networks.families import StageConfig
 from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.shards.manifest import read_manifest
@@ -186,13 +187,18 @@ def test_nothing_is_chosen_by_a_candidate_without_validation(finished):
 @pytest.mark.system
 def test_a_file_over_the_limit_is_told_and_taken_for_nothing(tmp_path, shards, ray_here):
     """A file's size is known with the file: retraining says that it is over, ensemble and package leave it out."""
-    config = run_config().updated(rules={"name": "custom", "limits": {"file_bytes": 1_000}})
+    config, manifest = run_config(), read_manifest(shards)
+    counted = estimate(TINY, config.reader.input_shape(manifest.spec), len(manifest.classes))
+    limit = counted.quantities(config.retrain.mode)["file_bytes"]  # a lower bound, which no file meets
+    config = config.updated(rules={"name": "custom", "limits": {"file_bytes": limit}})
     run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
     (line,) = call(run, config, shards).exports
     size = read_metrics(run.candidate("t0001", 0).metrics_path).file_bytes
-    assert line.endswith(f"over the limit and cannot be selected: file_bytes {size:,} over 1,000 by {size - 1000:,}")
+    assert line.endswith(
+        f"over the limit and cannot be selected: file_bytes {size:,} over {limit:,} by {size - limit:,}"
+    )
     limits = read_limits(run.read_config())
-    with pytest.raises(BudgetError, match=f"t0001-s0: file_bytes {size:,} over 1,000"):
+    with pytest.raises(BudgetError, match=f"t0001-s0: file_bytes {size:,} over {limit:,}"):
         build_ensemble(run, config.ensemble, limits)
     assert rank_systems(run, limits)[0] == []
     assert select_candidate(read_candidates(run), limits) is None
