@@ -87,6 +87,10 @@ METRICS = "metrics.json"
 """Scores and sizes of a candidate, and the SHA-256 of the files that they were measured on."""
 
 
+RETRAIN_AGAIN = "Restore it from a copy, or delete the candidate's folder and rerun `asc retrain`."
+"""What to do about a damaged file of a candidate."""
+
+
 NEEDED = (MODEL, CONFIG)
 """Files needed to run a candidate: the model; feature and reader settings and class list."""
 
@@ -107,7 +111,10 @@ def require_unchanged(folder: Path, names: Collection[str] | None = None) -> Non
     """
     if not (folder / METRICS).is_file():
         return
-    metrics = read_json(folder / METRICS)
+    try:
+        metrics = read_json(folder / METRICS)
+    except DataError as error:
+        raise DataError(f"{error}. {RETRAIN_AGAIN}") from None
     digests = metrics.get("sha256") if isinstance(metrics, Mapping) else None
     for name, digest in digests.items() if isinstance(digests, Mapping) else ():
         path = folder / name
@@ -115,10 +122,7 @@ def require_unchanged(folder: Path, names: Collection[str] | None = None) -> Non
             continue
         if not path.is_file() or file_digest(path) != digest:
             state = "has other bytes than" if path.is_file() else "is missing, which was"
-            raise DataError(
-                f"{path}: {state} the file that was scored (SHA-256 in {METRICS}). Restore it from a copy, or delete "
-                f"the folder {folder} and rerun `asc retrain`."
-            )
+            raise DataError(f"{path}: {state} the file that was scored (SHA-256 in {METRICS}). {RETRAIN_AGAIN}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asc_models.candidate import CARD, CONFIG, METRICS, MODEL
+from asc_models.candidate import CARD, CONFIG, METRICS, MODEL, RETRAIN_AGAIN
 from data_prep.errors import ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.yaml_file import read_yaml
@@ -17,6 +17,13 @@ SHARDS = "shards"
 """Folder of the feature shards, in both as well."""
 SUMMARY = "summary.json"
 """Summary of a submission package, in the same folder as the package."""
+
+
+START_AGAIN = (
+    "Restore it from a copy, or delete it and rerun the command that started the run, with the same configuration: "
+    "trials of another one are refused."
+)
+"""What to do about a damaged configuration of a run."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class CandidateFiles:
         Raises:
             RunError: if the file is not a YAML mapping.
         """
-        return _read_sections(self.config_path)
+        return _read_sections(self.config_path, RETRAIN_AGAIN)
 
     def predictions_path(self, split: str) -> Path:
         """Return the path of the class probabilities of a split."""
@@ -224,7 +231,7 @@ class RunDirectory:
         Raises:
             RunError: if the file is not a YAML mapping.
         """
-        return _read_sections(self.config_path)
+        return _read_sections(self.config_path, START_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -268,13 +275,13 @@ class CrossvalDirectory:
         return dict(sorted(found.items()))
 
 
-def _read_sections(path: Path) -> dict[str, Any]:
+def _read_sections(path: Path, way_out: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
         sections = read_yaml(path)
     except ConfigError as error:
-        raise RunError(str(error)) from None
+        raise RunError(f"{error}. {way_out}") from None
     if not sections:  # never written empty; must not be taken for a configuration of defaults
-        raise RunError(f"{path}: must be a mapping of sections, is empty")
+        raise RunError(f"{path}: must be a mapping of sections, is empty. {way_out}")
     return sections

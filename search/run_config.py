@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 from data_prep.errors import AscError, ConfigError, RunError
-from data_prep.files import write_text
+from data_prep.files import write_text, written_whole
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
 from data_prep.store import Location, parse_location
@@ -97,15 +97,16 @@ def unless_refused(run: RunDirectory) -> Iterator[None]:
 
     A run directory that the block created is removed again if it then holds nothing else.
     """
-    before = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else None
+    before = run.config_path.read_bytes() if run.config_path.is_file() else None
     n_before = _n_trainings(run)
     existed = run.root.exists()
     try:
         yield
     except AscError:
         if _n_trainings(run) == n_before:
-            if before is not None and run.config_path.read_text(encoding="utf-8") != before:
-                write_text(run.config_path, before)
+            if before is not None and run.config_path.read_bytes() != before:
+                with written_whole(run.config_path) as temporary:
+                    temporary.write_bytes(before)
             elif before is None and not existed:
                 _remove_if_empty(run)
         raise

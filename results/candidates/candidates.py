@@ -11,14 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from asc_models.candidate import require_unchanged
+from asc_models.candidate import RETRAIN_AGAIN, require_unchanged
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles, RunDirectory
-
-RETRAIN_AGAIN = "Restore it from a copy, or delete the candidate's folder and rerun `asc retrain`."
 
 
 def _with_numbers(scores: dict[str, Any]) -> dict[str, Any]:

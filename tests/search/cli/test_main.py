@@ -297,6 +297,18 @@ def test_a_followed_run_is_shown_until_its_driver_ends(searched):
     assert "failed, 1 ×: out of memory" in rest
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"fold: [", b"\0\0", b"a: " + b"[" * 3000])
+@pytest.mark.parametrize("command", ["status", "ensemble", "submit", "report", "retrain"])
+def test_a_damaged_configuration_of_a_run_is_named_with_the_way_out(command, content, tmp_path):
+    """Empty, another type, no text, cut short, NUL bytes, nested: each command names the file, and changes nothing."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_bytes(content)
+    message = " ".join(asc(command, tmp_path / "run", code=1).stderr.split())
+    assert "config.yaml" in message
+    assert "Restore it from a copy, or delete it and rerun the command that started the run" in message
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == content
+
+
 @pytest.mark.parametrize("command", ["ensemble", "submit"])
 def test_files_of_a_run_that_another_works_on_are_not_replaced(command, tmp_path):
     """While a process has the run, ensemble and package are its to write."""
