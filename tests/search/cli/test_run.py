@@ -143,6 +143,7 @@ def test_the_run_holds_what_the_contract_names(finished):
         assert present == [
             "card.md",
             "config.yaml",
+            "history.parquet",
             "metrics.json",
             "model.keras",
             "model.tflite",
