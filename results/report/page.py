@@ -11,6 +11,7 @@ from data_prep.files import write_text
 from data_prep.progress import ProgressCallback
 from results.report.content import page_content
 from results.report.data import read_run_data
+from results.report.pareto_view import library, pareto_view
 from results.report.tables import all_tables, write_tables
 from results.rundir import RunDirectory
 
@@ -53,7 +54,9 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    content: dict[str, Any] = {**page_content(data), "figures": figures}
+    view = pareto_view(data)
+    interactive = {"pareto_view": view, "library": library() if view else ""}
+    content: dict[str, Any] = {**page_content(data), "figures": figures, **interactive}
     write_text(run.page_path, environment.get_template("report.html.j2").render(content))
     count()
     return run.page_path

@@ -1,5 +1,7 @@
 """The report is one page that needs nothing beside it, and says what a run lacks instead of failing."""
 
+import dataclasses
+import json
 import os
 import re
 import shutil
@@ -22,7 +24,9 @@ from results.candidates.predictions import read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
+from results.report.data import read_run_data
 from results.report.page import render_report
+from results.report.pareto_view import pareto_view
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 
@@ -55,7 +59,7 @@ def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Pat
 class _Page(HTMLParser):
     """Collects what a page loads, its ids, its alternative texts, and whether its tags nest."""
 
-    VOID = frozenset({"meta", "img", "source", "link", "br"})
+    VOID = frozenset({"meta", "img", "source", "link", "br", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -86,15 +90,21 @@ def _page(run: RunDirectory) -> str:
     return (run.report_dir / "index.html").read_text(encoding="utf-8")
 
 
+def _without_scripts(text: str) -> str:
+    """Return a page without its two scripts, the plot's library and its data, which end it."""
+    assert text.count("<script>") in (0, 2)
+    return text.partition("<script>")[0]
+
+
 def test_the_page_asks_for_nothing_from_outside(whole: RunDirectory) -> None:
-    """Every address on the page is inside it, its links lead to sections that exist, and its tags nest."""
+    """Every address on the page is inside it, a policy forbids others, links lead to sections, and tags nest."""
     page = _Page(_page(whole))
     assert page.open == []
     assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
-    assert "url(" not in _page(whole)
-    assert "<script" not in _page(whole)
+    assert "url(" not in _without_scripts(_page(whole))
+    assert "default-src 'none'; img-src data:" in _page(whole)
     assert len(page.alts) == 5
     assert all(len(alt) > 40 for alt in page.alts)
 
@@ -158,7 +168,7 @@ def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     assert page.open == []
     assert len(page.alts) == 4
     text = (run.report_dir / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert "<script" not in _without_scripts(text)
     assert "{{ 7 * 7 }}" in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     for path in (run.report_dir / "figures").glob("*.svg"):
@@ -341,10 +351,10 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
         "image.setAttribute('data-shown', image.complete + ' ' + image.naturalWidth + ' ' + image.clientWidth)) })"
         "</script></body>"
     )
-    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    probe.write_text(script.join(page.read_text(encoding="utf-8").rsplit("</body>", 1)), encoding="utf-8")
     dom = _browse(tmp_path / "profile", probe, "--dump-dom", "--window-size=1200,900")
     shown = re.findall(r'data-shown="true (\d+) (\d+)"', dom)
-    assert len(shown) == 5
+    assert len(shown) == 5  # the front's picture is folded up: its plot is drawn instead
     assert all(int(natural) > 400 and int(wide) > 400 for natural, wide in shown)
     for table in ("candidates", "by-scene", "published"):
         body = dom.split(f'id="table-{table}"')[1].split("</table>")[0]
@@ -356,3 +366,84 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
     pixels = imread(picture)
     assert pixels.shape[:2] == (2000, 1200)
     assert len({tuple(pixel) for pixel in pixels[::40, ::40, :3].reshape(-1, 3).round(2).tolist()}) > 8
+
+
+def test_the_plot_has_what_the_tables_have(whole: RunDirectory) -> None:
+    """Each trial, candidate and ensemble is a point with its sizes; refused proposals have a reason and no score."""
+    data = read_run_data(whole)
+    view = pareto_view(data)
+    assert view is not None
+    content = json.loads(view["script"].split("\n", 1)[0].removeprefix("const PARETO = ").removesuffix(";"))
+    points = {point["name"]: point for point in content["points"]}
+    assert len(points) == len(data.trials) + len(data.candidates) + 1
+    trial = data.trials[data.trials["state"] == "finished"].iloc[0]
+    point = points[trial["trial_id"]]
+    assert point["accuracy"] == pytest.approx(trial["macro_accuracy"], abs=1e-6)
+    assert point["weight_bytes"] == trial["weight_bytes"]
+    assert point["command"] == f"asc retrain RUN --trial {trial['trial_id']}"
+    refused = [one for one in points.values() if one["kind"] == "refused"]
+    assert len(refused) == 7
+    assert not any("accuracy" in one or "command" in one for one in refused)
+    assert all("reason" in one for one in refused)
+    assert content["limits"] == {"nonzero_weight_bytes": 128_000}
+    assert view["x"][0][0] == "nonzero_weight_bytes"
+
+
+def test_names_in_the_plot_are_inert(tmp_path: Path) -> None:
+    """A name that would end the script is data: the page has it escaped, and no element more."""
+    run = make_run(tmp_path / "run", n_candidates=1)
+    data = read_run_data(run)
+    hostile = "</script><script>alert('1')//&"
+    view = pareto_view(dataclasses.replace(data, trials=data.trials.assign(param_family=hostile)))
+    assert view is not None
+    first = view["script"].split("\n", 1)[0]
+    assert "alert" in first
+    assert not set(first) & set("<>&")
+    points = json.loads(first.removeprefix("const PARETO = ").removesuffix(";"))["points"]
+    assert any(hostile in point.get("settings", "") for point in points)
+
+
+def test_without_a_score_there_is_no_plot(tmp_path: Path) -> None:
+    """A run that has nothing to show has neither the plot nor its library."""
+    page = render_report(make_run(tmp_path / "run", n_candidates=0, search=False))
+    assert 'id="pareto-view"' not in page.read_text()
+    assert "<script" not in page.read_text()
+    assert page.stat().st_size < 200_000
+
+
+@pytest.mark.browser
+def test_the_plot_is_drawn_hovered_clicked_and_switched(whole: RunDirectory, tmp_path: Path) -> None:
+    """In Chromium: a point per trial, a tooltip, the command of what is clicked, other axes, and no console message."""
+    script = """<script>addEventListener("load", () => setTimeout(() => {
+      const box = document.getElementById("pareto-view"), body = document.body;
+      const points = () => box.querySelectorAll(".role-mark.mark-symbol path");
+      const title = () => box.querySelector(".role-axis-title text, .role-axis-title").textContent;
+      const point = points()[points().length - 1], at = point.getBoundingClientRect();
+      const place = {bubbles: true, clientX: at.x + at.width / 2, clientY: at.y + at.height / 2};
+      body.dataset.points = points().length;
+      for (const kind of ["pointermove", "mousemove", "mousedown", "mouseup", "click"])
+        point.dispatchEvent(new (kind[0] === "p" ? PointerEvent : MouseEvent)(kind, place));
+      setTimeout(() => {
+        body.dataset.command = box.querySelector("output").value;
+        body.dataset.tooltip = document.getElementById("vg-tooltip-element").textContent;
+        const x = box.querySelector("[name=x]");
+        x.value = "macs";
+        x.dispatchEvent(new Event("change"));
+        setTimeout(() => { body.dataset.axis = title(); }, 800);
+      }, 800);
+    }, 800))</script></body>"""
+    probe = tmp_path / "probe.html"
+    probe.write_text(script.join(_page(whole).rsplit("</body>", 1)), encoding="utf-8")
+    log = tmp_path / "console.txt"
+    dom = _browse(
+        tmp_path / "profile", probe, "--dump-dom", "--virtual-time-budget=8000", "--window-size=1200,1500",
+        "--enable-logging", f"--log-file={log}",
+    )  # fmt: skip
+    found = dict(re.findall(r'data-([a-z]+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
+    view = pareto_view(read_run_data(whole))
+    assert view is not None
+    assert int(found["points"]) == view["script"].split("\n", 1)[0].count('"name":')
+    assert found["command"].startswith("asc ")
+    assert "macro accuracy" in found["tooltip"]
+    assert found["axis"] == "multiply-accumulates"
+    assert "CONSOLE" not in (log.read_text(errors="replace") if log.exists() else "")

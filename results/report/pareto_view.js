@@ -1,0 +1,89 @@
+// The interactive Pareto plot: PARETO holds the points, limits and axes (results/report/pareto_view.py).
+"use strict";
+(() => {
+  const box = document.getElementById("pareto-view");
+  const pick = name => box.querySelector(`[name=${name}]`);
+  const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const styles = {
+    finished: ["circle", "--accent"], paused: ["circle", "--muted"], stopped: ["circle", "--muted"],
+    running: ["circle", "--muted"], failed: ["cross", "--warn"], refused: ["triangle-up", "--warn"],
+    retrained: ["diamond", "--gold"], ensemble: ["square", "--green"],
+  };
+
+  function front(points, x, y) {
+    const better = PARETO.scores[y].higher_is_better ? (a, b) => a > b : (a, b) => a < b;
+    const done = points.filter(p => p.kind === "finished" && p[x] != null && p[y] != null);
+    done.sort((a, b) => a[x] - b[x] || (better(a[y], b[y]) ? -1 : 1));
+    const kept = [];
+    for (const p of done) if (!kept.length || better(p[y], kept.at(-1)[y])) kept.push(p);
+    return kept;
+  }
+
+  function spec() {
+    const x = pick("x").value, y = pick("y").value, kinds = Object.keys(styles).filter(kind => PARETO.points.some(p => p.kind === kind));
+    const points = PARETO.points.filter(p => p[x] != null && p[y] != null);
+    const refused = PARETO.points.filter(p => p.kind === "refused" && p[x] != null);
+    const limit = PARETO.limits[x] == null ? [] : [{value: PARETO.limits[x]}];
+    const xScale = {...(pick("log").checked ? {type: "log"} : {zero: false}), nice: false, padding: 12};
+    const yScale = {zero: false, padding: 12, ...(PARETO.scores[y].higher_is_better ? {domainMax: 1} : {})};
+    const xField = {field: x, type: "quantitative", scale: xScale, title: PARETO.quantities[x], axis: {format: "~s"}};
+    const yField = {field: y, type: "quantitative", scale: yScale, title: PARETO.scores[y].title};
+    const shape = {
+      field: "kind", type: "nominal", title: null, legend: {orient: "top"},
+      scale: {domain: kinds, range: kinds.map(kind => styles[kind][0])},
+    };
+    const hue = {...shape, scale: {domain: kinds, range: kinds.map(kind => color(styles[kind][1]))}};
+    const tooltip = PARETO.tooltip.map(([field, title, format]) => ({field, title, ...(format ? {format} : {})}));
+    return {
+      $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+      width: "container", height: 380, background: null, padding: 4,
+      config: {
+        font: "system-ui, DejaVu Sans, sans-serif", view: {stroke: color("--line")},
+        axis: {gridColor: color("--line"), labelColor: color("--muted"), titleColor: color("--ink"), domainColor: color("--line"), tickColor: color("--line")},
+        legend: {labelColor: color("--ink")},
+      },
+      layer: [
+        {
+          data: {values: limit}, mark: {type: "rule", strokeDash: [6, 4], color: color("--warn"), size: 1.5},
+          encoding: {x: {field: "value", type: "quantitative", scale: xScale}},
+        },
+        {
+          data: {values: front(points, x, y)}, mark: {type: "line", interpolate: "step-after", color: color("--ink"), size: 1.4},
+          encoding: {x: xField, y: yField, order: {field: x}},
+        },
+        {
+          data: {values: points.filter(p => p.low != null && y === "accuracy")}, mark: {type: "rule", color: color("--gold")},
+          encoding: {x: xField, y: {...yField, field: "low"}, y2: {field: "high"}},
+        },
+        {
+          data: {values: refused}, mark: {type: "point", filled: true, size: 45, opacity: 0.7, cursor: "default"},
+          encoding: {x: xField, y: {value: {expr: "height - 7"}}, shape, color: hue, tooltip},
+        },
+        {
+          params: [{name: "zoom", select: "interval", bind: "scales"}],
+          data: {values: points}, mark: {type: "point", filled: true, size: 85, opacity: 0.85, cursor: "pointer"},
+          encoding: {x: xField, y: yField, shape, color: hue, tooltip},
+        },
+      ].filter(layer => layer.data.values.length),
+    };
+  }
+
+  async function draw() {
+    const {view} = await vegaEmbed(box.querySelector(".plot"), spec(), {actions: false, renderer: "svg"});
+    view.addEventListener("click", (_, item) => {
+      if (item && item.datum && item.datum.command) pick("command").value = item.datum.command;
+    });
+    box.dataset.drawn = PARETO.points.length;
+  }
+
+  for (const name of ["x", "y", "log"]) pick(name).addEventListener("change", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  box.hidden = false;
+  const still = document.getElementById("pareto-static");  // the same as a picture, for print and without scripts
+  if (still) {
+    still.open = false;
+    addEventListener("beforeprint", () => { still.open = true; });
+    addEventListener("afterprint", () => { still.open = false; });
+  }
+  draw();
+})();
