@@ -25,11 +25,10 @@ from search.pipeline import run_stages
 from search.run_config import bind_data, check_fold, default_shards, unless_refused
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
-from search.space.space import Space
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
 from search.stages import WATCH, Narrator, Workspace, search_stage
-from search.study.settings import candidate_sizing
+from search.study.settings import candidate_sizing, make_space
 
 DEFAULT_SCENES = 10
 """Number of scenes if neither shards nor the configuration define it."""
@@ -190,7 +189,7 @@ def survey(config: RunConfig, shards: Location | None = None, *, on_progress: Pr
         BudgetError: if nothing in the space fits.
     """
     given, settings = network_input(config, shards), config.search_settings()
-    space = Space(config.space, given.reader.network_shape(given.features), given.n_classes)
+    space = make_space(config.space, given.reader, given.features, given.n_classes)
     assess = partial(candidate_sizing, settings, given.features, given.n_classes)
     require_feasible(space, assess)
     return survey_space(space, partial(assess, names_layers=False), on_progress=on_progress)

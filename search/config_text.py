@@ -110,8 +110,9 @@ def _space_section() -> Iterator[str]:
     rows = [f"| `{name}` | {_cell(fields[name].description or '')} |" for name in ("family", "monotone")]
     yield "\n".join(["| key | meaning |", "|---|---|", *rows])
     yield (
-        "Every other key is a knob: `mode`, a field of the network (`retrain.systems[].model`), or as `train.NAME` a "
-        f"field of the recipe, except {', '.join(f'`{name}`' for name in FIXED_BY_SEARCH)}. The default knobs are:"
+        "Every other key is a knob: `mode`, a field of the network (`retrain.systems[].model`), as `reader.NAME` a "
+        "field of the reader, or as `train.NAME` a field of the recipe, except "
+        f"{', '.join(f'`{name}`' for name in FIXED_BY_SEARCH)}. The default knobs are:"
     )
     rows = []
     for family in FAMILIES:

@@ -20,6 +20,7 @@ from asc_models.networks.families import parse_network
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.trace import trace
 from asc_models.training.schedule import last_cycle_end
+from data_prep.config import ReaderSpec
 from data_prep.errors import BudgetError, RunError
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash, differing_keys
@@ -180,10 +181,11 @@ def choose_trials(
         BudgetError: if no trial is within the limit in the export mode of its retraining, or a wanted one is not.
         RunError: if a wanted trial does not exist, or has no score.
     """
-    shape, n_classes = config.reader.network_shape(manifest.spec), len(manifest.classes)
+    n_classes = len(manifest.classes)
 
     def identity(trained: Mapping[str, Any]) -> str:
         """Return a key that is equal for the same network and recipe, ignoring settings without effect."""
+        shape = _reader_of(trained, config).network_shape(manifest.spec)
         layers = trace(parse_network(trained["model"]), shape, n_classes)
         return content_hash([repr(layers), {key: trained.get(key) for key in ("train", "reader", "mode")}])
 
@@ -191,7 +193,15 @@ def choose_trials(
     score: Score = "log_loss" if objectives[0] == "log_loss" else "macro_accuracy"
     found = read_contenders(events, identity, score)
     over = [
-        one for one in found if _over_limit(parse_network(one.config["model"]), _mode_of(one, config), config, manifest)
+        one
+        for one in found
+        if _over_limit(
+            parse_network(one.config["model"]),
+            _mode_of(one, config),
+            config,
+            manifest,
+            _reader_of(one.config, config),
+        )
     ]
     fitting = [one for one in found if one not in over]
     if wanted:
@@ -244,14 +254,15 @@ def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, var
     Raises:
         RunError: if there are none.
     """
-    asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode]] = []
+    asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode, ReaderSpec]] = []
     for system in config.retrain.systems:
         configured = system.recipe(config.train)
-        asked.append((system.name, None, system.network, configured, config.retrain.mode))
+        asked.append((system.name, None, system.network, configured, config.retrain.mode, config.reader))
     for one in choice.trials:
         configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})
         network = parse_network(one.config["model"])
-        asked.append((one.trial_id, one.trial_id, network, configured, _mode_of(one, config)))
+        reader = _reader_of(one.config, config)
+        asked.append((one.trial_id, one.trial_id, network, configured, _mode_of(one, config), reader))
     if not asked:
         raise RunError(
             "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
@@ -263,7 +274,7 @@ def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, var
             model=network,
             train=variant.recipe(configured),
             features=manifest.spec,
-            reader=config.reader,
+            reader=reader,
             classes=manifest.classes,
             mode=mode,
             splits=("train", "validation") if variant.with_validation else ("train",),
@@ -273,7 +284,7 @@ def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, var
             fold=config.fold,
             data_hash=manifest.hash(),
         )
-        for name, trial_id, network, configured, mode in asked
+        for name, trial_id, network, configured, mode, reader in asked
     ]
 
 
@@ -281,6 +292,11 @@ def _mode_of(trial: Contender, config: RunConfig) -> ExportMode:
     """Return the export mode of a trial's retraining: the trial's own if the search sampled it, else the configured."""
     mode: ExportMode = trial.params.get("mode", config.retrain.mode)
     return mode
+
+
+def _reader_of(trained: Mapping[str, Any], config: RunConfig) -> ReaderSpec:
+    """Return the reader that a trial was trained with; ledgers made by hand may lack it."""
+    return ReaderSpec.model_validate(trained["reader"]) if "reader" in trained else config.reader
 
 
 def _require_same(job: TrainingJob) -> None:
@@ -298,15 +314,17 @@ def _require_same(job: TrainingJob) -> None:
         )
 
 
-def _over_limit(network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest) -> str:
-    reader, spec = config.reader, manifest.spec
+def _over_limit(
+    network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest, reader: ReaderSpec
+) -> str:
+    spec = manifest.spec
     cost = estimate(network, reader.input_shape(spec), len(manifest.classes), reader.windows(spec))
     verdict = cost.verdict(config.rules, mode)
     return "" if verdict.feasible else verdict.reason
 
 
 def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, manifest: Manifest) -> None:
-    if reason := _over_limit(network, config.retrain.mode, config, manifest):
+    if reason := _over_limit(network, config.retrain.mode, config, manifest, config.reader):
         raise BudgetError(
             f"{name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
             "expansion, or choose a smaller retrain.mode."

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, GetJsonSchemaHandler, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -19,16 +19,28 @@ from search.space.checks import SpaceProblem, check_lattice, clashes, raise_prob
 from search.space.effects import without_effect
 from search.space.json_schema import space_schema
 from search.space.knobs import SPEC_KEYS, ChoiceError, Knob, listed, read_knob
-from search.space.point import TRAIN, build, has_inside, in_shorthand, known_knobs, normalized, require_known
+from search.space.point import (
+    READER,
+    SECTIONS,
+    TRAIN,
+    build,
+    has_inside,
+    in_shorthand,
+    known_knobs,
+    normalized,
+    problems,
+    require_known,
+    section_of,
+)
 
 
 class SpaceConfig(Config):
     """Section `space`: the search space. Its defaults include the networks of the paper (Cao et al., 2021).
 
     A key is a field of the network (`kernel_size`, `stages.0.filters`; the prefix `model.` is optional), a field of
-    the recipe (`train.learning_rate`) or `mode`, the export mode. It takes one value, a list of choices,
-    `{low, high, step}` or, for real numbers, `{low, high, log: true}`. With a condition, as in
-    `{choices: …, when: {attention: [channel, casam]}}`, a knob has an effect only with these values of another.
+    the recipe (`train.learning_rate`) or of the reader (`reader.scaling`), or `mode`, the export mode. It takes one
+    value, a list of choices, `{low, high, step}` or, for real numbers, `{low, high, log: true}`. With a condition, as
+    in `{choices: …, when: {attention: [channel, casam]}}`, a knob has an effect only with these values of another.
     `inverted_residual` takes n_blocks, base_filters, growth and n_strided instead of its stages.
     """
 
@@ -68,20 +80,26 @@ class SpaceConfig(Config):
         return {"family": self.family, **{name: knob.as_written() for name, knob in self.knobs.items()}, **monotone}
 
     def check_recipe(self, train: TrainConfig, reader: ReaderSpec) -> None:
-        """Check that every point's changes to `train` give a valid recipe that is compatible with `reader`.
+        """Check that every point's changes to `train` and `reader` are valid and go together.
 
         Raises:
             ValidationError: with the knobs that conflict.
         """
-        names = [name for name in self.knobs if name.startswith(TRAIN)]
+        names = [name for name in self.knobs if section_of(name)]
         if not names:
             return
 
+        def changes(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            """Return {field: value} of the knobs with a prefix."""
+            return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+
         def recipe(params: Mapping[str, Any]) -> TrainConfig:
             """Return the recipe at a point."""
-            changes = {name.removeprefix(TRAIN): value for name, value in params.items() if name.startswith(TRAIN)}
-            changed = train.updated(**changes)
-            if clash := changed.clash_with(reader):
+            try:
+                changed, read = train.updated(**changes(TRAIN, params)), reader.updated(**changes(READER, params))
+            except ValidationError as error:
+                raise ValueError(problems(error)) from None
+            if clash := changed.clash_with(read):
                 raise ValueError(clash)
             return changed
 
@@ -98,7 +116,7 @@ def _flat(
         name = f"{prefix}{key}".removeprefix("model.")
         items = [(name, spec)]
         if isinstance(spec, Mapping):
-            is_section = not prefix and name in ("model", "train")
+            is_section = not prefix and (name == "model" or f"{name}." in SECTIONS)
             if is_section or (has_inside(family, name) and not any(part in SPEC_KEYS for part in spec)):
                 items = list(_flat(family, spec, found, f"{name}."))
         for inner, inner_spec in items:
@@ -128,10 +146,10 @@ def _knobs(family: str, specs: Mapping[str, Any], found: list[SpaceProblem]) -> 
     if found:
         return {}
     if not every:
-        fields = [name for name in known_knobs(family) if not name.startswith(TRAIN)]
+        fields = [name for name in known_knobs(family) if not section_of(name)]
         found.append(((), f"has no knob of {family}: add choices of {listed(fields)}", None))
     knobs: dict[str, Knob] = {}
-    for name in sorted(every, key=lambda name: name.count(".") if not name.startswith(TRAIN) else 0):
+    for name in sorted(every, key=lambda name: 0 if section_of(name) else name.count(".")):
         knob = _knob(family, name, every[name], knobs, found)
         if knob is not None:
             knobs[name] = knob

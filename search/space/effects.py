@@ -12,8 +12,8 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     for entry in WHILE_TRAINING
     if len(entry.switches) == 1  # with two switches either suffices, which a condition cannot express
     for setting in entry.settings
-}
-"""{knob of the recipe: {other knob: its values with which the first has no effect}}."""
+} | {"reader.n_windows": {"reader.window_seconds": (None,)}}
+"""{knob of recipe or reader: {other knob: its values with which the first has no effect}}."""
 
 
 def without_effect(family: str, name: str) -> dict[str, tuple[Any, ...]]:

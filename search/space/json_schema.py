@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from asc_models.config import ExportMode, TrainConfig
+from asc_models.config import ExportMode
 from asc_models.networks.families import DEFAULT_FAMILY, FAMILIES
 from data_prep.schema import Config
-from search.space.point import MODE, TRAIN, has_inside, known_knobs
+from search.space.point import MODE, READER, SECTIONS, TRAIN, has_inside, known_knobs, section_of
 
 Schema = dict[str, Any]
 
@@ -22,7 +22,7 @@ def knob_values(family: str) -> dict[str, Schema]:
     fields = {
         **_fields(network),
         **({} if network.shorthand is None else _fields(network.shorthand)),
-        **{f"{TRAIN}{name}": schema for name, schema in _fields(TrainConfig).items()},
+        **{f"{prefix}{name}": schema for prefix, cls in SECTIONS.items() for name, schema in _fields(cls).items()},
         MODE: {"enum": list(get_args(ExportMode)), "description": MODE_MEANING},
     }
     return {name: fields[name] for name in known_knobs(family)}
@@ -35,15 +35,20 @@ def space_schema(families: str, monotone: str) -> Schema:
         families: description of the key `family`.
         monotone: description of the key `monotone`.
     """
-    train = {name: _knob(value) for name, value in knob_values(DEFAULT_FAMILY).items() if name.startswith(TRAIN)}
-    recipe = _object({name.removeprefix(TRAIN): knob for name, knob in train.items()})
+    known = knob_values(DEFAULT_FAMILY)
+    dotted = {name: _knob(value) for name, value in known.items() if section_of(name)}
+    sections = {
+        prefix: _object({name.removeprefix(prefix): knob for name, knob in dotted.items() if name.startswith(prefix)})
+        for prefix in SECTIONS
+    }
     shared: dict[str, Schema] = {
         "family": {"enum": list(FAMILIES), "default": DEFAULT_FAMILY, "description": families},
         "monotone": {**_LISTS_OF_NAMES, "description": monotone},
-        "mode": _knob(knob_values(DEFAULT_FAMILY)[MODE]),
+        "mode": _knob(known[MODE]),
         "model": {"type": "object", "description": "Knobs of the network; this section is optional."},
-        "train": {**recipe, "description": "Knobs of the recipe, without the prefix `train.`."},
-        **train,
+        "train": {**sections[TRAIN], "description": "Knobs of the recipe, without the prefix `train.`."},
+        "reader": {**sections[READER], "description": "Knobs of the reader, without the prefix `reader.`."},
+        **dotted,
     }
     return {
         "type": "object",
@@ -67,7 +72,7 @@ def space_schema(families: str, monotone: str) -> Schema:
 
 
 def _network_knobs(family: str) -> dict[str, Schema]:
-    values = {name: value for name, value in knob_values(family).items() if not name.startswith(TRAIN)}
+    values = {name: value for name, value in knob_values(family).items() if not section_of(name)}
     return {name: _knob(value, takes_paths=has_inside(family, name)) for name, value in values.items()}
 
 

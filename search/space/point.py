@@ -1,10 +1,10 @@
-"""The settings of a point of the space: a network, changes to the recipe, an export mode."""
+"""The settings of a point of the space: a network, changes to recipe and reader, an export mode."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,11 +12,17 @@ from pydantic import ValidationError
 from asc_models.config import EXPORT_MODES, ExportMode, TrainConfig
 from asc_models.networks.families import FAMILIES
 from asc_models.networks.network import NetworkConfig
+from data_prep.config import ReaderSpec
 from data_prep.errors import ConfigError
+from data_prep.schema import Config
 from search.space.field_paths import checked_value, holds_parts, set_value
 
 TRAIN = "train."
 """Prefix of the recipe's knobs."""
+READER = "reader."
+"""Prefix of the reader's knobs."""
+SECTIONS: dict[str, type[Config]] = {TRAIN: TrainConfig, READER: ReaderSpec}
+"""{prefix: the section of the configuration that its knobs change}."""
 MODE = "mode"
 """The knob of the export."""
 FIXED_BY_SEARCH = {
@@ -31,7 +37,7 @@ FIXED_BY_SEARCH = {
 
 @dataclass(frozen=True, slots=True)
 class PointSettings:
-    """The network, recipe and export mode of a point."""
+    """The network, recipe, reader and export mode of a point."""
 
     model: NetworkConfig
     """The network."""
@@ -39,6 +45,8 @@ class PointSettings:
     """{field of the recipe: value}; other fields are those of the run."""
     mode: ExportMode | None
     """Export mode in which the point is sized and scored; None means search.mode."""
+    reader_overrides: dict[str, Any] = field(default_factory=dict)
+    """{field of the reader: value}; other fields are those of the run."""
 
 
 def build(family: str, params: Mapping[str, Any]) -> PointSettings:
@@ -48,15 +56,15 @@ def build(family: str, params: Mapping[str, Any]) -> PointSettings:
         ConfigError: if they do not form a valid network.
     """
     model: dict[str, Any] = {}
-    train: dict[str, Any] = {}
+    changes: dict[str, dict[str, Any]] = {prefix: {} for prefix in SECTIONS}
     short: dict[str, Any] = {}
     mode: ExportMode | None = None
     paths: list[tuple[list[str], Any]] = []
     for name, value in params.items():
         if name == MODE:
             mode = value
-        elif name.startswith(TRAIN):
-            train[name.removeprefix(TRAIN)] = value
+        elif prefix := section_of(name):
+            changes[prefix][name.removeprefix(prefix)] = value
         elif in_shorthand(family, name):
             short[name] = value
         elif "." in name:
@@ -69,7 +77,7 @@ def build(family: str, params: Mapping[str, Any]) -> PointSettings:
             model[cls.shorthand.field] = cls.shorthand.model_validate(short).value()
         for path, value in sorted(paths, key=lambda item: len(item[0])):
             set_value(model, cls, path, value)
-        return PointSettings(cls.model_validate(model), train, mode)
+        return PointSettings(cls.model_validate(model), changes[TRAIN], mode, changes[READER])
     except ValidationError as error:
         raise ConfigError(problems(error)) from None
     except ValueError as error:
@@ -92,8 +100,8 @@ def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) ->
         if value not in EXPORT_MODES:
             raise ValueError(f"must be an export mode, one of {', '.join(EXPORT_MODES)}")
         return value
-    if name.startswith(TRAIN):
-        return checked_value(TrainConfig, {}, [name.removeprefix(TRAIN)], value)
+    if prefix := section_of(name):
+        return checked_value(SECTIONS[prefix], {}, [name.removeprefix(prefix)], value)
     shorthand = FAMILIES[family].shorthand
     if shorthand is not None and in_shorthand(family, name):
         return checked_value(shorthand, {}, [name], value)
@@ -101,6 +109,11 @@ def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) ->
     for other, outer in sorted(others.items(), key=lambda item: item[0].count(".")):
         set_value(data, FAMILIES[family], other.split("."), outer)
     return checked_value(FAMILIES[family], data, name.split("."), value)
+
+
+def section_of(name: str) -> str:
+    """Return the prefix of a knob of the recipe or the reader; empty for other knobs."""
+    return next((prefix for prefix in SECTIONS if name.startswith(prefix)), "")
 
 
 def in_shorthand(family: str, name: str) -> bool:
@@ -115,7 +128,8 @@ def known_knobs(family: str) -> list[str]:
     shorthand = FAMILIES[family].shorthand
     short = [] if shorthand is None else list(shorthand.model_fields)
     train = [f"{TRAIN}{name}" for name in TrainConfig.model_fields if name not in FIXED_BY_SEARCH]
-    return [*short, *fields, *train, MODE]
+    reader = [f"{READER}{name}" for name in ReaderSpec.model_fields]
+    return [*short, *fields, *train, *reader, MODE]
 
 
 def require_known(family: str, name: str) -> None:
@@ -124,12 +138,12 @@ def require_known(family: str, name: str) -> None:
     if name.startswith(TRAIN) and field in FIXED_BY_SEARCH:
         raise ValueError(f"cannot be a knob: {FIXED_BY_SEARCH[field]}. Set it outside `space`")
     known = known_knobs(family)
-    if name in known or (not name.startswith(TRAIN) and name.split(".")[0] in FAMILIES[family].model_fields):
+    if name in known or (not section_of(name) and name.split(".")[0] in FAMILIES[family].model_fields):
         return
     near = _near(name, known)
     if near is None:
-        train = f"{TRAIN}… for a field of the recipe"
-        raise ValueError(f"unknown key; known keys: {', '.join(n for n in known if TRAIN not in n)}, {train}")
+        others = f"{TRAIN}… for a field of the recipe, {READER}… for one of the reader"
+        raise ValueError(f"unknown key; known keys: {', '.join(n for n in known if not section_of(n))}, {others}")
     raise ValueError(f"unknown key; did you mean {near!r}?")
 
 

@@ -8,7 +8,7 @@ ranges by value; knobs with one choice are left out, and knobs without effect ha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,17 +38,24 @@ NEVER: PointCost = (math.inf, math.inf)
 class Space:
     """The points of a SpaceConfig."""
 
-    def __init__(self, config: SpaceConfig, input_shape: Shape = (128, 423, 3), n_classes: int = 10) -> None:
+    def __init__(
+        self,
+        config: SpaceConfig,
+        input_shape: Shape = (128, 423, 3),
+        n_classes: int = 10,
+        shape_of: Callable[[Mapping[str, Any]], Shape] | None = None,
+    ) -> None:
         """Create the space.
 
         Args:
             config: its knobs.
             input_shape: (n_mels, n_frames, n_channels) of the features, for costs.
             n_classes: number of scenes, for costs.
+            shape_of: maps changes to the reader to the shape of the features under it; None means `input_shape` always.
         """
         self.config = config
         self.knobs: dict[str, Knob] = dict(config.knobs)
-        self._input = (input_shape, n_classes)
+        self._input_shape, self._n_classes, self._shape_of = input_shape, n_classes, shape_of
         self._lattice = Lattice(self.knobs, config.monotone)
         self._varied = {name: knob for name, knob in self.knobs.items() if not knob.is_fixed}
 
@@ -252,7 +259,9 @@ class Space:
     def _cost(self, params: Mapping[str, Any]) -> PointCost:
         try:
             settings = self.settings(params)
-            cost = estimate(settings.model, *self._input)
+            changes, shape = settings.reader_overrides, self._input_shape
+            shape = self._shape_of(changes) if changes and self._shape_of is not None else shape
+            cost = estimate(settings.model, shape, self._n_classes)
         except (ConfigError, SizeError):
             return NEVER
         return cost.weight_bytes_as(settings.mode or "int8_weights"), cost.macs

@@ -28,6 +28,7 @@ from results.ledger.ledger import Ledger
 from results.ledger.trial import trials_of
 from results.rundir import RunDirectory
 from search.objectives import Value
+from search.space.point import READER
 from search.space.space import Params, Space
 
 MAX_DISTANCE = 8.0
@@ -122,8 +123,8 @@ def read_warm_start(
         presets: names of presets.
         space: the search space.
         describe: returns the configuration of the training at a point.
-        recipe: {setting: value} of the run's recipe, and `mode` of its search; preferred for presets if the space has
-            several values.
+        recipe: {setting: value} of the run's recipe, `reader.NAME` of its reader, and `mode` of its search; preferred
+            for presets if the space has several values.
         data_hash: of the prepared data (Manifest.hash).
         input_shape: (n_mels, n_frames, n_channels) of the features.
         n_classes: number of scenes.
@@ -204,6 +205,7 @@ def _nearest(
                 known[key] = (math.inf, 0)
             else:
                 own = {**settings.train_overrides, **({"mode": settings.mode} if settings.mode else {})}
+                own |= {f"{READER}{name}": value for name, value in settings.reader_overrides.items()}
                 known[key] = (away, sum(recipe.get(name) != value for name, value in own.items()))
         return known[key]
 

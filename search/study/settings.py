@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from search.space.config import SpaceConfig
 from search.space.knobs import Params
 from search.space.point import build
 from search.space.sizing import Sizing
+from search.space.space import Space
 from search.study.config import SearchConfig
 
 
@@ -57,6 +59,28 @@ class SearchSettings:
         return HALVINGS[self.search.scheduler](self.epochs, self.search.eta, self.objectives)
 
 
+def point_reader(reader: ReaderSpec, changes: Mapping[str, Any]) -> ReaderSpec:
+    """Return the reader of a point: the run's with the point's changes.
+
+    Raises:
+        ConfigError: if they do not go together.
+    """
+    try:
+        return reader.updated(**changes) if changes else reader
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def make_space(config: SpaceConfig, reader: ReaderSpec, features: FeatureSpec, n_classes: int) -> Space:
+    """Return the points of a space on features that `reader`, or that of a point, makes of the stored ones."""
+    return Space(
+        config,
+        reader.network_shape(features),
+        n_classes,
+        lambda changes: point_reader(reader, changes).network_shape(features),
+    )
+
+
 def trial_description(config: SearchSettings, data_hash: str, params: Params) -> tuple[str, dict[str, Any]]:
     """Return a trial's ledger key, hash(canonical configuration, data, seed, epochs), and its configuration."""
     search = config.search
@@ -64,7 +88,7 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
     described = {
         "model": settings.model.canonical(),
         "train": config.train.updated(epochs=search.epochs, **settings.train_overrides).canonical(),
-        "reader": config.reader.canonical(),
+        "reader": point_reader(config.reader, settings.reader_overrides).canonical(),
         "mode": settings.mode or search.mode,
         "fold": config.fold,
     }
@@ -81,13 +105,13 @@ def candidate_sizing(
     Raises:
         ConfigError: if the reader's windows do not fit the clips.
     """
-    reader = config.reader
-    input_shape, windows = reader.input_shape(features), reader.windows(features)
+    config.reader.windows(features)  # raises if the run's own do not fit
     size_limit = config.rules.size_limit()
     limit = None if size_limit is None else size_limit[1]
     try:
         settings = build(config.space.family, params)
-        cost = estimate(settings.model, input_shape, n_classes, windows)
+        reader = point_reader(config.reader, settings.reader_overrides)
+        cost = estimate(settings.model, reader.input_shape(features), n_classes, reader.windows(features))
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = settings.mode or config.search.mode

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from asc_models.tflite.rung_reader import RungReader
     from asc_models.training.trainer import Trainer
     from data_prep.reader.reader import FeatureSet
+    from data_prep.reader.statistics import BandStatistics
 
 
 class SharedConfig(Config):
@@ -42,7 +44,7 @@ class SharedConfig(Config):
     fold: int
     """Fold whose training and validation splits are read. Never its test split."""
     reader: ReaderSpec
-    """How the stored log-mels become network input."""
+    """How the stored log-mels become network input, for trials without a reader of their own."""
     rules: RulesConfig = RulesConfig()
     """Rules that the exported files must meet."""
     rungs: tuple[int, ...]
@@ -59,7 +61,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     """A candidate in training.
 
     Its configuration: `shared` (a SharedConfig), trial_id, next_rung, and the settings of its point: model, train (the
-    recipe) and mode (the export that is scored).
+    recipe), reader and mode (the export that is scored).
     """
 
     @classmethod
@@ -71,6 +73,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the first trial of this process."""
         self._features: dict[str, FeatureSet] = {}
+        self._statistics: BandStatistics | None = None
         self._is_started = False
         self._trainer: Trainer | None = None
         self._reader: RungReader | None = None
@@ -117,6 +120,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._asc_trial_id = str(config["trial_id"])
         self._model = config["model"]
         self._train = TrainConfig.model_validate(config["train"])
+        self._reader_spec = ReaderSpec.model_validate(config.get("reader", self._shared.reader))
         self._mode: ExportMode = config["mode"]
         self._next_rung = int(config["next_rung"])
         self._trainer = None
@@ -165,15 +169,19 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         return Trainer(parse_network(self._model), self._train, self._split("train"), seed=self._shared.seed)
 
     def _split(self, split: str) -> FeatureSet:
+        """Return the clips of a split as the trial's reader makes them; all trials share the stored features."""
         from data_prep.reader.reader import read_split
+        from data_prep.reader.statistics import fit_statistics
 
-        if split not in self._features:
-            shared = self._shared
-            statistics = None if split == "train" else self._split("train").statistics
-            self._features[split] = read_split(
-                shared.shards, split, fold=shared.fold, reader=shared.reader, statistics=statistics
-            )
-        return self._features[split]
+        for name in {"train", split}.difference(self._features):
+            plain = self._shared.reader.updated(scaling="none")
+            self._features[name] = read_split(self._shared.shards, name, fold=self._shared.fold, reader=plain)
+        statistics = None
+        if self._reader_spec.scaling == "standardize":
+            if self._statistics is None:
+                self._statistics = fit_statistics(self._features["train"].log_mel)
+            statistics = self._statistics
+        return replace(self._features[split], reader=self._reader_spec, statistics=statistics)
 
     def _calibration(self) -> FeatureSet | None:
         """Return the calibration clips, the same for every trial; None if the export mode needs none."""

@@ -20,11 +20,12 @@ from results.ledger.ledger import Ledger
 from results.ledger.trial import Trial
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
+from search.space.point import READER
 from search.space.sizing import Assess, require_feasible
 from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
-from search.study.settings import SearchSettings, candidate_sizing, trial_description
+from search.study.settings import SearchSettings, candidate_sizing, make_space, trial_description
 from search.study.state import EventLog, SearchState
 from search.tune.checkpoints import Checkpoints
 
@@ -95,7 +96,7 @@ def run_search(
     started = time.monotonic()
     manifest = read_manifest(shards)
     n_classes = len(manifest.classes)
-    space = Space(config.space, config.reader.network_shape(manifest.spec), n_classes)
+    space = make_space(config.space, config.reader, manifest.spec, n_classes)
     assess = partial(candidate_sizing, config, manifest.spec, n_classes)
     require_feasible(space, assess)
     own: AbstractContextManager[EventLog] = (
@@ -173,7 +174,11 @@ def _warm_start(
         presets,
         space=space,
         describe=lambda params: trial_description(config, manifest.hash(), params)[1],
-        recipe={**config.train.model_dump(mode="json"), "mode": config.search.mode},
+        recipe={
+            **config.train.model_dump(mode="json"),
+            **{f"{READER}{name}": value for name, value in config.reader.model_dump(mode="json").items()},
+            "mode": config.search.mode,
+        },
         data_hash=manifest.hash(),
         input_shape=config.reader.network_shape(manifest.spec),
         n_classes=len(manifest.classes),

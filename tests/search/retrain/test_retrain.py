@@ -31,7 +31,7 @@ from results.report.data import select_candidate
 from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
-from search.retrain.retrain import Variant, choose_trials, retrain
+from search.retrain.retrain import Variant, choose_trials, requested_jobs, retrain
 from search.retrain.training import read_trained, score_candidate, train_candidate
 
 
@@ -328,3 +328,18 @@ def test_more_seeds_for_what_is_there(finished, shards):
     assert [event["candidate"] for event in events(run, "candidate_started")[before:]] == ["t0001-s2"]
     assert "give one of them" in asc("retrain", run.root, "--trial", "t0001", "--top", 1, code=1).stderr
     assert "not with --trial" in asc("retrain", run.root, "--trial", "t0001", "--add-seeds", 1, code=1).stderr
+
+
+def test_a_candidate_has_the_reader_of_its_trial(tmp_path, shards):
+    """Where the reader varied in a search, a network is retrained as it was searched; two that differ in it are two."""
+    config = run_config(n_candidates=2)
+    run = begin(tmp_path, config, {"t0001": (TINY, 0.6, 900)})
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        (first,) = events(run, "trial_started")
+        own = {**first["config"], "reader": {**first["config"]["reader"], "deltas": 2}}
+        ledger.append("trial_started", trial_id="t0002", params={}, key="l", config=own, seed=0)
+        scores = {"macro_accuracy": 0.7, "log_loss": 1.0, "weight_bytes": 950}
+        ledger.append("rung", trial_id="t0002", rung=0, epochs=4, **scores)
+        ledger.append("trial_ended", trial_id="t0002", state="finished", reason=None)
+        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
+    assert {job.config.trial_id: job.config.reader.deltas for job in jobs} == {"t0001": 0, "t0002": 2}

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import yaml
 from augmentation_support import OFF, ON, other_value
@@ -44,6 +45,10 @@ def problem_of(space, train=None):
         ({"train.epochs": [3]}, "space.train.epochs: cannot be a knob: search.epochs is the length of"),
         ({"train": {"schedule": "cosine"}}, "space.train.schedule: cannot be a knob: trials are compared"),
         ({"train.mixup_alpha": [-1]}, "space.train.mixup_alpha.0: Input should be greater than or equal to 0 (got -1)"),
+        ({"reader": {"delta": [0, 1]}}, "space.reader.delta: unknown key; did you mean 'reader.deltas'?"),
+        ({"reader.deltas": [0, 3]}, "space.reader.deltas.1: Input should be 0, 1 or 2 (got 3)"),
+        ({"reader.window_seconds": [None, 2.0]}, "cannot be combined with scaling minmax"),
+        ({"reader.scaling": ["none", "minmax"], "reader.window_seconds": 2.0}, "combined with scaling minmax"),
         ({"mode": ["int9"]}, "space.mode.0: must be an export mode, one of float32, float16, dynamic_range"),
         ({"family": "resnet"}, "space.family: unknown family; families: inverted_residual, dcase_baseline"),
         ({"family": "dcase_baseline"}, "space: has no knob of dcase_baseline: add choices of filters, dense_units"),
@@ -243,5 +248,19 @@ def test_settings_of_an_augmentation_have_no_effect_while_it_is_off():
 def test_defaults_fill_what_is_not_named():
     """A space that names one knob keeps the others' choices; one with stages of its own has none of their shape."""
     default, named = SpaceConfig(), SpaceConfig(kernel_size=3)
-    assert Space(default).size == 2 * Space(named).size == 41_472
+    assert Space(default).size == 2 * Space(named).size == 55_296
     assert not {"n_blocks", "growth"} & set(SpaceConfig.model_validate({"stages.0.filters": [16, 24]}).knobs)
+
+
+def test_settings_of_the_reader_are_knobs():
+    """As a section or as dotted keys; windows under the condition that their scaling allows them."""
+    windows = {"choices": [1.0, 2.0], "when": {"reader.scaling": ["none"]}}
+    dotted = {"reader.scaling": ["minmax", "none"], "reader.deltas": [0, 2], "reader.window_seconds": windows}
+    config = parse_config(RunConfig, {"space": dotted}, "run.yaml")
+    section = {name.removeprefix("reader."): spec for name, spec in dotted.items()}
+    assert parse_config(RunConfig, {"space": {"reader": section}}, "run.yaml") == config
+    points = [Space(config.space).draw(np.random.default_rng(seed)) for seed in range(20)]
+    assert {("reader.window_seconds" in point, point["reader.scaling"]) for point in points} == {
+        (True, "none"),
+        (False, "minmax"),
+    }

@@ -140,3 +140,15 @@ def test_a_trial_trains_by_its_own_recipe_and_is_scored_in_its_own_mode(steps, w
     assert result["outcome"] == "rung", result
     assert abs(result["log_loss"] - whole[0]["log_loss"]) > 0.01
     assert result["weight_bytes"] > 2 * whole[0]["weight_bytes"]
+
+
+@pytest.mark.parametrize("changes", [{"deltas": 1}, {"scaling": "standardize"}])
+def test_a_trial_reads_as_its_own_reader_says(steps, whole, shards, tmp_path, changes):
+    """With a reader of its own a trial comes to the values of a search whose reader is that one."""
+    config = trial_config(shards, tmp_path / "own")
+    [own] = steps({**config, "reader": {**config["shared"]["reader"], **changes}}, 1)
+    config = trial_config(shards, tmp_path / "shared")
+    config["shared"]["reader"] |= changes
+    [shared] = steps(config, 1)
+    assert [own[name] for name in VALUES] == values(shared)
+    assert own["log_loss"] != pytest.approx(whole[0]["log_loss"], rel=1e-4)
