@@ -54,7 +54,7 @@ class ConstrainedSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type 
         return {
             "shared": self._shared,
             "trial_id": trial.trial_id,
-            **{part: config[part] for part in ("model", "train", "reader", "mode")},
+            **{part: config[part] for part in ("model", "train", "reader", "mode") if part in config},
             "next_rung": trial.next_rung,
         }
 
