@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from data_prep.config import FeatureSpec
 from data_prep.copies.correction import pairs
-from data_prep.features.mel import mel_filters
+from data_prep.features.log_mel import mel_filters
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.config import FeatureSpec
-from data_prep.features.mel import mel_filters
 from data_prep.features.plain import BLOCK, PlainMelPower
 
 if TYPE_CHECKING:
@@ -123,3 +123,24 @@ def window_of(spec: FeatureSpec) -> npt.NDArray[np.float64]:
     window = share - (1 - share) * np.cos(2 * np.pi * np.arange(n) / n)
     before = (spec.n_fft - n) // 2
     return np.pad(window, (before, spec.n_fft - n - before))
+
+
+@lru_cache(maxsize=4)
+def mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Return the triangular mel filters (n_mels, n_fft // 2 + 1), as librosa defines them; the array is read-only."""
+    from librosa.filters import mel  # half a second, once per process
+
+    with warnings.catch_warnings():  # a band narrower than a bin may be empty, which callers expect
+        warnings.filterwarnings("ignore", message="Empty filters detected")
+        filters: npt.NDArray[np.float64] = mel(
+            sr=spec.sample_rate,
+            n_fft=spec.n_fft,
+            n_mels=spec.n_mels,
+            fmin=spec.fmin_hz,
+            fmax=spec.fmax_hz,
+            htk=spec.htk,
+            norm=spec.norm,
+            dtype=np.float64,
+        )
+    filters.flags.writeable = False
+    return filters

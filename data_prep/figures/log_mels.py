@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from data_prep.config import FeatureSpec
-from data_prep.features.mel import mel_filters
+from data_prep.features.log_mel import mel_filters
 from data_prep.figures.data import Example, PlotData
 from data_prep.figures.style import Theme, blank
 from data_prep.reader.inputs import deltas

@@ -21,7 +21,7 @@ from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
 
 THIS_MACHINE = "this machine"
-NUMERIC = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "numba", "numpy")
+NUMERIC = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
 """Packages that can change a run's numbers; a run stores their versions."""
 PACKAGES = (*NUMERIC, "pyarrow")
 """Packages whose versions must be the same on every node, including those that serialize data between nodes."""

@@ -30,8 +30,7 @@ import soundfile
 
 from data_prep.audio.decode import read_clip
 from data_prep.config import FeatureSpec
-from data_prep.features.log_mel import LogMel, window_of
-from data_prep.features.mel import mel_filters
+from data_prep.features.log_mel import LogMel, mel_filters, window_of
 from data_prep.features.plain import PlainMelPower
 
 Candidate = Callable[[Path], object]

@@ -35,8 +35,7 @@ import numpy as np
 
 from data_prep.audio.decode import read_clip
 from data_prep.config import FeatureSpec
-from data_prep.features.log_mel import LogMel
-from data_prep.features.mel import mel_filters
+from data_prep.features.log_mel import LogMel, mel_filters
 
 RATE = 44_100
 SPEC = FeatureSpec(clip_seconds=5.0)

@@ -13,8 +13,7 @@ from data_prep.audio.decode import read_clip
 from data_prep.config import FeatureSpec, SynthConfig
 from data_prep.corpora import read_corpus
 from data_prep.features.compiled import CompiledMelPower, is_compilable
-from data_prep.features.log_mel import LogMel, window_of
-from data_prep.features.mel import mel_filters
+from data_prep.features.log_mel import LogMel, mel_filters, window_of
 from data_prep.features.plain import PlainMelPower
 from data_prep.presets import FEATURE_PRESETS
 from data_prep.synth import synthesize
@@ -207,6 +206,37 @@ def test_log_mel_agrees_with_librosa_on_recordings(preset):
     for clip in corpus.clips:
         y = read_clip(corpus.root / clip.filename, spec)
         assert_agrees(extract(y), y, spec)
+
+
+@pytest.mark.parametrize("options", [{"htk": True, "norm": None}, {"htk": False, "norm": "slaney"}])
+def test_mel_filters_are_librosas(options):
+    """The filters equal `librosa.filters.mel` in float64."""
+    import librosa
+
+    expected = librosa.filters.mel(sr=44100, n_fft=2048, n_mels=128, dtype=np.float64, **options)
+    np.testing.assert_allclose(mel_filters(FeatureSpec(**options)), expected, atol=1e-12)
+
+
+def test_mel_filters_follow_every_setting():
+    """Rate, transform, bands and edges reach the filters: triangles, evenly spaced in mel, that add up to 1 between."""
+    spec = FeatureSpec(sample_rate=32_000, n_fft=8192, n_mels=40, fmin_hz=300.0, fmax_hz=9_000.0)
+    filters = mel_filters(spec)
+    hz = np.arange(4097) * 32_000 / 8192
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in (300.0, 9_000.0))  # HTK's formula
+    edges = 700 * (10 ** (np.linspace(low, high, 42) / 2595) - 1)
+    assert filters.shape == (40, 4097)
+    assert np.abs(hz[filters.argmax(axis=1)] - edges[1:-1]).max() <= 32_000 / 8192
+    np.testing.assert_allclose(filters[:, (hz >= edges[1]) & (hz <= edges[-2])].sum(axis=0), 1, atol=1e-12)
+    assert not filters[:, (hz <= edges[0]) | (hz >= edges[-1])].any()
+
+
+def test_mel_filters_are_made_once_and_without_warnings(recwarn):
+    """One array per setting serves everyone, so nobody may write into it; bands without a bin are no warning."""
+    filters = mel_filters(FeatureSpec(n_fft=512, n_mels=256, hop_length=256))
+    assert (filters.max(axis=1) == 0).any()
+    assert not recwarn.list
+    assert mel_filters(FeatureSpec(n_fft=512, n_mels=256, hop_length=256)) is filters
+    assert not filters.flags.writeable
 
 
 def test_one_extractor_keeps_nothing_of_the_clip_before():
