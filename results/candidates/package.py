@@ -8,6 +8,7 @@ import zipfile
 from asc_models.candidate import CARD, NEEDED, CandidateConfig
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.files import write_text, written_whole
+from data_prep.wording import shortened
 from results.candidates.candidates import CandidateMetrics, fewer_scenes
 from results.rundir import CandidateFiles
 
@@ -34,7 +35,7 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
     lines = [
         f"# {name}",
         "",
-        f"Classifies {len(config.classes)} scenes: {', '.join(config.classes)}.",
+        f"Classifies {len(config.classes)} scenes: {', '.join(map(shortened, config.classes))}.",
         "",
         f"- Input: {spec.clip_seconds:g} s clips, resampled to {spec.sample_rate:,} Hz, {spec.n_mels} mel bands.",
         f"- Network: {config.model.family}, {metrics.n_params:,} {QUANTITY_NAMES['n_params']}, "

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_prep.files import write_text
 from data_prep.progress import ProgressCallback
+from data_prep.wording import printable
 from results.report.content import page_content
 from results.report.data import read_run_data
 from results.report.pareto_view import library, pareto_view
@@ -51,6 +52,7 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     environment = Environment(
         loader=PackageLoader("results.report", ""),
         autoescape=True,
+        finalize=_inert,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
@@ -73,6 +75,12 @@ def _counter(on_progress: ProgressCallback | None, total: int) -> Callable[[], N
             on_progress(done, total)
 
     return step
+
+
+def _inert(value: Any) -> Any:
+    """Return a value of the template with control characters and turns of writing direction as escapes."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")  # scripts are marked as safe
+    return printable(value, keep="\n\t") if is_text else value
 
 
 def _data_url(svg: bytes) -> str:

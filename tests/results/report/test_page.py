@@ -156,6 +156,7 @@ def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     """Scenes and devices with dollars, markup, quotes, braces, controls or 10,000 letters are text in page and SVG."""
     scenes = (
         *("$\\frac{$", "<script>alert(1)</script>", 'a" onload="x', "{{ 7 * 7 }}", "=1+1", "a\nb\tc", "-->", "\x1b[2J"),
+        "\u202egnp",
         "x" * 10_000,
     )
     run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=scenes)
@@ -170,11 +171,12 @@ def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     text = (run.report_dir / "index.html").read_text(encoding="utf-8")
     assert "<script" not in _without_scripts(text)
     assert "{{ 7 * 7 }}" in text
+    assert not {*"\x1b\x07\u202e"} & {*_without_scripts(text)}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     for path in (run.report_dir / "figures").glob("*.svg"):
         ElementTree.parse(path)
     confusion = pd.read_csv(run.report_dir / "tables" / "confusion.csv")
-    expected = [*scenes[:4], "'=1+1", "a\\nb\\tc", "'-->", "\\x1b[2J", scenes[-1]]
+    expected = [*scenes[:4], "'=1+1", "a\\nb\\tc", "'-->", "\\x1b[2J", "\\u202egnp", scenes[-1]]
     assert list(confusion.columns[1:]) == expected
 
 
