@@ -17,10 +17,11 @@ from results.crossval.scores import Crossval, read_crossval
 from results.crossval.tables import write_crossval
 from results.rundir import CrossvalDirectory
 from results.storage.storage import open_ledger
+from search.cluster.session import cluster_address
 from search.config import RunConfig
 from search.retrain.retrain import requested_jobs
 from search.retrain.workers import TrainingJob, train_all
-from search.run_config import bind_data, check_fold, open_run
+from search.run_config import bind_data, check_fold, open_run, unless_refused
 from search.stages import Narrator, prepare_stage
 from search.study.config import SearchConfig
 
@@ -62,6 +63,7 @@ def cross_validate(
     """
     if config.search is not None:
         raise ConfigError("a cross-validation has no search: set search: null")
+    cluster_address(address)  # raises if it is wrong, before anything is written
     shards = out.shards_dir if shards is None else shards
     if data is not None:
         prepare_stage(data, shards, config, narrator, n_workers, address)
@@ -77,7 +79,10 @@ def cross_validate(
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
     if failures:
         lines = "\n".join(f"  {line}" for line in failures)
-        raise RunError(f"{len(failures)} trainings failed; rerun the same command to repeat them:\n{lines}")
+        raise RunError(
+            f"{len(failures)} trainings failed; rerun the same command to repeat them. Their tracebacks are in the "
+            f"folders failures below {out.root}:\n{lines}"
+        )
     scores = read_crossval(out, inner=inner > 0)
     write_crossval(out, scores)
     return scores
@@ -93,6 +98,7 @@ def _read_manifest(shards: Location) -> Manifest:
 def _jobs(stack: ExitStack, config: RunConfig, out: CrossvalDirectory, manifest: Manifest) -> list[TrainingJob]:
     """Open the run directory of a fold until `stack` closes; return its trainings."""
     run = out.fold(config.fold)
+    stack.enter_context(unless_refused(run))
     ledger = stack.enter_context(open_ledger(run, None))
     open_run(run, config)
     bind_data(run, manifest)

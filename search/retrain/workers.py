@@ -267,7 +267,7 @@ class _Fleet:
         job.ledger.append("candidate_finished", candidate=job.name)
 
     def _fail(self, job: TrainingJob, reason: str, text: str) -> None:
-        RunDirectory(job.files.root.parents[1]).keep_failure(job.name, text)
+        RunDirectory(job.ledger.path.parent).keep_failure(job.name, text)
         job.ledger.append("candidate_failed", candidate=job.name, reason=reason)
         where = f"fold {job.config.fold}, " if self._has_folds else ""
         self.failures.append(f"{where}{job.name}: {reason}")
