@@ -52,6 +52,8 @@ app = typer.Typer(
 
 OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Failures of writing to standard output, which has no file name."""
+FOLDER_ERRORS = frozenset({errno.ENOENT, errno.ESTALE})
+"""Failures of finding the current folder, which has none either."""
 EVERY_STAGE = "Every stage"
 ONE_STAGE = "One stage"
 TOOLS = "Inspect and use"
@@ -144,9 +146,11 @@ def main() -> None:
             Terminal().error(str(error))
             sys.exit(1)
         except OSError as error:  # a file that can't be read or listed, in any stage
-            if SETTINGS.debug or (error.filename is None and error.errno not in OUTPUT_ERRORS):
+            if SETTINGS.debug or (error.filename is None and error.errno not in OUTPUT_ERRORS | FOLDER_ERRORS):
                 raise  # without a file name it is a bug
-            if error.filename is None:
+            if error.filename is None and error.errno in FOLDER_ERRORS:
+                Terminal().error("the current folder no longer exists. Change to another one and rerun the command.")
+            elif error.filename is None:
                 sys.stdout = None  # or Python tries to write the rest at its end
                 Terminal().error(f"the output cannot be written: {error.strerror}. Results in files are kept.")
             else:

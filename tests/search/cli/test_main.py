@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -329,6 +330,19 @@ def test_an_output_that_cannot_be_written_is_told(arguments):
     assert done.stderr.startswith("Error: the output cannot be written: No space left on device")
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.system
+def test_a_current_folder_that_is_gone_is_told(tmp_path):
+    """Deleted under the shell: one sentence, from a command that needs it."""
+    (tmp_path / "gone").mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from search.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "doctor", "--storage", "relative"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path / "gone", env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the current folder no longer exists" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--storage", "--shards"])
