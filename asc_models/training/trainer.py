@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from asc_models.training.optimizer import Updater
 from asc_models.training.schedule import learning_rate, n_averaged
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
-from data_prep.files import written_whole
+from data_prep.files import UNREADABLE_ZIP, written_whole
 from data_prep.reader.prefetch import prefetched
 from data_prep.reader.reader import FeatureSet
 from data_prep.schema import differing_keys
@@ -174,7 +173,7 @@ class Trainer:
                 arrays = dict(file)
             state = json.loads(str(arrays.pop("state")))
             epoch, described = int(state["epoch"]), state["described"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (*UNREADABLE_ZIP, OSError, KeyError, TypeError) as error:
             raise TrainingError(f"{path}: no usable checkpoint ({error}); delete it to train from the start") from error
         if differing := differing_keys(described, self._described):
             raise TrainingError(

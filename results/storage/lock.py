@@ -94,7 +94,7 @@ class StorageLock:
         while numbers := [int(Path(name).stem) for name in self._store.names() if _is_number(name)]:
             number = max(numbers)
             with contextlib.suppress(FileNotFoundError):  # released in the meantime: retry
-                return number, dict(json.loads(self._store.read(_name(number))))
+                return number, _driver(self._store.read(_name(number)))
         return 0, None
 
     def _watch(self, number: int, holder: dict[str, Any], on_wait: Callable[[str], None]) -> None:
@@ -124,6 +124,15 @@ class StorageLock:
 
     def _content(self) -> bytes:
         return json.dumps(self._me).encode()
+
+
+def _driver(data: bytes) -> dict[str, Any]:
+    """Return the driver that a lock's object describes; {} if it is damaged: it is then watched like any other."""
+    try:
+        driver = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return driver if isinstance(driver, dict) else {}
 
 
 def _name(number: int) -> str:
@@ -165,4 +174,6 @@ def _start_of(pid: int) -> str | None:
 def _is_dead_here(holder: dict[str, Any]) -> bool:
     """Return whether the holder was a process on this machine that no longer exists."""
     machine = _machine()
-    return machine is not None and holder.get("machine") == machine and _start_of(holder["pid"]) != holder["started"]
+    if machine is None or holder.get("machine") != machine:
+        return False
+    return _start_of(holder.get("pid", 0)) != holder.get("started")

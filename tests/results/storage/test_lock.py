@@ -109,3 +109,14 @@ def test_a_lock_that_is_given_back_is_free(tmp_path, clock):
             assert len(open_store(tmp_path).names()) == 1
     assert clock.now == 0
     assert open_store(tmp_path).names() == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[1]", b"5", b"\xff", b"[" * 100_000, b"{}", b'{"machine": "x", "pid": []}']
+)
+def test_a_damaged_lock_is_watched_like_any_other(tmp_path, clock, content):
+    """A lock's object that tells of no driver: it never beats, so it gives way once it counts as dead."""
+    (tmp_path / "00000001.json").write_bytes(content)
+    with lock(tmp_path):
+        assert DEAD_S <= clock.now < DEAD_S + 2 * POLL_S
+        assert open_store(tmp_path).names() == ["00000002.json"]
