@@ -88,11 +88,11 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             folder = ending.enter_context(scratch_folder("asc-ray-", ray_parent()))
             if cluster is None:
                 ending.enter_context(_own_token(folder))
-                ending.enter_context(_on_loopback())
             ending.callback(ray.shutdown)
             with chdir(_import_folder(folder)), _signals_kept():
                 if cluster is None:
-                    _start(folder, n_cpus)
+                    with _on_loopback():
+                        _start(folder, n_cpus)
                 else:
                     _connect(cluster)
         ending.callback(logger.setLevel, logger.level)
@@ -150,7 +150,7 @@ def _own_token(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Have a local Ray listen on the loopback interface only until the block ends, unless the user has set `CLUSTERS`.
+    """Have a Ray that the block starts listen on the loopback interface only, unless the user has set `CLUSTERS`.
 
     Ray does so by itself on macOS and Windows. Elsewhere it listens on all interfaces, whatever address it is given,
     unless this setting, which it reads when it is imported, is off.

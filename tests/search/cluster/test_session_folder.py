@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.scratch import scratch_folder
-from search.cluster.session import RAY_FOLDER, ray_parent, ray_session
+from search.cluster.session import CLUSTERS, RAY_FOLDER, ray_parent, ray_session
 
 
 def children(pid: int) -> list[int]:
@@ -61,6 +61,7 @@ def test_no_other_user_or_machine_reaches_a_local_ray(tmp_path: Path, monkeypatc
         assert folder.stat().st_uid == os.getuid()
         assert [path.name for path in folder.iterdir() if path.is_dir()] == [RAY_FOLDER]
         addresses = listening(os.getpid())
+        assert CLUSTERS not in os.environ  # a cluster that is started meanwhile is one
     assert addresses
     assert {address for address in addresses if not address.endswith("0100007F")} == set()
     assert not folder.exists()
