@@ -6,7 +6,7 @@
   const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const styles = {
     finished: ["circle", "--accent"], paused: ["circle", "--muted"], stopped: ["circle", "--muted"],
-    running: ["circle", "--muted"], failed: ["cross", "--warn"], refused: ["triangle-up", "--warn"],
+    running: ["circle", "--muted"], failed: ["cross", "--warn"], infeasible: ["triangle-up", "--warn"],
     retrained: ["diamond", "--gold"], ensemble: ["square", "--green"],
   };
 
@@ -22,7 +22,7 @@
   function spec() {
     const x = pick("x").value, y = pick("y").value, kinds = Object.keys(styles).filter(kind => PARETO.points.some(p => p.kind === kind));
     const points = PARETO.points.filter(p => p[x] != null && p[y] != null);
-    const refused = PARETO.points.filter(p => p.kind === "refused" && p[x] != null);
+    const infeasible = PARETO.points.filter(p => p.kind === "infeasible" && p[x] != null);
     const limit = PARETO.limits[x] == null ? [] : [{value: PARETO.limits[x]}];
     const xScale = {...(pick("log").checked ? {type: "log"} : {zero: false}), nice: false, padding: 12};
     const yScale = {zero: false, padding: 12, ...(PARETO.scores[y].higher_is_better ? {domainMax: 1} : {})};
@@ -56,7 +56,7 @@
           encoding: {x: xField, y: {...yField, field: "low"}, y2: {field: "high"}},
         },
         {
-          data: {values: refused}, mark: {type: "point", filled: true, size: 45, opacity: 0.7, cursor: "default"},
+          data: {values: infeasible}, mark: {type: "point", filled: true, size: 45, opacity: 0.7, cursor: "default"},
           encoding: {x: xField, y: {value: {expr: "height - 7"}}, shape, color: hue, tooltip},
         },
         {

@@ -1,4 +1,4 @@
-"""Data of the interactive Pareto plot. Drawing is Vega-Lite's, set up in pareto_view.js."""
+"""Data of the interactive Pareto plot (pareto_view.js, drawn by Vega-Lite) and of the table of trials."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ SCORES: dict[str, dict[str, Any]] = {
     "accuracy": {"title": "macro accuracy on validation", "higher_is_better": True},
     "loss": {"title": "log loss on validation in nats", "higher_is_better": False},
 }
+SCRIPTS = ("pareto_view.js", "trial_table.js")
 _TOOLTIP = (
     ("name", "name", ""),
     ("kind", "state", ""),
@@ -59,7 +60,8 @@ def pareto_view(data: RunData) -> dict[str, Any] | None:
         "scores": SCORES,
         "tooltip": [entry for entry in _TOOLTIP if any(entry[0] in point for point in points)],
     }
-    source = resources.files("results.report").joinpath("pareto_view.js").read_text(encoding="utf-8")
+    folder = resources.files("results.report")
+    source = "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
     return {
         "x": [(quantity, titles[quantity]) for quantity in sorted(used, key=lambda one: one != first)],
         "y": [(name, score["title"]) for name, score in SCORES.items()],
@@ -79,18 +81,17 @@ def _trials(data: RunData) -> Iterator[dict[str, Any]]:
     names = [name for name in data.trials.columns if name.startswith("param_")]
     for row in data.trials.to_dict("records"):
         state = str(row["state"])
-        kind = "refused" if state == "infeasible" else state
         settings = ", ".join(f"{name.removeprefix('param_')} {row[name]}" for name in names if _known(row[name]))
         trial_id = str(row["trial_id"])
         yield _point(
             name=trial_id,
-            kind=kind,
-            accuracy=None if kind == "refused" else row["macro_accuracy"],
-            loss=None if kind == "refused" else row["log_loss"],
+            kind=state,
+            accuracy=None if state == "infeasible" else row["macro_accuracy"],
+            loss=None if state == "infeasible" else row["log_loss"],
             epochs=row["epochs"],
             settings=settings,
             reason=row["reason"],
-            command="" if kind in ("refused", "failed") else f"asc retrain RUN --trial {trial_id}",
+            command="" if state in ("infeasible", "failed") else f"asc retrain RUN --trial {trial_id}",
             **_sizes(row),
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
@@ -22,6 +24,8 @@ from results.report.figures.labels import place_labels
 from results.report.figures.scales import accuracy_axis, scale_axes
 from results.report.figures.style import Margins, new_axes
 
+MANY = 1000
+"""More marks than this are drawn as an image within the SVG, which would otherwise take megabytes."""
 QUANTITY_LABELS = {
     "nonzero_weight_bytes": "non-zero weight bytes of the exported file (1 kB = 1000 bytes)",
     "weight_bytes": "weight bytes of the exported file (1 kB = 1000 bytes)",
@@ -89,25 +93,14 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
     finished = set(data.trials["trial_id"][data.trials["state"] == "finished"])
     labels: list[tuple[float, float, str, dict[str, Any]]] = []
-    lines = [(str(name), frame.sort_values("epochs")) for name, frame in rungs.groupby("trial_id")]
+    curves = _by_trial(rungs)
     best = _best_trial(rungs[rungs["trial_id"].isin(finished)])
-    for name, frame in sorted(lines, key=lambda line: (line[0] in finished, line[0] == best)):
-        x, y = frame["epochs"].to_numpy(dtype=float), frame["macro_accuracy"].to_numpy(dtype=float)
-        reached = name in finished
-        color = theme.accent if name == best else theme.primary if reached else theme.muted
-        axes.plot(
-            x,
-            y,
-            color=color,
-            linewidth=2.4 if name == best else 1.6 if reached else 0.9,
-            alpha=1.0 if reached else 0.55,
-            marker="o",
-            markersize=5 if reached else 3.5,
-            markeredgewidth=0,
-            zorder=4 if reached else 2,
-        )
-        if name == best:
-            labels.append((x[-1], y[-1], f"{name}  {100 * y[-1]:.1f} %", {"color": theme.ink, "fontweight": "bold"}))
+    _curves(axes, [curve for name, curve in curves.items() if name not in finished], theme.muted, is_finished=False)
+    _curves(axes, [curves[name] for name in curves if name in finished and name != best], theme.primary)
+    if best is not None:
+        x, y = curves[best].T
+        axes.plot(x, y, color=theme.accent, linewidth=2.4, marker="o", markersize=5, markeredgewidth=0, zorder=4)
+        labels.append((x[-1], y[-1], f"{best}  {100 * y[-1]:.1f} %", {"color": theme.ink, "fontweight": "bold"}))
     epochs = sorted({int(value) for value in rungs["epochs"]})
     if len(epochs) > 1:
         axes.set_xscale("log")
@@ -121,13 +114,39 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
     axes.set_ylabel("macro accuracy on validation", color=theme.ink)
     titled(axes, theme, "Epochs of the search by trial", "one line per trial; unfinished trials are grey")
-    place_labels(axes, labels, [point for _, frame in lines for point in _along(frame)], theme.muted)
+    every = 1 + len(curves) // MANY  # obstacles of one label: of many lines, some will do
+    obstacles = [point for curve in [*curves.values()][::every] for point in _along(curve)]
+    place_labels(axes, labels, obstacles, theme.muted)
     return figure
 
 
-def _along(rungs: pd.DataFrame) -> list[tuple[float, float]]:
+def _curves(axes: Axes, curves: Sequence[npt.NDArray[np.float64]], color: str, *, is_finished: bool = True) -> None:
+    """Draw curves of points (epochs, accuracy) as one collection."""
+    if not curves:
+        return
+    look: dict[str, Any] = {
+        "alpha": 1.0 if is_finished else 0.55,
+        "zorder": 4 if is_finished else 2,
+        "rasterized": len(curves) > MANY,
+    }
+    axes.add_collection(LineCollection(curves, colors=color, linewidths=1.6 if is_finished else 0.9, **look))
+    x, y = np.concatenate(curves).T
+    axes.scatter(x, y, s=(5 if is_finished else 3.5) ** 2, color=color, linewidths=0, **look)
+
+
+def _by_trial(rungs: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Return {trial: points (epochs, accuracy), shape (n_rungs, 2)}, sorted by epochs."""
+    if rungs.empty:
+        return {}
+    ordered = rungs.sort_values(["trial_id", "epochs"], kind="stable")
+    points = ordered[["epochs", "macro_accuracy"]].to_numpy(dtype=np.float64)
+    names, starts = np.unique(ordered["trial_id"].to_numpy(dtype=str), return_index=True)
+    return dict(zip(names.tolist(), np.split(points, starts[1:]), strict=True))
+
+
+def _along(curve: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
     """Return points along the line of a trial, interpolated linearly in the logarithm of the epochs."""
-    x, y = np.log(rungs["epochs"].to_numpy(dtype=float)), rungs["macro_accuracy"].to_numpy(dtype=float)
+    x, y = np.log(curve[:, 0]), curve[:, 1]
     at = np.linspace(x[0], x[-1], 40)
     return list(zip(np.exp(at).tolist(), np.interp(at, x, y).tolist(), strict=True))
 
@@ -205,6 +224,7 @@ def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: T
             linewidths=0.6,
             zorder=4,
             label=f"{value:.0f} epochs",
+            rasterized=len(trials) > MANY,
         )
 
 

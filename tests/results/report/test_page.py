@@ -383,10 +383,10 @@ def test_the_plot_has_what_the_tables_have(whole: RunDirectory) -> None:
     assert point["accuracy"] == pytest.approx(trial["macro_accuracy"], abs=1e-6)
     assert point["weight_bytes"] == trial["weight_bytes"]
     assert point["command"] == f"asc retrain RUN --trial {trial['trial_id']}"
-    refused = [one for one in points.values() if one["kind"] == "refused"]
-    assert len(refused) == 7
-    assert not any("accuracy" in one or "command" in one for one in refused)
-    assert all("reason" in one for one in refused)
+    infeasible = [one for one in points.values() if one["kind"] == "infeasible"]
+    assert len(infeasible) == 7
+    assert not any("accuracy" in one or "command" in one for one in infeasible)
+    assert all("reason" in one for one in infeasible)
     assert content["limits"] == {"nonzero_weight_bytes": 128_000}
     assert view["x"][0][0] == "nonzero_weight_bytes"
 
@@ -411,6 +411,38 @@ def test_without_a_score_there_is_no_plot(tmp_path: Path) -> None:
     assert 'id="pareto-view"' not in page.read_text()
     assert "<script" not in page.read_text()
     assert page.stat().st_size < 200_000
+
+
+@pytest.mark.browser
+def test_the_table_of_trials_is_sorted_and_filtered(whole: RunDirectory, tmp_path: Path) -> None:
+    """In Chromium: all trials by accuracy; by bytes after clicks; those that a word names after typing."""
+    script = """<script>addEventListener("load", () => {
+      const box = document.getElementById("all-trials"), body = document.body;
+      const cells = n => [...box.querySelectorAll("tbody tr")].map(row => row.cells[n].textContent).join(";");
+      const heads = [...box.querySelectorAll("th button")];
+      const bytes = heads.findIndex(one => one.textContent === "weights");
+      body.dataset.count = box.querySelector("output").value;
+      heads[bytes].click();
+      body.dataset.down = cells(bytes);
+      heads[bytes].click();
+      body.dataset.up = cells(bytes);
+      body.dataset.sort = heads[bytes].parentElement.getAttribute("aria-sort");
+      const filter = box.querySelector("input");
+      filter.value = "infeasible";
+      filter.dispatchEvent(new Event("input"));
+      body.dataset.kinds = cells(1);
+    })</script></body>"""
+    probe = tmp_path / "probe.html"
+    probe.write_text(script.join(_page(whole).rsplit("</body>", 1)), encoding="utf-8")
+    dom = _browse(tmp_path / "profile", probe, "--dump-dom", "--virtual-time-budget=3000")
+    found = dict(re.findall(r'data-([a-z]+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
+    n_trials = len(read_run_data(whole).trials)
+    assert found["count"] == f"{n_trials} of {n_trials} trials"
+    down, up = ([int(cell.replace(",", "")) for cell in found[way].split(";") if cell != "–"] for way in ("down", "up"))
+    assert len(up) > 20
+    assert up == sorted(up) == down[::-1]
+    assert found["sort"] == "ascending"
+    assert found["kinds"].split(";") == ["infeasible"] * 7
 
 
 @pytest.mark.browser

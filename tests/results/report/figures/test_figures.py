@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from results_support import add_candidate, add_search, forget_locations, make_run
@@ -180,17 +181,36 @@ def test_only_finished_trials_make_the_front(data: RunData, state: str) -> None:
     assert f"{len(finished)} of them finished" in " | ".join(_texts(drawn))
     name = trials.loc[best, "trial_id"]
     assert not any(text.startswith(f"{name}  ") for text in _texts(learning))
-    grey = [line for line in learning.axes[0].lines if line.get_alpha() == 0.55]
-    assert len(grey) == len(learning.axes[0].lines) - len(finished)
+    grey = sum(len(one.get_segments()) for one in _collections(learning) if one.get_alpha() == 0.55)
+    assert grey == _n_curves(learning) - len(finished)
+
+
+def _collections(figure: Figure) -> list[LineCollection]:
+    return [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+
+
+def _n_curves(figure: Figure) -> int:
+    """Return the number of lines: that of the best trial, and those in collections."""
+    return len(figure.axes[0].lines) + sum(len(one.get_segments()) for one in _collections(figure))
 
 
 def test_learning_lines_are_the_trials(data: RunData) -> None:
     """One line per trial over its rungs, and the axis says how many got how far."""
     with styled():
         figure = learning_figure(data, DARK)
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
-    assert len(lines) == 24
+    assert _n_curves(figure) == 24
     assert {"2\n24 trials", "14\n3 trials"} <= set(_texts(figure))
+
+
+@pytest.mark.no_cover
+def test_many_trials_are_an_image_within_the_figure(tmp_path: Path) -> None:
+    """Each of 1,500 trials as a shape would take a megabyte; names and axes stay shapes."""
+    run = make_run(tmp_path / "run", n_candidates=0, search=False)
+    add_search(run, n_trials=1500)
+    for plot in all_plots(read_run_data(run)):
+        svg = to_svg(plot.draw(LIGHT))
+        assert b"<image" in svg
+        assert len(svg) < 700_000
 
 
 @pytest.mark.no_cover
