@@ -1,4 +1,4 @@
-"""Tables, summary and figure of a cross-validation."""
+"""Tables of a cross-validation, and what is written of it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ def difference_table(differences: list[Difference]) -> Table[Difference]:
 
 
 def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> None:
-    """Write `crossval.json` and `tables/*.csv`; of the inner cross-validation, with the prefix `inner_`."""
+    """Write `crossval.json`, `tables/*.csv` and `figures/folds.*`, with the prefix `inner_` if out of fold."""
+    from data_prep.figures.style import LIGHT, styled, write_figure
+    from results.crossval.figure import fold_figure
+
     prefix = "" if scores.split == "test" else "inner_"
     tables: dict[str, pd.DataFrame] = {
         f"{prefix}systems": system_table(scores).frame(),
@@ -106,3 +109,5 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> None:
     write_tables(tables, directory.tables_dir)
     content: dict[str, Any] = scores.summary()
     write_json(directory.summary_path if not prefix else directory.inner_summary_path, content)
+    with styled():
+        write_figure(fold_figure(scores, LIGHT), directory.figures_dir, f"{prefix}folds")

@@ -148,4 +148,6 @@ def test_tables_have_what_is_shown(directory):
     assert len(pd.read_csv(directory.tables_dir / "folds.csv")) == len(fold_table(scores).rows) == 5
     assert pd.read_csv(directory.tables_dir / "differences.csv")["reference"].tolist() == ["large"]
     assert directory.summary_path.is_file()
+    names = {path.name for path in directory.figures_dir.iterdir()}
+    assert names == {"folds.png", "folds.svg"}
     assert {column.name for column in system_table(scores).columns} >= set(system_table(scores).terminal)
