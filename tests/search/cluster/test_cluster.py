@@ -1,6 +1,5 @@
 """A search on a cluster and on shared storage, with nodes and drivers killed for real."""
 
-import json
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from search_support import settings
 
 from data_prep.store import open_store
 from results.ledger.ledger import Ledger
+from results.ledger.lines import EventReader
 from results.storage.stored_ledger import read_segments
 from search.config import RunConfig
 
@@ -48,7 +48,7 @@ def config(tmp_path):
 
 def stored_events(storage):
     lines, _ = read_segments(open_store(f"{storage}/ledger"))
-    return [json.loads(line) for line in lines.splitlines()]
+    return EventReader(Path(storage)).read(lines)
 
 
 def rungs_of(events):
