@@ -89,6 +89,8 @@ class SubmissionConfig(Config):
     run's configuration, unless stated otherwise.
     """
 
+    ADDED = frozenset({"slots"})
+
     lastname: str = Field("Doe", max_length=64)
     """First part of every system label: family name of the corresponding author, in letters, digits and hyphens."""
     institute: str = Field("EX", max_length=64)

@@ -77,7 +77,7 @@ def test_the_rule_of_2022_takes_int8_parameters_alone():
     assert not verdict.feasible
     assert verdict.over == ()
     assert verdict.reason == (
-        "export as float32 leaves kernels wider than int8; dcase2022 takes int8_weights, int4_int8_weights, int8"
+        "export as float32 leaves kernels wider than int8; dcase2022 allows int8_weights, int4_int8_weights, int8"
     )
     small = estimate(preset("cp-mobile"), (256, 64, 1), 10)
     assert [mode for mode in EXPORT_MODES if small.verdict(rules, mode).feasible] == list(INT8_MODES)

@@ -105,7 +105,7 @@ def test_members_are_held_against_every_limit_together() -> None:
     assert limits.verdict([one, other, other]).over == ("n_params", "macs", "file_bytes")
     wide = metrics(n_params=60_000, macs=1, mode="float16")
     assert limits.verdict([other, wide]).reason == (
-        "export as float16 leaves kernels wider than int8; dcase2022 takes int8_weights, int4_int8_weights, int8"
+        "export as float16 leaves kernels wider than int8; dcase2022 allows int8_weights, int4_int8_weights, int8"
     )
 
 

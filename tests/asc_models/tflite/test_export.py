@@ -112,5 +112,5 @@ def test_files_that_are_no_tflite_are_named(tmp_path):
 def test_features_of_another_shape_are_refused(trainer, tmp_path):
     """A file trained on other features is not run on these: the message has both shapes."""
     export(trainer.model, (16, 12, 3), tmp_path / "model.tflite", "float32")
-    with pytest.raises(ExportError, match=r"takes \(16, 12, 3\).*\(16, 20, 1\)"):
+    with pytest.raises(ExportError, match=r"takes inputs of shape \(16, 12, 3\).*\(16, 20, 1\)"):
         Artifact(tmp_path / "model.tflite").predict(feature_set(2))

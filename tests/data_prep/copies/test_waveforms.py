@@ -234,7 +234,7 @@ def test_responses_are_read_from_a_folder(tmp_path):
         ({"semitones": [-40, 4]}, "semitones must be a range"),
         ({"mix_gain": [-1, 1]}, "mix_gain must be a range"),
         ({"ratio": [0.5, 2]}, "ratio must be a range"),
-        ({"speed": [float("nan"), 1]}, "speed must be a range"),
+        ({"speed": [float("nan"), 1]}, "speed.0: Input should be a finite number"),
         ({"seed": -1}, "offline.seed"),
         ({"tempo": 2}, "offline.tempo: unknown key"),
     ],

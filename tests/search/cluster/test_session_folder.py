@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from process_support import ROOT
 
 from data_prep.scratch import scratch_folder
 from search.cluster.session import CLUSTERS, RAY_FOLDER, ray_parent, ray_session
@@ -49,11 +52,8 @@ def test_ray_goes_where_its_sockets_have_short_paths(tmp_path: Path, monkeypatch
     assert ray_parent() is None
 
 
-@pytest.mark.system
-def test_no_other_user_or_machine_reaches_a_local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed. All its
-    processes listen on the loopback interface."""
-    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+def look() -> None:
+    """Start a local Ray in this process, look at its folder and its addresses, and end it."""
     before = {*Path("/tmp").glob("asc-ray-*")}
     with ray_session("local", n_cpus=1):
         (folder,) = {*Path("/tmp").glob("asc-ray-*")} - before
@@ -65,3 +65,12 @@ def test_no_other_user_or_machine_reaches_a_local_ray(tmp_path: Path, monkeypatc
     assert addresses
     assert {address for address in addresses if not address.endswith("0100007F")} == set()
     assert not folder.exists()
+
+
+@pytest.mark.system
+def test_no_other_user_or_machine_reaches_a_local_ray() -> None:
+    """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed. All its
+    processes listen on the loopback interface. A process of its own has no Ray of other tests."""
+    command = [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['look']()"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "TMPDIR": "/tmp"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -127,7 +127,9 @@ def test_the_default_strategy_beats_chance_on_its_own_ground():
     """With the same number of trials the front covers more than that of random ones, over some seeds."""
 
     def covered(name):
-        config = SpaceConfig(stem_filters=(8, 16, 32), base_filters=(8, 16, 32, 56), dropout=0.0)
+        config = SpaceConfig(
+            stem_filters=(8, 16, 32), base_filters=(8, 16, 32, 56), growth=(1.0, 1.25, 1.5), dropout=0.0
+        )
         runs = [spend(proposer(config, seed=seed, strategy=name, n_startup=6), 20) for seed in range(3)]
         return np.mean([_hypervolume(run) for run in runs])
 
