@@ -72,5 +72,6 @@ def test_no_other_user_or_machine_reaches_a_local_ray() -> None:
     """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed. All its
     processes listen on the loopback interface. A process of its own has no Ray of other tests."""
     command = [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['look']()"]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "TMPDIR": "/tmp"}, capture_output=True, text=True)
+    environment = {**os.environ, "TMPDIR": "/tmp", "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
