@@ -54,6 +54,7 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     screen.table("Systems to submit", columns, rows)
     screen.say(f"{limit_text(limit)}; log loss in nats on validation, calibrated on other locations")
     for number, choice in enumerate(chosen.choices, start=1):
-        screen.say(f"{number}. {choice.system.name}: {choice.reason}")
+        bound = " Its temperature is at the bound of the fit." if choice.system.calibration.is_at_bound else ""
+        screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")
     for name, reason in chosen.left_out.items():
         screen.say(f"Not chosen: {name}, {reason}.")
