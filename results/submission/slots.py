@@ -97,11 +97,13 @@ def loss_difference(system: System, other: System) -> tuple[float, float, float]
     """
     if system.validation is None or other.validation is None:
         raise DataError(f"{system.name} and {other.name}: validation predictions are missing; rerun `asc retrain`")
-    mine, theirs = (one.validation.clips["clip_id"].tolist() for one in (system, other) if one.validation is not None)
-    row_of = {clip_id: row for row, clip_id in enumerate(theirs)}
-    if set(row_of) != set(mine):
+    clip_ids, other_ids = (
+        one.validation.clips["clip_id"].tolist() for one in (system, other) if one.validation is not None
+    )
+    row_of = {clip_id: row for row, clip_id in enumerate(other_ids)}
+    if set(row_of) != set(clip_ids):
         raise DataError(f"{system.name} and {other.name}: have validation predictions of different clips")
-    differences = system.losses() - other.losses()[[row_of[clip_id] for clip_id in mine]]
+    differences = system.losses() - other.losses()[[row_of[clip_id] for clip_id in clip_ids]]
     alike = np.zeros(len(differences), dtype=np.int64)  # a log loss is the mean over clips, whatever their scenes
     low, high = mean_interval(differences, alike, locations_of(system.validation))
     return float(differences.mean()), low, high

@@ -20,11 +20,11 @@ from search.cli.options import (
     terminal,
     with_resources,
 )
+from search.cli.screen.outcome import show_percent
 from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from results.crossval.scores import Crossval
-    from results.report.columns import Table
 
 
 def crossval(
@@ -120,19 +120,10 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
         screen.json(scores.summary())
         return
     what = "test splits" if scores.split == "test" else "training sides, out of fold"
-    _print(screen, f"Cross-validation on {what}, lowest log loss first", system_table(scores))
+    show_percent(screen, f"Cross-validation on {what}, lowest log loss first", system_table(scores))
     screen.say("accuracy: mean over folds of macro accuracy, in %; interval over locations; loss: log loss in nats")
     if len(scores.systems) > 1:
-        _print(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
+        show_percent(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
     for line in scores.missing:
         screen.warn(f"{line}: no predictions; not counted")
     screen.say(f"Tables: {CrossvalDirectory(out).tables_dir}")
-
-
-def _print(screen: Terminal, title: str, table: Table) -> None:  # type: ignore[type-arg]
-    columns = table.named(table.terminal)
-    rows = []
-    for row in table.rows:
-        values = [(column.value(row), column.unit) for column in columns]
-        rows.append([f"{100 * v:.1f}" if unit == "share" and v is not None else v for v, unit in values])
-    screen.table(title, [column.short or column.title for column in columns], rows)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from results.candidates.limits import SizeLimit
+    from results.report.columns import Table
     from results.report.data import RunData
     from results.rundir import RunDirectory
 
@@ -54,9 +55,14 @@ def _show_published(screen: Terminal, data: RunData) -> None:
         ("Table 1: accuracy by scene in %", by_scene),
         ("Table 2: accuracy by device in %", by_device),
     ):
-        columns = table.named(table.terminal)
-        rows = []
-        for part in table.all_rows:
-            values = [(column.value(part), column.unit) for column in columns]
-            rows.append([f"{100 * v:.1f}" if unit == "share" and v is not None else v for v, unit in values])
-        screen.table(title, [column.short or column.title for column in columns], rows)
+        show_percent(screen, title, table)
+
+
+def show_percent(screen: Terminal, title: str, table: Table[Any]) -> None:
+    """Print the columns of a table that are for the terminal; shares are in percent."""
+    columns = table.named(table.terminal)
+    rows = []
+    for part in table.all_rows:
+        values = [(column.value(part), column.unit) for column in columns]
+        rows.append([f"{100 * v:.1f}" if unit == "share" and v is not None else v for v, unit in values])
+    screen.table(title, [column.short or column.title for column in columns], rows)
