@@ -146,6 +146,11 @@ class RunDirectory:
         return self.root / "ensembles.json"
 
     @property
+    def baselines(self) -> RunDirectory:
+        """Baselines, trained on the same clips: a run directory with its own ledger, without a search."""
+        return RunDirectory(self.root / "baselines")
+
+    @property
     def failures_dir(self) -> Path:
         """Tracebacks of failed trials and retrainings, a text file each."""
         return self.root / "failures"

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asc_models.metrics import log_loss, log_losses, macro_accuracy, macro_mean, mean_interval, share_interval
+from asc_models.metrics import log_loss, macro_accuracy, share_interval
 from data_prep.errors import DataError
 from results.candidates.candidates import CandidateMetrics, read_metrics
+from results.candidates.differences import Difference, clip_scores, paired_difference
 from results.candidates.predictions import Predictions, read_predictions
 from results.candidates.seeds import Spread
 from results.rundir import CandidateFiles, CrossvalDirectory
@@ -98,21 +99,7 @@ class SystemScores:
     @cached_property
     def clips(self) -> pd.DataFrame:
         """One row per clip, indexed by fold and clip: location, label, is_correct and loss, averaged over seeds."""
-        frames = []
-        for one in self.scores:
-            clips, labels, probabilities = one.predictions.clips, one.predictions.labels, one.predictions.probabilities
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "fold": one.fold,
-                        "clip_id": clips["clip_id"].astype(str).to_numpy(),
-                        "location": clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str),
-                        "label": labels,
-                        "is_correct": (probabilities.argmax(axis=1) == labels).astype(float),
-                        "loss": log_losses(labels, probabilities),
-                    }
-                )
-            )
+        frames = [clip_scores(one.predictions).assign(fold=one.fold) for one in self.scores]
         keys = ["fold", "clip_id", "location", "label"]
         return pd.concat(frames).groupby(keys).mean().reset_index(["location", "label"])
 
@@ -130,41 +117,13 @@ class SystemScores:
         return Spread(statistics.fmean(means), sd, min(means), max(means))
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Paired difference of two systems on the clips that both have predicted."""
-
-    system: str
-    reference: str
-    n_clips: int
-    accuracy: float
-    """Macro accuracy of `system` minus that of `reference`, over the clips of all folds."""
-    accuracy_interval: tuple[float, float]
-    """Its 95 % interval, resampling locations."""
-    loss: float
-    """Log loss of `system` minus that of `reference`, macro-averaged over scenes as accuracy is."""
-    loss_interval: tuple[float, float]
-
-
 def difference(system: SystemScores, reference: SystemScores) -> Difference:
-    """Return the paired difference of two systems.
+    """Return the paired difference of two systems over the clips of all folds.
 
     Raises:
         DataError: if they have no clip in common.
     """
-    both = system.clips.join(reference.clips[["is_correct", "loss"]].add_suffix("_reference"), how="inner")
-    if both.empty:
-        raise DataError(f"{system.name} and {reference.name} have no clip in common: they cannot be compared")
-    labels, locations = both["label"].to_numpy(), both["location"].astype(str).tolist()
-
-    def of(column: str) -> tuple[float, tuple[float, float]]:
-        """Return the mean difference of a column, and its interval."""
-        values = (both[column] - both[f"{column}_reference"]).to_numpy()
-        return macro_mean(values, labels), mean_interval(values, labels, locations)
-
-    accuracy, accuracy_interval = of("is_correct")
-    loss, loss_interval = of("loss")
-    return Difference(system.name, reference.name, len(both), accuracy, accuracy_interval, loss, loss_interval)
+    return paired_difference((system.name, system.clips), (reference.name, reference.clips))
 
 
 @dataclass(frozen=True)

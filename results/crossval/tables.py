@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from data_prep.files import write_json
-from results.crossval.scores import Crossval, Difference, FoldScore, SystemScores
+from results.candidates.differences import Difference
+from results.crossval.scores import Crossval, FoldScore, SystemScores
 from results.report.columns import Column, Table
 from results.report.tables import write_tables
 from results.rundir import CrossvalDirectory

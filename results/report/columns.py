@@ -151,7 +151,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
         refused = data.limits.verdict([candidate.metrics]).refused
         return candidate.metrics.mode + (" (refused)" if refused else "")
 
-    scores: list[Column[Candidate]] = _scores(lambda candidate: candidate.metrics.splits)
+    scores: list[Column[Candidate]] = score_columns(lambda candidate: candidate.metrics.splits)
     return Table(
         data.candidates,
         (
@@ -196,7 +196,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
 
 def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
     """Return {column of `candidate_table`: value} for the columns that apply to an ensemble."""
-    scores: list[Column[Ensemble]] = _scores(lambda ensemble: ensemble.metrics)
+    scores: list[Column[Ensemble]] = score_columns(lambda ensemble: ensemble.metrics)
     return {
         "candidate": f"{ensemble.name} ({len(ensemble.members)})",
         data.limit.quantity: ensemble.total_bytes,
@@ -219,7 +219,7 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
             Column("weight", lambda row: row[0].members[row[1]], "share"),
             Column(limited, lambda row: sizes.get(row[1]), _unit(limited), QUANTITY_NAMES[limited]),
             Column("temperature", lambda row: row[0].temperature),
-            *_scores(lambda row: row[0].metrics),
+            *score_columns(lambda row: row[0].metrics),
         ),
         page=("member", "weight", limited),
         total=total if len(ensembles) == 1 else {},
@@ -368,7 +368,7 @@ def trial_table(trials: pd.DataFrame) -> Table[Record]:
     return Table(rows, columns, page=[column.name for column in columns])
 
 
-def _scores(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[RowT]]:
+def score_columns(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[RowT]]:
     """Return the columns of validation and test scores.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from data_prep import __version__
 from data_prep.wording import plural
 from results.candidates.candidates import fewer_scenes, without_validation
+from results.report.baselines import baselines
 from results.report.data import RunData
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
@@ -29,6 +30,7 @@ def page_content(data: RunData) -> Content:
         "fewer_scenes": fewer_scenes(candidate.metrics for candidate in data.candidates),
         "without_validation": without_validation(data.candidates),
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
+        "baselines": baselines(data),
         "by_device": by_device,
         "by_scene": by_scene,
         "published": published(data),
@@ -41,6 +43,7 @@ def page_content(data: RunData) -> Content:
     }
     names = {
         **{"result": "Result", "size": "Pareto front", "candidates": "Candidates", "ensembles": "Ensembles"},
+        "baselines": "Baselines",
         **({"devices": "By device"} if by_device else {}),
         **({"scenes": "By scene"} if by_scene else {}),
         **({"published": "Published systems"} if content["published"] else {}),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.metrics import interval_by_location
+from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
@@ -36,6 +37,8 @@ class RunData:
     """The candidate with the best validation log loss that is within all limits, None if there is none."""
     test: dict[str, Predictions]
     """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
+    baselines: list[Candidate]
+    """Baselines trained on the same clips, best validation log loss first."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,6 +91,7 @@ def read_run_data(run: RunDirectory) -> RunData:
         ensembles=ensembles,
         selected=select_candidate(candidates, limits),
         test={name: predictions for name, predictions in kept.items() if predictions.is_labelled},
+        baselines=read_baselines(run),
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from data_prep.files import write_text
 from data_prep.wording import inert
 from results.candidates.predictions import Predictions
+from results.report.baselines import baseline_table
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
 
@@ -32,6 +33,7 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
     tables = {
         "candidates": candidate_table(data).frame(),
         "seeds": seed_table(data).frame(),
+        "baselines": baseline_table(data).frame(),
         "ensembles": member_table(data, data.ensembles).frame(),
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),

@@ -17,6 +17,7 @@ import typer
 from data_prep import __version__
 from data_prep.errors import AscError
 from search.cli import (
+    baseline,
     bench,
     config,
     crossval,
@@ -67,6 +68,7 @@ app.command("prepare", rich_help_panel=ONE_STAGE)(prepare.prepare)
 app.command("search", rich_help_panel=ONE_STAGE)(search.search)
 app.command("retrain", rich_help_panel=ONE_STAGE)(retrain.retrain)
 app.command("ensemble", rich_help_panel=ONE_STAGE)(ensemble.ensemble)
+app.command("baseline", rich_help_panel=ONE_STAGE)(baseline.baseline)
 app.command("report", rich_help_panel=ONE_STAGE)(report.report)
 app.command("select", rich_help_panel=ONE_STAGE)(select.select)
 app.command("submit", rich_help_panel=ONE_STAGE)(submit.submit)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from asc_models.candidate import MODEL, CandidateConfig
@@ -47,16 +48,14 @@ def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, Fe
     Raises:
         DataError: if there are too few locations for `n_parts`, or a scene of the part has no other location.
     """
-    sources = [_source(row) for row in side.clips.to_dict("records")]
     kinds = side.clips["augmentation"].to_numpy(str)
-    recorded = [source for source, kind in zip(sources, kinds, strict=True) if kind == RECORDED]
-    parts = assign_parts(recorded, n_parts, SEED)
-    if len(set(parts.values())) < n_parts:
+    parts = parts_of(side.clips, n_parts)
+    if len(np.unique(parts)) < n_parts:
         raise DataError(
             f"retrain.inner_folds: {n_parts} parts need at least {n_parts} locations, the training side has "
-            f"{len(parts)}; lower it"
+            f"{len(np.unique(parts))}; lower it"
         )
-    is_held = np.array([parts[location_of(source)] == part for source in sources])
+    is_held = parts == part
     train = side.take(np.flatnonzero(~is_held & (kinds != "mix")))
     held = side.take(np.flatnonzero(is_held & (kinds == RECORDED)))
     if unknown := {side.classes[label] for label in set(held.labels) - set(train.labels)}:
@@ -68,6 +67,22 @@ def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, Fe
         statistics = fit_statistics(train.log_mel)
         train, held = replace(train, statistics=statistics), replace(held, statistics=statistics)
     return train, held
+
+
+def parts_of(clips: pd.DataFrame, n_parts: int) -> npt.NDArray[np.int64]:
+    """Return the part, from 1, of each clip of the training side; an augmented copy is in the part of its source.
+
+    With fewer locations than `n_parts`, there are as many parts as locations.
+
+    Args:
+        clips: one row per clip, with CLIP_COLUMNS and `augmentation`.
+        n_parts: number of parts.
+    """
+    sources = [_source(row) for row in clips.to_dict("records")]
+    kinds = clips["augmentation"].to_numpy(str)
+    recorded = [source for source, kind in zip(sources, kinds, strict=True) if kind == RECORDED]
+    part_at = assign_parts(recorded, n_parts, SEED)
+    return np.array([part_at[location_of(source)] for source in sources], dtype=np.int64)
 
 
 def train_part(

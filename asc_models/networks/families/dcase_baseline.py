@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -24,6 +24,17 @@ class BaselineConfig(NetworkConfig):
     """Window (frequency, time) of the max pooling after the second and third convolution."""
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
     """Dropout rate after both poolings and the hidden layer."""
+
+    @classmethod
+    def adapted(cls, n_mels: int, n_frames: int) -> Self:
+        """Return the baseline with poolings that scale with the input, as those of 40 × 500 do.
+
+        The first leaves 8 bands and 100 to 199 frames (fewer if there are fewer), the second 2 bands and 1 frame. The
+        number of parameters therefore depends on the number of scenes and channels only.
+        """
+        first = (max(1, n_mels // 8), max(1, n_frames // 100))
+        left = (n_mels // first[0], n_frames // first[1])
+        return cls(pools=(first, (max(1, left[0] // 2), left[1])))
 
     def assemble(self, net: Network[T], x: T, n_classes: int) -> T:
         """Return the logits of the input `x`."""

@@ -1,0 +1,1 @@
+"""The support vector machine on band energies, a baseline."""

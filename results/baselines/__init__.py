@@ -1,0 +1,1 @@
+"""Baselines of a run, and how its systems compare with them."""

@@ -1,0 +1,63 @@
+"""Comparison of a run's systems with its baselines: paired, on the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from data_prep.wording import plural
+from results.candidates.candidates import Candidate, read_candidates
+from results.candidates.differences import Difference, clip_scores, paired_difference
+from results.candidates.predictions import Predictions
+from results.rundir import RunDirectory
+
+
+def read_baselines(run: RunDirectory) -> list[Candidate]:
+    """Return the run's baselines, best validation log loss first; [] if there are none.
+
+    Raises:
+        DataError: if a baseline's files are damaged.
+    """
+    return read_candidates(run.baselines)
+
+
+def difference_to(system: tuple[str, Predictions], other: tuple[str, Predictions]) -> Difference | None:
+    """Return the paired difference of a system to another, each given by its name and its predictions of a split.
+
+    None if a clip has no label, or they have no clip in common.
+    """
+    if not all(one.is_labelled for _, one in (system, other)):
+        return None
+    if not set(system[1].clips["clip_id"]) & set(other[1].clips["clip_id"]):
+        return None
+    first, second = ((name, clip_scores(one).set_index("clip_id")) for name, one in (system, other))
+    return paired_difference(first, second)
+
+
+def shortfall(difference: Difference, split: str) -> str:
+    """Return a sentence if a system does not beat a baseline in accuracy and log loss, "" if it clearly does.
+
+    It beats it if the 95 % interval of the paired difference excludes 0; a difference in the other direction, or of 0,
+    is reported as such, one with an interval that contains 0 as not significant.
+    """
+    points, points_interval = 100 * difference.accuracy, [100 * end for end in difference.accuracy_interval]
+    accuracy = f"accuracy {points:+.1f} points ({points_interval[0]:+.1f} to {points_interval[1]:+.1f})"
+    low, high = difference.loss_interval
+    loss = f"log loss {difference.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+    on = f"on {split} ({plural(difference.n_clips, 'clip')}; 95 % interval over locations)"
+    lost = [*([accuracy] if points <= 0 else []), *([loss] if difference.loss >= 0 else [])]
+    if lost:
+        return f"{difference.system} does not beat the baseline {difference.reference} {on}: {', '.join(lost)}."
+    open_ = [*([accuracy] if points_interval[0] <= 0 else []), *([loss] if high >= 0 else [])]
+    if open_:
+        return (
+            f"{difference.system} is not significantly better than the baseline {difference.reference} {on}: "
+            f"{', '.join(open_)}."
+        )
+    return ""
+
+
+def shortfalls(name: str, system: Predictions, baselines: Sequence[Candidate], split: str) -> list[str]:
+    """Return the sentences of `shortfall` about a system and each baseline with predictions of the same clips."""
+    others = [(one.name, one.predictions(split)) for one in baselines if one.has_predictions(split)]
+    found = (difference_to((name, system), other) for other in others)
+    return [text for one in found if one is not None and (text := shortfall(one, split))]

@@ -1,0 +1,69 @@
+"""Paired difference of two systems on the clips that both have predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from asc_models.metrics import log_losses, macro_mean, mean_interval
+from data_prep.errors import DataError
+from results.candidates.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Paired difference of two systems on the clips that both have predicted."""
+
+    system: str
+    reference: str
+    n_clips: int
+    accuracy: float
+    """Macro accuracy of `system` minus that of `reference`."""
+    accuracy_interval: tuple[float, float]
+    """Its 95 % interval, resampling locations."""
+    loss: float
+    """Log loss of `system` minus that of `reference`, macro-averaged over scenes as accuracy is."""
+    loss_interval: tuple[float, float]
+
+
+def clip_scores(predictions: Predictions) -> pd.DataFrame:
+    """Return one row per clip: clip_id, location, label, is_correct (0 or 1) and loss in nats.
+
+    A clip without a location counts as a location of its own. Every clip must have a label.
+    """
+    clips, labels, probabilities = predictions.clips, predictions.labels, predictions.probabilities
+    return pd.DataFrame(
+        {
+            "clip_id": clips["clip_id"].astype(str).to_numpy(),
+            "location": clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str).to_numpy(),
+            "label": labels,
+            "is_correct": (probabilities.argmax(axis=1) == labels).astype(float),
+            "loss": log_losses(labels, probabilities),
+        }
+    )
+
+
+def paired_difference(system: tuple[str, pd.DataFrame], reference: tuple[str, pd.DataFrame]) -> Difference:
+    """Return the paired difference of two systems, each given by its name and its scores per clip.
+
+    Args:
+        system: name, and `clip_scores` indexed by clip; the values may be means over seeds.
+        reference: likewise.
+
+    Raises:
+        DataError: if they have no clip in common.
+    """
+    both = system[1].join(reference[1][["is_correct", "loss"]].add_suffix("_reference"), how="inner")
+    if both.empty:
+        raise DataError(f"{system[0]} and {reference[0]} have no clip in common: they cannot be compared")
+    labels, locations = both["label"].to_numpy(), both["location"].astype(str).tolist()
+
+    def of(column: str) -> tuple[float, tuple[float, float]]:
+        """Return the mean difference of a column, and its interval."""
+        values = (both[column] - both[f"{column}_reference"]).to_numpy()
+        return macro_mean(values, labels), mean_interval(values, labels, locations)
+
+    accuracy, accuracy_interval = of("is_correct")
+    loss, loss_interval = of("loss")
+    return Difference(system[0], reference[0], len(both), accuracy, accuracy_interval, loss, loss_interval)

@@ -1,0 +1,158 @@
+"""Report content about baselines: scores next to the selected system's, and paired differences to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from results.baselines.baselines import difference_to, shortfalls
+from results.candidates.candidates import Candidate
+from results.candidates.differences import Difference
+from results.candidates.predictions import Predictions
+from results.ensembles.ensemble import Ensemble, ensemble_predictions
+from results.report.columns import Column, Table, score_columns
+from results.report.data import RunData
+from results.report.text import Content
+
+COMPARED = ("validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedSystem:
+    """The selected candidate, the ensemble or a baseline."""
+
+    name: str
+    splits: Mapping[str, Any]
+    """{split: scores}."""
+    predictions: Mapping[str, Predictions]
+    """{split: predictions}, if stored."""
+    weight_bytes: int
+    n_params: int | None
+    """None for an ensemble."""
+
+    def micro_accuracy(self, split: str) -> float | None:
+        """Return the share of correctly classified clips, None without labelled predictions."""
+        found = self.predictions.get(split)
+        if found is None or not found.is_labelled:
+            return None
+        return float((found.probabilities.argmax(axis=1) == found.labels).mean())
+
+
+def baseline_table(data: RunData) -> Table[ComparedSystem]:
+    """Return the selected candidate, the ensemble and the baselines; no rows if there is no baseline.
+
+    Differences are the selected candidate's scores minus those of the row, on the clips that both have predicted, with
+    their 95 % intervals over locations.
+    """
+    systems = _systems(data)
+    chosen = systems[0] if data.selected is not None and systems else None
+
+    @cache
+    def minus(row: ComparedSystem, split: str) -> Difference | None:
+        """Return the difference of the selected candidate to a row."""
+        if chosen is None or row is chosen or split not in chosen.predictions or split not in row.predictions:
+            return None
+        return difference_to((chosen.name, chosen.predictions[split]), (row.name, row.predictions[split]))
+
+    def differences(split: str, score: Literal["macro_accuracy", "log_loss"]) -> list[Column[ComparedSystem]]:
+        """Return the columns of a difference and its interval; the page combines them in the first."""
+        is_accuracy = score == "macro_accuracy"
+
+        def of(row: ComparedSystem) -> tuple[float, float, float] | None:
+            """Return the difference, and the bounds of its interval."""
+            found = minus(row, split)
+            if found is None:
+                return None
+            return (found.accuracy, *found.accuracy_interval) if is_accuracy else (found.loss, *found.loss_interval)
+
+        def part(index: int) -> Callable[[ComparedSystem], float | None]:
+            return lambda row: None if (found := of(row)) is None else found[index]
+
+        def written(row: ComparedSystem) -> str:
+            """Return the difference with its interval, accuracies in points."""
+            if (found := of(row)) is None:
+                return "–"
+            value, low, high = (100 * one for one in found) if is_accuracy else found
+            digits = 1 if is_accuracy else 3
+            return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+        name = f"{split}_{score}_difference"
+        heading = f"selected minus this: {split} {'accuracy, points' if is_accuracy else 'log loss'}"
+        unit: Literal["share", "nats"] = "share" if is_accuracy else "nats"
+        first = Column(name, part(0), unit, heading, format=written)
+        return [first, *(Column(f"{name}_{end}", part(i), unit) for i, end in ((1, "low"), (2, "high")))]
+
+    scores: list[Column[ComparedSystem]] = score_columns(lambda row: row.splits)
+
+    def micro(split: str) -> Column[ComparedSystem]:
+        """Return the column of the share of correctly classified clips."""
+        return Column(f"{split}_micro_accuracy", lambda row: row.micro_accuracy(split), "share")
+
+    return Table(
+        systems,
+        (
+            Column("system", lambda row: row.name),
+            *scores,
+            *map(micro, COMPARED),
+            Column("weight_bytes", lambda row: row.weight_bytes, "bytes", "weights"),
+            Column("n_params", lambda row: row.n_params, "count", "parameters", "params"),
+            *(column for split in COMPARED for column in differences(split, "macro_accuracy")),
+            *(column for split in COMPARED for column in differences(split, "log_loss")),
+        ),
+        page=(
+            *("system", "validation_log_loss", "validation_macro_accuracy", "test_log_loss", "test_macro_accuracy"),
+            *("test_micro_accuracy", "weight_bytes", "n_params"),
+            *(f"{split}_{score}_difference" for split in COMPARED for score in ("macro_accuracy", "log_loss")),
+        ),
+        terminal=("system", "weight_bytes", *(score.name for score in scores)),
+    )
+
+
+def baselines(data: RunData) -> Content | None:
+    """Return the table and a sentence per comparison that the selected candidate does not win, None if no baseline."""
+    if not data.baselines:
+        return None
+    table = baseline_table(data)
+    return {"table": table.content(["chosen" if data.selected is not None else ""]), "notes": comparison_notes(data)}
+
+
+def comparison_notes(data: RunData) -> list[str]:
+    """Return sentences about the baselines that the selected candidate does not clearly beat, on each split."""
+    if data.selected is None:
+        return ["No candidate is selected, so none is compared with the baselines."]
+    chosen = _of_candidate(data.selected)
+    notes = [
+        note
+        for split in COMPARED
+        if split in chosen.predictions
+        for note in shortfalls(chosen.name, chosen.predictions[split], data.baselines, split)
+    ]
+    names = " and ".join(one.name for one in data.baselines)
+    return notes or [f"{chosen.name} beats {names} in accuracy and log loss."]
+
+
+def _systems(data: RunData) -> list[ComparedSystem]:
+    if not data.baselines:
+        return []
+    selected = [] if data.selected is None else [_of_candidate(data.selected)]
+    ensembles = [_of_ensemble(data, ensemble) for ensemble in data.ensembles if not ensemble.is_single]
+    return [*selected, *ensembles, *map(_of_candidate, data.baselines)]
+
+
+def _of_candidate(candidate: Candidate) -> ComparedSystem:
+    stored = {split: candidate.predictions(split) for split in COMPARED if candidate.has_predictions(split)}
+    metrics = candidate.metrics
+    return ComparedSystem(candidate.name, metrics.splits, stored, metrics.weight_bytes, metrics.n_params)
+
+
+def _of_ensemble(data: RunData, ensemble: Ensemble) -> ComparedSystem:
+    members = [candidate for candidate in data.candidates if candidate.name in ensemble.members]
+    stored = {
+        split: ensemble_predictions(ensemble, {member.name: member.predictions(split) for member in members})
+        for split in COMPARED
+        if len(members) == len(ensemble.members) and all(member.has_predictions(split) for member in members)
+    }
+    size = sum(member.metrics.weight_bytes for member in members)
+    return ComparedSystem(f"{ensemble.name} ({len(ensemble.members)})", ensemble.metrics, stored, size, None)

@@ -1,0 +1,1 @@
+"""Baselines of a run: a support vector machine, and the organisers' network."""
