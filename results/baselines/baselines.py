@@ -56,8 +56,12 @@ def shortfall(difference: Difference, split: str) -> str:
     return ""
 
 
-def shortfalls(name: str, system: Predictions, baselines: Sequence[Candidate], split: str) -> list[str]:
-    """Return the sentences of `shortfall` about a system and each baseline with predictions of the same clips."""
+def differences_to(name: str, system: Predictions, baselines: Sequence[Candidate], split: str) -> list[Difference]:
+    """Return the difference of a system to each baseline with predictions of the same clips."""
     others = [(one.name, one.predictions(split)) for one in baselines if one.has_predictions(split)]
-    found = (difference_to((name, system), other) for other in others)
-    return [text for one in found if one is not None and (text := shortfall(one, split))]
+    return [found for other in others if (found := difference_to((name, system), other)) is not None]
+
+
+def shortfalls(differences: Sequence[Difference], split: str) -> list[str]:
+    """Return the sentences of `shortfall` that are not empty."""
+    return [text for one in differences if (text := shortfall(one, split))]

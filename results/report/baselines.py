@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from results.baselines.baselines import difference_to, shortfalls
+from results.baselines.baselines import difference_to, differences_to, shortfalls
 from results.candidates.candidates import Candidate
 from results.candidates.differences import Difference
 from results.candidates.predictions import Predictions
@@ -123,14 +123,15 @@ def comparison_notes(data: RunData) -> list[str]:
     if data.selected is None:
         return ["No candidate is selected, so none is compared with the baselines."]
     chosen = _of_candidate(data.selected)
-    notes = [
-        note
-        for split in COMPARED
-        if split in chosen.predictions
-        for note in shortfalls(chosen.name, chosen.predictions[split], data.baselines, split)
-    ]
-    names = " and ".join(one.name for one in data.baselines)
-    return notes or [f"{chosen.name} beats {names} in accuracy and log loss."]
+    found = {
+        split: differences_to(chosen.name, predictions, data.baselines, split)
+        for split, predictions in chosen.predictions.items()
+    }
+    compared = list(dict.fromkeys(one.reference for differences in found.values() for one in differences))
+    if not compared:
+        return [f"No baseline has predictions of clips that {chosen.name} has predicted, so none is compared."]
+    notes = [text for split, differences in found.items() for text in shortfalls(differences, split)]
+    return notes or [f"{chosen.name} beats {' and '.join(compared)} in accuracy and log loss."]
 
 
 def _systems(data: RunData) -> list[ComparedSystem]:

@@ -144,7 +144,7 @@ def _fit(side: FeatureSet, energies: Any) -> SupportVectors:
                 "by leaving locations out, so each scene needs at least two: add recordings from another location, "
                 "or train the other baseline only (--only network)."
             )
-    return fit_svm(energies, side.labels, parts, len(side.classes), SEED)
+    return fit_svm(energies, side.labels, parts, len(side.classes), seed=SEED)
 
 
 def _out_of_fold(side: FeatureSet, energies: Any, n_parts: int, manifest: Manifest, fold: int) -> Predictions:

@@ -15,7 +15,7 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     """
     from asc_models.rules import QUANTITY_NAMES
     from data_prep.errors import BudgetError
-    from results.baselines.baselines import read_baselines, shortfalls
+    from results.baselines.baselines import differences_to, read_baselines, shortfalls
     from results.candidates.limits import read_limits
     from results.rundir import RunDirectory
     from results.submission.slots import choose_systems
@@ -26,11 +26,10 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     limit = read_limits(directory.read_config()).main
     chosen = choose_systems(directory, config.submission)
     first = chosen.systems[0] if chosen.choices else None
-    beaten_by = (
-        shortfalls(first.name, first.validation, read_baselines(directory), "validation")
-        if first is not None and first.validation is not None
-        else []
-    )
+    not_beaten = []
+    if first is not None and first.validation is not None:
+        differences = differences_to(first.name, first.validation, read_baselines(directory), "validation")
+        not_beaten = shortfalls(differences, "validation")
     if as_json:
         screen.json(
             {
@@ -47,7 +46,7 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
                     for choice in chosen.choices
                 ],
                 "left_out": chosen.left_out,
-                "baselines": beaten_by,
+                "baselines_not_beaten": not_beaten,
             }
         )
         return
@@ -66,5 +65,5 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
         screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")
     for name, reason in chosen.left_out.items():
         screen.say(f"Not chosen: {name}, {reason}.")
-    for sentence in beaten_by:
+    for sentence in not_beaten:
         screen.warn(sentence)
