@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,8 @@ def train_svm(
     energies = band_energies(side)
     machine = _fit(side, energies)
     setting = {"has_deltas": machine.setting.has_deltas, "cost": machine.setting.cost, "gamma": machine.setting.gamma}
-    write_text(files.config_path, to_yaml({"baseline": SVM, **asked, "setting": setting}))
+    versions = {"scikit-learn": metadata.version("scikit-learn")}
+    write_text(files.config_path, to_yaml({"baseline": SVM, **asked, "setting": setting, "versions": versions}))
     path = files.root / MODEL
     with written_whole(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in machine.arrays.items()}

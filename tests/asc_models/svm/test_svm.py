@@ -1,4 +1,4 @@
-"""The support vector machine on band energies, against scikit-learn's own decisions and on data that can be told."""
+"""The support vector machine on band energies, against scikit-learn's own decisions and on separable data."""
 
 from __future__ import annotations
 
