@@ -117,12 +117,21 @@ def _import_folder(empty: Path) -> Path:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Restore the program's answer to SIGTERM after the block: Ray's ends the process without a word."""
+    """Restore the program's answer to SIGTERM after the block, and give it if SIGTERM comes within.
+
+    Ray installs an answer of its own when it starts, which ends the process without a word.
+    """
     answer = signal.getsignal(signal.SIGTERM)
+    is_ours = callable(answer) and threading.current_thread() is threading.main_thread()
     try:
         yield
+    except SystemExit as end:
+        if not is_ours or end.code != signal.SIGTERM:
+            raise
+        signal.signal(signal.SIGTERM, answer)
+        signal.raise_signal(signal.SIGTERM)
     finally:
-        if callable(answer) and threading.current_thread() is threading.main_thread():
+        if is_ours:
             signal.signal(signal.SIGTERM, answer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from cli_support import asc
 from process_support import ROOT
 
 from data_prep.errors import RunError
-from search.cluster.session import cluster_address
+from search.cluster.session import _signals_kept, cluster_address
 
 pytestmark = pytest.mark.system
 
@@ -46,6 +47,18 @@ def test_a_local_ray_works_beside_foreign_files_and_without_a_home(tmp_path):
     script = [sys.executable, str(tmp_path / "sessions.py")]
     done = subprocess.run(script, cwd=here, env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == [str(ROOT)] * 2, done.stdout + done.stderr
+
+
+def test_sigterm_while_ray_starts_is_answered_by_the_program():
+    """Ray's own answer ends a process without a word; the program's, here Ctrl-C's, is given instead."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), _signals_kept():
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does first of all
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_the_address_of_jobs_is_refused_with_its_source_and_the_way_out(monkeypatch, tmp_path):
