@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
+
 KILLER = 559
 """Seed by which the file of `write_dense_tflite` becomes one that kills its process in the interpreter of 2026."""
 EXTREMES = (b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 4, b"\0" * 4)
@@ -24,3 +26,22 @@ def mutated(source: bytes, seed: int) -> bytes:
         else:
             data[place : place + 4] = chance.choice(EXTREMES)
     return bytes(data)
+
+
+def memory_bomb(n_copies: int = 40_000) -> bytes:
+    """Return a small TFLite file that repeats its input of 8 numbers `n_copies`² times: 51 GB by default."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
+
+    model, graph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TILE
+    operator.inputs, operator.outputs = [0, 1], [2]
+    copies = schema.BufferT()
+    copies.data = np.frombuffer(np.asarray([n_copies, n_copies], np.int32).tobytes(), np.uint8)
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT(), copies]
+    graph.inputs, graph.outputs, graph.operators, graph.tensors = [0], [2], [operator], []
+    for shape, kind, buffer in (((1, 8), "FLOAT32", 0), ((2,), "INT32", 1), ((n_copies, 8 * n_copies), "FLOAT32", 0)):
+        tensor = schema.TensorT()
+        tensor.shape, tensor.type, tensor.buffer = list(shape), getattr(schema.TensorType, kind), buffer
+        graph.tensors.append(tensor)
+    return bytes(convert_object_to_bytearray(model))

@@ -87,5 +87,5 @@ class Artifact:
 
 
 def _words(error: Exception) -> str:
-    """Return an interpreter's message in one line."""
-    return shortened(" ".join(str(error).split()), 300)
+    """Return an interpreter's message in one line; where memory is short, it has none."""
+    return shortened(" ".join(str(error).split()), 300) or f"{type(error).__name__} without a message"

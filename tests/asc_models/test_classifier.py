@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from candidate_support import CLASSES, write_candidate
-from damage_support import KILLER, mutated
+from damage_support import KILLER, memory_bomb, mutated
 from results_support import write_dense_tflite
 
 from asc_models.classifier import Classifier
@@ -128,11 +128,12 @@ def test_a_sample_rate_belongs_to_waveforms(candidate, recordings):
 
 
 def test_a_model_that_kills_its_process_is_refused(candidate, recordings, tmp_path):
-    """A file on which the interpreter dies (SIGSEGV), one cut short, one that is no classifier: one sentence each."""
+    """A file on which the interpreter dies (SIGSEGV), one cut short, one that is no classifier, one of 324 bytes that
+    asks for 51 GB: one sentence each."""
     kernel = np.random.default_rng(0).standard_normal((10, 8)).astype(np.float32)
     write_dense_tflite(tmp_path / "dense.tflite", kernel, kernel[:, 0])
     sound, dense = (candidate / "model.tflite").read_bytes(), (tmp_path / "dense.tflite").read_bytes()
-    for content in (mutated(dense, KILLER), sound[: len(sound) // 2], dense, b""):
+    for content in (mutated(dense, KILLER), sound[: len(sound) // 2], dense, memory_bomb(), b""):
         with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
             archive.write(candidate / "config.yaml", "config.yaml")
             archive.writestr("model.tflite", content)

@@ -30,6 +30,10 @@ PROBE_TIMEOUT_S = 120.0
 """Usually the start takes a second and a clip some milliseconds; large networks on a busy machine take much longer."""
 
 
+MAX_GROWTH_BYTES = 4 * 1024**3
+"""Most memory that the interpreter may take for a file. A few bytes of a file can ask for any amount of it."""
+
+
 def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
     """Run the file at `path` on a few clips with and without XNNPACK.
 
@@ -80,6 +84,7 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
     """Run the file in this process; return why it fails, or an empty string."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    _limit_memory()
     kind = OpResolverType.BUILTIN if delegate == "xnnpack" else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=kind)
@@ -91,8 +96,23 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
             if not np.isfinite(interpreter.get_tensor(out["index"])).all():
                 return "its probabilities are not numbers"
     except (ValueError, RuntimeError) as error:
-        return shortened(" ".join(str(error).split()), 300)
+        return shortened(" ".join(str(error).split()), 300) or f"{type(error).__name__} without a message"
+    except MemoryError:
+        return "not enough memory"
     return ""
+
+
+def _limit_memory() -> None:
+    """Limit the growth of this process's memory, where the system can: beyond it, allocations fail."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        import resource
+
+        n_pages = int(status.read_text().split()[0])
+        limit = n_pages * resource.getpagesize() + MAX_GROWTH_BYTES
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or limit < hard:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 if __name__ == "__main__":
