@@ -36,7 +36,7 @@ test: check  ## Lint, types, layers, unit and system tests
 	$(PYTEST) -m "not full" --cov --cov-report=term:skip-covered --durations=20
 
 test-full: check  ## Also the long tests; ASC_ESC10=FOLDER points at ESC-10 in TAU's layout
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m ""
 
 lock: install  ## Update requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-header \

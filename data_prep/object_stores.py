@@ -29,8 +29,11 @@ N_RETRIES = 6
 """Retries of a request; about ten seconds if the server doesn't answer."""
 
 
-def require_no_secrets(uri: str) -> None:
-    """Raise DataError if a URI contains credentials; the message does not contain them."""
+AWS_VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a profile (AWS_PROFILE)"
+
+
+def require_no_secrets(uri: str, variables: str = AWS_VARIABLES) -> None:
+    """Raise DataError if a URI contains credentials; the message does not, and names the `variables` for them."""
     try:
         parts = urlsplit(uri)
     except ValueError:  # reported where it is used
@@ -41,8 +44,7 @@ def require_no_secrets(uri: str) -> None:
         shown = f"{parts.scheme}://{host}{parts.path}"
         raise DataError(
             f"{shown}: the URI contains credentials ({', '.join(names) or 'before the @'}), which would be visible in "
-            "the run directory and the list of processes. Set them in the environment, such as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or in a profile (AWS_PROFILE)."
+            f"the run directory and the list of processes. Set them in the environment, such as {variables}."
         )
 
 

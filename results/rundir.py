@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asc_models.candidate import CARD, CONFIG, METRICS, MODEL, RETRAIN_AGAIN
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.yaml_file import read_yaml
 
@@ -156,9 +157,13 @@ class RunDirectory:
         return self.root / "failures"
 
     def keep_failure(self, name: str, traceback: str) -> None:
-        """Write the traceback of a failed trial or retraining, replacing that of an earlier attempt."""
-        self.failures_dir.mkdir(parents=True, exist_ok=True)
-        write_text(self.failures_dir / f"{name.replace('/', '-')}.txt", traceback)
+        """Write the traceback of a failed trial or retraining, replacing that of an earlier attempt.
+
+        Where it cannot be written, as on the full disk that may have caused the failure, the failure itself is still
+        reported by the caller.
+        """
+        with contextlib.suppress(AscError):
+            write_text(self.failures_dir / f"{name.replace('/', '-')}.txt", traceback)
 
     @property
     def report_dir(self) -> Path:

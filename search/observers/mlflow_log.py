@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
+from data_prep.object_stores import require_no_secrets
 from results.ledger.events import Event
 from results.ledger.trial import Trial, Trials
 from search.observers.base import facts_of
@@ -37,7 +38,9 @@ class MlflowLog:
 
         Raises:
             ConfigError: if MLflow is not installed.
+            DataError: if the URI contains credentials.
         """
+        require_no_secrets(uri, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
         if find_spec("mlflow") is None:
             raise ConfigError("--mlflow: MLflow is not installed; install it with: pip install 'asc-search[mlflow]'")
         self._uri = uri

@@ -109,3 +109,13 @@ def test_a_damaged_configuration_is_refused(tmp_path: Path, text: str, reason: s
         run.read_config()
     assert str(error.value).startswith(str(run.config_path))
     assert reason in str(error.value)
+
+
+def test_a_traceback_that_cannot_be_written_hides_no_failure(tmp_path: Path):
+    """A file where the folder must be, as a full disk would: the caller goes on to report what failed."""
+    run = RunDirectory(tmp_path)
+    run.failures_dir.touch()
+    run.keep_failure("t0001/s0", "Traceback")
+    run.failures_dir.unlink()
+    run.keep_failure("t0001/s0", "Traceback")
+    assert (run.failures_dir / "t0001-s0.txt").read_text() == "Traceback"

@@ -51,11 +51,16 @@ def test_a_local_ray_works_beside_foreign_files_and_without_a_home(tmp_path):
 
 def test_sigterm_while_ray_starts_is_answered_by_the_program():
     """Ray's own answer ends a process without a word; the program's, here Ctrl-C's, is given instead."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), _signals_kept():
+
+    def start() -> None:
+        with _signals_kept():
             signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does first of all
             signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)

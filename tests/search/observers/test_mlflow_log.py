@@ -10,7 +10,7 @@ from ledger_support import story
 from observer_support import Fixed, play, play_in_sessions
 from process_support import ROOT
 
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
 from results.ledger.trials import trials_table
 from search.observers.background import InBackground
 from search.observers.mlflow_log import MlflowLog
@@ -28,6 +28,13 @@ def test_without_mlflow_the_way_out_is_told():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert f"{ConfigError.__name__}: --mlflow: MLflow is not installed" in done.stderr
     assert "asc-search[mlflow]" in done.stderr
+
+
+def test_credentials_in_the_address_are_refused():
+    """Before anything is sent or MLflow is looked for; the message has the variables and not the password."""
+    with pytest.raises(DataError, match=r"https://host/x: .*MLFLOW_TRACKING_PASSWORD") as error:
+        MlflowLog("https://me:hunter2@host/x", "esc")
+    assert "hunter2" not in str(error.value)
 
 
 def test_mlflow_holds_one_run_a_trial_over_sessions(tmp_path):
