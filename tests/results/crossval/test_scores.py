@@ -137,6 +137,7 @@ def test_out_of_fold_scores_need_every_part(directory):
     assert one.quantity("weight_bytes") is None
 
 
+@pytest.mark.system
 def test_tables_have_what_is_shown(directory):
     """CSV files hold every system, fold and seed; nothing is rounded away."""
     scores = read_crossval(directory)

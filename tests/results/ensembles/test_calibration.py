@@ -30,12 +30,21 @@ def test_temperature_recovers_what_was_done_to_the_probabilities():
     assert temper(p, 1.0) == pytest.approx(p)
 
 
-def test_without_an_error_no_temperature_is_fitted():
-    """Where every clip is right the likelihood wants T → 0: it stays 1; with errors it stays within its bounds."""
+def test_a_fit_without_errors_is_like_one_with_a_random_label_more():
+    """n clips answered with p = 0.8, all correctly, in 3 classes: the best p is (n + 1/3) / (n + 1), by hand."""
+    labels = np.arange(9) % 3
+    right = np.eye(3)[labels] * 0.7 + 0.1
+    best = (9 + 1 / 3) / (9 + 1)
+    expected = np.log(0.8 / 0.1) / np.log(best / ((1 - best) / 2))
+    assert fit_temperature(labels, right) == pytest.approx(expected, rel=1e-3)
+    assert fit_temperature(labels, temper(right, expected)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_temperature_stays_within_its_bounds():
+    """Far too flat, with an error or without; everything wrong."""
     labels = np.arange(60) % 3
     right = np.eye(3)[labels] * 0.4 + 0.2
-    assert log_loss(labels, temper(right, 0.5)) < log_loss(labels, right), "sharpening looks like a gain"
-    assert fit_temperature(labels, right) == 1.0
+    assert fit_temperature(labels, right) == pytest.approx(TEMPERATURES[0], rel=1e-3)
     one_wrong = np.vstack([np.repeat(right, 50, axis=0), [[0.3, 0.4, 0.3]]])
     assert fit_temperature(np.append(np.repeat(labels, 50), 0), one_wrong) == pytest.approx(TEMPERATURES[0], rel=1e-3)
     all_wrong = np.roll(right, 1, axis=1)
