@@ -1,4 +1,5 @@
-"""Scores of class probabilities: macro accuracy and multi-class log loss, the ranking scores of DCASE Task 1."""
+"""Scores of class probabilities: macro accuracy and multi-class log loss, the ranking scores of DCASE Task 1, and how
+well the probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ Ints = npt.NDArray[np.integer[Any]]
 
 EPSILON = 1e-15
 """Probabilities are clipped to [EPSILON, 1 − EPSILON] before the logarithm, as in the challenge's scorer."""
+N_BINS = 15
+"""Bins of the expected calibration error, as in Guo et al. (2017)."""
 DRAWS_AT_ONCE = 1 << 17
 """Number of a bootstrap's draws that are in memory together."""
 
@@ -36,9 +39,7 @@ def macro_accuracy(labels: Ints, probabilities: Floats) -> float:
 
 def log_losses(labels: Ints, probabilities: Floats) -> npt.NDArray[np.float64]:
     """Return each clip's −log p(true scene) in nats, shape (n_clips,); rows are normalized to sum to 1 first."""
-    _validate(labels, probabilities)
-    p = probabilities.astype(np.float64)
-    p = p / p.sum(axis=1, keepdims=True)
+    p = _normalized(labels, probabilities)
     chosen = np.clip(p[np.arange(len(labels)), labels], EPSILON, 1 - EPSILON)
     result: npt.NDArray[np.float64] = -np.log(chosen)
     return result
@@ -47,6 +48,31 @@ def log_losses(labels: Ints, probabilities: Floats) -> npt.NDArray[np.float64]:
 def log_loss(labels: Ints, probabilities: Floats) -> float:
     """Return the mean over clips of −log p(true scene), in nats."""
     return float(log_losses(labels, probabilities).mean())
+
+
+def brier_score(labels: Ints, probabilities: Floats) -> float:
+    """Return the mean over clips of the sum over scenes of (p − y)², in [0, 2]; y is 1 for the true scene, else 0.
+
+    Brier (1950), "Verification of forecasts expressed in terms of probability": the sum over all scenes, so for two
+    scenes it is twice the value of the binary convention. Rows are normalized to sum to 1 first.
+    """
+    p = _normalized(labels, probabilities)
+    p[np.arange(len(labels)), labels] -= 1
+    return float((p**2).sum(axis=1).mean())
+
+
+def calibration_error(labels: Ints, probabilities: Floats, n_bins: int = N_BINS) -> float:
+    """Return the expected calibration error (ECE) of the most probable scene, in [0, 1].
+
+    Clips are divided by their highest probability (confidence) into bins ((m − 1) / n_bins, m / n_bins] of equal width.
+    The error is the mean over bins, weighted by clips, of |share of correct clips − mean confidence|. Guo et al.,
+    "On calibration of modern neural networks", ICML 2017, equation 3. Rows are normalized to sum to 1 first.
+    """
+    p = _normalized(labels, probabilities)
+    confidence, is_correct = p.max(axis=1), p.argmax(axis=1) == labels
+    bins = np.ceil(confidence * n_bins).astype(np.int64).clip(1, n_bins) - 1
+    gaps = np.bincount(bins, weights=is_correct - confidence, minlength=n_bins)  # clips × (accuracy − confidence)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict[str, dict[str, float]]:
@@ -72,14 +98,17 @@ def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict
 def summarize(labels: Ints, probabilities: Floats, classes: Sequence[str], devices: Sequence[str]) -> dict[str, Any]:
     """Return the entry of one split in metrics.json: overall, by scene (in class order) and by device.
 
-    Within one scene, macro accuracy is that scene's class-wise accuracy. `absent_scenes` lists scenes without clips, if
-    any; the overall macro accuracy excludes them.
+    Brier score and calibration error are given for all clips only: few clips say nothing about calibration. Within one
+    scene, macro accuracy is that scene's class-wise accuracy. `absent_scenes` lists scenes without clips, if any; the
+    overall macro accuracy excludes them.
     """
     scenes = by_group(labels, probabilities, [classes[label] for label in labels])
     absent = [scene for scene in classes if scene not in scenes]
     return {
         "macro_accuracy": macro_accuracy(labels, probabilities),
         "log_loss": log_loss(labels, probabilities),
+        "brier_score": brier_score(labels, probabilities),
+        "calibration_error": calibration_error(labels, probabilities),
         "by_scene": {scene: scenes[scene] for scene in classes if scene in scenes},
         "by_device": by_group(labels, probabilities, devices),
         "n_clips": len(labels),
@@ -187,6 +216,14 @@ def _times_drawn(rng: np.random.Generator, n: int, n_resamples: int) -> npt.NDAr
     """Return how often each of `n` items is drawn in each bootstrap resample, shape (n_resamples, n)."""
     draws = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, np.newaxis]
     return np.bincount(draws.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
+
+
+def _normalized(labels: Ints, probabilities: Floats) -> npt.NDArray[np.float64]:
+    """Return valid probabilities with rows that sum to 1, as a copy."""
+    _validate(labels, probabilities)
+    p = probabilities.astype(np.float64)
+    result: npt.NDArray[np.float64] = p / p.sum(axis=1, keepdims=True)
+    return result
 
 
 def _validate(labels: Ints, probabilities: Floats) -> None:

@@ -111,6 +111,27 @@ class CandidateFiles:
 
 
 @dataclass(frozen=True)
+class OutsideFiles:
+    """The files of another system that joins the ensemble, `RUN/outside/<name>/`."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the system: that of the file or folder it was read from."""
+        return self.root.name
+
+    @property
+    def description_path(self) -> Path:
+        """Stated size and origin, as JSON."""
+        return self.root / "outside.json"
+
+    def predictions_path(self, split: str) -> Path:
+        """Return the path of the class probabilities of a split."""
+        return self.root / "predictions" / f"{split}.parquet"
+
+
+@dataclass(frozen=True)
 class RunDirectory:
     """One run's files."""
 
@@ -150,6 +171,17 @@ class RunDirectory:
     def baselines(self) -> RunDirectory:
         """Baselines, trained on the same clips: a run directory with its own ledger, without a search."""
         return RunDirectory(self.root / "baselines")
+
+    @property
+    def outside_dir(self) -> Path:
+        """Predictions of other systems that join the ensemble."""
+        return self.root / "outside"
+
+    def outside(self) -> list[OutsideFiles]:
+        """Return the other systems that join the ensemble, sorted by name."""
+        if not self.outside_dir.is_dir():
+            return []
+        return [OutsideFiles(path) for path in sorted(self.outside_dir.iterdir()) if path.is_dir()]
 
     @property
     def failures_dir(self) -> Path:

@@ -202,19 +202,29 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
     """Select the ensemble on validation; its members together meet the limits of a single model."""
     from results.candidates.candidates import read_candidates, without_validation
     from results.candidates.limits import Limits
-    from results.ensembles.ensemble import build_ensemble
+    from results.ensembles.ensemble import build_ensemble, read_ensembles
+    from results.ensembles.outside import read_outside
 
     limits = config.rules.in_force()
     with narrator.stage("Ensemble", "rounds") as on_progress:
         ensemble = build_ensemble(workspace.run, config.ensemble, Limits(config.rules), on_progress)
     if sentence := without_validation(read_candidates(workspace.run)):
         narrator.note(sentence)
-    members = ", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items())
-    totals = ", ".join(
-        f"{ensemble.totals[name]:,} of {limit:,} {name}" for name, limit in limits.items() if name in ensemble.totals
-    )
-    narrator.note(f"{members}: {totals} together")
-    narrator.note(_held_out_text(ensemble))
+    outside = read_outside(workspace.run)
+    joint = [one for one in read_ensembles(workspace.run) if one.outside]
+    for one in (ensemble, *joint):
+        members = ", ".join(f"{name} × {weight:.2f}" for name, weight in one.members.items())
+        totals = ", ".join(
+            f"{one.totals[name]:,} of {limit:,} {name}" for name, limit in limits.items() if name in one.totals
+        )
+        title = f"{one.name}: " if outside else ""
+        narrator.note(f"{title}{members}: {totals} together")
+        narrator.note(_held_out_text(one))
+    if joint:
+        names = ", ".join(joint[0].outside)
+        narrator.note(f"{joint[0].name} can't be packed into a submission: there is no network of {names}")
+    elif outside:
+        narrator.note("With the other systems no ensemble is better than the best of the candidates' own")
 
 
 def _held_out_text(ensemble: Ensemble) -> str:

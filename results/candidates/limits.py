@@ -16,6 +16,10 @@ SHOWN_FIRST: tuple[Quantity, ...] = (
 """Figures and tables show the first of these quantities that is limited."""
 
 
+BYTES: tuple[Quantity, ...] = ("nonzero_weight_bytes", "weight_bytes", "file_bytes")
+"""Quantities for which a stated number of bytes counts."""
+
+
 @dataclass(frozen=True)
 class SizeLimit:
     """The limit that figures and tables show. To decide whether a candidate is within the rules, use `Limits`."""
@@ -26,6 +30,18 @@ class SizeLimit:
     """Maximum allowed value."""
     rule: str
     """Name of the rule set."""
+
+
+@dataclass(frozen=True)
+class StatedSize:
+    """The size of a network of which only a number of bytes is stated, not measured."""
+
+    n_bytes: int
+    """Bytes, which count for each quantity of `BYTES`; nothing counts for other quantities."""
+
+
+Sized = CandidateMetrics | StatedSize
+"""What the size of a member is known from."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +71,35 @@ class Limits:
         """The limits as plain values: {"name": rule set, "limits": {quantity: maximum}}."""
         return {"name": self.rules.name, "limits": dict(self.rules.in_force())}
 
-    def totals(self, members: Sequence[CandidateMetrics]) -> dict[str, int]:
+    def totals(self, members: Sequence[Sized]) -> dict[str, int]:
         """Return {limited quantity: total over distinct members}.
 
-        A quantity that is None for any member is left out; `asc_models.rules.check` then does not check it.
+        A quantity that is None for any candidate is left out; `asc_models.rules.check` then does not check it. Of a
+        stated size, quantities that are no bytes count as 0.
         """
         totals: dict[str, int] = {}
         for quantity in self.rules.in_force():
-            values = [getattr(member, quantity) for member in members]
+            values = [_value(member, quantity) for member in members]
             if None not in values:
-                totals[quantity] = max(values) if quantity in LARGEST_COUNTS else sum(values)
+                known = [value for value in values if value is not None]
+                totals[quantity] = max(known) if quantity in LARGEST_COUNTS else sum(known)
         return totals
 
-    def verdict(self, members: Sequence[CandidateMetrics]) -> Verdict:
+    def verdict(self, members: Sequence[Sized]) -> Verdict:
         """Return whether one candidate, or distinct members together, are within all limits."""
-        return check(self.rules, self.totals(members), modes=[member.mode for member in members])
+        modes = [member.mode for member in members if isinstance(member, CandidateMetrics)]
+        return check(self.rules, self.totals(members), modes=modes)
 
-    def size(self, members: Sequence[CandidateMetrics]) -> int:
+    def size(self, members: Sequence[Sized]) -> int:
         """Return the members' total of the displayed quantity (`main`); 0 if it is unknown for any of them."""
         return self.totals(members).get(self.main.quantity, 0)
+
+
+def _value(member: Sized, quantity: Quantity) -> int | None:
+    if isinstance(member, StatedSize):
+        return member.n_bytes if quantity in BYTES else 0
+    value: int | None = getattr(member, quantity)
+    return value
 
 
 def read_limits(config: Mapping[str, Any]) -> Limits:

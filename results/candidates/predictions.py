@@ -15,8 +15,7 @@ from asc_models.metrics import summarize
 from data_prep.errors import DataError
 from data_prep.files import written_whole
 from data_prep.shards.parquet import CLIP_COLUMNS
-
-PREFIX = "p_"
+from results.outputs.table import PREFIX
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,22 @@ from typing import Any
 import numpy as np
 
 from asc_models.metrics import mean_interval
-from data_prep.errors import BudgetError, DataError
+from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
-from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates
-from results.candidates.limits import Limits
+from results.candidates.candidates import Candidate
+from results.candidates.limits import Limits, Sized
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
 from results.ensembles.calibration import calibrate, location_parts, locations_of, temper
+from results.ensembles.eligible import eligible_candidates
 from results.ensembles.members import Found, find_members, make_pool
+from results.ensembles.outside import RESERVED, OutsideSystem, read_outside
 from results.rundir import RunDirectory
 
-ENSEMBLE_NAME = "ensemble"
+ENSEMBLE_NAME, JOINT_NAME = RESERVED
+"""Names of the ensemble of the run's candidates, and of the one that other systems joined."""
+Member = Candidate | OutsideSystem
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Ensemble:
     gain: tuple[float, float, float] | None = None
     """Held-out log loss minus that of the best single candidate, with the bounds of its 95 % interval over locations;
     None if nothing was held out or the members are a single candidate."""
+    outside: dict[str, int] = field(default_factory=dict)
+    """{member: stated bytes} of the members that are other systems; with any, the ensemble can't be packed."""
 
     @property
     def is_single(self) -> bool:
@@ -58,25 +64,48 @@ def build_ensemble(
 ) -> Ensemble:
     """Select an ensemble from the run's candidates on validation, write `ensembles.json`, and return it.
 
-    Excluded are candidates without validation predictions (trained on train and validation) and, if any candidate is
-    scored out of fold, those scored on the validation split. Test metrics are computed from the members' stored test
-    predictions; no model is run.
+    If other systems joined the run, a second ensemble is selected from both and written if it has any of them: the
+    first can be packed, the second not. See `eligible_candidates` for those that take part. Test metrics are computed
+    from the members' stored test predictions; no model is run.
 
     Raises:
         BudgetError: if no candidate is eligible or none is within the limits.
         DataError: if the candidates' predictions differ in their clips or class order.
     """
-    candidates = [candidate for candidate in read_candidates(run) if candidate.has_predictions("validation")]
-    if not candidates:
-        raise BudgetError(
-            f"{run.candidates_dir}: no retrained candidate has validation predictions; run `asc retrain` first"
-        )
-    candidates = comparable(_within(candidates, limits))
+    candidates, outside = eligible_candidates(run, limits), read_outside(run)
+    _require_same_clips(candidates[0], outside)
+    ensembles = [_select(ENSEMBLE_NAME, candidates, config, limits, on_progress)]
+    if outside:
+        joint = _select(JOINT_NAME, [*candidates, *outside], config, limits, on_progress)
+        ensembles += [joint] if joint.outside else []
+    _write(run, ensembles, limits, config)
+    return ensembles[0]
+
+
+def _require_same_clips(candidate: Candidate, outside: Sequence[OutsideSystem]) -> None:
+    for system in outside:
+        try:
+            align([candidate.predictions("validation"), system.predictions("validation")])
+        except DataError:
+            raise DataError(
+                f"{system.files.root}: has other clips or scenes than the candidates, which have been retrained "
+                "since; rerun `asc ensemble` with --member FILE:BYTES, or without it"
+            ) from None
+
+
+def _select(
+    name: str,
+    candidates: Sequence[Member],
+    config: EnsembleConfig,
+    limits: Limits,
+    on_progress: ProgressCallback | None,
+) -> Ensemble:
+    """Return the ensemble selected from `candidates` on validation, with its metrics."""
     aligned = align([candidate.predictions("validation") for candidate in candidates])
     stack = np.stack([predictions.probabilities for predictions in aligned])
 
-    def together(indices: Sequence[int]) -> list[CandidateMetrics]:
-        """Return the metrics of the candidates with these indices."""
+    def together(indices: Sequence[int]) -> list[Sized]:
+        """Return the sizes of the candidates with these indices."""
         return [candidates[i].metrics for i in indices]
 
     def fits(indices: Sequence[int]) -> bool:
@@ -91,7 +120,7 @@ def build_ensemble(
     members = {candidates[i].name: float(found.weights[i]) for i in order}
     mean = np.tensordot(found.weights, stack.astype(np.float64), axes=1)
     ensemble = Ensemble(
-        name=ENSEMBLE_NAME,
+        name=name,
         members=members,
         temperature=calibrate(labels, mean, parts).temperature if config.temperature else 1.0,
         total_bytes=limits.size(together(order)),
@@ -100,9 +129,13 @@ def build_ensemble(
         method=found.method,
         held_out=found.held_out,
         gain=_gain(found, locations),
+        outside={
+            one.name: one.metrics.n_bytes
+            for one in candidates
+            if isinstance(one, OutsideSystem) and one.name in members
+        },
     )
     ensemble.metrics.update(_metrics(ensemble, {candidate.name: candidate for candidate in candidates}))
-    _write(run, ensemble, limits, config)
     return ensemble
 
 
@@ -126,17 +159,6 @@ def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:
         return True
 
 
-def _within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
-    reasons = {candidate.name: limits.verdict([candidate.metrics]).reason for candidate in candidates}
-    within = [candidate for candidate in candidates if not reasons[candidate.name]]
-    if not within:
-        lines = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
-        raise BudgetError(
-            f"no candidate is within the limits ({limits.rules.name}):{lines}\nNarrow the space, or raise the limits."
-        )
-    return within
-
-
 def read_ensembles(run: RunDirectory) -> list[Ensemble]:
     """Return the run's ensembles, [] if none was built.
 
@@ -158,6 +180,7 @@ def read_ensembles(run: RunDirectory) -> list[Ensemble]:
                 method=str(entry.get("method", "")),
                 held_out={str(method): float(loss) for method, loss in entry.get("held_out", {}).items()},
                 gain=_read_gain(entry.get("gain")),
+                outside={str(member): int(n_bytes) for member, n_bytes in entry.get("outside", {}).items()},
             )
             for entry in data["ensembles"]
         ]
@@ -208,7 +231,7 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
     return aligned
 
 
-def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[str, dict[str, Any]]:
+def _metrics(ensemble: Ensemble, candidates: Mapping[str, Member]) -> dict[str, dict[str, Any]]:
     """Return {split: metrics} for the splits of which every member has labelled predictions."""
     table = {}
     for split in ("validation", "test"):
@@ -221,9 +244,16 @@ def _metrics(ensemble: Ensemble, candidates: Mapping[str, Candidate]) -> dict[st
     return table
 
 
-def _write(run: RunDirectory, ensemble: Ensemble, limits: Limits, config: EnsembleConfig) -> None:
+def _write(run: RunDirectory, ensembles: Sequence[Ensemble], limits: Limits, config: EnsembleConfig) -> None:
+    entries = [_entry(ensemble) for ensemble in ensembles]
+    record = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": entries}
+    write_json(run.ensembles_path, record)
+
+
+def _entry(ensemble: Ensemble) -> dict[str, Any]:
+    """Return an ensemble as in `ensembles.json`."""
     members = [{"candidate": name, "weight": weight} for name, weight in ensemble.members.items()]
-    entry = {
+    return {
         "name": ensemble.name,
         "members": members,
         "temperature": ensemble.temperature,
@@ -233,6 +263,5 @@ def _write(run: RunDirectory, ensemble: Ensemble, limits: Limits, config: Ensemb
         "held_out": ensemble.held_out,
         "gain": ensemble.gain,
         "metrics": ensemble.metrics,
+        **({"outside": ensemble.outside} if ensemble.outside else {}),
     }
-    record = {"rules": limits.described, "config": config.model_dump(mode="json"), "ensembles": [entry]}
-    write_json(run.ensembles_path, record)

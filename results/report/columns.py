@@ -217,7 +217,12 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
             Column("ensemble", lambda row: row[0].name),
             Column("member", lambda row: row[1]),
             Column("weight", lambda row: row[0].members[row[1]], "share"),
-            Column(limited, lambda row: sizes.get(row[1]), _unit(limited), QUANTITY_NAMES[limited]),
+            Column(
+                limited,
+                lambda row: sizes.get(row[1], row[0].outside.get(row[1])),
+                _unit(limited),
+                QUANTITY_NAMES[limited],
+            ),
             Column("temperature", lambda row: row[0].temperature),
             *score_columns(lambda row: row[0].metrics),
         ),

@@ -14,6 +14,7 @@ from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
+from results.ensembles.outside import read_outside
 from results.ledger.ledger import Ledger
 from results.ledger.trials import rungs_table, trials_table
 from results.published import has_published
@@ -77,9 +78,10 @@ def read_run_data(run: RunDirectory) -> RunData:
     candidates = read_candidates(run)
     ensembles = read_ensembles(run)
     kept = {c.name: c.predictions("test") for c in candidates if c.has_predictions("test")}
+    outside = {one.name: one.predictions("test") for one in read_outside(run) if one.has_predictions("test")}
     for ensemble in ensembles:
-        if set(ensemble.members) <= set(kept):
-            kept[ensemble.name] = ensemble_predictions(ensemble, kept)
+        if set(ensemble.members) <= set(kept) | set(outside):
+            kept[ensemble.name] = ensemble_predictions(ensemble, {**kept, **outside})
     return RunData(
         run=run,
         config=config,

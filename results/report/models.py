@@ -40,7 +40,9 @@ def headline(data: RunData) -> Content | None:
         _tile(
             "Log loss, test",
             number(metrics.value("test", "log_loss")),
-            f"validation {number(metrics.value('validation', 'log_loss'))}",
+            f"validation {number(metrics.value('validation', 'log_loss'))}; on test, Brier score "
+            f"{number(metrics.value('test', 'brier_score'))}, calibration error "
+            f"{number(metrics.value('test', 'calibration_error'))}",
         ),
         _tile(
             QUANTITY_NAMES[data.limit.quantity].capitalize(),
@@ -103,11 +105,12 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         f"loss {number(test.get('log_loss'))}, validation log loss {number(validation.get('log_loss'))}, temperature "
         f"{ensemble.temperature:.2f}."
     )
+    outside = outside_sentence(ensemble)
     if ensemble.is_single:
         only = next(iter(ensemble.members))
         reason = "adding any other candidate that fits does not lower the validation log loss"
         tempered = "" if ensemble.temperature == 1.0 else f" After temperature scaling: {scores}"
-        return {"text": f"Only {only} was selected: {reason}.{tempered}", "table": None}
+        return {"text": f"Only {only} was selected: {reason}.{tempered}{outside}", "table": None}
     limits = data.limits.rules.in_force()
     totals = ensemble.totals or {data.limit.quantity: ensemble.total_bytes}
     together = ", ".join(
@@ -115,8 +118,16 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         for quantity, total in totals.items()
         if quantity in limits
     )
-    text = f"{ensemble.name} of {len(ensemble.members)}, together {together}: {scores}"
+    text = f"{ensemble.name} of {len(ensemble.members)}, together {together}: {scores}{outside}"
     return {"text": text, "table": member_table(data, [ensemble]).content()}
+
+
+def outside_sentence(ensemble: Ensemble) -> str:
+    """Return a sentence about members that are other systems, after a blank; "" if there are none."""
+    if not ensemble.outside:
+        return ""
+    named = ", ".join(f"{name} ({n_bytes:,} bytes as stated)" for name, n_bytes in ensemble.outside.items())
+    return f" Other systems: {named}. It can't be packed into a submission: there is no network of them."
 
 
 def groups(data: RunData, group: Group) -> Content | None:

@@ -130,7 +130,11 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
     found = [system for system in found if system.name not in left_out]
     for ensemble in read_ensembles(run):
         gone = [name for name in ensemble.members if name not in candidates]
-        if gone:
+        if ensemble.outside:
+            left_out[ensemble.name] = (
+                f"its members {', '.join(ensemble.outside)} are other systems: there is no network of them to pack"
+            )
+        elif gone:
             left_out[ensemble.name] = f"its members {', '.join(gone)} are missing; rerun `asc ensemble`"
         elif ensemble.is_single:
             (member,) = ensemble.members

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from asc_models.metrics import by_group, interval_by_location, log_loss, macro_accuracy, summarize
+from asc_models.metrics import (
+    brier_score,
+    by_group,
+    calibration_error,
+    interval_by_location,
+    log_loss,
+    macro_accuracy,
+    summarize,
+)
 
 
 @given(st.integers(0, 1000))
@@ -25,6 +33,26 @@ def test_scores_are_scikit_learns(seed):
 def test_certain_and_wrong_stays_finite():
     """Probability 0 of the true scene costs −log(1e-15), not infinity."""
     assert log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(34.538776, rel=1e-6)
+
+
+def test_brier_score_by_hand():
+    """Sums over three scenes of .09 + .04 + .01 and .09 + .49 + .16, halved; certain and wrong costs 2."""
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    assert brier_score(np.array([0, 1]), probabilities) == pytest.approx(0.44)
+    assert brier_score(np.array([0, 1]), 7 * probabilities) == pytest.approx(0.44)
+    assert brier_score(np.array([0]), np.array([[0.0, 1.0]])) == 2.0
+
+
+def test_calibration_error_by_hand():
+    """Two clips of confidence .9, one right: gap .4. One right at .62, one wrong at .55: .38 and .55. Weighted: .4325.
+
+    With a single bin, accuracy .5 against a mean confidence of .7425.
+    """
+    right = np.array([0.9, 0.1, 0.62, 0.45])
+    labels, probabilities = np.zeros(4, dtype=int), np.stack([right, 1 - right], axis=1)
+    assert calibration_error(labels, probabilities) == pytest.approx((2 * 0.4 + 0.38 + 0.55) / 4)
+    assert calibration_error(labels, probabilities, n_bins=1) == pytest.approx(0.7425 - 0.5)
+    assert calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
 
 
 def test_groups_are_scored_apart():

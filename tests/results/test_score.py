@@ -8,6 +8,7 @@ import pytest
 from results_support import clips, predictions
 
 from data_prep.errors import DataError
+from results.candidates.predictions import write_predictions
 from results.score import score_submission
 
 CLASSES = ("park", "bus", "tram")
@@ -47,10 +48,85 @@ def test_scores_agree_with_scikit_learn(tmp_path: Path, sep: str) -> None:
 
 
 def test_devices_and_locations_are_optional(tmp_path: Path) -> None:
-    """A truth with names and scenes alone is enough."""
-    output_csv, truth_csv, _, truth = _files(tmp_path)
-    truth[["filename", "scene_label"]].to_csv(truth_csv, sep="\t", index=False)
-    assert set(score_submission(output_csv, truth_csv)) == {"macro_accuracy", "log_loss", "by_scene", "n_clips"}
+    """A truth with names and scenes alone is enough: TAU's names have the rest, and other names are scored without."""
+    output_csv, truth_csv, output, _ = _files(tmp_path)
+    listed = score_submission(output_csv, truth_csv)
+    bare = pd.read_csv(truth_csv, sep="\t")[["filename", "scene_label"]]
+    bare.to_csv(truth_csv, sep="\t", index=False)
+    named = score_submission(output_csv, truth_csv)
+    assert "truth.csv: devices and locations taken from the file names" in named.pop("notes")
+    assert named == {name: value for name, value in listed.items() if name != "notes"}
+    numbers = [f"{row}.wav" for row in range(len(bare))]
+    output.assign(filename=numbers).to_csv(output_csv, sep="\t", index=False)
+    bare.assign(filename=numbers).to_csv(truth_csv, sep="\t", index=False)
+    assert not {"by_device", "macro_accuracy_interval"} & set(score_submission(output_csv, truth_csv))
+
+
+def test_every_form_of_an_output_has_the_same_scores(tmp_path: Path) -> None:
+    """CSV, headerless TSV of logits, Parquet of sums over members in another order of columns: recognised, and said."""
+    output_csv, truth_csv, output, _ = _files(tmp_path)
+    known, reference = list(CLASSES), tmp_path / "truth.parquet"
+    clips_30 = predictions(clips(30, CLASSES), CLASSES, 1.5, 1)
+    write_predictions(reference, clips_30)
+    names, p = output["filename"], output[known].to_numpy(dtype=np.float64)
+    output.drop(columns="scene_label").to_csv(tmp_path / "a.csv")  # with the row numbers of pandas
+    logits = pd.DataFrame(np.log(p) + np.arange(30)[:, None] % 3, index=names)
+    logits.to_csv(tmp_path / "b.tsv", sep="\t", header=False)
+    pd.DataFrame(3 * p, columns=known).assign(clip_id=names.str.removesuffix(".wav"))[
+        [*reversed(known), "clip_id"]
+    ].to_parquet(tmp_path / "c.parquet")
+    expected = score_submission(output_csv, truth_csv)
+    for name, values, reference_path in (
+        ("a.csv", "probabilities", truth_csv),
+        ("b.tsv", "logits", reference),
+        ("c.parquet", "sums", reference),
+    ):
+        result = score_submission(tmp_path / name, reference_path)
+        assert result["values"] == values
+        assert any(values in note for note in result["notes"])
+        for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error"):
+            assert result[score] == pytest.approx(expected[score], abs=1e-6), (name, score)
+        assert result["by_device"].keys() == expected["by_device"].keys()
+    stated = score_submission(tmp_path / "b.tsv", truth_csv, classes=CLASSES, values="logits")
+    assert stated["log_loss"] == pytest.approx(expected["log_loss"])
+    assert stated["notes"] == [f"b.tsv: no header; scores are in the order of --classes: {', '.join(CLASSES)}"]
+
+
+def test_what_is_ambiguous_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """No header and no order, positive scores of any sum, columns that are no scores: each says which option helps."""
+    output_csv, truth_csv, output, _ = _files(tmp_path)
+    output.drop(columns="scene_label").to_csv(output_csv, sep="\t", index=False, header=False)
+    with pytest.raises(DataError, match=r"3 columns of scores are unknown.*--classes NAME"):
+        score_submission(output_csv, truth_csv)
+    with pytest.raises(DataError, match="3 columns of scores, but there are 2 scenes"):
+        score_submission(output_csv, truth_csv, classes=CLASSES[:2])
+    scaled = output.copy()
+    scaled[list(CLASSES)] = output[list(CLASSES)].mul(1 + 0.37 * np.arange(len(output)), axis=0)
+    scaled.to_csv(output_csv, sep="\t", index=False)
+    with pytest.raises(DataError, match=r"sum to .*State what the scores are.*--values logits"):
+        score_submission(output_csv, truth_csv)
+    assert score_submission(output_csv, truth_csv, values="sums")["values"] == "sums"
+    with pytest.raises(DataError, match="not to 1"):
+        score_submission(output_csv, truth_csv, values="probabilities")
+    output.assign(system="mine").to_csv(output_csv, sep="\t", index=False)
+    with pytest.raises(DataError, match=r"column system has 'mine'.*--classes"):
+        score_submission(output_csv, truth_csv)
+    assert score_submission(output_csv, truth_csv, classes=CLASSES)["n_clips"] == 30
+    numbered = output.rename(columns={scene: str(number) for number, scene in enumerate(CLASSES)})
+    numbered.to_csv(output_csv, sep="\t", index=False)
+    with pytest.raises(DataError, match="scenes without a column"):
+        score_submission(output_csv, truth_csv)
+    (note, *_) = score_submission(output_csv, truth_csv, classes=CLASSES)["notes"]
+    assert note == "output.csv: the columns 0, 1, 2 are taken as park, bus, tram"
+
+
+def test_names_in_folders_of_classes_are_told_apart(tmp_path: Path) -> None:
+    """Clips of one name in two folders match by their whole names."""
+    names, scenes = [f"{scene}/1.wav" for scene in CLASSES], list(CLASSES)
+    table = pd.DataFrame(np.eye(3), columns=scenes).assign(filename=names)
+    table.iloc[::-1].to_csv(tmp_path / "output.csv", index=False)
+    pd.DataFrame({"filename": names, "scene_label": scenes}).to_csv(tmp_path / "truth.csv", index=False)
+    assert score_submission(tmp_path / "output.csv", tmp_path / "truth.csv")["macro_accuracy"] == 1
 
 
 def test_missing_and_extra_clips_are_named(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from cli_support import asc
@@ -212,6 +214,54 @@ def test_the_ensembles_command_takes_settings(run):
     asc("ensemble", run.root, "--set", "ensemble.max_members=1")
     assert read_run(run).ensemble.max_members == 1
     assert len(said(run.ensembles_path)["ensembles"][0]["members"]) == 1
+
+
+def test_three_outside_systems_are_scored_and_join_the_ensemble(run, tmp_path):
+    """CSV with header, TSV of logits without one and Parquet of sums: scored as given, then selected with a run's own.
+
+    The report has both ensembles; the package has the run's own only, and says why.
+    """
+    reference = run.candidates()[0]
+    clips_of = {split: read_predictions(reference.predictions_path(split)).clips for split in ("validation", "test")}
+    made = {
+        (name, split): predictions(table, TAU_SCENES, 3.5, seed)
+        for seed, name in enumerate(("kim", "puy", "cao"))
+        for split, table in clips_of.items()
+    }
+    scores = {key: pd.DataFrame(one.probabilities, columns=TAU_SCENES) for key, one in made.items()}
+    names = {split: table["filename"] for split, table in clips_of.items()}
+    both = [scores["kim", split].assign(filename=names[split]) for split in names]
+    pd.concat(both)[["filename", *reversed(TAU_SCENES)]].to_csv(tmp_path / "kim.csv", index=False)
+    (tmp_path / "puy").mkdir()
+    (tmp_path / "cao").mkdir()
+    for split in names:
+        logits = np.log(scores["puy", split]).set_axis(names[split].map(lambda name: Path(name).name), axis=0)
+        logits.to_csv(tmp_path / "puy" / f"{split}.tsv", sep="\t", header=False)
+        (2 * scores["cao", split]).assign(filename=names[split]).to_parquet(tmp_path / "cao" / f"{split}.parquet")
+    truth = reference.predictions_path("test")
+    kim_test = tmp_path / "kim_test.csv"
+    both[1].to_csv(kim_test, index=False)
+    for name, path in {"kim": kim_test, "puy": tmp_path / "puy/test.tsv", "cao": tmp_path / "cao/test.parquet"}.items():
+        found = json.loads(asc("score", path, truth, "--json").stdout)
+        expected = made[name, "test"].summarize()
+        for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error"):
+            assert found[score] == pytest.approx(expected[score], abs=1e-5), (name, score)
+    table = asc("score", tmp_path / "puy/test.tsv", truth)
+    assert "scores recognised as logits" in table.stderr
+    assert "Brier score" in table.stdout
+    members = [option for name in ("kim.csv", "puy", "cao") for option in ("--member", f"{tmp_path / name}:20000")]
+    said_by = " ".join(asc("ensemble", run.root, *members).stderr.split())
+    assert "can't be packed into a submission" in said_by
+    own, joint = said(run.ensembles_path)["ensembles"]
+    assert (own["name"], joint["name"]) == ("ensemble", "joint-ensemble")
+    assert set(joint["outside"].values()) == {20_000}
+    assert joint["total_bytes"] <= 128_000
+    assert joint["metrics"]["test"]["log_loss"] < own["metrics"]["test"]["log_loss"]
+    page = report_stage(workspace(run), RunConfig(), Terminal()).read_text()
+    assert "Other systems: " in page
+    submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
+    summary = said(run.submission_dir / "summary.json")
+    assert "there is no network of them to pack" in summary["left_out"]["joint-ensemble"]
 
 
 @pytest.mark.parametrize(
