@@ -12,7 +12,7 @@ from asc_models.metrics import brier_score, by_group, calibration_error, interva
 from data_prep.errors import DataError
 from results.outputs.clips import match_clips, some, tau_names
 from results.outputs.output import read_output
-from results.outputs.table import NAME_COLUMNS, PREFIX, Table, read_table
+from results.outputs.table import NAME_COLUMNS, PREFIX, OutputTable, read_table
 from results.outputs.values import Values
 
 
@@ -88,7 +88,7 @@ def score_submission(
     return result
 
 
-def _truth(table: Table) -> tuple[list[str], list[str]]:
+def _truth(table: OutputTable) -> tuple[list[str], list[str]]:
     """Return file name and scene of each clip."""
     names, scenes = table.text(*NAME_COLUMNS), table.text("scene_label", "scene")
     if not table.has_header or names is None or scenes is None:

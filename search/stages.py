@@ -224,22 +224,20 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
         names = ", ".join(joint[0].outside)
         narrator.note(f"{joint[0].name} can't be packed into a submission: there is no network of {names}")
     elif outside:
-        narrator.note("With the other systems no ensemble is better than the best of the candidates' own")
+        narrator.note("No other system is in the best ensemble")
 
 
 def _held_out_text(ensemble: Ensemble) -> str:
-    """Return what the ensemble gains over the best single candidate on locations that nothing was selected on."""
+    """Return what the ensemble gains on locations that nothing was selected on (see `Ensemble.gain`)."""
     if not ensemble.held_out:
         return "All validation clips are of one location: whether an ensemble gains anything is not known"
     losses = ", ".join(f"{method.replace('_', ' ')} {loss:.3f}" for method, loss in ensemble.held_out.items())
+    other = "the run's own ensemble" if ensemble.outside else "the best single candidate"
     if ensemble.gain is None:
         return f"No ensemble is better than the best single candidate on held-out locations (log loss: {losses})"
     mean, low, high = ensemble.gain
     verdict = "better" if high < 0 else "not clearly better"
-    return (
-        f"On held-out locations {verdict} than the best single candidate: log loss {mean:+.3f} "
-        f"({low:+.3f} to {high:+.3f}; {losses})"
-    )
+    return f"On held-out locations {verdict} than {other}: log loss {mean:+.3f} ({low:+.3f} to {high:+.3f}; {losses})"
 
 
 def _renew_ensemble(workspace: Workspace, config: RunConfig, narrator: Narrator) -> None:

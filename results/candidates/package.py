@@ -50,10 +50,12 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
             f"- Agreement of the file with the network: {metrics.agreement:.4f} of validation clips; "
             f"{metrics.agreement_beyond_chance:.4f} beyond chance, near-ties left out."
         )
-    lines += ["", "| split | clips | macro accuracy | log loss |", "|---|---|---|---|"]
+    lines += ["", "| split | clips | macro accuracy | log loss | Brier score | ECE |", "|---|---|---|---|---|---|"]
     for split, scores in metrics.splits.items():
         name = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
-        lines.append(f"| {name} | {scores['n_clips']} | {scores['macro_accuracy']:.4f} | {scores['log_loss']:.4f} |")
+        found = [scores.get(score) for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error")]
+        cells = ["–" if value is None else f"{value:.4f}" for value in found]  # files of older versions lack the last
+        lines.append(f"| {name} | {scores['n_clips']} | {' | '.join(cells)} |")
     if sentence := fewer_scenes([metrics]):
         lines += ["", sentence]
     lines += [

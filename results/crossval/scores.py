@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asc_models.metrics import log_loss, macro_accuracy, share_interval
+from asc_models.metrics import brier_score, calibration_error, log_loss, macro_accuracy, share_interval
 from data_prep.errors import DataError
 from results.candidates.candidates import CandidateMetrics, read_metrics
 from results.candidates.differences import Difference, clip_scores, paired_difference
@@ -53,6 +53,16 @@ class FoldScore:
         """Log loss in nats."""
         return log_loss(self.predictions.labels, self.predictions.probabilities)
 
+    @property
+    def brier(self) -> float:
+        """Brier score."""
+        return brier_score(self.predictions.labels, self.predictions.probabilities)
+
+    @property
+    def calibration(self) -> float:
+        """Expected calibration error."""
+        return calibration_error(self.predictions.labels, self.predictions.probabilities)
+
 
 @dataclass(frozen=True)
 class SystemScores:
@@ -86,6 +96,16 @@ class SystemScores:
     def loss(self) -> Spread:
         """Mean over folds of the log loss, and its spread over seeds."""
         return self._over_seeds([(one.seed, one.loss) for one in self.scores])
+
+    @cached_property
+    def brier(self) -> Spread:
+        """Mean over folds of the Brier score, and its spread over seeds."""
+        return self._over_seeds([(one.seed, one.brier) for one in self.scores])
+
+    @cached_property
+    def calibration(self) -> Spread:
+        """Mean over folds of the expected calibration error of each fold, and its spread over seeds."""
+        return self._over_seeds([(one.seed, one.calibration) for one in self.scores])
 
     def by_fold(self) -> dict[int, float]:
         """Return {fold: macro accuracy, mean over seeds}."""
@@ -156,6 +176,8 @@ class Crossval:
                     "macro_accuracy_interval": list(one.interval),
                     "log_loss": one.loss.mean,
                     "log_loss_sd_over_seeds": one.loss.sd,
+                    "brier_score": one.brier.mean,
+                    "calibration_error": one.calibration.mean,
                     **{name: one.quantity(name) for name in ("weight_bytes", "file_bytes", "macs")},
                     "by_fold": {str(fold): value for fold, value in one.by_fold().items()},
                 }

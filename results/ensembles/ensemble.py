@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from asc_models.metrics import mean_interval
 from data_prep.errors import DataError
@@ -49,7 +50,8 @@ class Ensemble:
     """{method: log loss on locations that nothing was selected on}."""
     gain: tuple[float, float, float] | None = None
     """Held-out log loss minus that of the best single candidate, with the bounds of its 95 % interval over locations;
-    None if nothing was held out or the members are a single candidate."""
+    None if nothing was held out or the members are a single candidate. With outside members, minus that of the run's
+    own ensemble."""
     outside: dict[str, int] = field(default_factory=dict)
     """{member: stated bytes} of the members that are other systems; with any, the ensemble can't be packed."""
 
@@ -74,12 +76,22 @@ def build_ensemble(
     """
     candidates, outside = eligible_candidates(run, limits), read_outside(run)
     _require_same_clips(candidates[0], outside)
-    ensembles = [_select(ENSEMBLE_NAME, candidates, config, limits, on_progress)]
+    own, found = _select(ENSEMBLE_NAME, candidates, config, limits, on_progress)
+    ensembles = [own]
     if outside:
-        joint = _select(JOINT_NAME, [*candidates, *outside], config, limits, on_progress)
-        ensembles += [joint] if joint.outside else []
+        joint, joint_found = _select(JOINT_NAME, [*candidates, *outside], config, limits, on_progress)
+        if joint.outside:
+            locations = locations_of(candidates[0].predictions("validation"))
+            ensembles.append(replace(joint, gain=_difference(joint_found, found, locations)))
     _write(run, ensembles, limits, config)
-    return ensembles[0]
+    return own
+
+
+def _difference(found: Found, other: Found, locations: Sequence[str]) -> tuple[float, float, float] | None:
+    """Return the held-out loss of one result minus that of another, with its interval; None if nothing was held out."""
+    if not found.losses:
+        return None
+    return _with_interval(found.losses[found.method] - other.losses[other.method], locations)
 
 
 def _require_same_clips(candidate: Candidate, outside: Sequence[OutsideSystem]) -> None:
@@ -99,8 +111,8 @@ def _select(
     config: EnsembleConfig,
     limits: Limits,
     on_progress: ProgressCallback | None,
-) -> Ensemble:
-    """Return the ensemble selected from `candidates` on validation, with its metrics."""
+) -> tuple[Ensemble, Found]:
+    """Return the ensemble selected from `candidates` on validation, with its metrics, and how it was found."""
     aligned = align([candidate.predictions("validation") for candidate in candidates])
     stack = np.stack([predictions.probabilities for predictions in aligned])
 
@@ -136,14 +148,18 @@ def _select(
         },
     )
     ensemble.metrics.update(_metrics(ensemble, {candidate.name: candidate for candidate in candidates}))
-    return ensemble
+    return ensemble, found
 
 
 def _gain(found: Found, locations: Sequence[str]) -> tuple[float, float, float] | None:
     """Return `Ensemble.gain`."""
     if not found.losses or np.count_nonzero(found.counts) == 1:
         return None
-    differences = found.losses[found.method] - found.losses["single"]
+    return _with_interval(found.losses[found.method] - found.losses["single"], locations)
+
+
+def _with_interval(differences: npt.NDArray[np.float64], locations: Sequence[str]) -> tuple[float, float, float]:
+    """Return the mean of the clips' differences with its 95 % interval over locations."""
     alike = np.zeros(len(differences), dtype=np.int64)  # a log loss is the mean over clips, whatever their scenes
     return float(differences.mean()), *mean_interval(differences, alike, locations)
 

@@ -214,10 +214,13 @@ def _aligned(output: Output, split: str, of_run: Predictions) -> Predictions | N
     try:
         wanted = of_run.clips["filename"].astype(str).tolist()
         rows = match_clips(output.filenames, wanted, output.path, f"the {split} split of the run", exactly=False)
-    except DataError:
+    except DataError as error:
         if split == "test" and not share_clips(output.filenames, wanted):
             return None
-        raise
+        raise DataError(
+            f"{error}. Give a table with all clips of validation and test, or a folder with the tables validation and "
+            "test; test can be left out."
+        ) from None
     columns = [output.classes.index(scene) for scene in of_run.classes]
     p = output.probabilities[rows][:, columns]
     return Predictions(of_run.clips, (p / p.sum(axis=1, keepdims=True)).astype(np.float32), of_run.classes)

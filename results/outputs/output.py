@@ -12,7 +12,7 @@ import numpy.typing as npt
 from data_prep.errors import DataError
 from data_prep.wording import plural, shortened
 from results.outputs.clips import some
-from results.outputs.table import NAME_COLUMNS, PREFIX, Table, read_table
+from results.outputs.table import NAME_COLUMNS, PREFIX, OutputTable, read_table
 from results.outputs.values import Values, to_probabilities
 
 ANSWER = "scene_label"
@@ -88,7 +88,7 @@ def read_output(
     return Output(path, filenames, probabilities, tuple(names), answers, found_values, tuple(notes))
 
 
-def _named_columns(table: Table, classes: Sequence[str] | None, notes: list[str]) -> tuple[list[str], list[str]]:
+def _named_columns(table: OutputTable, classes: Sequence[str] | None, notes: list[str]) -> tuple[list[str], list[str]]:
     """Return the columns of scores and the scenes that they are of."""
     if not set(NAME_COLUMNS) & set(table.cells.columns):
         found = ", ".join(map(str, table.cells.columns))
@@ -116,7 +116,7 @@ def _named_columns(table: Table, classes: Sequence[str] | None, notes: list[str]
     return [column_of[scene] for scene in classes], list(classes)
 
 
-def _bare_columns(table: Table) -> tuple[list[str], list[str] | None, list[int]]:
+def _bare_columns(table: OutputTable) -> tuple[list[str], list[str] | None, list[int]]:
     """Return the file names, the answers if there are any, and the columns of scores of a table without a header."""
     texts = [int(column) for column in table.cells.columns if table.numbers(column).isna().mean() > 0.5]
     if not 1 <= len(texts) <= 2:
@@ -126,7 +126,7 @@ def _bare_columns(table: Table) -> tuple[list[str], list[str] | None, list[int]]
         )
     first = texts[0]
     cells = table.cells.rename(columns={first: NAME_COLUMNS[0], **({texts[1]: ANSWER} if texts[1:] else {})})
-    named = Table(table.path, cells, True)
+    named = OutputTable(table.path, cells, True)
     columns = [int(column) for column in table.cells.columns if int(column) not in texts]
     return named.text(NAME_COLUMNS[0]) or [], named.text(ANSWER), columns
 
@@ -146,7 +146,7 @@ def _order(path: Path, n_columns: int, classes: Sequence[str] | None, reference:
     return order
 
 
-def _scores(table: Table, columns: Sequence[str | int], filenames: Sequence[str]) -> npt.NDArray[np.float64]:
+def _scores(table: OutputTable, columns: Sequence[str | int], filenames: Sequence[str]) -> npt.NDArray[np.float64]:
     """Return the columns of scores as finite numbers, shape (n_clips, n_columns)."""
     scores: npt.NDArray[np.float64] = np.stack(
         [table.numbers(column).to_numpy(dtype=np.float64) for column in columns], axis=1, dtype=np.float64

@@ -23,7 +23,7 @@ _INDEX = ("Unnamed: ", "__index_level_")
 
 
 @dataclass(frozen=True)
-class Table:
+class OutputTable:
     """The cells of one file."""
 
     path: Path
@@ -44,7 +44,7 @@ class Table:
         return pd.to_numeric(self.cells[column], errors="coerce").astype(float)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> OutputTable:
     """Return the rows of a CSV, TSV or Parquet file.
 
     Separator and encoding of a text are recognised. Its first line is the header if it names a column of
@@ -59,7 +59,7 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path) -> OutputTable:
     try:
         cells = pd.read_parquet(path)
     except FileNotFoundError:
@@ -70,11 +70,11 @@ def _read_parquet(path: Path) -> Table:
         cells = cells.reset_index()
     columns = [str(column) for column in cells.columns]
     if columns == [str(number) for number in range(len(columns))]:
-        return Table(path, cells.set_axis(range(len(columns)), axis=1), False)
+        return OutputTable(path, cells.set_axis(range(len(columns)), axis=1), False)
     return _named(path, columns, cells)
 
 
-def _read_text(path: Path) -> Table:
+def _read_text(path: Path) -> OutputTable:
     rows = list(read_rows(path))
     if not rows:
         raise DataError(f"{path}: has no rows")
@@ -90,17 +90,17 @@ def _read_text(path: Path) -> Table:
         return _named(path, first, pd.DataFrame(values[1:], columns=range(n_cells)))
     bare = pd.DataFrame(values)
     kept = [column for column in bare.columns if (bare[column] != "").any()]  # separators at the ends of lines
-    return Table(path, bare[kept].set_axis(range(len(kept)), axis=1), False)
+    return OutputTable(path, bare[kept].set_axis(range(len(kept)), axis=1), False)
 
 
-def _named(path: Path, columns: list[str], cells: pd.DataFrame) -> Table:
+def _named(path: Path, columns: list[str], cells: pd.DataFrame) -> OutputTable:
     """Return a table with a header, without columns that only number the rows."""
     kept = [number for number, name in enumerate(columns) if name.strip() and not name.startswith(_INDEX)]
     names = [columns[number].strip() for number in kept]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: the header has the column {twice!r} more than once; rename one")
-    return Table(path, cells.iloc[:, kept].set_axis(names, axis=1), True)
+    return OutputTable(path, cells.iloc[:, kept].set_axis(names, axis=1), True)
 
 
 def _is_number(cell: str) -> bool:

@@ -12,7 +12,7 @@ from results.candidates.candidates import Candidate
 from results.candidates.differences import Difference
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions
-from results.report.columns import Column, Table, score_columns
+from results.report.columns import Column, Table, calibration_columns, score_columns
 from results.report.data import RunData
 from results.report.text import Content
 
@@ -96,6 +96,7 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
             Column("system", lambda row: row.name),
             *scores,
             *map(micro, COMPARED),
+            *calibration_columns(lambda row: row.splits),
             Column("weight_bytes", lambda row: row.weight_bytes, "bytes", "weights"),
             Column("n_params", lambda row: row.n_params, "count", "parameters", "params"),
             *(column for split in COMPARED for column in differences(split, "macro_accuracy")),

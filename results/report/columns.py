@@ -167,6 +167,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             ),
             Column("test_high", lambda candidate: bounds(candidate.name)[1], "share"),
             *scores[3:],
+            *calibration_columns(lambda candidate: candidate.metrics.splits),
             Column("within_limit", lambda candidate: data.limits.verdict([candidate.metrics]).feasible),
             size("nonzero_weight_bytes"),
             size("weight_bytes"),
@@ -225,6 +226,7 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
             ),
             Column("temperature", lambda row: row[0].temperature),
             *score_columns(lambda row: row[0].metrics),
+            *calibration_columns(lambda row: row[0].metrics),
         ),
         page=("member", "weight", limited),
         total=total if len(ensembles) == 1 else {},
@@ -388,6 +390,16 @@ def score_columns(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[Ro
         return Column(f"{split}_{score}", lambda row: splits(row).get(split, {}).get(score), unit, heading, short)
 
     return [column(split, score) for split, score in SCORES]
+
+
+def calibration_columns(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[RowT]]:
+    """Return the columns of Brier score and expected calibration error; None in runs of older versions."""
+
+    def column(split: str, score: str) -> Column[RowT]:
+        """Return the column of one score."""
+        return Column(f"{split}_{score}", lambda row: splits(row).get(split, {}).get(score))
+
+    return [column(split, score) for split in ("validation", "test") for score in ("brier_score", "calibration_error")]
 
 
 def _score_heading(split: str, score: str) -> str:

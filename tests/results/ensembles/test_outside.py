@@ -57,6 +57,10 @@ def test_another_system_joins_beside_the_run_s_own_ensemble(run: RunDirectory, t
     assert joint.outside == {"teacher": 40_000}
     assert read_ensembles(run)[0] == alone
     assert joint.total_bytes == 40_000 + 50_000 * (len(joint.members) - 1) <= 128_000
+    assert joint.gain is not None
+    difference = joint.held_out[joint.method] - alone.held_out[alone.method]
+    assert joint.gain[0] == pytest.approx(difference), "against the run's own ensemble"
+    assert joint.gain[1] < joint.gain[0] < joint.gain[2]
     assert joint.metrics["validation"]["log_loss"] < alone.metrics["validation"]["log_loss"]
     data = read_run_data(run)
     assert data.test[joint.name].summarize() == joint.metrics["test"]
