@@ -11,9 +11,9 @@ from asc_models.networks.topology import Counter, Layer, Shape, count, layers
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from data_prep.config import Windows
 
-KERNEL_OVERHEAD_BYTES = 400
-"""Least bytes that a file holds for each kernel beside its weights: the records, names and shapes of its tensors and
-its operator. Files of every mode have 850 to 1,300 (tests/asc_models/tflite/test_size.py holds the bound to them)."""
+KERNEL_OVERHEAD_BYTES = 200
+"""Least bytes that a file holds for each kernel beside its weights: the records and shapes of its tensors and
+its operator. Files of every mode have 250 to 800 (tests/asc_models/tflite/test_size.py holds the bound to them)."""
 LOWER_BOUNDS: tuple[Quantity, ...] = ("file_bytes",)
 """Quantities of which an estimate is a lower bound."""
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from asc_models.config import ExportMode
 from asc_models.errors import ExportError
 from asc_models.networks.topology import Shape
+from asc_models.tflite.compact import compact
 from asc_models.tflite.quantization.recipes import quantize
 from asc_models.tflite.quiet import quiet
 from asc_models.training.voting import Voting
@@ -45,7 +46,7 @@ def export(
 def exported(
     converted: Callable[[ExportMode], bytes], mode: ExportMode, calibration: FeatureSet | None = None
 ) -> bytes:
-    """Return the content of a network's file in one mode.
+    """Return the content of a network's file in one mode (`asc_models.tflite.compact`).
 
     Args:
         converted: maps one of `CONVERSIONS` to the network's converted file, as returned by `convert`.
@@ -55,7 +56,7 @@ def exported(
     Raises:
         ExportError: as in `export`.
     """
-    return converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration)
+    return compact(converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration))
 
 
 def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:

@@ -75,8 +75,9 @@ class Graph:
         return len(self._tensors)
 
     def name(self, tensor: int) -> str:
-        """Return a tensor's name."""
-        return str(self._tensors[tensor].name.decode(errors="replace"))
+        """Return a tensor's name, or its number if it has none."""
+        name = self._tensors[tensor].name
+        return f"tensor {tensor}" if name is None else str(name.decode(errors="replace"))
 
     def type_name(self, tensor: int) -> str:
         """Return a tensor's type, such as FLOAT32, or `type 99` if the schema does not define the number."""
@@ -157,6 +158,11 @@ class TfliteFile:
                 f"{name}: cannot be read as a TFLite file: its {len(content):,} bytes are damaged or incomplete. Copy "
                 "it again, or export it again."
             ) from error
+
+    @property
+    def model(self) -> Any:
+        """The whole file as objects of the schema."""
+        return self._model
 
     @property
     def graph(self) -> Graph:

@@ -165,7 +165,7 @@ def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
                     name += f" as {mode}, at least" if check.is_bound else ""
                     over[name, check.limit] = check
     if any(check.is_bound for judged in verdicts.values() for verdict in judged.values() for check in verdict.checks):
-        screen.paragraph("file_bytes is known after export only; here it is a lower bound: weights and 400 per kernel.")
+        screen.paragraph("file_bytes is known after export only; here it is a lower bound: weights and 200 per kernel.")
     if over:
         screen.table(
             "Over the limit",

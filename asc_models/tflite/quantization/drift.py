@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asc_models.tflite.flatbuffer import TfliteFile, read_tflite
+from asc_models.tflite.flatbuffer import Graph, Operator, TfliteFile, read_tflite
 
 NUMBERED = re.compile(r"_\d+$")
 
@@ -37,25 +37,32 @@ def layer_drift(floats: bytes, path: Path, inputs: npt.NDArray[np.float32]) -> l
         path: the exported file; it must run without XNNPACK.
         inputs: network input of some clips, (n_clips, n_mels, n_frames, n_channels).
     """
-    reference = TfliteFile(floats, "the float32 file")
-    expected = _activations(reference, floats, inputs)
-    measured = _activations(read_tflite(path), path.read_bytes(), inputs)
-    errors = {tensor: _error(values, measured.get(tensor)) for tensor, values in expected.items()}
+    graph, exported = TfliteFile(floats, "the float32 file").graph, read_tflite(path).graph
+    operators = _computing(graph)
+    expected = _outputs(graph, floats, inputs)
+    measured = _outputs(exported, path.read_bytes(), inputs)
+    is_same = [operator.name for operator in operators] == [operator.name for operator in _computing(exported)]
+    errors: dict[int, float] = {}
     drifts: dict[str, Drift] = {}
-    for operator in reference.graph.operators:
-        error = errors[reference.graph.name(operator.outputs[0])]
-        names = [reference.graph.name(tensor) for tensor in operator.inputs if tensor >= 0]
-        own = error - max((errors.get(name, 0.0) for name in names), default=0.0)
-        layer = layer_name(reference.graph.name(operator.outputs[0]))
+    for number, operator in enumerate(operators):
+        error = _error(expected[number], measured[number]) if is_same else 0.0
+        own = error - max((errors.get(tensor, 0.0) for tensor in operator.inputs), default=0.0)
+        errors[operator.outputs[0]] = error
+        layer = layer_name(graph.name(operator.outputs[0]))
         if layer not in drifts or drifts[layer].own < own:
             drifts[layer] = Drift(layer, error, own)
     return sorted(drifts.values(), key=lambda drift: -drift.own)
 
 
-def _error(expected: npt.NDArray[np.float64], measured: npt.NDArray[np.float64] | None) -> float:
-    """Return the relative error of a tensor; 0 if the file has no tensor of that name and shape."""
+def _computing(graph: Graph) -> list[Operator]:
+    """Return the operators except conversions of numbers, which are what the files of one network differ in."""
+    return [operator for operator in graph.operators if operator.name not in ("QUANTIZE", "DEQUANTIZE")]
+
+
+def _error(expected: npt.NDArray[np.float64], measured: npt.NDArray[np.float64]) -> float:
+    """Return the relative error of a tensor; 0 if the shapes differ."""
     size = float(np.sqrt(np.mean(expected**2)))
-    if measured is None or measured.shape != expected.shape or size == 0:
+    if measured.shape != expected.shape or size == 0:
         return 0.0
     return float(np.sqrt(np.mean((measured - expected) ** 2))) / size
 
@@ -66,23 +73,20 @@ def layer_name(tensor: str) -> str:
     return NUMBERED.sub("", parts[1] if len(parts) > 1 else parts[0])
 
 
-def _activations(
-    file: TfliteFile, content: bytes, inputs: npt.NDArray[np.float32]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return {tensor: values over all clips}, with integers dequantized."""
-    graph = file.graph
-    outputs = [tensor for operator in graph.operators for tensor in operator.outputs]
+def _outputs(graph: Graph, content: bytes, inputs: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
+    """Return the output of each computing operator, in order, over all clips; integers are dequantized."""
+    outputs = [operator.outputs[0] for operator in _computing(graph)]
     interpreter = preserving_interpreter(content)
     entry = interpreter.get_input_details()[0]["index"]
-    values: dict[str, list[npt.NDArray[Any]]] = {graph.name(tensor): [] for tensor in outputs}
+    values: list[list[npt.NDArray[Any]]] = [[] for _ in outputs]
     for clip in inputs:
         interpreter.set_tensor(entry, clip[np.newaxis])
         interpreter.invoke()
-        for tensor in outputs:
+        for stack, tensor in zip(values, outputs, strict=True):
             scale, zero = graph.quantization(tensor)
             raw = interpreter.get_tensor(tensor).astype(np.float64)
-            values[graph.name(tensor)].append((raw - zero[0]) * scale[0] if scale.size == 1 else raw)
-    return {name: np.stack(stack) for name, stack in values.items()}
+            stack.append((raw - zero[0]) * scale[0] if scale.size == 1 else raw)
+    return [np.stack(stack) for stack in values]
 
 
 def preserving_interpreter(content: bytes) -> Any:

@@ -93,7 +93,8 @@ def test_weights_of_an_unknown_type_are_told(trainer, tmp_path):
     for number, name in ((5, "STRING"), (99, "type 99")):
         file._model.subgraphs[0].tensors[kernel].type = number
         path.write_bytes(file.content())
-        with pytest.raises(ExportError, match=rf"model.tflite.*stem.*{name}.*FLOAT32.*Export the model again"):
+        told = rf"model.tflite.*'tensor {kernel}'.*{name}.*FLOAT32.*Export the model again"
+        with pytest.raises(ExportError, match=told):
             measure(path)
 
 
