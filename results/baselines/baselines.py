@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from data_prep.wording import plural
 from results.candidates.candidates import Candidate, read_candidates
-from results.candidates.differences import Difference, clip_scores, paired_difference
+from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions
 from results.rundir import RunDirectory
 
@@ -18,19 +18,6 @@ def read_baselines(run: RunDirectory) -> list[Candidate]:
         DataError: if a baseline's files are damaged.
     """
     return read_candidates(run.baselines)
-
-
-def difference_to(system: tuple[str, Predictions], other: tuple[str, Predictions]) -> Difference | None:
-    """Return the paired difference of a system to another, each given by its name and its predictions of a split.
-
-    None if a clip has no label, or they have no clip in common.
-    """
-    if not all(one.is_labelled for _, one in (system, other)):
-        return None
-    if not set(system[1].clips["clip_id"]) & set(other[1].clips["clip_id"]):
-        return None
-    first, second = ((name, clip_scores(one).set_index("clip_id")) for name, one in (system, other))
-    return paired_difference(first, second)
 
 
 def shortfall(difference: Difference, split: str) -> str:

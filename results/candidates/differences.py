@@ -67,3 +67,16 @@ def paired_difference(system: tuple[str, pd.DataFrame], reference: tuple[str, pd
     accuracy, accuracy_interval = of("is_correct")
     loss, loss_interval = of("loss")
     return Difference(system[0], reference[0], len(both), accuracy, accuracy_interval, loss, loss_interval)
+
+
+def difference_to(system: tuple[str, Predictions], other: tuple[str, Predictions]) -> Difference | None:
+    """Return the paired difference of a system to another, each given by its name and its predictions of a split.
+
+    None if a clip has no label, or they have no clip in common.
+    """
+    if not all(one.is_labelled for _, one in (system, other)):
+        return None
+    if not set(system[1].clips["clip_id"]) & set(other[1].clips["clip_id"]):
+        return None
+    first, second = ((name, clip_scores(one).set_index("clip_id")) for name, one in (system, other))
+    return paired_difference(first, second)

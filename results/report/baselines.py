@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from results.baselines.baselines import difference_to, differences_to, shortfalls
+from results.baselines.baselines import differences_to, shortfalls
 from results.candidates.candidates import Candidate
-from results.candidates.differences import Difference
+from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions
 from results.report.columns import Column, Table, calibration_columns, score_columns

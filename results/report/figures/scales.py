@@ -11,18 +11,26 @@ from results.report.figures.style import kilobytes
 
 def scale_axes(axes: Axes, sizes: list[float], values: list[float], limit: int, quantity: str) -> None:
     """Set the limits of the axes to contain all sizes, accuracies and the limit; the size axis is logarithmic."""
-    left = 0.85 * max(1.0, min([*sizes, limit / 4]))
-    # leave room to the right of the limit for its name and for candidates that exceed it
-    right = max([limit * max(2.4, (limit / left) ** 0.25), *(1.3 * size for size in sizes)])
+    size_axis(axes, sizes, quantity, limit)
+    accuracy_axis(axes, values)
+
+
+def size_axis(axes: Axes, sizes: list[float], quantity: str, limit: int | None = None) -> None:
+    """Set the limits of the logarithmic size axis to contain all sizes and the limit, if any."""
+    left = 0.85 * max(1.0, min([*sizes, *([] if limit is None else [limit / 4])]))
+    right = max(1.3 * size for size in [left, *sizes])
+    if limit is not None:  # leave room to its right for its name and for candidates that exceed it
+        right = max(right, limit * max(2.4, (limit / left) ** 0.25))
     axes.set_xscale("log")
     axes.set_xlim(left, right)
-    accuracy_axis(axes, values)
     reach = np.log(right / left)
     steps = (1, 2, 5) if reach < 9 else (1,)
     nice = [m * 10**e for e in range(0, 13) for m in steps]
-    ticks = [tick for tick in nice if left <= tick <= right and abs(np.log(tick / limit)) > 0.075 * reach]
+    ticks = [tick for tick in nice if left <= tick <= right]
+    if limit is not None:
+        ticks = [*(tick for tick in ticks if abs(np.log(tick / limit)) > 0.075 * reach), limit]
     show = kilobytes if quantity.endswith("bytes") else (lambda value, _=None: f"{value:,.0f}")
-    axes.set_xticks([*ticks, limit], [show(tick) for tick in [*ticks, limit]])
+    axes.set_xticks(ticks, [show(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
 

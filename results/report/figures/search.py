@@ -22,7 +22,7 @@ from results.pareto import pareto_front
 from results.report.data import RunData
 from results.report.figures.labels import place_labels
 from results.report.figures.scales import accuracy_axis, scale_axes
-from results.report.figures.style import Margins, new_axes
+from results.report.figures.style import Margins, legend_below, new_axes
 
 MANY = 1000
 """More marks than this are drawn as an image within the SVG, which would otherwise take megabytes."""
@@ -77,7 +77,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
         f"{plural(int(trained.sum()), 'trial')} with a value, {int(finished.sum()):,} of them finished; "
         f"{plural(n_infeasible, 'proposal')} over the limit, not trained",
     )
-    _legend(axes, theme)
+    legend_below(axes, theme)
     labels = [(x, y, text, _text(look, theme)) for x, y, text, look in marks]
     lines = [(limit, y) for y in np.linspace(*axes.get_ylim(), 60)]  # keep the limit readable
     if len(front):
@@ -257,28 +257,3 @@ def _limit(axes: Axes, data: RunData, theme: Theme) -> None:
     if n_further:
         further = f"{n_further} more →"
         axes.annotate(further, (right, 0.03), (-4, 9), ha="right", va="bottom", color=theme.warning, **offset)
-
-
-def _legend(axes: Axes, theme: Theme) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if not handles:
-        return
-    n = len(handles)
-    n_columns = n if n <= 7 else -(-n // 2)
-    by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
-    figure = axes.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())
-    figure.legend(
-        [handles[i] for i in by_row],
-        [labels[i] for i in by_row],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.01),
-        ncols=n_columns,
-        frameon=False,
-        labelcolor=theme.ink,
-        fontsize=9.5,
-        handletextpad=0.3,
-        columnspacing=1.2,
-        handlelength=1.6,
-    )

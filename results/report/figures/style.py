@@ -41,6 +41,32 @@ def new_axes(theme: Theme, width: float, height: float, margins: Margins | None 
     return figure, axes
 
 
+def legend_below(axes: Axes, theme: Theme) -> None:
+    """Draw the legend below the axes, in one or two rows, and make room for it; none without labels."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    n = len(handles)
+    n_columns = n if n <= 7 else -(-n // 2)
+    by_row = [i for column in range(n_columns) for i in range(column, n, n_columns)]  # legends fill column by column
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.subplots_adjust(bottom=(0.72 + 0.25 * -(-n // n_columns)) / figure.get_figheight())
+    figure.legend(
+        [handles[i] for i in by_row],
+        [labels[i] for i in by_row],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.01),
+        ncols=n_columns,
+        frameon=False,
+        labelcolor=theme.ink,
+        fontsize=9.5,
+        handletextpad=0.3,
+        columnspacing=1.2,
+        handlelength=1.6,
+    )
+
+
 def percent(value: float, _: object = None) -> str:
     """Return a share as whole percent; a tick formatter."""
     return f"{100 * value:.0f} %"

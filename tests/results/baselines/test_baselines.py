@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from results_support import add_candidate, make_run
 
-from results.baselines.baselines import difference_to, differences_to, read_baselines, shortfall
+from results.baselines.baselines import differences_to, read_baselines, shortfall
 from results.candidates.candidates import read_candidates
-from results.candidates.differences import Difference
+from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import write_predictions
 from results.report.baselines import baseline_table, comparison_notes
 from results.report.data import read_run_data

@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 import yaml
+from page_support import PageReader
 from results_support import add_search, forget_locations, make_run
 
 from data_prep.config import FeatureSpec, ValidationSpec
@@ -56,34 +56,8 @@ def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Pat
     assert "at most 90,000,000 peak activation bytes (custom)" in page
 
 
-class _Page(HTMLParser):
-    """Collects what a page loads, its ids, its alternative texts, and whether its tags nest."""
-
-    VOID = frozenset({"meta", "img", "source", "link", "br", "input"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.ids: list[str] = []
-        self.alts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.addresses += [str(values[key]) for key in ("src", "srcset", "href") if key in values]
-        self.ids += [str(values["id"])] if "id" in values else []
-        self.alts += [str(values.get("alt"))] if tag == "img" else []
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def _page_of(path: Path) -> _Page:
-    return _Page(path.read_text(encoding="utf-8"))
+def _page_of(path: Path) -> PageReader:
+    return PageReader(path.read_text(encoding="utf-8"))
 
 
 def _page(run: RunDirectory) -> str:
@@ -98,7 +72,7 @@ def _without_scripts(text: str) -> str:
 
 def test_the_page_asks_for_nothing_from_outside(whole: RunDirectory) -> None:
     """Every address on the page is inside it, a policy forbids others, links lead to sections, and tags nest."""
-    page = _Page(_page(whole))
+    page = PageReader(_page(whole))
     assert page.open == []
     assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
