@@ -75,9 +75,10 @@ def test_printed_strings_have_no_such_words(package):
     assert found == []
 
 
-def test_the_page_of_the_report_has_no_such_words():
+@pytest.mark.parametrize("name", ["report/report.html.j2", "comparison/compare.html.j2"])
+def test_the_pages_have_no_such_words(name):
     """The template's text, without its style sheet."""
-    template = (ROOT / "results/report/report.html.j2").read_text(encoding="utf-8").partition("</style>")[2]
+    template = (ROOT / "results" / name).read_text(encoding="utf-8").partition("</style>")[2]
     assert len(template) > 1000
     assert banned(template) == []
 

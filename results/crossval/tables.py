@@ -77,6 +77,7 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
 
 def difference_table(differences: list[Difference]) -> Table[Difference]:
     """Return one row per pair of systems."""
+    scores = [f"{score}{end}" for score in ("macro_accuracy", "log_loss") for end in ("", "_low", "_high")]
     return Table(
         differences,
         (
@@ -90,11 +91,8 @@ def difference_table(differences: list[Difference]) -> Table[Difference]:
             Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
             Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
         ),
-        page=(),
-        terminal=(
-            *("system", "reference", "macro_accuracy", "macro_accuracy_low", "macro_accuracy_high"),
-            *("log_loss", "log_loss_low", "log_loss_high"),
-        ),
+        page=("system", "reference", "n_clips", *scores),
+        terminal=("system", "reference", *scores),
     )
 
 

@@ -19,6 +19,7 @@ from data_prep.errors import AscError
 from search.cli import (
     baseline,
     bench,
+    compare,
     config,
     crossval,
     data,
@@ -76,6 +77,7 @@ app.add_typer(config.app, name="config", rich_help_panel=TOOLS)
 app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
 app.command("status", rich_help_panel=TOOLS)(status.status)
+app.command("compare", rich_help_panel=TOOLS)(compare.compare)
 app.command("doctor", rich_help_panel=TOOLS)(doctor.doctor)
 app.command("predict", rich_help_panel=TOOLS)(predict.predict)
 app.command("bench", rich_help_panel=TOOLS)(bench.bench)

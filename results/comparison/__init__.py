@@ -1,0 +1,1 @@
+"""Comparison of runs: fronts, hypervolumes, selected candidates, differing configuration."""

@@ -1,0 +1,104 @@
+"""Figure of a comparison: the fronts of several runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from data_prep.figures.style import Theme, styled, titled
+from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison, FrontScore, RunGroup
+from results.report.figures.all import Plot
+from results.report.figures.scales import accuracy_axis, size_axis
+from results.report.figures.search import MANY, QUANTITY_LABELS
+from results.report.figures.style import Margins, legend_below, new_axes
+
+MARKERS = ("o", "s", "^", "v", "P")
+"""With the lines of `LINES`, they distinguish runs whose colour is the same, and all runs without colour."""
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+TITLES: dict[FrontScore, tuple[str, str]] = {
+    "macro_accuracy": ("Fronts by accuracy", "macro accuracy on validation"),
+    "log_loss": ("Fronts by log loss", "log loss on validation in nats"),
+}
+
+
+def all_plots(comparison: Comparison) -> dict[str, list[Plot]]:
+    """Return {title of a group: its figures} of the groups that are compared and have a score."""
+    plots: dict[str, list[Plot]] = {}
+    for number, group in enumerate(comparison.groups, start=1):
+        if group.is_compared:
+            suffix = f"_{number}" if len(comparison.groups) > 1 else ""
+            drawn = [score for score in FRONT_SCORES if _points(group, score)]
+            plots[group.title] = [_plot(group, score, f"fronts_{score}{suffix}") for score in drawn]
+    return plots
+
+
+def _plot(group: RunGroup, score: FrontScore, stem: str) -> Plot:
+    def draw(theme: Theme) -> Figure:
+        """Draw with the style of the figures."""
+        with styled():
+            return front_figure(group, score, theme)
+
+    fronts = ", ".join(f"{run.name} ({len(run.front(score))} points)" for run in group.runs)
+    return Plot(stem, f"Fronts of {TITLES[score][1]} against weight bytes: {fronts}.", draw)
+
+
+def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
+    """Return the fronts of the finished trials of all runs of a group, with the selected candidates."""
+    figure, axes = new_axes(theme, 9.2, 5.2, Margins())
+    sizes, values = zip(*_points(group, score), strict=True)
+    size_axis(axes, list(sizes), "weight_bytes")
+    if score == "macro_accuracy":
+        accuracy_axis(axes, list(values))
+    else:
+        axes.margins(y=0.08)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    colors = (theme.primary, theme.accent, theme.good, theme.warning, theme.muted)
+    right = axes.get_xlim()[1]
+    for number, run in enumerate(group.runs):
+        look = {"color": colors[number % len(colors)], "marker": MARKERS[number % len(MARKERS)]}
+        _front(axes, run, score, right, {**look, "linestyle": LINES[number // len(colors) % len(LINES)]})
+        if (found := _selected(run, score)) is not None:
+            axes.scatter(*found, s=130, linewidths=1.6, edgecolors=theme.ink, zorder=6, **look)
+    if any(_selected(run, score) for run in group.runs):
+        label = "selected candidate, retrained"
+        axes.scatter([], [], s=110, marker="o", facecolors="none", edgecolors=theme.ink, linewidths=1.6, label=label)
+    axes.set_xlabel(QUANTITY_LABELS["weight_bytes"], color=theme.ink)
+    title, axis = TITLES[score]
+    axes.set_ylabel(axis, color=theme.ink)
+    titled(axes, theme, title, f"{group.title}; lines: fronts of the finished trials; faint: other finished trials")
+    legend_below(axes, theme)
+    return figure
+
+
+def _front(axes: Axes, run: ComparedRun, score: FrontScore, right: float, look: dict[str, Any]) -> None:
+    """Draw the front of a run as steps to the right end of the axes, and its other finished trials as faint marks."""
+    color, marker = look["color"], look["marker"]
+    front = run.front(score)
+    if front.empty:
+        axes.plot([], [], **look, label=f"{run.name} (no finished trial)")
+        return
+    is_many = len(run.finished) > MANY
+    trials = {"s": 16, "color": color, "marker": marker, "alpha": 0.35, "linewidths": 0, "rasterized": is_many}
+    axes.scatter(run.values("weight_bytes"), run.values(score), zorder=2, **trials)
+    x, y = front["weight_bytes"].astype(float).tolist(), front[score].astype(float).tolist()
+    axes.step([*x, right], [*y, y[-1]], where="post", color=color, linestyle=look["linestyle"], linewidth=1.6, zorder=3)
+    axes.plot(x, y, color=color, marker=marker, markersize=6, linestyle="none", zorder=4)
+    axes.plot([], [], **look, linewidth=1.6, markersize=6, label=run.name)
+
+
+def _selected(run: ComparedRun, score: FrontScore) -> tuple[float, float] | None:
+    """Return weight bytes and validation score of a run's selected candidate, None if there is none."""
+    if run.data.selected is None:
+        return None
+    metrics = run.data.selected.metrics
+    return float(metrics.weight_bytes), metrics.value("validation", score)
+
+
+def _points(group: RunGroup, score: FrontScore) -> list[tuple[float, float]]:
+    """Return weight bytes and score of everything that a figure shows."""
+    trials = [point for run in group.runs for point in zip(run.values("weight_bytes"), run.values(score), strict=True)]
+    selected = [found for run in group.runs if (found := _selected(run, score)) is not None]
+    return [(float(x), float(y)) for x, y in [*trials, *selected] if x == x and y == y]
