@@ -58,7 +58,7 @@ def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
     colors = (theme.primary, theme.accent, theme.good, theme.warning, theme.muted)
     right = axes.get_xlim()[1]
     for number, run in enumerate(group.runs):
-        look = {"color": colors[number % len(colors)], "marker": MARKERS[number % len(MARKERS)]}
+        look: dict[str, Any] = {"color": colors[number % len(colors)], "marker": MARKERS[number % len(MARKERS)]}
         _front(axes, run, score, right, {**look, "linestyle": LINES[number // len(colors) % len(LINES)]})
         if (found := _selected(run, score)) is not None:
             axes.scatter(*found, s=130, linewidths=1.6, edgecolors=theme.ink, zorder=6, **look)
@@ -78,15 +78,16 @@ def _front(axes: Axes, run: ComparedRun, score: FrontScore, right: float, look: 
     color, marker = look["color"], look["marker"]
     front = run.front(score)
     if front.empty:
-        axes.plot([], [], **look, label=f"{run.name} (no finished trial)")
+        axes.plot([], [], **look, label=f"run {run.name} (no finished trial)")
         return
-    is_many = len(run.finished) > MANY
-    trials = {"s": 16, "color": color, "marker": marker, "alpha": 0.35, "linewidths": 0, "rasterized": is_many}
-    axes.scatter(run.values("weight_bytes"), run.values(score), zorder=2, **trials)
+    faint: dict[str, Any] = {"s": 16, "color": color, "marker": marker, "alpha": 0.35, "linewidths": 0, "zorder": 2}
+    axes.scatter(run.values("weight_bytes"), run.values(score), rasterized=len(run.finished) > MANY, **faint)
     x, y = front["weight_bytes"].astype(float).tolist(), front[score].astype(float).tolist()
     axes.step([*x, right], [*y, y[-1]], where="post", color=color, linestyle=look["linestyle"], linewidth=1.6, zorder=3)
     axes.plot(x, y, color=color, marker=marker, markersize=6, linestyle="none", zorder=4)
-    axes.plot([], [], **look, linewidth=1.6, markersize=6, label=run.name)
+    axes.plot(
+        [], [], **look, linewidth=1.6, markersize=6, label=f"run {run.name}"
+    )  # matplotlib leaves out labels that start with _
 
 
 def _selected(run: ComparedRun, score: FrontScore) -> tuple[float, float] | None:

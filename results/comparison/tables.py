@@ -100,12 +100,12 @@ def front_table(comparison: Comparison) -> pd.DataFrame:
 def setting_table(group: RunGroup) -> Table[tuple[str, dict[str, Any]]]:
     """Return one row per key of the configuration in which the runs differ, with the value of each run as JSON."""
 
-    def of(run: str) -> Column[tuple[str, dict[str, Any]]]:
-        """Return the column of a run."""
-        return Column(run, lambda row: shortened(_value(row[1], run), 200), kind="wrap")
+    def of(number: int, run: str) -> Column[tuple[str, dict[str, Any]]]:
+        """Return the column of a run, whose name may be that of another column."""
+        return Column(f"run_{number}", lambda row: shortened(_value(row[1], run), 200), heading=run, kind="wrap")
 
     key: Column[tuple[str, dict[str, Any]]] = Column("key", lambda row: row[0])
-    columns = (key, *(of(run.name) for run in group.runs))
+    columns = (key, *(of(number, run.name) for number, run in enumerate(group.runs)))
     names = [column.name for column in columns]
     return Table(list(group.settings.items()) if group.is_compared else [], columns, page=names, terminal=names)
 
