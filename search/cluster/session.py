@@ -28,6 +28,9 @@ CONNECT_S = 10.0
 
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's setting, on every system: whether it can be part of a cluster, which a Ray on the loopback interface cannot."""
+IDLE_SERVICES = ("start_monitor", "start_log_monitor", "start_api_server")
+"""What starts Ray's autoscaler, the forwarding of workers' logs, and the server of its dashboard and state, which nothing
+uses on one machine."""
 RAY_FOLDER = "r"
 """Ray's folder, inside one of this user alone: Ray opens its own to everybody, and its logs hold the environment."""
 MAX_FOLDER = 24
@@ -91,7 +94,7 @@ def ray_session(address: str | None, n_cpus: int) -> Iterator[None]:
             ending.callback(ray.shutdown)
             with chdir(_import_folder(folder)), _signals_kept():
                 if cluster is None:
-                    with _on_loopback():
+                    with _on_loopback(), _without_idle_services():
                         _start(folder, n_cpus)
                 else:
                     _connect(cluster)
@@ -177,6 +180,25 @@ def _on_loopback() -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
         os.environ.pop(CLUSTERS, None)
+
+
+@contextmanager
+def _without_idle_services() -> Iterator[None]:
+    """Leave out `IDLE_SERVICES` of a Ray that the block starts, which has no setting for it.
+
+    Their start takes as long as that of everything else, four seconds of a processor. In a version of Ray without these
+    methods, everything is started.
+    """
+    from ray._private.node import Node
+
+    kept = {name: getattr(Node, name) for name in IDLE_SERVICES if hasattr(Node, name)}
+    for name in kept:
+        setattr(Node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in kept.items():
+            setattr(Node, name, method)
 
 
 @functools.cache

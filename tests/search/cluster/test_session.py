@@ -18,6 +18,7 @@ pytestmark = pytest.mark.system
 
 SESSIONS = """
 import signal
+from pathlib import Path
 
 from search.cluster.doctor import sources
 from search.cluster.nodes import on_every_node
@@ -29,12 +30,16 @@ if __name__ == "__main__":
         with ray_session(None, 1):
             print(*on_every_node(sources).values())
             assert signal.getsignal(signal.SIGTERM) is print
+            children = Path("/proc/self/task").glob("*/children")
+            lines = [Path(f"/proc/{pid}/cmdline").read_text() for one in children for pid in one.read_text().split()]
+            assert [line for line in lines if "raylet" in line], lines
+            assert not [line for line in lines if "dashboard.py" in line or "monitor.py" in line], lines
 """
 
 
 def test_a_local_ray_works_beside_foreign_files_and_without_a_home(tmp_path):
     """Workers import the packages, not the user's files of the same names; the token needs no home; twice in a row.
-    SIGTERM is answered as before."""
+    SIGTERM is answered as before, and no service is started that nothing uses."""
     here = tmp_path / "here"
     here.mkdir()
     (tmp_path / "sessions.py").write_text(SESSIONS)
