@@ -29,8 +29,8 @@ CONNECT_S = 10.0
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's setting, on every system: whether it can be part of a cluster, which a Ray on the loopback interface cannot."""
 IDLE_SERVICES = ("start_monitor", "start_log_monitor", "start_api_server")
-"""What starts Ray's autoscaler, the forwarding of workers' logs, and the server of its dashboard and state, which nothing
-uses on one machine."""
+"""What starts the autoscaler, the forwarding of logs, and the server of dashboard and state, which nothing here uses on
+one machine."""
 RAY_FOLDER = "r"
 """Ray's folder, inside one of this user alone: Ray opens its own to everybody, and its logs hold the environment."""
 MAX_FOLDER = 24

@@ -57,9 +57,14 @@ class Terminal:
 
     @contextmanager
     def stage(self, title: str, unit: str) -> Iterator[ProgressCallback]:
-        """Show a progress bar with rate and time left until the block ends; none if quiet or not on a terminal."""
-        if self.quiet or not self._err.is_terminal:
+        """Show rate and time left until the block ends: a bar on a terminal, else lines in a log; none if quiet."""
+        if self.quiet:
             yield lambda done, total: None
+            return
+        if not self._err.is_terminal:
+            from search.cli.screen.stage_log import StageLog
+
+            yield StageLog(title, unit, self.note).update
             return
         columns = (
             TextColumn("[bold]{task.description:<10}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from search.cli.screen.stage_log import StageLog
 from search.cli.screen.terminal import Terminal
 
 NAME = "[red]=x[/red] :smile: \x1b[2J\x9b31m\u202e{{ 7 * 7 }}\udcff"
@@ -47,3 +48,18 @@ def test_tables_show_names_as_they_are(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert out.count("x") == 10_000
     assert "1,234" in out
+
+
+def test_a_long_stage_is_followed_in_a_log():
+    """A line after a minute, then every ten, with the time left at the rate of this call; short stages have none."""
+    lines: list[str] = []
+    now = 0.0
+    log = StageLog("Train", "epochs", lines.append, clock=lambda: now)
+    for now in range(0, 1400, 20):  # an epoch in 20 s, after 100 of an earlier call
+        log.update(100 + int(now) // 20, 1000)
+    log.update(1000, 1000)
+    assert lines == [
+        "Train: 103 of 1,000 epochs (10%), about 4 h 59 min left",
+        "Train: 133 of 1,000 epochs (13%), about 4 h 49 min left",
+        "Train: 163 of 1,000 epochs (16%), about 4 h 39 min left",
+    ]
