@@ -31,7 +31,7 @@ def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = 
     if calibration is None:
         raise ExportError(f"export as {mode} needs calibration clips: training clips, drawn by draw_calibration")
     if mode == "int4_int8_weights":
-        return with_corrected_bias(content, calibration, lambda floats: apply(floats, _mixed_weights(floats)))
+        return with_corrected_bias(content, calibration, lambda floats: apply(floats, mixed_weights(floats)))
     recipe, ranges = static_recipe(content, calibration)
     # The quantizer modifies the ranges passed to it.
     return with_corrected_bias(
@@ -48,15 +48,24 @@ def _weights() -> Any:
     return recipe
 
 
-def _mixed_weights(content: bytes) -> Any:
-    """Return the recipe for large kernels in int4, small and depthwise ones in int8."""
+def mixed_weights(content: bytes, ranges: str = "OCTAV") -> Any:
+    """Return the recipe for large kernels in int4, small and depthwise ones in int8.
+
+    Args:
+        content: the float32 file.
+        ranges: the quantizer's algorithm for the ranges of int4 kernels. OCTAV (Sakr et al., "Optimal clipping and
+            magnitude-aware differentiation", 2022) clips outliers where that minimizes the squared error; `asc`'s
+            networks lose half as much by it as by ranges up to the largest weight (tests/benchmarks/int4_ranges.py).
+    """
     from ai_edge_quantizer import qtyping
 
     recipe = _weights()
     graph = TfliteFile(content, "the float32 file").graph
     for operator in graph.operators:
         if operator.name in ("CONV_2D", "FULLY_CONNECTED") and _n_values(graph, operator.inputs[1]) >= INT4_MIN_VALUES:
-            recipe.add_weight_only_config(scope_of(graph, operator), qtyping.TFLOperationName(operator.name), 4)
+            recipe.add_weight_only_config(
+                scope_of(graph, operator), qtyping.TFLOperationName(operator.name), 4, algorithm_key=ranges
+            )
     return recipe
 
 
