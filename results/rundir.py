@@ -19,6 +19,8 @@ SHARDS = "shards"
 SUMMARY = "summary.json"
 """Summary of a submission package, in the same folder as the package."""
 
+NOTES = ("data", "versions", "machine")
+"""Sections of a run's configuration that are no settings: what it was started on and with."""
 
 START_AGAIN = (
     "Restore it from a copy, or delete it and rerun the command that started the run, with the same configuration: "

@@ -20,6 +20,7 @@ from data_prep.errors import ConfigError
 from data_prep.schema import Config, parse_config
 from data_prep.yaml_file import load_yaml, parse_yaml, read_yaml
 from results.config import EnsembleConfig, SubmissionConfig
+from results.rundir import NOTES
 from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
 from search.study.settings import SearchSettings
@@ -228,7 +229,7 @@ def read_run_config(source: str, overrides: Sequence[str] | Mapping[str, Any] = 
         if name not in shipped:
             raise ConfigError(f"{source}: no such file or shipped configuration; shipped: {', '.join(shipped)}")
         data = parse_yaml(shipped[name], source)
-    for noted in ("data", "versions"):  # in a run directory's config.yaml, in addition to the settings
+    for noted in NOTES:  # in a run directory's config.yaml, in addition to the settings
         data.pop(noted, None)
     return parse_config(RunConfig, with_overrides(data, overrides), source)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any, Literal
 
+from asc_models.processor import instruction_set, processor_name
 from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.files import write_text, written_whole
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
 from data_prep.store import Location, parse_location
+from data_prep.workers import available_cpus
 from data_prep.yaml_file import to_yaml
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
@@ -59,7 +62,7 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     if not run.config_path.exists():
         if run.root.exists() and not run.root.is_dir():
             raise RunError(f"{run.root}: is a file, not a run directory; choose another --out")
-        _write(run, {**resolved, "versions": _versions()})
+        _write(run, {**resolved, "versions": _versions(), "machine": _machine()})
         return config
     stored = run.read_config()
     settings = _with_defaults({key: value for key, value in stored.items() if key in resolved})
@@ -67,7 +70,7 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
         return config
     differing = _fixed_differences(settings, resolved)
     if not has_training(run):
-        _write(run, {**resolved, "versions": _versions()})
+        _write(run, {**resolved, "versions": _versions(), "machine": _machine()})
     elif not differing:
         _write(run, {**stored, **resolved})
     else:
@@ -229,6 +232,16 @@ def _write(run: RunDirectory, content: dict[str, Any]) -> None:
 
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in NUMERIC}}
+
+
+def _machine() -> dict[str, str | int]:
+    """Return what the speed and the last bits of a training depend on. Workers of a cluster may be others."""
+    return {
+        "processor": processor_name(),
+        "instruction_set": instruction_set(),
+        "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+        "processors": available_cpus(),
+    }
 
 
 def default_shards(run: RunDirectory, shards: str | None, storage: RunStorage | None = None) -> Location:

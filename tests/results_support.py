@@ -27,6 +27,7 @@ CONFIG: dict[str, Any] = {
     "export": {"mode": "int8_weights"},
     "rules": {"name": "dcase2021", "limits": {}},
     "versions": {"numpy": "2.4.6", "tensorflow": "2.21.0"},
+    "machine": {"processor": "AMD EPYC 7763", "instruction_set": "avx2", "onednn": "1", "processors": 2},
 }
 
 

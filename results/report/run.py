@@ -20,6 +20,7 @@ from results.ledger.trials import ranked_trials
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
 from results.report.text import Content, count, data_name, fold_of, number, setting, table
+from results.rundir import NOTES
 
 N_FAILED = 20
 """Most failures that the report lists."""
@@ -185,9 +186,9 @@ def submission_text(data: RunData) -> Content | None:
 
 
 def reproduce(data: RunData) -> Content:
-    """Return the commands, configuration and package versions that reproduce the run."""
-    config = {key: value for key, value in data.config.items() if key not in {"data", "versions"}}
-    versions = data.config.get("versions") or {}
+    """Return the commands and configuration that reproduce the run, package versions and machine."""
+    config = {key: value for key, value in data.config.items() if key not in NOTES}
+    versions, machine = data.config.get("versions") or {}, data.config.get("machine") or {}
     synth = bool(config.get("synth"))
     if synth:
         text = "The command synthesizes the corpus from the section `synth` of the configuration."
@@ -209,5 +210,8 @@ def reproduce(data: RunData) -> Content:
         "config": to_yaml(config) if config else "",
         "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
         if versions
+        else None,
+        "machine": table(["machine", ""], [[name.replace("_", " "), str(v)] for name, v in machine.items()])
+        if machine
         else None,
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asc_models.processor import instruction_set
+from asc_models.processor import instruction_set, processor_name
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,13 @@ def test_the_most_able_instructions_are_named(listed: str, expected: str, tmp_pa
 
 def test_a_system_that_lists_none_is_unknown(tmp_path: Path) -> None:
     """Where there is no list, as on Windows, the answer is `unknown`."""
-    assert instruction_set(tmp_path / "nothing") == "unknown"
+    assert instruction_set(tmp_path / "nothing") == processor_name(tmp_path / "nothing") == "unknown"
+
+
+def test_the_processor_is_named(tmp_path: Path) -> None:
+    """The first processor's model, as the kernel writes it; ARM's kernels write none."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7763 64-Core Processor\nflags\t: avx2\n")
+    assert processor_name(cpuinfo) == "AMD EPYC 7763 64-Core Processor"
+    cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd\n")
+    assert processor_name(cpuinfo) == "unknown"

@@ -137,11 +137,12 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 
 
 def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
-    """RUN/config.yaml, with what it notes of data and versions, is a configuration like any other."""
+    """RUN/config.yaml, with what it notes of data, versions and machine, is a configuration like any other."""
     run = RunDirectory(tmp_path / "run")
     open_run(run, read_run_config("demo"))
     bind_data(run, read_manifest(shards))
     assert read_run_config(str(run.config_path)) == read_run_config("demo")
+    assert run.read_config()["machine"]["onednn"] in ("0", "1")
 
 
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
