@@ -83,6 +83,10 @@ def read_candidate_config(path: Path) -> CandidateConfig:
 MODEL, CONFIG, CARD = "model.tflite", "config.yaml", "card.md"
 
 
+ENSEMBLE = "ensemble.yaml"
+"""File that makes a folder or zip that of an ensemble (`asc_models.ensemble`)."""
+
+
 METRICS = "metrics.json"
 """Scores and sizes of a candidate, and the SHA-256 of the files that they were measured on."""
 
@@ -95,7 +99,7 @@ NEEDED = (MODEL, CONFIG)
 """Files needed to run a candidate: the model; feature and reader settings and class list."""
 
 
-MAX_UNPACKED_BYTES = {MODEL: 100_000_000, CONFIG: MAX_BYTES}
+MAX_UNPACKED_BYTES = {MODEL: 100_000_000, CONFIG: MAX_BYTES, ENSEMBLE: MAX_BYTES}
 """Largest accepted unpacked size of each file in a zip. Real candidates have a few hundred thousand bytes."""
 
 
@@ -133,39 +137,67 @@ def opened_candidate(path: Path) -> Iterator[Path]:
         DataError: if `path` is not a candidate, lacks a required file, or has another one than was scored.
     """
     if path.is_dir():
+        if (path / ENSEMBLE).is_file():
+            raise _ensemble_error(path)
         missing = [name for name in NEEDED if not (path / name).is_file()]
         if missing:
             raise DataError(
                 f"{path}: not a candidate (it has no {' and no '.join(missing)}). Candidates are the folders in "
-                "RUN/candidates, and the zips in them"
+                f"RUN/candidates, and the zips in them; an ensemble is RUN/ensemble.zip, or a folder with {ENSEMBLE}"
             )
         require_unchanged(path, NEEDED)
         yield path
         return
-    if path.exists() and not path.is_file():  # a pipe would never end
-        raise DataError(f"{path}: must be a folder or a regular file; it is a pipe or device.")
     with scratch_folder("asc-candidate-") as folder:
         _unpack(path, folder)
         yield folder
 
 
+def _ensemble_error(path: Path) -> DataError:
+    return DataError(f"{path}: is an ensemble, where a candidate is needed: a folder in RUN/candidates, or its zip")
+
+
 def _unpack(path: Path, folder: Path) -> None:
+    with opened_zip(path) as archive:
+        # A zip made by hand may contain the files in a subfolder.
+        found = [name for name in archive.namelist() if Path(name).name in (*NEEDED, ENSEMBLE)]
+        entries = {Path(name).name: name for name in found}
+        if ENSEMBLE in entries:
+            raise _ensemble_error(path)
+        if len(entries) < len(found):  # model and configuration would be of different candidates
+            raise DataError(f"{path}: has the files of several candidates ({', '.join(map(shortened, found[:3]))}, …)")
+        missing = [name for name in NEEDED if name not in entries]
+        if missing:
+            raise DataError(f"{path}: not a candidate's zip (it has no {' and no '.join(missing)})")
+        for name, entry in entries.items():
+            unpack_file(path, archive, entry, folder / name)
+
+
+@contextmanager
+def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield the zip of a candidate or ensemble, open for reading.
+
+    Raises:
+        DataError: if `path` is not a zip that can be read; also for what fails while it is open.
+    """
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise DataError(f"{path}: must be a folder or a regular file; it is a pipe or device.")
     try:
         with zipfile.ZipFile(path) as archive:
-            # A zip made by hand may contain the files in a subfolder.
-            entries = {Path(name).name: name for name in archive.namelist() if Path(name).name in NEEDED}
-            missing = [name for name in NEEDED if name not in entries]
-            if missing:
-                raise DataError(f"{path}: not a candidate's zip (it has no {' and no '.join(missing)})")
-            for name, entry in entries.items():
-                size = archive.getinfo(entry).file_size
-                if size > MAX_UNPACKED_BYTES[name]:
-                    raise DataError(
-                        f"{path}: {shortened(entry)} has {size:,} bytes, a candidate's at most "
-                        f"{MAX_UNPACKED_BYTES[name]:,}"
-                    )
-                (folder / name).write_bytes(archive.read(entry))
+            yield archive
     except FileNotFoundError:
         raise DataError(f"{path}: no such candidate folder or zip") from None
     except (*UNREADABLE_ZIP, OSError) as error:
         raise DataError(f"{path}: neither a candidate's folder nor a zip of one: {error}") from None
+
+
+def unpack_file(path: Path, archive: zipfile.ZipFile, entry: str, target: Path) -> None:
+    """Write one entry of the zip at `path` to `target`, whatever path the entry has.
+
+    Raises:
+        DataError: if the entry has more bytes than a file with the name of `target` may have.
+    """
+    size, limit = archive.getinfo(entry).file_size, MAX_UNPACKED_BYTES[target.name]
+    if size > limit:
+        raise DataError(f"{path}: {shortened(entry)} has {size:,} bytes, a candidate's at most {limit:,}")
+    target.write_bytes(archive.read(entry))

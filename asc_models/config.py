@@ -21,6 +21,9 @@ fewer than 1,024 values in float32. Biases and norms have 32 bits in all modes, 
 
 Schedule = Literal["sgdr", "one-cycle", "cosine", "step", "plateau-cosine"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
+MAX_MEMBERS = 64
+"""Most members of an ensemble."""
+
 Balance = Literal["none", "class", "device"]
 CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 """Validation score that selects the best epoch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -40,6 +40,11 @@ every kernel as int8 or narrower are allowed (asc_models.config.INT8_MODES)."""
 
 LARGEST_COUNTS: tuple[Quantity, ...] = ("peak_activation_bytes",)
 """Quantities for which an ensemble counts its largest member, since members run in turn; all others are summed."""
+
+
+def total(quantity: Quantity, values: Sequence[int]) -> int:
+    """Return a quantity of an ensemble from the values of its distinct members."""
+    return max(values) if quantity in LARGEST_COUNTS else sum(values)
 
 
 BEFORE_TRAINING: dict[Quantity, str] = {

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from asc_models.config import MAX_MEMBERS
 from data_prep.schema import Config
 
 Slot = Literal["best", "ensemble", "smallest", "robust", "next"]
@@ -15,7 +16,7 @@ Slot = Literal["best", "ensemble", "smallest", "robust", "next"]
 class EnsembleConfig(Config):
     """Section `ensemble`: selection of members that together are within the limits of one model."""
 
-    max_members: int = Field(4, ge=1, le=64)
+    max_members: int = Field(4, ge=1, le=MAX_MEMBERS)
     """Maximum number of distinct members."""
     max_rounds: int = Field(32, ge=1, le=1000)
     """Maximum number of additions. A member can be added repeatedly; its weight is its share of all additions."""

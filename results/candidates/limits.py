@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asc_models.rules import LARGEST_COUNTS, Quantity, RulesConfig, Verdict, check
+from asc_models.rules import Quantity, RulesConfig, Verdict, check, total
 from data_prep.schema import parse_config
 from results.candidates.candidates import CandidateMetrics
 
@@ -81,8 +81,7 @@ class Limits:
         for quantity in self.rules.in_force():
             values = [_value(member, quantity) for member in members]
             if None not in values:
-                known = [value for value in values if value is not None]
-                totals[quantity] = max(known) if quantity in LARGEST_COUNTS else sum(known)
+                totals[quantity] = total(quantity, [value for value in values if value is not None])
         return totals
 
     def verdict(self, members: Sequence[Sized]) -> Verdict:

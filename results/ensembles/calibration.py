@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from asc_models.ensemble import temper
 from asc_models.metrics import Floats, Ints, log_loss, log_losses
 from results.candidates.predictions import Predictions
 
@@ -34,14 +35,6 @@ class Calibration:
     """Cross-fitted log loss in nats; without a temperature, the plain log loss."""
     is_at_bound: bool = False
     """Whether the fit ended at one of `TEMPERATURES`: the clips do not determine it."""
-
-
-def temper(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """Return p^(1/T), normalized per row, shape (n_clips, n_scenes). T > 1 flattens, T < 1 sharpens."""
-    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-15, None)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return result
 
 
 def fit_temperature(labels: Ints, probabilities: Floats) -> float:

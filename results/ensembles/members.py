@@ -22,10 +22,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from asc_models.ensemble import temper
 from asc_models.metrics import EPSILON, Floats, Ints, log_losses
 from data_prep.progress import ProgressCallback
 from results.config import EnsembleConfig
-from results.ensembles.calibration import fit_temperature, temper
+from results.ensembles.calibration import fit_temperature
 
 Counts = npt.NDArray[np.int64]
 """How often each candidate was added, shape (n_candidates,)."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asc_models.ensemble import temper
 from asc_models.metrics import log_losses
 from data_prep.errors import DataError
 from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates, sibling_name
@@ -24,7 +25,6 @@ from results.ensembles.calibration import (
     cross_fitted_losses,
     location_parts,
     locations_of,
-    temper,
 )
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.rundir import RunDirectory

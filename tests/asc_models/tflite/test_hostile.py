@@ -61,6 +61,13 @@ def test_a_zip_is_read_by_name_and_nothing_of_it_is_unpacked_elsewhere(tmp_path:
     assert not folder.exists()
 
 
+def test_a_zip_of_several_candidates_is_refused(tmp_path: Path) -> None:
+    """A model is never run with the configuration of another."""
+    path = packed(tmp_path / "two.zip", *((f"{one}/{name}", b"") for one in "ab" for name in (MODEL, CONFIG)))
+    with pytest.raises(DataError, match=r"has the files of several candidates \(a/model"), opened_candidate(path):
+        pass
+
+
 @pytest.mark.parametrize(
     ("name", "size"), [(CONFIG, MAX_UNPACKED_BYTES[CONFIG] + 1), (MODEL, MAX_UNPACKED_BYTES[MODEL] + 1)]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asc_models.ensemble import temper
 from asc_models.metrics import log_loss
 from results.ensembles.calibration import (
     TEMPERATURES,
@@ -12,7 +13,6 @@ from results.ensembles.calibration import (
     cross_fitted_losses,
     fit_temperature,
     location_parts,
-    temper,
 )
 
 
