@@ -170,6 +170,11 @@ class RunDirectory:
         return self.root / "ensembles.json"
 
     @property
+    def ensemble_package_path(self) -> Path:
+        """The run's own ensemble with everything needed to run it, as one zip file."""
+        return self.root / "ensemble.zip"
+
+    @property
     def baselines(self) -> RunDirectory:
         """Baselines, trained on the same clips: a run directory with its own ledger, without a search."""
         return RunDirectory(self.root / "baselines")

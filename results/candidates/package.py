@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 
 from asc_models.candidate import CARD, NEEDED, CandidateConfig
 from asc_models.rules import QUANTITY_NAMES
@@ -21,12 +23,14 @@ _EPOCH = (2021, 1, 1, 0, 0, 0)  # fixed, so that packages of the same files are 
 def write_package(files: CandidateFiles, config: CandidateConfig, metrics: CandidateMetrics) -> None:
     """Write the model card, and a zip of everything needed to run the exported file."""
     write_text(files.card_path, card(files.name, config, metrics))
-    with (
-        written_whole(files.package_path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for name in PACKED:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), (files.root / name).read_bytes(), zipfile.ZIP_DEFLATED)
+    pack(files.package_path, {name: (files.root / name).read_bytes() for name in PACKED})
+
+
+def pack(path: Path, entries: Mapping[str, bytes]) -> None:
+    """Write a zip of {name: content}, atomically; equal entries give equal bytes."""
+    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
 
 
 def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asc_models.ensemble import combined
 from asc_models.metrics import mean_interval
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
@@ -17,10 +18,11 @@ from results.candidates.candidates import Candidate
 from results.candidates.limits import Limits, Sized
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
-from results.ensembles.calibration import calibrate, location_parts, locations_of, temper
+from results.ensembles.calibration import calibrate, location_parts, locations_of
 from results.ensembles.eligible import eligible_candidates
 from results.ensembles.members import Found, find_members, make_pool
 from results.ensembles.outside import RESERVED, OutsideSystem, read_outside
+from results.ensembles.package import pack_ensemble
 from results.rundir import RunDirectory
 
 ENSEMBLE_NAME, JOINT_NAME = RESERVED
@@ -64,7 +66,9 @@ class Ensemble:
 def build_ensemble(
     run: RunDirectory, config: EnsembleConfig, limits: Limits, on_progress: ProgressCallback | None = None
 ) -> Ensemble:
-    """Select an ensemble from the run's candidates on validation, write `ensembles.json`, and return it.
+    """Select an ensemble from the run's candidates on validation, write it, and return it.
+
+    It is written as `ensemble.zip`, which can be run (`pack_ensemble`), and described in `ensembles.json`.
 
     If other systems joined the run, a second ensemble is selected from both and written if it has any of them: the
     first can be packed, the second not. See `eligible_candidates` for those that take part. Test metrics are computed
@@ -83,6 +87,7 @@ def build_ensemble(
         if joint.outside:
             locations = locations_of(candidates[0].predictions("validation"))
             ensembles.append(replace(joint, gain=_difference(joint_found, found, locations)))
+    pack_ensemble(run, own.members, own.temperature)
     _write(run, ensembles, limits, config)
     return own
 
@@ -219,10 +224,9 @@ def ensemble_predictions(ensemble: Ensemble, members: Mapping[str, Predictions])
         members: {candidate name: predictions}, all of the same clips in any order.
     """
     aligned = align([members[name] for name in ensemble.members])
-    weights = np.array(list(ensemble.members.values()))
-    mean = np.tensordot(weights, np.stack([p.probabilities.astype(np.float64) for p in aligned]), axes=1)
-    tempered = temper(mean, ensemble.temperature).astype(np.float32)
-    return Predictions(aligned[0].clips, tempered, aligned[0].classes)
+    weights = list(ensemble.members.values())
+    probabilities = combined([one.probabilities for one in aligned], weights, ensemble.temperature)
+    return Predictions(aligned[0].clips, probabilities, aligned[0].classes)
 
 
 def align(predictions: Sequence[Predictions]) -> list[Predictions]:
