@@ -1,10 +1,10 @@
-"""Classification of audio by an exported candidate."""
+"""Classification of audio by an exported candidate or ensemble."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asc_models.candidate import CONFIG, MODEL, CandidateConfig, opened_candidate, read_candidate_config
+from asc_models.candidate import CandidateConfig
+from asc_models.ensemble import OpenedSystem, opened_system
 from asc_models.errors import ExportError
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.quantization.probe import probe
@@ -55,37 +56,40 @@ class Answer:
 
 
 class Classifier:
-    """An exported candidate that classifies recordings.
+    """An exported candidate or ensemble that classifies recordings.
+
+    The probabilities of an ensemble are the weighted mean of its members', with its temperature applied.
 
     Args:
-        path: the candidate's folder, or a zip of it.
+        path: folder of the candidate or ensemble, or a zip of it.
         n_threads: number of interpreter threads.
 
     Raises:
-        DataError: if `path` is not a candidate.
-        ConfigError: if its configuration is invalid.
-        ExportError: if its model file cannot be run.
+        DataError: if `path` is neither, or the members of an ensemble are of different data.
+        ConfigError: if a configuration is invalid.
+        ExportError: if a model file cannot be run.
     """
 
     def __init__(self, path: File, n_threads: int = 1) -> None:
         self.path = Path(path)
-        with opened_candidate(self.path) as folder:
-            self.config: CandidateConfig = read_candidate_config(folder / CONFIG)
-            self._require_harmless(folder / MODEL)
-            self._artifact = Artifact(folder / MODEL, n_threads)
+        with opened_system(self.path) as system:
+            self.configs: tuple[CandidateConfig, ...] = tuple(system.read_configs())
+            self._require_harmless(system)
+            self._system = system
+            self._artifacts = [Artifact(model, n_threads) for model in system.model_paths]
 
-    def _require_harmless(self, model: Path) -> None:
-        """Raise ExportError if the model file fails on a clip of zeros in a process of its own, which it may abort."""
-        shape = self.config.reader.input_shape(self.config.features)
-        if failure := probe(model, np.zeros((1, *shape), np.float32), "xnnpack"):
-            raise ExportError(
-                f"{self.path}: its model file cannot be run: {failure}. Copy it again, or export it again."
-            )
+    def _require_harmless(self, system: OpenedSystem) -> None:
+        """Raise ExportError if a model file fails on a clip of zeros in a process of its own, which it may abort."""
+        for name, model, config in zip(system.folders, system.model_paths, self.configs, strict=True):
+            shape = config.reader.input_shape(config.features)
+            if failure := probe(model, np.zeros((1, *shape), np.float32), "xnnpack"):
+                which = "its model file" if system.manifest is None else f"the model file of its member {name}"
+                raise ExportError(f"{self.path}: {which} cannot be run: {failure}. Copy it again, or export it again.")
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Scenes, in the order of the probabilities."""
-        return self.config.classes
+        return self.configs[0].classes
 
     def predict(
         self, recordings: File | Waveform | Sequence[File] | Sequence[Waveform], sample_rate: int | None = None
@@ -133,7 +137,8 @@ class Classifier:
             DataError: if the recording cannot be used.
             ExportError: if the model file cannot be run, or its outputs are not probabilities.
         """
-        config, spec = self.config, self.config.features
+        config = self.configs[0]
+        spec = config.features  # the same for all members, so their features are extracted once
         if isinstance(recording, np.ndarray):
             require_waveform(recording, 0)
             y, rate = recording, sample_rate or spec.sample_rate
@@ -159,12 +164,16 @@ class Classifier:
         )
 
     def _probabilities(self, features: FeatureSet) -> npt.NDArray[np.float32]:
-        probabilities = self._artifact.predict(features)
-        if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all():  # not true of NaN either
-            raise ExportError(
-                f"{self.path}: its outputs are not probabilities: the model file is damaged. Export it again."
-            )
-        return probabilities
+        answers = []
+        for artifact, config in zip(self._artifacts, self.configs, strict=True):
+            read = replace(features, reader=config.reader, statistics=config.statistics)
+            probabilities = artifact.predict(read)
+            if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all():  # not true of NaN either
+                raise ExportError(
+                    f"{self.path}: its outputs are not probabilities: the model file is damaged. Export it again."
+                )
+            answers.append(probabilities)
+        return self._system.combined(answers)
 
 
 def _starts(n_samples: int, n_window: int) -> list[int]:

@@ -225,6 +225,10 @@ def ensemble_stage(workspace: Workspace, config: RunConfig, narrator: Narrator) 
         narrator.note(f"{joint[0].name} can't be packed into a submission: there is no network of {names}")
     elif outside:
         narrator.note("No other system is in the best ensemble")
+    if workspace.run.ensemble_package_path.is_file():
+        narrator.note(f"Packed as {workspace.run.ensemble_package_path}, input of `asc predict`, `describe`, `bench`")
+    else:
+        narrator.note("Not packed: a member has no model file; `asc predict` needs it")
 
 
 def _held_out_text(ensemble: Ensemble) -> str:

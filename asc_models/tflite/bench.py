@@ -1,6 +1,6 @@
-"""Benchmark of an exported file: time per clip on one thread, and memory, measured in a new process.
+"""Benchmark of exported files: time per clip on one thread, and memory, measured in a new process.
 
-python -m asc_models.tflite.bench FILE N_CLIPS
+python -m asc_models.tflite.bench N_CLIPS FILE...
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ N_WARM = 5
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Cost of one file on this machine, one thread."""
+    """Cost of one file, or of several that classify each clip in turn, on this machine, one thread."""
 
     median_ms: float
-    """Median time per clip in ms, including copies of input and output but not the features."""
+    """Median time per clip in ms, of all files together, including copies of input and output but not the features."""
     p95_ms: float
     """95th percentile of the time per clip in ms."""
     n_clips: int
@@ -35,21 +36,27 @@ class Benchmark:
     peak_rss_bytes: int
     """Peak resident memory of the process that ran them."""
     idle_rss_bytes: int
-    """Peak resident memory before the file was loaded: Python, NumPy and the interpreter."""
+    """Peak resident memory before any file was loaded: Python, NumPy and the interpreter."""
 
 
-def bench(path: Path, n_clips: int = 200) -> Benchmark:
-    """Return the cost of running the TFLite file at `path` on random input.
+def bench(paths: Path | Sequence[Path], n_clips: int = 200) -> Benchmark:
+    """Return the cost of running TFLite files on random input.
+
+    Args:
+        paths: one file, or the members of an ensemble, which are loaded together and run in turn on each clip.
+        n_clips: number of clips to time.
 
     Raises:
-        ExportError: if the file cannot be run.
+        ExportError: if a file cannot be run.
     """
+    files = [paths] if isinstance(paths, Path) else list(paths)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    command = [sys.executable, "-P", "-m", "asc_models.tflite.bench", str(path.absolute()), str(n_clips)]
+    command = [sys.executable, "-P", "-m", "asc_models.tflite.bench", str(n_clips)]
+    command += [str(path.absolute()) for path in files]
     done = subprocess.run(command, capture_output=True, errors="replace", env=environment, check=False)
     if done.returncode:
         reason = next(reversed(done.stderr.strip().splitlines()), f"its process ended with {done.returncode}")
-        raise ExportError(f"{path}: cannot be run: {reason}")
+        raise ExportError(f"{', '.join(map(str, files))}: cannot be run: {reason}")
     return Benchmark(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
@@ -63,20 +70,24 @@ def _peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-def _measure(path: str, n_clips: int) -> dict[str, Any]:
+def _measure(paths: Sequence[str], n_clips: int) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     idle = _peak_rss_bytes()
-    interpreter = Interpreter(model_path=path, num_threads=1)
-    interpreter.allocate_tensors()
-    entry, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    clip = np.random.default_rng(0).random(entry["shape"]).astype(entry["dtype"])
+    loaded = []
+    for path in paths:
+        interpreter = Interpreter(model_path=path, num_threads=1)
+        interpreter.allocate_tensors()
+        entry, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        clip = np.random.default_rng(0).random(entry["shape"]).astype(entry["dtype"])
+        loaded.append((interpreter, entry["index"], clip, out["index"]))
     seconds = np.empty(n_clips)
     for index in range(-N_WARM, n_clips):
         started = time.perf_counter()
-        interpreter.set_tensor(entry["index"], clip)
-        interpreter.invoke()
-        interpreter.get_tensor(out["index"])
+        for interpreter, entry_index, clip, out_index in loaded:
+            interpreter.set_tensor(entry_index, clip)
+            interpreter.invoke()
+            interpreter.get_tensor(out_index)
         if index >= 0:
             seconds[index] = time.perf_counter() - started
     return {
@@ -90,6 +101,6 @@ def _measure(path: str, n_clips: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(_measure(sys.argv[1], int(sys.argv[2]))))
+        print(json.dumps(_measure(sys.argv[2:], int(sys.argv[1]))))
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(" ".join(str(error).split()))

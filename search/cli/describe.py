@@ -25,7 +25,7 @@ def describe(
         str,
         typer.Argument(
             metavar="X",
-            help="Preset such as cao2021-system4, a candidate's folder or zip, or a .tflite file.",
+            help="Preset such as cao2021-system4, a candidate or ensemble as a folder or zip, or a .tflite file.",
             show_default=False,
         ),
     ],
@@ -53,8 +53,12 @@ def describe(
     if what.endswith(".tflite") and not Path(what).is_dir():
         _describe_file(Path(what), rules, screen, as_json)
         return
+    from asc_models.ensemble import is_ensemble
     from asc_models.rules import QUANTITY_NAMES
 
+    if is_ensemble(Path(what)):
+        _describe_ensemble(Path(what), rules, screen, as_json)
+        return
     cost = _cost(what, seconds, classes)
     verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
     if as_json:
@@ -106,7 +110,8 @@ def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
             return _cost(str(folder), seconds, n_classes)
     if Path(what).exists():
         raise ConfigError(
-            f"{what}: neither a candidate's folder (it has no config.yaml), nor a zip of one, nor a .tflite file"
+            f"{what}: neither a candidate's folder (it has no config.yaml) nor an ensemble's (no ensemble.yaml), nor a "
+            "zip of one, nor a .tflite file"
         )
     model = preset(what)
     length = PRESETS[what].seconds if seconds is None else seconds
@@ -224,3 +229,53 @@ def _describe_file(path: Path, rules: Rules, screen: Terminal, as_json: bool) ->
     screen.table(f"{path}, as measured", ("quantity", "bytes"), sizes.items())
     rows = [(name, verdict.reason or "fits") for name, verdict in shown.items()]
     screen.table("Size rules that a file can be checked against", ("rules", "verdict"), rows)
+
+
+def _describe_ensemble(path: Path, rules: Rules, screen: Terminal, as_json: bool) -> None:
+    """Print the sizes of each member and of all together, measured on their files, and the verdicts on these."""
+    from asc_models.ensemble import opened_system
+    from asc_models.networks.estimate import estimate
+    from asc_models.rules import QUANTITY_NAMES, check, total
+    from asc_models.tflite.measure import measure
+    from data_prep.wording import plural
+
+    sizes: dict[str, dict[str, int]] = {}
+    with opened_system(path) as system:
+        configs = system.read_configs()
+        for name, model, config in zip(system.folders, system.model_paths, configs, strict=True):
+            shape, windows = config.reader.input_shape(config.features), config.reader.windows(config.features)
+            cost = estimate(config.model, shape, len(config.classes), windows)
+            known = {**cost.quantities(config.mode), **measure(model).quantities()}  # bytes are the file's own
+            sizes[name] = {quantity: known[quantity] for quantity in QUANTITY_NAMES}
+    together: dict[str, int] = {
+        quantity: total(quantity, [size[quantity] for size in sizes.values()]) for quantity in QUANTITY_NAMES
+    }
+    modes = {config.mode for config in configs}
+    verdicts = {name: check(rule, together, modes=modes) for name, rule in rules.items()}
+    heads = [(name, weight, config.mode) for name, weight, config in zip(sizes, system.weights, configs, strict=True)]
+    if as_json:
+        members = [{"name": name, "weight": weight, "mode": mode, **sizes[name]} for name, weight, mode in heads]
+        screen.json(
+            {
+                **together,
+                "temperature": system.temperature,
+                "members": members,
+                "rules": {name: _verdict_as_json(verdict) for name, verdict in verdicts.items()},
+            }
+        )
+        return
+    n_members = plural(len(heads), "member")
+    screen.say(f"{path}: {n_members}, temperature {system.temperature:.3f}, {len(configs[0].classes)} scenes")
+    screen.table(
+        "Sizes",
+        ("member", "weight", "exported as", *QUANTITY_NAMES.values()),
+        [
+            *((*head, *sizes[head[0]].values()) for head in heads),
+            ("together", sum(system.weights), ", ".join(sorted(modes)), *together.values()),
+        ],
+    )
+    screen.paragraph(
+        "Weights, file and peak activations in bytes, those of weights and file as measured. Members run in turn: the "
+        "largest peak counts."
+    )
+    screen.table("Size rules", ("rules", "verdict"), [(name, one.reason or "fits") for name, one in verdicts.items()])

@@ -1,4 +1,4 @@
-"""`asc predict`: scenes of recordings, by an exported candidate."""
+"""`asc predict`: scenes of recordings, by an exported candidate or ensemble."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="CANDIDATE",
-            help="A candidate's folder, RUN/candidates/NAME, or its zip.",
+            help="A candidate, RUN/candidates/NAME, or an ensemble, RUN/ensemble.zip; a folder or a zip.",
             show_default=False,
         ),
     ],
@@ -41,7 +41,7 @@ def predict(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify recordings with an exported candidate, including feature extraction.
+    """Classify recordings with an exported candidate or ensemble, including feature extraction.
 
     Recordings longer than the clips that the network was trained on are cut into windows that cover them; the answer is
     the mean over the windows. Every recording that can be read is answered; the exit code is 1 if one cannot.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from contextlib import suppress
 
@@ -12,9 +13,13 @@ from candidate_support import CLASSES, write_candidate
 from damage_support import KILLER, memory_bomb, mutated
 from results_support import write_dense_tflite
 
+from asc_models.candidate import CONFIG, ENSEMBLE, MODEL, read_candidate_config
 from asc_models.classifier import Classifier
+from asc_models.ensemble import combined
 from asc_models.errors import ExportError
 from data_prep.errors import AscError, DataError
+from data_prep.files import file_digest
+from data_prep.yaml_file import to_yaml
 
 pytestmark = pytest.mark.system
 
@@ -67,6 +72,28 @@ def test_a_zip_answers_as_its_folder(candidate, recordings, tmp_path):
             archive.write(path, path.name)
     files = list(recordings)
     np.testing.assert_array_equal(Classifier(tmp_path / "one.zip").predict(files), Classifier(candidate).predict(files))
+
+
+def test_an_ensemble_answers_with_the_tempered_mean_of_its_members(candidate, recordings, tmp_path):
+    """Members with different readers are given the same recordings; the probabilities are combined and tempered."""
+    config, digest = read_candidate_config(candidate / CONFIG), file_digest(candidate / MODEL)
+    other = config.updated(reader=config.reader.updated(scaling="none"))
+    members = []
+    for name, weight, changed in (("a", 0.75, config), ("b", 0.25, other)):
+        folder = tmp_path / "ensemble" / "members" / name
+        shutil.copytree(candidate, folder)
+        (folder / CONFIG).write_text(to_yaml(changed.model_dump(mode="json")))
+        sha256 = {CONFIG: file_digest(folder / CONFIG), MODEL: digest}
+        members.append({"name": name, "weight": weight, "sha256": sha256})
+    (tmp_path / "ensemble" / ENSEMBLE).write_text(to_yaml({"temperature": 1.5, "members": members}))
+    shutil.make_archive(str(tmp_path / "one"), "zip", tmp_path, "ensemble")
+    first, second = (Classifier(tmp_path / "ensemble/members" / name).predict(list(recordings)) for name in "ab")
+    assert np.abs(first - second).to_numpy().max() > 0.01
+    classifier = Classifier(tmp_path / "one.zip")
+    assert classifier.classes == CLASSES
+    found = classifier.predict(list(recordings))
+    expected = combined([first.to_numpy(), second.to_numpy()], (0.75, 0.25), 1.5)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_long_recording_is_answered_by_the_mean_of_windows_that_cover_it(candidate):

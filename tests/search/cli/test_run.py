@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -16,8 +17,12 @@ from cli_support import ASC, asc, asc_process
 from process_support import ROOT, wait_until
 from search_support import LIMIT, write_corpus
 
-from results.ensembles.calibration import temper
+from asc_models.ensemble import opened_system, temper
+from results.candidates.candidates import read_candidates
+from results.ensembles.ensemble import Ensemble, ensemble_predictions
+from results.ensembles.package import pack_ensemble
 from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
 
 pytestmark = pytest.mark.system
 
@@ -259,6 +264,38 @@ def test_a_candidate_names_scenes_of_recordings(finished):
     for answer, (_, row) in zip(answers, stored.iterrows(), strict=True):
         for scene, probability in answer["probabilities"].items():
             assert probability == pytest.approx(row[f"p_{scene}"], abs=0.02)
+
+
+def test_an_ensemble_is_run_like_a_candidate(finished, tmp_path):
+    """`asc predict`, `describe` and `bench` of the packed file: the predictions that are computed from the members'
+    stored ones, and the sum of their bytes. The run's own is packed as its file says."""
+    own = json.loads((finished / "run" / "ensembles.json").read_text())["ensembles"][0]
+    with opened_system(finished / "run" / "ensemble.zip") as system:
+        assert dict(zip(system.folders, system.weights, strict=True)) == {
+            member["candidate"]: member["weight"] for member in own["members"]
+        }
+        assert system.temperature == own["temperature"]
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(finished / "run" / "candidates", run.candidates_dir)
+    first, second = read_candidates(run)
+    ensemble = Ensemble("ensemble", {first.name: 0.75, second.name: 0.25}, 1.5, total_bytes=0, metrics={})
+    assert pack_ensemble(run, ensemble.members, ensemble.temperature)
+    expected = ensemble_predictions(ensemble, {one.name: one.predictions("test") for one in (first, second)})
+    packed = run.ensemble_package_path.rename(tmp_path / "taken.zip")
+    shutil.rmtree(run.root)
+    files = [finished / "corpus" / name for name in expected.clips["filename"]]
+    answers = json.loads(asc("predict", packed, *files, "--json").stdout)
+    found = [[answer["probabilities"][scene] for scene in expected.classes] for answer in answers]
+    assert np.array(found) == pytest.approx(expected.probabilities, abs=1e-6)
+    told = json.loads(asc("describe", packed, "--json").stdout)
+    for quantity in ("weight_bytes", "nonzero_weight_bytes", "file_bytes", "n_params", "macs"):
+        assert told[quantity] == sum(getattr(one.metrics, quantity) for one in (first, second))
+    assert told["peak_activation_bytes"] == max(one.metrics.peak_activation_bytes for one in (first, second))
+    assert [(one["name"], one["weight"]) for one in told["members"]] == [(first.name, 0.75), (second.name, 0.25)]
+    assert told["rules"]["dcase2022"]["feasible"]
+    assert json.loads(asc("bench", packed, "--clips", 3, "--json").stdout)["n_clips"] == 3
+    refused = asc("crossval", packed, "--data", finished / "corpus", "--out", tmp_path / "cv", code=1)
+    assert "is an ensemble, where a candidate is needed" in " ".join(refused.stderr.split())
 
 
 def test_status_tells_how_far_a_run_is(finished):
