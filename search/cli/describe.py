@@ -274,8 +274,8 @@ def _describe_ensemble(path: Path, rules: Rules, screen: Terminal, as_json: bool
             ("together", sum(system.weights), ", ".join(sorted(modes)), *together.values()),
         ],
     )
+    screen.table("Size rules", ("rules", "verdict"), [(name, one.reason or "fits") for name, one in verdicts.items()])
     screen.paragraph(
         "Weights, file and peak activations in bytes, those of weights and file as measured. Members run in turn: the "
         "largest peak counts."
     )
-    screen.table("Size rules", ("rules", "verdict"), [(name, one.reason or "fits") for name, one in verdicts.items()])
