@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -68,11 +69,48 @@ def calibration_error(labels: Ints, probabilities: Floats, n_bins: int = N_BINS)
     The error is the mean over bins, weighted by clips, of |share of correct clips − mean confidence|. Guo et al.,
     "On calibration of modern neural networks", ICML 2017, equation 3. Rows are normalized to sum to 1 first.
     """
-    p = _normalized(labels, probabilities)
-    confidence, is_correct = p.max(axis=1), p.argmax(axis=1) == labels
-    bins = np.ceil(confidence * n_bins).astype(np.int64).clip(1, n_bins) - 1
+    bins, confidence, is_correct = _binned(labels, probabilities, n_bins)
     gaps = np.bincount(bins, weights=is_correct - confidence, minlength=n_bins)  # clips × (accuracy − confidence)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """The clips whose highest probability (confidence) is in (low, high]."""
+
+    low: float
+    high: float
+    n_clips: int
+    """At least 1."""
+    confidence: float
+    """Mean confidence."""
+    accuracy: float
+    """Share of correct clips."""
+
+
+def confidence_bins(labels: Ints, probabilities: Floats, n_bins: int = N_BINS) -> list[ConfidenceBin]:
+    """Return the bins of `calibration_error` that contain clips, lowest confidence first: a reliability diagram."""
+    bins, confidence, is_correct = _binned(labels, probabilities, n_bins)
+    return [
+        ConfidenceBin(
+            low=index / n_bins,
+            high=(index + 1) / n_bins,
+            n_clips=int((bins == index).sum()),
+            confidence=float(confidence[bins == index].mean()),
+            accuracy=float(is_correct[bins == index].mean()),
+        )
+        for index in np.unique(bins).tolist()
+    ]
+
+
+def _binned(
+    labels: Ints, probabilities: Floats, n_bins: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return each clip's bin, its confidence, and whether its most probable scene is right, shapes (n_clips,)."""
+    p = _normalized(labels, probabilities)
+    confidence: npt.NDArray[np.float64] = p.max(axis=1)
+    bins = np.ceil(confidence * n_bins).astype(np.int64).clip(1, n_bins) - 1
+    return bins, confidence, p.argmax(axis=1) == labels
 
 
 def by_group(labels: Ints, probabilities: Floats, groups: Sequence[Any]) -> dict[str, dict[str, float]]:

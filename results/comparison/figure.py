@@ -13,11 +13,8 @@ from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison,
 from results.report.figures.all import Plot
 from results.report.figures.scales import accuracy_axis, size_axis
 from results.report.figures.search import MANY, QUANTITY_LABELS
-from results.report.figures.style import Margins, legend_below, new_axes
+from results.report.figures.style import Margins, legend_below, new_axes, series_look
 
-MARKERS = ("o", "s", "^", "v", "P")
-"""With the lines of `LINES`, they distinguish runs whose colour is the same, and all runs without colour."""
-LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 TITLES: dict[FrontScore, tuple[str, str]] = {
     "macro_accuracy": ("Fronts by accuracy", "macro accuracy on validation"),
     "log_loss": ("Fronts by log loss", "log loss on validation in nats"),
@@ -55,13 +52,13 @@ def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
     else:
         axes.margins(y=0.08)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    colors = (theme.primary, theme.accent, theme.good, theme.warning, theme.muted)
     right = axes.get_xlim()[1]
     for number, run in enumerate(group.runs):
-        look: dict[str, Any] = {"color": colors[number % len(colors)], "marker": MARKERS[number % len(MARKERS)]}
-        _front(axes, run, score, right, {**look, "linestyle": LINES[number // len(colors) % len(LINES)]})
+        look = series_look(number, theme)
+        _front(axes, run, score, right, look)
         if (found := _selected(run, score)) is not None:
-            axes.scatter(*found, s=130, linewidths=1.6, edgecolors=theme.ink, zorder=6, **look)
+            mark = {"color": look["color"], "marker": look["marker"]}
+            axes.scatter(*found, s=130, linewidths=1.6, edgecolors=theme.ink, zorder=6, **mark)
     if any(_selected(run, score) for run in group.runs):
         label = "selected candidate, retrained"
         axes.scatter([], [], s=110, marker="o", facecolors="none", edgecolors=theme.ink, linewidths=1.6, label=label)

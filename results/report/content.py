@@ -6,6 +6,7 @@ from data_prep import __version__
 from data_prep.wording import plural
 from results.candidates.candidates import fewer_scenes, without_validation
 from results.report.baselines import baselines
+from results.report.calibration import calibration
 from results.report.data import RunData
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
@@ -14,7 +15,7 @@ from results.report.text import Content, data_name, fold_of
 
 def page_content(data: RunData) -> Content:
     """Return all variables of the template except the figures."""
-    by_device, by_scene = groups(data, "device"), groups(data, "scene")
+    by_device, by_scene, calibrated = groups(data, "device"), groups(data, "scene"), calibration(data)
     content: Content = {
         "title": f"Scene classifiers for {data_name(data)}",
         "subtitle": _subtitle(data),
@@ -33,6 +34,7 @@ def page_content(data: RunData) -> Content:
         "baselines": baselines(data),
         "by_device": by_device,
         "by_scene": by_scene,
+        "calibration": calibrated,
         "published": published(data),
         "search": search_text(data),
         "data": data_facts(data),
@@ -46,6 +48,7 @@ def page_content(data: RunData) -> Content:
         "baselines": "Baselines",
         **({"devices": "By device"} if by_device else {}),
         **({"scenes": "By scene"} if by_scene else {}),
+        **({"calibration": "Calibration"} if calibrated else {}),
         **({"published": "Published systems"} if content["published"] else {}),
         **{"search": "Search", "data": "Data", "limits": "Limits"},
         **({"submission": "Submission"} if content["submission"] else {}),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from asc_models.metrics import interval_by_location
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
+from results.candidates.history import read_history
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
@@ -19,6 +21,9 @@ from results.ledger.ledger import Ledger
 from results.ledger.trials import rungs_table, trials_table
 from results.published import has_published
 from results.rundir import RunDirectory
+
+N_HISTORIES = 4
+"""Most candidates whose trainings are shown."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class RunData:
     """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
     baselines: list[Candidate]
     """Baselines trained on the same clips, best validation log loss first."""
+    histories: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """{candidate: epochs of its training (results.candidates.history)} of the selected candidate, the members of
+    ensembles, then the best others: at most `N_HISTORIES`."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,6 +90,7 @@ def read_run_data(run: RunDirectory) -> RunData:
     for ensemble in ensembles:
         if set(ensemble.members) <= set(kept) | set(outside):
             kept[ensemble.name] = ensemble_predictions(ensemble, {**kept, **outside})
+    selected = select_candidate(candidates, limits)
     return RunData(
         run=run,
         config=config,
@@ -91,10 +100,21 @@ def read_run_data(run: RunDirectory) -> RunData:
         rungs=rungs_table(events),
         candidates=candidates,
         ensembles=ensembles,
-        selected=select_candidate(candidates, limits),
+        selected=selected,
         test={name: predictions for name, predictions in kept.items() if predictions.is_labelled},
         baselines=read_baselines(run),
+        histories=_histories(candidates, ensembles, selected),
     )
+
+
+def _histories(
+    candidates: list[Candidate], ensembles: list[Ensemble], selected: Candidate | None
+) -> dict[str, pd.DataFrame]:
+    by_name = {candidate.name: candidate for candidate in candidates}
+    members = [name for ensemble in ensembles for name in ensemble.members]
+    names = dict.fromkeys([*([selected.name] if selected else []), *members, *by_name])
+    found = ((name, read_history(by_name[name].files)) for name in names if name in by_name)
+    return dict(islice(((name, epochs) for name, epochs in found if epochs is not None), N_HISTORIES))
 
 
 def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:

@@ -11,6 +11,7 @@ from data_prep.files import write_text
 from data_prep.wording import inert
 from results.candidates.predictions import Predictions
 from results.report.baselines import baseline_table
+from results.report.calibration import calibration_table
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
 
@@ -28,6 +29,14 @@ def confusion_table(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(counts, index=pd.Index(predictions.classes, name="scene"), columns=list(predictions.classes))
 
 
+def training_table(data: RunData) -> pd.DataFrame:
+    """Return one row per epoch of the trainings that the report shows: `candidate`, then the columns of a history."""
+    shown = [epochs.assign(candidate=name) for name, epochs in data.histories.items()]
+    if not shown:
+        return pd.DataFrame()
+    return pd.concat(shown, ignore_index=True)[["candidate", *shown[0].columns[:-1]]]
+
+
 def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
     """Return {file stem: table} of all tables that have rows."""
     tables = {
@@ -37,6 +46,8 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "ensembles": member_table(data, data.ensembles).frame(),
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),
+        "calibration": calibration_table(data).frame(),
+        "training": training_table(data),
         "trials": data.trials,
         "rungs": data.rungs,
         "published": system_table(data).frame(),

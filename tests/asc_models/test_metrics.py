@@ -11,6 +11,7 @@ from asc_models.metrics import (
     brier_score,
     by_group,
     calibration_error,
+    confidence_bins,
     interval_by_location,
     log_loss,
     macro_accuracy,
@@ -53,6 +54,18 @@ def test_calibration_error_by_hand():
     assert calibration_error(labels, probabilities) == pytest.approx((2 * 0.4 + 0.38 + 0.55) / 4)
     assert calibration_error(labels, probabilities, n_bins=1) == pytest.approx(0.7425 - 0.5)
     assert calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
+
+
+def test_confidence_bins_by_hand():
+    """Confidences .9, .9, .62, .55 are in bins 14, 10 and 9 of 15; their gaps, weighted by clips, are the error."""
+    right = np.array([0.9, 0.1, 0.62, 0.45])
+    labels, probabilities = np.zeros(4, dtype=int), np.stack([right, 1 - right], axis=1)
+    bins = confidence_bins(labels, probabilities)
+    assert [(one.low, one.high) for one in bins] == [(8 / 15, 9 / 15), (9 / 15, 10 / 15), (13 / 15, 14 / 15)]
+    assert [(one.n_clips, one.accuracy) for one in bins] == [(1, 0.0), (1, 1.0), (2, 0.5)]
+    assert [one.confidence for one in bins] == pytest.approx([0.55, 0.62, 0.9])
+    error = sum(one.n_clips * abs(one.accuracy - one.confidence) for one in bins) / len(labels)
+    assert error == pytest.approx(calibration_error(labels, probabilities))
 
 
 def test_groups_are_scored_apart():

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from asc_models.metrics import calibration_error
 from data_prep.figures.style import Theme, styled
+from data_prep.wording import plural, shortened
+from results.report.calibration import calibration_table
 from results.report.data import RunData, drawn_units
+from results.report.figures.calibration import calibration_figure
 from results.report.figures.scores import confusion_figure, group_figure
 from results.report.figures.search import learning_figure, pareto_figure
+from results.report.figures.training import training_figure
 from results.report.tables import confusion_table, group_table
 
 
@@ -35,9 +40,43 @@ def all_plots(data: RunData) -> list[Plot]:
         n = data.rungs["trial_id"].nunique()
         alt = f"Line plot of validation macro accuracy over epochs for {n} trials."
         plots.append(Plot("learning", alt, _styled(lambda theme: learning_figure(data, theme))))
+    if data.histories:
+        plots.append(
+            Plot("training", _training_alt(data), _styled(lambda theme: training_figure(data.histories, theme)))
+        )
     if data.selected is not None and data.selected.name in data.test:
-        plots += _score_plots(data, data.selected.name)
+        plots += [*_score_plots(data, data.selected.name), _calibration_plot(data)]
     return plots
+
+
+def _training_alt(data: RunData) -> str:
+    """Return which trainings are shown, and where each has its lowest validation log loss."""
+    lowest = []
+    for name, epochs in data.histories.items():
+        text = f"{shortened(name)} without validation"
+        if epochs["log_loss"].notna().any():
+            row = int(epochs["log_loss"].argmin())
+            text = f"{shortened(name)} {epochs['log_loss'].min():.3f} after epoch {epochs['epoch'].iloc[row]:,}"
+        lowest.append(text)
+    return (
+        f"Line plots over epochs of training loss, validation log loss and validation accuracy of "
+        f"{plural(len(lowest), 'candidate')}. Lowest validation log loss: {', '.join(lowest)}."
+    )
+
+
+def _calibration_plot(data: RunData) -> Plot:
+    bins = calibration_table(data).frame()
+    errors = {
+        name: calibration_error(data.test[name].labels, data.test[name].probabilities)
+        for name in bins["system"].unique()
+    }
+    names = {ensemble.name: f"{ensemble.name} of {len(ensemble.members)}" for ensemble in data.ensembles}
+    labels = {name: f"{shortened(names.get(name, name))}: ECE {100 * error:.1f} %" for name, error in errors.items()}
+    alt = (
+        "Reliability diagram: share of correct test clips against confidence, with the expected calibration error "
+        f"(ECE): {', '.join(labels.values())}."
+    )
+    return Plot("calibration", alt, _styled(lambda theme: calibration_figure(bins, labels, theme)))
 
 
 def _score_plots(data: RunData, name: str) -> list[Plot]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from data_prep.figures.style import Theme, blank, plain
+
+MARKERS = ("o", "s", "^", "v", "P")
+"""With the lines of `LINES`, they distinguish series whose colour is the same, and all series without colour."""
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ def new_axes(theme: Theme, width: float, height: float, margins: Margins | None 
         figure.subplots_adjust(margins.left / width, margins.bottom / height, right, top)
     plain(axes, theme)
     return figure, axes
+
+
+def series_look(number: int, theme: Theme) -> dict[str, Any]:
+    """Return colour, marker and line style of one of several series, counted from 0."""
+    colors = (theme.primary, theme.accent, theme.good, theme.warning, theme.muted)
+    return {
+        "color": colors[number % len(colors)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number // len(colors) % len(LINES)],
+    }
 
 
 def legend_below(axes: Axes, theme: Theme) -> None:

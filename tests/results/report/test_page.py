@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from page_support import PageReader
-from results_support import add_search, forget_locations, make_run
+from results_support import add_history, add_search, forget_locations, make_run
 
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
@@ -36,6 +36,8 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = make_run(tmp_path_factory.mktemp("report") / "run")
+    for files in run.candidates()[:2]:
+        add_history(files)
     build_ensemble(run, EnsembleConfig(), Limits())
     write_submission(run, SubmissionConfig())
     with Ledger.open_for_writing(run.ledger_path) as ledger:
@@ -79,7 +81,7 @@ def test_the_page_asks_for_nothing_from_outside(whole: RunDirectory) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert "url(" not in _without_scripts(_page(whole))
     assert "default-src 'none'; img-src data:" in _page(whole)
-    assert len(page.alts) == 5
+    assert len(page.alts) == 7
     assert all(len(alt) > 40 for alt in page.alts)
 
 
@@ -118,10 +120,11 @@ def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
 def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     """Figures as PNG and SVG and tables as CSV, all small enough to commit."""
     figures = {path.name for path in (whole.report_dir / "figures").iterdir()}
-    stems = ("pareto", "learning", "by_device", "by_scene", "confusion")
+    stems = ("pareto", "learning", "training", "by_device", "by_scene", "confusion", "calibration")
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
-    assert {"candidates", "ensembles", "trials", "rungs", "by_scene", "by_device", "published", "confusion"} == tables
+    named = {"candidates", "ensembles", "trials", "rungs", "training", "published"}
+    assert named | {"by_scene", "by_device", "confusion", "calibration"} == tables
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 
@@ -141,7 +144,7 @@ def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     write_predictions(files.predictions_path("test"), made)
     page = _page_of(render_report(run))
     assert page.open == []
-    assert len(page.alts) == 4
+    assert len(page.alts) == 5
     text = (run.report_dir / "index.html").read_text(encoding="utf-8")
     assert "<script" not in _without_scripts(text)
     assert "{{ 7 * 7 }}" in text
@@ -330,7 +333,7 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
     probe.write_text(script.join(page.read_text(encoding="utf-8").rsplit("</body>", 1)), encoding="utf-8")
     dom = _browse(tmp_path / "profile", probe, "--dump-dom", "--window-size=1200,900")
     shown = re.findall(r'data-shown="true (\d+) (\d+)"', dom)
-    assert len(shown) == 5  # the front's picture is folded up: its plot is drawn instead
+    assert len(shown) == 7  # the front's picture is folded up: its plot is drawn instead
     assert all(int(natural) > 400 and int(wide) > 400 for natural, wide in shown)
     for table in ("candidates", "by-scene", "published"):
         body = dom.split(f'id="table-{table}"')[1].split("</table>")[0]

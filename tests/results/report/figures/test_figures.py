@@ -10,13 +10,14 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from results_support import add_candidate, add_search, forget_locations, make_run
+from results_support import add_candidate, add_history, add_search, forget_locations, make_run
 
 from asc_models.rules import Quantity, RulesConfig
 from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
+from results.report.calibration import calibration_table
 from results.report.data import RunData, read_run_data
 from results.report.figures.all import all_plots
 from results.report.figures.scores import group_figure
@@ -41,9 +42,9 @@ def _texts(figure: Figure) -> Iterator[str]:
 
 
 def test_a_whole_run_has_every_figure(data: RunData) -> None:
-    """Search, candidates and test predictions give five figures, each with words for who can't see it."""
+    """Search, candidates and test predictions give six figures, each with words for who can't see it."""
     plots = all_plots(data)
-    assert [plot.stem for plot in plots] == ["pareto", "learning", "by_device", "by_scene", "confusion"]
+    assert [plot.stem for plot in plots] == ["pareto", "learning", "by_device", "by_scene", "confusion", "calibration"]
     assert all(len(plot.alt) > 40 for plot in plots)
 
 
@@ -202,6 +203,53 @@ def test_learning_lines_are_the_trials(data: RunData) -> None:
     assert {"2\n24 trials", "14\n3 trials"} <= set(_texts(figure))
 
 
+def test_training_curves_show_restarts_averages_and_no_missing_value(tmp_path: Path) -> None:
+    """Restarts once if all agree, else per candidate; the average is a star; without validation only the loss."""
+    run = make_run(tmp_path / "run", n_candidates=2, search=False)
+    first, second = run.candidates()
+    add_history(first)
+    add_history(second, swa_share=0.25, with_validation=False)
+    (plot,) = [plot for plot in all_plots(read_run_data(run)) if plot.stem == "training"]
+    assert f"{first.name} 0.480 after epoch 14" in plot.alt
+    assert f"{second.name} without validation" in plot.alt
+    axes = plot.draw(LIGHT).axes
+    assert [one.get_ylabel() for one in axes] == [
+        "training loss, nats",
+        "validation log loss, nats",
+        "validation macro accuracy",
+    ]
+    for number, one in enumerate(axes):
+        curves = [line for line in one.lines if len(line.get_xdata()) == 14]
+        finite = [bool(np.isfinite(line.get_ydata()).any()) for line in curves]
+        assert finite == ([True, True] if number == 0 else [True, False])
+        dotted = [line.get_xdata()[0] for line in one.lines if len(line.get_xdata()) == 2]
+        assert dotted == [2, 6, 2, 6]
+    add_history(second, swa_share=0.25)
+    first.history_path.unlink()
+    (plot,) = [plot for plot in all_plots(read_run_data(run)) if plot.stem == "training"]
+    figure = plot.draw(LIGHT)
+    assert {"learning rate restarts", "averaged epochs", "averaged weights"} < set(_texts(figure))
+    stars = [one.get_offsets().tolist() for one in figure.axes[1].collections if len(one.get_offsets()) == 1]
+    assert [14, pytest.approx(2.1 * 0.9**14)] in [star[0] for star in stars]
+    add_history(second, with_validation=False)
+    (plot,) = [plot for plot in all_plots(read_run_data(run)) if plot.stem == "training"]
+    assert len(plot.draw(LIGHT).axes) == 1
+
+
+def test_the_calibration_curve_is_that_of_the_error(data: RunData) -> None:
+    """The marks are the bins of the table, for the selected candidate and the ensemble, with their ECE by name."""
+    (plot,) = [plot for plot in all_plots(data) if plot.stem == "calibration"]
+    figure = plot.draw(LIGHT)
+    assert data.selected is not None
+    bins = calibration_table(data).frame()
+    assert bins["system"].unique().tolist() == [data.selected.name, "ensemble"]
+    marks = np.concatenate([one.get_offsets() for one in figure.axes[0].collections])
+    assert marks == pytest.approx(bins[["confidence", "accuracy"]].to_numpy())
+    error = 100 * data.selected.metrics.value("test", "calibration_error")
+    assert f"{data.selected.name}: ECE {error:.1f} %" in set(_texts(figure))
+    assert f"{data.selected.name}: ECE {error:.1f} %" in plot.alt
+
+
 @pytest.mark.no_cover
 def test_many_trials_are_an_image_within_the_figure(tmp_path: Path) -> None:
     """Each of 1,500 trials as a shape would take a megabyte; names and axes stay shapes."""
@@ -230,7 +278,7 @@ def test_a_search_alone_and_a_candidate_alone_are_drawn(tmp_path: Path) -> None:
     assert [plot.stem for plot in all_plots(read_run_data(search))] == ["pareto", "learning"]
     alone = make_run(tmp_path / "b", n_candidates=1, search=False)
     plots = all_plots(read_run_data(alone))
-    assert [plot.stem for plot in plots] == ["pareto", "by_device", "by_scene", "confusion"]
+    assert [plot.stem for plot in plots] == ["pareto", "by_device", "by_scene", "confusion", "calibration"]
     plots[0].draw(LIGHT)
     nothing = make_run(tmp_path / "c", n_candidates=0, search=False)
     assert all_plots(read_run_data(nothing)) == []

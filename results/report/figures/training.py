@@ -1,0 +1,100 @@
+"""Figure of the retraining: loss and validation scores of every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from data_prep.figures.style import Theme, blank, plain, titled
+from data_prep.wording import shortened
+from results.report.figures.scales import accuracy_axis
+from results.report.figures.style import legend_below, series_look
+
+PANELS = {
+    "loss": "training loss, nats",
+    "log_loss": "validation log loss, nats",
+    "macro_accuracy": "validation macro accuracy",
+}
+"""{column of a history: label of its axis}, top to bottom."""
+N_MARKERS = 12
+"""About how many markers a line has, to tell lines apart without colour."""
+
+
+def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figure:
+    """Return training loss, validation log loss and validation accuracy over epochs, one line per candidate.
+
+    A validation panel without any value is left out: a training on all clips has no validation.
+
+    Args:
+        histories: {candidate: result of results.candidates.history.read_history}, at least one.
+        theme: colours.
+    """
+    scored = {column for history in histories.values() for column in PANELS if history[column].notna().any()}
+    panels = [column for column in PANELS if column == "loss" or column in scored]
+    width, height = 9.2, 1.9 + 2.1 * len(panels)
+    figure = blank(theme, width, height)
+    figure.subplots_adjust(0.95 / width, right=1 - 0.25 / width, top=1 - 0.66 / height, hspace=0.16)
+    rows: list[Axes] = [*figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]]
+    for axes, column in zip(rows, panels, strict=True):
+        plain(axes, theme)
+        _mark_schedules(axes, histories, theme)
+        for number, (name, history) in enumerate(histories.items()):
+            _draw(axes, history, column, series_look(number, theme), shortened(name), theme)
+        axes.set_ylabel(PANELS[column], color=theme.ink, fontsize=9.5)
+        if column == "macro_accuracy":
+            accuracy_axis(axes, [value for history in histories.values() for value in history[column].dropna()])
+    last = rows[-1]
+    _name_marks(last, pd.concat(histories.values()), theme)
+    last.set_xlabel("epochs", color=theme.ink)
+    last.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    titled(
+        rows[0], theme, "Training of the candidates", "networks before their export; training loss on augmented clips"
+    )
+    legend_below(last, theme)
+    return figure
+
+
+def _draw(axes: Axes, history: pd.DataFrame, column: str, look: dict[str, Any], name: str, theme: Theme) -> None:
+    """Draw the line of one candidate; the validation score of its averaged weights is a star."""
+    epochs, average = history[~history["is_average"]], history[history["is_average"]]
+    every = max(1, len(epochs) // N_MARKERS)
+    axes.plot(
+        epochs["epoch"], epochs[column], **look, linewidth=1.4, markersize=5, markevery=every, label=name, zorder=3
+    )
+    if column != "loss":  # the average is not trained
+        style: dict[str, Any] = {"marker": "*", "s": 150, "edgecolors": theme.ink, "zorder": 5}
+        axes.scatter(average["epoch"], average[column], color=look["color"], **style)
+
+
+def _mark_schedules(axes: Axes, histories: Mapping[str, pd.DataFrame], theme: Theme) -> None:
+    """Draw restarts of the learning rate as dotted lines and shade averaged epochs.
+
+    Once in grey if all candidates agree in them; otherwise in the colour of each candidate.
+    """
+    schedules = [
+        tuple(tuple(history.loc[history[flag], "epoch"].tolist()) for flag in ("is_cycle_end", "is_averaged"))
+        for history in histories.values()
+    ]
+    do_agree = len(set(schedules)) == 1
+    for number, (ends, averaged) in enumerate(schedules[:1] if do_agree else schedules):
+        color = theme.muted if do_agree else series_look(number, theme)["color"]
+        for end in ends:
+            axes.axvline(end, color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+        if averaged:
+            axes.axvspan(averaged[0] - 0.5, averaged[-1], color=color, alpha=0.12, linewidth=0, zorder=1)
+
+
+def _name_marks(axes: Axes, epochs: pd.DataFrame, theme: Theme) -> None:
+    """Add the marks that occur to the legend."""
+    if epochs["is_cycle_end"].any():
+        axes.plot([], [], color=theme.muted, linewidth=1, linestyle=(0, (1, 2)), label="learning rate restarts")
+    if epochs["is_averaged"].any():
+        axes.fill_between([], [], color=theme.muted, alpha=0.25, linewidth=0, label="averaged epochs")
+    if epochs.loc[epochs["is_average"], "log_loss"].notna().any():
+        style: dict[str, Any] = {"marker": "*", "s": 130, "color": theme.muted, "edgecolors": theme.ink}
+        axes.scatter([], [], **style, label="averaged weights")
