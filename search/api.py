@@ -15,6 +15,7 @@ from data_prep.config import FeatureSpec, ReaderSpec, Windows
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, parse_location
+from results.ledger.running import RunningReports
 from results.run import Run, open_run
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
@@ -203,7 +204,7 @@ class Quiet:
         """Show no progress."""
         yield lambda done, total: None
 
-    def search_view(self) -> None:
+    def search_view(self, reports: RunningReports) -> None:
         """Show no search."""
 
     def note(self, text: str) -> None:

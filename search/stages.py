@@ -15,8 +15,9 @@ from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location
 from results.ledger.ledger import Ledger
+from results.ledger.running import RunningReports
 from results.rundir import RunDirectory
-from results.storage.storage import RunStorage
+from results.storage.storage import RunStorage, checkpoints_of
 from search.config import RunConfig
 from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers
@@ -42,8 +43,8 @@ class Narrator(Protocol):
         """Show a stage with a progress bar until the block ends."""
         ...
 
-    def search_view(self) -> Observer | None:
-        """Return the observer that shows a running search; None shows none."""
+    def search_view(self, reports: RunningReports) -> Observer | None:
+        """Return the observer that shows a running search and the reports of its trials; None shows none."""
         ...
 
     def note(self, text: str) -> None:
@@ -108,7 +109,8 @@ def search_stage(
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = config.search_settings()
     observers = file_observers(watch, workspace.run, config.space, config.rules)
-    if not watch.json_log and (view := narrator.search_view()) is not None:
+    reports = RunningReports(checkpoints_of(workspace.run))
+    if not watch.json_log and (view := narrator.search_view(reports)) is not None:
         observers.append(view)
     with observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(

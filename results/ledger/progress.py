@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from results.ledger.events import ENDED, STATES, Event
+from results.ledger.running import RunningTrial
 from results.ledger.trial import Trials
 from results.pareto import pareto_front
 
@@ -83,11 +84,20 @@ class SearchProgress:
     """The most common failure reasons with their counts."""
     session: Session
     epochs: int
-    """Epochs trained in all sessions."""
+    """Epochs trained in all sessions, including those that running trials have reported since their last rung."""
     epochs_left: float | None
     """Epochs expected until the search is complete; None if unknown or if the session has ended."""
     seconds_left: float | None
     """Estimated time to train `epochs_left`; None without a rate."""
+    running: tuple[RunningTrial, ...] = ()
+    """Reports of the running trials; a trial that waits for a process has none."""
+
+    @property
+    def ends(self) -> float | None:
+        """Estimated end of the search in seconds since 1970; None without an estimate."""
+        if self.seconds_left is None or self.session.started is None:
+            return None
+        return self.session.started + self.session.seconds + self.seconds_left
 
     @property
     def n_ended(self) -> int:
@@ -151,20 +161,41 @@ class ProgressFold:
         best = self._best.get(rung)
         self._best[rung] = accuracy if best is None else max(best, accuracy if accuracy is not None else best)
 
-    def progress(self, now: float | None = None) -> SearchProgress:
-        """Return the progress at `now`, in seconds since 1970; None means the time of the last event."""
+    def progress(self, now: float | None = None, reports: Sequence[RunningTrial] = ()) -> SearchProgress:
+        """Return the progress.
+
+        Args:
+            now: seconds since 1970; None means the time of the last event.
+            reports: of running trials, at `now`.
+        """
         if self._still is None:
             self._still = self._summarize()
         still = self._still
         if self._started is None:
             return still
         at = self._ended or now or self._last or self._started
-        rate = self._rate()
+        running = tuple(report for report in reports if self._is_current(report)) if self._end is None else ()
+        trained = {report: max(0, report.epoch - self._trials[report.trial_id].epochs) for report in running}
+        rate = self._rate() or sum(n / max(1.0, at - report.started) for report, n in trained.items()) or None
         session = Session(self._started, max(0.0, at - self._started), self._session_epochs, rate, self._end)
+        n_trained = sum(trained.values())
+        epochs_left = None if still.epochs_left is None else max(0.0, still.epochs_left - n_trained)
         left = None
-        if rate and still.epochs_left is not None:  # running trials have trained since the last rung
-            left = max(0.0, still.epochs_left / rate - max(0.0, at - (self._last or at)))
-        return replace(still, session=session, seconds_left=left)
+        if rate and epochs_left is not None:
+            # without reports: running trials have trained since the last rung
+            left = max(0.0, epochs_left / rate - (0.0 if running else max(0.0, at - (self._last or at))))
+        return replace(
+            still,
+            session=session,
+            epochs=still.epochs + n_trained,
+            epochs_left=epochs_left,
+            seconds_left=left,
+            running=running,
+        )
+
+    def _is_current(self, report: RunningTrial) -> bool:
+        trial = self._trials.get(report.trial_id)
+        return trial is not None and trial.state == "running" and trial.rung < report.rung
 
     def _rate(self) -> float | None:
         if self._busy_from is None or self._last is None or self._last <= self._busy_from:

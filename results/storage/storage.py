@@ -26,6 +26,15 @@ from results.rundir import CANDIDATES, SHARDS, RunDirectory
 from results.storage.lock import StorageLock
 from results.storage.stored_ledger import StoredLedger, read_segments
 
+CHECKPOINTS = "checkpoints"
+
+
+def checkpoints_of(run: RunDirectory) -> Location:
+    """Return the location of the checkpoints of a run's trials: in its shared storage, if it has one."""
+    if not run.storage_path.is_file():
+        return run.checkpoints_dir
+    return location_inside(run.storage_path.read_text(encoding="utf-8").strip(), CHECKPOINTS)
+
 
 class RunStorage:
     """Locations of one run in shared storage. Use `taken` to open it with its lock."""
@@ -37,7 +46,7 @@ class RunStorage:
     @property
     def checkpoints(self) -> Location:
         """Checkpoints of unfinished trials."""
-        return location_inside(self.location, "checkpoints")
+        return location_inside(self.location, CHECKPOINTS)
 
     @property
     def shards(self) -> Location:

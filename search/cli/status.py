@@ -83,9 +83,12 @@ class _Watcher:
     def __init__(self, run: RunDirectory) -> None:
         from results.ledger.ledger import LedgerTail
         from results.ledger.progress import ProgressFold
+        from results.ledger.running import RunningReports
+        from results.storage.storage import checkpoints_of
 
         self._tail = LedgerTail(run.ledger_path)
         self._fold = ProgressFold()
+        self._reports = RunningReports(checkpoints_of(run))
         self.is_running = True
         self.look()
 
@@ -100,7 +103,9 @@ class _Watcher:
 
     def progress(self) -> SearchProgress:
         """Return the progress now, or at the end of the driver."""
-        return self._fold.progress(time.time() if self.is_running else None)
+        if not self.is_running:  # a killed run leaves reports
+            return self._fold.progress()
+        return self._fold.progress(time.time(), self._reports.read())
 
     def wait(self, poll_s: float, at_most_s: float = float("inf")) -> None:
         """Read every `poll_s` seconds until no process works on the run, or `at_most_s` seconds have passed."""

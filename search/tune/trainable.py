@@ -10,10 +10,11 @@ checked against the rules again, as the size of a file has no closed form. A tri
 
 from __future__ import annotations
 
+import platform
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ray import tune
 
@@ -25,6 +26,7 @@ from data_prep.errors import AscError, BudgetError
 from data_prep.schema import Config
 from data_prep.store import parse_location
 from data_prep.wording import error_line
+from results.ledger.running import RunningReports, RunningTrial
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         "fatal" (every trial would fail: shards unreadable, disk full). `seconds` is the sum of `train_seconds`
         (building, training and saving the network) and `reading_seconds` (export and validation).
         """
+        self._started = time.time()
+        self._report("starting")
         try:
             self._start_process()
             started = time.monotonic()
@@ -104,6 +108,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
             return {"outcome": "fatal", "reason": str(error)}
         except Exception as error:  # a candidate that fails in the framework must not end the search
             return {"outcome": "failed", "reason": error_line(error), "traceback": traceback.format_exc()}
+        finally:
+            self._reports.remove(self._asc_trial_id)
         self._next_rung += 1
         spent = {"train_seconds": trained - started, "reading_seconds": read - trained, "seconds": read - started}
         rounded = {name: round(value, 3) for name, value in spent.items()}
@@ -124,6 +130,23 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._mode: ExportMode = config["mode"]
         self._next_rung = int(config["next_rung"])
         self._trainer = None
+        self._reports = RunningReports(parse_location(self._shared.checkpoints))
+
+    def _report(self, phase: Literal["starting", "training", "scoring"], loss: float | None = None) -> None:
+        """Report what the trial is doing."""
+        rungs = self._shared.rungs
+        self._reports.write(
+            RunningTrial(
+                trial_id=self._asc_trial_id,
+                node=platform.node(),
+                rung=self._next_rung,
+                phase=phase,
+                epoch=(0, *rungs)[self._next_rung] if self._trainer is None else self._trainer.epoch,
+                epochs=rungs[self._next_rung],
+                loss=loss,
+                started=self._started,
+            )
+        )
 
     def _start_process(self) -> None:
         """Read features and start TensorFlow, once per process and before the first trial is timed."""
@@ -143,7 +166,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         if self._trainer is None:
             self._trainer = self._resumed(checkpoints, target)
         if self._trainer.epoch < target:
-            self._trainer.train_to(target)
+            self._trainer.train_to(target, lambda stats: self._report("training", stats.loss))
             checkpoints.save(self._asc_trial_id, self._trainer.save)
         return self._trainer
 
@@ -201,6 +224,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         from asc_models.networks.families import parse_network
         from asc_models.tflite.rung_reader import RungReader
 
+        self._report("scoring")
         if self._reader is None:
             self._reader = RungReader(self._shared.cpus_per_trial)
         validation, network = self._split("validation"), parse_network(self._model).hash()

@@ -17,6 +17,7 @@ from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location, location_text
 from data_prep.workers import available_cpus
 from results.ledger.ledger import Ledger
+from results.ledger.running import RunningReports
 from results.ledger.trial import Trial
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
@@ -104,7 +105,8 @@ def run_search(
     )
     with own as log:
         local = run.checkpoints_dir
-        checkpoints = Checkpoints(local if storage is None else storage.checkpoints)
+        location = local if storage is None else storage.checkpoints
+        checkpoints, reports = Checkpoints(location), RunningReports(location)
         if storage is not None:
             checkpoints.adopt(local)
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
@@ -115,9 +117,10 @@ def run_search(
             state.require_few_failures()
             first = state.next_trial()
             if first is not None:
+                reports.clear()
                 with _session(log, config):
-                    location = local if storage is None else storage.checkpoints
                     _train(state, first, config, shards, location, address, run.keep_failure)
+                reports.clear()
         _remove_leftovers(checkpoints, state)
         state.require_success()
     return _outcome(state, time.monotonic() - started)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import ConfigError, DataError
+from results.ledger.running import RunningReports
 from search.api import Quiet, network_input, read_config, search, survey
 from search.config import read_run_config
 from search.space.space import Space
@@ -59,7 +60,7 @@ def test_the_quiet_narrator_still_warns(capsys):
     with narrator.stage("Search", "trials") as on_progress:
         on_progress(1, 2)
     narrator.note("all is well")
-    assert narrator.search_view() is None
+    assert narrator.search_view(RunningReports(Path())) is None
     with pytest.warns(UserWarning, match="look at this"):
         narrator.warn("look at this")
     assert capsys.readouterr() == ("", "")

@@ -15,6 +15,7 @@ from search.cli.screen.progress import ProgressView, one_line
 
 if TYPE_CHECKING:
     from results.ledger.progress import SearchProgress
+    from results.ledger.running import RunningReports
 
 REFRESHES_PER_S = 2
 LINE_EVERY_S = 60.0
@@ -26,10 +27,11 @@ class LiveTable:
 
     name = "live table"
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, reports: RunningReports) -> None:
         from results.ledger.progress import ProgressFold
 
         self._fold = ProgressFold()
+        self._reports = reports
         self._lock = threading.Lock()  # events come from the search's thread, refreshes from the screen's
         self._live = Live(
             console=console,
@@ -54,8 +56,9 @@ class LiveTable:
         self._live.stop()
 
     def _look(self) -> SearchProgress:
+        reports = self._reports.read()
         with self._lock:
-            return self._fold.progress(time.time())
+            return self._fold.progress(time.time(), reports)
 
 
 class LogLines:
@@ -63,11 +66,12 @@ class LogLines:
 
     name = "progress in the log"
 
-    def __init__(self, write: Callable[[str], None], every_s: float = LINE_EVERY_S) -> None:
+    def __init__(self, write: Callable[[str], None], reports: RunningReports, every_s: float = LINE_EVERY_S) -> None:
         from results.ledger.progress import ProgressFold
 
         self._fold = ProgressFold()
         self._write = write
+        self._reports = reports
         self._every_s = every_s
         self._next = time.monotonic() + every_s
 
@@ -80,7 +84,7 @@ class LogLines:
         """Apply the event, and write a line if one is due."""
         self._fold.apply(event)
         if is_kind(event, "rung") and time.monotonic() >= self._next:
-            self._write(one_line(self._fold.progress(time.time())))
+            self._write(one_line(self._fold.progress(time.time(), self._reports.read())))
             self._next = time.monotonic() + self._every_s
 
     def close(self) -> None:

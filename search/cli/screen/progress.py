@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
+
+from data_prep.wording import shortened
 
 if TYPE_CHECKING:
     from results.ledger.progress import RankedTrial, RungCount, SearchProgress
@@ -18,6 +21,9 @@ NARROW = 72
 """Terminal width below which the two tables are stacked."""
 MIN_ROWS = 4
 """Fewest rows of the front, on a low terminal."""
+MAX_RUNNING = 8
+"""Most running trials that are shown; fewer on a low terminal."""
+DAY_S = 86_400.0
 
 
 class ProgressView:
@@ -36,8 +42,10 @@ class ProgressView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the tables for the terminal's size."""
         progress, width = self._progress, options.max_width
-        n_other_lines = 7 + len(progress.failures) + bool(self._note)
         height = options.height or console.height
+        running = _running(progress, min(MAX_RUNNING, max(2, height // 6)))
+        n_other_lines = 7 + len(progress.failures) + bool(self._note) + (running.row_count + 2 if running else 0)
+        n_other_lines += len(headline(progress)) // width
         is_narrow = width < NARROW
         n_rows = max(MIN_ROWS, height - n_other_lines - (len(progress.rungs) + 2 if is_narrow else 0))
         rungs, front = _rungs(progress.rungs, is_wide=width >= WIDE), _front(progress, n_rows)
@@ -49,6 +57,9 @@ class ProgressView:
         if self._note:
             yield Text(self._note, style="dim")
         yield Text()
+        if running:
+            yield running
+            yield Text()
         yield tables
         for reason, count in progress.failures:
             text = Text(f"failed, {count:,} ×: {' '.join(reason.split())}", style="yellow")
@@ -66,8 +77,16 @@ def headline(progress: SearchProgress) -> str:
         parts.append(f"{duration_text(session.seconds)} {'in total' if session.end else 'so far'}")
     if progress.seconds_left is not None:
         left = progress.seconds_left
-        parts.append(f"about {duration_text(left)} left" if left >= 5 else "nearly done")
+        parts.append(f"about {duration_text(left)} left{_end_text(progress)}" if left >= 5 else "nearly done")
     return ", ".join(parts)
+
+
+def _end_text(progress: SearchProgress) -> str:
+    """Return the estimated end in local time, if it is not within the next minutes: ` (until 18:40)`."""
+    if progress.ends is None or progress.seconds_left is None or progress.seconds_left < 99.5:
+        return ""
+    pattern = "%H:%M" if progress.seconds_left < DAY_S else "%a %d %b %H:%M"
+    return f" (until {time.strftime(pattern, time.localtime(progress.ends))})"
 
 
 def states_line(progress: SearchProgress) -> str:
@@ -106,6 +125,32 @@ def _side_by_side(left: Table, right: Table) -> Table:
     grid = Table.grid(padding=(0, 4, 0, 0))
     grid.add_row(left, right)
     return grid
+
+
+def _running(progress: SearchProgress, n_rows: int) -> Table | None:
+    """Return what each running trial is doing, the longest running first; None if none has reported."""
+    if not progress.running:
+        return None
+    now = (progress.session.started or 0.0) + progress.session.seconds
+    table = _table()
+    for name in ("running", "node"):
+        table.add_column(name, no_wrap=True)
+    for name in ("rung", "epoch", "loss", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for trial in sorted(progress.running, key=lambda trial: trial.started)[:n_rows]:
+        doing = f"{trial.epoch:,} of {trial.epochs:,}" if trial.phase == "training" else trial.phase
+        table.add_row(
+            Text(shortened(trial.trial_id, 10)),
+            Text(shortened(trial.node, 16)),
+            f"{trial.rung + 1} of {len(progress.rungs)}",
+            doing,
+            "–" if trial.loss is None else f"{trial.loss:.3f}",
+            duration_text(max(0.0, now - trial.started)),
+        )
+    n_others = max(progress.states.get("running", 0), len(progress.running)) - min(n_rows, len(progress.running))
+    if n_others:
+        table.add_row(Text(f"and {n_others:,} more"), style="dim")
+    return table
 
 
 def _rungs(rungs: Sequence[RungCount], *, is_wide: bool) -> Table:

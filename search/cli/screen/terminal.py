@@ -31,6 +31,7 @@ from data_prep.wording import printable
 from search.cli.screen.streams import is_utf8
 
 if TYPE_CHECKING:
+    from results.ledger.running import RunningReports
     from search.observers.base import Observer
 
 NUMBER = re.compile(r"[-–\d][\d,.]*( ×.*)?|")
@@ -80,13 +81,13 @@ class Terminal:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
-    def search_view(self) -> Observer:
+    def search_view(self, reports: RunningReports) -> Observer:
         """Return the observer that shows a search: a live table on a terminal, else lines in a log; none if quiet."""
         from search.cli.screen.live import LiveTable, LogLines
 
         if self._err.is_terminal and not self.quiet:
-            return LiveTable(self._err)
-        return LogLines(self.note)
+            return LiveTable(self._err, reports)
+        return LogLines(self.note, reports)
 
     @contextmanager
     def live(self, content: RenderableType) -> Iterator[None]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ledger_support import RUNGS, START, Book
 
 from results.ledger.progress import ProgressFold, summarize_search
+from results.ledger.running import RunningTrial
 from results.ledger.trials import trials_table
 
 PLAN = {"n_trials": 8, "epochs": list(RUNGS), "expected": [8, 4, 2]}
@@ -74,6 +75,29 @@ def test_rate_and_time_left_follow_from_the_session() -> None:
     assert done.seconds_left == pytest.approx(done.epochs_left / 0.4 - 4.0)
     later = summarize_search(book.events, START + 9999.0)
     assert later.seconds_left == 0.0
+
+
+def test_reports_of_running_trials_give_epochs_and_time_before_the_first_rung() -> None:
+    """One epoch of each of two trials in 20 s: 0.1/s, so the 14 epochs left take 140 s. Reports of others are not
+    counted: of one that has ended, is past that rung, or is unknown."""
+    book = Book()
+    book("session_started", n_trials=2, epochs=[2, 14], expected=[2, 1])("trial_started", "a")("trial_started", "b")
+    fold = ProgressFold()
+    for event in book.events:
+        fold.apply(event)
+    reports = [RunningTrial(name, "n", 0, "training", 1, 2, 1.0, START + 10) for name in ("a", "b", "unknown")]
+    progress = fold.progress(START + 30, reports)
+    assert [one.trial_id for one in progress.running] == ["a", "b"]
+    assert (progress.epochs, progress.epochs_left) == (2, 14)
+    assert progress.session.epochs_per_s == pytest.approx(0.1)
+    assert progress.seconds_left == pytest.approx(140)
+    assert progress.ends == pytest.approx(START + 30 + 140)
+    book.now = 40
+    book.rung("a", 0, 0.5, "pause")("trial_ended", "b", state="failed", reason="x")
+    for event in book.events[3:]:
+        fold.apply(event)
+    after = fold.progress(START + 40, reports)
+    assert (after.running, after.epochs) == ((), 2)
 
 
 def test_a_session_that_has_ended_has_nothing_left_and_its_clock_stands() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import re
 
 import pytest
 from ledger_support import START, Book
 from rich.console import Console
 
-from results.ledger.progress import SearchProgress, summarize_search
+from results.ledger.progress import ProgressFold, SearchProgress, summarize_search
+from results.ledger.running import RunningReports, RunningTrial
 from search.cli.screen.live import LiveTable, LogLines
 from search.cli.screen.progress import ProgressView, duration_text, rate_text
 from search.cli.screen.terminal import Terminal
@@ -79,10 +81,37 @@ def test_nothing_yet_is_shown_too():
     assert "none finished yet" in " ".join(lines)
 
 
-def test_the_live_table_ends_with_the_last_state():
+def test_running_trials_are_shown_with_what_they_do():
+    """From the first second on: node, rung, phase or epoch, loss and time of each running trial, and the end's time."""
+    fold, book = ProgressFold(), Book()
+    book("session_started", n_trials=4, epochs=[2, 6, 14], expected=[4, 2, 1])
+    for name in ("t0001", "t0002", "t0003", "t0004"):
+        book("trial_started", name)
+    for event in book.events:
+        fold.apply(event)
+    reports = [
+        RunningTrial("t0001", "a-node-with-a-very-long-name", 0, "training", 1, 2, 1.2345, START + 10),
+        RunningTrial("t0002", "node2", 0, "starting", 0, 2, None, START + 400),
+        RunningTrial("t0003", "node2", 0, "scoring", 2, 2, 0.5, START + 300),
+    ]
+    progress = fold.progress(START + 410, reports)
+    for width in (80, 100):
+        lines = [" ".join(line.split()) for line in shown(progress, width)]
+        assert "t0001 a-node-with-a-v… 1 of 3 1 of 2 1.234 7 min" in lines
+        assert "t0002 node2 1 of 3 starting – 10 s" in lines
+        assert "t0003 node2 1 of 3 scoring 0.500 2 min" in lines
+        assert "and 1 more" in lines
+        assert max(map(len, shown(progress, width))) <= width
+    (head,) = [line for line in lines if line.startswith("Search:")]
+    assert "3 epochs" in head
+    assert re.search(r"about \d+ min left \(until \d\d:\d\d\)", head)
+    assert len(shown(progress, 80, 16)) <= 16
+
+
+def test_the_live_table_ends_with_the_last_state(tmp_path):
     """On a terminal the table is redrawn in place while events come, and what stays is the end of the search."""
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
-    table, book = LiveTable(console), busy_book()
+    table, book = LiveTable(console, RunningReports(tmp_path)), busy_book()
     table.begin(book.events[:20])
     for event in book.events[20:]:
         table.on_event(event)
@@ -96,10 +125,11 @@ def test_the_live_table_ends_with_the_last_state():
     assert "\x1b[?25h" in text  # the cursor is back
 
 
-def test_a_log_gets_a_line_now_and_then():
+def test_a_log_gets_a_line_now_and_then(tmp_path):
     """Where the output is no terminal, there is a line after a rung and at most one in so many seconds."""
     lines: list[str] = []
-    eager, patient = LogLines(lines.append, every_s=0.0), LogLines(lines.append, every_s=60.0)
+    reports = RunningReports(tmp_path)
+    eager, patient = (LogLines(lines.append, reports, every_s=every_s) for every_s in (0.0, 60.0))
     book = busy_book()
     for log in (eager, patient):
         log.begin(book.events[:50])
@@ -113,12 +143,13 @@ def test_a_log_gets_a_line_now_and_then():
     assert "best finished: " in lines[-1]
 
 
-def test_a_pipe_gets_lines_and_a_terminal_the_table(capsys, monkeypatch):
+def test_a_pipe_gets_lines_and_a_terminal_the_table(capsys, monkeypatch, tmp_path):
     """The screen decides by itself; quiet shows nothing."""
-    assert isinstance(Terminal().search_view(), LogLines)
+    reports = RunningReports(tmp_path)
+    assert isinstance(Terminal().search_view(reports), LogLines)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert isinstance(Terminal().search_view(), LiveTable)
-    quiet = Terminal(quiet=True).search_view()
+    assert isinstance(Terminal().search_view(reports), LiveTable)
+    quiet = Terminal(quiet=True).search_view(reports)
     quiet.begin([])
     assert isinstance(quiet, LogLines)
     assert capsys.readouterr() == ("", "")
