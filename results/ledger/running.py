@@ -25,6 +25,9 @@ LEAST_SHARE = 100
 a training one percent at most."""
 SUFFIX = ".json"
 
+Phase = Literal["starting", "training", "scoring"]
+"""`starting` until the first epoch has ended; `scoring` is the export and its validation."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningTrial:
@@ -35,8 +38,7 @@ class RunningTrial:
     """Name of the machine."""
     rung: int
     """The rung that it trains to, counted from 0."""
-    phase: Literal["starting", "training", "scoring"]
-    """`starting` until the first epoch has ended; `scoring` is the export and its validation."""
+    phase: Phase
     epoch: int
     """Epochs finished."""
     epochs: int
@@ -77,7 +79,7 @@ class RunningReports:
         begun = time.monotonic()
         if begun >= self._next:
             with suppress(AscError, OSError):
-                found = (self._read(name) for name in self._names())
+                found = (self._read(name) for name in self._opened().names() if name.endswith(SUFFIX))
                 self._known = tuple(trial for trial in found if trial is not None)
             self._wait(begun)
         return self._known
@@ -88,13 +90,11 @@ class RunningReports:
             self._opened().remove(f"{trial_id}{SUFFIX}")
 
     def clear(self) -> None:
-        """Remove all reports, as killed processes leave them."""
+        """Remove all reports that killed processes left, also unfinished ones."""
         with suppress(AscError, OSError):
-            for name in self._names():
-                self._opened().remove(name)
-
-    def _names(self) -> list[str]:
-        return [name for name in self._opened().names() if name.endswith(SUFFIX)]
+            for name in self._opened().names():
+                if SUFFIX in name:
+                    self._opened().remove(name)
 
     def _read(self, name: str) -> RunningTrial | None:
         """Return one report; None if it has been removed since or is damaged."""

@@ -5,7 +5,7 @@ STORAGE/config.yaml            as RUN/config.yaml
 STORAGE/ledger/00000001.jsonl  segments of the ledger (results/storage/stored_ledger.py)
 STORAGE/driver/                the lock (results/storage/lock.py)
 STORAGE/shards/                features, unless configured elsewhere
-STORAGE/checkpoints/           checkpoints of unfinished trials
+STORAGE/checkpoints/           checkpoints of unfinished trials, reports of running ones
 STORAGE/candidates/<name>/     as RUN/candidates/<name>/, and the checkpoint of an unfinished training
 ```
 The run directory remains a local folder on the driver's machine. If it is lost, it is restored from the storage.

@@ -14,7 +14,7 @@ import platform
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
@@ -26,7 +26,7 @@ from data_prep.errors import AscError, BudgetError
 from data_prep.schema import Config
 from data_prep.store import parse_location
 from data_prep.wording import error_line
-from results.ledger.running import RunningReports, RunningTrial
+from results.ledger.running import Phase, RunningReports, RunningTrial
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         "fatal" (every trial would fail: shards unreadable, disk full). `seconds` is the sum of `train_seconds`
         (building, training and saving the network) and `reading_seconds` (export and validation).
         """
-        self._started = time.time()
+        self._step_began = time.time()
         self._report("starting")
         try:
             self._start_process()
@@ -132,7 +132,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._trainer = None
         self._reports = RunningReports(parse_location(self._shared.checkpoints))
 
-    def _report(self, phase: Literal["starting", "training", "scoring"], loss: float | None = None) -> None:
+    def _report(self, phase: Phase, loss: float | None = None) -> None:
         """Report what the trial is doing."""
         rungs = self._shared.rungs
         self._reports.write(
@@ -144,7 +144,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
                 epoch=(0, *rungs)[self._next_rung] if self._trainer is None else self._trainer.epoch,
                 epochs=rungs[self._next_rung],
                 loss=loss,
-                started=self._started,
+                started=self._step_began,
             )
         )
 

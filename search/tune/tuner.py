@@ -120,7 +120,7 @@ def run_search(
                 reports.clear()
                 with _session(log, config):
                     _train(state, first, config, shards, location, address, run.keep_failure)
-                reports.clear()
+        reports.clear()
         _remove_leftovers(checkpoints, state)
         state.require_success()
     return _outcome(state, time.monotonic() - started)

@@ -72,7 +72,9 @@ def headline(progress: SearchProgress) -> str:
     session = progress.session
     asked = f" of {progress.n_trials:,}" if progress.n_trials is not None else ""
     rate = f" ({rate_text(session.epochs_per_s)})" if session.epochs_per_s else ""
-    parts = [f"Search: {progress.n_started:,}{asked} trials", f"{progress.epochs:,} epochs{rate}"]
+    parts = [f"Search: {progress.n_started:,}{asked} trials"]
+    if progress.epochs:
+        parts.append(f"{progress.epochs:,} epochs{rate}")
     if session.started is not None:
         parts.append(f"{duration_text(session.seconds)} {'in total' if session.end else 'so far'}")
     if progress.seconds_left is not None:

@@ -11,9 +11,10 @@ TRIAL = RunningTrial("t0001", "node1", 1, "starting", 2, 6, None, 1_000.0)
 
 
 def test_reports_are_read_as_written_until_they_are_removed(tmp_path: Path) -> None:
-    """Two trials' reports come back; a removed one is gone; clearing leaves the checkpoints next to them."""
+    """Two trials' reports come back; a removed one is gone; clearing leaves checkpoints only."""
     writer, other = RunningReports(tmp_path), replace(TRIAL, trial_id="t0002", loss=float("1e-9"), phase="scoring")
-    (tmp_path / "t0001.npz").touch()
+    for name in ("t0001.npz", ".t0003.json.17.tmp"):
+        (tmp_path / name).touch()
     for trial in (TRIAL, other):
         writer.write(trial)
     assert RunningReports(tmp_path).read() == (TRIAL, other)

@@ -11,6 +11,7 @@ from asc_models.rules import QUANTITY_NAMES, Quantity
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
+from results.report.calibration import calibration_table
 from results.report.columns import (
     Table,
     candidate_table,
@@ -39,7 +40,8 @@ def data(run: RunDirectory) -> RunData:
 
 def all_of(data: RunData) -> list[Table[Any]]:
     tables = [candidate_table(data), member_table(data, data.ensembles), seed_table(data), system_table(data)]
-    return [*tables, score_table(data, "scene"), score_table(data, "device"), trial_table(data.trials)]
+    tables += [calibration_table(data), trial_table(data.trials)]
+    return [*tables, score_table(data, "scene"), score_table(data, "device")]
 
 
 def test_every_view_is_of_the_columns_that_are_there(data: RunData) -> None:

@@ -1,4 +1,5 @@
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from asc_models.rules import RulesConfig
 from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.reader.reader import read_split
 from results.ledger.ledger import Ledger
+from results.ledger.running import RunningReports
 from results.ledger.trials import trials_table
 from results.rundir import RunDirectory
 from search.tune.tuner import run_search
@@ -69,29 +71,37 @@ def done(ray_here, sealed_shards, tmp_path_factory):
     On shards whose test clips can't be read.
     """
     run = RunDirectory(tmp_path_factory.mktemp("done") / "run")
-    progress, killed = [], []
+    progress, killed, reported = [], [], set()
 
     def on_progress(n_reported, n_trials):
         progress.append((n_reported, n_trials))
+        reported.update(RunningReports(run.checkpoints_dir).read())
         training = [pid for pid, command in descendants(os.getpid()).items() if "SceneTrial.train" in command]
         if 1 <= n_reported < 7 and training and not killed:
             os.kill(training[0], signal.SIGKILL)
             killed.append(training[0])
 
     outcome = run_search(run, shards=sealed_shards, config=settings(n_trials=8), on_progress=on_progress)
-    return run, outcome, progress, killed
+    return run, outcome, progress, killed, reported
+
+
+def test_running_trials_report_what_they_do(done):
+    """While one trial reaches a rung, another says on which node it trains to which; in the end no report is left."""
+    *_, reported = done
+    assert {report.node for report in reported} == {platform.node()}
+    assert all(0 <= report.epoch <= report.epochs and report.trial_id.startswith("t") for report in reported)
 
 
 def test_a_process_that_dies_costs_no_trial(done):
     """The trial whose process was killed in training was taken up again in another one: none failed, all ended."""
-    _, outcome, _, killed = done
+    _, outcome, _, killed, _ = done
     assert len(killed) == 1
     assert (outcome.n_failed, outcome.n_finished, outcome.n_paused) == (0, 4, 4)
 
 
 def test_a_search_trains_what_was_asked_for_and_nothing_over_the_limit(done):
     """Every trial of a search is trained to an end, all of them within the limit, estimate and file alike."""
-    run, outcome, _, _ = done
+    run, outcome, *_ = done
     table = trials_table(Ledger(run.ledger_path).events())
     trained = table[table["state"] != "infeasible"]
     assert outcome.n_trials == outcome.n_new == len(trained) == 8
@@ -111,7 +121,7 @@ def test_what_was_estimated_is_what_the_files_weigh(done):
 
 def test_no_trial_is_trained_twice_and_progress_is_told(done):
     """All keys differ, each rung is told once, and progress counts up to what was asked for."""
-    run, _, progress, _ = done
+    run, _, progress, *_ = done
     assert len({event["key"] for event in events_of(run, "trial_started")}) == 8
     rungs = Counter((event["trial_id"], event["rung"]) for event in events_of(run, "rung"))
     assert set(rungs.values()) == {1}
@@ -121,7 +131,7 @@ def test_no_trial_is_trained_twice_and_progress_is_told(done):
 
 def test_a_search_never_touches_the_test_split(done, sealed_shards):
     """No driver and no trial reads a test clip: on shards where that is an error, every trial has come to its end."""
-    run, outcome, _, _ = done
+    run, outcome, *_ = done
     with pytest.raises(DataError, match="is 0 × "):
         read_split(sealed_shards, "test", fold=1, reader=settings().reader)
     assert (outcome.n_trials, outcome.n_failed) == (8, 0)
