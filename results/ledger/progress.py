@@ -55,7 +55,8 @@ class Session:
     epochs: int
     """Epochs trained at rungs reached in this session."""
     epochs_per_s: float | None
-    """Epochs per second of wall-clock time, summed over parallel trials; None before the first rung."""
+    """Epochs per second of wall-clock time, summed over parallel trials: of the rungs reached, before the first one of
+    the reports of running trials; None without either."""
     end: str | None
     """Reason for the end; None if the session is active or its driver was killed."""
 

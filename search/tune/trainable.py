@@ -94,8 +94,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         (building, training and saving the network) and `reading_seconds` (export and validation).
         """
         self._step_began = time.time()
-        self._report("starting")
         try:
+            self._report("starting")
             self._start_process()
             started = time.monotonic()
             trainer = self._trained()
@@ -130,7 +130,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         self._mode: ExportMode = config["mode"]
         self._next_rung = int(config["next_rung"])
         self._trainer = None
-        self._reports = RunningReports(parse_location(self._shared.checkpoints))
+        self._reports = RunningReports(self._shared.checkpoints)
 
     def _report(self, phase: Phase, loss: float | None = None) -> None:
         """Report what the trial is doing."""
