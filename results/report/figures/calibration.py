@@ -21,13 +21,13 @@ def calibration_figure(bins: pd.DataFrame, labels: Mapping[str, str], theme: The
         labels: {system: name in the legend}, in the order of drawing.
         theme: colours.
     """
-    figure, axes = new_axes(theme, 6.6, 6.4, Margins(bottom=1.2))
+    figure, axes = new_axes(theme, 6.6, 6.4, Margins(bottom=1.05))
     axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1.2, linestyle=(0, (1, 2)), zorder=2)
     for number, (system, label) in enumerate(labels.items()):
         rows, look = bins[bins["system"] == system], series_look(number, theme)
         x, y = rows["confidence"].to_numpy(), rows["accuracy"].to_numpy()
         area = 16 + 500 * (rows["n_clips"] / rows["n_clips"].sum()).to_numpy()
-        axes.plot(x, y, color=look["color"], linewidth=1.6, zorder=3)
+        axes.plot(x, y, color=look["color"], linewidth=1.2, alpha=0.7, zorder=3)
         mark = {"color": look["color"], "marker": look["marker"], "edgecolors": theme.background, "linewidths": 0.8}
         axes.scatter(x, y, s=area, **mark, zorder=4)
         axes.plot([], [], **look, label=label)

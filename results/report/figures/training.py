@@ -55,6 +55,7 @@ def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figu
     titled(
         rows[0], theme, "Training of the candidates", "networks before their export; training loss on augmented clips"
     )
+    figure.align_ylabels(rows)
     legend_below(last, theme)
     return figure
 
@@ -74,19 +75,22 @@ def _draw(axes: Axes, history: pd.DataFrame, column: str, look: dict[str, Any], 
 def _mark_schedules(axes: Axes, histories: Mapping[str, pd.DataFrame], theme: Theme) -> None:
     """Draw restarts of the learning rate as dotted lines and shade averaged epochs.
 
-    Once in grey if all candidates agree in them; otherwise in the colour of each candidate.
+    Once in grey if all candidates agree; otherwise in the colour of each candidate.
     """
-    schedules = [
-        tuple(tuple(history.loc[history[flag], "epoch"].tolist()) for flag in ("is_cycle_end", "is_averaged"))
-        for history in histories.values()
-    ]
-    do_agree = len(set(schedules)) == 1
-    for number, (ends, averaged) in enumerate(schedules[:1] if do_agree else schedules):
-        color = theme.muted if do_agree else series_look(number, theme)["color"]
+    for color, ends in _marked(histories, "is_cycle_end", theme):
         for end in ends:
             axes.axvline(end, color=color, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+    for color, averaged in _marked(histories, "is_averaged", theme):
         if averaged:
             axes.axvspan(averaged[0] - 0.5, averaged[-1], color=color, alpha=0.12, linewidth=0, zorder=1)
+
+
+def _marked(histories: Mapping[str, pd.DataFrame], flag: str, theme: Theme) -> list[tuple[str, list[int]]]:
+    """Return (colour, epochs with the flag) of each candidate; once if all agree."""
+    epochs = [history.loc[history[flag], "epoch"].tolist() for history in histories.values()]
+    if all(one == epochs[0] for one in epochs):
+        return [(theme.muted, epochs[0])]
+    return [(series_look(number, theme)["color"], one) for number, one in enumerate(epochs)]
 
 
 def _name_marks(axes: Axes, epochs: pd.DataFrame, theme: Theme) -> None:
