@@ -45,7 +45,6 @@ class ProgressView:
         height = options.height or console.height
         running = _running(progress, min(MAX_RUNNING, max(2, height // 6)))
         n_other_lines = 7 + len(progress.failures) + bool(self._note) + (running.row_count + 2 if running else 0)
-        n_other_lines += len(headline(progress)) // width
         is_narrow = width < NARROW
         n_rows = max(MIN_ROWS, height - n_other_lines - (len(progress.rungs) + 2 if is_narrow else 0))
         rungs, front = _rungs(progress.rungs, is_wide=width >= WIDE), _front(progress, n_rows)
