@@ -182,7 +182,7 @@ def mutations(candidate, recordings, tmp_path, n):
 
 def test_no_damaged_model_ends_the_process(candidate, recordings, tmp_path):
     """Some mutations: probabilities or one sentence."""
-    assert 0 < mutations(candidate, recordings, tmp_path, 8) < 8
+    assert 0 < mutations(candidate, recordings, tmp_path, 16) < 16
 
 
 @pytest.mark.full

@@ -24,6 +24,8 @@ def ray_here():
     from search.cluster.session import ray_session
 
     path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *([path] if path else [])])
-    with ray_session(None, 2):  # its workers find search_support by PYTHONPATH
+    # Its workers find search_support by it. The checkout comes first: folders of tests have the names of packages.
+    folders = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *([path] if path else [])])
+    with ray_session(None, 2):
         yield

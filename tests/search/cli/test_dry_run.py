@@ -66,7 +66,7 @@ def test_a_limit_on_the_file_alone_rejects_before_training(tmp_path):
     assert surveyed["limits_checked"] == {"file_bytes": "lower bound, exact after export", "macs": "exact"}
     words = " ".join(search(tmp_path, "run.yaml", "--dry-run").stdout.split())
     assert "file_bytes 20,000 (lower bound, exact after export), macs 900,000,000 (exact)" in words
-    (tmp_path / "run.yaml").write_text(SPACE + "rules: {name: custom, limits: {file_bytes: 2000}}\n")
+    (tmp_path / "run.yaml").write_text(SPACE + "rules: {name: custom, limits: {file_bytes: 1200}}\n")
     refusal = search(tmp_path, "run.yaml", "--dry-run", code=1).stderr
     assert "file_bytes at least " in refusal
 

@@ -95,7 +95,7 @@ def test_usage_errors_exit_with_2():
         ),
         (("demo", "--set", "synth=null", "--out", "{tmp}/run"), "synth=null"),
         (("predict", "{tmp}", "a.wav"), "not a candidate"),
-        (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "out.csv"),
+        (("score", "{tmp}/out.csv", "{tmp}/truth.csv"), "truth.csv"),
     ],
 )
 def test_mistakes_are_one_clear_message(arguments, message, tmp_path):
