@@ -64,9 +64,8 @@ class RulesConfig(Config):
     Quantities that follow from a network's description are checked before training. The size of the file is known only
     after export: before training, candidates are rejected whose weights and 200 bytes per kernel are over `file_bytes`;
     a trial whose file is over it fails at its first rung with that reason, and a retrained candidate is not used.
-    Scales and operators take 250 to 800 bytes per kernel in all, so a `weight_bytes` limit in addition rejects
-    more of these before training. dcase2022 allows only exports
-    with int8 kernels: int8_weights, int4_int8_weights, int8.
+    Scales and operators take 250 to 800 bytes per kernel in all, so a `weight_bytes` limit in addition rejects more of
+    these before training. dcase2022 allows only exports with int8 kernels: int8_weights, int4_int8_weights, int8.
     """
 
     name: RuleName = "dcase2021"
