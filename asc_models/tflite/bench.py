@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from asc_models.errors import ExportError
+from asc_models.tflite.quantization.probe import limit_memory
 
 N_WARM = 5
 """Clips run before timing, which fill caches and allocate the arena."""
@@ -73,6 +74,7 @@ def _peak_rss_bytes() -> int:
 def _measure(paths: Sequence[str], n_clips: int) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
+    limit_memory()
     idle = _peak_rss_bytes()
     loaded = []
     for path in paths:
@@ -102,5 +104,5 @@ def _measure(paths: Sequence[str], n_clips: int) -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         print(json.dumps(_measure(sys.argv[2:], int(sys.argv[1]))))
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(" ".join(str(error).split()))
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        sys.exit(" ".join(str(error).split()) or f"{type(error).__name__} without a message")

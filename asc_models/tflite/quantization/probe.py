@@ -84,7 +84,7 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
     """Run the file in this process; return why it fails, or an empty string."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    _limit_memory()
+    limit_memory()
     kind = OpResolverType.BUILTIN if delegate == "xnnpack" else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=kind)
@@ -102,7 +102,7 @@ def _run(path: Path, inputs: npt.NDArray[np.float32], delegate: str) -> str:
     return ""
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
     """Limit the growth of this process's memory, where the system can: beyond it, allocations fail."""
     status = Path("/proc/self/statm")
     if status.exists():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from asc_models_support import SMALL_MODEL, with_random_weights
+from damage_support import memory_bomb
 
 from asc_models.errors import ExportError
 from asc_models.tflite.bench import bench
@@ -24,6 +25,13 @@ def test_what_cannot_be_run_is_told(tmp_path):
     """A file that is no model is an error with its path and the interpreter's reason."""
     (tmp_path / "m.tflite").write_bytes(b"no model at all")
     with pytest.raises(ExportError, match=r"m.tflite: cannot be run: .+"):
+        bench(tmp_path / "m.tflite")
+
+
+def test_a_file_that_asks_for_too_much_memory_is_refused(tmp_path):
+    """324 bytes that would take 51 GB: one sentence, and the machine's memory is left alone."""
+    (tmp_path / "m.tflite").write_bytes(memory_bomb())
+    with pytest.raises(ExportError, match=r"m.tflite: cannot be run: \w+ without a message"):
         bench(tmp_path / "m.tflite")
 
 
