@@ -284,6 +284,28 @@ class RunDirectory:
 
 
 @dataclass(frozen=True)
+class ComparisonDirectory:
+    """Files of a comparison of runs."""
+
+    root: Path
+
+    @property
+    def page_path(self) -> Path:
+        """The HTML page."""
+        return self.root / "compare.html"
+
+    @property
+    def tables_dir(self) -> Path:
+        """Tables as CSV."""
+        return self.root / "tables"
+
+    @property
+    def figures_dir(self) -> Path:
+        """Figures as PNG and SVG."""
+        return self.root / "figures"
+
+
+@dataclass(frozen=True)
 class CrossvalDirectory:
     """Files of a cross-validation: a run directory per fold, without a search, and what is computed from them."""
 

@@ -14,8 +14,7 @@ from results.crossval.tables import difference_table
 from results.report.html import embed, write_page
 from results.report.tables import write_tables
 from results.report.text import Content, number, percent
-
-PAGE = "compare.html"
+from results.rundir import ComparisonDirectory
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
@@ -25,9 +24,10 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """
     from results.comparison.figure import all_plots
 
-    write_tables(all_tables(comparison), folder / "tables")
+    files = ComparisonDirectory(folder)
+    write_tables(all_tables(comparison), files.tables_dir)
     plots = all_plots(comparison)
-    figures = {plot.stem: embed(plot, folder / "figures") for drawn in plots.values() for plot in drawn}
+    figures = {plot.stem: embed(plot, files.figures_dir) for drawn in plots.values() for plot in drawn}
     stems = {title: [plot.stem for plot in drawn] for title, drawn in plots.items()}
     content = {
         "title": f"Comparison of {plural(len(comparison.rows), 'run')}",
@@ -38,8 +38,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         "figures": figures,
         "footer": f"asc {__version__}",
     }
-    write_page(folder / PAGE, "comparison/compare.html.j2", content)
-    return folder / PAGE
+    write_page(files.page_path, "comparison/compare.html.j2", content)
+    return files.page_path
 
 
 def reference_text(group: RunGroup) -> str:
