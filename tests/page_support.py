@@ -1,8 +1,21 @@
-"""A reader of HTML pages, for the tests of what is rendered."""
+"""Pages of reports, and a reader of HTML pages, for the tests of what is rendered."""
 
 from __future__ import annotations
 
 from html.parser import HTMLParser
+
+from results.report.data import read_run_data
+from results.report.page import write_run_page
+from results.report.tables import all_tables, write_tables
+from results.rundir import RunDirectory
+
+
+def page_without_figures(run: RunDirectory) -> str:
+    """Return the report's page, written with its tables but without figures: drawing takes nearly all of its time."""
+    data = read_run_data(run)
+    write_tables(all_tables(data), run.tables_dir)
+    write_run_page(run, data, {})
+    return run.page_path.read_text(encoding="utf-8")
 
 
 class PageReader(HTMLParser):

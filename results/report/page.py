@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from data_prep.progress import ProgressCallback
 from results.report.content import page_content
-from results.report.data import read_run_data
+from results.report.data import RunData, read_run_data
 from results.report.html import embed, write_page
 from results.report.pareto_view import library, pareto_view
 from results.report.tables import all_tables, write_tables
@@ -34,11 +34,16 @@ def render_report(run: RunDirectory, on_progress: ProgressCallback | None = None
     figures = {plot.stem: embed(plot, run.figures_dir, count) for plot in plots}
     _remove_others(run.tables_dir, {f"{name}.csv" for name in tables})
     _remove_others(run.figures_dir, {f"{stem}{suffix}" for stem in figures for suffix in (".png", ".svg")})
+    write_run_page(run, data, figures)
+    count()
+    return run.page_path
+
+
+def write_run_page(run: RunDirectory, data: RunData, figures: Mapping[str, dict[str, str]]) -> None:
+    """Write `report/index.html` with `figures`, {stem: what `embed` returns}; the page leaves out those not in it."""
     view = pareto_view(data)
     interactive = {"pareto_view": view, "library": library() if view else ""}
     write_page(run.page_path, "report/report.html.j2", {**page_content(data), "figures": figures, **interactive})
-    count()
-    return run.page_path
 
 
 def _counter(on_progress: ProgressCallback | None, total: int) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from page_support import page_without_figures
 from results_support import add_candidate, make_run
 
 from results.candidates.candidates import read_candidates, read_metrics, sibling_name, without_validation, write_metrics
@@ -18,7 +19,6 @@ from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.columns import seed_table
 from results.report.data import read_run_data, select_candidate
-from results.report.page import render_report
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 from results.submission.systems import rank_systems
@@ -72,7 +72,7 @@ def test_one_seed_has_no_spread() -> None:
 @pytest.mark.system
 def test_the_page_has_seeds_and_says_who_takes_no_part(run: RunDirectory) -> None:
     """The table over seeds, its CSV, and the sentence on what was trained on validation; no word of a single seed."""
-    page = render_report(run).read_text(encoding="utf-8")
+    page = page_without_figures(run)
     assert 'id="table-seeds"' in page
     assert "t0002-e510-full-s0 was trained on train and validation" in page
     assert "Each candidate was trained with one seed" not in page
@@ -85,7 +85,7 @@ def test_the_page_has_seeds_and_says_who_takes_no_part(run: RunDirectory) -> Non
 def test_a_page_without_several_seeds_has_no_table_of_them(tmp_path: Path) -> None:
     """One seed each: the candidates' own table says it all."""
     run = make_run(tmp_path / "run", n_candidates=2, search=False, classes=CLASSES)
-    page = render_report(run).read_text(encoding="utf-8")
+    page = page_without_figures(run)
     assert 'id="table-seeds"' not in page
     assert "Each candidate was trained with one seed" in page
     assert not (run.report_dir / "tables" / "seeds.csv").exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from page_support import page_without_figures
 from results_support import make_run
 
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
 from results.published import CLASS_WISE_AVERAGE
-from results.report.page import render_report
 from search.cli.screen.outcome import show_outcome
 from search.cli.screen.terminal import Terminal
 
@@ -20,8 +20,8 @@ def test_the_terminal_shows_what_the_tables_hold(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     run = make_run(tmp_path / "run")
     build_ensemble(run, EnsembleConfig(), Limits())
-    page = render_report(run)
-    show_outcome(Terminal(), run, page, 90.0)
+    page_without_figures(run)
+    show_outcome(Terminal(), run, run.page_path, 90.0)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == "candidate non-zero weights file params val acc val loss test acc test loss"
     table = pd.read_csv(run.report_dir / "tables" / "candidates.csv")
@@ -40,4 +40,4 @@ def test_the_terminal_shows_what_the_tables_hold(tmp_path, capsys, monkeypatch):
     average = next(line.split() for line in lines if line.startswith("average "))
     assert average[1:3] == ["240", f"{100 * scenes.loc['average', 'macro_accuracy']:.1f}"]
     assert average[-1] == f"{CLASS_WISE_AVERAGE['Sys 4']:.1f}"
-    assert lines[-1] == f"Report: {page} (1.5 min)"
+    assert lines[-1] == f"Report: {run.page_path} (1.5 min)"
