@@ -187,8 +187,9 @@ def test_version_is_the_packages():
 @pytest.mark.system
 def test_a_limit_that_nothing_fits_ends_before_any_training(shards, tmp_path):
     """Where not even the smallest network fits, the search says its bytes and the limit, and starts nothing."""
-    limit = "rules={name: custom, limits: {weight_bytes: 10}}"
-    done = asc("search", "default", "--shards", shards, "--out", tmp_path / "run", "--set", limit, code=1)
+    limit = ("--set", "rules={name: custom, limits: {weight_bytes: 10}}")
+    few = ("--set", "space={kernel_size: 3, attention: none, growth: 1.0}")  # points, all of which are looked at
+    done = asc("search", "default", "--shards", shards, "--out", tmp_path / "run", *limit, *few, code=1)
     assert "smallest" in done.stderr
     assert "over 10" in done.stderr
     assert not (tmp_path / "run" / "trials.parquet").exists()
