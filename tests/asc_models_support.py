@@ -78,7 +78,10 @@ NETWORK_CONFIGS = {
 
 
 STAGES = (StageConfig(filters=8, stride=2, repeats=2), StageConfig(filters=12, stride=(1, 2)))
-SAMPLES = {"dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2)))}  # its own need 500 frames
+SAMPLES = {
+    "dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2))),  # its own need 500 frames
+    "cp_mobile": CpMobileConfig(n_blocks=(2, 1), strides={2: (2, 2), 3: (2, 1)}),  # a block of each kind
+}
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
 NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
 """A small network of every family and of every block."""
