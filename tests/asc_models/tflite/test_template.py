@@ -40,6 +40,7 @@ def test_float16_files_are_templates_too():
     assert_filled_is_converted(ModelConfig(stages=STAGES, stem_filters=8), "float16")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("attention", ["none", "channel", "spatial", "casam"])
 def test_every_kind_of_attention_has_a_template(attention):
     """So is that of each kind of attention, with a batch norm that can't fold and strides that differ."""

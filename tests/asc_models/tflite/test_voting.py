@@ -72,6 +72,7 @@ def test_a_voting_file_answers_as_the_windows_do(network, tmp_path):
         assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
 
 
+@pytest.mark.no_cover
 @networks
 def test_a_voting_file_weighs_what_its_network_weighs(network, tmp_path):
     """Bytes are those of the network alone, to the byte in every mode; MACs are those of all windows."""
@@ -110,6 +111,7 @@ def test_peak_activations_count_all_windows():
     assert estimate(network, SHAPE, 3, Windows(24, 8)).peak_activation_bytes > peak
 
 
+@pytest.mark.no_cover
 @networks
 def test_a_voting_file_is_a_template(network):
     """Filled with other weights it is byte for byte the converter's own."""
