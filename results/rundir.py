@@ -30,15 +30,24 @@ START_AGAIN = (
 
 
 @dataclass(frozen=True)
-class CandidateFiles:
-    """The files of one retrained candidate, `RUN/candidates/<candidate>-s<seed>/`."""
+class SystemFiles:
+    """The folder of a system that has predicted clips of the run."""
 
     root: Path
 
     @property
     def name(self) -> str:
-        """`<candidate>-s<seed>`."""
+        """Name of the folder: `<candidate>-s<seed>`, or the name of the file or folder another system was read from."""
         return self.root.name
+
+    def predictions_path(self, split: str) -> Path:
+        """Return the path of the class probabilities of a split."""
+        return self.root / "predictions" / f"{split}.parquet"
+
+
+@dataclass(frozen=True)
+class CandidateFiles(SystemFiles):
+    """The files of one retrained candidate, `RUN/candidates/<candidate>-s<seed>/`."""
 
     @property
     def config_path(self) -> Path:
@@ -93,10 +102,6 @@ class CandidateFiles:
         """
         return _read_sections(self.config_path, RETRAIN_AGAIN)
 
-    def predictions_path(self, split: str) -> Path:
-        """Return the path of the class probabilities of a split."""
-        return self.root / "predictions" / f"{split}.parquet"
-
     @property
     def inner_dir(self) -> Path:
         """Trainings of an inner cross-validation; kept until the candidate is scored."""
@@ -113,24 +118,13 @@ class CandidateFiles:
 
 
 @dataclass(frozen=True)
-class OutsideFiles:
+class OutsideFiles(SystemFiles):
     """The files of another system that joins the ensemble, `RUN/outside/<name>/`."""
-
-    root: Path
-
-    @property
-    def name(self) -> str:
-        """Name of the system: that of the file or folder it was read from."""
-        return self.root.name
 
     @property
     def description_path(self) -> Path:
         """Stated size and origin, as JSON."""
         return self.root / "outside.json"
-
-    def predictions_path(self, split: str) -> Path:
-        """Return the path of the class probabilities of a split."""
-        return self.root / "predictions" / f"{split}.parquet"
 
 
 @dataclass(frozen=True)

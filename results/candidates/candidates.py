@@ -15,7 +15,7 @@ from asc_models.candidate import RETRAIN_AGAIN, require_unchanged
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
-from results.candidates.predictions import Predictions, read_predictions
+from results.candidates.predictions import PredictedSystem
 from results.rundir import CandidateFiles, RunDirectory
 
 
@@ -122,24 +122,10 @@ _METRICS = TypeAdapter(CandidateMetrics)
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A finished candidate with its scores; predictions are read on demand."""
+class Candidate(PredictedSystem[CandidateFiles]):
+    """A finished candidate with its scores."""
 
-    files: CandidateFiles
     metrics: CandidateMetrics
-
-    @property
-    def name(self) -> str:
-        """`<candidate>-s<seed>`."""
-        return self.files.name
-
-    def has_predictions(self, split: str) -> bool:
-        """Whether predictions of a split are stored."""
-        return self.files.predictions_path(split).is_file()
-
-    def predictions(self, split: str) -> Predictions:
-        """Return the stored predictions of a split."""
-        return read_predictions(self.files.predictions_path(split))
 
 
 FULL = "-full"

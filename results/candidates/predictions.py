@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from data_prep.errors import DataError
 from data_prep.files import written_whole
 from data_prep.shards.parquet import CLIP_COLUMNS
 from results.outputs.table import PREFIX
+from results.rundir import SystemFiles
+
+FilesT = TypeVar("FilesT", bound=SystemFiles)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,26 @@ class Predictions:
         if not self.is_labelled:
             raise DataError("predictions can only be scored if every clip has a label")
         return summarize(self.labels, self.probabilities, self.classes, self.clips["device"].astype(str).tolist())
+
+
+@dataclass(frozen=True)
+class PredictedSystem(Generic[FilesT]):
+    """A system with its folder in a run; predictions are read on demand."""
+
+    files: FilesT
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.files.name
+
+    def has_predictions(self, split: str) -> bool:
+        """Whether predictions of a split are stored."""
+        return self.files.predictions_path(split).is_file()
+
+    def predictions(self, split: str) -> Predictions:
+        """Return the stored predictions of a split."""
+        return read_predictions(self.files.predictions_path(split))
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from data_prep.errors import BudgetError, ConfigError, DataError
 from data_prep.files import file_digest, make_folder, read_json, write_json
 from results.candidates.limits import BYTES, Limits, StatedSize
-from results.candidates.predictions import Predictions, read_predictions, write_predictions
+from results.candidates.predictions import PredictedSystem, Predictions, write_predictions
 from results.ensembles.eligible import eligible_candidates
 from results.outputs.clips import match_clips, share_clips
 from results.outputs.output import Output, read_output
@@ -28,24 +28,10 @@ RESERVED = ("ensemble", "joint-ensemble")
 
 
 @dataclass(frozen=True)
-class OutsideSystem:
-    """A system whose network is not in the run."""
+class OutsideSystem(PredictedSystem[OutsideFiles]):
+    """A system whose network is not in the run, by the name of the file or folder it was read from, without suffix."""
 
-    files: OutsideFiles
     metrics: StatedSize
-
-    @property
-    def name(self) -> str:
-        """Name of the file or folder it was read from, without suffix."""
-        return self.files.name
-
-    def has_predictions(self, split: str) -> bool:
-        """Whether predictions of a split are stored."""
-        return self.files.predictions_path(split).is_file()
-
-    def predictions(self, split: str) -> Predictions:
-        """Return the stored predictions of a split."""
-        return read_predictions(self.files.predictions_path(split))
 
 
 @dataclass(frozen=True)
