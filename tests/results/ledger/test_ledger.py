@@ -199,6 +199,8 @@ def test_what_takes_locks_imports_where_there_is_no_fcntl() -> None:
     """On a system without fcntl (Windows) everything that takes locks can still be imported."""
     code = (
         "import sys; sys.modules['fcntl'] = None\n"
-        "import data_prep.store, results.ledger.ledger, results.storage.storage, data_prep.scratch"
+        "import data_prep.store, results.ledger.ledger, results.storage.storage, data_prep.scratch\n"
+        "print(sys.modules['fcntl'])"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
