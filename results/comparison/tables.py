@@ -13,7 +13,8 @@ from data_prep.wording import shortened
 from results.candidates.candidates import Candidate
 from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison, FrontScore, RunGroup
 from results.crossval.tables import difference_table
-from results.report.columns import Column, Table, Unit, score_columns
+from results.report.columns import score_columns
+from results.report.table import Column, Table, Unit
 from results.report.text import interval
 
 Row = tuple[RunGroup, ComparedRun]

@@ -9,7 +9,7 @@ import pandas as pd
 from data_prep.files import write_json
 from results.candidates.differences import Difference
 from results.crossval.scores import Crossval, FoldScore, SystemScores
-from results.report.columns import Column, Table
+from results.report.table import Column, Table
 from results.report.tables import write_tables
 from results.rundir import CrossvalDirectory
 

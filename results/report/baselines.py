@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 from results.baselines.baselines import differences_to, shortfalls
@@ -12,8 +12,9 @@ from results.candidates.candidates import Candidate
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions
-from results.report.columns import Column, Table, calibration_columns, score_columns
+from results.report.columns import calibration_columns, score_columns
 from results.report.data import RunData
+from results.report.table import Column, Table
 from results.report.text import Content
 
 COMPARED = ("validation", "test")
@@ -49,41 +50,7 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
     systems = _systems(data)
     chosen = systems[0] if data.selected is not None and systems else None
 
-    @cache
-    def minus(row: ComparedSystem, split: str) -> Difference | None:
-        """Return the difference of the selected candidate to a row."""
-        if chosen is None or row is chosen or split not in chosen.predictions or split not in row.predictions:
-            return None
-        return difference_to((chosen.name, chosen.predictions[split]), (row.name, row.predictions[split]))
-
-    def differences(split: str, score: Literal["macro_accuracy", "log_loss"]) -> list[Column[ComparedSystem]]:
-        """Return the columns of a difference and its interval; the page combines them in the first."""
-        is_accuracy = score == "macro_accuracy"
-
-        def of(row: ComparedSystem) -> tuple[float, float, float] | None:
-            """Return the difference, and the bounds of its interval."""
-            found = minus(row, split)
-            if found is None:
-                return None
-            return (found.accuracy, *found.accuracy_interval) if is_accuracy else (found.loss, *found.loss_interval)
-
-        def part(index: int) -> Callable[[ComparedSystem], float | None]:
-            return lambda row: None if (found := of(row)) is None else found[index]
-
-        def written(row: ComparedSystem) -> str:
-            """Return the difference with its interval, accuracies in points."""
-            if (found := of(row)) is None:
-                return "–"
-            value, low, high = (100 * one for one in found) if is_accuracy else found
-            digits = 1 if is_accuracy else 3
-            return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
-
-        name = f"{split}_{score}_difference"
-        heading = f"selected minus this: {split} {'accuracy, points' if is_accuracy else 'log loss'}"
-        unit: Literal["share", "nats"] = "share" if is_accuracy else "nats"
-        first = Column(name, part(0), unit, heading, format=written)
-        return [first, *(Column(f"{name}_{end}", part(i), unit) for i, end in ((1, "low"), (2, "high")))]
-
+    minus = cache(partial(_difference, chosen))
     scores: list[Column[ComparedSystem]] = score_columns(lambda row: row.splits)
 
     def micro(split: str) -> Column[ComparedSystem]:
@@ -99,8 +66,8 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
             *calibration_columns(lambda row: row.splits),
             Column("weight_bytes", lambda row: row.weight_bytes, "bytes", "weights"),
             Column("n_params", lambda row: row.n_params, "count", "parameters", "params"),
-            *(column for split in COMPARED for column in differences(split, "macro_accuracy")),
-            *(column for split in COMPARED for column in differences(split, "log_loss")),
+            *(column for split in COMPARED for column in _difference_columns(minus, split, "macro_accuracy")),
+            *(column for split in COMPARED for column in _difference_columns(minus, split, "log_loss")),
         ),
         page=(
             *("system", "validation_log_loss", "validation_macro_accuracy", "test_log_loss", "test_macro_accuracy"),
@@ -109,6 +76,45 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
         ),
         terminal=("system", "weight_bytes", *(score.name for score in scores)),
     )
+
+
+def _difference(chosen: ComparedSystem | None, row: ComparedSystem, split: str) -> Difference | None:
+    """Return the difference of the selected candidate to a row, None if there is nothing to compare."""
+    if chosen is None or row is chosen or split not in chosen.predictions or split not in row.predictions:
+        return None
+    return difference_to((chosen.name, chosen.predictions[split]), (row.name, row.predictions[split]))
+
+
+def _difference_columns(
+    minus: Callable[[ComparedSystem, str], Difference | None], split: str, score: Literal["macro_accuracy", "log_loss"]
+) -> list[Column[ComparedSystem]]:
+    """Return the columns of a difference and its interval; the page combines them in the first."""
+    is_accuracy = score == "macro_accuracy"
+
+    def of(row: ComparedSystem) -> tuple[float, float, float] | None:
+        """Return the difference, and the bounds of its interval."""
+        found = minus(row, split)
+        if found is None:
+            return None
+        return (found.accuracy, *found.accuracy_interval) if is_accuracy else (found.loss, *found.loss_interval)
+
+    def part(index: int) -> Callable[[ComparedSystem], float | None]:
+        """Return a function from a row to one of these."""
+        return lambda row: None if (found := of(row)) is None else found[index]
+
+    def written(row: ComparedSystem) -> str:
+        """Return the difference with its interval, accuracies in points."""
+        if (found := of(row)) is None:
+            return "–"
+        value, low, high = (100 * one for one in found) if is_accuracy else found
+        digits = 1 if is_accuracy else 3
+        return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+    name = f"{split}_{score}_difference"
+    heading = f"selected minus this: {split} {'accuracy, points' if is_accuracy else 'log loss'}"
+    unit: Literal["share", "nats"] = "share" if is_accuracy else "nats"
+    first = Column(name, part(0), unit, heading, format=written)
+    return [first, *(Column(f"{name}_{end}", part(i), unit) for i, end in ((1, "low"), (2, "high")))]
 
 
 def baselines(data: RunData) -> Content | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from asc_models.metrics import ConfidenceBin, confidence_bins
-from results.report.columns import Column, Table
 from results.report.data import RunData
+from results.report.table import Column, Table
 from results.report.text import Content
 
 N_SYSTEMS = 4

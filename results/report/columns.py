@@ -6,10 +6,9 @@ To add a column, add it to the `columns` of a table, and its name to `page` or `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -20,21 +19,11 @@ from results.candidates.seeds import SCORES, SeedGroup, seed_groups
 from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
 from results.report.data import RunData, accuracy_interval
-from results.report.text import Content, count, grid, interval, kilobytes, number, percent, setting
+from results.report.table import WRITTEN, Column, RowT, Table, Unit
+from results.report.text import count, interval, percent
 
-RowT = TypeVar("RowT")
 Record = Mapping[str, Any]
 Group = Literal["scene", "device"]
-Unit = Literal["", "share", "nats", "bytes", "count"]
-
-_WRITTEN: dict[Unit, Callable[[Any], str]] = {
-    "": setting,
-    "share": percent,
-    "nats": number,
-    "bytes": kilobytes,
-    "count": count,
-}
-"""{unit: how the page formats a value}."""
 
 
 class _Average(str):
@@ -42,84 +31,6 @@ class _Average(str):
 
 
 AVERAGE = _Average("average")
-
-
-@dataclass(frozen=True)
-class Column(Generic[RowT]):
-    """One column of a table."""
-
-    name: str
-    """Name in CSV files."""
-    value: Callable[[RowT], Any]
-    """Returns the plain value of a row, for CSV files and the terminal."""
-    unit: Unit = ""
-    """Unit of the value; the page shows shares in percent and bytes as kB."""
-    heading: str = ""
-    """Heading on the page; defaults to `name` with spaces for underscores."""
-    short: str = ""
-    """Heading on the terminal, if `heading` is too long."""
-    format: Callable[[RowT], str] | None = None
-    """Returns the page's cell for a row; None formats the value by its unit."""
-    kind: Literal["", "text", "wrap"] = ""
-    """Alignment on the page: "" right-aligned numbers, `text` left-aligned, `wrap` left-aligned and may wrap."""
-    in_csv: bool = True
-
-    @property
-    def title(self) -> str:
-        """The heading on the page."""
-        return self.heading or self.name.replace("_", " ")
-
-    def cell(self, row: RowT) -> str:
-        """Return the cell on the page."""
-        return self.format(row) if self.format else _WRITTEN[self.unit](self.value(row))
-
-
-@dataclass(frozen=True)
-class Table(Generic[RowT]):
-    """Rows and the columns that show them."""
-
-    rows: Sequence[RowT]
-    columns: Sequence[Column[RowT]]
-    """All columns, in the order of the CSV file."""
-    page: Sequence[str]
-    """Names of the columns on the page, in order."""
-    terminal: Sequence[str] = ()
-    """Names of the columns on the terminal, in order."""
-    average: RowT | None = None
-    """A last row over all others, in every output; None for no such row."""
-    total: Mapping[str, str] = field(default_factory=dict)
-    """{column: cell on the page} of a row of totals; {} for no such row."""
-
-    @property
-    def all_rows(self) -> list[RowT]:
-        """The rows, followed by the average, if any."""
-        return [*self.rows, *([] if self.average is None else [self.average])]
-
-    def named(self, names: Sequence[str]) -> list[Column[RowT]]:
-        """Return the columns with these names, in this order and without duplicates."""
-        columns = {column.name: column for column in self.columns}
-        return [columns[name] for name in dict.fromkeys(names)]
-
-    def frame(self, *, with_average: bool = True) -> pd.DataFrame:
-        """Return the table as written to the CSV file."""
-        columns = [column for column in self.columns if column.in_csv]
-        of = self.all_rows if with_average else self.rows
-        rows = [{column.name: column.value(row) for column in columns} for row in of]
-        return pd.DataFrame(rows, columns=[column.name for column in columns])
-
-    def content(self, looks: Sequence[str] = ()) -> Content:
-        """Return the table in the format of the page's template.
-
-        Args:
-            looks: CSS class of each row, such as `chosen`; the row of totals is always `total`.
-        """
-        columns = self.named(self.page)
-        cells = [[column.cell(row) for column in columns] for row in self.all_rows]
-        looks = [*looks, *[""] * (len(self.rows) - len(looks)), *([] if self.average is None else ["total"])]
-        if self.total:
-            cells.append([self.total.get(column.name, "") for column in columns])
-            looks.append("total")
-        return grid([(column.title, column.kind) for column in columns], cells, looks)
 
 
 def candidate_table(data: RunData) -> Table[Candidate]:
@@ -141,7 +52,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
         def written(candidate: Candidate) -> str:
             """Return the value, marked if over its limit."""
             value = getattr(candidate.metrics, name)
-            text = f"{value / 1e6:,.1f}" if in_millions else _WRITTEN[unit](value)
+            text = f"{value / 1e6:,.1f}" if in_millions else WRITTEN[unit](value)
             return text + (" (over)" if name in data.limits.verdict([candidate.metrics]).over else "")
 
         return of(name, unit, **{"heading": QUANTITY_NAMES[name], "format": written, **options})
@@ -211,7 +122,7 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     total = {"member": "together", "weight": percent(1.0)}
     if len(ensembles) == 1:
-        total[limited] = _WRITTEN[_unit(limited)](ensembles[0].total_bytes)
+        total[limited] = WRITTEN[_unit(limited)](ensembles[0].total_bytes)
     return Table(
         [(ensemble, member) for ensemble in ensembles for member in ensemble.members],
         (
@@ -296,6 +207,7 @@ def score_table(data: RunData, group: Group) -> Table[str]:
         """Return a function from a scene or device to a system's score."""
 
         def value(part: str) -> Any:
+            """Return the score, None if the system has no clip there."""
             found = tests[system]
             return (found if part is AVERAGE else found[f"by_{group}"].get(part, {})).get(key)
 
@@ -305,6 +217,7 @@ def score_table(data: RunData, group: Group) -> Table[str]:
         """Return a function from a scene or device to a published system's accuracy, as a share."""
 
         def value(part: str) -> float | None:
+            """Return the accuracy, None if none was published."""
             found = CLASS_WISE_AVERAGE if part is AVERAGE else table.get(part, {})
             return round(found[system] / 100, 4) if system in found else None
 

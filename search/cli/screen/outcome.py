@@ -9,8 +9,8 @@ from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from results.candidates.limits import SizeLimit
-    from results.report.columns import Table
     from results.report.data import RunData
+    from results.report.table import Table
     from results.rundir import RunDirectory
 
 

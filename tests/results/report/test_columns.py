@@ -13,7 +13,6 @@ from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.calibration import calibration_table
 from results.report.columns import (
-    Table,
     candidate_table,
     ensemble_values,
     member_table,
@@ -23,6 +22,7 @@ from results.report.columns import (
     trial_table,
 )
 from results.report.data import RunData, read_run_data
+from results.report.table import Table
 from results.rundir import RunDirectory
 
 
