@@ -73,12 +73,8 @@ def score_submission(
     }
     if absent := [scene for scene in read.classes if scene not in scenes]:
         result["absent_scenes"] = absent
-    devices, locations = table.text("source_label", "device"), table.text("identifier", "location")
-    if (devices is None or locations is None) and (parsed := tau_names(truth_names, truth_scenes)) is not None:
-        found = [what for what, known in (("devices", devices), ("locations", locations)) if known is None]
-        notes.append(f"{truth.name}: {' and '.join(found)} taken from the file names")
-        devices = devices or [name.device for name in parsed]
-        locations = locations or [name.location for name in parsed]
+    devices, locations, recognised = _origins(table, truth_names, truth_scenes)
+    notes += recognised
     if devices is not None:
         result["by_device"] = groups(devices)
     if locations is not None:
@@ -86,6 +82,18 @@ def score_submission(
         result["macro_accuracy_interval"] = list(interval_by_location(labels, answered, units))
     result["notes"] = notes
     return result
+
+
+def _origins(
+    table: OutputTable, names: Sequence[str], scenes: Sequence[str]
+) -> tuple[list[str] | None, list[str] | None, list[str]]:
+    """Return device and location of each clip, None if unknown, and a note if they are taken from TAU's file names."""
+    devices, locations = table.text("source_label", "device"), table.text("identifier", "location")
+    if (devices is not None and locations is not None) or (parsed := tau_names(names, scenes)) is None:
+        return devices, locations, []
+    found = [what for what, known in (("devices", devices), ("locations", locations)) if known is None]
+    note = f"{table.path.name}: {' and '.join(found)} taken from the file names"
+    return devices or [name.device for name in parsed], locations or [name.location for name in parsed], [note]
 
 
 def _truth(table: OutputTable) -> tuple[list[str], list[str]]:

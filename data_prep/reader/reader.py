@@ -127,29 +127,8 @@ def read_splits(
         DataError: if the fold or a split is unknown or empty, or a shard is missing or damaged.
     """
     manifest = read_manifest(shards)
-    store = open_store(shards)
     chosen = [clip_id for split in splits for clip_id in _chosen(manifest, split, fold, shards)]
-    n_bytes = 2 * len(chosen) * manifest.spec.n_mels * manifest.spec.n_frames
-    n_stored = sum(entry.n_bytes for entry in manifest.shards)
-    if n_bytes > n_stored:
-        raise DataError(
-            f"{shards}: {len(chosen):,} clips of {manifest.spec.n_mels} × {manifest.spec.n_frames} take {n_bytes:,} "
-            f"bytes, the shards have {n_stored:,}. {PREPARE_AGAIN}"
-        )
-    # All clips as float16: 110 kB for 128 × 431, 1.54 GB for the 13,962 clips of TAU 2020's fold.
-    log_mel = np.empty((len(chosen), manifest.spec.n_mels, manifest.spec.n_frames), dtype=np.float16)
-    tables, n = [], 0
-    for entry in manifest.shards:
-        table = read_shard(store, entry)
-        table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
-        if table.num_rows:
-            tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
-            # Surplus rows are reported below.
-            log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.path_text(entry.file))[
-                : len(log_mel) - n
-            ]
-            n += table.num_rows
-    clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
+    clips, log_mel = _read_clips(shards, manifest, chosen)
     if len(clips) != len(chosen) or set(clips["clip_id"]) != set(chosen):
         raise DataError(
             f"{shards}: the manifest has {len(chosen):,} clips in {' and '.join(splits)} of fold {fold}, the shards "
@@ -168,6 +147,39 @@ def read_splits(
     elif statistics is None:
         statistics = fit_statistics(log_mel) if "train" in splits else training_statistics(shards, fold=fold)
     return FeatureSet(log_mel, labels, clips, manifest.classes, reader, manifest.spec, statistics)
+
+
+def _read_clips(
+    shards: Location, manifest: Manifest, chosen: Sequence[str]
+) -> tuple[pd.DataFrame, npt.NDArray[np.float16]]:
+    """Return rows and log-mels, shape (n_clips, n_mels, n_frames), of all clips in the shards that are `chosen`.
+
+    Raises:
+        DataError: if the shards are too small for the clips, or one is missing or damaged.
+    """
+    store = open_store(shards)
+    n_bytes = 2 * len(chosen) * manifest.spec.n_mels * manifest.spec.n_frames
+    n_stored = sum(entry.n_bytes for entry in manifest.shards)
+    if n_bytes > n_stored:
+        raise DataError(
+            f"{shards}: {len(chosen):,} clips of {manifest.spec.n_mels} × {manifest.spec.n_frames} take {n_bytes:,} "
+            f"bytes, the shards have {n_stored:,}. {PREPARE_AGAIN}"
+        )
+    # All clips as float16: 110 kB for 128 × 431, 1.54 GB for the 13,962 clips of TAU 2020's fold.
+    log_mel = np.empty((len(chosen), manifest.spec.n_mels, manifest.spec.n_frames), dtype=np.float16)
+    tables, n = [], 0
+    for entry in manifest.shards:
+        table = read_shard(store, entry)
+        table = table.filter(pc.is_in(table["clip_id"], pa.array(chosen, pa.string())))
+        if table.num_rows:
+            tables.append(table.select([*CLIP_COLUMNS, "augmentation"]))
+            # Surplus rows are reported by the caller.
+            log_mel[n : n + table.num_rows] = log_mels_of(table, manifest.spec, store.path_text(entry.file))[
+                : len(log_mel) - n
+            ]
+            n += table.num_rows
+    clips = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=list(CLIP_COLUMNS))
+    return clips, log_mel
 
 
 def _require_known_scenes(clips: pd.DataFrame, splits: Sequence[str], manifest: Manifest, shards: Location) -> None:

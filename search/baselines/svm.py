@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,7 @@ def train_svm(
     setting = {"has_deltas": machine.setting.has_deltas, "cost": machine.setting.cost, "gamma": machine.setting.gamma}
     versions = {"scikit-learn": metadata.version("scikit-learn")}
     write_text(files.config_path, to_yaml({"baseline": SVM, **asked, "setting": setting, "versions": versions}))
-    path = files.root / MODEL
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in machine.arrays.items()}
-        np.savez(file, **arrays)
+    _write_machine(files.root / MODEL, machine)
     predictions: dict[str, Predictions] = (
         {"validation": _out_of_fold(side, energies, n_inner, manifest, config.fold)} if n_inner else {}
     )
@@ -93,8 +91,27 @@ def train_svm(
         predictions[split] = Predictions(features.clips, machine.predict(band_energies(features)), manifest.classes)
     for name, made in predictions.items():
         write_predictions(files.predictions_path(name), made)
+    write_metrics(files.metrics_path, _measured(files, machine, predictions, splits, n_inner))
+    return files
+
+
+def _write_machine(path: Path, machine: SupportVectors) -> None:
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in machine.arrays.items()}
+        np.savez(file, **arrays)
+
+
+def _measured(
+    files: CandidateFiles,
+    machine: SupportVectors,
+    predictions: Mapping[str, Predictions],
+    splits: tuple[str, ...],
+    n_inner: int,
+) -> CandidateMetrics:
+    """Return scores and sizes of a machine that was fitted to `splits`, whose other files are written."""
+    path = files.root / MODEL
     measured = [files.config_path, path, *map(files.predictions_path, predictions)]
-    metrics = CandidateMetrics(
+    return CandidateMetrics(
         splits={split: made.summarize() for split, made in predictions.items() if made.is_labelled},
         weight_bytes=4 * machine.n_params,
         nonzero_weight_bytes=4 * sum(int(np.count_nonzero(array)) for array in machine.arrays.values()),
@@ -110,10 +127,8 @@ def train_svm(
         trial_id=None,
         trained_on=splits,
         inner_folds=n_inner,
-        sha256={path.relative_to(files.root).as_posix(): file_digest(path) for path in measured},
+        sha256={one.relative_to(files.root).as_posix(): file_digest(one) for one in measured},
     )
-    write_metrics(files.metrics_path, metrics)
-    return files
 
 
 def _require_same(files: CandidateFiles, asked: dict[str, Any]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.options import JsonOption, terminal
+
+if TYPE_CHECKING:
+    from search.cli.screen.terminal import Terminal
 
 
 def score(
@@ -64,7 +68,12 @@ def score(
     screen = terminal()
     if as_json:
         screen.json(metrics)
-        return
+    else:
+        _show(screen, metrics)
+
+
+def _show(screen: Terminal, metrics: Mapping[str, Any]) -> None:
+    """Print the scores: overall, by scene and by device."""
     for note in metrics["notes"]:
         screen.note(note)
     columns = ("macro accuracy", "log loss", "Brier score", "ECE", "clips")

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from search.cli.options import JsonOption, RunArgument, SetOption, terminal
 from search.cli.screen.outcome import limit_text
+
+if TYPE_CHECKING:
+    from asc_models.rules import Quantity
+    from results.candidates.limits import SizeLimit
+    from results.submission.slots import Chosen
+    from search.cli.screen.terminal import Terminal
 
 
 def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
@@ -13,7 +22,6 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     than the best, and the most robust over devices. --set changes the run's configuration permanently and takes keys
     of the section submission. No test split is read.
     """
-    from asc_models.rules import QUANTITY_NAMES
     from data_prep.errors import BudgetError
     from results.baselines.baselines import differences_to, read_baselines, shortfalls
     from results.candidates.limits import read_limits
@@ -31,28 +39,39 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
         differences = differences_to(first.name, first.validation, read_baselines(directory), "validation")
         not_beaten = shortfalls(differences, "validation")
     if as_json:
-        screen.json(
-            {
-                "systems": [
-                    {
-                        "slot": choice.slot,
-                        "system": choice.system.name,
-                        "members": sorted(choice.system.distinct),
-                        limit.quantity: choice.system.size,
-                        "temperature": choice.system.temperature,
-                        "validation_log_loss": choice.system.validation_log_loss,
-                        "reason": choice.reason,
-                    }
-                    for choice in chosen.choices
-                ],
-                "left_out": chosen.left_out,
-                "baselines_not_beaten": not_beaten,
-            }
-        )
+        screen.json(_as_json(chosen, limit.quantity, not_beaten))
         return
     if not chosen.choices:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in chosen.left_out.items())
         raise BudgetError(f"{run}: no retrained candidate can be submitted; run `asc retrain` first{reasons}")
+    _show(screen, chosen, limit)
+    for sentence in not_beaten:
+        screen.warn(sentence)
+
+
+def _as_json(chosen: Chosen, quantity: Quantity, not_beaten: Sequence[str]) -> dict[str, Any]:
+    return {
+        "systems": [
+            {
+                "slot": choice.slot,
+                "system": choice.system.name,
+                "members": sorted(choice.system.distinct),
+                quantity: choice.system.size,
+                "temperature": choice.system.temperature,
+                "validation_log_loss": choice.system.validation_log_loss,
+                "reason": choice.reason,
+            }
+            for choice in chosen.choices
+        ],
+        "left_out": chosen.left_out,
+        "baselines_not_beaten": not_beaten,
+    }
+
+
+def _show(screen: Terminal, chosen: Chosen, limit: SizeLimit) -> None:
+    """Print the systems to submit, why each was chosen, and why others were not."""
+    from asc_models.rules import QUANTITY_NAMES
+
     columns = ("#", "slot", "system", QUANTITY_NAMES[limit.quantity], "temperature", "log loss")
     rows = [
         (number, one.slot, one.system.name, one.system.size, one.system.temperature, one.system.validation_log_loss)
@@ -65,5 +84,3 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
         screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")
     for name, reason in chosen.left_out.items():
         screen.say(f"Not chosen: {name}, {reason}.")
-    for sentence in not_beaten:
-        screen.warn(sentence)

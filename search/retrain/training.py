@@ -24,6 +24,7 @@ from search.retrain.inner import join_parts
 
 if TYPE_CHECKING:
     from asc_models.training.fit import Fit
+    from asc_models.training.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,7 @@ def train_candidate(
         on_save=on_save,
     )
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
-    with written_whole(files.keras_path) as temporary:
-        keras_file = temporary.with_suffix(".keras")  # Keras requires this suffix
-        trainer.model.save(keras_file)
-        keras_file.replace(temporary)
+    _write_network(files, trainer)
     for split in SPLITS:  # predictions of an earlier export
         files.predictions_path(split).unlink(missing_ok=True)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
@@ -137,6 +135,13 @@ def train_candidate(
     digest = file_digest(files.tflite_path)
     write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
     return trained
+
+
+def _write_network(files: CandidateFiles, trainer: Trainer) -> None:
+    with written_whole(files.keras_path) as temporary:
+        keras_file = temporary.with_suffix(".keras")  # Keras requires this suffix
+        trainer.model.save(keras_file)
+        keras_file.replace(temporary)
 
 
 def _write_history(files: CandidateFiles, result: Fit) -> None:
