@@ -285,21 +285,26 @@ class _ObjectFile(RawIOBase):
         self._path_text = path_text
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` and return the number of bytes read, fewer at the end."""
         with _as_data_error(self._path_text, "read", FileNotFoundError):
             data = self._reader.read(len(buffer))
         buffer[: len(data)] = bytes(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Move to `offset` from `whence` and return the position in the object."""
         return int(self._reader.seek(offset, whence))
 
     def tell(self) -> int:
+        """Return the position in the object."""
         return int(self._reader.tell())
 
 

@@ -67,6 +67,7 @@ class Graph:
 
     @outputs.setter
     def outputs(self, tensors: tuple[int, ...]) -> None:
+        """Set the output tensors of the graph."""
         self._subgraph.outputs = np.array(tensors, np.int32)
 
     @property

@@ -48,6 +48,7 @@ def fit_temperature(labels: Ints, probabilities: Floats) -> float:
     from scipy.optimize import minimize_scalar
 
     def summed(log_temperature: float) -> float:
+        """Return the summed log loss of the clips and of the additional one."""
         p = temper(probabilities, np.exp(log_temperature))
         return len(labels) * log_loss(labels, p) - float(np.log(np.clip(p, 1e-15, None)).mean())
 
