@@ -17,6 +17,8 @@ def test_a_run_opens_as_data_frames(tmp_path):
     run = open_run(directory.root)
     assert run.config == directory.read_config()
     pd.testing.assert_frame_equal(run.trials, pd.read_parquet(write_trials(directory)), check_dtype=False)
+    for files in directory.candidates():
+        files.predictions_path("test").unlink()  # without test predictions a report has few figures to draw
     page = run.report()
     assert page == directory.report_dir / "index.html"
     assert page.is_file()

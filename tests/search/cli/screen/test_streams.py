@@ -24,7 +24,8 @@ def test_results_and_errors_are_written_in_any_encoding(tmp_path, encoding):
     said = asc("describe", "cao2021-system4", encoding=encoding).stdout
     assert " x 423 x 3" in said if encoding == "ascii" else "423" in said
     assert "Nächte–" not in asc("status", tmp_path / "Nächte–夜", code=1, encoding=encoding).stderr
-    assert asc("search", "default", "--dry-run", "--set", "space.n_blocks=[2]", encoding=encoding).stdout
+    few = "space={n_blocks: 2, kernel_size: 3, growth: 1.0}"  # points, all of which are looked at
+    assert asc("search", "default", "--dry-run", "--set", few, encoding=encoding).stdout
 
 
 @pytest.mark.parametrize("words", COMMANDS)
