@@ -103,6 +103,29 @@ def add_history(
     files.config_path.write_text(yaml.safe_dump(config))
 
 
+def search_of(n: int, *, noise: float = 0.01, rungs: tuple[int, ...] = (6, 14)) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return trials and rungs: accuracy depends on `width` strongly, on `kind` weakly, and not on `idle`."""
+    rng = np.random.default_rng(1)
+    width, kind = rng.choice([8, 16, 32], n), rng.choice(["none", "casam"], n)
+    trials = pd.DataFrame(
+        {
+            "trial_id": [f"t{i:04d}" for i in range(n)],
+            "param_width": pd.array(width, dtype="Int64"),
+            "param_kind": pd.array(kind, dtype="string"),
+            "param_ratio": pd.array([2 if k == "casam" else None for k in kind], dtype="Int64"),
+            "param_idle": rng.random(n),
+            "param_fixed": pd.array([3] * n, dtype="Int64"),
+        }
+    )
+    signal = 0.4 + 0.008 * width + 0.03 * (kind == "casam")
+    rows = [
+        {"trial_id": trial, "epochs": epochs, "macro_accuracy": value + noise * rng.normal()}
+        for epochs in rungs
+        for trial, value in zip(trials["trial_id"], signal, strict=True)
+    ]
+    return trials, pd.DataFrame(rows)
+
+
 def write_dense_tflite(path: Path, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> None:
     """Write a TFLite file of one dense layer; `kernel` has the shape (outputs, inputs)."""
     from ai_edge_litert import schema_py_generated as schema

@@ -8,13 +8,16 @@ from results.candidates.candidates import fewer_scenes, without_validation
 from results.report.baselines import baselines
 from results.report.calibration import calibration
 from results.report.data import RunData
+from results.report.knobs import knobs
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
 from results.report.text import Content, data_name, fold_of
+from results.report.ties import ties
 
 
 def page_content(data: RunData) -> Content:
     """Return all variables of the template except the figures."""
+    tied = ties(data)
     by_device, by_scene, calibrated = groups(data, "device"), groups(data, "scene"), calibration(data)
     content: Content = {
         "title": f"Scene classifiers for {data_name(data)}",
@@ -31,12 +34,14 @@ def page_content(data: RunData) -> Content:
         "fewer_scenes": fewer_scenes(candidate.metrics for candidate in data.candidates),
         "without_validation": without_validation(data.candidates),
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
+        "ties": tied,
         "baselines": baselines(data),
         "by_device": by_device,
         "by_scene": by_scene,
         "calibration": calibrated,
         "published": published(data),
         "search": search_text(data),
+        "knobs": knobs(data),
         "data": data_facts(data),
         "limits": list(limits(data)),
         "submission": submission_text(data),
@@ -45,6 +50,7 @@ def page_content(data: RunData) -> Content:
     }
     names = {
         **{"result": "Result", "size": "Pareto front", "candidates": "Candidates", "ensembles": "Ensembles"},
+        **({"ties": "Differences"} if tied else {}),
         "baselines": "Baselines",
         **({"devices": "By device"} if by_device else {}),
         **({"scenes": "By scene"} if by_scene else {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,8 @@ from results.candidates.history import read_history
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
-from results.ensembles.outside import read_outside
+from results.ensembles.outside import OutsideSystem, read_outside
+from results.ledger.importance import KnobEffects, knob_effects
 from results.ledger.ledger import Ledger
 from results.ledger.trials import rungs_table, trials_table
 from results.published import has_published
@@ -43,11 +45,18 @@ class RunData:
     """The candidate with the best validation log loss that is within all limits, None if there is none."""
     test: dict[str, Predictions]
     """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
+    validation: dict[str, Predictions]
+    """{candidate or ensemble: validation predictions}, if stored and labelled, of those that predict the same clips."""
     baselines: list[Candidate]
     """Baselines trained on the same clips, best validation log loss first."""
     histories: dict[str, pd.DataFrame] = field(default_factory=dict)
     """{candidate: epochs of its training (results.candidates.history)} of the selected candidate, the members of
     ensembles, then the best others: at most `N_HISTORIES`."""
+
+    @cached_property
+    def knobs(self) -> KnobEffects | None:
+        """Importance of the knobs, None with too few trials."""
+        return knob_effects(self.trials, self.rungs)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -85,11 +94,7 @@ def read_run_data(run: RunDirectory) -> RunData:
     events = Ledger(run.ledger_path).events()
     candidates = read_candidates(run)
     ensembles = read_ensembles(run)
-    kept = {c.name: c.predictions("test") for c in candidates if c.has_predictions("test")}
-    outside = {one.name: one.predictions("test") for one in read_outside(run) if one.has_predictions("test")}
-    for ensemble in ensembles:
-        if set(ensemble.members) <= set(kept) | set(outside):
-            kept[ensemble.name] = ensemble_predictions(ensemble, {**kept, **outside})
+    outside = read_outside(run)
     selected = select_candidate(candidates, limits)
     return RunData(
         run=run,
@@ -101,10 +106,23 @@ def read_run_data(run: RunDirectory) -> RunData:
         candidates=candidates,
         ensembles=ensembles,
         selected=selected,
-        test={name: predictions for name, predictions in kept.items() if predictions.is_labelled},
+        test=_labelled_predictions("test", candidates, ensembles, outside),
+        validation=_labelled_predictions("validation", comparable(candidates), ensembles, outside),
         baselines=read_baselines(run),
         histories=_histories(candidates, ensembles, selected),
     )
+
+
+def _labelled_predictions(
+    split: str, candidates: list[Candidate], ensembles: list[Ensemble], outside: list[OutsideSystem]
+) -> dict[str, Predictions]:
+    """Return {candidate or ensemble: predictions of a split}, where stored for it or all its members, and labelled."""
+    kept = {one.name: one.predictions(split) for one in candidates if one.has_predictions(split)}
+    others = {one.name: one.predictions(split) for one in outside if one.has_predictions(split)}
+    for ensemble in ensembles:
+        if set(ensemble.members) <= set(kept) | set(others):
+            kept[ensemble.name] = ensemble_predictions(ensemble, {**kept, **others})
+    return {name: predictions for name, predictions in kept.items() if predictions.is_labelled}
 
 
 def _histories(

@@ -14,6 +14,8 @@ from results.report.baselines import baseline_table
 from results.report.calibration import calibration_table
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
+from results.report.knobs import knob_table
+from results.report.ties import tie_table
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
@@ -44,12 +46,14 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "seeds": seed_table(data).frame(),
         "baselines": baseline_table(data).frame(),
         "ensembles": member_table(data, data.ensembles).frame(),
+        "ties": tie_table(data).frame(),
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),
         "calibration": calibration_table(data).frame(),
         "training": training_table(data),
         "trials": data.trials,
         "rungs": data.rungs,
+        "knobs": knob_table(data).frame(),
         "published": system_table(data).frame(),
     }
     if data.selected is not None and data.selected.name in data.test:

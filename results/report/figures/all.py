@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from asc_models.metrics import calibration_error
 from data_prep.figures.style import Theme, styled
 from data_prep.wording import plural, shortened
+from results.ledger.importance import KnobEffects
 from results.report.calibration import calibration_table
 from results.report.data import RunData, drawn_units
 from results.report.figures.calibration import calibration_figure
+from results.report.figures.knobs import N_SHOWN, knob_figure
 from results.report.figures.scores import confusion_figure, group_figure
 from results.report.figures.search import learning_figure, pareto_figure
 from results.report.figures.training import training_figure
@@ -40,6 +42,8 @@ def all_plots(data: RunData) -> list[Plot]:
         n = data.rungs["trial_id"].nunique()
         alt = f"Line plot of validation macro accuracy over epochs for {n} trials."
         plots.append(Plot("learning", alt, _styled(lambda theme: learning_figure(data, theme))))
+    if (effects := data.knobs) is not None:
+        plots.append(Plot("knobs", _knobs_alt(effects), _styled(lambda theme: knob_figure(effects, theme))))
     if data.histories:
         plots.append(
             Plot("training", _training_alt(data), _styled(lambda theme: training_figure(data.histories, theme)))
@@ -47,6 +51,11 @@ def all_plots(data: RunData) -> list[Plot]:
     if data.selected is not None and data.selected.name in data.test:
         plots += [*_score_plots(data, data.selected.name), _calibration_plot(data)]
     return plots
+
+
+def _knobs_alt(effects: KnobEffects) -> str:
+    names = ", ".join(one.knob.replace("_", " ") for one in effects.importances[:N_SHOWN])
+    return f"Macro accuracy of {plural(len(effects.trials), 'trial')} by the values of their knobs: {names}."
 
 
 def _training_alt(data: RunData) -> str:

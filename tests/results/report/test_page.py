@@ -120,11 +120,11 @@ def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
 def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     """Figures as PNG and SVG and tables as CSV, all small enough to commit."""
     figures = {path.name for path in (whole.report_dir / "figures").iterdir()}
-    stems = ("pareto", "learning", "training", "by_device", "by_scene", "confusion", "calibration")
+    stems = ("pareto", "learning", "knobs", "training", "by_device", "by_scene", "confusion", "calibration")
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
     named = {"candidates", "ensembles", "trials", "rungs", "training", "published"}
-    assert named | {"by_scene", "by_device", "confusion", "calibration"} == tables
+    assert named | {"by_scene", "by_device", "confusion", "calibration", "ties", "knobs"} == tables
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 

@@ -43,9 +43,10 @@ def _texts(figure: Figure) -> Iterator[str]:
 
 
 def test_a_whole_run_has_every_figure(data: RunData) -> None:
-    """Search, candidates and test predictions give six figures, each with words for who can't see it."""
+    """Search, candidates and test predictions give seven figures, each with words for who can't see it."""
     plots = all_plots(data)
-    assert [plot.stem for plot in plots] == ["pareto", "learning", "by_device", "by_scene", "confusion", "calibration"]
+    stems = ["pareto", "learning", "knobs", "by_device", "by_scene", "confusion", "calibration"]
+    assert [plot.stem for plot in plots] == stems
     assert all(len(plot.alt) > 40 for plot in plots)
 
 
@@ -260,12 +261,12 @@ def test_the_calibration_curve_is_that_of_the_error(data: RunData) -> None:
 
 @pytest.mark.no_cover
 def test_many_trials_are_an_image_within_the_figure(tmp_path: Path) -> None:
-    """Each of 1,500 trials as a shape would take a megabyte; names and axes stay shapes."""
+    """Each of 1,500 trials as a shape would take a megabyte; names and axes stay shapes. Knobs show 400 at most."""
     run = make_run(tmp_path / "run", n_candidates=0, search=False)
     add_search(run, n_trials=1500)
     for plot in all_plots(read_run_data(run)):
         svg = to_svg(plot.draw(LIGHT))
-        assert b"<image" in svg
+        assert (b"<image" in svg) == (plot.stem != "knobs")
         assert len(svg) < 700_000
 
 
@@ -283,7 +284,7 @@ def test_equal_data_give_equal_bytes(data: RunData, theme: Theme) -> None:
 def test_a_search_alone_and_a_candidate_alone_are_drawn(tmp_path: Path) -> None:
     """Without candidates there are the search's figures; without a search those of the candidate; of nothing, none."""
     search = make_run(tmp_path / "a", n_candidates=0)
-    assert [plot.stem for plot in all_plots(read_run_data(search))] == ["pareto", "learning"]
+    assert [plot.stem for plot in all_plots(read_run_data(search))] == ["pareto", "learning", "knobs"]
     alone = make_run(tmp_path / "b", n_candidates=1, search=False)
     plots = all_plots(read_run_data(alone))
     assert [plot.stem for plot in plots] == ["pareto", "by_device", "by_scene", "confusion", "calibration"]

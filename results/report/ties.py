@@ -1,0 +1,98 @@
+"""Report content about systems that validation does not tell apart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from data_prep.wording import plural
+from results.candidates.differences import Difference
+from results.candidates.ties import tie_groups
+from results.report.columns import Column, Table
+from results.report.data import RunData
+from results.report.text import Content
+
+
+class TiedSystem(NamedTuple):
+    """A system of a group."""
+
+    group: int
+    """Number of the group, from 1."""
+    system: str
+    difference: Difference | None
+    """To the group's first system; None for that system itself."""
+
+
+def tie_table(data: RunData) -> Table[TiedSystem]:
+    """Return candidates and ensembles in groups that validation does not tell apart (results.candidates.ties).
+
+    No rows if there are fewer than two systems. A single candidate without a temperature is no system of its own.
+    """
+    repeated = {one.name for one in data.ensembles if one.is_single and one.temperature == 1.0}
+    systems = {name: one for name, one in data.validation.items() if name not in repeated}
+    rows = [
+        TiedSystem(number, *row)
+        for number, group in enumerate(tie_groups(systems) if len(systems) > 1 else [], 1)
+        for row in [(group.best, None), *((one.system, one) for one in group.others)]
+    ]
+
+    def accuracy(row: TiedSystem) -> str:
+        """Return the difference in points, with its interval."""
+        if row.difference is None:
+            return "–"
+        value, low, high = (100 * one for one in (row.difference.accuracy, *row.difference.accuracy_interval))
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    def loss(row: TiedSystem) -> str:
+        """Return the difference in nats, with its interval."""
+        if row.difference is None:
+            return "–"
+        low, high = row.difference.loss_interval
+        return f"{row.difference.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+
+    def of(row: TiedSystem, name: str, bound: int | None = None) -> float | None:
+        """Return a value of the difference, or a bound of its interval."""
+        if row.difference is None:
+            return None
+        value = getattr(row.difference, name)
+        return float(value if bound is None else value[bound])
+
+    return Table(
+        rows,
+        (
+            Column("group", lambda row: row.group, "count"),
+            Column("system", lambda row: row.system, kind="text"),
+            Column("log_loss", lambda row: of(row, "loss"), "nats", "log loss minus the group's first", format=loss),
+            Column("log_loss_low", lambda row: of(row, "loss_interval", 0), "nats"),
+            Column("log_loss_high", lambda row: of(row, "loss_interval", 1), "nats"),
+            Column(
+                "macro_accuracy",
+                lambda row: of(row, "accuracy"),
+                "share",
+                "accuracy minus the group's first, points",
+                format=accuracy,
+            ),
+            Column("macro_accuracy_low", lambda row: of(row, "accuracy_interval", 0), "share"),
+            Column("macro_accuracy_high", lambda row: of(row, "accuracy_interval", 1), "share"),
+        ),
+        page=("group", "system", "log_loss", "macro_accuracy"),
+    )
+
+
+def ties(data: RunData) -> Content | None:
+    """Return a sentence about the first group and the table of all, None if there are fewer than two systems."""
+    table = tie_table(data)
+    if not table.rows:
+        return None
+    first = [row.system for row in table.rows if row.group == 1]
+    n_others = len(table.rows) - len(first)
+    if len(first) == 1:
+        text = f"{first[0]} has a significantly lower log loss than {plural(n_others, 'other system')}."
+    elif n_others:
+        text = (
+            f"{', '.join(first[:-1])} and {first[-1]} cannot be told apart by log loss; "
+            f"{plural(n_others, 'system')} {'is' if n_others == 1 else 'are'} significantly worse than the first."
+        )
+    else:
+        text = f"The {len(first)} systems cannot be told apart by log loss."
+    looks = ["chosen" if row.difference is None else "" for row in table.rows]
+    return {"text": text, "table": table.content(looks)}
