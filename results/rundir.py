@@ -316,6 +316,16 @@ class CrossvalDirectory:
         return self.root / "crossval.json"
 
     @property
+    def page_path(self) -> Path:
+        """The HTML page of the test scores."""
+        return self.root / "index.html"
+
+    @property
+    def inner_page_path(self) -> Path:
+        """The HTML page of the out-of-fold scores."""
+        return self.root / "inner.html"
+
+    @property
     def inner_summary_path(self) -> Path:
         """Out-of-fold scores of the training side of every system, fold and seed, as JSON."""
         return self.root / "inner_crossval.json"

@@ -75,7 +75,7 @@ def test_printed_strings_have_no_such_words(package):
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["report/report.html.j2", "comparison/compare.html.j2"])
+@pytest.mark.parametrize("name", ["report/report.html.j2", "comparison/compare.html.j2", "crossval/crossval.html.j2"])
 def test_the_pages_have_no_such_words(name):
     """The template's text, without its style sheet."""
     template = (ROOT / "results" / name).read_text(encoding="utf-8").partition("</style>")[2]

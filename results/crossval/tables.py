@@ -1,22 +1,21 @@
-"""Tables of a cross-validation, and what is written of it."""
+"""Tables of a cross-validation."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
-
-from data_prep.files import write_json
 from results.candidates.differences import Difference
 from results.crossval.scores import Crossval, FoldScore, SystemScores
 from results.report.table import Column, Table
-from results.report.tables import write_tables
-from results.rundir import CrossvalDirectory
+from results.report.text import interval, percent
 
 
 def system_table(scores: Crossval) -> Table[SystemScores]:
     """Return one row per system, lowest log loss first."""
     folds = sorted({fold for one in scores.systems for fold in one.folds})
+
+    def accuracy(one: SystemScores) -> str:
+        """Return the mean with its spread over seeds."""
+        sd = one.accuracy.sd
+        return percent(one.accuracy.mean) if sd is None else f"{percent(one.accuracy.mean)} ± {100 * sd:.1f}"
 
     def of_fold(fold: int) -> Column[SystemScores]:
         """Return the column of the accuracy on a fold, mean over seeds."""
@@ -25,24 +24,41 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
     return Table(
         scores.systems,
         (
-            Column("system", lambda one: one.name),
-            Column("n_folds", lambda one: len(one.folds), "count", short="folds"),
-            Column("n_seeds", lambda one: len(one.seeds), "count", short="seeds"),
-            Column("n_clips", lambda one: len(one.clips), "count", short="clips"),
-            Column("macro_accuracy", lambda one: one.accuracy.mean, "share", short="accuracy"),
+            Column("system", lambda one: one.name, kind="text"),
+            Column("n_folds", lambda one: len(one.folds), "count", "folds", "folds"),
+            Column("n_seeds", lambda one: len(one.seeds), "count", "seeds", "seeds"),
+            Column("n_clips", lambda one: len(one.clips), "count", "clips", "clips"),
+            Column(
+                "macro_accuracy",
+                lambda one: one.accuracy.mean,
+                "share",
+                "accuracy ± over seeds",
+                "accuracy",
+                format=accuracy,
+            ),
             Column("macro_accuracy_sd", lambda one: one.accuracy.sd, "share", "sd over seeds", "± seeds"),
-            Column("macro_accuracy_low", lambda one: one.interval[0], "share", "95 % low", "95 % low"),
+            Column(
+                "macro_accuracy_low",
+                lambda one: one.interval[0],
+                "share",
+                "95 % interval",
+                "95 % low",
+                format=lambda one: interval(*one.interval),
+            ),
             Column("macro_accuracy_high", lambda one: one.interval[1], "share", "95 % high", "high"),
             Column("log_loss", lambda one: one.loss.mean, "nats", short="loss"),
             Column("log_loss_sd", lambda one: one.loss.sd, "nats"),
-            Column("brier_score", lambda one: one.brier.mean),
-            Column("calibration_error", lambda one: one.calibration.mean),
+            Column("brier_score", lambda one: one.brier.mean, heading="Brier score"),
+            Column("calibration_error", lambda one: one.calibration.mean, heading="ECE"),
             Column("weight_bytes", lambda one: one.quantity("weight_bytes"), "bytes"),
             Column("file_bytes", lambda one: one.quantity("file_bytes"), "bytes"),
             Column("macs", lambda one: one.quantity("macs"), "count"),
             *map(of_fold, folds),
         ),
-        page=(),
+        page=(
+            *("system", "n_folds", "n_seeds", "n_clips", "macro_accuracy", "macro_accuracy_low", "log_loss"),
+            *("brier_score", "calibration_error", "weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
+        ),
         terminal=(
             *("system", "n_seeds", "macro_accuracy", "macro_accuracy_sd", "macro_accuracy_low", "macro_accuracy_high"),
             *("log_loss", "weight_bytes"),
@@ -60,18 +76,21 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
     return Table(
         [one for system in scores.systems for one in system.scores],
         (
-            Column("system", lambda one: one.system),
+            Column("system", lambda one: one.system, kind="text"),
             Column("fold", lambda one: one.fold, "count"),
             Column("seed", lambda one: one.seed, "count"),
             Column("n_clips", lambda one: len(one.predictions.clips), "count"),
             Column("macro_accuracy", lambda one: one.accuracy, "share"),
             Column("log_loss", lambda one: one.loss, "nats"),
-            Column("brier_score", lambda one: one.brier),
-            Column("calibration_error", lambda one: one.calibration),
+            Column("brier_score", lambda one: one.brier, heading="Brier score"),
+            Column("calibration_error", lambda one: one.calibration, heading="ECE"),
             size("weight_bytes"),
             size("file_bytes"),
         ),
-        page=(),
+        page=(
+            *("system", "fold", "seed", "n_clips", "macro_accuracy", "log_loss", "brier_score", "calibration_error"),
+            *("weight_bytes", "file_bytes"),
+        ),
     )
 
 
@@ -81,9 +100,9 @@ def difference_table(differences: list[Difference]) -> Table[Difference]:
     return Table(
         differences,
         (
-            Column("system", lambda one: one.system),
+            Column("system", lambda one: one.system, kind="text"),
             Column("reference", lambda one: one.reference, short="minus"),
-            Column("n_clips", lambda one: one.n_clips, "count", short="clips"),
+            Column("n_clips", lambda one: one.n_clips, "count", "clips", "clips"),
             Column("macro_accuracy", lambda one: one.accuracy, "share", short="accuracy"),
             Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
             Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
@@ -94,23 +113,3 @@ def difference_table(differences: list[Difference]) -> Table[Difference]:
         page=("system", "reference", "n_clips", *scores),
         terminal=("system", "reference", *scores),
     )
-
-
-def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> None:
-    """Write `crossval.json`, `tables/*.csv` and `figures/folds.*`, with the prefix `inner_` if out of fold."""
-    from data_prep.figures.style import LIGHT, styled, write_figure
-    from results.crossval.figure import fold_figure
-
-    prefix = "" if scores.split == "test" else "inner_"
-    tables: dict[str, pd.DataFrame] = {
-        f"{prefix}systems": system_table(scores).frame(),
-        f"{prefix}folds": fold_table(scores).frame(),
-    }
-    differences = scores.differences()
-    if differences:
-        tables[f"{prefix}differences"] = difference_table(differences).frame()
-    write_tables(tables, directory.tables_dir)
-    content: dict[str, Any] = scores.summary()
-    write_json(directory.summary_path if not prefix else directory.inner_summary_path, content)
-    with styled():
-        write_figure(fold_figure(scores, LIGHT), directory.figures_dir, f"{prefix}folds")

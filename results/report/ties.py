@@ -89,10 +89,10 @@ def ties(data: RunData) -> Content | None:
         text = f"{first[0]} has a significantly lower log loss than {plural(n_others, 'other system')}."
     elif n_others:
         text = (
-            f"{', '.join(first[:-1])} and {first[-1]} cannot be told apart by log loss; "
+            f"{', '.join(first[:-1])} and {first[-1]} cannot be distinguished by log loss; "
             f"{plural(n_others, 'system')} {'is' if n_others == 1 else 'are'} significantly worse than the first."
         )
     else:
-        text = f"The {len(first)} systems cannot be told apart by log loss."
+        text = f"The {len(first)} systems cannot be distinguished by log loss."
     looks = ["chosen" if row.difference is None else "" for row in table.rows]
     return {"text": text, "table": table.content(looks)}

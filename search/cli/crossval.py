@@ -126,4 +126,5 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
         show_percent(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
     for line in scores.missing:
         screen.warn(f"{line}: no predictions; not counted")
-    screen.say(f"Tables: {CrossvalDirectory(out).tables_dir}")
+    directory = CrossvalDirectory(out)
+    screen.say(f"Report: {directory.page_path if scores.split == 'test' else directory.inner_page_path}")

@@ -13,8 +13,8 @@ from pathlib import Path
 from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
+from results.crossval.page import write_crossval
 from results.crossval.scores import Crossval, read_crossval
-from results.crossval.tables import write_crossval
 from results.rundir import CrossvalDirectory
 from results.storage.storage import open_ledger
 from search.cluster.session import cluster_address

@@ -1,7 +1,9 @@
 """The search as an Optuna study in a journal file, for `optuna-dashboard` and notebooks.
 
 The file follows from the ledger and is never read by the search. Trials are identified by their `trial_id`, so that a
-session continues the file of an earlier one without duplicates. No trial stays RUNNING after its session.
+session continues the file of an earlier one without duplicates: `t0001` is Optuna's trial 0, and so on. No trial stays
+RUNNING after its session. Proposals over the limit, which are not trained, are left out: they have no value and would
+change these numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asc_models.rules import Quantity
 from results.ledger.events import Event
 from results.ledger.trial import Trial, Trials
 from search.observers.base import facts_of
@@ -25,26 +28,38 @@ if TYPE_CHECKING:
     from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
 
-STUDY = "asc-search"
+DEFAULT_NAME = "asc-search"
+CONSTRAINTS = "constraints"
+"""Attribute in which samplers keep constraints, and in which optuna-dashboard looks for them: at most 0 if met."""
 OBJECTIVES = {"macro_accuracy": "maximize", "weight_bytes": "minimize"}
 STALE_LOCK_S = 5.0
 """Age in seconds from which Optuna's lock is removed: it is held only briefly, so its process was killed."""
 
 
 class OptunaJournal:
-    """Keeps the study in `path`: finished trials are COMPLETE, stopped ones PRUNED, paused ones WAITING."""
+    """Keeps the study in `path`: finished trials are COMPLETE, stopped ones PRUNED, paused ones WAITING with values."""
 
     name = "Optuna journal"
 
-    def __init__(self, path: Path, knobs: Mapping[str, Knob]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        knobs: Mapping[str, Knob],
+        study: str = DEFAULT_NAME,
+        limits: Mapping[Quantity, int] | None = None,
+    ) -> None:
         """Write nothing yet.
 
         Args:
             path: of the journal.
             knobs: of the space; a value that is not a choice of its knob becomes an attribute of its trial.
+            study: name of a new study; one that is in the file keeps its name.
+            limits: {quantity: largest allowed value}; each is a constraint of the scored trials.
         """
         self._path = path
         self._knobs = dict(knobs)
+        self._name = study
+        self._limits = dict(limits or {})
         self._trials = Trials()
         self._numbers: dict[str, int] = {}
         self._storage: JournalStorage | None = None
@@ -100,13 +115,13 @@ class OptunaJournal:
 
         storage = JournalStorage(JournalFileBackend(str(self._path)))
         directions = [optuna.study.StudyDirection[direction.upper()] for direction in OBJECTIVES.values()]
-        studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+        studies = storage.get_all_studies()
         self._storage = storage
-        if STUDY in studies:
-            self._study_id = studies[STUDY]
+        if studies:
+            self._study_id = studies[0]._study_id
         else:
             with _silent_optuna():
-                self._study_id = storage.create_new_study(directions, STUDY)
+                self._study_id = storage.create_new_study(directions, self._name)
             storage.set_study_system_attr(self._study_id, "study:metric_names", list(OBJECTIVES))
         trials = storage.get_all_trials(self._study_id, deepcopy=False)
         return {trial.user_attrs["trial_id"]: trial for trial in trials}
@@ -127,6 +142,7 @@ class OptunaJournal:
             params={name: _value(value) for name, value in held.items()},
             distributions={name: distribution_of(self._knobs[name]) for name in held},
             user_attrs={"trial_id": trial.trial_id, **others, **facts_of(trial)},
+            system_attrs=self._constraints(trial),
             intermediate_values=_accuracies(trial),
         )
         frozen.datetime_start = _local(trial.started) if state.name != "WAITING" else None
@@ -143,10 +159,20 @@ class OptunaJournal:
         for name, value in facts_of(trial).items():
             if frozen.user_attrs.get(name) != value:
                 storage.set_trial_user_attr(number, name, value)
+        for name, excess in self._constraints(trial).items():
+            if frozen.system_attrs.get(name) != excess:
+                storage.set_trial_system_attr(number, name, excess)
         state = _optuna_state(trial, is_training=is_training)
         if state != frozen.state:
             values = _objectives(trial) if state.name == "COMPLETE" else None
             storage.set_trial_state_values(number, state, values)
+
+    def _constraints(self, trial: Trial) -> dict[str, list[float]]:
+        """Return the excess over each limit as Optuna's attribute, {} before the trial has a file."""
+        facts = facts_of(trial)
+        if trial.rung < 0:
+            return {}
+        return {CONSTRAINTS: [float(facts[name] - limit) for name, limit in self._limits.items() if name in facts]}
 
 
 def distribution_of(knob: Knob) -> BaseDistribution:

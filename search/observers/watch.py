@@ -35,12 +35,14 @@ def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: R
         watch: the logs to write.
         run: directory for `tensorboard/` and `search/optuna-journal.log`.
         space: gives the knobs' values.
-        rules: give the limit on bytes, if any.
+        rules: give the limits.
 
     Raises:
         ConfigError: if MLflow is requested and not installed.
     """
-    observers: list[Observer] = [OptunaJournal(run.optuna_journal_path, space.knobs)]
+    observers: list[Observer] = [
+        OptunaJournal(run.optuna_journal_path, space.knobs, run.root.absolute().name, rules.in_force())
+    ]
     if watch.json_log:
         observers.append(JsonLog(sys.stdout))
     if watch.tensorboard:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from page_support import PageReader
 from results_support import add_candidate, clips, predictions
 
 from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
@@ -14,8 +15,9 @@ from data_prep.errors import DataError
 from data_prep.files import write_text
 from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions, write_predictions
+from results.crossval.page import write_crossval
 from results.crossval.scores import FoldScore, SystemScores, difference, read_crossval
-from results.crossval.tables import fold_table, system_table, write_crossval
+from results.crossval.tables import fold_table, system_table
 from results.rundir import CrossvalDirectory
 
 CLASSES = ("dog", "rain", "sea")
@@ -141,7 +143,14 @@ def test_out_of_fold_scores_need_every_part(directory):
 def test_tables_have_what_is_shown(directory):
     """CSV files hold every system, fold and seed; nothing is rounded away."""
     scores = read_crossval(directory)
-    write_crossval(directory, scores)
+    text = write_crossval(directory, scores).read_text(encoding="utf-8")
+    page = PageReader(text)
+    assert {"table-systems", "table-differences", "table-folds", "figure-folds"} <= set(page.ids)
+    assert all(address.startswith("data:") for address in page.addresses)
+    spread = next(one.accuracy for one in scores.systems if one.accuracy.sd is not None)
+    assert f"<td>{100 * spread.mean:.1f} % ± {100 * (spread.sd or 0):.1f}</td>" in text
+    assert "Differences to large" in text
+    assert text.count("<tr") == 3 + 2 + 6  # with a row of headings each
     systems = pd.read_csv(directory.tables_dir / "systems.csv")
     assert systems["system"].tolist() == ["large", "small"]
     assert systems["macro_accuracy"].tolist() == pytest.approx([one.accuracy.mean for one in scores.systems], abs=1e-5)

@@ -20,7 +20,7 @@ from observer_support import Fixed, play
 from results.ledger.progress import summarize_search
 from results.ledger.trials import trials_table
 from search.observers.base import ObservedLedger
-from search.observers.optuna_journal import STUDY, OptunaJournal
+from search.observers.optuna_journal import DEFAULT_NAME, OptunaJournal
 from search.space.knobs import Knob
 
 SPACE = {name: Knob(choices=choices) for name, choices in KNOBS.items()} | {"rate": Knob(low=1e-4, high=1.0, log=True)}
@@ -28,7 +28,7 @@ SPACE = {name: Knob(choices=choices) for name, choices in KNOBS.items()} | {"rat
 
 def read_study(path: Path) -> optuna.Study:
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
-    return optuna.load_study(study_name=STUDY, storage=storage)
+    return optuna.load_study(study_name=None, storage=storage)
 
 
 def shown(study: optuna.Study) -> list[tuple[Any, ...]]:
@@ -117,7 +117,8 @@ def test_the_journal_opens_in_optuna_dashboard(tmp_path):
     """The dashboard's own server, asked over HTTP, lists the study and every trial with values and parameters."""
     dashboard = pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     events = story()
-    play(Fixed(), events, OptunaJournal(tmp_path / "j.log", SPACE))
+    limits = {"weight_bytes": 128_000, "macs": 30_000_000}
+    play(Fixed(), events, OptunaJournal(tmp_path / "j.log", SPACE, "my-run", limits))
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "j.log")))
     server = make_server("127.0.0.1", 0, dashboard.wsgi(storage), handler_class=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -131,7 +132,7 @@ def test_the_journal_opens_in_optuna_dashboard(tmp_path):
 
     try:
         (study,) = get("/api/studies")["study_summaries"]
-        assert study["study_name"] == STUDY
+        assert study["study_name"] == "my-run"
         assert study["directions"] == ["maximize", "minimize"]
         detail = get(f"/api/studies/{study['study_id']}?after=0")
     finally:
@@ -143,3 +144,24 @@ def test_the_journal_opens_in_optuna_dashboard(tmp_path):
     complete = next(trial for trial in detail["trials"] if trial["state"] == "Complete")
     assert len(complete["values"]) == 2
     assert {param["name"] for param in complete["params"]} >= set(KNOBS)
+    table = trials_table(events).set_index("trial_id")
+    for trial in detail["trials"]:
+        attributes = {attribute["key"]: attribute["value"] for attribute in trial["user_attrs"]}
+        row = table.loc[attributes["trial_id"]]
+        if row.isna()["macro_accuracy"]:
+            assert trial["constraints"] == []
+            continue
+        assert trial["constraints"] == [row["weight_bytes"] - 128_000, row["macs"] - 30_000_000]
+        assert trial["intermediate_values"][-1] == {"step": row["epochs"], "value": row["macro_accuracy"]}
+    scored = [trial["state"] for trial in detail["trials"] if trial["constraints"]]
+    assert "Waiting" in scored  # a paused trial is shown with its values
+    assert [trial["number"] for trial in detail["trials"]] == list(range(len(detail["trials"])))
+
+
+def test_a_study_keeps_its_name(tmp_path):
+    """A run that is moved, and a journal of an earlier version, go on under the name that they have."""
+    ledger, path, events = Fixed(), tmp_path / "j.log", story()
+    play(ledger, events[:8], OptunaJournal(path, SPACE))
+    play(ledger, events[8:], OptunaJournal(path, SPACE, "moved"))
+    assert read_study(path).study_name == DEFAULT_NAME
+    assert len(read_study(path).trials) == sum(event["event"] == "trial_started" for event in events)

@@ -1,0 +1,70 @@
+"""What is written of a cross-validation: scores as JSON, tables as CSV, and an HTML page with a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from data_prep import __version__
+from data_prep.figures.style import Theme, styled
+from data_prep.files import write_json
+from data_prep.wording import plural, shortened
+from results.crossval.scores import Crossval
+from results.crossval.tables import difference_table, fold_table, system_table
+from results.report.figures.all import Plot
+from results.report.html import embed, write_page
+from results.report.tables import write_tables
+from results.rundir import CrossvalDirectory
+
+OUT_OF_FOLD = "inner_"
+"""Prefix of the tables and figures of out-of-fold scores."""
+
+
+def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
+    """Write `crossval.json`, `tables/*.csv`, `figures/folds.*` and `index.html`; return the page's path.
+
+    Out-of-fold scores have files of their own: `inner_crossval.json`, tables and figures with the prefix `inner_`, and
+    `inner.html`. The files are byte-identical for equal scores.
+    """
+    prefix = "" if scores.split == "test" else OUT_OF_FOLD
+    differences = difference_table(scores.differences())
+    tables: dict[str, pd.DataFrame] = {
+        f"{prefix}systems": system_table(scores).frame(),
+        f"{prefix}folds": fold_table(scores).frame(),
+    }
+    if differences.rows:
+        tables[f"{prefix}differences"] = differences.frame()
+    write_tables(tables, directory.tables_dir)
+    write_json(directory.inner_summary_path if prefix else directory.summary_path, scores.summary())
+    plot = _plot(scores, f"{prefix}folds")
+    n_folds = len({fold for one in scores.systems for fold in one.folds})
+    content: dict[str, Any] = {
+        "title": f"Cross-validation of {plural(len(scores.systems), 'system')} on {plural(n_folds, 'fold')}",
+        "out_of_fold": bool(prefix),
+        "best": scores.systems[0].name if scores.systems else "",
+        "systems": system_table(scores).content(["chosen"]),
+        "differences": differences.content() if differences.rows else None,
+        "folds": fold_table(scores).content(),
+        "missing": list(scores.missing),
+        "stem": plot.stem,
+        "figures": {plot.stem: embed(plot, directory.figures_dir)},
+        "footer": f"asc {__version__}",
+    }
+    page = directory.inner_page_path if prefix else directory.page_path
+    write_page(page, "crossval/crossval.html.j2", content)
+    return page
+
+
+def _plot(scores: Crossval, stem: str) -> Plot:
+    def draw(theme: Theme) -> Figure:
+        """Draw with the style of the figures."""
+        from results.crossval.figure import fold_figure
+
+        with styled():
+            return fold_figure(scores, theme)
+
+    means = ", ".join(f"{shortened(one.name)} {100 * one.accuracy.mean:.1f} percent" for one in scores.systems)
+    return Plot(stem, f"Accuracy of each fold and seed; means over folds: {means}.", draw)
