@@ -45,6 +45,15 @@ def shortened(text: str, n_letters: int = 40) -> str:
     return shown if len(shown) <= n_letters else f"{shown[: n_letters - 1]}…"
 
 
+_MARKS = re.compile(r"[\\`*{}\[\]<>#|~&!$@:]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown reads as markup, HTML, an entity, a formula, a table or a link without brackets."""
+
+
+def in_markdown(text: str, n_letters: int = 40) -> str:
+    """Return `shortened(text)` for a Markdown page, where it is shown as it is: no markup, no link, no HTML."""
+    return _MARKS.sub(r"\\\g<0>", shortened(text, n_letters)).replace("www.", "www\\.")
+
+
 _EMPTY = re.compile(
     r"Graph execution error|Detected at node|<stack traces unavailable>|Exception encountered when calling"
     r"|Original stack trace|Traceback \(most recent|\[\[\{\{node|\[Op:|Hint: |\* "

@@ -6,8 +6,6 @@ python -m asc_models.tflite.bench N_CLIPS FILE...
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from asc_models.errors import ExportError
+from asc_models.tflite.process import failure_of, run_module
 from asc_models.tflite.quantization.probe import limit_memory
 
 N_WARM = 5
@@ -51,13 +50,9 @@ def bench(paths: Path | Sequence[Path], n_clips: int = 200) -> Benchmark:
         ExportError: if a file cannot be run.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    command = [sys.executable, "-P", "-m", "asc_models.tflite.bench", str(n_clips)]
-    command += [str(path.absolute()) for path in files]
-    done = subprocess.run(command, capture_output=True, errors="replace", env=environment, check=False)
-    if done.returncode:
-        reason = next(reversed(done.stderr.strip().splitlines()), f"its process ended with {done.returncode}")
-        raise ExportError(f"{', '.join(map(str, files))}: cannot be run: {reason}")
+    done = run_module("asc_models.tflite.bench", n_clips, *(path.absolute() for path in files))
+    if failure := failure_of(done):
+        raise ExportError(f"{', '.join(map(str, files))}: cannot be run: {failure}")
     return Benchmark(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 

@@ -1,10 +1,10 @@
-"""Errors of frameworks in one line that says something."""
+"""Errors of frameworks in one line that says something; names of others in Markdown."""
 
 from __future__ import annotations
 
 import pytest
 
-from data_prep.wording import error_line
+from data_prep.wording import error_line, in_markdown
 
 GRAPH = """Graph execution error:
 
@@ -50,3 +50,21 @@ def test_an_error_without_a_message_is_its_kind():
     assert error_line(MemoryError()) == "MemoryError"
     assert error_line(ValueError("Graph execution error:\n")) == "ValueError"
     assert len(error_line(ValueError("x" * 1000))) == 300
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("street_traffic", "street_traffic"),
+        ("_bus_", r"\_bus\_"),
+        ("<img src=x>", r"\<img src=x\>"),
+        ("![a](https://b.org)", r"\!\[a\](https\://b.org)"),
+        ("www.b.org", r"www\.b.org"),
+        ("a|b\n\n# c", r"a\|b\\n\\n\# c"),
+        ("$x$ `y` *z* &lt;", r"\$x\$ \`y\` \*z\* \&lt;"),
+        ("\x1b[2J", r"\\x1b\[2J"),
+    ],
+)
+def test_names_are_shown_as_they_are_in_markdown(name, shown):
+    """No emphasis, HTML, image, link, table, heading, formula, entity or control character."""
+    assert in_markdown(name) == shown

@@ -8,8 +8,6 @@ all probabilities are finite.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asc_models.errors import ExportError
+from asc_models.tflite.process import failure_of, run_module
 from data_prep.scratch import scratch_folder
 from data_prep.wording import shortened
 
@@ -55,25 +54,11 @@ def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> st
     with scratch_folder("asc-probe-") as folder:
         clips = folder / "inputs.npy"
         np.save(clips, inputs)
-        command = [sys.executable, "-P", "-m", __name__, str(path.absolute()), str(clips), delegate]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
         try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=environment,
-                timeout=PROBE_TIMEOUT_S,
-                check=False,
-            )
+            done = run_module(__name__, path.absolute(), clips, delegate, timeout_s=PROBE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
-    if done.returncode == 0:
-        return ""
-    if done.returncode < 0:
-        return f"the interpreter's process died of {signal.Signals(-done.returncode).name}"
-    return next(reversed(done.stderr.strip().splitlines()), f"exit {done.returncode}")
+    return failure_of(done)
 
 
 def _with(delegate: Delegate) -> str:

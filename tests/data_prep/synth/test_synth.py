@@ -23,6 +23,7 @@ from data_prep.config import SynthConfig
 from data_prep.errors import AscError, DataError
 from data_prep.synth import synthesize
 from data_prep.synth.devices import DEVICES, compress, response
+from data_prep.synth.example import example
 from data_prep.synth.layout import EVALUATE_DEVICES, TRAIN_DEVICES, plan
 from data_prep.synth.scenes import SCENES
 from data_prep.synth.sources import SAMPLE_RATE
@@ -299,3 +300,14 @@ def test_a_corpus_that_does_not_fit_on_the_disk_is_told(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signals.signal(signals.SIGXFSZ, handler)
     assert [*(tmp_path / "corpus").rglob("*.wav*")] == []
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_an_example_is_a_recording_of_its_scene(scene):
+    """Of the asked length and full scale, not silent; the same again, other samples with another seed."""
+    y = example(scene, 1.5)
+    assert y.shape == (66_150,)
+    assert 0.01 < np.abs(y).max() <= 1.0
+    np.testing.assert_array_equal(y, example(scene, 1.5))
+    assert not np.array_equal(y, example(scene, 1.5, seed=1))
+    assert example(scene, 0.2).shape == (44_100,)
