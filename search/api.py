@@ -147,6 +147,8 @@ class NetworkInput:
     """Number of scenes."""
     source: str
     """Where both come from, as text for the user."""
+    n_clips: int | None = None
+    """Clips of the training split; None without shards."""
 
     @property
     def shape(self) -> Shape:
@@ -169,7 +171,8 @@ def network_input(config: RunConfig, shards: Location | None = None) -> NetworkI
     if shards is not None:
         manifest = read_manifest(parse_location(str(shards)))
         check_fold(config.fold, manifest)
-        return NetworkInput(manifest.spec, config.reader, len(manifest.classes), f"as in {shards}")
+        n_clips = manifest.counts.get(config.fold, {}).get("train")
+        return NetworkInput(manifest.spec, config.reader, len(manifest.classes), f"as in {shards}", n_clips)
     named = len(config.prepare.corpus.classes)
     scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"
     source = f"by prepare.features, reader and {scenes}; --shards takes them from the data"

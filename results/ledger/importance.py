@@ -76,7 +76,8 @@ def _rung(rungs: pd.DataFrame) -> int | None:
     enough = counts[counts >= ENOUGH_TRIALS]
     if not enough.empty:
         return int(enough.index.max())
-    return int(counts.idxmax()) if len(counts) and counts.max() >= MIN_TRIALS else None
+    most = int(counts.max()) if len(counts) else 0
+    return int(counts.index[counts == most].min()) if most >= MIN_TRIALS else None
 
 
 def _trials_at(trials: pd.DataFrame, rungs: pd.DataFrame, epochs: int) -> pd.DataFrame:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from asc_models.rules import BEFORE_TRAINING
+from data_prep.wording import plural
+from search.cli.screen.progress import duration_text
+from search.study.forecast import expected_epochs
 
 if TYPE_CHECKING:
     from search.api import NetworkInput
     from search.cli.screen.terminal import Terminal
     from search.config import RunConfig
     from search.space.survey import Sized, Survey
+    from search.study.forecast import Forecast
     from search.study.settings import SearchSettings
 
 
 def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bool) -> None:
-    """Survey the space and print the result. Nothing is written or trained.
+    """Survey the space and print the result. Nothing is written.
+
+    With `shards`, the smallest and the largest candidate are trained for some seconds, to say how long a search takes.
 
     Args:
         config: of a run that has a search.
@@ -32,19 +37,39 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     given, settings = network_input(config, shards), config.search_settings()
     with screen.stage("Space", "points") as on_progress:
         found = survey(config, shards, on_progress=on_progress)
+    measured = None if given.n_clips is None else _measured(settings, given, found, screen)
     if as_json:
-        screen.json(_as_json(settings, given, found))
+        screen.json(_as_json(settings, given, found, measured))
         return
     _show(settings, given, found, screen)
+    if measured is not None:
+        _show_forecast(settings, measured, screen)
 
 
-def _n_epochs(settings: SearchSettings) -> tuple[int, int]:
-    """Return the expected and the largest possible number of epochs, over all trials."""
-    search = settings.search
-    reaching = settings.halving().expected_trials(search.n_trials)
-    steps = [end - start for start, end in pairwise((0, *settings.epochs))]
-    expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
-    return round(expected), search.n_trials * search.epochs
+def _measured(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> Forecast | None:
+    """Return the forecast of the search, None with a warning if the networks cannot be trained here."""
+    from asc_models.errors import TrainingError
+    from search.study.forecast import forecast
+
+    if found.smallest is None or found.largest is None or given.n_clips is None:
+        return None
+    ends = found.smallest.params, found.largest.params
+    try:
+        with screen.stage("Measure", "networks") as on_progress:
+            return forecast(settings, *ends, given.features, given.n_classes, given.n_clips, on_progress)
+    except TrainingError as error:
+        screen.warn(f"no forecast of time and memory: {error}")
+        return None
+
+
+def _show_forecast(settings: SearchSettings, measured: Forecast, screen: Terminal) -> None:
+    low, high = (duration_text(3600 * hours) for hours in measured.hours)
+    threads = plural(settings.search.cpus_per_trial, "thread")
+    screen.say(
+        f"Expected: {low} if all trials were the smallest, {high} if all were the largest, "
+        f"{measured.n_concurrent} at a time; {measured.memory_bytes / 1e9:.1f} GB of memory each. Measured on this "
+        f"machine, a training alone on {threads}; reading files comes on top."
+    )
 
 
 def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> None:
@@ -59,7 +84,7 @@ def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: 
     if found.smallest is not None and found.largest is not None:
         _show_ends(settings, found.smallest, found.largest, found.is_exact, screen)
     n_trials = settings.search.n_trials
-    expected, most = _n_epochs(settings)
+    expected, most = expected_epochs(settings)
     halved = f"about {expected:,} epochs in total with 1 in {settings.search.eta} promoted, at most {most:,}"
     screen.say(
         f"A search trains {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}: "
@@ -110,8 +135,8 @@ def _written(value: Any) -> str:
     return " × ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey) -> dict[str, Any]:
-    expected, most = _n_epochs(settings)
+def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey, measured: Forecast | None) -> dict[str, Any]:
+    expected, most = expected_epochs(settings)
     low, high = found.interval
 
     def sized(end: Sized | None) -> dict[str, Any] | None:
@@ -141,4 +166,15 @@ def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey) -> di
         "rungs": list(settings.epochs),
         "epochs_at_most": most,
         "epochs_expected": expected,
+        **({} if measured is None else _forecast_as_json(measured)),
+    }
+
+
+def _forecast_as_json(measured: Forecast) -> dict[str, Any]:
+    """Return the forecast in plain values."""
+    return {
+        "hours_expected": list(measured.hours),
+        "seconds_per_example": [cost.seconds_per_example for cost in measured.costs],
+        "memory_bytes_per_trial": measured.memory_bytes,
+        "n_concurrent": measured.n_concurrent,
     }

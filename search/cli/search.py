@@ -34,8 +34,8 @@ DryRunOption = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Train nothing; print the size of the space, the share that fits the limits, and the smallest and largest "
-        "candidate. Needs neither --out nor --shards.",
+        help="Print the size of the space, the share that fits the limits, and the smallest and largest candidate; "
+        "with --shards also the expected hours and memory. Writes nothing and needs no --out.",
     ),
 ]
 

@@ -11,6 +11,8 @@ import pytest
 from cli_support import Answer, asc
 from process_support import ROOT
 
+from data_prep.shards.manifest import read_manifest
+
 SPACE = (
     "space: {n_blocks: [1, 2], base_filters: [8, 64], growth: [1.0, 1.5], kernel_size: 3, stem_filters: 8, "
     "dropout: 0.0, train.mixup_alpha: [0.2, 0.4]}\n"
@@ -71,6 +73,7 @@ def test_a_limit_on_the_file_alone_rejects_before_training(tmp_path):
     assert "file_bytes at least " in refusal
 
 
+@pytest.mark.system
 def test_a_machine_reads_the_same(tmp_path, shards):
     """As JSON, with the shape of the shards' input: numbers add up, both ends fit, the largest is the larger one."""
     (tmp_path / "run.yaml").write_text(
@@ -86,6 +89,12 @@ def test_a_machine_reads_the_same(tmp_path, shards):
     assert found["rungs"] == [6, 14, 30, 62]
     assert found["epochs_expected"] == 64 * (6 + 8 / 2 + 16 / 4 + 32 / 8)
     assert found["epochs_at_most"] == 64 * 62
+    low, high = found["hours_expected"]
+    n_examples = found["epochs_expected"] * read_manifest(shards).counts[1]["train"]
+    per_example = sorted(found["seconds_per_example"])
+    assert [low, high] == pytest.approx([one * n_examples / found["n_concurrent"] / 3600 for one in per_example])
+    assert 1e-6 < per_example[0] < 1.0
+    assert 100e6 < found["memory_bytes_per_trial"] < 5e9
 
 
 def test_windows_are_told_with_the_input(tmp_path):

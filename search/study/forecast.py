@@ -1,0 +1,101 @@
+"""Forecast of a search: time and memory of its trials, from a short measurement on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from asc_models.training.measure import TrainingCost, measure_training
+from data_prep.config import FeatureSpec
+from data_prep.progress import ProgressCallback
+from data_prep.workers import available_cpus
+from search.space.point import build
+from search.space.space import Params
+from search.study.settings import SearchSettings, point_reader
+
+BYTES_PER_VALUE = 2
+"""Of a log-mel in memory, in float16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Time and memory of a search if all its trials were like one, and if all were like another."""
+
+    costs: tuple[TrainingCost, TrainingCost]
+    """Of the smallest and of the largest network."""
+    examples: int
+    """Examples that all trials train on, over the expected number of epochs."""
+    n_concurrent: int
+    """Trials trained at the same time."""
+    data_bytes: int
+    """Memory of the training split's log-mels in each process."""
+
+    @property
+    def hours(self) -> tuple[float, float]:
+        """Hours of training, least first; reading the files and the start of processes come on top."""
+        low, high = sorted(cost.seconds_per_example * self.examples / self.n_concurrent / 3600 for cost in self.costs)
+        return low, high
+
+    @property
+    def memory_bytes(self) -> int:
+        """Peak memory of one trial."""
+        return max(cost.memory_bytes for cost in self.costs) + self.data_bytes
+
+
+def expected_epochs(settings: SearchSettings) -> tuple[int, int]:
+    """Return the expected and the largest possible number of epochs, over all trials of a search."""
+    search = settings.search
+    reaching = settings.halving().expected_trials(search.n_trials)
+    steps = [end - start for start, end in pairwise((0, *settings.epochs))]
+    expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
+    return round(expected), search.n_trials * search.epochs
+
+
+def forecast(
+    settings: SearchSettings,
+    smallest: Params,
+    largest: Params,
+    features: FeatureSpec,
+    n_classes: int,
+    n_clips: int,
+    on_progress: ProgressCallback | None = None,
+) -> Forecast:
+    """Train the smallest and the largest network for some seconds each, alone, and return the forecast.
+
+    Args:
+        settings: of the search.
+        smallest: point with the smallest network.
+        largest: point with the largest network.
+        features: of the stored log-mels.
+        n_classes: number of scenes.
+        n_clips: clips of the training split.
+        on_progress: called with (networks measured, networks to measure).
+
+    Raises:
+        TrainingError: if a network cannot be trained here.
+    """
+    costs = []
+    for done, params in enumerate((smallest, largest)):
+        if on_progress is not None:
+            on_progress(done, 2)
+        point = build(settings.space.family, params)
+        costs.append(
+            measure_training(
+                point.model,
+                settings.train.updated(**point.train_overrides),
+                point_reader(settings.reader, point.reader_overrides),
+                features,
+                n_classes,
+                settings.search.cpus_per_trial,
+            )
+        )
+    if on_progress is not None:
+        on_progress(2, 2)
+    per_epoch = settings.train.epoch_examples or n_clips
+    n_concurrent = settings.search.n_concurrent or max(1, available_cpus() // settings.search.cpus_per_trial)
+    return Forecast(
+        (costs[0], costs[1]),
+        expected_epochs(settings)[0] * per_epoch,
+        n_concurrent,
+        n_clips * features.n_mels * features.n_frames * BYTES_PER_VALUE,
+    )
