@@ -7,8 +7,8 @@ from typing import NamedTuple
 from data_prep.wording import plural
 from results.candidates.differences import Difference
 from results.candidates.ties import tie_groups
-from results.report.columns import Column, Table
 from results.report.data import RunData
+from results.report.table import Column, Table
 from results.report.text import Content
 
 

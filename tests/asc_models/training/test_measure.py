@@ -29,7 +29,9 @@ def test_a_training_is_measured_in_its_own_process() -> None:
 def test_a_process_that_fails_says_why() -> None:
     """Windows that no clip holds end the process, not the caller."""
     with pytest.raises(TrainingError, match="window"):
-        measure_training(parse_network(MODEL), TrainConfig(), ReaderSpec(scaling="none", window_seconds=9.0), FEATURES, 3, 1)
+        measure_training(
+            parse_network(MODEL), TrainConfig(), ReaderSpec(scaling="none", window_seconds=9.0), FEATURES, 3, 1
+        )
 
 
 @pytest.mark.system
