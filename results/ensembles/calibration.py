@@ -85,6 +85,23 @@ def cross_fitted_losses(labels: Ints, probabilities: Floats, parts: Ints) -> npt
     return losses
 
 
+def cross_fitted(predictions: Predictions) -> Predictions:
+    """Return labelled predictions as `calibrate` judges them: each part's with a temperature fitted on the others.
+
+    As there, they are returned unchanged if that does not lower the log loss, or if there is a single location.
+    """
+    labels, probabilities = predictions.labels, predictions.probabilities
+    parts = location_parts(locations_of(predictions))
+    if len(np.unique(parts)) < 2:
+        return predictions
+    tempered = np.empty_like(probabilities)
+    for part in np.unique(parts):
+        held = parts == part
+        tempered[held] = temper(probabilities[held], fit_temperature(labels[~held], probabilities[~held]))
+    is_better = log_loss(labels, tempered) < log_loss(labels, probabilities)
+    return Predictions(predictions.clips, tempered, predictions.classes) if is_better else predictions
+
+
 def locations_of(predictions: Predictions) -> list[str]:
     """Return the location of each clip; a clip without one counts as a location of its own."""
     clips = predictions.clips

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -16,6 +16,8 @@ from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
+from results.candidates.ties import TieGroup, tie_groups
+from results.ensembles.calibration import cross_fitted
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.ensembles.outside import OutsideSystem, read_outside
 from results.ledger.importance import KnobEffects, knob_effects
@@ -24,6 +26,8 @@ from results.ledger.trials import rungs_table, trials_table
 from results.published import has_published
 from results.rundir import RunDirectory
 
+N_COMPARED = 20
+"""Most candidates whose differences are shown."""
 N_HISTORIES = 4
 """Most candidates whose trainings are shown."""
 
@@ -46,7 +50,8 @@ class RunData:
     test: dict[str, Predictions]
     """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
     validation: dict[str, Predictions]
-    """{candidate or ensemble: validation predictions}, if stored and labelled, of those that predict the same clips."""
+    """{candidate or ensemble: validation predictions without a temperature}, if stored and labelled, of the best
+    `N_COMPARED` candidates that predict the same clips."""
     baselines: list[Candidate]
     """Baselines trained on the same clips, best validation log loss first."""
     histories: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -57,6 +62,11 @@ class RunData:
     def knobs(self) -> KnobEffects | None:
         """Importance of the knobs, None with too few trials."""
         return knob_effects(self.trials, self.rungs)
+
+    @cached_property
+    def ties(self) -> list[TieGroup]:
+        """Candidates and ensembles in groups that validation does not tell apart, all calibrated by cross-fitting."""
+        return tie_groups({name: cross_fitted(one) for name, one in self.validation.items()})
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -107,7 +117,12 @@ def read_run_data(run: RunDirectory) -> RunData:
         ensembles=ensembles,
         selected=selected,
         test=_labelled_predictions("test", candidates, ensembles, outside),
-        validation=_labelled_predictions("validation", comparable(candidates), ensembles, outside),
+        validation=_labelled_predictions(
+            "validation",
+            comparable(candidates)[:N_COMPARED],
+            [replace(one, temperature=1.0) for one in ensembles if not one.is_single],
+            outside,
+        ),
         baselines=read_baselines(run),
         histories=_histories(candidates, ensembles, selected),
     )

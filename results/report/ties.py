@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from data_prep.wording import plural
 from results.candidates.differences import Difference
-from results.candidates.ties import tie_groups
 from results.report.data import RunData
 from results.report.table import Column, Table
 from results.report.text import Content
@@ -25,13 +24,11 @@ class TiedSystem(NamedTuple):
 def tie_table(data: RunData) -> Table[TiedSystem]:
     """Return candidates and ensembles in groups that validation does not tell apart (results.candidates.ties).
 
-    No rows if there are fewer than two systems. A single candidate without a temperature is no system of its own.
+    No rows if there are fewer than two systems. An ensemble of one candidate is no system of its own.
     """
-    repeated = {one.name for one in data.ensembles if one.is_single and one.temperature == 1.0}
-    systems = {name: one for name, one in data.validation.items() if name not in repeated}
     rows = [
         TiedSystem(number, *row)
-        for number, group in enumerate(tie_groups(systems) if len(systems) > 1 else [], 1)
+        for number, group in enumerate(data.ties if len(data.validation) > 1 else [], 1)
         for row in [(group.best, None), *((one.system, one) for one in group.others)]
     ]
 

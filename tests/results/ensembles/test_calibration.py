@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from results_support import clips
 
 from asc_models.ensemble import temper
 from asc_models.metrics import log_loss
+from results.candidates.predictions import Predictions
 from results.ensembles.calibration import (
     TEMPERATURES,
     calibrate,
+    cross_fitted,
     cross_fitted_losses,
     fit_temperature,
     location_parts,
+    locations_of,
 )
 
 
@@ -94,3 +98,16 @@ def test_parts_keep_locations_together_and_are_even():
     np.testing.assert_array_equal(parts, location_parts(locations))
     assert set(location_parts(["a", "a", "b"])) == {0, 1}
     assert calibrate(*drawn(10), location_parts(["one"] * 10)).temperature == 1.0
+
+
+@pytest.mark.parametrize("sharpened", [0.4, 1.0])
+def test_cross_fitted_predictions_have_the_loss_of_the_calibration(sharpened: float) -> None:
+    """Tempered part by part where that helps, as `calibrate` judges it; unchanged where it does not."""
+    labels, p = drawn(400)
+    probabilities = temper(p, sharpened)
+    table = clips(400, ("a", "b", "c")).assign(scene=np.array(["a", "b", "c"])[labels])
+    given = Predictions(table, probabilities, ("a", "b", "c"))
+    found = cross_fitted(given)
+    judged = calibrate(labels, probabilities, location_parts(locations_of(given)))
+    assert log_loss(labels, found.probabilities) == pytest.approx(judged.log_loss)
+    assert (judged.temperature != 1.0) == (sharpened != 1.0) == (found is not given)
