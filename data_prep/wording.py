@@ -39,6 +39,14 @@ def inert(value: Any) -> Any:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration as `40 s`, `9 min` or `3 h 12 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def shortened(text: str, n_letters: int = 40) -> str:
     """Return `printable(text)`, cut to `n_letters` characters with an ellipsis."""
     shown = printable(text)

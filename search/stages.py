@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from results.ensembles.ensemble import Ensemble
     from search.retrain.retrain import Variant
     from search.study.config import SearchConfig
+    from search.study.settings import SearchSettings
 
 
 N_NAMED = 10
 """Most files that a message lists."""
+N_SURVEYED = 1000
+"""Points of a space among which the smallest and the largest network are found for the forecast."""
 
 
 WATCH = Watch()
@@ -108,6 +112,8 @@ def search_stage(
         return
     _warn_of_cut_cycles(config, {config.search.epochs}, narrator)
     settings = config.search_settings()
+    if workspace.address is None and not any(of_kind(ledger.events(), "trial_started")):
+        _note_forecast(workspace, settings, narrator)
     observers = file_observers(watch, workspace.run, config.space, config.rules)
     reports = RunningReports(checkpoints_of(workspace.run))
     if not watch.json_log and (view := narrator.search_view(reports)) is not None:
@@ -142,6 +148,33 @@ def search_stage(
         f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
         f"{plural(outcome.n_infeasible, 'proposal')} over the limit, not trained; {outcome.seconds:.1f} s"
     )
+
+
+def _note_forecast(workspace: Workspace, settings: SearchSettings, narrator: Narrator) -> None:
+    """Say how long the search will take on this machine, if it takes so long that a measurement does not matter."""
+    from asc_models.errors import TrainingError
+    from search.space.survey import survey
+    from search.study.forecast import forecast, is_long
+    from search.study.settings import candidate_sizing, make_space
+
+    manifest = read_manifest(workspace.shards)
+    n_clips = manifest.counts.get(settings.fold, {}).get("train", 0)
+    if not is_long(settings, n_clips):
+        return
+    n_classes = len(manifest.classes)
+    space = make_space(settings.space, settings.reader, manifest.spec, n_classes)
+    assess = partial(candidate_sizing, settings, manifest.spec, n_classes, names_layers=False)
+    found = survey(space, assess, n_sample=N_SURVEYED, max_exact=N_SURVEYED)
+    if found.smallest is None or found.largest is None:
+        return
+    ends = found.smallest.params, found.largest.params
+    try:
+        with narrator.stage("Measure", "networks") as on_progress:
+            measured = forecast(settings, *ends, manifest.spec, n_classes, n_clips, on_progress)
+    except TrainingError as error:
+        narrator.warn(f"no forecast of time and memory: {error}")
+    else:
+        narrator.note(measured.text)
 
 
 def retrain_stage(

@@ -79,7 +79,7 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
             Column("system", lambda one: one.system, kind="text"),
             Column("fold", lambda one: one.fold, "count"),
             Column("seed", lambda one: one.seed, "count"),
-            Column("n_clips", lambda one: len(one.predictions.clips), "count"),
+            Column("n_clips", lambda one: len(one.predictions.clips), "count", "clips"),
             Column("macro_accuracy", lambda one: one.accuracy, "share"),
             Column("log_loss", lambda one: one.loss, "nats"),
             Column("brier_score", lambda one: one.brier, heading="Brier score"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asc_models.rules import BEFORE_TRAINING
-from data_prep.wording import plural
-from search.cli.screen.progress import duration_text
 from search.study.forecast import expected_epochs
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
         return
     _show(settings, given, found, screen)
     if measured is not None:
-        _show_forecast(settings, measured, screen)
+        screen.say(measured.text)
 
 
 def _measured(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> Forecast | None:
@@ -60,16 +58,6 @@ def _measured(settings: SearchSettings, given: NetworkInput, found: Survey, scre
     except TrainingError as error:
         screen.warn(f"no forecast of time and memory: {error}")
         return None
-
-
-def _show_forecast(settings: SearchSettings, measured: Forecast, screen: Terminal) -> None:
-    low, high = (duration_text(3600 * hours) for hours in measured.hours)
-    threads = plural(settings.search.cpus_per_trial, "thread")
-    screen.say(
-        f"Expected: {low} if all trials were the smallest, {high} if all were the largest, "
-        f"{measured.n_concurrent} at a time; {measured.memory_bytes / 1e9:.1f} GB of memory each. Measured on this "
-        f"machine, a training alone on {threads}; reading files comes on top."
-    )
 
 
 def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: Terminal) -> None:

@@ -8,18 +8,21 @@ from itertools import pairwise
 from asc_models.training.measure import TrainingCost, measure_training
 from data_prep.config import FeatureSpec
 from data_prep.progress import ProgressCallback
+from data_prep.wording import duration_text, plural
 from data_prep.workers import available_cpus
 from search.space.point import build
 from search.space.space import Params
 from search.study.settings import SearchSettings, point_reader
 
+LONG_EXAMPLES = 1_000_000
+"""Examples from which a search is long: more than ten minutes with the smallest networks."""
 BYTES_PER_VALUE = 2
 """Of a log-mel in memory, in float16."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Time and memory of a search if all its trials were like one, and if all were like another."""
+    """Time and memory of a search whose trials all are like the smallest network, or all like the largest."""
 
     costs: tuple[TrainingCost, TrainingCost]
     """Of the smallest and of the largest network."""
@@ -27,6 +30,8 @@ class Forecast:
     """Examples that all trials train on, over the expected number of epochs."""
     n_concurrent: int
     """Trials trained at the same time."""
+    n_threads: int
+    """Threads of each."""
     data_bytes: int
     """Memory of the training split's log-mels in each process."""
 
@@ -35,6 +40,16 @@ class Forecast:
         """Hours of training, least first; reading the files and the start of processes come on top."""
         low, high = sorted(cost.seconds_per_example * self.examples / self.n_concurrent / 3600 for cost in self.costs)
         return low, high
+
+    @property
+    def text(self) -> str:
+        """The forecast as a sentence."""
+        low, high = (duration_text(3600 * hours) for hours in self.hours)
+        return (
+            f"Expected: {low} if all trials were the smallest network, {high} if all were the largest, "
+            f"{self.n_concurrent} at a time; {self.memory_bytes / 1e9:.1f} GB of memory each. Measured on this "
+            f"machine, a training alone on {plural(self.n_threads, 'thread')}; reading files comes on top."
+        )
 
     @property
     def memory_bytes(self) -> int:
@@ -49,6 +64,11 @@ def expected_epochs(settings: SearchSettings) -> tuple[int, int]:
     steps = [end - start for start, end in pairwise((0, *settings.epochs))]
     expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
     return round(expected), search.n_trials * search.epochs
+
+
+def is_long(settings: SearchSettings, n_clips: int) -> bool:
+    """Return whether a search on `n_clips` training clips takes so long that measuring it does not matter."""
+    return expected_epochs(settings)[0] * (settings.train.epoch_examples or n_clips) >= LONG_EXAMPLES
 
 
 def forecast(
@@ -97,5 +117,6 @@ def forecast(
         (costs[0], costs[1]),
         expected_epochs(settings)[0] * per_epoch,
         n_concurrent,
+        settings.search.cpus_per_trial,
         n_clips * features.n_mels * features.n_frames * BYTES_PER_VALUE,
     )

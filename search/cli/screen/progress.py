@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from data_prep.wording import shortened
+from data_prep.wording import duration_text, shortened
 
 if TYPE_CHECKING:
     from results.ledger.progress import RankedTrial, RungCount, SearchProgress
@@ -105,14 +105,6 @@ def one_line(progress: SearchProgress) -> str:
     if best is None:
         return text
     return f"{text}; best finished: {100 * best.macro_accuracy:.1f} % in {best.weight_bytes:,} bytes"
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as `40 s`, `9 min` or `3 h 12 min`."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def rate_text(epochs_per_s: float) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from search.cli.screen.progress import duration_text
+from data_prep.wording import duration_text
 
 FIRST_AFTER_S = 60.0
 """Seconds before the first line; most stages are over by then and have none."""

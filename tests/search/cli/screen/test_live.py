@@ -10,10 +10,11 @@ import pytest
 from ledger_support import START, Book
 from rich.console import Console
 
+from data_prep.wording import duration_text
 from results.ledger.progress import ProgressFold, SearchProgress, summarize_search
 from results.ledger.running import RunningReports, RunningTrial
 from search.cli.screen.live import LiveTable, LogLines
-from search.cli.screen.progress import ProgressView, duration_text, rate_text
+from search.cli.screen.progress import ProgressView, rate_text
 from search.cli.screen.terminal import Terminal
 
 
