@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +73,12 @@ def write_tree(root: Path, files: dict[str, str | bytes], audio: list[str] | tup
 def lines(*rows: tuple[str, ...] | str, sep: str = "\t", end: str = "\n") -> str:
     """Return the text of a list."""
     return "".join((row if isinstance(row, str) else sep.join(row)) + end for row in rows)
+
+
+def contents(shards: Path) -> dict[str, str]:
+    """Checksums of what readers see: the manifest and the shards."""
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in shards.iterdir()
+        if p.suffix in (".parquet", ".json", ".csv")
+    }

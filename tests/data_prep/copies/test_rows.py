@@ -1,6 +1,5 @@
 """Augmented copies: of which clips, in which folds, and byte for byte the same however they are made."""
 
-import hashlib
 import itertools
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from data_prep_support import SMALL, scene_rows, write_lists
+from data_prep_support import SMALL, contents, scene_rows, write_lists
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,12 +29,6 @@ SEEDS = ("spectrum_correction", "pitch_shift", "speed_change", "mix")
 @pytest.fixture
 def all_four(small_config) -> PrepareConfig:
     return small_config.updated(augmentations=SEEDS)
-
-
-def contents(shards: Path) -> dict[str, str]:
-    """Checksums of what readers see."""
-    files = [path for path in shards.iterdir() if path.suffix in (".parquet", ".json", ".csv")]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_training_gets_one_more_copy_of_each_kind(make_corpus, all_four, tmp_path):
