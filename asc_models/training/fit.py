@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from asc_models.metrics import log_loss, macro_accuracy
 from asc_models.training.schedule import cycle_ends
 from asc_models.training.trainer import EpochStats, Trainer
 from data_prep.reader.reader import FeatureSet
+
+Weights = list[npt.NDArray[Any]]
+"""Of a model, in Keras's order."""
 
 SAVE_EVERY_S = 30.0
 """Least time between checkpoints; the ends of cycles are always saved. A killed training loses at most this time and
@@ -88,12 +91,7 @@ def fit(
     Raises:
         TrainingError: if the training diverges, or `checkpoint` belongs to another training.
     """
-    history: list[EpochRecord] = []
-    best_weights: list[npt.NDArray[Any]] = []
-    if checkpoint.exists():
-        extra = trainer.load(checkpoint)
-        history = [EpochRecord(**record) for record in json.loads(str(extra.pop("history")))]
-        best_weights = [extra[f"best_{i}"] for i in range(len(extra))]
+    history, best_weights = _resumed(trainer, checkpoint)
     if on_start is not None:
         on_start(trainer.epoch)
     ends = {epochs, *cycle_ends(trainer.config.first_cycle, trainer.config.cycle_factor, epochs)}
@@ -107,8 +105,7 @@ def fit(
         if validation is not None and best_epoch(history, metric) is history[-1]:
             best_weights = trainer.weights()
         if time.monotonic() - saved_at > SAVE_EVERY_S or stats.epoch in ends:
-            best = {f"best_{i}": value for i, value in enumerate(best_weights)}
-            trainer.save(checkpoint, history=np.array(json.dumps([asdict(entry) for entry in history])), **best)
+            _save(trainer, checkpoint, history, best_weights)
             saved_at = time.monotonic()
             if on_save is not None:
                 on_save()
@@ -126,6 +123,21 @@ def fit(
     if validation is not None:
         trainer.set_weights(best_weights)
     return Fit(history[-1] if validation is None else best_epoch(history, metric), tuple(history))
+
+
+def _resumed(trainer: Trainer, checkpoint: Path) -> tuple[list[EpochRecord], Weights]:
+    """Return the records and the best weights of an earlier call, whose state `trainer` then has; none if it is new."""
+    if not checkpoint.exists():
+        return [], []
+    extra = trainer.load(checkpoint)
+    history = [EpochRecord(**record) for record in json.loads(str(extra.pop("history")))]
+    return history, [extra[f"best_{i}"] for i in range(len(extra))]
+
+
+def _save(trainer: Trainer, checkpoint: Path, history: Sequence[EpochRecord], best_weights: Weights) -> None:
+    """Write what `_resumed` reads."""
+    best = {f"best_{i}": value for i, value in enumerate(best_weights)}
+    trainer.save(checkpoint, history=np.array(json.dumps([asdict(entry) for entry in history])), **best)
 
 
 def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, float]:
