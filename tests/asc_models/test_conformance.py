@@ -40,6 +40,7 @@ def test_a_network_survives_json(network):
 
 
 @networks
+@pytest.mark.no_cover
 def test_a_network_matches_its_closed_form(network, tmp_path):
     """Parameters are the Keras model's, MACs the exported file's, weight bytes the file's in every mode."""
     expected = estimate(network, SHAPE, 10)

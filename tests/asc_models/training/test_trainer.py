@@ -135,6 +135,7 @@ def test_weights_that_are_no_numbers_are_divergence():
         trainer.train_to(1)
 
 
+@pytest.mark.no_cover
 def test_the_average_is_the_average():
     """With ema_decay the model holds Σ of the trained weights, weighted as the rule says; without, the weights."""
     config = CONFIG.updated(ema_decay=0.5)
