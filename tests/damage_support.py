@@ -8,6 +8,8 @@ import numpy as np
 
 KILLER = 559
 """Seed by which the file of `write_dense_tflite` becomes one that kills its process in the interpreter of 2026."""
+SPREAD = 0.618
+"""Step between places of a file, as a share of its length: consecutive multiples are spread evenly."""
 EXTREMES = (b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 4, b"\0" * 4)
 
 
@@ -17,12 +19,12 @@ def mutated(source: bytes, seed: int) -> bytes:
     kind = seed % 4
     if kind == 0:
         del data[chance.randrange(len(data)) :]
-    for _ in range((0, 12, 2, 1)[kind]):
+    for _ in range((0, 12, 1, 1)[kind]):
         place = chance.randrange(len(data) - 4)
         if kind == 1:
             data[place] = chance.randrange(256)
-        elif kind == 2:
-            data[place] ^= 1 << chance.randrange(8)
+        elif kind == 2:  # at places spread over the file: some in the weights, which change the answer alone
+            data[int(seed * SPREAD % 1.0 * len(data))] ^= 1 << chance.randrange(8)
         else:
             data[place : place + 4] = chance.choice(EXTREMES)
     return bytes(data)

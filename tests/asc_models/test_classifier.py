@@ -93,7 +93,7 @@ def test_an_ensemble_answers_with_the_tempered_mean_of_its_members(candidate, re
     assert classifier.classes == CLASSES
     found = classifier.predict(list(recordings))
     expected = combined([first.to_numpy(), second.to_numpy()], (0.75, 0.25), 1.5)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # logarithms differ in the last bit between array lengths
 
 
 def test_a_long_recording_is_answered_by_the_mean_of_windows_that_cover_it(candidate):
