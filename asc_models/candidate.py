@@ -81,6 +81,8 @@ def read_candidate_config(path: Path) -> CandidateConfig:
 
 
 MODEL, CONFIG, CARD = "model.tflite", "config.yaml", "card.md"
+KERAS = "model.keras"
+"""The network before its export; in a candidate's folder, not in its zip."""
 
 
 ENSEMBLE = "ensemble.yaml"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asc_models.candidate import CARD, CONFIG, METRICS, MODEL, RETRAIN_AGAIN
+from asc_models.candidate import CARD, CONFIG, KERAS, METRICS, MODEL, RETRAIN_AGAIN
 from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.files import write_text
 from data_prep.yaml_file import read_yaml
@@ -57,7 +57,7 @@ class CandidateFiles(SystemFiles):
     @property
     def keras_path(self) -> Path:
         """The trained network."""
-        return self.root / "model.keras"
+        return self.root / KERAS
 
     @property
     def tflite_path(self) -> Path:

@@ -15,6 +15,7 @@ from asc_models.networks.topology import Shape
 from asc_models.tflite.compact import compact
 from asc_models.tflite.quantization.recipes import quantize
 from asc_models.tflite.quiet import quiet
+from asc_models.training.frozen import frozen
 from asc_models.training.voting import Voting
 from data_prep.files import written_whole
 from data_prep.reader.reader import FeatureSet
@@ -65,16 +66,9 @@ def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportM
     Raises:
         ExportError: if the converter fails.
     """
-    weights = [(weight, weight.numpy()) for weight in model.weights]
-
-    def function(log_mel: Any) -> Any:
-        """Run the network with its weights as constants, so that the converter has no variables to freeze."""
-        with keras.StatelessScope([(weight, tf.constant(values)) for weight, values in weights]):
-            return model(log_mel, training=False)
-
     signature = tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel")
     # Converting a concrete function takes less than a second, `from_keras_model` three to five.
-    concrete = tf.function(function).get_concrete_function(signature)
+    concrete = tf.function(frozen(model)).get_concrete_function(signature)
     converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if conversion != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -108,6 +108,10 @@ class Graph:
             np.asarray([] if zero_point is None else zero_point, np.int64),
         )
 
+    def quantized_axis(self, tensor: int) -> int:
+        """Return the axis of a tensor that has one scale per index, if it has several scales."""
+        return int(self._tensors[tensor].quantization.quantizedDimension)
+
     def floats(self, tensor: int) -> npt.NDArray[np.float32]:
         """Return a copy of a float32 constant, in the tensor's shape."""
         data = self.data(tensor)
@@ -169,6 +173,18 @@ class TfliteFile:
     def graph(self) -> Graph:
         """The graph that the interpreter runs."""
         return self.graphs[0]
+
+    @property
+    def operator_versions(self) -> dict[str, int]:
+        """{operator: version that an interpreter must know} of all operators in the file."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        names, versions = _names(schema.BuiltinOperator), dict[str, int]()
+        for code in self._model.operatorCodes:
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            name = names.get(number, f"operator {number}")
+            versions[name] = max(int(code.version), versions.get(name, 0))
+        return versions
 
     def content(self) -> bytes:
         """Return the file's bytes, including all changes."""

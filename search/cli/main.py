@@ -26,6 +26,7 @@ from search.cli import (
     describe,
     doctor,
     ensemble,
+    export,
     inspect,
     predict,
     prepare,
@@ -80,6 +81,7 @@ app.command("status", rich_help_panel=TOOLS)(status.status)
 app.command("compare", rich_help_panel=TOOLS)(compare.compare)
 app.command("doctor", rich_help_panel=TOOLS)(doctor.doctor)
 app.command("predict", rich_help_panel=TOOLS)(predict.predict)
+app.command("export", rich_help_panel=TOOLS)(export.export)
 app.command("bench", rich_help_panel=TOOLS)(bench.bench)
 app.command("score", rich_help_panel=TOOLS)(score.score)
 
