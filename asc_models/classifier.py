@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from asc_models.candidate import CandidateConfig
 from asc_models.ensemble import OpenedSystem, opened_system
@@ -20,7 +19,10 @@ from asc_models.tflite.quantization.probe import probe
 from data_prep.audio.decode import decode, resample
 from data_prep.config import FeatureSpec
 from data_prep.errors import DataError
-from data_prep.reader.reader import FeatureSet, extract_waveforms, require_waveform
+from data_prep.reader.clips import ExtractedClips, extract_waveforms, require_waveform
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 File = str | Path
 Waveform = npt.NDArray[np.floating]
@@ -107,6 +109,8 @@ class Classifier:
             ExportError: if the model file cannot be run, or its outputs are not probabilities.
             ValueError: if waveforms are given without a sample rate, or files with one.
         """
+        import pandas as pd
+
         one = isinstance(recordings, str | Path) or (isinstance(recordings, np.ndarray) and recordings.ndim < 2)
         several: Any = [recordings] if one else recordings
         are_waveforms = len(several) > 0 and all(isinstance(entry, np.ndarray) for entry in several)
@@ -163,7 +167,7 @@ class Classifier:
             warnings=tuple(_warnings(len(whole), rate, features, spec)),
         )
 
-    def _probabilities(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+    def _probabilities(self, features: ExtractedClips) -> npt.NDArray[np.float32]:
         answers = []
         for artifact, config in zip(self._artifacts, self.configs, strict=True):
             read = replace(features, reader=config.reader, statistics=config.statistics)
@@ -183,7 +187,7 @@ def _starts(n_samples: int, n_window: int) -> list[int]:
     return [round(start) for start in np.linspace(0, last, n_windows)]
 
 
-def _warnings(n_samples: int, rate: int, features: FeatureSet, spec: FeatureSpec) -> list[str]:
+def _warnings(n_samples: int, rate: int, features: ExtractedClips, spec: FeatureSpec) -> list[str]:
     """Return in what a recording differs from those that the network was trained on."""
     found = []
     if n_samples < (1 - SLACK) * spec.n_samples:
@@ -202,7 +206,7 @@ def _warnings(n_samples: int, rate: int, features: FeatureSet, spec: FeatureSpec
     return found
 
 
-def _n_empty_bands(features: FeatureSet, spec: FeatureSpec) -> int:
+def _n_empty_bands(features: ExtractedClips, spec: FeatureSpec) -> int:
     """Return how many bands, from the highest down, are without sound in nine of ten frames that have any.
 
     Not in every frame: the ends of a recording are clicks, which have all frequencies.

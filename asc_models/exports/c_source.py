@@ -21,7 +21,7 @@ from asc_models.exports.readme import (
 from asc_models.networks.estimate import estimate
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.micro import INSTALL, MicroCheck, check_micro, for_microcontrollers, is_installed
-from data_prep.reader.reader import FeatureSet
+from data_prep.reader.clips import ExtractedClips
 from data_prep.wording import in_markdown
 
 PREFIX = "asc_model"
@@ -102,7 +102,7 @@ def c_export(system: OpenedSystem, recordings: Sequence[Path] = ()) -> ExportedF
     return ExportedFiles(files, findings, warnings)
 
 
-def _unit(system: OpenedSystem, number: int, name: str, config: CandidateConfig, clips: FeatureSet | None) -> _Unit:
+def _unit(system: OpenedSystem, number: int, name: str, config: CandidateConfig, clips: ExtractedClips | None) -> _Unit:
     path = system.folders[name] / MODEL
     original = path.read_bytes()
     content = for_microcontrollers(original)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from asc_models.candidate import CandidateConfig
 from data_prep.audio.decode import read_mono, resample
 from data_prep.config import FeatureSpec
-from data_prep.reader.reader import FeatureSet, extract_waveforms
+from data_prep.reader.clips import ExtractedClips, extract_waveforms
 
 
-def check_clips(config: CandidateConfig, recordings: Sequence[Path] = ()) -> FeatureSet:
+def check_clips(config: CandidateConfig, recordings: Sequence[Path] = ()) -> ExtractedClips:
     """Return the features of the first clip of each recording; without recordings, of ten synthesized scenes.
 
     Raises:
@@ -27,12 +27,12 @@ def check_clips(config: CandidateConfig, recordings: Sequence[Path] = ()) -> Fea
     return extract_waveforms(clips, spec.sample_rate, spec, config.reader, config.classes, config.statistics)
 
 
-def read_as(features: FeatureSet, config: CandidateConfig) -> FeatureSet:
+def read_as(features: ExtractedClips, config: CandidateConfig) -> ExtractedClips:
     """Return the same clips as a member of an ensemble reads them."""
     return replace(features, reader=config.reader, statistics=config.statistics)
 
 
-def all_inputs(features: FeatureSet) -> npt.NDArray[np.float32]:
+def all_inputs(features: ExtractedClips) -> npt.NDArray[np.float32]:
     """Return the network input of all clips, (n_clips, n_mels, n_frames, n_channels)."""
     return features.inputs(slice(None))
 

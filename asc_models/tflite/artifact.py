@@ -12,8 +12,7 @@ import numpy.typing as npt
 from asc_models.errors import ExportError
 from asc_models.networks.topology import Shape
 from asc_models.tflite.quiet import silenced
-from asc_models.training.batches import evaluation_batches
-from data_prep.reader.reader import FeatureSet
+from data_prep.reader.clips import ReadableClips
 from data_prep.wording import shortened
 
 
@@ -59,7 +58,7 @@ class Artifact:
         """Number of scenes."""
         return int(self._output["shape"][-1])
 
-    def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+    def predict(self, features: ReadableClips) -> npt.NDArray[np.float32]:
         """Return the probabilities of every clip, shape (n_clips, n_classes).
 
         Raises:
@@ -72,7 +71,7 @@ class Artifact:
                 f"features have shape {features.input_shape} and {len(features.classes)} scenes. Use the shards that "
                 "it was trained on."
             )
-        return np.concatenate([self._run(x) for x in evaluation_batches(features)])
+        return np.concatenate([self._run(x) for x in features.batches()])
 
     def _run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         outputs: list[Any] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,9 +141,3 @@ def _groups(features: FeatureSet, balance: Balance) -> list[npt.NDArray[np.int64
     """Return the indices of the clips of each class or device."""
     keys = features.labels if balance == "class" else features.clips["device"].to_numpy(str)
     return [np.flatnonzero(keys == key) for key in np.unique(keys)]
-
-
-def evaluation_batches(features: FeatureSet, batch_size: int = 32) -> Iterator[Any]:
-    """Yield a split's full-length inputs in order, in batches of `batch_size` clips."""
-    for start in range(0, features.n_clips, batch_size):
-        yield features.inputs(np.arange(start, min(start + batch_size, features.n_clips)))

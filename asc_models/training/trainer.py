@@ -19,7 +19,7 @@ from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.network import NetworkConfig
 from asc_models.training.averaging import estimate_statistics
-from asc_models.training.batches import TrainingBatches, evaluation_batches
+from asc_models.training.batches import TrainingBatches
 from asc_models.training.builder import build
 from asc_models.training.optimizer import Updater
 from asc_models.training.schedule import learning_rate, n_averaged
@@ -114,7 +114,7 @@ class Trainer:
 
     def predict(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         """Return the float model's probabilities, averaged over windows if any, shape (n_clips, n_classes)."""
-        with closing(prefetched(evaluation_batches(features))) as batches:
+        with closing(prefetched(features.batches())) as batches:
             return np.concatenate([self._predict(tf.constant(x)).numpy() for x in batches])
 
     def weights(self) -> list[npt.NDArray[Any]]:

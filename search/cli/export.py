@@ -24,6 +24,10 @@ class ExportFormat(StrEnum):
     HF = "hf"
 
 
+UNCHECKED = (ExportFormat.TFLITE, ExportFormat.HF)
+"""Formats whose model file is the candidate's own."""
+
+
 def export(
     candidate: Annotated[
         Path,
@@ -58,8 +62,11 @@ def export(
     from asc_models.classifier import Classifier
     from asc_models.ensemble import opened_system
     from asc_models.exports.folder import require_new, write_folder
+    from data_prep.errors import ConfigError
 
     screen = terminal()
+    if audio and to in UNCHECKED:
+        raise ConfigError(f"--audio: {to} writes the files as they are; only c and onnx are checked on recordings")
     require_new(out)
     Classifier(candidate)  # refuses files that cannot be run
     with opened_system(candidate) as system:

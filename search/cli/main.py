@@ -57,6 +57,8 @@ OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Failures of writing to standard output, which has no file name."""
 FOLDER_ERRORS = frozenset({errno.ENOENT, errno.ESTALE})
 """Failures of finding the current folder, which has none either."""
+OWN_PACKAGES = frozenset({"", "data_prep", "asc_models", "results", "search"})
+"""A module that is missing in one of these is a bug, as is one without a name."""
 EVERY_STAGE = "Every stage"
 ONE_STAGE = "One stage"
 TOOLS = "Inspect and use"
@@ -161,6 +163,15 @@ def main() -> None:
                 Terminal().error(f"the output cannot be written: {error.strerror}. Results in files are kept.")
             else:
                 Terminal().error(f"{error.filename}: {error.strerror}. Check the path and its permissions.")
+            sys.exit(1)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if SETTINGS.debug or package in OWN_PACKAGES:
+                raise
+            Terminal().error(
+                f"{package} is not installed, which this command needs. Install all dependencies: pip install "
+                "asc-search"
+            )
             sys.exit(1)
         except MemoryError:
             if SETTINGS.debug:

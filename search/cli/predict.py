@@ -126,22 +126,19 @@ def _failed(failures: Mapping[str, DataError]) -> list[dict[str, Any]]:
 
 def _write(path: Path, answers: Mapping[str, Answer], classes: Sequence[str], by_window: bool) -> None:
     """Write a row per recording, or per window, with its most probable scene and all probabilities."""
-    import pandas as pd
+    import csv
+    import io
 
     from data_prep.files import write_text
     from data_prep.wording import inert
 
-    rows = [
-        {
-            "file": file,
-            "start_s": round(start, 3),
-            "end_s": round(end, 3),
-            "scene": classes[int(row.argmax())],
-            **{f"p_{scene}": share for scene, share in zip(classes, row.tolist(), strict=True)},
-        }
-        for file, answer in answers.items()
-        for start, end, row in _rows(answer, by_window)
-    ]
-    columns = ["file", "start_s", "end_s", "scene", *(f"p_{scene}" for scene in classes)]
-    table = pd.DataFrame(rows, columns=columns).rename(columns=inert).map(inert)
-    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(
+        [inert(name) for name in ("file", "start_s", "end_s", "scene", *(f"p_{scene}" for scene in classes))]
+    )
+    for file, answer in answers.items():
+        for start, end, row in _rows(answer, by_window):
+            numbers = [f"{value:.6g}" for value in (round(start, 3), round(end, 3), *row.tolist())]
+            writer.writerow([inert(file), *numbers[:2], inert(classes[int(row.argmax())]), *numbers[2:]])
+    write_text(path, table.getvalue())

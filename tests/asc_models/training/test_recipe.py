@@ -12,7 +12,7 @@ from asc_models.networks.estimate import estimate
 from asc_models.networks.families import ModelConfig
 from asc_models.networks.presets import preset
 from asc_models.rules import RulesConfig, check
-from asc_models.training.batches import TrainingBatches, evaluation_batches
+from asc_models.training.batches import TrainingBatches
 from asc_models.training.schedule import cycle_ends, learning_rate, mid_cycle_warning, n_averaged
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
@@ -172,7 +172,7 @@ def test_batches_depend_on_seed_and_epoch_alone():
 def test_evaluation_takes_whole_clips_in_order():
     """Evaluation sees each clip once, at full length, in the split's order."""
     data = feature_set(21)
-    seen = np.concatenate(list(evaluation_batches(data, 8)))
+    seen = np.concatenate(list(data.batches(8)))
     np.testing.assert_array_equal(seen, data.inputs(slice(None)))
 
 

@@ -50,6 +50,7 @@ def test_mistakes_are_one_sentence(candidate, tmp_path):
         ((candidate, "--to", "tflite", "--out", tmp_path / "used"), "needs a new or empty folder"),
         ((tmp_path / "nowhere", "--to", "c", "--out", tmp_path / "x"), "no such candidate folder or zip"),
         ((candidate, "--to", "hf", "--out", tmp_path / "x"), "has no metrics.json"),
+        ((candidate, "--to", "tflite", "--out", tmp_path / "x", "--audio", "a.wav"), "only c and onnx are checked"),
     ):
         said = asc("export", *arguments, code=1)
         assert reason in " ".join(said.stderr.split())
