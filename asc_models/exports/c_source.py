@@ -9,7 +9,7 @@ from pathlib import Path
 from asc_models.candidate import CONFIG, MODEL, CandidateConfig
 from asc_models.ensemble import MEMBERS, OpenedSystem
 from asc_models.exports.clips import all_inputs, check_clips, clips_in_words, read_as
-from asc_models.exports.folder import LABELS, README, ExportedFiles
+from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import (
     combination_section,
     input_section,

@@ -18,7 +18,7 @@ from asc_models.candidate import CONFIG, KERAS, MODEL, CandidateConfig, require_
 from asc_models.ensemble import OpenedSystem
 from asc_models.errors import ExportError
 from asc_models.exports.clips import all_inputs, check_clips, clips_in_words
-from asc_models.exports.folder import LABELS, README, ExportedFiles
+from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, readme
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.quiet import quiet, silenced

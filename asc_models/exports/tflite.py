@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asc_models.candidate import CONFIG, ENSEMBLE, MODEL
 from asc_models.ensemble import MEMBERS, OpenedSystem
-from asc_models.exports.folder import LABELS, README, ExportedFiles
+from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import (
     combination_section,
     input_section,

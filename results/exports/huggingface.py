@@ -11,7 +11,7 @@ from typing import Any
 
 from asc_models.candidate import CONFIG, METRICS, MODEL, CandidateConfig, require_unchanged
 from asc_models.ensemble import OpenedSystem
-from asc_models.exports.folder import LABELS, README, ExportedFiles
+from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError

@@ -12,7 +12,7 @@ from search.cli.options import terminal
 
 if TYPE_CHECKING:
     from asc_models.ensemble import OpenedSystem
-    from asc_models.exports.folder import ExportedFiles
+    from asc_models.exports.exported import ExportedFiles
 
 
 class ExportFormat(StrEnum):
@@ -61,8 +61,8 @@ def export(
     """
     from asc_models.classifier import Classifier
     from asc_models.ensemble import opened_system
-    from asc_models.exports.folder import require_new, write_folder
     from data_prep.errors import ConfigError
+    from data_prep.folders import require_new, write_folder
 
     screen = terminal()
     if audio and to in UNCHECKED:

@@ -19,6 +19,7 @@ from data_prep.errors import AscError
 from search.cli import (
     baseline,
     bench,
+    cluster,
     compare,
     config,
     crossval,
@@ -81,6 +82,7 @@ app.command("inspect", rich_help_panel=TOOLS)(inspect.inspect)
 app.command("describe", rich_help_panel=TOOLS)(describe.describe)
 app.command("status", rich_help_panel=TOOLS)(status.status)
 app.command("compare", rich_help_panel=TOOLS)(compare.compare)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=TOOLS)
 app.command("doctor", rich_help_panel=TOOLS)(doctor.doctor)
 app.command("predict", rich_help_panel=TOOLS)(predict.predict)
 app.command("export", rich_help_panel=TOOLS)(export.export)

@@ -9,8 +9,8 @@ from ensemble_support import write_ensemble
 
 from asc_models.classifier import Classifier
 from asc_models.ensemble import opened_system
-from asc_models.exports.folder import write_folder
 from asc_models.exports.tflite import tflite_export
+from data_prep.folders import write_folder
 
 pytestmark = pytest.mark.system
 

@@ -47,7 +47,7 @@ def test_mistakes_are_one_sentence(candidate, tmp_path):
     assert "--to" in asc("export", candidate, "--to", "pickle", "--out", tmp_path / "x", code=2).stderr
     assert "--to" in asc("export", candidate, "--out", tmp_path / "x", code=2).stderr
     for arguments, reason in (
-        ((candidate, "--to", "tflite", "--out", tmp_path / "used"), "needs a new or empty folder"),
+        ((candidate, "--to", "tflite", "--out", tmp_path / "used"), "need a new or empty folder"),
         ((tmp_path / "nowhere", "--to", "c", "--out", tmp_path / "x"), "no such candidate folder or zip"),
         ((candidate, "--to", "hf", "--out", tmp_path / "x"), "has no metrics.json"),
         ((candidate, "--to", "tflite", "--out", tmp_path / "x", "--audio", "a.wav"), "only c and onnx are checked"),

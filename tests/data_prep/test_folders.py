@@ -1,4 +1,4 @@
-"""The folder of an export: new, whole or not there."""
+"""Folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from asc_models.exports.folder import require_new, write_folder
 from data_prep.errors import AscError, DataError
+from data_prep.folders import require_new, write_folder
 
 
 def test_files_and_folders_are_written(tmp_path):
@@ -27,7 +27,7 @@ def test_what_is_there_is_kept(tmp_path):
     (tmp_path / "file").write_text("kept")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("full", "file", "link"):
-        with pytest.raises(DataError, match=f"{name}: .* needs a new or empty folder"):
+        with pytest.raises(DataError, match=f"{name}: .* need a new or empty folder"):
             require_new(tmp_path / name)
         with pytest.raises(DataError):
             write_folder(tmp_path / name, {"x": b"1"})
@@ -36,7 +36,7 @@ def test_what_is_there_is_kept(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    """The user's message names the export."""
+    """The user's message names the folder."""
     tmp_path.chmod(0o500)
     with pytest.raises(AscError, match="out: cannot be written"):
         write_folder(tmp_path / "out", {"x": b"1"})

@@ -1,34 +1,18 @@
-"""The files of an export, and writing them as one new folder."""
+"""Writing a whole folder: it appears with all of its files, or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import DataError
 from data_prep.files import make_folder, sync_folder, write_error
 
-README = "README.md"
-LABELS = "labels.txt"
-
-
-@dataclass(frozen=True)
-class ExportedFiles:
-    """An export before it is written."""
-
-    files: dict[str, bytes]
-    """{path in the folder, with /: content}."""
-    findings: tuple[str, ...] = ()
-    """What was checked, with its result, a sentence each."""
-    warnings: tuple[str, ...] = ()
-    """What the user of the files must know, or could not be checked."""
-
 
 def require_new(out: Path) -> None:
-    """Check that an export can be written to `out`, before any work is done.
+    """Check that a folder can be written to `out`, before any work is done.
 
     Raises:
         DataError: if it is a file, or a folder that has entries.
@@ -37,7 +21,7 @@ def require_new(out: Path) -> None:
         return
     if out.exists() or out.is_symlink():
         what = "the folder is not empty" if out.is_dir() else "is a file"
-        raise DataError(f"{out}: {what}; an export needs a new or empty folder. Delete it or name another with --out.")
+        raise DataError(f"{out}: {what}; the files need a new or empty folder. Delete this one, or name another.")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
