@@ -1,7 +1,7 @@
 """A candidate as a folder for the Hugging Face Hub: model card with metadata, TFLite file, configuration, labels.
 
-The metadata follow the Hub's model cards: https://huggingface.co/docs/hub/model-cards. Nothing is sent: pushing the
-folder is the user's decision, once what only they know is filled in.
+The metadata follow the Hub's specification of model cards. Nothing is sent: pushing the folder is the user's decision, once
+what only they know is filled in.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import typer
 from search.cli.options import AddressOption, JsonOption, StorageOption, terminal
 
 COLUMNS = ("node", "CPUs", "GPUs", "storage", "shards")
+MEMORY = ("node", "GB of memory", "available", "disk free", "shared free")
+"""Disk: of temporary files. Shared: memory in /dev/shm."""
 TRAINING = {"instruction_set": "instruction set", "onednn": "TF_ENABLE_ONEDNN_OPTS", "keras_backend": "Keras backend"}
 """{fact: heading} of what affects the numbers of a training."""
 
@@ -41,6 +43,9 @@ def doctor(
     else:
         screen.table("Versions", ("package", "version"), _versions(diagnosis.nodes))
         screen.table("Nodes", COLUMNS, [_node(name, facts, storage, shards) for name, facts in diagnosis.nodes.items()])
+        screen.table("Memory", MEMORY, [(name, *_memory(facts)) for name, facts in diagnosis.nodes.items()])
+        if any(facts.get("gpus") for facts in diagnosis.nodes.values()):
+            screen.table("GPUs", ("node", "GPU", "GB", "GB free"), _gpus(diagnosis.nodes))
         screen.table("Training", ("node", *TRAINING.values()), _training(diagnosis.nodes))
         for remark in diagnosis.remarks:
             screen.warn(remark)
@@ -61,6 +66,23 @@ def _node(name: str, facts: dict[str, Any], storage: str | None, shards: str | N
         threads, gpus = f"{facts['n_cpus_lent']:g} of {threads}", f"{facts['n_gpus_lent']:g} of {gpus}"
     read = facts["manifest_hash"] or _state(shards, facts["shards_problem"])
     return [name, threads, gpus, _state(storage, facts["storage_problem"]), read]
+
+
+def _memory(facts: dict[str, Any]) -> list[str]:
+    names = ("memory_bytes", "memory_available_bytes", "temporary_free_bytes", "shared_free_bytes")
+    return [_gigabytes(facts.get(name)) for name in names]
+
+
+def _gpus(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:
+    return [
+        [name, gpu["name"], _gigabytes(gpu["memory_bytes"]), _gigabytes(gpu["memory_free_bytes"])]
+        for name, facts in nodes.items()
+        for gpu in facts.get("gpus", ())
+    ]
+
+
+def _gigabytes(value: int | None) -> str:
+    return "–" if value is None else f"{value / 1e9:.1f}"
 
 
 def _versions(nodes: dict[str, dict[str, Any]]) -> list[list[str]]:

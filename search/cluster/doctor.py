@@ -19,6 +19,8 @@ from asc_models.processor import instruction_set
 from data_prep.errors import AscError, RunError
 from data_prep.shards.manifest import read_manifest
 from data_prep.store import Location, location_inside, location_text, open_store, parse_location
+from search.cluster.memory import disk_facts, gpu_facts, memory_facts
+from search.cluster.session import OBJECT_STORE_BYTES
 
 THIS_MACHINE = "this machine"
 NUMERIC = ("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "ray", "optuna", "librosa", "numpy")
@@ -29,6 +31,10 @@ SOURCES = ("data_prep", "asc_models", "results", "search")
 JOB_MODULES = ("aiohttp", "aiohttp_cors", "opencensus", "prometheus_client")
 """Modules of `ray[default]` that `ray job submit` needs."""
 PROBE = "doctor"
+TRIAL_BYTES = 1_500_000_000
+"""Memory that a trial of one thread may take: the paper's system 4 on TAU 2020."""
+LEAST_FREE_BYTES = 2_000_000_000
+"""Space for temporary files below which there is a remark: logs of Ray, and what is unpacked."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,9 @@ def look(storage: str | None, seen: str | None, shards: str | None) -> dict[str,
         },
         "n_threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **_gpus(),
+        **memory_facts(),
+        **disk_facts(),
+        "gpus": gpu_facts(),
         "job_modules_missing": [name for name in JOB_MODULES if find_spec(name) is None],
         "auth_mode": os.environ.get("RAY_AUTH_MODE", "not set"),
         "storage_problem": None if storage is None else _try_storage(parse_location(storage), seen),
@@ -232,10 +241,33 @@ def _remarks(nodes: Iterable[Mapping[str, Any]], is_cluster: bool) -> Iterable[s
         yield "Nodes differ in processor or settings, so a trial's numbers depend on the node that trained it."
     if any(facts["training"]["onednn"] == "0" for facts in known):
         yield "TF_ENABLE_ONEDNN_OPTS is 0: training may be three times slower. Unset it, or set it to 1."
+    yield from dict.fromkeys(remark for facts in known for remark in _memory_remarks(facts))
     if is_cluster and known[0]["auth_mode"].lower() != "token":
         yield (
             f"RAY_AUTH_MODE is {known[0]['auth_mode']} here. Nodes and drivers of a cluster need RAY_AUTH_MODE=token "
             "and the same RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH); otherwise anyone who reaches it can run code there."
+        )
+
+
+def _memory_remarks(facts: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what a machine may run out of."""
+    memory, n_threads = facts["memory_available_bytes"], facts["n_threads"]
+    if memory is not None and memory < n_threads * TRIAL_BYTES:
+        fitting = max(1, memory // TRIAL_BYTES)
+        yield (
+            f"{memory / 1e9:.1f} GB of memory are available for {n_threads} threads; a trial of the paper's largest "
+            f"network takes {TRIAL_BYTES / 1e9:g} GB. For such networks set search.n_concurrent to {fitting}."
+        )
+    if facts["temporary_free_bytes"] < LEAST_FREE_BYTES:
+        yield (
+            f"{facts['temporary_free_bytes'] / 1e9:.1f} GB are free for temporary files. Free some space, or set "
+            "TMPDIR to a folder on another disk."
+        )
+    shared = facts["shared_free_bytes"]
+    if shared is not None and shared < 2 * OBJECT_STORE_BYTES:
+        yield (
+            f"{shared / 1e6:.0f} MB of shared memory are free, Ray needs {OBJECT_STORE_BYTES / 1e6:.0f} and uses the "
+            "disk otherwise. Start the container with --shm-size=1g."
         )
 
 

@@ -37,13 +37,17 @@ def test_a_sound_machine_passes(shards, tmp_path):
     assert facts["storage_problem"] is None
     assert None not in facts["versions"].values()
     assert facts["n_threads"] >= 1
+    assert 0 < facts["memory_available_bytes"] <= facts["memory_bytes"]
+    assert facts["temporary_free_bytes"] > 0
     assert facts["training"] == {
         "instruction_set": instruction_set(),
         "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
         "keras_backend": "tensorflow",
     }
     assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
-    assert "1 of 1 ready" in asked("--storage", tmp_path / "shared", "--shards", shards).stdout
+    said = asked("--storage", tmp_path / "shared", "--shards", shards).stdout
+    assert "1 of 1 ready" in said
+    assert f"{facts['memory_bytes'] / 1e9:.1f}" in said
 
 
 def test_what_training_computes_with_is_shown_and_a_slow_setting_told(monkeypatch):
