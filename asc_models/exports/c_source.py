@@ -17,6 +17,7 @@ from asc_models.exports.readme import (
     operators_section,
     output_section,
     readme,
+    title_of,
 )
 from asc_models.networks.estimate import estimate
 from asc_models.tflite.artifact import Artifact
@@ -33,9 +34,13 @@ _USAGE = """## Use
 
 Compile `model.c` (as C or C++) and include `model.h`. With TensorFlow Lite Micro:
 
-    const tflite::Model* model = tflite::GetModel(asc_model);
+    const tflite::Model* model = tflite::GetModel({prefix});
 
 Register the operators listed above in the resolver. Keep the array in flash: it is `const` and aligned to 16 bytes."""
+
+_SEVERAL = f"""
+
+The names of the second member begin with `{PREFIX}2`, and so on, so that all can be linked into one program."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,9 @@ def c_export(system: OpenedSystem, recordings: Sequence[Path] = ()) -> ExportedF
         *([combination_section(system)] if system.manifest else []),
         operators_section({unit.name: unit.content for unit in units}),
         "\n".join(["## Check", "", *(f"- {in_markdown(sentence, 1000)}" for sentence in (*findings, *warnings))]),
-        _USAGE,
+        _USAGE.format(prefix=units[0].prefix) + (_SEVERAL if system.manifest else ""),
     ]
-    files[README] = readme(system.path.stem, "Classifies acoustic scenes on a microcontroller.", meanings, sections)
+    files[README] = readme(title_of(system), "Classifies acoustic scenes on a microcontroller.", meanings, sections)
     return ExportedFiles(files, findings, warnings)
 
 

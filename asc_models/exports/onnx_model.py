@@ -19,7 +19,7 @@ from asc_models.ensemble import OpenedSystem
 from asc_models.errors import ExportError
 from asc_models.exports.clips import all_inputs, check_clips, clips_in_words
 from asc_models.exports.exported import LABELS, README, ExportedFiles
-from asc_models.exports.readme import input_section, labels, output_section, readme
+from asc_models.exports.readme import input_section, labels, output_section, readme, title_of
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.quiet import quiet, silenced
 from data_prep.errors import ConfigError, DataError
@@ -91,13 +91,13 @@ def onnx_export(system: OpenedSystem, recordings: Sequence[Path] = ()) -> Export
         LABELS: "the scenes in the order of the output",
     }
     sections = [
-        input_section([config], [system.path.stem]),
+        input_section([config], [title_of(system)]),
         "The first dimension is free: several clips can be classified at once.",
         output_section(config),
         "\n".join(["## Check", "", *findings]),
     ]
     files = {ONNX: content, CONFIG: (folder / CONFIG).read_bytes(), LABELS: labels(config.classes)}
-    files[README] = readme(system.path.stem, "Classifies acoustic scenes.", meanings, sections)
+    files[README] = readme(title_of(system), "Classifies acoustic scenes.", meanings, sections)
     return ExportedFiles(files, findings)
 
 

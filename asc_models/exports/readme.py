@@ -43,6 +43,11 @@ def readme(title: str, intro: str, files: Mapping[str, str], sections: Sequence[
     return ("\n".join([head, *(f"{section.strip()}\n" for section in sections)])).encode()
 
 
+def title_of(system: OpenedSystem) -> str:
+    """Return the name of a candidate or ensemble: that of its folder or zip, also if it was given as `.`."""
+    return system.path.absolute().stem
+
+
 def labels(classes: Sequence[str]) -> bytes:
     """Return the scenes in the order of the output, one a line."""
     return "".join(f"{printable(scene)}\n" for scene in classes).encode()

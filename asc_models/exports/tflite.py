@@ -12,6 +12,7 @@ from asc_models.exports.readme import (
     output_section,
     readme,
     runtime_section,
+    title_of,
 )
 from data_prep.yaml_file import to_yaml
 
@@ -47,5 +48,5 @@ def tflite_export(system: OpenedSystem) -> ExportedFiles:
         "Classifies acoustic scenes. `asc predict FOLDER RECORDING.wav` answers with it, and so does any program that "
         "follows the steps below."
     )
-    files[README] = readme(system.path.stem, intro, meanings, sections)
+    files[README] = readme(title_of(system), intro, meanings, sections)
     return ExportedFiles(files)

@@ -1,7 +1,7 @@
 """A candidate as a folder for the Hugging Face Hub: model card with metadata, TFLite file, configuration, labels.
 
-The metadata follow the Hub's specification of model cards. Nothing is sent: pushing the folder is the user's decision, once
-what only they know is filled in.
+The metadata follow the Hub's specification of model cards. Nothing is sent: pushing the folder is the user's decision,
+once what only they know is filled in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from asc_models.candidate import CONFIG, METRICS, MODEL, CandidateConfig, require_unchanged
 from asc_models.ensemble import OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
-from asc_models.exports.readme import input_section, labels, output_section, runtime_section
+from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError
 from data_prep.wording import in_markdown
@@ -55,7 +55,7 @@ def huggingface_export(system: OpenedSystem) -> ExportedFiles:
     metrics = read_metrics(files.metrics_path)
     intervals = {split: _interval(files, config, split) for split in metrics.splits}
     model = files.tflite_path.read_bytes()
-    name = system.path.stem
+    name = title_of(system)
     return ExportedFiles(
         files={
             README: model_card(name, config, metrics, intervals, model).encode(),

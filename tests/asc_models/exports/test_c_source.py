@@ -74,6 +74,7 @@ def test_an_ensemble_has_a_source_per_member(tmp_path):
     readme = files["README.md"].decode()
     assert "| a | 0.75 |\n| b | 0.25 |" in readme
     assert "to the power 1/1.5" in readme
+    assert "tflite::GetModel(asc_model1);" in readme
 
 
 def test_the_check_is_in_what_is_written(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from candidate_support import CLASSES, write_candidate
@@ -68,3 +70,10 @@ def test_names_are_inert_in_the_readme(tmp_path):
     assert r"| 2 | a\|b\\n\# c |" in text
     assert "\x1b" not in text + files["labels.txt"].decode()
     assert len(files["labels.txt"].decode().splitlines()) == 5
+
+
+def test_the_title_is_the_name_of_the_folder(tmp_path, monkeypatch):
+    """Also from inside of it, where the path has no name."""
+    monkeypatch.chdir(write_candidate(tmp_path / "t0000-s0"))
+    with opened_system(Path()) as system:
+        assert tflite_export(system).files["README.md"].decode().startswith("# t0000-s0\n")
