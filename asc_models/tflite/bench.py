@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asc_models.errors import ExportError
-from asc_models.tflite.process import failure_of, run_module
+from asc_models.process import failure_of, run_module
 from asc_models.tflite.quantization.probe import limit_memory
 
 N_WARM = 5

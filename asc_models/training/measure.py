@@ -18,7 +18,7 @@ from typing import Any
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.network import NetworkConfig
-from asc_models.tflite.process import failure_of, run_module
+from asc_models.process import failure_of, run_module
 from data_prep.config import FeatureSpec, ReaderSpec
 
 N_BATCHES = 3

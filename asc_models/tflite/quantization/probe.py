@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asc_models.errors import ExportError
-from asc_models.tflite.process import failure_of, run_module
+from asc_models.process import failure_of, run_module
 from data_prep.scratch import scratch_folder
 from data_prep.wording import shortened
 
