@@ -83,9 +83,9 @@ class TrainConfig(Config):
     """Stretch the features of every training example in time by a random factor between 1/this and this; 1 turns it
     off."""
     frequency_mask: int = Field(0, ge=0)
-    """SpecAugment: one frequency mask, narrower than this many bands; 0 turns it off (the recipe's is 13)."""
+    """SpecAugment: one frequency mask, narrower than this many bands; 0 turns it off (Hu et al., 2020, have 13)."""
     time_mask: int = Field(0, ge=0)
-    """SpecAugment: one time mask, shorter than this many frames; 0 turns it off (the recipe's is 40)."""
+    """SpecAugment: one time mask, shorter than this many frames; 0 turns it off (Hu et al., 2020, have 40)."""
     mask_per_channel: bool = False
     """SpecAugment: draw separate masks for each channel; otherwise log-mel and deltas share them."""
     freq_mixstyle_p: float = Field(0.0, ge=0.0, le=1.0)

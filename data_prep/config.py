@@ -25,7 +25,8 @@ def _or_preset(schema: dict[str, Any]) -> None:
 
 
 class FeatureSpec(Config):
-    """The stored log-mel. Changing any of these settings requires the audio. Defaults follow Hu et al. (2020).
+    """The stored log-mel. Changing any of these settings requires the audio. Defaults are the preset
+    cao2021, which follows Hu et al. (2020, arXiv 2007.08389).
 
     Give a preset by its name (`features: cpmobile2023`), or override some of its settings
     (`features: {preset: cpmobile2023, n_mels: 128}`).
@@ -273,7 +274,8 @@ _LIMITS: dict[str, Range] = {
 
 
 class OfflineSpec(Config):
-    """Section `prepare.offline`: parameters of the augmented copies. Defaults follow Hu et al. (2020)."""
+    """Section `prepare.offline`: parameters of the augmented copies. Defaults follow Hu et al. (2020,
+    arXiv 2007.08389)."""
 
     semitones: Range = (-4.0, 4.0)
     """Range of the pitch shift in semitones."""

@@ -93,7 +93,8 @@ class SubmissionConfig(Config):
     ADDED = frozenset({"slots"})
 
     lastname: str = Field("Doe", max_length=64)
-    """First part of every system label: family name of the corresponding author, in letters, digits and hyphens."""
+    """First part of every system label: family name of the corresponding author, in letters, digits and hyphens;
+    `authors` are set apart."""
     institute: str = Field("EX", max_length=64)
     """Second part of every system label: abbreviation of the institute, in letters, digits and hyphens."""
     name: str | None = Field(None, min_length=1)

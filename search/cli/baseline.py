@@ -33,7 +33,7 @@ def baseline(
         typer.Option(
             "--epochs",
             min=1,
-            help="Epochs of the network; 200 were published. Default: 20 to 200, for about 10,000 training clips.",
+            help="Epochs of the network; 200 were published. Default: about 10,000 examples in all, in 20 to 200.",
             show_default=False,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""`asc crossval`: train frozen systems on every fold."""
+"""`asc crossval`: train fixed systems on every fold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def crossval(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the cross-validation.", show_default=False)],
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the data set. Default: shards are prepared.")
+        Path | None,
+        typer.Option("--data", help="Folder of the data set, to prepare. Default: --shards are prepared already."),
     ] = None,
     shards: ShardsOption = None,
     folds: Annotated[
@@ -66,7 +67,7 @@ def crossval(
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train frozen systems on every fold with several seeds, and score the exported files on test, once each.
+    """Train fixed systems on every fold with several seeds, and score the exported files on test, once each.
 
     First choose by --inner, which reads no test split; then freeze the configuration and run without it. Rerun the same
     command to resume, or with more folds or seeds to extend. Prints mean, spread over seeds, a 95 % interval over

@@ -36,7 +36,9 @@ OutOption = Annotated[Path, typer.Option("--out", help="Run directory.", show_de
 ShardsOption = Annotated[
     str | None,
     typer.Option(
-        "--shards", help="Folder or URI of feature shards. Default: RUN/shards, or STORAGE/shards.", show_default=False
+        "--shards",
+        help="Folder or URI of feature shards. Default: those in the run's folder or storage.",
+        show_default=False,
     ),
 ]
 AddressOption = Annotated[
@@ -77,7 +79,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a key of the configuration, such as search.n_trials=32. Repeatable.",
+        help="Override a key of the configuration, as section.key=value. Repeatable.",
         show_default=False,
     ),
 ]

@@ -26,7 +26,7 @@ def submit(
     ] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Write and validate a DCASE 2021 Task 1A package of up to four systems, by validation log loss.
+    """Write and validate a DCASE 2021 Task 1A package of up to four systems, chosen as by `asc select`.
 
     --set changes the run's configuration permanently and takes keys of the section submission.
     """
