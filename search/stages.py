@@ -273,7 +273,7 @@ def _held_out_text(ensemble: Ensemble) -> str:
     losses = ", ".join(f"{method.replace('_', ' ')} {loss:.3f}" for method, loss in ensemble.held_out.items())
     other = "the run's own ensemble" if ensemble.outside else "the best single candidate"
     if ensemble.gain is None:
-        return f"No ensemble is better than the best single candidate on held-out locations (log loss: {losses})"
+        return f"A single candidate is the choice of the best method on held-out locations (log loss: {losses})"
     mean, low, high = ensemble.gain
     verdict = "better" if high < 0 else "not clearly better"
     return f"On held-out locations {verdict} than {other}: log loss {mean:+.3f} ({low:+.3f} to {high:+.3f}; {losses})"

@@ -4,9 +4,9 @@ Four methods propose members. Each is run on all but one part of the locations a
 temperature fitted as for any system; the method with the lowest held-out loss is then run on all clips. `single` is one
 of them, so that an ensemble is proposed only where it is better on clips that it was not selected on.
 
-- `single`: the best candidate.
-- `greedy`: Caruana et al., "Ensemble selection from libraries of models", ICML 2004, with removal: from the best
-  candidate on, add or remove the one that lowers the loss of the mean probabilities most.
+- `single`: the best candidate, each with a temperature of its own.
+- `greedy`: Caruana et al., "Ensemble selection from libraries of models", ICML 2004, with removal: from the candidate
+  with the lowest loss on, add or remove the one that lowers the loss of the mean probabilities most.
 - `per_byte`: the same, but each new member is chosen by gain per byte, from no member on; refined by `greedy`.
 - `exact`: the best of all sets of distinct members with equal weights.
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asc_models.ensemble import temper
-from asc_models.metrics import EPSILON, Floats, Ints, log_losses
+from asc_models.metrics import EPSILON, Floats, Ints, log_loss, log_losses
 from data_prep.progress import ProgressCallback
 from results.config import EnsembleConfig
 from results.ensembles.calibration import fit_temperature
@@ -31,6 +31,8 @@ from results.ensembles.calibration import fit_temperature
 Counts = npt.NDArray[np.int64]
 """How often each candidate was added, shape (n_candidates,)."""
 
+MAX_TEMPERED = 20
+"""Most candidates of which `single` fits temperatures."""
 MAX_EXACT_MEMBERS = 5
 """Most members of a set that `exact` tries."""
 MAX_EXACT_SETS = 1_000_000
@@ -122,13 +124,23 @@ Method = Callable[[Pool], Counts]
 
 
 def single(pool: Pool) -> Counts:
-    """Return the candidate with the lowest loss alone."""
-    return _one(pool, int(_losses(pool.true).argmin()))
+    """Return the candidate with the lowest loss alone, each with the temperature that fits it best, if there is one.
+
+    Of many candidates, the `MAX_TEMPERED` with the lowest loss without a temperature are compared.
+    """
+    if not pool.config.temperature:
+        return _lowest(pool)
+    indices = np.argsort(_losses(pool.true), kind="stable")[:MAX_TEMPERED]
+    losses = []
+    for index in indices:
+        own = pool.probabilities[index].astype(np.float64)
+        losses.append(log_loss(pool.labels, temper(own, fit_temperature(pool.labels, own))))
+    return _one(pool, int(indices[int(np.argmin(losses))]))
 
 
 def greedy(pool: Pool, start: Counts | None = None) -> Counts:
-    """Return the members found by adding and removing, from `start` or the best candidate on."""
-    counts = single(pool) if start is None else start
+    """Return the members found by adding and removing, from `start` or the candidate with the lowest loss on."""
+    counts = _lowest(pool) if start is None else start
     best = pool.loss(counts)
     for _ in range(pool.config.max_rounds):
         if counts.sum() >= pool.config.max_rounds:
@@ -156,7 +168,7 @@ def per_byte(pool: Pool) -> Counts:
             break
         chosen = int(((loss - losses) / pool.sizes[new]).argmax())
         counts, loss = counts + _one(pool, new[chosen]), float(losses[chosen])
-    return min((greedy(pool, counts), single(pool)), key=pool.loss)
+    return min((greedy(pool, counts), _lowest(pool)), key=pool.loss)
 
 
 def exact(pool: Pool) -> Counts:
@@ -236,6 +248,11 @@ def _moves(pool: Pool, counts: Counts) -> tuple[npt.NDArray[np.float64], list[Co
     index, sign = (np.array(part) for part in zip(*changes, strict=True))
     losses = _losses((total + sign[:, None] * pool.true[index]) / (n + sign[:, None]))
     return losses, [sign_of * _one(pool, i) for i, sign_of in changes]
+
+
+def _lowest(pool: Pool) -> Counts:
+    """Return the candidate with the lowest loss alone, without a temperature."""
+    return _one(pool, int(_losses(pool.true).argmin()))
 
 
 def _one(pool: Pool, index: int) -> Counts:

@@ -34,7 +34,7 @@ AVERAGE = _Average("average")
 
 
 def candidate_table(data: RunData) -> Table[Candidate]:
-    """Return the retrained candidates, best validation log loss first.
+    """Return the retrained candidates, best calibrated validation log loss first.
 
     `test_low` and `test_high` are the bounds of the 95 % interval of test macro accuracy.
     """
@@ -68,6 +68,14 @@ def candidate_table(data: RunData) -> Table[Candidate]:
         (
             Column("candidate", lambda candidate: candidate.name),
             Column("selected", lambda candidate: candidate is data.selected),
+            Column(
+                "validation_calibrated_log_loss",
+                lambda candidate: _calibrated_loss(data, candidate.name),
+                "nats",
+                "validation log loss, calibrated",
+                "cal loss",
+            ),
+            Column("temperature", lambda candidate: _temperature(data, candidate.name)),
             *scores[:3],
             Column(
                 "test_low",
@@ -98,12 +106,26 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             Column("trained_on", lambda candidate: " + ".join(candidate.metrics.trained_on)),
         ),
         page=(
-            *("candidate", "validation_log_loss", "validation_macro_accuracy", "test_macro_accuracy", "test_low"),
+            *("candidate", "validation_calibrated_log_loss", "validation_log_loss", "validation_macro_accuracy"),
+            *("test_macro_accuracy", "test_low"),
             *("test_log_loss", limited, "weight_bytes", "file_bytes", "n_params", "macs", "agreement", "best_epoch"),
             *(["mode"] if several_modes else []),
         ),
-        terminal=("candidate", limited, "file_bytes", "n_params", *(score.name for score in scores)),
+        terminal=(
+            *("candidate", limited, "file_bytes", "n_params", "validation_calibrated_log_loss"),
+            *(score.name for score in scores),
+        ),
     )
+
+
+def _calibrated_loss(data: RunData, name: str) -> float | None:
+    found = data.calibrations.get(name)
+    return None if found is None else found.log_loss
+
+
+def _temperature(data: RunData, name: str) -> float | None:
+    found = data.calibrations.get(name)
+    return None if found is None else found.temperature
 
 
 def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
@@ -112,6 +134,7 @@ def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
     return {
         "candidate": f"{ensemble.name} ({len(ensemble.members)})",
         data.limit.quantity: ensemble.total_bytes,
+        "validation_calibrated_log_loss": _calibrated_loss(data, ensemble.name),
         **{column.name: column.value(ensemble) for column in scores},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -17,7 +18,7 @@ from results.candidates.history import read_history
 from results.candidates.limits import Limits, SizeLimit, read_limits
 from results.candidates.predictions import Predictions
 from results.candidates.ties import TieGroup, tie_groups
-from results.ensembles.calibration import cross_fitted
+from results.ensembles.calibration import Calibration, calibrate, cross_fitted, location_parts, locations_of
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
 from results.ensembles.outside import OutsideSystem, read_outside
 from results.ledger.importance import KnobEffects, knob_effects
@@ -27,7 +28,7 @@ from results.published import has_published
 from results.rundir import RunDirectory
 
 N_COMPARED = 20
-"""Most candidates whose differences are shown."""
+"""Most systems whose differences are shown."""
 N_HISTORIES = 4
 """Most candidates whose trainings are shown."""
 
@@ -43,17 +44,19 @@ class RunData:
     trials: pd.DataFrame
     rungs: pd.DataFrame
     candidates: list[Candidate]
-    """Best validation log loss first."""
+    """Best calibrated validation log loss first."""
     ensembles: list[Ensemble]
     selected: Candidate | None
-    """The candidate with the best validation log loss that is within all limits, None if there is none."""
+    """The candidate with the best calibrated validation log loss that is within all limits, None if there is none."""
     test: dict[str, Predictions]
     """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
-    validation: dict[str, Predictions]
-    """{candidate or ensemble: validation predictions without a temperature}, if stored and labelled, of the best
-    `N_COMPARED` candidates that predict the same clips."""
     baselines: list[Candidate]
     """Baselines trained on the same clips, best validation log loss first."""
+    validation: dict[str, Predictions] = field(default_factory=dict)
+    """{candidate or ensemble: validation predictions without a temperature}, if stored and labelled, of the candidates
+    that predict the same clips, best first, and the ensembles of several members."""
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    """{candidate or ensemble: its temperature and cross-fitted log loss on these}."""
     histories: dict[str, pd.DataFrame] = field(default_factory=dict)
     """{candidate: epochs of its training (results.candidates.history)} of the selected candidate, the members of
     ensembles, then the best others: at most `N_HISTORIES`."""
@@ -66,7 +69,8 @@ class RunData:
     @cached_property
     def ties(self) -> list[TieGroup]:
         """Candidates and ensembles in groups that validation does not tell apart, all calibrated by cross-fitting."""
-        return tie_groups({name: cross_fitted(one) for name, one in self.validation.items()})
+        best = sorted(self.validation, key=lambda name: self.calibrations[name].log_loss)[:N_COMPARED]
+        return tie_groups({name: cross_fitted(self.validation[name]) for name in best})
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -105,6 +109,14 @@ def read_run_data(run: RunDirectory) -> RunData:
     candidates = read_candidates(run)
     ensembles = read_ensembles(run)
     outside = read_outside(run)
+    validation = _labelled_predictions(
+        "validation",
+        comparable(candidates),
+        [replace(one, temperature=1.0) for one in ensembles if not one.is_single],
+        outside,
+    )
+    calibrations = {name: _calibration(one) for name, one in validation.items()}
+    candidates = _ranked(candidates, calibrations)
     selected = select_candidate(candidates, limits)
     return RunData(
         run=run,
@@ -117,15 +129,29 @@ def read_run_data(run: RunDirectory) -> RunData:
         ensembles=ensembles,
         selected=selected,
         test=_labelled_predictions("test", candidates, ensembles, outside),
-        validation=_labelled_predictions(
-            "validation",
-            comparable(candidates)[:N_COMPARED],
-            [replace(one, temperature=1.0) for one in ensembles if not one.is_single],
-            outside,
-        ),
         baselines=read_baselines(run),
+        validation=validation,
+        calibrations=calibrations,
         histories=_histories(candidates, ensembles, selected),
     )
+
+
+def _calibration(predictions: Predictions) -> Calibration:
+    return calibrate(predictions.labels, predictions.probabilities, location_parts(locations_of(predictions)))
+
+
+def _ranked(candidates: list[Candidate], calibrations: Mapping[str, Calibration]) -> list[Candidate]:
+    """Return the candidates by calibrated log loss; those without one follow, by log loss as exported."""
+
+    def rank(candidate: Candidate) -> tuple[bool, float]:
+        """Return the sorting key."""
+        found = calibrations.get(candidate.name)
+        if found is not None:
+            return False, found.log_loss
+        plain = candidate.metrics.value("validation", "log_loss")
+        return True, np.inf if np.isnan(plain) else plain
+
+    return sorted(candidates, key=rank)
 
 
 def _labelled_predictions(
@@ -151,10 +177,15 @@ def _histories(
 
 
 def select_candidate(candidates: list[Candidate], limits: Limits) -> Candidate | None:
-    """Return the candidate within all limits with the best validation log loss, None if there is none."""
+    """Return the first candidate within all limits that has validation scores, None if there is none.
+
+    Args:
+        candidates: best first.
+        limits: of the run.
+    """
     scored = [
         candidate
-        for candidate in candidates  # sorted by validation log loss
+        for candidate in candidates
         if limits.verdict([candidate.metrics]).feasible
         and not np.isnan(candidate.metrics.value("validation", "log_loss"))
     ]

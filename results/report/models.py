@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from asc_models.ensemble import temper
+from asc_models.metrics import log_loss
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.wording import plural
 from results.ensembles.ensemble import Ensemble
@@ -40,9 +42,9 @@ def headline(data: RunData) -> Content | None:
         _tile(
             "Log loss, test",
             number(metrics.value("test", "log_loss")),
-            f"validation {number(metrics.value('validation', 'log_loss'))}; on test, Brier score "
-            f"{number(metrics.value('test', 'brier_score'))}, calibration error "
-            f"{number(metrics.value('test', 'calibration_error'))}",
+            f"validation {number(metrics.value('validation', 'log_loss'))}{_calibrated_text(data, chosen.name)}; on "
+            f"test, Brier score {number(metrics.value('test', 'brier_score'))}, ECE "
+            f"{percent(metrics.value('test', 'calibration_error'))}",
         ),
         _tile(
             QUANTITY_NAMES[data.limit.quantity].capitalize(),
@@ -57,17 +59,36 @@ def headline(data: RunData) -> Content | None:
         ),
     ]
     others = len(data.candidates) - 1
-    among = f"the best validation log loss of {plural(others + 1, 'candidate')}" if others else "the only candidate"
+    among = (
+        f"the best calibrated validation log loss of {plural(others + 1, 'candidate')}"
+        if others
+        else "the only candidate"
+    )
     how = f"{among}, measured as the exported file ({metrics.mode})."
     return {"name": chosen.name, "how": how, "tiles": tiles, "note": _better_ensemble(data)}
 
 
+def _calibrated_text(data: RunData, name: str) -> str:
+    """Return the calibrated log loss of a system, and what its temperature makes of its test log loss."""
+    found = data.calibrations.get(name)
+    if found is None or found.temperature == 1.0:
+        return ""
+    text = f", calibrated {number(found.log_loss)}"
+    if name in data.test:
+        test = data.test[name]
+        tempered = log_loss(test.labels, temper(test.probabilities, found.temperature))
+        text += f"; with temperature {found.temperature:.2f}, test {number(tempered)}"
+    return text
+
+
 def _better_ensemble(data: RunData) -> str:
-    """Return a sentence about the ensemble if its validation log loss is lower than the selected candidate's."""
+    """Return a sentence about the ensemble if its calibrated log loss is lower than the selected candidate's."""
     assert data.selected is not None
-    alone = data.selected.metrics.value("validation", "log_loss")
+    if data.selected.name not in data.calibrations:
+        return ""
+    alone = data.calibrations[data.selected.name].log_loss
     for ensemble in data.ensembles:
-        loss = ensemble.metrics.get("validation", {}).get("log_loss", np.inf)
+        loss = data.calibrations[ensemble.name].log_loss if ensemble.name in data.calibrations else np.inf
         if not ensemble.is_single and loss < alone:
             test, spread = ensemble.metrics.get("test", {}), interval(*data.interval(ensemble.name))
             return (

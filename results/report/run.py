@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
+from asc_models.ensemble import temper
+from asc_models.metrics import log_loss, macro_accuracy
+from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
@@ -19,7 +23,18 @@ from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
-from results.report.text import Content, count, data_name, fold_of, number, setting, table
+from results.report.text import (
+    Content,
+    count,
+    data_name,
+    fold_of,
+    interval,
+    number,
+    percent,
+    setting,
+    size_text,
+    table,
+)
 from results.rundir import NOTES
 
 N_FAILED = 20
@@ -114,7 +129,7 @@ def limits(data: RunData) -> Iterable[str]:
         low, high = data.interval(data.selected.name)
         yield (
             f"{_what_was_drawn(data.test[data.selected.name])}; the selected candidate's is {100 * (high - low):.1f} "
-            "points wide. This run does not show a difference between systems whose intervals overlap."
+            "points wide. Compare systems by their paired differences, not by whether intervals overlap."
         )
         yield (
             "Where all resamples agree, as when every clip of a scene is right, the interval is Wilson's, for as many "
@@ -131,8 +146,8 @@ def limits(data: RunData) -> Iterable[str]:
             + (f"; again after an interruption: {often}." if often else ", once each.")
         )
     yield (
-        "Candidates and ensembles are chosen on validation log loss. Their validation scores are therefore optimistic. "
-        "Their test scores are not, unless they are used for selection."
+        "Candidates and ensembles are chosen on calibrated validation log loss. Their validation scores are therefore "
+        "optimistic. Their test scores are not, unless they are used for selection."
     )
     groups = seed_groups(data.candidates)
     if groups and all(len(group.members) == 1 for group in groups):
@@ -167,7 +182,8 @@ def submission_text(data: RunData) -> Content | None:
     try:
         rows = [
             [
-                *(row["label"], row["system"], ", ".join(row["members"]), number(row["validation_log_loss"])),
+                *(row["label"], row["system"], ", ".join(row["members"]), _bytes_of(data, row)),
+                *(number(row["validation_log_loss"]), number(row.get("temperature"), 2), *_test_scores(data, row)),
                 row.get("reason", ""),
             ]
             for row in summary["systems"]
@@ -178,11 +194,38 @@ def submission_text(data: RunData) -> Content | None:
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
             "notes": [*map(str, summary["notes"]), *left_out],
             "table": table(
-                ["label", "system", "members", "validation log loss", "reason"], rows, text="system|members*|reason*"
+                [
+                    *("label", "system", "members", QUANTITY_NAMES[data.limit.quantity]),
+                    *("validation log loss, calibrated", "temperature", "test log loss with it", "test accuracy"),
+                    *("95 % interval", "reason"),
+                ],
+                rows,
+                text="system|members*|reason*",
             ),
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error!r}); rerun `asc submit`") from None
+
+
+def _bytes_of(data: RunData, row: Mapping[str, Any]) -> str:
+    """Return the size of a packed system and its share of the limit."""
+    by_name = {candidate.name: data.size(candidate) for candidate in data.candidates}
+    if not set(row["members"]) <= set(by_name):
+        return "–"
+    size = sum(by_name[name] for name in row["members"])
+    return f"{size_text(data, size)} ({100 * size / data.limit.limit:.0f} %)"
+
+
+def _test_scores(data: RunData, row: Mapping[str, Any]) -> list[str]:
+    """Return test log loss with the packed temperature, test accuracy and its interval of a packed system."""
+    name, temperature = row["system"], row.get("temperature")
+    test = data.test.get(name)
+    if test is None or temperature is None:
+        return ["–"] * 3
+    is_tempered = any(ensemble.name == name for ensemble in data.ensembles)
+    probabilities = test.probabilities if is_tempered else temper(test.probabilities, float(temperature))
+    accuracy = macro_accuracy(test.labels, test.probabilities)
+    return [number(log_loss(test.labels, probabilities)), percent(accuracy), interval(*data.interval(name))]
 
 
 def reproduce(data: RunData) -> Content:

@@ -86,10 +86,9 @@ def ties(data: RunData) -> Content | None:
         text = f"{first[0]} has a significantly lower log loss than {plural(n_others, 'other system')}."
     elif n_others:
         text = (
-            f"{', '.join(first[:-1])} and {first[-1]} cannot be distinguished by log loss; "
-            f"{plural(n_others, 'system')} {'is' if n_others == 1 else 'are'} significantly worse than the first."
+            f"{' and '.join(first[1:])} cannot be distinguished from {first[0]} by log loss; "
+            f"{plural(n_others, 'system')} {'is' if n_others == 1 else 'are'} significantly worse."
         )
     else:
-        text = f"The {len(first)} systems cannot be distinguished by log loss."
-    looks = ["chosen" if row.difference is None else "" for row in table.rows]
-    return {"text": text, "table": table.content(looks)}
+        text = f"None of the other {plural(len(first) - 1, 'system')} can be distinguished from {first[0]} by log loss."
+    return {"text": text, "table": table.content()}

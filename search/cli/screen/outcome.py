@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float) -> None:
-    """Print the candidates and the ensemble, best validation log loss first, and where the report is."""
+    """Print the candidates and the ensemble, best calibrated log loss first, and where the report is."""
     from results.candidates.candidates import fewer_scenes
     from results.report.columns import candidate_table, ensemble_values
     from results.report.data import read_run_data
@@ -28,8 +28,8 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
         values = ensemble_values(data, ensemble)
         rows.append([values.get(column.name) for column in columns])
     headings = [column.short or column.title for column in columns]
-    screen.table("Exported files, best validation log loss first", headings, rows)
-    screen.say(f"{limit_text(data.limit)}; acc: macro accuracy; loss: log loss in nats")
+    screen.table("Exported files, best calibrated validation log loss first", headings, rows)
+    screen.say(f"{limit_text(data.limit)}; acc: macro accuracy; loss: log loss in nats; cal: calibrated")
     if sentence := fewer_scenes(candidate.metrics for candidate in data.candidates):
         screen.say(sentence)
     _show_published(screen, data)

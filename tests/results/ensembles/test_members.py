@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asc_models.ensemble import temper
 from asc_models.metrics import log_loss
 from results.config import EnsembleConfig
-from results.ensembles.calibration import location_parts
+from results.ensembles.calibration import fit_temperature, location_parts
 from results.ensembles.members import METHODS, Pool, find_members, greedy, make_pool
 
 LOCATIONS = [str(i // 2) for i in range(20)]
@@ -36,16 +37,24 @@ def random_pool(seed: int, sizes: list[int], limit: int, config: EnsembleConfig,
     max_members=st.integers(1, 4),
 )
 def test_no_method_exceeds_the_limits_or_loses_to_the_best_single(seed, sizes, room, max_members):
-    """Distinct members' sizes stay within the limit, and the loss is at most the best candidate's."""
+    """Distinct members' sizes stay within the limit, and the loss is at most the best candidate's. `single` compares
+    candidates with a temperature each."""
     limit = max(sizes) + room
     pool = random_pool(seed, sizes, limit, EnsembleConfig(max_members=max_members, max_rounds=12))
     best = min(log_loss(pool.labels, member) for member in pool.probabilities)
+    tempered = [
+        log_loss(pool.labels, temper(member.astype(float), fit_temperature(pool.labels, member.astype(float))))
+        for member in pool.probabilities
+    ]
     for name, method in METHODS.items():
         counts = method(pool)
         used = np.flatnonzero(counts)
         assert sum(sizes[i] for i in used) <= limit, name
         assert 1 <= len(used) <= max_members, name
-        assert pool.loss(counts) <= best + 1e-12, name
+        if name == "single":
+            assert tempered[used[0]] == min(tempered)
+        else:
+            assert pool.loss(counts) <= best + 1e-12, name
         assert pool.loss(counts) == pytest.approx(log_loss(pool.labels, pool.mean(counts)))
 
 

@@ -81,7 +81,7 @@ def test_the_page_asks_for_nothing_from_outside(whole: RunDirectory) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert "url(" not in _without_scripts(_page(whole))
     assert "default-src 'none'; img-src data:" in _page(whole)
-    assert len(page.alts) == 7
+    assert len(page.alts) == 8
     assert all(len(alt) > 40 for alt in page.alts)
 
 
@@ -330,7 +330,7 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
     probe.write_text(script.join(page.read_text(encoding="utf-8").rsplit("</body>", 1)), encoding="utf-8")
     dom = _browse(tmp_path / "profile", probe, "--dump-dom", "--window-size=1200,900")
     shown = re.findall(r'data-shown="true (\d+) (\d+)"', dom)
-    assert len(shown) == 7  # the front's picture is folded up: its plot is drawn instead
+    assert len(shown) == 8  # the front's picture is folded up: its plot is drawn instead
     assert all(int(natural) > 400 and int(wide) > 400 for natural, wide in shown)
     for table in ("candidates", "by-scene", "published"):
         body = dom.split(f'id="table-{table}"')[1].split("</table>")[0]

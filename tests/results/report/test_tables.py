@@ -40,7 +40,7 @@ def test_candidates_come_with_intervals_and_one_is_selected(data: RunData) -> No
     """The first row is the selected one, and each test accuracy lies in its interval."""
     table = candidate_table(data).frame()
     assert table["selected"].tolist() == [True, False, False]
-    assert table["validation_log_loss"].is_monotonic_increasing
+    assert table["validation_calibrated_log_loss"].is_monotonic_increasing
     assert (table["test_low"] <= table["test_macro_accuracy"]).all()
     assert (table["test_macro_accuracy"] <= table["test_high"]).all()
 

@@ -23,16 +23,20 @@ def test_the_terminal_shows_what_the_tables_hold(tmp_path, capsys, monkeypatch):
     page_without_figures(run)
     show_outcome(Terminal(), run, run.page_path, 90.0)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines[1] == "candidate non-zero weights file params val acc val loss test acc test loss"
+    assert lines[1] == "candidate non-zero weights file params cal loss val acc val loss test acc test loss"
     table = pd.read_csv(run.report_dir / "tables" / "candidates.csv")
     for row in table.to_dict("records"):
         sizes = [f"{row[name]:,}" for name in ("nonzero_weight_bytes", "file_bytes", "n_params")]
         shown = next(line.split() for line in lines if line.startswith(row["candidate"]))
         assert shown[:4] == [row["candidate"], *sizes]
-        names = ("validation_macro_accuracy", "validation_log_loss", "test_macro_accuracy", "test_log_loss")
+        names = [
+            *("validation_calibrated_log_loss", "validation_macro_accuracy", "validation_log_loss"),
+            *("test_macro_accuracy", "test_log_loss"),
+        ]
         assert [float(value) for value in shown[4:]] == pytest.approx([row[name] for name in names], abs=6e-4)
     assert any(line.startswith("ensemble (2)") and " – – " in line for line in lines)
-    assert "non-zero weights: at most 128,000 bytes (dcase2021); acc: macro accuracy; loss: log loss in nats" in lines
+    said = "non-zero weights: at most 128,000 bytes (dcase2021); acc: macro accuracy; loss: log loss in nats; cal: calibrated"
+    assert said in lines
     scenes = pd.read_csv(run.report_dir / "tables" / "by_scene.csv").set_index("scene")
     tram = next(line.split() for line in lines if line.startswith("tram "))
     assert tram[1:3] == [str(scenes.loc["tram", "n_clips"]), f"{100 * scenes.loc['tram', 'macro_accuracy']:.1f}"]
