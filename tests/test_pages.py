@@ -127,7 +127,7 @@ def read_table(path: str) -> list[dict[str, str]]:
 
 
 def test_the_five_folds_are_those_of_the_reference_tables():
-    """README's sentence and the table of folds quote results/reference/esc10-5fold, and the shorter trainings theirs."""
+    """README's sentence and the table of folds quote results/reference/esc10-5fold; the shorter ones theirs."""
     (system,) = read_table("esc10-5fold/tables/systems.csv")
     low, high = (f"{100 * float(system[f'macro_accuracy_{end}']):.1f}" for end in ("low", "high"))
     for page in (README, BENCHMARKS):
