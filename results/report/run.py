@@ -188,7 +188,8 @@ def submission_text(data: RunData) -> Content | None:
             ]
             for row in summary["systems"]
         ]
-        left_out = [f"Not packed: {name}, {reason}." for name, reason in summary.get("left_out", {}).items()]
+        left_out = [f"Slot {slot}: {reason}." for slot, reason in summary.get("unfilled", {}).items()]
+        left_out += [f"Not packed: {name}, {reason}." for name, reason in summary.get("left_out", {}).items()]
         name = summary["package"] + (" (draft)" if summary.get("draft") else "")
         return {
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",

@@ -175,6 +175,7 @@ def _write_summary(
         "rules": limits.described,
         "systems": rows,
         "left_out": chosen.left_out,
+        "unfilled": chosen.unfilled,
         "notes": notes,
         "config": config.model_dump(mode="json"),
     }

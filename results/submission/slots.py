@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,13 @@ from results.submission.systems import System, rank_systems, tempered
 
 MIN_DEVICE_CLIPS = 10
 """Devices with fewer validation clips are not compared."""
+NOT_FILLED: dict[str, str] = {
+    "best": "no system has validation scores",
+    "ensemble": "no ensemble of several members was selected",
+    "smallest": "every smaller system is significantly worse than the best",
+    "robust": f"fewer than two devices have {MIN_DEVICE_CLIPS} validation clips",
+}
+"""{slot: reason if no system fills it}."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class Chosen:
     left_out: dict[str, str]
     """{system: reason}."""
 
+    unfilled: dict[str, str] = field(default_factory=dict)
+    """{slot: why its own system has it not}, of the slots of the configuration."""
+
     @property
     def systems(self) -> list[System]:
         """The chosen systems."""
@@ -56,7 +66,7 @@ def choose_systems(run: RunDirectory, config: SubmissionConfig) -> Chosen:
     - `ensemble`: the best ensemble of several members.
     - `smallest`: the smallest system not significantly worse than the best: the 95 % interval of their paired
       difference in log loss, over locations, contains 0.
-    - `robust`: the lowest log loss on its worst device.
+    - `robust`: the lowest calibrated log loss on its worst device.
 
     A slot whose system has been chosen already, or that no system fills, goes to the next best system. No choice reads
     the test split.
@@ -70,23 +80,30 @@ def choose_systems(run: RunDirectory, config: SubmissionConfig) -> Chosen:
         "smallest": _smallest,
         "robust": _robust,
     }
+    unfilled: dict[str, str] = {}
     for slot in config.slots[: config.max_systems]:
         found = fillers[slot](ranked, limits) if slot in fillers else None
         if found is not None and found[0] not in _systems(choices):
             choices.append(Choice(slot, *found))
+        elif found is not None:
+            unfilled[slot] = f"its system, {found[0].name}, has another slot"
+        elif slot in NOT_FILLED:
+            unfilled[slot] = NOT_FILLED[slot]
     for system in ranked:
         if len(choices) < config.max_systems and system not in _systems(choices):
             rank = ranked.index(system) + 1
             choices.append(
-                Choice("next", system, f"It is number {rank} by log loss ({system.validation_log_loss:.3f}).")
+                Choice(
+                    "next", system, f"It is number {rank} by calibrated log loss ({system.validation_log_loss:.3f})."
+                )
             )
     chosen = _systems(choices)
     left_out |= {
-        system.name: f"number {rank} by log loss ({system.validation_log_loss:.3f}), and all slots are taken"
+        system.name: f"number {rank} by calibrated log loss ({system.validation_log_loss:.3f}), and all slots are taken"
         for rank, system in enumerate(ranked, start=1)
         if system not in chosen
     }
-    return Chosen(tuple(choices), left_out)
+    return Chosen(tuple(choices), left_out, unfilled)
 
 
 def loss_difference(system: System, other: System) -> tuple[float, float, float]:
@@ -128,7 +145,7 @@ def _systems(choices: Sequence[Choice]) -> list[System]:
 def _best(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:
     if not ranked:
         return None
-    return ranked[0], f"It has the lowest log loss on validation ({ranked[0].validation_log_loss:.3f})."
+    return ranked[0], f"It has the lowest calibrated log loss on validation ({ranked[0].validation_log_loss:.3f})."
 
 
 def _ensemble(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:
@@ -164,7 +181,7 @@ def _robust(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:
     if not worst:
         return None
     loss, device, system = min(worst, key=lambda item: item[0])
-    return system, f"It has the lowest log loss on its worst device ({loss:.3f} on {device})."
+    return system, f"It has the lowest calibrated log loss on its worst device ({loss:.3f} on {device})."
 
 
 def _comparable(ranked: Sequence[System]) -> Iterator[System]:

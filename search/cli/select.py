@@ -64,6 +64,7 @@ def _as_json(chosen: Chosen, quantity: Quantity, not_beaten: Sequence[str]) -> d
             for choice in chosen.choices
         ],
         "left_out": chosen.left_out,
+        "unfilled": chosen.unfilled,
         "baselines_not_beaten": not_beaten,
     }
 
@@ -82,5 +83,7 @@ def _show(screen: Terminal, chosen: Chosen, limit: SizeLimit) -> None:
     for number, choice in enumerate(chosen.choices, start=1):
         bound = " Its temperature is at the bound of the fit." if choice.system.calibration.is_at_bound else ""
         screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")
+    for slot, reason in chosen.unfilled.items():
+        screen.say(f"Slot {slot}: {reason}")
     for name, reason in chosen.left_out.items():
         screen.say(f"Not chosen: {name}, {reason}.")

@@ -57,11 +57,22 @@ def test_each_slot_has_its_own_reason(run):
     assert chosen.choices[0].slot == "best"
     assert chosen.systems[0] is not None
     assert by_slot["best"].system.name == ranked[0].name
-    assert "lowest log loss on validation" in by_slot["best"].reason
+    assert "lowest calibrated log loss on validation" in by_slot["best"].reason
     assert len({system.distinct for system in chosen.systems}) == len(chosen.systems) == 4
     assert sorted(chosen.left_out) == sorted({system.name for system in ranked} - {one.name for one in chosen.systems})
     for choice in chosen.choices:
         assert choice.reason.endswith(".")
+    assert {*by_slot} - {"next"} | {*chosen.unfilled} == {*SubmissionConfig().slots}
+
+
+def test_a_slot_that_is_not_filled_says_why(tmp_path):
+    """A single candidate with few clips a device: the other slots have no system, or the same."""
+    run = make(tmp_path / "run", {"a": (50_000, 2.0)})
+    chosen = choose_systems(run, SubmissionConfig(slots=("best", "ensemble", "smallest", "robust")))
+    assert [choice.slot for choice in chosen.choices] == ["best"]
+    assert set(chosen.unfilled) == {"ensemble", "smallest", "robust"}
+    assert chosen.unfilled["robust"] == "its system, a-s0, has another slot"
+    assert "several members" in chosen.unfilled["ensemble"]
 
 
 def test_the_smallest_is_judged_by_the_paired_interval(run):
@@ -85,7 +96,7 @@ def test_the_robust_one_is_best_on_its_worst_device(tmp_path):
     chosen = choose_systems(run, SubmissionConfig(slots=("robust",), max_systems=1))
     (choice,) = chosen.choices
     assert (choice.slot, choice.system.name) == ("robust", "b-s0")
-    assert "lowest log loss on its worst device" in choice.reason
+    assert "lowest calibrated log loss on its worst device" in choice.reason
     assert list(chosen.left_out) == ["a-s0"]
 
 
@@ -96,7 +107,7 @@ def test_a_slot_without_a_system_takes_the_next_best(tmp_path):
     two = make(tmp_path / "two", {"a": (50_000, 4.0), "b": (60_000, 1.0)})
     chosen = choose_systems(two, SubmissionConfig())
     assert [choice.slot for choice in chosen.choices] == ["best", "next"]
-    assert "number 2 by log loss" in chosen.choices[1].reason
+    assert "number 2 by calibrated log loss" in chosen.choices[1].reason
 
 
 def test_no_choice_reads_the_test_split(run):
