@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
@@ -61,6 +62,11 @@ class Objectives:
     def losses(self, value: Value) -> tuple[float, ...]:
         """Return `value` as one loss per objective."""
         return tuple(_loss(name, value) for name in self.names)
+
+    def chance(self, n_classes: int) -> float:
+        """Return the score's loss of guessing among `n_classes` scenes with equal probabilities."""
+        log_loss = math.log(n_classes)
+        return self.score.losses(Value(macro_accuracy=1 / n_classes, log_loss=log_loss, weight_bytes=0))[0]
 
     def ranked(self, values: Mapping[Key, Value]) -> list[Key]:
         """Return the keys of `values`, best first.

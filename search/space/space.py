@@ -50,12 +50,13 @@ class Space:
         Args:
             config: its knobs.
             input_shape: (n_mels, n_frames, n_channels) of the features, for costs.
-            n_classes: number of scenes, for costs.
+            n_classes: number of scenes, for costs and for the score of guessing.
             shape_of: maps changes to the reader to the shape of the features under it; None means `input_shape` always.
         """
         self.config = config
         self.knobs: dict[str, Knob] = dict(config.knobs)
-        self._input_shape, self._n_classes, self._shape_of = input_shape, n_classes, shape_of
+        self.n_classes = n_classes
+        self._input_shape, self._shape_of = input_shape, shape_of
         self._lattice = Lattice(self.knobs, config.monotone)
         self._varied = {name: knob for name, knob in self.knobs.items() if not knob.is_fixed}
 
@@ -261,7 +262,7 @@ class Space:
             settings = self.settings(params)
             changes, shape = settings.reader_overrides, self._input_shape
             shape = self._shape_of(changes) if changes and self._shape_of is not None else shape
-            cost = estimate(settings.model, shape, self._n_classes)
+            cost = estimate(settings.model, shape, self.n_classes)
         except (ConfigError, SizeError):
             return NEVER
         return cost.weight_bytes_as(settings.mode or "int8_weights"), cost.macs

@@ -78,9 +78,8 @@ class FrontStrategy:
             costs, known_costs = costs[:, :0], known_costs[:, :0]
         mean, deviation = model.predict(_features(history, pool))
         limits = np.maximum(costs.max(axis=0), known_costs.max(axis=0))
-        growth = front_improvement(
-            mean, deviation, costs, guessed[is_known], known_costs[is_known], float(losses.max()), limits
-        )
+        chance = history.objectives.chance(history.space.n_classes)
+        growth = front_improvement(mean, deviation, costs, guessed[is_known], known_costs[is_known], chance, limits)
         return pool[int(growth.argmax())].params
 
     def _new_points(self, history: History, rng: np.random.Generator) -> list[KnownPoint]:

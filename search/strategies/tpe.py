@@ -60,7 +60,10 @@ def repair(history: History, params: Params) -> Params | None:
 
 def _drawn(history: History, rng: np.random.Generator) -> Iterator[Params]:
     """Yield up to `MAX_ASKS` points from TPE, those before counting as failed."""
-    study = _study(history, int(rng.integers(2**32)))
+    sampler = optuna.samplers.TPESampler(
+        seed=int(rng.integers(2**32)), n_startup_trials=history.n_startup, multivariate=True
+    )
+    study = study_of(history, sampler)
     distributions = history.space.distributions()
     for _ in range(MAX_ASKS):
         trial = study.ask(distributions)
@@ -68,11 +71,10 @@ def _drawn(history: History, rng: np.random.Generator) -> Iterator[Params]:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
-def _study(history: History, seed: int) -> optuna.Study:
+def study_of(history: History, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     """Return a study of the latest trials that minimizes their losses."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     evaluated = history.evaluated[-MAX_TRIALS:]
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=history.n_startup, multivariate=True)
     study = optuna.create_study(directions=["minimize"] * len(history.objectives.names), sampler=sampler)
     distributions = history.space.distributions()
     if evaluated:
