@@ -42,8 +42,6 @@ MAX_TRAINED = 200
 """Latest trials that the model is fitted to."""
 N_STARTUP_DRAWS = 8
 """Points drawn for each of the first trials; the one that differs most in size from those trained is used."""
-ACCURATE_EVERY = 2
-"""One in this many proposals maximizes the score alone, within the limits."""
 
 
 class FrontStrategy:
@@ -74,8 +72,6 @@ class FrontStrategy:
         guessed, _ = model.predict(_features(history, known))
         is_known = np.array([point.is_here for point in known])
         costs, known_costs = _costs(history, pool), _costs(history, known)
-        if len(history.known) % ACCURATE_EVERY == 0:
-            costs, known_costs = costs[:, :0], known_costs[:, :0]
         mean, deviation = model.predict(_features(history, pool))
         limits = np.maximum(costs.max(axis=0), known_costs.max(axis=0))
         chance = history.objectives.chance(history.space.n_classes)
