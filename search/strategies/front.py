@@ -42,8 +42,6 @@ MAX_TRAINED = 200
 """Latest trials that the model is fitted to."""
 N_STARTUP_DRAWS = 8
 """Points drawn for each of the first trials; the one that differs most in size from those trained is used."""
-
-
 ACCURATE_EVERY = 4
 """One in this many proposals maximizes the score alone, within the limits."""
 
