@@ -99,7 +99,7 @@ class _Fit:
     def choose_lengths(self) -> None:
         """Change the length scale of one feature after the other while the posterior density grows."""
         common = self.lengths[0]
-        varied = np.flatnonzero(self._by_feature.any(axis=(1, 2)))
+        varied = np.flatnonzero(self._by_feature.any(axis=(1, 2))).tolist()
         squares = self._squares / common**2
         steps = np.zeros(len(self.lengths))
         for _ in range(N_SWEEPS):
@@ -137,7 +137,8 @@ def _solved(kernel: Array, values: Array) -> tuple[Array, Array, float]:
 
 def _squares(a: Array, b: Array) -> Array:
     squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
-    return np.maximum(squares, 0.0)
+    result: Array = np.maximum(squares, 0.0)
+    return result
 
 
 def _matern(distances: Array) -> Array:
