@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asc_models.metrics import ConfidenceBin, confidence_bins
+from asc_models.ensemble import temper
+from asc_models.metrics import ConfidenceBin, calibration_error, confidence_bins
 from results.report.data import RunData
 from results.report.table import Column, Table
-from results.report.text import Content
+from results.report.text import Content, percent
 
 N_SYSTEMS = 4
 """Most systems that the figure and its table show."""
@@ -52,6 +53,26 @@ def calibration_table(data: RunData) -> Table[SystemBin]:
 
 
 def calibration(data: RunData) -> Content | None:
-    """Return the table of bins, None if no system has test predictions."""
+    """Return a sentence about the selected candidate and the table of bins, None if no system has test predictions."""
     found = calibration_table(data)
-    return found.content() if found.rows else None
+    return {"text": _verdict(data), "table": found.content()} if found.rows else None
+
+
+def _verdict(data: RunData) -> str:
+    """Return whether the selected candidate is as often right on test as it is confident, and with its temperature."""
+    if data.selected is None or data.selected.name not in data.test:
+        return ""
+    name, test = data.selected.name, data.test[data.selected.name]
+    right = float((test.probabilities.argmax(axis=1) == test.labels).mean())
+    confident = float(test.probabilities.max(axis=1).mean())
+    error = calibration_error(test.labels, test.probabilities)
+    verdict = "under-confident" if confident < right else "over-confident"
+    text = (
+        f"{name} is {verdict} as exported: its mean confidence is {percent(confident)}, and {percent(right)} of the "
+        f"clips are right; ECE {percent(error)}."
+    )
+    own = data.calibrations.get(name)
+    if own is not None and own.temperature != 1.0:
+        tempered = calibration_error(test.labels, temper(test.probabilities, own.temperature))
+        text += f" With its temperature {own.temperature:.2f}, ECE is {percent(tempered)}."
+    return text

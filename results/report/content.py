@@ -65,4 +65,6 @@ def page_content(data: RunData) -> Content:
 
 def _subtitle(data: RunData) -> str:
     n = len(data.candidates)
-    return f"Fold {fold_of(data)} · at most {data.limits.text} ({data.limit.rule}) · {plural(n, 'retrained candidate')}"
+    made = " · synthesized corpus: scores do not apply to real recordings" if data.config.get("synth") else ""
+    limit = f"at most {data.limits.text} ({data.limit.rule})"
+    return f"Fold {fold_of(data)} · {limit} · {plural(n, 'retrained candidate')}{made}"
