@@ -27,7 +27,7 @@ def page_content(data: RunData) -> Content:
         "pareto_note": (
             "Values are those of the exported files on validation. Each trial is shown at the last rung it reached, so "
             "trials of few epochs are below retrained candidates. The front contains finished trials only; paused and "
-            "stopped trials are marks. Crosses are proposals over the limit, which were not trained."
+            "stopped trials are marks. Proposals over the limit were not trained."
         ),
         "candidates": candidates(data),
         "seeds": seeds(data),
