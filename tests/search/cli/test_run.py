@@ -118,7 +118,7 @@ def test_a_search_for_machines_is_its_ledger_on_stdout(finished):
 def test_what_watches_the_search_outlives_kills(finished):
     """The Optuna journal has every trial once and none running; TensorBoard's files are there for every trial."""
     storage = optuna.storages.journal.JournalFileBackend(str(finished / "run" / "search" / "optuna-journal.log"))
-    study = optuna.load_study(study_name="asc-search", storage=optuna.storages.JournalStorage(storage))
+    study = optuna.load_study(study_name="run", storage=optuna.storages.JournalStorage(storage))
     started = sorted(event["trial_id"] for event in events(finished) if event["event"] == "trial_started")
     assert sorted(trial.user_attrs["trial_id"] for trial in study.trials) == started
     assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
