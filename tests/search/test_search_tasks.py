@@ -56,13 +56,14 @@ def test_a_seed_is_one_training(task: Task) -> None:
     assert first.test_accuracy(params) == again.test_accuracy(params) != other.test_accuracy(params)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("strategy", ["front", "random"])
 def test_nothing_over_the_limit_is_trained(task: Task, strategy: str) -> None:
     """Every training fits; what is found grows with the epochs, and is scored by test."""
     method = Ours(task, 0, strategy=strategy, scheduler="pareto", eta=2)
-    history = simulate(task, method, n_workers=2, max_epochs=1040)
+    history = simulate(task, method, n_workers=2, max_epochs=624)
     assert all(step.value.weight_bytes <= task.limit for step in history)
-    early, late = found(task, history, [200, 1040])
+    early, late = found(task, history, [200, 624])
     assert 0.0 <= early.volume <= late.volume <= 1.2
     assert late.regret < 0.1
     assert found(task, [], [100])[0].volume == 0.0
