@@ -18,7 +18,6 @@ N_SHOWN = 4
 """Most knobs that the figure shows."""
 MAX_VALUES = 8
 """Most values that have a tick each; a knob with more is drawn as a range of numbers."""
-
 MAX_LETTERS = 16
 """Most letters of a panel's ticks; longer ones are tilted."""
 
@@ -42,10 +41,9 @@ def knob_figure(effects: KnobEffects, theme: Theme) -> Figure:
         axes.set_xlabel(shortened(one.knob.replace("_", " ")), color=theme.ink, fontsize=9.5)
     accuracy_axis(panels[0], accuracy.tolist())
     panels[0].set_ylabel("macro accuracy, validation", color=theme.ink, fontsize=9.5)
-    n = plural(len(effects.trials), "trial")
-    titled(
-        panels[0], theme, "Knobs", f"{n} at epoch {effects.epochs}, most important knob first; lines: mean of a value"
-    )
+    what = f"{plural(len(effects.trials), 'trial')} at epoch {effects.epochs}"
+    order = "most important knob first; " if effects.r_squared > 0 else ""
+    titled(panels[0], theme, "Knobs", f"{what}; {order}lines: means of values")
     return figure
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from results_support import make_run, search_of
 
 from data_prep.figures.style import LIGHT, styled
@@ -47,6 +49,7 @@ def test_each_panel_has_the_values_of_its_knob(data: RunData) -> None:
     idle = next(axes for axes in figure.axes if axes.get_xlabel() == "idle")
     low, high = idle.get_xlim()
     assert -0.1 < low < high < 1.1
+    assert "most important knob first" in figure_text(figure)
 
 
 def test_importances_of_noise_are_not_shown(tmp_path: Path) -> None:
@@ -57,3 +60,13 @@ def test_importances_of_noise_are_not_shown(tmp_path: Path) -> None:
     assert content is not None
     assert content["table"] is None
     assert "noise" in content["text"]
+    effects = replace(run, trials=trials, rungs=rungs).knobs
+    assert effects is not None
+    with styled():
+        figure = knob_figure(effects, LIGHT)
+    assert "most important" not in figure_text(figure)
+
+
+def figure_text(figure: Figure) -> str:
+    """Return all text of a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(Text))
