@@ -77,12 +77,7 @@ def calibrate(labels: Ints, probabilities: Floats, parts: Ints) -> Calibration:
 
 def cross_fitted_losses(labels: Ints, probabilities: Floats, parts: Ints) -> npt.NDArray[np.float64]:
     """Return each clip's log loss in nats, with a temperature fitted on the clips of the other parts."""
-    losses = np.empty(len(labels))
-    for part in np.unique(parts):
-        held = parts == part
-        temperature = fit_temperature(labels[~held], probabilities[~held])
-        losses[held] = log_losses(labels[held], temper(probabilities[held], temperature))
-    return losses
+    return log_losses(labels, _cross_fitted(labels, probabilities, parts))
 
 
 def cross_fitted(predictions: Predictions) -> Predictions:
@@ -90,16 +85,22 @@ def cross_fitted(predictions: Predictions) -> Predictions:
 
     As there, they are returned unchanged if that does not lower the log loss, or if there is a single location.
     """
-    labels, probabilities = predictions.labels, predictions.probabilities
-    parts = location_parts(locations_of(predictions))
+    labels, parts = predictions.labels, location_parts(locations_of(predictions))
     if len(np.unique(parts)) < 2:
         return predictions
-    tempered = np.empty_like(probabilities)
+    tempered = _cross_fitted(labels, predictions.probabilities, parts)
+    if not log_loss(labels, tempered) < log_loss(labels, predictions.probabilities):
+        return predictions
+    return Predictions(predictions.clips, tempered.astype(np.float32), predictions.classes)
+
+
+def _cross_fitted(labels: Ints, probabilities: Floats, parts: Ints) -> npt.NDArray[np.float64]:
+    """Return each clip's probabilities, with a temperature fitted on the clips of the other parts."""
+    tempered = np.empty(probabilities.shape)
     for part in np.unique(parts):
         held = parts == part
         tempered[held] = temper(probabilities[held], fit_temperature(labels[~held], probabilities[~held]))
-    is_better = log_loss(labels, tempered) < log_loss(labels, probabilities)
-    return Predictions(predictions.clips, tempered, predictions.classes) if is_better else predictions
+    return tempered
 
 
 def locations_of(predictions: Predictions) -> list[str]:
