@@ -278,15 +278,10 @@ class RunDirectory:
 
 
 @dataclass(frozen=True)
-class ComparisonDirectory:
-    """Files of a comparison of runs."""
+class ComputedFiles:
+    """A folder with what is computed from several runs."""
 
     root: Path
-
-    @property
-    def page_path(self) -> Path:
-        """The HTML page."""
-        return self.root / "compare.html"
 
     @property
     def tables_dir(self) -> Path:
@@ -300,10 +295,18 @@ class ComparisonDirectory:
 
 
 @dataclass(frozen=True)
-class CrossvalDirectory:
-    """Files of a cross-validation: a run directory per fold, without a search, and what is computed from them."""
+class ComparisonDirectory(ComputedFiles):
+    """Files of a comparison of runs."""
 
-    root: Path
+    @property
+    def page_path(self) -> Path:
+        """The HTML page."""
+        return self.root / "compare.html"
+
+
+@dataclass(frozen=True)
+class CrossvalDirectory(ComputedFiles):
+    """Files of a cross-validation: a run directory per fold, without a search, and what is computed from them."""
 
     @property
     def shards_dir(self) -> Path:
@@ -329,16 +332,6 @@ class CrossvalDirectory:
     def inner_summary_path(self) -> Path:
         """Out-of-fold scores of the training side of every system, fold and seed, as JSON."""
         return self.root / "inner_crossval.json"
-
-    @property
-    def tables_dir(self) -> Path:
-        """Tables as CSV."""
-        return self.root / "tables"
-
-    @property
-    def figures_dir(self) -> Path:
-        """Figures as PNG and SVG."""
-        return self.root / "figures"
 
     def fold(self, fold: int) -> RunDirectory:
         """Return the run directory of a fold; it need not exist."""
