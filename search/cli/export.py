@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import terminal
+from search.cli.options import SystemArgument, terminal
 
 if TYPE_CHECKING:
     from asc_models.ensemble import OpenedSystem
@@ -29,14 +29,7 @@ UNCHECKED = (ExportFormat.TFLITE, ExportFormat.HF)
 
 
 def export(
-    candidate: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CANDIDATE",
-            help="A candidate, RUN/candidates/NAME, or an ensemble, RUN/ensemble.zip; a folder or a zip.",
-            show_default=False,
-        ),
-    ],
+    candidate: SystemArgument,
     to: Annotated[
         ExportFormat,
         typer.Option(

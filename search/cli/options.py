@@ -33,6 +33,14 @@ SETTINGS = Settings()
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 OutOption = Annotated[Path, typer.Option("--out", help="Run directory.", show_default=False)]
+SystemArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CANDIDATE",
+        help="A candidate, RUN/candidates/NAME, or an ensemble, RUN/ensemble.zip; a folder or a zip.",
+        show_default=False,
+    ),
+]
 ShardsOption = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import JsonOption, terminal
+from search.cli.options import JsonOption, SystemArgument, terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    candidate: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CANDIDATE",
-            help="A candidate, RUN/candidates/NAME, or an ensemble, RUN/ensemble.zip; a folder or a zip.",
-            show_default=False,
-        ),
-    ],
+    candidate: SystemArgument,
     audio: Annotated[
         list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, or folders of them.", show_default=False)
     ],
