@@ -205,7 +205,7 @@ class Task:
             self._train(key, params)
         return self._values[key][rung]
 
-    def test_accuracy(self, params: Mapping[str, Any]) -> float:
+    def hidden_accuracy(self, params: Mapping[str, Any]) -> float:
         """Return a training's accuracy on data that the search never sees, at its end."""
         self.value_at(params, 0)
         return self._test[self.key_of(params)]
@@ -280,9 +280,9 @@ def found(task: Task, history: Sequence[Reached], grid: Sequence[int]) -> list[F
             continue
         seen = [step.value.macro_accuracy for step in last]
         front = pareto_front(seen, [step.value.weight_bytes for step in last])
-        tests = np.array([task.test_accuracy(last[index].params) for index in front])
+        tests = np.array([task.hidden_accuracy(last[index].params) for index in front])
         sizes = np.array([last[index].value.weight_bytes for index in front])
         volumes = np.array(task.volumes(tests, sizes)) / task.whole
-        chosen = task.test_accuracy(last[int(np.argmax(seen))].params)
+        chosen = task.hidden_accuracy(last[int(np.argmax(seen))].params)
         results.append(Found(task.best - chosen, float(volumes[0]), float(volumes[1])))
     return results

@@ -53,7 +53,7 @@ def test_a_seed_is_one_training(task: Task) -> None:
         [one.value_at(params, rung).macro_accuracy for rung in range(len(EPOCHS))] for one in (first, again, other)
     ]
     assert values[0] == values[1] != values[2]
-    assert first.test_accuracy(params) == again.test_accuracy(params) != other.test_accuracy(params)
+    assert first.hidden_accuracy(params) == again.hidden_accuracy(params) != other.hidden_accuracy(params)
 
 
 @pytest.mark.no_cover
