@@ -21,7 +21,7 @@ def require_new(out: Path) -> None:
         return
     if out.exists() or out.is_symlink():
         what = "the folder is not empty" if out.is_dir() else "is a file"
-        raise DataError(f"{out}: {what}; the files need a new or empty folder. Delete this one, or name another.")
+        raise DataError(f"{out}: {what}; the files need a new or empty folder. Name another.")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
