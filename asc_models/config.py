@@ -21,6 +21,8 @@ fewer than 1,024 values in float32. Biases and norms have 32 bits in all modes, 
 
 Schedule = Literal["sgdr", "one-cycle", "cosine", "step", "plateau-cosine"]
 Optimizer = Literal["sgd", "nesterov", "adamw"]
+Precision = Literal["float32", "mixed_bfloat16"]
+"""Arithmetic of a training step. float16 is not offered: it needs a loss scale, which is one more state to resume."""
 MAX_MEMBERS = 64
 """Most members of an ensemble."""
 
@@ -35,7 +37,7 @@ class TrainConfig(Config):
     ADDED = frozenset(
         {
             *("optimizer", "warm_up_epochs", "milestones", "step_factor", "plateau_share"),
-            *("epoch_examples", "swa_share", "class_mix_p", "gain_db"),
+            *("epoch_examples", "swa_share", "class_mix_p", "gain_db", "precision"),
         }
     )
 
@@ -124,6 +126,10 @@ class TrainConfig(Config):
     swa_share: float = Field(0.0, ge=0.0, le=1.0)
     """Stochastic weight averaging (Izmailov et al., UAI 2018): average the weights over this last share of the epochs,
     once per epoch. Batch-norm statistics are re-estimated on training batches. 0 turns it off."""
+    precision: Precision = "float32"
+    """Arithmetic of a training step. `mixed_bfloat16` computes the layers before the logits in bfloat16, for GPUs that
+    have it (NVIDIA Ampere and later); a CPU without bfloat16 trains slower with it. Weights, evaluation and exported
+    files are float32 or int8 as otherwise."""
 
     @model_validator(mode="after")
     def _check_budget(self) -> Self:

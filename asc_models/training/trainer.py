@@ -22,6 +22,7 @@ from asc_models.training.averaging import estimate_statistics
 from asc_models.training.batches import TrainingBatches
 from asc_models.training.builder import build
 from asc_models.training.optimizer import Updater
+from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.schedule import learning_rate, n_averaged
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
@@ -78,7 +79,7 @@ class Trainer:
         if self._trained is not self.model:
             self._trained.set_weights(self.model.get_weights())
         self._batches = TrainingBatches(train_set, train_config, seed)
-        self._logits = keras.Model(self._trained.inputs, self._trained.get_layer("logits").output)
+        self._logits = keras.Model(self._trained.inputs, self._trained.get_layer(LOGITS).output)
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
         self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
@@ -241,7 +242,7 @@ class Trainer:
                 average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
     def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any) -> Any:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, computing_in(self.config.precision, self._trained):
             logits = self._logits(x, training=True)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
             penalties = self._logits.losses if self._updater.penalizes else []

@@ -58,6 +58,7 @@ SWITCHES = {
     "plateau": {"schedule": "plateau-cosine"},
     "examples": {"epoch_examples": 40},
     "swa": {"swa_share": 0.5, "ema_decay": 0.0},
+    "bfloat16": {"precision": "mixed_bfloat16"},
 }
 SWITCHES["all"] = {key: value for switch in SWITCHES.values() for key, value in switch.items()}
 
