@@ -63,7 +63,7 @@ def run_stages(
     if workspace.storage is not None:
         workspace.storage.push_config(workspace.run)
     search_stage(workspace, config, ledger, narrator, watch)
-    retrain_stage(workspace, config, ledger, narrator)
+    retrain_stage(workspace, config, ledger, narrator, watch=watch)
     return finish_run(workspace, config, ledger, narrator)
 
 

@@ -106,6 +106,15 @@ MlflowOption = Annotated[
         "--mlflow", metavar="URI", help="Log the search to an MLflow server or sqlite:///FILE.", show_default=False
     ),
 ]
+WandbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb",
+        metavar="PROJECT",
+        help="Log the search to a project at Weights & Biases, PROJECT or ENTITY/PROJECT. Key: WANDB_API_KEY.",
+        show_default=False,
+    ),
+]
 
 
 def terminal() -> Terminal:

@@ -11,10 +11,12 @@ from search.cli.options import (
     CpusOption,
     GpusOption,
     JsonOption,
+    MlflowOption,
     RunArgument,
     SetOption,
     ShardsOption,
     StorageOption,
+    WandbOption,
     leave_job_folder,
     storage_location,
     terminal,
@@ -88,6 +90,8 @@ def retrain(
     storage: StorageOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
+    mlflow: MlflowOption = None,
+    wandb: WandbOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the run's best candidates at full length, export them, and score the files, on test once.
@@ -102,6 +106,7 @@ def retrain(
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
     from search.cluster.session import cluster_address
+    from search.observers.watch import Watch, trackers
     from search.retrain.retrain import Variant
     from search.run_config import adjust_run, bind_data, default_shards, read_run, unless_refused
     from search.stages import Workspace, retrain_stage
@@ -114,6 +119,8 @@ def retrain(
     screen = terminal()
     directory = RunDirectory(run)
     cluster_address(address)  # raises if it is wrong, before anything is written
+    watch = Watch(mlflow=mlflow, wandb=wandb)
+    trackers(watch, directory)  # raises likewise
     leave_job_folder(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:
         read_run(directory)  # raises before anything is written into a folder that is not a run
@@ -134,7 +141,7 @@ def retrain(
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
             bind_data(directory, read_manifest(workspace.shards))
             variant = Variant(epochs, with_validation, trials)
-            names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent)
+            names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent, watch)
     _show(screen, directory, names, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from search.cli.options import (
     ShardsOption,
     StorageOption,
     TensorBoardOption,
+    WandbOption,
     WorkersOption,
     leave_job_folder,
     n_workers,
@@ -78,6 +79,7 @@ def run(
     workers: WorkersOption = None,
     tensorboard: TensorBoardOption = True,
     mlflow: MlflowOption = None,
+    wandb: WandbOption = None,
     corpus: Sequence[str] = (),
 ) -> None:
     """Run every stage on a data set: prepare, search, retrain, ensemble, report, submission.
@@ -100,7 +102,7 @@ def run(
         storage=storage_location(storage),
         address=address,
         n_workers=n_workers(workers),
-        watch=Watch(tensorboard=tensorboard, mlflow=mlflow),
+        watch=Watch(tensorboard=tensorboard, mlflow=mlflow, wandb=wandb),
         narrator=screen,
     )
     show_outcome(screen, done.directory, done.directory.page_path, time.monotonic() - started)

@@ -15,6 +15,7 @@ from search.cli.options import (
     SetOption,
     StorageOption,
     TensorBoardOption,
+    WandbOption,
     leave_job_folder,
     storage_location,
     terminal,
@@ -61,6 +62,7 @@ def search(
     ] = False,
     tensorboard: TensorBoardOption = True,
     mlflow: MlflowOption = None,
+    wandb: WandbOption = None,
 ) -> None:
     """Search networks under the size limit. Candidates over the limit are never trained.
 
@@ -87,7 +89,7 @@ def search(
         raise typer.BadParameter(f"{missing} is required without --dry-run")
     if as_json:
         raise typer.BadParameter("--json requires --dry-run; for the state of a search use `asc status RUN --json`")
-    watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow)
+    watch = Watch(json_log=json_log, tensorboard=tensorboard, mlflow=mlflow, wandb=wandb)
     location = storage_location(storage)
     run = search_space(
         config, shards, out, storage=location, address=address, earlier=earlier or (), watch=watch, narrator=screen

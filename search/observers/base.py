@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from results.candidates.candidates import read_metrics
 from results.ledger.events import Event, EventKind
 from results.ledger.lines import new_event
 from results.ledger.trial import RungScore, Trial
+from results.rundir import CandidateFiles
 
 if TYPE_CHECKING:
     from search.study.state import EventLog
@@ -29,6 +33,13 @@ class Observer(Protocol):
 
     def close(self) -> None:
         """Finish; called once at the end of the session, also after an error."""
+
+
+class Tracker(Observer, Protocol):
+    """An observer that sends to a tracking server, which also keeps the files of retrained candidates."""
+
+    def send_candidates(self, events: Sequence[Event], candidates: Sequence[CandidateFiles]) -> None:
+        """Send the finished candidates of a run with these events; called apart from `begin` and `close`."""
 
 
 class ObservedLedger:
@@ -82,6 +93,24 @@ def facts_of(trial: Trial) -> dict[str, Any]:
     if trial.rung >= 0:
         facts |= {name: getattr(trial, name) for name in ("rung", "epochs", *RungScore._fields)}
     return facts | ({"reason": trial.last_reason} if trial.last_reason else {})
+
+
+def candidate_facts(files: CandidateFiles) -> dict[str, float]:
+    """Return a candidate's measured sizes and its scores as {`split_score`: value}, without what is unknown."""
+    metrics = read_metrics(files.metrics_path)
+    sizes = ("weight_bytes", "nonzero_weight_bytes", "file_bytes", "n_params", "macs")
+    facts: dict[str, float] = {name: getattr(metrics, name) for name in sizes}
+    for split in metrics.splits:
+        for score in ("macro_accuracy", "log_loss"):
+            if not math.isnan(value := metrics.value(split, score)):
+                facts[f"{split}_{score}"] = value
+    return facts
+
+
+def finished_files(files: CandidateFiles) -> list[Path]:
+    """Return the files of a candidate that a tracking server keeps: model, metrics, card and configuration."""
+    kept = (files.tflite_path, files.metrics_path, files.card_path, files.config_path)
+    return [path for path in kept if path.is_file()]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MLflow: one MLflow run per trial, with its parameters and its scores over epochs."""
+"""MLflow: one MLflow run per trial with its scores over epochs, and one per retrained candidate with its files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
 from data_prep.object_stores import require_no_secrets
 from results.ledger.events import Event
 from results.ledger.trial import Trial, Trials
-from search.observers.base import facts_of
+from results.rundir import CandidateFiles
+from search.observers.base import candidate_facts, facts_of, finished_files
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -55,18 +57,15 @@ class MlflowLog:
 
     def begin(self, earlier: Sequence[Event]) -> None:
         """Send what the server lacks."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # data are sent to the named server only
-        from mlflow.tracking import MlflowClient
-
-        self._client = MlflowClient(tracking_uri=self._uri)
-        known = self._client.get_experiment_by_name(self._experiment)
-        self._experiment_id = known.experiment_id if known else self._client.create_experiment(self._experiment)
+        self._connect()
         for event in earlier:
             self._note_begin(event)
             self._trials.apply(event)
         states = {}
         for run in self._own_runs() if earlier else ():
-            trial_id = run.data.tags[f"{TAG}trial_id"]
+            trial_id = run.data.tags.get(f"{TAG}trial_id")
+            if trial_id is None:  # a candidate's
+                continue
             self._runs[trial_id], self._sent[trial_id] = run.info.run_id, int(run.data.tags.get(f"{TAG}epochs", 0))
             states[trial_id] = run.data.tags.get(f"{TAG}state")
         for trial in self._trials.values():
@@ -85,6 +84,35 @@ class MlflowLog:
         for trial in self._trials.values():
             if trial.state == "running" and trial.trial_id in self._runs:
                 self._send(trial, is_training=False)
+
+    def send_candidates(self, events: Sequence[Event], candidates: Sequence[CandidateFiles]) -> None:
+        """Send scores, sizes and files of the candidates that the server lacks."""
+        self._begun = events[0]["time"] if events else None
+        client = self._connect()
+        known = {run.data.tags.get(f"{TAG}candidate"): run for run in self._own_runs()}
+        for files in candidates:
+            found = known.get(files.name)
+            if found is not None and found.info.status == "FINISHED":
+                continue
+            names = {f"{TAG}candidate": files.name, f"{TAG}begun": self._begun}
+            run = found or client.create_run(self._experiment_id, tags=names, run_name=files.name)
+            for name, value in candidate_facts(files).items():
+                client.log_metric(run.info.run_id, name, value)
+            for path in finished_files(files):
+                client.log_artifact(run.info.run_id, str(path))
+            client.set_terminated(run.info.run_id)
+
+    def _connect(self) -> MlflowClient:
+        """Open the experiment, and create it if the server lacks it."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # data are sent to the named server only
+        from mlflow.tracking import MlflowClient
+
+        self._client = client = MlflowClient(tracking_uri=self._uri)
+        known = client.get_experiment_by_name(self._experiment)
+        self._experiment_id = (
+            known.experiment_id if known else client.create_experiment(self._experiment, _artifacts_of(self._uri))
+        )
+        return client
 
     def _note_begin(self, event: Event) -> None:
         """Store the time of the ledger's first event, which identifies the search: names of runs may be equal."""
@@ -130,6 +158,12 @@ class MlflowLog:
             self._client.set_terminated(run_id, status, _milliseconds(trial.ended))
         else:
             self._client.update_run(run_id, status=status)
+
+
+def _artifacts_of(uri: str) -> str | None:
+    """Return where an experiment in a database file keeps its files, next to it; None where the server decides."""
+    database = uri.removeprefix("sqlite:///")
+    return None if database == uri else (Path(database).absolute().parent / "mlflow-artifacts").as_uri()
 
 
 def _text(value: Any) -> str:

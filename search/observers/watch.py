@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from asc_models.rules import RulesConfig
+from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.observers.background import InBackground
-from search.observers.base import Observer
+from search.observers.base import Observer, Tracker
 from search.observers.json_log import JsonLog
 from search.observers.mlflow_log import MlflowLog
 from search.observers.optuna_journal import OptunaJournal
 from search.observers.tensorboard import TensorBoardFiles
+from search.observers.wandb_log import WandbLog
 from search.space.config import SpaceConfig
 
 
@@ -26,6 +29,8 @@ class Watch:
     """Whether to write TensorBoard files."""
     mlflow: str | None = None
     """URI of an MLflow tracking server; None logs nothing to MLflow."""
+    wandb: str | None = None
+    """Project at Weights & Biases, or ENTITY/PROJECT; None logs nothing there."""
 
 
 def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: RulesConfig) -> list[Observer]:
@@ -38,7 +43,7 @@ def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: R
         rules: give the limits.
 
     Raises:
-        ConfigError: if MLflow is requested and not installed.
+        ConfigError: if MLflow or wandb is requested and not installed.
     """
     observers: list[Observer] = [
         OptunaJournal(run.optuna_journal_path, space.knobs, run.root.absolute().name, rules.in_force())
@@ -48,6 +53,27 @@ def file_observers(watch: Watch, run: RunDirectory, space: SpaceConfig, rules: R
     if watch.tensorboard:
         limit = rules.size_limit()
         observers.append(TensorBoardFiles(run.tensorboard_dir, None if limit is None else limit[1]))
+    return [*observers, *map(InBackground, trackers(watch, run))]
+
+
+def trackers(watch: Watch, run: RunDirectory) -> list[Tracker]:
+    """Return the observers that send to tracking servers.
+
+    Raises:
+        ConfigError: if MLflow or wandb is requested and not installed.
+    """
+    found: list[Tracker] = []
     if watch.mlflow is not None:
-        observers.append(InBackground(MlflowLog(watch.mlflow, run.root.absolute().name)))
-    return observers
+        found.append(MlflowLog(watch.mlflow, run.root.absolute().name))
+    if watch.wandb is not None:
+        found.append(WandbLog(watch.wandb, run))
+    return found
+
+
+def send_candidates(watch: Watch, run: RunDirectory, ledger: Ledger, warn: Callable[[str], None]) -> None:
+    """Send the retrained candidates of a run to the tracking servers; a failure is a warning."""
+    for tracker in trackers(watch, run):
+        try:
+            tracker.send_candidates(ledger.events(), run.candidates())
+        except Exception as error:  # no failure of a server may end the run
+            warn(f"{tracker.name}: {error or type(error).__name__}. Not all candidates were logged.")
