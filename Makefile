@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Two processes: tests that share costly fixtures stay in one (tests/conftest.py), the longest come first.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
-.PHONY: help install demo unit test test-full check lock clean
+.PHONY: help install demo unit test test-full check bench lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 16
@@ -37,6 +37,9 @@ test: check  ## Lint, types, layers, unit and system tests
 
 test-full: check  ## Also the long tests; ASC_ESC10=FOLDER points at ESC-10 in TAU's layout
 	$(BIN)/python -m pytest -m ""
+
+bench: install  ## Speed against peers and limits, as one page in results/runs/bench; needs a quiet machine
+	$(BIN)/python tests/benchmarks/bench.py --out results/runs/bench
 
 lock: install  ## Update requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-header \
