@@ -48,9 +48,11 @@ class Config(BaseModel):
     def updated(self, **changes: Any) -> Self:
         """Return a validated copy with `changes` applied (pydantic's `model_copy` does not validate).
 
-        Unchanged sections are the same objects, so they keep track of which keys were set explicitly.
+        The copy and its sections keep track of which keys were set explicitly (`model_fields_set`).
         """
-        return type(self).model_validate({**dict(self), **changes})
+        copy = type(self).model_validate({**dict(self), **changes})
+        copy.model_fields_set.intersection_update(self.model_fields_set | changes.keys())
+        return copy
 
 
 def _canonical(value: Any, dumped: Any) -> Any:

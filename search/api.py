@@ -23,12 +23,13 @@ from search.cluster.session import cluster_address
 from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
 from search.pipeline import run_stages
+from search.recipe import Pick, facts_of_audio, facts_of_shards, with_recipe
 from search.run_config import bind_data, check_fold, default_shards, unless_refused
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
-from search.stages import WATCH, Narrator, Workspace, search_stage
+from search.stages import WATCH, Narrator, Workspace, recipe_stage, search_stage
 from search.study.settings import candidate_sizing, make_space
 
 DEFAULT_SCENES = 10
@@ -127,6 +128,7 @@ def search(
         taken(directory, storage, narrator.note) as stored,
         open_ledger(directory, stored, narrator.warn) as ledger,
     ):
+        config = recipe_stage(directory, config, partial(facts_of_shards, manifest), narrator)
         write_config(directory, config)
         bind_data(directory, manifest)
         if stored is not None:
@@ -171,6 +173,7 @@ def network_input(config: RunConfig, shards: Location | None = None) -> NetworkI
     if shards is not None:
         manifest = read_manifest(parse_location(str(shards)))
         check_fold(config.fold, manifest)
+        config, _ = with_recipe(config, facts_of_shards(manifest))
         n_clips = manifest.counts.get(config.fold, {}).get("train")
         return NetworkInput(manifest.spec, config.reader, len(manifest.classes), f"as in {shards}", n_clips)
     named = len(config.prepare.corpus.classes)
@@ -192,11 +195,35 @@ def survey(config: RunConfig, shards: Location | None = None, *, on_progress: Pr
     Raises:
         BudgetError: if nothing in the space fits.
     """
+    config, _ = pick_recipe(config, shards=shards)
     given, settings = network_input(config, shards), config.search_settings()
     space = make_space(config.space, given.reader, given.features, given.n_classes)
     assess = partial(candidate_sizing, settings, given.features, given.n_classes)
     require_feasible(space, assess)
     return survey_space(space, partial(assess, names_layers=False), on_progress=on_progress)
+
+
+def pick_recipe(
+    config: RunConfig, *, data: Path | None = None, shards: Location | None = None
+) -> tuple[RunConfig, tuple[Pick, ...]]:
+    """Return `config` with what its recipe picks for a data set, and the picks with their reasons.
+
+    Args:
+        config: configuration of a run. Without `recipe: auto` nothing is picked.
+        data: folder of the data set.
+        shards: folder or URI of its shards, instead; without both nothing is picked.
+
+    Raises:
+        DataError: if the data cannot be read.
+    """
+    if config.recipe != "auto" or (data is None and shards is None):
+        return config, ()
+    facts = (
+        facts_of_audio(data, config.prepare)
+        if data is not None
+        else facts_of_shards(read_manifest(parse_location(str(shards))))
+    )
+    return with_recipe(config, facts)
 
 
 class Quiet:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
@@ -131,6 +131,10 @@ class RetrainConfig(Config):
 class RunConfig(Config):
     """Configuration of a run. Defaults follow the paper (Cao et al., 2021)."""
 
+    recipe: Literal["auto", "paper"] = "auto"
+    """What the keys under `prepare.features.clip_seconds`, `reader`, `train`, `search` and `retrain` are that this file
+    does not set: `paper` takes the defaults, the paper's recipe for 14,000 clips. `auto` looks at the data (clips, their
+    length) and picks other values where they suit better; it prints what and why, and the run's config.yaml has them."""
     fold: int = Field(1, ge=1)
     """Fold of the data set to train and test on."""
     synth: SynthConfig | None = None
@@ -165,6 +169,10 @@ class RunConfig(Config):
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the settings as JSON values, without `recipe`, which says how values were found and is none itself."""
+        return {name: value for name, value in super().canonical().items() if name != "recipe"}
 
     def search_settings(self) -> SearchSettings:
         """Return the sections that a search needs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -15,6 +15,7 @@ from asc_models.networks.network import NetworkConfig
 from data_prep.schema import Config
 from data_prep.yaml_file import to_yaml
 from search.config import RunConfig, shipped_configs
+from search.recipe import picked_keys
 from search.space.config import SpaceConfig
 from search.space.json_schema import knob_values
 from search.space.point import FIXED_BY_SEARCH
@@ -29,8 +30,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def commented_yaml(config: RunConfig) -> str:
-    """Return a configuration as YAML, each key preceded by its meaning; reading it back gives an equal one."""
-    return "\n".join(_entries(config, "")).lstrip("\n") + "\n"
+    """Return a configuration as YAML, each key preceded by its meaning; reading it back gives an equal one.
+
+    Keys that its recipe may still pick are commented out, since a file that sets them would keep their defaults.
+    """
+    return "\n".join(_entries(config, "", frozenset(picked_keys(config)))).lstrip("\n") + "\n"
 
 
 def reference() -> str:
@@ -50,8 +54,15 @@ def reference() -> str:
     return "\n\n".join([*opening, *_sections(RunConfig, "")]) + "\n"
 
 
-def _entries(config: Config, indent: str) -> Iterator[str]:
-    """Yield the lines of a configuration's keys."""
+def _entries(config: Config, indent: str, left_open: Collection[str] = (), path: str = "") -> Iterator[str]:
+    """Yield the lines of a configuration's keys; those of `left_open` as comments.
+
+    Args:
+        config: the configuration or a section of it.
+        indent: of the lines.
+        left_open: key paths.
+        path: of the section, with a dot at its end.
+    """
     plain = config.model_dump(mode="json")
     for key, meaning in _meanings(config).items():
         value = getattr(config, key, plain[key])
@@ -60,12 +71,14 @@ def _entries(config: Config, indent: str) -> Iterator[str]:
         yield from _comment(meaning, indent)
         if isinstance(value, Config):
             yield f"{indent}{key}:"
-            yield from _entries(value, f"{indent}  ")
+            yield from _entries(value, f"{indent}  ", left_open, f"{path}{key}.")
         elif isinstance(value, tuple) and value and isinstance(value[0], Config):
             yield f"{indent}{key}:"
             for entry in value:
                 first, *others = _entries(entry, f"{indent}    ")
                 yield from (f"{indent}  - {first.lstrip()}", *others)
+        elif f"{path}{key}" in left_open:
+            yield f"{indent}# {key}: {_written(plain[key])}  (or what `recipe: auto` picks)"
         else:
             yield f"{indent}{key}: {_written(plain[key])}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from data_prep.errors import AscError
@@ -12,6 +13,7 @@ from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from search.config import RunConfig
 from search.observers.watch import Watch
+from search.recipe import facts_of_audio
 from search.run_config import bind_data, open_run
 from search.stages import (
     WATCH,
@@ -19,6 +21,7 @@ from search.stages import (
     Workspace,
     ensemble_stage,
     prepare_stage,
+    recipe_stage,
     report_stage,
     retrain_stage,
     search_stage,
@@ -55,6 +58,7 @@ def run_stages(
     from search.retrain.retrain import require_systems_fit
 
     validate_augmentations(config.prepare)
+    config = recipe_stage(workspace.run, config, partial(facts_of_audio, data, config.prepare), narrator)
     config = open_run(workspace.run, config)
     prepare_stage(data, workspace.shards, config, narrator, n_workers, workspace.address)
     manifest = read_manifest(workspace.shards)

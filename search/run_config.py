@@ -28,6 +28,7 @@ ADJUSTABLE = (
     *("search.n_trials", "search.n_concurrent", "search.cpus_per_trial", "search.gpus_per_trial"),
     *("search.max_failures", "search.max_failed_share"),
     *("retrain", "ensemble", "submission"),
+    "recipe",  # the keys that it picked are compared themselves
 )
 """Keys that may change between sessions of a run: the extent and resources of the search, and the stages after it.
 Whatever defines a trial is fixed. An existing candidate is checked against the configuration in its own folder."""

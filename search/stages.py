@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,8 @@ from results.storage.storage import RunStorage, checkpoints_of
 from search.config import RunConfig
 from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers, send_candidates
+from search.recipe import DataFacts, with_recipe, with_stored
+from search.run_config import has_training
 
 if TYPE_CHECKING:
     from results.ensembles.ensemble import Ensemble
@@ -72,6 +74,24 @@ class Workspace:
     """Address of a Ray cluster; None means this machine."""
     storage: RunStorage | None = None
     """Shared storage of ledger and checkpoints; None keeps them in the run directory."""
+
+
+def recipe_stage(
+    run: RunDirectory, config: RunConfig, facts: Callable[[], DataFacts], narrator: Narrator
+) -> RunConfig:
+    """Return `config` with what its recipe picks for the data, and say what and why.
+
+    A run that has trained keeps what it was started with; `facts` is not called then.
+    """
+    if config.recipe != "auto":
+        return config
+    if has_training(run):
+        return with_stored(config, run)
+    config, picks = with_recipe(config, facts())
+    if picks:
+        lines = "".join(f"\n  {pick}" for pick in picks)
+        narrator.note(f"Recipe for these data (`recipe: auto`; a key that the configuration sets is kept):{lines}")
+    return config
 
 
 def prepare_stage(

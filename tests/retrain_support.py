@@ -26,6 +26,7 @@ TINY, WIDE = (
 def run_config(**retrain_section: object) -> RunConfig:
     asked = settings()
     return RunConfig(
+        recipe="paper",
         prepare={"features": SPEC},
         reader=asked.reader,
         rules=asked.rules,

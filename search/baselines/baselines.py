@@ -106,6 +106,7 @@ def network_config(config: RunConfig, manifest: Manifest, epochs: int | None = N
         name=NETWORK, model=BaselineConfig.adapted(n_mels, n_frames), epochs=epochs or default_epochs(n_clips)
     )
     return RunConfig(
+        recipe="paper",
         fold=config.fold,
         prepare=config.prepare,
         reader=reader,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,15 +23,25 @@ def show(
         str, typer.Argument(metavar="[CONFIG]", help="YAML file or shipped name.", show_default=True)
     ] = "default",
     overrides: SetOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder of a data set for which `recipe: auto` picks values.", show_default=False),
+    ] = None,
+    shards: Annotated[
+        str | None, typer.Option("--shards", help="The same of prepared shards.", show_default=False)
+    ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the reference of all keys as a Markdown page instead.")
     ] = False,
 ) -> None:
     """Print the resolved configuration as YAML, each key with its meaning as a comment."""
+    from search.api import pick_recipe
     from search.config import read_run_config
     from search.config_text import commented_yaml, reference
 
-    config = read_run_config(config_file, overrides or ())
+    config, picks = pick_recipe(read_run_config(config_file, overrides or ()), data=data, shards=shards)
+    for pick in picks:
+        print("\n".join(f"# {line}" for line in textwrap.wrap(str(pick), 116)))
     if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8")  # as a file is read, whatever the locale says
     print(reference() if markdown else commented_yaml(config), end="")

@@ -32,11 +32,16 @@ def prepare(
     A rerun extracts only what is missing or has changed.
     """
     from data_prep.store import parse_location
+    from search.api import pick_recipe
     from search.config import read_run_config
     from search.stages import prepare_stage
 
     screen = terminal()
     asked = [*corpus, *(overrides or ())]
     config = read_run_config(config_file, [*asked, *(["prepare.quarantine.strict=true"] if strict else [])])
+    config, picks = pick_recipe(config, data=data)
+    for pick in picks:
+        if any(key.startswith("prepare.") for key in pick.values):
+            screen.note(str(pick))
     prepare_stage(data, parse_location(shards), config, screen, n_workers(workers), address)
     screen.say(f"Shards: {shards}")

@@ -80,8 +80,12 @@ def search(
         raise ConfigError(f"{config_file}: `search: null`: there is no search; `asc run` trains its systems")
     config = config.updated(search=with_resources(config.search, cpus_per_trial, gpus_per_trial))
     if is_dry:
+        from search.api import pick_recipe
         from search.cli.dry_run import dry_run
 
+        config, picks = pick_recipe(config, shards=shards)
+        for pick in picks:
+            screen.note(f"Recipe: {pick}")
         dry_run(config, shards, screen, as_json)
         return
     missing = next((name for name, value in (("--shards", shards), ("--out", out)) if value is None), None)

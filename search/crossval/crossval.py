@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from data_prep.errors import ConfigError, DataError, RunError
@@ -19,10 +20,11 @@ from results.rundir import CrossvalDirectory
 from results.storage.storage import open_ledger
 from search.cluster.session import cluster_address
 from search.config import RunConfig
+from search.recipe import facts_of_audio, facts_of_shards
 from search.retrain.retrain import requested_jobs
 from search.retrain.workers import TrainingJob, train_all
 from search.run_config import bind_data, check_fold, open_run, unless_refused
-from search.stages import Narrator, prepare_stage
+from search.stages import Narrator, prepare_stage, recipe_stage
 from search.study.config import SearchConfig
 
 
@@ -65,12 +67,16 @@ def cross_validate(
         raise ConfigError("a cross-validation has no search: set search: null")
     cluster_address(address)  # raises if it is wrong, before anything is written
     shards = out.shards_dir if shards is None else shards
+    first = out.fold(folds[0] if folds else config.fold)
     if data is not None:
+        config = recipe_stage(first, config, partial(facts_of_audio, data, config.prepare), narrator)
         prepare_stage(data, shards, config, narrator, n_workers, address)
     manifest = _read_manifest(shards)
     wanted = tuple(folds) or tuple(sorted(manifest.folds))
     for fold in wanted:
         check_fold(fold, manifest)
+    if data is None:
+        config = recipe_stage(first, config, partial(facts_of_shards, manifest), narrator)
     retrain = config.retrain.updated(inner_folds=inner, all_clips=config.retrain.all_clips or inner > 0)
     with ExitStack() as stack:
         jobs: list[TrainingJob] = []

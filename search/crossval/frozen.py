@@ -53,6 +53,7 @@ def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:
         **({} if all_clips else {"checkpoint": candidate.checkpoint}),
     }
     return {
+        "recipe": "paper",
         "search": None,
         "prepare": {"features": settings["features"]},
         "reader": settings["reader"],
