@@ -132,9 +132,10 @@ class RunConfig(Config):
     """Configuration of a run. Defaults follow the paper (Cao et al., 2021)."""
 
     recipe: Literal["auto", "paper"] = "auto"
-    """What the keys under `prepare.features.clip_seconds`, `reader`, `train`, `search` and `retrain` are that this file
-    does not set: `paper` takes the defaults, the paper's recipe for 14,000 clips. `auto` looks at the data (clips, their
-    length) and picks other values where they suit better; it prints what and why, and the run's config.yaml has them."""
+    """Values of the keys that a configuration does not set: `paper` takes the defaults, the paper's recipe for 14,000
+    clips. `auto` looks at the data (number of clips, their length) and picks other values where they suit better, of
+    `prepare.features.clip_seconds`, `reader`, `train`, `search.epochs` and `retrain`. It prints each with the reason,
+    and the run's config.yaml has them."""
     fold: int = Field(1, ge=1)
     """Fold of the data set to train and test on."""
     synth: SynthConfig | None = None

@@ -1,7 +1,7 @@
 """`recipe: auto`: settings that follow from the data, for every key that the configuration does not set.
 
-A data set of a few hundred clips needs another recipe than the paper's, which has fourteen thousand: many windows of each
-clip, mixed between classes, and all clips for training. Evidence: `tests/benchmarks/README.md`.
+A data set of a few hundred clips needs another recipe than the paper's, which has fourteen thousand: many windows of
+each clip, mixed between classes, and all clips for training. Evidence: `tests/benchmarks/README.md`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from results.rundir import RunDirectory
 from search.config import RunConfig
 
 FEW_CLIPS = 3_000
-"""Training clips below which the recipe for few clips is picked. It was measured with 320 clips; that it helps up to this
-number is a judgement: the published recipes for ESC-50 (1,600 training clips) are of this kind."""
+"""Training clips below which the recipe for few clips is picked. It was measured with 320 clips; that it helps up to
+this number is a judgement: the published recipes for ESC-50 (1,600 training clips) are of this kind."""
 EPOCHS = 126
 """Epochs of the recipe for few clips: the end of a cycle, the last of which has 64 epochs."""
 SEARCH_EPOCHS = 30
@@ -120,8 +120,8 @@ def common_length(corpus: Corpus, otherwise: float) -> float:
 def with_recipe(config: RunConfig, facts: DataFacts) -> tuple[RunConfig, tuple[Pick, ...]]:
     """Return `config` with the picks of its recipe, and these.
 
-    A key that `config` sets, or that is a knob of its space, keeps its value. A pick that contradicts one of them is left
-    out as a whole.
+    A key that `config` sets, or that is a knob of its space, keeps its value. A pick that contradicts one of them is
+    left out as a whole.
     """
     if config.recipe != "auto":
         return config, ()
@@ -185,7 +185,9 @@ def _picks(facts: DataFacts, config: RunConfig) -> Iterator[Pick]:
     budget = {f"train.{name}": value for name, value in steps.items()}
     if config.search is not None:
         budget["search.epochs"] = SEARCH_EPOCHS
-    yield Pick(budget, f"{few}: {EPOCHS * per_epoch:,} examples, {EPOCHS * per_epoch // max(1, facts.n_clips):,} per clip")
+    yield Pick(
+        budget, f"{few}: {EPOCHS * per_epoch:,} examples, {EPOCHS * per_epoch // max(1, facts.n_clips):,} per clip"
+    )
     why = f"{few}: all train the final networks, which are scored by trainings that leave out a part each"
     yield Pick({"retrain.all_clips": True, "retrain.inner_folds": INNER_FOLDS}, why)
 

@@ -76,9 +76,7 @@ class Workspace:
     """Shared storage of ledger and checkpoints; None keeps them in the run directory."""
 
 
-def recipe_stage(
-    run: RunDirectory, config: RunConfig, facts: Callable[[], DataFacts], narrator: Narrator
-) -> RunConfig:
+def recipe_stage(run: RunDirectory, config: RunConfig, facts: Callable[[], DataFacts], narrator: Narrator) -> RunConfig:
     """Return `config` with what its recipe picks for the data, and say what and why.
 
     A run that has trained keeps what it was started with; `facts` is not called then.

@@ -22,6 +22,7 @@ from results.rundir import RunDirectory
 N_KILLS = 20
 N_TRIALS = 96
 CONFIG = {
+    "recipe": "paper",
     "reader": {"deltas": 0},
     "rules": {"name": "custom", "limits": {"weight_bytes": LIMIT}},
     "train": {"batch_size": 8, "learning_rate": 0.05},

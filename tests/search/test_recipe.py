@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from search_support import SPEC, write_corpus
+from search_support import SPEC, settings, write_corpus
 
 from asc_models.config import TrainConfig
 from asc_models.rules import RulesConfig
@@ -18,6 +18,7 @@ from data_prep.corpora import read_corpus
 from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from search.api import Quiet, search
 from search.config import RunConfig, read_run_config
 from search.recipe import (
     FEW_CLIPS,
@@ -29,7 +30,8 @@ from search.recipe import (
     with_recipe,
     with_stored,
 )
-from search.run_config import open_run
+from search.run_config import open_run, read_run
+from search.stages import recipe_stage
 
 ESC10 = DataFacts(n_clips=320, clip_seconds=5.0, n_mels=128)
 TAU = DataFacts(n_clips=13_962, clip_seconds=10.0, n_mels=128)
@@ -171,3 +173,30 @@ def test_a_run_of_before_there_was_a_recipe_keeps_the_papers(tmp_path):
     run.config_path.write_text("\n".join(line for line in text.splitlines() if "epoch_examples" not in line) + "\n")
     assert with_stored(RunConfig(), run) == RunConfig()
     assert with_stored(RunConfig(), run).train == TrainConfig()
+
+
+class Notes(Quiet):
+    """Keeps what would be shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep a note."""
+        self.lines.append(text)
+
+
+@pytest.mark.system
+def test_a_search_says_what_it_picked_and_resumes_with_it(tmp_path, shards, ray_here):
+    asked, notes = settings(n_trials=1, epochs=2), Notes()
+    config = RunConfig(space=asked.space, rules=asked.rules, search=asked.search, train={"epoch_examples": 16})
+    search(config, shards, tmp_path / "run", narrator=notes, address="auto")
+    picked = next(line for line in notes.lines if "`recipe: auto`" in line)
+    assert "train.class_mix_p 1" in picked
+    stored = read_run(RunDirectory(tmp_path / "run"))
+    assert (stored.train.class_mix_p, stored.train.epoch_examples, stored.search.epochs) == (1.0, 16, 2)
+    assert recipe_stage(RunDirectory(tmp_path / "run"), config, must_not_be_called, notes) == stored
+
+
+def must_not_be_called() -> DataFacts:
+    raise AssertionError("a run that has trained does not look at the data again")

@@ -77,7 +77,7 @@ def test_a_limit_on_the_file_alone_rejects_before_training(tmp_path):
 def test_a_machine_reads_the_same(tmp_path, shards):
     """As JSON, with the shape of the shards' input: numbers add up, both ends fit, the largest is the larger one."""
     (tmp_path / "run.yaml").write_text(
-        SPACE + "reader: {deltas: 0}\nrules: {name: custom, limits: {weight_bytes: 8000}}\n"
+        SPACE + "recipe: paper\nreader: {deltas: 0}\nrules: {name: custom, limits: {weight_bytes: 8000}}\n"
     )
     found = json.loads(search(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json").stdout)
     assert (found["input_shape"], found["n_classes"]) == ([16, 32, 1], 3)

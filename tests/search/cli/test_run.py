@@ -27,6 +27,7 @@ from results.rundir import RunDirectory
 pytestmark = pytest.mark.system
 
 CONFIG = {
+    "recipe": "paper",
     "prepare": {
         "features": {"sample_rate": 8000, "clip_seconds": 1.0, "n_fft": 512, "hop_length": 256, "n_mels": 16},
         "validation": {"fraction": 0.4},
