@@ -80,7 +80,7 @@ def facts_of_shards(manifest: Manifest) -> DataFacts:
         sum(split in ("train", "validation") and clip_id not in manifest.sources for clip_id, split in clips.items())
         for clips in manifest.folds.values()
     ]
-    return DataFacts(round(fmean(side)), manifest.spec.clip_seconds, manifest.spec.n_mels)
+    return DataFacts(round(fmean(side or [0])), manifest.spec.clip_seconds, manifest.spec.n_mels)
 
 
 def facts_of_audio(root: Path, config: PrepareConfig) -> DataFacts:
@@ -94,7 +94,7 @@ def facts_of_audio(root: Path, config: PrepareConfig) -> DataFacts:
     features = config.features
     is_set = "clip_seconds" in features.model_fields_set
     seconds = features.clip_seconds if is_set else common_length(corpus, features.clip_seconds)
-    return DataFacts(round(fmean(side)), seconds, features.n_mels)
+    return DataFacts(round(fmean(side or [0])), seconds, features.n_mels)
 
 
 def common_length(corpus: Corpus, otherwise: float) -> float:
@@ -163,7 +163,7 @@ def with_stored(config: RunConfig, run: RunDirectory) -> RunConfig:
 def _picks(facts: DataFacts, config: RunConfig) -> Iterator[Pick]:
     """Yield what suits the data; nothing where the defaults, which are the paper's, do."""
     if facts.clip_seconds != type(config.prepare.features).model_fields["clip_seconds"].default:
-        yield Pick({"prepare.features.clip_seconds": facts.clip_seconds}, "the length of the recordings")
+        yield Pick({"prepare.features.clip_seconds": facts.clip_seconds}, "the median length of the recordings")
     if facts.n_clips >= FEW_CLIPS:
         return
     few = f"few training clips ({facts.n_clips:,})"

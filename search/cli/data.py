@@ -88,10 +88,13 @@ def check(
     from data_prep.check.check import check_data
     from data_prep.check.report import report_values, write_report
     from search.config import read_run_config
+    from search.recipe import picked_keys
 
     screen = terminal()
-    config = read_run_config(config_file or "default", [*corpus, *(overrides or ())]).prepare
-    wanted = config.features.clip_seconds if config_file or overrides else None
+    settings = read_run_config(config_file or "default", [*corpus, *(overrides or ())])
+    config = settings.prepare
+    is_open = "prepare.features.clip_seconds" in picked_keys(settings)
+    wanted = None if is_open else config.features.clip_seconds
     with screen.stage("Check", "files") as on_progress:
         report = check_data(data, config, clip_seconds=wanted, n_workers=n_workers(workers), on_progress=on_progress)
     if out is not None:
