@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from asc_models.metrics import log_losses, macro_mean, mean_interval
@@ -23,7 +26,7 @@ class Difference:
     accuracy_interval: tuple[float, float]
     """Its 95 % interval, resampling locations."""
     loss: float
-    """Log loss of `system` minus that of `reference`, macro-averaged over scenes as accuracy is."""
+    """Log loss of `system` minus that of `reference`, means over clips as in the ranking of systems."""
     loss_interval: tuple[float, float]
 
 
@@ -59,14 +62,31 @@ def paired_difference(system: tuple[str, pd.DataFrame], reference: tuple[str, pd
         raise DataError(f"{system[0]} and {reference[0]} have no clip in common: they cannot be compared")
     labels, locations = both["label"].to_numpy(), both["location"].astype(str).tolist()
 
-    def of(column: str) -> tuple[float, tuple[float, float]]:
-        """Return the mean difference of a column, and its interval."""
-        values = (both[column] - both[f"{column}_reference"]).to_numpy()
-        return macro_mean(values, labels), mean_interval(values, labels, locations)
+    correct, losses = ((both[name] - both[f"{name}_reference"]).to_numpy() for name in ("is_correct", "loss"))
+    loss, *bounds = mean_loss_difference(losses, locations)
+    return Difference(
+        system=system[0],
+        reference=reference[0],
+        n_clips=len(both),
+        accuracy=macro_mean(correct, labels),
+        accuracy_interval=mean_interval(correct, labels, locations),
+        loss=loss,
+        loss_interval=(bounds[0], bounds[1]),
+    )
 
-    accuracy, accuracy_interval = of("is_correct")
-    loss, loss_interval = of("loss")
-    return Difference(system[0], reference[0], len(both), accuracy, accuracy_interval, loss, loss_interval)
+
+def mean_loss_difference(differences: npt.NDArray[np.float64], locations: Sequence[str]) -> tuple[float, float, float]:
+    """Return the difference of two log losses, and the bounds of its 95 % interval over locations.
+
+    A log loss is the mean over clips (`asc_models.metrics.log_loss`), so the difference is that of the losses by which
+    systems are ranked, even if scenes have different numbers of clips.
+
+    Args:
+        differences: difference of the losses of each clip, shape (n_clips,).
+        locations: location of each clip.
+    """
+    alike = np.zeros(len(differences), dtype=np.int64)
+    return float(differences.mean()), *mean_interval(differences, alike, locations)
 
 
 def difference_to(system: tuple[str, Predictions], other: tuple[str, Predictions]) -> Difference | None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asc_models.ensemble import combined
-from asc_models.metrics import mean_interval
 from data_prep.errors import DataError
 from data_prep.files import read_json, write_json
 from data_prep.progress import ProgressCallback
 from results.candidates.candidates import Candidate
+from results.candidates.differences import mean_loss_difference
 from results.candidates.limits import Limits, Sized
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
@@ -96,7 +95,7 @@ def _difference(found: Found, other: Found, locations: Sequence[str]) -> tuple[f
     """Return the held-out loss of one result minus that of another, with its interval; None if nothing was held out."""
     if not found.losses:
         return None
-    return _with_interval(found.losses[found.method] - other.losses[other.method], locations)
+    return mean_loss_difference(found.losses[found.method] - other.losses[other.method], locations)
 
 
 def _require_same_clips(candidate: Candidate, outside: Sequence[OutsideSystem]) -> None:
@@ -160,13 +159,7 @@ def _gain(found: Found, locations: Sequence[str]) -> tuple[float, float, float] 
     """Return `Ensemble.gain`."""
     if not found.losses or np.count_nonzero(found.counts) == 1:
         return None
-    return _with_interval(found.losses[found.method] - found.losses["single"], locations)
-
-
-def _with_interval(differences: npt.NDArray[np.float64], locations: Sequence[str]) -> tuple[float, float, float]:
-    """Return the mean of the clips' differences with its 95 % interval over locations."""
-    alike = np.zeros(len(differences), dtype=np.int64)  # a log loss is the mean over clips, whatever their scenes
-    return float(differences.mean()), *mean_interval(differences, alike, locations)
+    return mean_loss_difference(found.losses[found.method] - found.losses["single"], locations)
 
 
 def was_selected_otherwise(run: RunDirectory, config: EnsembleConfig) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from asc_models.metrics import by_group, mean_interval
+from asc_models.metrics import by_group
 from data_prep.errors import DataError
 from results.candidates.candidates import Candidate
+from results.candidates.differences import mean_loss_difference
 from results.candidates.limits import Limits, read_limits
 from results.config import Slot, SubmissionConfig
-from results.ensembles.calibration import locations_of
+from results.ensembles.calibration import cross_fitted, locations_of
 from results.rundir import RunDirectory
-from results.submission.systems import System, rank_systems, tempered
+from results.submission.systems import System, rank_systems
 
 MIN_DEVICE_CLIPS = 10
 """Devices with fewer validation clips are not compared."""
@@ -121,16 +120,14 @@ def loss_difference(system: System, other: System) -> tuple[float, float, float]
     if set(row_of) != set(clip_ids):
         raise DataError(f"{system.name} and {other.name}: have validation predictions of different clips")
     differences = system.losses() - other.losses()[[row_of[clip_id] for clip_id in clip_ids]]
-    alike = np.zeros(len(differences), dtype=np.int64)  # a log loss is the mean over clips, whatever their scenes
-    low, high = mean_interval(differences, alike, locations_of(system.validation))
-    return float(differences.mean()), low, high
+    return mean_loss_difference(differences, locations_of(system.validation))
 
 
 def worst_device(system: System) -> tuple[str, float] | None:
     """Return the device with the highest validation log loss, and this loss; None if fewer than two can be compared."""
     if system.validation is None:
         return None
-    predictions = tempered(system.validation, system.temperature)
+    predictions = cross_fitted(system.validation)
     devices = by_group(predictions.labels, predictions.probabilities, predictions.clips["device"].tolist())
     losses = {name: scores["log_loss"] for name, scores in devices.items() if scores["n_clips"] >= MIN_DEVICE_CLIPS}
     if len(losses) < 2:

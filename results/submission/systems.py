@@ -22,7 +22,7 @@ from results.candidates.predictions import Predictions
 from results.ensembles.calibration import (
     Calibration,
     calibrate,
-    cross_fitted_losses,
+    cross_fitted,
     location_parts,
     locations_of,
 )
@@ -60,17 +60,15 @@ class System:
         return self.calibration.temperature if self.ensemble is None else self.ensemble.temperature
 
     def losses(self) -> npt.NDArray[np.float64]:
-        """Return the log loss of each validation clip, cross-fitted if there is a temperature.
+        """Return the log loss of each validation clip, calibrated as for the ranking (`cross_fitted`).
 
         Raises:
             DataError: if there are no validation predictions.
         """
         if self.validation is None:
             raise DataError(f"system {self.name}: has no validation predictions")
-        labels, probabilities = self.validation.labels, self.validation.probabilities
-        if self.calibration.temperature == 1.0:
-            return log_losses(labels, probabilities)
-        return cross_fitted_losses(labels, probabilities, location_parts(locations_of(self.validation)))
+        calibrated = cross_fitted(self.validation)
+        return log_losses(calibrated.labels, calibrated.probabilities)
 
     @property
     def distinct(self) -> frozenset[str]:

@@ -79,6 +79,9 @@ def test_the_smallest_is_judged_by_the_paired_interval(run):
     """Of all systems whose interval of the difference to the best contains 0, the one with the fewest bytes."""
     chosen = choose_systems(run, SubmissionConfig(slots=("best", "smallest")))
     ranked, _ = rank_systems(run, Limits())
+    for system in ranked:
+        mean = system.validation_log_loss - ranked[0].validation_log_loss
+        assert loss_difference(system, ranked[0])[0] == pytest.approx(mean, abs=1e-6)
     alike = [system for system in ranked if system is ranked[0] or loss_difference(system, ranked[0])[1] <= 0]
     expected = min(alike, key=lambda system: system.size)
     assert "tiny-s0" not in {system.name for system in alike}, "it is clearly worse"
