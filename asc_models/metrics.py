@@ -193,11 +193,48 @@ def share_interval(
     return (low, high) if low < high else wilson_interval(macro_mean(values, labels), len(set(locations)), level)
 
 
-def wilson_interval(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
+def scene_intervals(
+    is_correct: Floats, labels: Ints, locations: Sequence[str], *, level: float = 0.95
+) -> dict[int, tuple[float, float]]:
+    """Return {class index: confidence interval of its class-wise accuracy}, for the classes that occur.
+
+    All are Wilson's intervals, so that they can be compared even if every clip of a scene is right, where resampling
+    would give a point. `n` clips of one scene count as n / (1 + (m − 1) ρ) independent ones: Kish, "Survey Sampling"
+    (1965), with m the mean number of clips that share a clip's location. ρ is the correlation within locations, in
+    [0, 1], estimated over all scenes; if no error says anything about it, each location counts as one clip (ρ = 1).
+
+    Args:
+        is_correct: 1 for each clip that is classified correctly, else 0, shape (n_clips,).
+        labels: class indices, shape (n_clips,).
+        locations: location of each clip.
+        level: confidence level.
+    """
+    classes, label = np.unique(labels, return_inverse=True)
+    n_clips = np.bincount(label).astype(np.float64)
+    share = np.bincount(label, weights=is_correct) / n_clips
+    pairs = [f"{scene} {location}" for scene, location in zip(label.tolist(), locations, strict=True)]
+    _, first, cluster = np.unique(np.asarray(pairs), return_index=True, return_inverse=True)
+    size = np.bincount(cluster).astype(np.float64)
+    residual = np.asarray(is_correct, dtype=np.float64) - share[label]
+    variance = float((residual**2).mean())
+    n_pairs = float((size * (size - 1)).sum())
+    correlation = 1.0
+    if variance > 0 and n_pairs > 0:
+        products = np.bincount(cluster, weights=residual) ** 2 - np.bincount(cluster, weights=residual**2)
+        correlation = float(np.clip(products.sum() / n_pairs / variance, 0, 1))
+    shared = np.bincount(label[first], weights=size**2) / n_clips
+    n_independent = n_clips / (1 + (shared - 1) * correlation)
+    return {
+        int(name): wilson_interval(float(p), float(n), level)
+        for name, p, n in zip(classes, share, n_independent, strict=True)
+    }
+
+
+def wilson_interval(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Return the score interval of a share of `n` independent observations.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference". It has a width even for
-    shares of 0 and 1.
+    shares of 0 and 1. `n` need not be whole.
     """
     z = NormalDist().inv_cdf((1 + level) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)

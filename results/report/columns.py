@@ -18,7 +18,7 @@ from results.candidates.predictions import Predictions
 from results.candidates.seeds import SCORES, SeedGroup, seed_groups
 from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
-from results.report.data import RunData, accuracy_interval
+from results.report.data import RunData, accuracy_interval, scene_accuracy_intervals
 from results.report.table import WRITTEN, Column, RowT, Table, Unit
 from results.report.text import count, interval, percent
 
@@ -220,11 +220,14 @@ def score_table(data: RunData, group: Group) -> Table[str]:
     table = (CLASS_WISE if group == "scene" else DEVICE_WISE) if data.has_published else {}
     published = [system for system in COLUMNS if any(system in table.get(part, {}) for part in parts)]
 
+    in_scene = scene_accuracy_intervals(data.test[chosen]) if tests else {}
+
     @cache
     def bounds(part: str) -> tuple[float, float]:
         """Return the 95 % interval of the selected candidate's accuracy in one scene or device."""
-        whole = data.test[chosen]
-        return data.interval(chosen) if part is AVERAGE else accuracy_interval(_part(whole, group, part))
+        if part is AVERAGE:
+            return data.interval(chosen)
+        return in_scene[part] if group == "scene" else accuracy_interval(_part(data.test[chosen], group, part))
 
     def score(system: str, key: str) -> Callable[[str], Any]:
         """Return a function from a scene or device to a system's score."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asc_models.metrics import interval_by_location
+from asc_models.metrics import interval_by_location, scene_intervals
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history
@@ -200,6 +200,12 @@ def drawn_units(predictions: Predictions) -> str:
 
 def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of macro accuracy over locations; clips without one are resampled singly."""
-    clips = predictions.clips
-    groups = clips["location"].where(clips["location"].notna(), clips["clip_id"])
-    return interval_by_location(predictions.labels, predictions.probabilities, groups.tolist())
+    return interval_by_location(predictions.labels, predictions.probabilities, locations_of(predictions))
+
+
+def scene_accuracy_intervals(predictions: Predictions) -> dict[str, tuple[float, float]]:
+    """Return {scene: 95 % interval of its accuracy} (`asc_models.metrics.scene_intervals`)."""
+    labels = predictions.labels
+    is_correct = (predictions.probabilities.argmax(axis=1) == labels).astype(np.float64)
+    found = scene_intervals(is_correct, labels, locations_of(predictions))
+    return {predictions.classes[label]: bounds for label, bounds in found.items()}

@@ -132,8 +132,9 @@ def limits(data: RunData) -> Iterable[str]:
             "points wide. Compare systems by their paired differences, not by whether intervals overlap."
         )
         yield (
-            "Where all resamples agree, as when every clip of a scene is right, the interval is Wilson's, for as many "
-            "observations as there are locations."
+            "Intervals of single scenes are Wilson's; clips of one location count as fewer independent ones, by the "
+            "correlation of errors within locations. If every clip is right, the interval of macro accuracy is "
+            "Wilson's, too, with each location as one clip."
         )
         yield "Intervals of single devices and scenes are based on few clips."
     reads = [event for event in of_kind(data.events, "test_read") if event["split"] == "test"]

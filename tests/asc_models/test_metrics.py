@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -15,6 +16,7 @@ from asc_models.metrics import (
     interval_by_location,
     log_loss,
     macro_accuracy,
+    scene_intervals,
     summarize,
 )
 
@@ -100,6 +102,34 @@ def test_an_interval_never_collapses(n_right, ends_at):
     interval = interval_by_location(labels, np.eye(2)[answers], locations)
     far = 1.959964**2 / (3 + 1.959964**2)
     assert sorted(interval) == pytest.approx(sorted((ends_at, abs(ends_at - far))))
+
+
+def test_intervals_of_scenes_are_those_of_scipy():
+    """With one clip per location: Wilson's interval for the clips of each scene, for 8 of 8, 7 of 8 and 1 of 8."""
+    right = np.array([1] * 8 + [1] * 7 + [0] + [1] + [0] * 7)
+    found = scene_intervals(right, np.repeat([0, 1, 4], 8), [str(number) for number in range(24)])
+    for label, n_right in ((0, 8), (1, 7), (4, 1)):
+        expected = binomtest(n_right, 8).proportion_ci(0.95, method="wilson")
+        assert found[label] == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_a_better_scene_has_a_higher_interval():
+    """Equal numbers of clips and locations: both bounds grow with the accuracy, up to a scene without errors."""
+    n_right = (10, 20, 29, 30)
+    right = np.concatenate([[1] * n + [0] * (30 - n) for n in n_right])
+    locations = [f"{number // 3}" for number in range(120)]
+    bounds = list(scene_intervals(right, np.repeat(range(4), 30), locations).values())
+    assert bounds == sorted(bounds)
+    assert [high for _, high in bounds] == sorted(high for _, high in bounds)
+
+
+@pytest.mark.parametrize("all_right", [False, True])
+def test_clips_that_are_right_or_wrong_together_count_once(all_right):
+    """Six locations of five equal answers are six observations; without any error, nothing else is known."""
+    right = np.repeat([1, 1, 1, 1, int(all_right), int(all_right)], 5)
+    (found,) = scene_intervals(right, np.zeros(30, int), [str(number // 5) for number in range(30)]).values()
+    expected = binomtest(6 if all_right else 4, 6).proportion_ci(0.95, method="wilson")
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_a_single_location_has_a_wide_interval():

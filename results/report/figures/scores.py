@@ -71,7 +71,7 @@ def group_figure(
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.
         title: title of the figure.
-        drawn: what the intervals resample (results.report.data.drawn_units).
+        drawn: what the intervals of devices resample (results.report.data.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
     position = np.arange(len(table))
@@ -117,7 +117,8 @@ def group_figure(
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     what = "accuracy" if group == "scene" else "macro accuracy"
-    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval over {drawn}", color=theme.ink)
+    method = "Wilson" if group == "scene" else f"over {drawn}"
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval ({method})", color=theme.ink)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
     return figure
 
