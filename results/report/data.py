@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.metrics import interval_by_location, scene_intervals
+from data_prep.files import read_json
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history
@@ -71,6 +72,13 @@ class RunData:
         """Candidates and ensembles in groups that validation does not tell apart, all calibrated by cross-fitting."""
         best = sorted(self.validation, key=lambda name: self.calibrations[name].log_loss)[:N_COMPARED]
         return tie_groups({name: cross_fitted(self.validation[name]) for name in best})
+
+    @cached_property
+    def submitted(self) -> dict[str, str]:
+        """{system: slot} of the systems in the submission package, {} without a package."""
+        path = self.run.submission_summary_path
+        systems = read_json(path).get("systems", []) if path.is_file() else []
+        return {str(one["system"]): str(one.get("slot", "")) for one in systems}
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -4,10 +4,11 @@
   const box = document.getElementById("pareto-view");
   const pick = name => box.querySelector(`[name=${name}]`);
   const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const RING = "M-1,0A1,1,0,1,1,1,0A1,1,0,1,1,-1,0ZM-.8,0A.8,.8,0,1,0,.8,0A.8,.8,0,1,0,-.8,0Z";
   const styles = {
     finished: ["circle", "--accent"], paused: ["circle", "--muted"], stopped: ["circle", "--muted"],
     running: ["circle", "--muted"], failed: ["cross", "--warn"], infeasible: ["triangle-up", "--warn"],
-    retrained: ["diamond", "--gold"], ensemble: ["square", "--green"],
+    retrained: ["diamond", "--gold"], ensemble: ["square", "--green"], submitted: [RING, "--ink"],
   };
 
   function front(points, x, y) {
@@ -20,16 +21,19 @@
   }
 
   function spec() {
-    const x = pick("x").value, y = pick("y").value, kinds = Object.keys(styles).filter(kind => PARETO.points.some(p => p.kind === kind));
+    const x = pick("x").value, y = pick("y").value, kinds = Object.keys(styles).filter(kind => PARETO.points.some(p => p.kind === kind || kind === "submitted" && p.slot));
     const points = PARETO.points.filter(p => p[x] != null && p[y] != null);
     const infeasible = PARETO.points.filter(p => p.kind === "infeasible" && p[x] != null);
+    const labelled = points.filter(p => p.label).sort((a, b) => a[y] - b[y]).map((p, i) => ({...p, even: i % 2 === 0}));
+    // A label stands beside its point: inside the plot at its edges, else in turns to the left and to the right.
+    const left = `(scale("x", datum["${x}"]) > width * (datum.even ? 0.35 : 0.65))`;
     const limit = PARETO.limits[x] == null ? [] : [{value: PARETO.limits[x]}];
     const xScale = {...(pick("log").checked ? {type: "log"} : {zero: false}), nice: false, padding: 12};
     const yScale = {zero: false, padding: 12, ...(PARETO.scores[y].higher_is_better ? {domainMax: 1} : {})};
     const xField = {field: x, type: "quantitative", scale: xScale, title: PARETO.quantities[x], axis: {format: "~s"}};
     const yField = {field: y, type: "quantitative", scale: yScale, title: PARETO.scores[y].title};
     const shape = {
-      field: "kind", type: "nominal", title: null, legend: {orient: "top"},
+      field: "kind", type: "nominal", title: null, legend: {orient: "top", ...(box.clientWidth < 600 ? {columns: 3} : {})},
       scale: {domain: kinds, range: kinds.map(kind => styles[kind][0])},
     };
     const hue = {...shape, scale: {domain: kinds, range: kinds.map(kind => color(styles[kind][1]))}};
@@ -60,9 +64,18 @@
           encoding: {x: xField, y: {value: {expr: "height - 7"}}, shape, color: hue, tooltip},
         },
         {
+          data: {values: points.filter(p => p.slot).map(p => ({...p, kind: "submitted"}))},
+          mark: {type: "point", filled: true, size: 330, opacity: 1}, encoding: {x: xField, y: yField, shape, color: hue, tooltip},
+        },
+        {
           params: [{name: "zoom", select: "interval", bind: "scales"}],
           data: {values: points}, mark: {type: "point", filled: true, size: 85, opacity: 0.85, cursor: "pointer"},
           encoding: {x: xField, y: yField, shape, color: hue, tooltip},
+        },
+        {
+          data: {values: labelled},
+          mark: {type: "text", fontSize: 11, color: color("--ink"), align: {expr: `${left} ? "right" : "left"`}, dx: {expr: `${left} ? -13 : 13`}},
+          encoding: {x: xField, y: yField, text: {field: "label"}},
         },
       ].filter(layer => layer.data.values.length),
     };

@@ -29,9 +29,12 @@ SCORES: dict[str, dict[str, Any]] = {
     "loss": {"title": "log loss on validation in nats", "higher_is_better": False},
 }
 SCRIPTS = ("pareto_view.js", "trial_table.js")
+N_NAMED = 12
+"""Most retrained candidates and ensembles that have their names next to them; of more, only the submitted have."""
 _TOOLTIP = (
     ("name", "name", ""),
     ("kind", "state", ""),
+    ("slot", "submitted as", ""),
     ("accuracy", "macro accuracy", ".3f"),
     ("loss", "log loss", ".3f"),
     ("epochs", "epochs", ""),
@@ -46,7 +49,9 @@ def pareto_view(data: RunData) -> dict[str, Any] | None:
 
     `axes` are the (name, title) pairs of the axes, `script` is the JavaScript without the library.
     """
-    points = [*_trials(data), *_candidates(data), *_ensembles(data)]
+    systems = [*_candidates(data), *_ensembles(data)]
+    _name(systems, data)
+    points = [*_trials(data), *systems]
     if not any("accuracy" in point for point in points):
         return None
     limits = {quantity: limit for quantity, limit in data.limits.rules.in_force().items() if quantity in QUANTITIES}
@@ -110,6 +115,16 @@ def _candidates(data: RunData) -> Iterator[dict[str, Any]]:
             **_sizes(vars(metrics)),
             **_span(group_of[candidate.name], candidate),
         )
+
+
+def _name(systems: list[dict[str, Any]], data: RunData) -> None:
+    """Add the submitted systems' slots, and the labels: names of all, if they are few, else of the submitted ones."""
+    for point in systems:
+        slot = data.submitted.get(point["name"], "")
+        if slot:
+            point["slot"] = slot
+        if slot or len(systems) <= N_NAMED:
+            point["label"] = point["name"]
 
 
 def _span(group: SeedGroup, candidate: Candidate) -> dict[str, Any]:

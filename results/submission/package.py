@@ -153,7 +153,7 @@ def _write_summary(
             "its validator refuses any other number."
         )
     if config.open_points:
-        notes.append(f"This is a draft: {'; '.join(config.open_points)}. Before submitting, run {FILL_IN}")
+        notes.append(f"This is a draft: {'; '.join(config.open_points)}. Before submitting, run `{FILL_IN}`")
     rows = [
         {
             "label": f"{path.stem}_{number}",

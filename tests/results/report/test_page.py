@@ -362,7 +362,20 @@ def test_the_plot_has_what_the_tables_have(whole: RunDirectory) -> None:
     assert not any("accuracy" in one or "command" in one for one in infeasible)
     assert all("reason" in one for one in infeasible)
     assert content["limits"] == {"nonzero_weight_bytes": 128_000}
+    packed = {one["system"]: one["slot"] for one in json.loads(whole.submission_summary_path.read_text())["systems"]}
+    assert len(packed) == 4
+    assert {name: point["slot"] for name, point in points.items() if "slot" in point} == packed
+    systems = {*(candidate.name for candidate in data.candidates), "ensemble"}
+    assert {name for name, point in points.items() if "label" in point} == systems
     assert view["x"][0][0] == "nonzero_weight_bytes"
+
+
+def test_commands_in_notes_are_code(whole: RunDirectory) -> None:
+    """What stands between backticks is an element of its own, escaped; no backtick is left in a paragraph."""
+    page = _without_scripts(_page(whole))
+    assert "<code>asc submit RUN --evaluation SHARDS</code>" in page
+    assert "<code>asc submit RUN --set submission.lastname=LASTNAME" in page
+    assert not [text for text in re.findall(r"<p[ >].*?</p>", page, re.DOTALL) if "`" in text]
 
 
 def test_names_in_the_plot_are_inert(tmp_path: Path) -> None:
@@ -450,7 +463,8 @@ def test_the_plot_is_drawn_hovered_clicked_and_switched(whole: RunDirectory, tmp
     found = dict(re.findall(r'data-([a-z]+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
     view = pareto_view(read_run_data(whole))
     assert view is not None
-    assert int(found["points"]) == view["script"].split("\n", 1)[0].count('"name":')
+    content = view["script"].split("\n", 1)[0]
+    assert int(found["points"]) == content.count('"name":') + content.count('"slot":')  # the submitted have a ring
     assert found["command"].startswith("asc ")
     assert "macro accuracy" in found["tooltip"]
     assert found["axis"] == "multiply-accumulates"
