@@ -10,10 +10,10 @@ from data_prep import __version__
 from data_prep.wording import plural
 from results.comparison.comparison import Comparison, RunGroup
 from results.comparison.tables import all_tables, run_table, setting_table
-from results.crossval.tables import difference_table
 from results.report.html import embed, write_page
 from results.report.tables import write_tables
 from results.report.text import Content, number, percent
+from results.report.ties import difference_table
 from results.rundir import ComparisonDirectory
 
 

@@ -13,10 +13,11 @@ from data_prep.figures.style import Theme, styled
 from data_prep.files import write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
-from results.crossval.tables import difference_table, fold_table, system_table
+from results.crossval.tables import fold_table, system_table
 from results.report.figures.all import Plot
 from results.report.html import embed, write_page
 from results.report.tables import write_tables
+from results.report.ties import difference_table
 from results.rundir import CrossvalDirectory
 
 OUT_OF_FOLD = "inner_"

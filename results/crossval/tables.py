@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from results.candidates.differences import Difference
 from results.crossval.scores import Crossval, FoldScore, SystemScores
 from results.report.table import Column, Table
 from results.report.text import interval, percent
@@ -91,25 +90,4 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
             *("system", "fold", "seed", "n_clips", "macro_accuracy", "log_loss", "brier_score", "calibration_error"),
             *("weight_bytes", "file_bytes"),
         ),
-    )
-
-
-def difference_table(differences: list[Difference]) -> Table[Difference]:
-    """Return one row per pair of systems."""
-    scores = [f"{score}{end}" for score in ("macro_accuracy", "log_loss") for end in ("", "_low", "_high")]
-    return Table(
-        differences,
-        (
-            Column("system", lambda one: one.system, kind="text"),
-            Column("reference", lambda one: one.reference, short="minus"),
-            Column("n_clips", lambda one: one.n_clips, "count", "clips", "clips"),
-            Column("macro_accuracy", lambda one: one.accuracy, "share", short="accuracy"),
-            Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
-            Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
-            Column("log_loss", lambda one: one.loss, "nats", short="loss"),
-            Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
-            Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
-        ),
-        page=("system", "reference", "n_clips", *scores),
-        terminal=("system", "reference", *scores),
     )

@@ -8,6 +8,7 @@ from results.candidates.candidates import fewer_scenes, without_validation
 from results.report.baselines import baselines
 from results.report.calibration import calibration
 from results.report.data import RunData
+from results.report.devices import worst_devices
 from results.report.knobs import knobs
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
@@ -37,6 +38,7 @@ def page_content(data: RunData) -> Content:
         "ties": tied,
         "baselines": baselines(data),
         "by_device": by_device,
+        "worst_devices": worst_devices(data),
         "by_scene": by_scene,
         "calibration": calibrated,
         "published": published(data),

@@ -68,10 +68,15 @@ class RunData:
         return knob_effects(self.trials, self.rungs)
 
     @cached_property
-    def ties(self) -> list[TieGroup]:
-        """Candidates and ensembles in groups that validation does not tell apart, all calibrated by cross-fitting."""
+    def compared(self) -> dict[str, Predictions]:
+        """{candidate or ensemble: cross-fitted validation predictions} of the best `N_COMPARED`, best first."""
         best = sorted(self.validation, key=lambda name: self.calibrations[name].log_loss)[:N_COMPARED]
-        return tie_groups({name: cross_fitted(self.validation[name]) for name in best})
+        return {name: cross_fitted(self.validation[name]) for name in best}
+
+    @cached_property
+    def ties(self) -> list[TieGroup]:
+        """The compared systems in groups that validation does not tell apart."""
+        return tie_groups(self.compared)
 
     @cached_property
     def submitted(self) -> dict[str, str]:

@@ -14,8 +14,9 @@ from results.report.baselines import baseline_table
 from results.report.calibration import calibration_table
 from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
 from results.report.data import RunData
+from results.report.devices import device_table
 from results.report.knobs import knob_table
-from results.report.ties import tie_table
+from results.report.ties import difference_table, tie_table, validation_differences
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
@@ -47,8 +48,10 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "baselines": baseline_table(data).frame(),
         "ensembles": member_table(data, data.ensembles).frame(),
         "ties": tie_table(data).frame(),
+        "differences": difference_table(validation_differences(data)).frame(),
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),
+        "worst_devices": device_table(data).frame(),
         "calibration": calibration_table(data).frame(),
         "training": training_table(data),
         "trials": data.trials,

@@ -1,14 +1,18 @@
-"""Report content about systems that validation does not tell apart."""
+"""Report content about paired differences: groups of systems that validation does not tell apart, and all pairs."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 from data_prep.wording import plural
-from results.candidates.differences import Difference
+from results.candidates.differences import Difference, difference_to
 from results.report.data import RunData
 from results.report.table import Column, Table
-from results.report.text import Content
+from results.report.text import Content, grid
+
+N_IN_MATRIX = 12
+"""Most systems of which the page has all pairs."""
 
 
 class TiedSystem(NamedTuple):
@@ -91,4 +95,53 @@ def ties(data: RunData) -> Content | None:
         )
     else:
         text = f"None of the other {plural(len(first) - 1, 'system')} can be distinguished from {first[0]} by log loss."
-    return {"text": text, "table": table.content()}
+    return {"text": text, "table": table.content(), "matrix": difference_matrix(data)}
+
+
+def validation_differences(data: RunData) -> list[Difference]:
+    """Return the paired difference of every two compared systems, both calibrated, in the order of their ranks.
+
+    The system is the one ranked lower, so that a difference above 0 means that the reference is better.
+    """
+    pairs = combinations(data.compared.items(), 2)
+    found = (difference_to(second, first) for first, second in pairs)
+    return [one for one in found if one is not None]
+
+
+def difference_matrix(data: RunData) -> Content | None:
+    """Return a table of log loss differences, row minus column, with a `=` before those that contain 0.
+
+    None for fewer than two systems, and for more than `N_IN_MATRIX`.
+    """
+    names = list(data.compared)
+    if not 2 <= len(names) <= N_IN_MATRIX:
+        return None
+    cells = {}
+    for one in validation_differences(data):
+        low, high = one.loss_interval
+        mark = "= " if low <= 0.0 <= high else ""
+        cells[one.system, one.reference] = f"{mark}{one.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+        cells[one.reference, one.system] = f"{mark}{-one.loss:+.3f} ({-high:+.3f} to {-low:+.3f})"
+    rows = [[row, *(cells.get((row, column), "–") for column in names)] for row in names]
+    return grid([("log loss, row minus column", "text"), *((name, "") for name in names)], rows)
+
+
+def difference_table(differences: list[Difference]) -> Table[Difference]:
+    """Return one row per pair of systems."""
+    scores = [f"{score}{end}" for score in ("macro_accuracy", "log_loss") for end in ("", "_low", "_high")]
+    return Table(
+        differences,
+        (
+            Column("system", lambda one: one.system, kind="text"),
+            Column("reference", lambda one: one.reference, short="minus"),
+            Column("n_clips", lambda one: one.n_clips, "count", "clips", "clips"),
+            Column("macro_accuracy", lambda one: one.accuracy, "share", short="accuracy"),
+            Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
+            Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
+            Column("log_loss", lambda one: one.loss, "nats", short="loss"),
+            Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
+            Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
+        ),
+        page=("system", "reference", "n_clips", *scores),
+        terminal=("system", "reference", *scores),
+    )

@@ -124,7 +124,10 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
     named = {"candidates", "ensembles", "trials", "rungs", "training", "published"}
-    assert named | {"by_scene", "by_device", "confusion", "calibration", "ties", "knobs"} == tables
+    assert (
+        named | {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
+        == tables
+    )
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 

@@ -10,7 +10,7 @@ from results_support import add_candidate, make_run
 from asc_models.ensemble import temper
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.report.data import read_run_data
-from results.report.ties import ties
+from results.report.ties import difference_matrix, ties, validation_differences
 from results.rundir import RunDirectory
 
 
@@ -47,3 +47,23 @@ def test_a_candidate_is_not_worse_for_its_temperature(run: RunDirectory) -> None
 def test_one_candidate_has_no_differences(tmp_path: Path) -> None:
     """There is nothing to compare it with."""
     assert ties(read_run_data(make_run(tmp_path / "run", n_candidates=1, search=False))) is None
+
+
+def test_the_matrix_has_every_pair_from_both_sides(run: RunDirectory) -> None:
+    """Three systems: six cells, each the negative of its mirror; what is in one group is marked as equal."""
+    data = read_run_data(run)
+    content = difference_matrix(data)
+    assert content is not None
+    names = [column["name"] for column in content["columns"]][1:]
+    assert names == [row["cells"][0] for row in content["rows"]] == list(data.compared)
+    cells = [row["cells"][1:] for row in content["rows"]]
+    for i in range(3):
+        assert cells[i][i] == "–"
+        for j in range(i):
+            number, mirror = (float(cell.removeprefix("= ").split()[0]) for cell in (cells[i][j], cells[j][i]))
+            assert number == -mirror >= 0
+    assert cells[1][0].startswith("= ")
+    assert not cells[2][0].startswith("= ")
+    losses = {name: data.calibrations[name].log_loss for name in names}
+    for one in validation_differences(data):
+        assert one.loss == pytest.approx(losses[one.system] - losses[one.reference], abs=1e-6)
