@@ -51,7 +51,7 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
     chosen = systems[0] if data.selected is not None and systems else None
 
     minus = cache(partial(_difference, chosen))
-    scores: list[Column[ComparedSystem]] = score_columns(lambda row: row.splits)
+    scores: list[Column[ComparedSystem]] = score_columns(lambda row: row.splits, data.scored_on)
 
     def micro(split: str) -> Column[ComparedSystem]:
         """Return the column of the share of correctly classified clips."""

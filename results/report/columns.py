@@ -62,7 +62,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
         refused = data.limits.verdict([candidate.metrics]).refused
         return candidate.metrics.mode + (" (refused)" if refused else "")
 
-    scores: list[Column[Candidate]] = score_columns(lambda candidate: candidate.metrics.splits)
+    scores: list[Column[Candidate]] = score_columns(lambda candidate: candidate.metrics.splits, data.scored_on)
     return Table(
         data.candidates,
         (
@@ -72,7 +72,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
                 "validation_calibrated_log_loss",
                 lambda candidate: _calibrated_loss(data, candidate.name),
                 "nats",
-                "validation log loss, calibrated",
+                f"{data.scored_on} log loss, calibrated",
                 "cal loss",
             ),
             Column("temperature", lambda candidate: _temperature(data, candidate.name)),
@@ -159,7 +159,7 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
                 QUANTITY_NAMES[limited],
             ),
             Column("temperature", lambda row: row[0].temperature),
-            *score_columns(lambda row: row[0].metrics),
+            *score_columns(lambda row: row[0].metrics, data.scored_on),
             *calibration_columns(lambda row: row[0].metrics),
         ),
         page=("member", "weight", limited),
@@ -185,7 +185,7 @@ def seed_table(data: RunData) -> Table[SeedGroup]:
             return "–" if found is None else found.text(span=score == "macro_accuracy")
 
         name = f"{split}_{score}"
-        mean = of(f"{name}_mean", heading=_score_heading(split, score), format=written)
+        mean = of(f"{name}_mean", heading=_score_heading(split, score, data.scored_on), format=written)
         return [mean, *(of(f"{name}_{part}") for part in ("sd", "low", "high"))]
 
     return Table(
@@ -314,18 +314,20 @@ def trial_table(trials: pd.DataFrame) -> Table[Record]:
     return Table(rows, columns, page=[column.name for column in columns])
 
 
-def score_columns(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Column[RowT]]:
+def score_columns(splits: Callable[[RowT], Mapping[str, Any]], scored_on: str = "validation") -> list[Column[RowT]]:
     """Return the columns of validation and test scores.
 
     Args:
         splits: returns {split: scores} of a row.
+        scored_on: what validation scores are called (`RunData.scored_on`).
     """
 
     def column(split: str, score: str) -> Column[RowT]:
         """Return the column of one score; None if missing."""
         unit: Unit = "share" if score == "macro_accuracy" else "nats"
-        short = f"{split.removesuffix('idation')} {'acc' if score == 'macro_accuracy' else 'loss'}"
-        heading = _score_heading(split, score)
+        of = split if split != "validation" else "val" if scored_on == split else "oof"
+        short = f"{of} {'acc' if score == 'macro_accuracy' else 'loss'}"
+        heading = _score_heading(split, score, scored_on)
         return Column(f"{split}_{score}", lambda row: splits(row).get(split, {}).get(score), unit, heading, short)
 
     return [column(split, score) for split, score in SCORES]
@@ -341,8 +343,8 @@ def calibration_columns(splits: Callable[[RowT], Mapping[str, Any]]) -> list[Col
     return [column(split, score) for split in ("validation", "test") for score in ("brier_score", "calibration_error")]
 
 
-def _score_heading(split: str, score: str) -> str:
-    return f"{split} {score.removeprefix('macro_').replace('_', ' ')}"
+def _score_heading(split: str, score: str, scored_on: str) -> str:
+    return f"{scored_on if split == 'validation' else split} {score.removeprefix('macro_').replace('_', ' ')}"
 
 
 def _unit(quantity: str) -> Unit:

@@ -67,6 +67,11 @@ class RunData:
         """Importance of the knobs, None with too few trials."""
         return knob_effects(self.trials, self.rungs)
 
+    @property
+    def scored_on(self) -> str:
+        """What the scores of retrained candidates are called: `validation`, or `out-of-fold` if those are compared."""
+        return "out-of-fold" if any(one.metrics.inner_folds for one in self.candidates) else "validation"
+
     @cached_property
     def compared(self) -> dict[str, Predictions]:
         """{candidate or ensemble: cross-fitted validation predictions} of the best `N_COMPARED`, best first."""

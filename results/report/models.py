@@ -42,8 +42,8 @@ def headline(data: RunData) -> Content | None:
         _tile(
             "Log loss, test",
             number(metrics.value("test", "log_loss")),
-            f"validation {number(metrics.value('validation', 'log_loss'))}{_calibrated_text(data, chosen.name)}; on "
-            f"test, Brier score {number(metrics.value('test', 'brier_score'))}, ECE "
+            f"{data.scored_on} {number(metrics.value('validation', 'log_loss'))}{_calibrated_text(data, chosen.name)}; "
+            f"on test, Brier score {number(metrics.value('test', 'brier_score'))}, ECE "
             f"{percent(metrics.value('test', 'calibration_error'))}",
         ),
         _tile(
@@ -60,7 +60,7 @@ def headline(data: RunData) -> Content | None:
     ]
     others = len(data.candidates) - 1
     among = (
-        f"the best calibrated validation log loss of {plural(others + 1, 'candidate')}"
+        f"the best calibrated {data.scored_on} log loss of {plural(others + 1, 'candidate')}"
         if others
         else "the only candidate"
     )
@@ -92,9 +92,9 @@ def _better_ensemble(data: RunData) -> str:
         if not ensemble.is_single and loss < alone:
             test, spread = ensemble.metrics.get("test", {}), interval(*data.interval(ensemble.name))
             return (
-                f"Validation prefers the {ensemble.name} of {len(ensemble.members)} ({number(loss)} against "
-                f"{number(alone)}): {size_text(data, ensemble.total_bytes)} together, test accuracy "
-                f"{percent(test.get('macro_accuracy'))} (95 % {spread}), test log loss "
+                f"The {ensemble.name} of {len(ensemble.members)} has a lower calibrated {data.scored_on} log loss "
+                f"({number(loss)} against {number(alone)}): {size_text(data, ensemble.total_bytes)} together, test "
+                f"accuracy {percent(test.get('macro_accuracy'))} (95 % {spread}), test log loss "
                 f"{number(test.get('log_loss'))}."
             )
     return ""
@@ -123,13 +123,13 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
     spread = interval(*data.interval(ensemble.name))
     scores = (
         f"test accuracy {percent(test.get('macro_accuracy'))} (95 % interval {spread}), test log "
-        f"loss {number(test.get('log_loss'))}, validation log loss {number(validation.get('log_loss'))}, temperature "
-        f"{ensemble.temperature:.2f}."
+        f"loss {number(test.get('log_loss'))}, {data.scored_on} log loss {number(validation.get('log_loss'))}, "
+        f"temperature {ensemble.temperature:.2f}."
     )
     outside = outside_sentence(ensemble)
     if ensemble.is_single:
         only = next(iter(ensemble.members))
-        reason = "adding any other candidate that fits does not lower the validation log loss"
+        reason = f"adding any other candidate that fits does not lower the {data.scored_on} log loss"
         tempered = "" if ensemble.temperature == 1.0 else f" After temperature scaling: {scores}"
         return {"text": f"Only {only} was selected: {reason}.{tempered}{outside}", "table": None}
     limits = data.limits.rules.in_force()

@@ -25,8 +25,8 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 """Quantities that the horizontal axis can show, if a point has them."""
 SCORES: dict[str, dict[str, Any]] = {
-    "accuracy": {"title": "macro accuracy on validation", "higher_is_better": True},
-    "loss": {"title": "log loss on validation in nats", "higher_is_better": False},
+    "accuracy": {"title": "macro accuracy", "higher_is_better": True},
+    "loss": {"title": "log loss (nats)", "higher_is_better": False},
 }
 SCRIPTS = ("pareto_view.js", "trial_table.js")
 N_NAMED = 12
@@ -58,18 +58,20 @@ def pareto_view(data: RunData) -> dict[str, Any] | None:
     used = [quantity for quantity in QUANTITIES if any(quantity in point for point in points)]
     first = data.limit.quantity if data.limit.quantity in used else used[0]
     titles = {quantity: QUANTITY_NAMES[quantity] for quantity in used}
+    where = " on validation" if data.scored_on == "validation" else " on validation, of retrained ones out of fold"
+    scores = {name: {**score, "title": score["title"] + where} for name, score in SCORES.items()}
     content = {
         "points": points,
         "limits": limits,
         "quantities": titles,
-        "scores": SCORES,
+        "scores": scores,
         "tooltip": [entry for entry in _TOOLTIP if any(entry[0] in point for point in points)],
     }
     folder = resources.files("results.report")
     source = "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
     return {
         "x": [(quantity, titles[quantity]) for quantity in sorted(used, key=lambda one: one != first)],
-        "y": [(name, score["title"]) for name, score in SCORES.items()],
+        "y": [(name, score["title"]) for name, score in scores.items()],
         "script": f"const PARETO = {_inert_json(content)};\n{source}",
     }
 

@@ -147,7 +147,7 @@ def limits(data: RunData) -> Iterable[str]:
             + (f"; again after an interruption: {often}." if often else ", once each.")
         )
     yield (
-        "Candidates and ensembles are chosen on calibrated validation log loss. Their validation scores are therefore "
+        f"Candidates and ensembles are chosen on calibrated {data.scored_on} log loss. These scores are therefore "
         "optimistic. Their test scores are not, unless they are used for selection."
     )
     groups = seed_groups(data.candidates)
@@ -198,8 +198,8 @@ def submission_text(data: RunData) -> Content | None:
             "table": table(
                 [
                     *("label", "system", "members", QUANTITY_NAMES[data.limit.quantity]),
-                    *("validation log loss, calibrated", "temperature", "test log loss with it", "test accuracy"),
-                    *("95 % interval", "reason"),
+                    *(f"{data.scored_on} log loss, calibrated", "temperature", "test log loss with it"),
+                    *("test accuracy", "95 % interval", "reason"),
                 ],
                 rows,
                 text="system|members*|reason*",

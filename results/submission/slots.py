@@ -21,7 +21,7 @@ NOT_FILLED: dict[str, str] = {
     "best": "no system has validation scores",
     "ensemble": "no ensemble of several members was selected",
     "smallest": "every smaller system is significantly worse than the best",
-    "robust": f"fewer than two devices have {MIN_DEVICE_CLIPS} validation clips",
+    "robust": f"fewer than two devices have {MIN_DEVICE_CLIPS} clips that systems are compared on",
 }
 """{slot: reason if no system fills it}."""
 
@@ -142,7 +142,7 @@ def _systems(choices: Sequence[Choice]) -> list[System]:
 def _best(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:
     if not ranked:
         return None
-    return ranked[0], f"It has the lowest calibrated log loss on validation ({ranked[0].validation_log_loss:.3f})."
+    return ranked[0], f"It has the lowest calibrated log loss {ranked[0].scored} ({ranked[0].validation_log_loss:.3f})."
 
 
 def _ensemble(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:

@@ -55,6 +55,11 @@ class System:
         return self.calibration.log_loss
 
     @property
+    def scored(self) -> str:
+        """Where `validation_log_loss` is from: `on validation`, or `out of fold`, on all clips of the training side."""
+        return "out of fold" if any(member.metrics.inner_folds for member in self.members) else "on validation"
+
+    @property
     def temperature(self) -> float:
         """Temperature that is applied to the probabilities; 1.0 is none."""
         return self.calibration.temperature if self.ensemble is None else self.ensemble.temperature

@@ -79,7 +79,8 @@ def _show(screen: Terminal, chosen: Chosen, limit: SizeLimit) -> None:
         for number, one in enumerate(chosen.choices, start=1)
     ]
     screen.table("Systems to submit", columns, rows)
-    screen.say(f"{limit_text(limit)}; log loss in nats on validation, calibrated on other locations")
+    scored = chosen.systems[0].scored if chosen.systems else "on validation"
+    screen.say(f"{limit_text(limit)}; log loss in nats {scored}, calibrated on other locations")
     for number, choice in enumerate(chosen.choices, start=1):
         bound = " Its temperature is at the bound of the fit." if choice.system.calibration.is_at_bound else ""
         screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")

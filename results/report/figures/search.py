@@ -68,7 +68,8 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
     if any(look == "ensemble" for *_, look in marks):
         axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="ensemble", **_marker("ensemble", theme))
     axes.set_xlabel(QUANTITY_LABELS.get(quantity, quantity), color=theme.ink)
-    axes.set_ylabel("macro accuracy on validation", color=theme.ink)
+    out_of_fold = "" if data.scored_on == "validation" else "; retrained: out of fold"
+    axes.set_ylabel(f"macro accuracy on validation{out_of_fold}", color=theme.ink)
     n_infeasible = int((data.trials["state"] == "infeasible").sum())
     titled(
         axes,

@@ -28,7 +28,7 @@ def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float
         values = ensemble_values(data, ensemble)
         rows.append([values.get(column.name) for column in columns])
     headings = [column.short or column.title for column in columns]
-    screen.table("Exported files, best calibrated validation log loss first", headings, rows)
+    screen.table(f"Exported files, best calibrated {data.scored_on} log loss first", headings, rows)
     screen.say(f"{limit_text(data.limit)}; acc: macro accuracy; loss: log loss in nats; cal: calibrated")
     if sentence := fewer_scenes(candidate.metrics for candidate in data.candidates):
         screen.say(sentence)

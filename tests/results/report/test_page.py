@@ -19,6 +19,7 @@ from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
 from data_prep.store import LocalStore
+from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
@@ -29,6 +30,7 @@ from results.report.page import render_report
 from results.report.pareto_view import pareto_view
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
+from results.submission.slots import choose_systems
 
 pytestmark = pytest.mark.system
 
@@ -97,7 +99,7 @@ def test_the_page_says_what_the_run_found(whole: RunDirectory) -> None:
             "0123456789ab",
         ),
         *("ensemble of 2", "DCASE 2021 baseline", "asc run config.yaml", "3 reads", "once each", "placeholders"),
-        "Validation prefers the ensemble of 2",
+        "The ensemble of 2 has a lower calibrated validation log loss",
         *("1.473", "102.9 KB", "mixup_alpha: 0.4", "tensorflow"),
     ):
         assert wanted in page, wanted
@@ -371,6 +373,24 @@ def test_the_plot_has_what_the_tables_have(whole: RunDirectory) -> None:
     systems = {*(candidate.name for candidate in data.candidates), "ensemble"}
     assert {name for name, point in points.items() if "label" in point} == systems
     assert view["x"][0][0] == "nonzero_weight_bytes"
+
+
+def test_out_of_fold_scores_are_not_called_validation(tmp_path: Path) -> None:
+    """Candidates scored out of fold: tables, headline, texts and reasons of the choice say so."""
+    run = make_run(tmp_path / "run", n_candidates=3)
+    for files in run.candidates():
+        metrics = dataclasses.replace(
+            read_metrics(files.metrics_path), trained_on=("train", "validation"), inner_folds=4
+        )
+        write_metrics(files.metrics_path, metrics)
+    build_ensemble(run, EnsembleConfig(), Limits())
+    chosen = choose_systems(run, SubmissionConfig())
+    assert chosen.choices[0].reason.startswith("It has the lowest calibrated log loss out of fold")
+    page = _without_scripts(page_without_figures(run))
+    assert "best calibrated out-of-fold log loss first" in page
+    assert ">out-of-fold accuracy</th>" in page
+    for wrong in ("validation log loss", "validation accuracy", "Validation prefers"):
+        assert wrong not in page, wrong
 
 
 def test_commands_in_notes_are_code(whole: RunDirectory) -> None:
