@@ -117,8 +117,8 @@ def group_figure(
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     what = "accuracy" if group == "scene" else "macro accuracy"
-    method = "Wilson" if group == "scene" else f"over {drawn}"
-    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval ({method})", color=theme.ink)
+    method = "by Wilson's method" if group == "scene" else f"over {drawn}"
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval {method}", color=theme.ink)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
     return figure
 

@@ -159,13 +159,16 @@ def test_short_bars_have_their_number_beside_them(data: RunData) -> None:
 
 @pytest.mark.parametrize(("n_known", "drawn"), [(240, "locations"), (40, "locations and clips"), (0, "clips")])
 def test_whiskers_say_what_was_drawn(tmp_path: Path, n_known: int, drawn: str) -> None:
-    """The bars' label names locations only where they are known."""
+    """The devices' label names locations only where they are known, the scenes' the method."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
     forget_locations(run, n_known)
-    labels = [
-        plot.draw(LIGHT).axes[0].get_xlabel() for plot in all_plots(read_run_data(run)) if plot.stem.startswith("by_")
-    ]
-    assert [label.partition("interval over ")[2] for label in labels] == [drawn, drawn]
+    labels = {
+        plot.stem: plot.draw(LIGHT).axes[0].get_xlabel()
+        for plot in all_plots(read_run_data(run))
+        if plot.stem.startswith("by_")
+    }
+    assert labels["by_device"].endswith(f"interval over {drawn}")
+    assert labels["by_scene"].endswith("interval by Wilson's method")
 
 
 @pytest.mark.parametrize("state", ["paused", "stopped", "running", "failed"])
