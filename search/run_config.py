@@ -202,7 +202,7 @@ def bind_data(run: RunDirectory, manifest: Manifest) -> None:
     data = {"name": manifest.name, "manifest_hash": manifest.hash()}
     if "data" not in stored:
         _write(run, {**stored, "data": data})
-    elif stored["data"] != data:
+    elif stored["data"]["manifest_hash"] != data["manifest_hash"]:  # the name is that of a folder, which may be moved
         before = stored["data"]
         raise RunError(
             f"{run.root}: the run was started on the data {before['name']!r} ({before['manifest_hash']}), not "

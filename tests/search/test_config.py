@@ -127,7 +127,8 @@ def test_a_run_belongs_to_one_data_set(tmp_path, shards):
     bind_data(run, manifest)
     assert str(shards) not in run.config_path.read_text()
     with pytest.raises(RunError, match="started on the data"):
-        bind_data(run, manifest.updated(name="other"))
+        bind_data(run, manifest.updated(classes=manifest.classes[::-1]))
+    bind_data(run, manifest.updated(name="moved"))
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
