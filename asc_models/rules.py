@@ -21,6 +21,14 @@ QUANTITY_NAMES: dict[Quantity, str] = {
     "peak_activation_bytes": "peak activations",
 }
 """Name of each quantity in tables and text, without its unit."""
+QUANTITY_TITLES: dict[Quantity, str] = {
+    **QUANTITY_NAMES,
+    "weight_bytes": "bytes of weights",
+    "nonzero_weight_bytes": "bytes of non-zero weights",
+    "file_bytes": "bytes of the file",
+    "peak_activation_bytes": "bytes of peak activations",
+}
+"""Name of each quantity with its unit."""
 
 RuleName = Literal["dcase2021", "dcase2022", "dcase2023", "dcase2024", "dcase2025", "custom"]
 

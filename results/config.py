@@ -11,6 +11,14 @@ from asc_models.config import MAX_MEMBERS
 from data_prep.schema import Config
 
 Slot = Literal["best", "ensemble", "smallest", "robust", "next"]
+SLOT_MEANINGS: dict[Slot, str] = {
+    "best": "lowest calibrated log loss on validation",
+    "ensemble": "best ensemble of several members",
+    "smallest": "smallest system whose paired difference of log loss to the best has a 95 % interval that contains 0",
+    "robust": "lowest calibrated log loss on its worst device, of devices with at least 10 validation clips",
+    "next": "next best by calibrated log loss, where a place is left because another slot has no further system",
+}
+"""{slot: which system takes it}."""
 
 
 class EnsembleConfig(Config):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asc_models.rules import Quantity, RulesConfig, Verdict, check, total
+from asc_models.rules import QUANTITY_TITLES, Quantity, RulesConfig, Verdict, check, total
 from data_prep.schema import parse_config
 from results.candidates.candidates import CandidateMetrics
 
@@ -63,8 +63,8 @@ class Limits:
 
     @property
     def text(self) -> str:
-        """All limits as text, such as `128,000 weight bytes, 30,000,000 macs`."""
-        return ", ".join(f"{limit:,} {quantity.replace('_', ' ')}" for quantity, limit in self.rules.in_force().items())
+        """All limits as text, such as `128,000 bytes of weights, 30,000,000 multiply-accumulates`."""
+        return ", ".join(f"{limit:,} {QUANTITY_TITLES[quantity]}" for quantity, limit in self.rules.in_force().items())
 
     @property
     def described(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from asc_models.ensemble import temper
 from asc_models.metrics import summarize
 from data_prep.errors import DataError
 from data_prep.files import written_whole
@@ -70,6 +71,13 @@ class Predictions:
         if not self.is_labelled:
             raise DataError("predictions can only be scored if every clip has a label")
         return summarize(self.labels, self.probabilities, self.classes, self.clips["device"].astype(str).tolist())
+
+
+def tempered(predictions: Predictions, temperature: float) -> Predictions:
+    """Return predictions with a temperature applied."""
+    if temperature == 1.0:
+        return predictions
+    return replace(predictions, probabilities=temper(predictions.probabilities, temperature).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from data_prep.figures.style import Theme, styled, titled
 from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison, FrontScore, RunGroup
 from results.report.figures.all import Plot
 from results.report.figures.scales import accuracy_axis, size_axis
-from results.report.figures.search import MANY, QUANTITY_LABELS
+from results.report.figures.search import MANY, axis_title
 from results.report.figures.style import Margins, legend_below, new_axes, series_look
 
 TITLES: dict[FrontScore, tuple[str, str]] = {
@@ -62,7 +62,7 @@ def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
     if any(_selected(run, score) for run in group.runs):
         label = "selected candidate, retrained"
         axes.scatter([], [], s=110, marker="o", facecolors="none", edgecolors=theme.ink, linewidths=1.6, label=label)
-    axes.set_xlabel(QUANTITY_LABELS["weight_bytes"], color=theme.ink)
+    axes.set_xlabel(axis_title("weight_bytes"), color=theme.ink)
     title, axis = TITLES[score]
     axes.set_ylabel(axis, color=theme.ink)
     titled(axes, theme, title, f"{group.title}; lines: fronts of the finished trials; faint: other finished trials")

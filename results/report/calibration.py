@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
-from asc_models.ensemble import temper
 from asc_models.metrics import ConfidenceBin, calibration_error, confidence_bins
+from results.candidates.predictions import Predictions
 from results.report.data import RunData
 from results.report.table import Column, Table
 from results.report.text import Content, percent
@@ -21,19 +22,26 @@ class SystemBin(NamedTuple):
     bin: ConfidenceBin
 
 
-def calibration_table(data: RunData) -> Table[SystemBin]:
-    """Return the bins of the selected candidate and of the ensembles on test; no rows without a selected candidate.
+def calibrated_systems(data: RunData) -> dict[str, Predictions]:
+    """Return {name: test predictions} of the selected candidate as exported and with its temperature, and ensembles."""
+    if data.selected is None:
+        return {}
+    name = data.selected.name
+    systems = {one: data.test[one] for one in (name, *(one.name for one in data.ensembles)) if one in data.test}
+    temperature = data.temperature(name)
+    if temperature != 1.0 and name in data.test:
+        with_it = {f"{name} with temperature {temperature:.2f}": data.packed_test(name)}
+        systems = {name: systems.pop(name), **with_it, **systems}
+    return dict(islice(systems.items(), N_SYSTEMS))
 
-    A single candidate without a temperature is no system of its own.
-    """
-    ensembles = [one.name for one in data.ensembles if not one.is_single or one.temperature != 1.0]
-    names = [] if data.selected is None else [data.selected.name, *ensembles]
-    shown = [name for name in names if name in data.test][:N_SYSTEMS]
+
+def calibration_table(data: RunData) -> Table[SystemBin]:
+    """Return the bins of `calibrated_systems` on test; no rows without a selected candidate."""
     return Table(
         [
             SystemBin(name, one)
-            for name in shown
-            for one in confidence_bins(data.test[name].labels, data.test[name].probabilities)
+            for name, test in calibrated_systems(data).items()
+            for one in confidence_bins(test.labels, test.probabilities)
         ],
         (
             Column("system", lambda row: row.system, kind="text"),
@@ -71,8 +79,7 @@ def _verdict(data: RunData) -> str:
         f"{name} is {verdict} as exported: its mean confidence is {percent(confident)}, and {percent(right)} of the "
         f"clips are right; ECE {percent(error)}."
     )
-    own = data.calibrations.get(name)
-    if own is not None and own.temperature != 1.0:
-        tempered = calibration_error(test.labels, temper(test.probabilities, own.temperature))
-        text += f" With its temperature {own.temperature:.2f}, ECE is {percent(tempered)}."
+    if (temperature := data.temperature(name)) != 1.0:
+        error = calibration_error(test.labels, data.packed_test(name).probabilities)
+        text += f" With its temperature {temperature:.2f}, ECE is {percent(error)}."
     return text

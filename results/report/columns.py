@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from asc_models.rules import QUANTITY_NAMES, Quantity
+from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES, Quantity
 from results.candidates.candidates import Candidate
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import SCORES, SeedGroup, seed_groups
@@ -24,6 +24,15 @@ from results.report.text import count, interval, percent
 
 Record = Mapping[str, Any]
 Group = Literal["scene", "device"]
+
+
+METHOD_NAMES = {
+    "single": "best single network",
+    "greedy": "greedy",
+    "per_byte": "greedy, gain per byte",
+    "exact": "all small sets",
+}
+"""{method of `results.ensembles.members`: its name}."""
 
 
 class _Average(str):
@@ -39,6 +48,9 @@ def candidate_table(data: RunData) -> Table[Candidate]:
     `test_low` and `test_high` are the bounds of the 95 % interval of test macro accuracy.
     """
     bounds, limited = cache(data.interval), data.limit.quantity
+    retrain = data.config.get("retrain") or {}
+    checkpoint = str(retrain.get("checkpoint") or "macro_accuracy").replace("_", " ")
+    kept = "epoch kept" if retrain.get("all_clips") else f"best epoch by validation {checkpoint}"
     several_modes = len({candidate.metrics.mode for candidate in data.candidates}) > 1  # else shown in the headline
 
     def of(name: str, unit: Unit = "", **options: Any) -> Column[Candidate]:
@@ -55,7 +67,8 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             text = f"{value / 1e6:,.1f}" if in_millions else WRITTEN[unit](value)
             return text + (" (over)" if name in data.limits.verdict([candidate.metrics]).over else "")
 
-        return of(name, unit, **{"heading": QUANTITY_NAMES[name], "format": written, **options})
+        titles = {"heading": QUANTITY_TITLES[name], "short": QUANTITY_NAMES[name]}
+        return of(name, unit, **{**titles, "format": written, **options})
 
     def mode(candidate: Candidate) -> str:
         """Return the quantization mode, marked if the rules do not allow it."""
@@ -99,7 +112,12 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             of("agreement", "share"),
             of("float_macro_accuracy", "share", heading="network's accuracy"),
             of("float_log_loss", "nats", heading="network's log loss"),
-            of("best_epoch", format=lambda c: f"{count(c.metrics.best_epoch)} of {c.metrics.epochs:,}"),
+            of(
+                "best_epoch",
+                heading=kept,
+                short="best epoch",
+                format=lambda c: f"{count(c.metrics.best_epoch)} of {c.metrics.epochs:,}",
+            ),
             of("epochs", "count"),
             of("seed"),
             of("trial_id", heading="trial"),
@@ -156,7 +174,7 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
                 limited,
                 lambda row: sizes.get(row[1], row[0].outside.get(row[1])),
                 _unit(limited),
-                QUANTITY_NAMES[limited],
+                QUANTITY_TITLES[limited],
             ),
             Column("temperature", lambda row: row[0].temperature),
             *score_columns(lambda row: row[0].metrics, data.scored_on),
@@ -164,6 +182,45 @@ def member_table(data: RunData, ensembles: Sequence[Ensemble]) -> Table[tuple[En
         ),
         page=("member", "weight", limited),
         total=total if len(ensembles) == 1 else {},
+    )
+
+
+def method_table(ensembles: Sequence[Ensemble], limited: Quantity) -> Table[tuple[Ensemble, str]]:
+    """Return the methods that were tried for each ensemble; members, size and gain only of the one that was used.
+
+    Args:
+        ensembles: of a run.
+        limited: displayed limited quantity.
+    """
+
+    def of(value: Callable[[Ensemble], Any]) -> Callable[[tuple[Ensemble, str]], Any]:
+        """Return a function from a row to a value of the ensemble, None for a method that was not used."""
+        return lambda row: value(row[0]) if row[1] == row[0].method else None
+
+    def gain(index: int) -> Callable[[tuple[Ensemble, str]], float | None]:
+        """Return a function from a row to the gain or a bound of its interval."""
+        return of(lambda ensemble: None if ensemble.gain is None else ensemble.gain[index])
+
+    def written(row: tuple[Ensemble, str]) -> str:
+        """Return the gain with its interval."""
+        found = of(lambda ensemble: ensemble.gain)(row)
+        return "–" if found is None else f"{found[0]:+.3f} ({found[1]:+.3f} to {found[2]:+.3f})"
+
+    joint = len(ensembles) == 1 and bool(ensembles[0].outside)
+    reference = "the run's ensemble" if joint else "the best single network"
+    return Table(
+        [(one, method) for one in ensembles for method in METHOD_NAMES if method in one.held_out],
+        (
+            Column("ensemble", lambda row: row[0].name),
+            Column("method", lambda row: METHOD_NAMES[row[1]], kind="text"),
+            Column("held_out_log_loss", lambda row: row[0].held_out[row[1]], "nats", "log loss, held out"),
+            Column("n_members", of(lambda ensemble: len(ensemble.members)), "count", "members"),
+            Column(limited, of(lambda ensemble: ensemble.total_bytes), _unit(limited), QUANTITY_TITLES[limited]),
+            Column("gain", gain(0), "nats", f"log loss minus that of {reference}", format=written),
+            Column("gain_low", gain(1), "nats"),
+            Column("gain_high", gain(2), "nats"),
+        ),
+        page=("method", "held_out_log_loss", "n_members", limited, "gain"),
     )
 
 
@@ -197,7 +254,7 @@ def seed_table(data: RunData) -> Table[SeedGroup]:
             of("epochs"),
             of("n_seeds", "count", heading="seeds"),
             Column("seeds", lambda group: " ".join(map(str, group.seeds))),
-            of(limited, _unit(limited), heading=QUANTITY_NAMES[limited]),
+            of(limited, _unit(limited), heading=QUANTITY_TITLES[limited]),
             *(column for split, score in SCORES for column in spread(split, score)),
         ),
         page=("candidate", "n_seeds", limited, *(f"{split}_{score}_mean" for split, score in SCORES)),
@@ -210,11 +267,11 @@ def score_table(data: RunData, group: Group) -> Table[str]:
     Scenes have a last row `average`: the scores of all clips, of which accuracy is the mean over scenes.
 
     Columns: the group, `n_clips`, then `macro_accuracy`, `low`, `high` (95 % interval) and `log_loss` of the selected
-    candidate, then the accuracy of each other system under its name, then on TAU the published accuracies as
-    `published: <system>`.
+    candidate with the temperature that it is packed with, then the accuracy of each other system under its name, then
+    on TAU the published accuracies as `published: <system>`.
     """
     chosen = data.selected.name if data.selected is not None else ""
-    tests = {name: test.summarize() for name, test in data.test.items()} if chosen in data.test else {}
+    tests = {name: data.packed_test(name).summarize() for name in data.test} if chosen in data.test else {}
     parts = list(tests[chosen][f"by_{group}"]) if tests else []
     others = [name for name in tests if name != chosen]
     table = (CLASS_WISE if group == "scene" else DEVICE_WISE) if data.has_published else {}
@@ -255,7 +312,7 @@ def score_table(data: RunData, group: Group) -> Table[str]:
         Column("macro_accuracy", score(chosen, "macro_accuracy"), "share", chosen),
         Column("low", lambda part: bounds(part)[0], "share", "95 % interval", format=lambda p: interval(*bounds(p))),
         Column("high", lambda part: bounds(part)[1], "share"),
-        Column("log_loss", score(chosen, "log_loss"), "nats"),
+        Column("log_loss", score(chosen, "log_loss"), "nats", "its log loss"),
         *(Column(name, score(name, "macro_accuracy"), "share", name) for name in others),
         *(
             Column(f"published: {name}", printed(name), "share", f"{name} (published)", f"publ. {name}")

@@ -39,6 +39,7 @@ def page_content(data: RunData) -> Content:
         "ensembles": [ensemble_text(data, ensemble) for ensemble in data.ensembles],
         "ties": tied,
         "baselines": baselines(data),
+        "tempered_note": _tempered_note(data),
         "by_device": by_device,
         "worst_devices": worst_devices(data),
         "by_scene": by_scene,
@@ -60,7 +61,7 @@ def page_content(data: RunData) -> Content:
         **({"scenes": "By scene"} if by_scene else {}),
         **({"calibration": "Calibration"} if calibrated else {}),
         **({"published": "Published systems"} if content["published"] else {}),
-        **{"search": "Search", "data": "Data", "limits": "Limits"},
+        **{"search": "Search", "data": "Data", "limits": "Limitations"},
         **({"submission": "Submission"} if content["submission"] else {}),
         "reproduce": "Reproduce",
     }
@@ -69,6 +70,13 @@ def page_content(data: RunData) -> Content:
 
 def _out_of_fold(data: RunData) -> str:
     return "" if data.scored_on == "validation" else ", of retrained candidates and ensembles out of fold"
+
+
+def _tempered_note(data: RunData) -> str:
+    """Return whether log losses by device and by scene have a temperature."""
+    temperature = 1.0 if data.selected is None else data.temperature(data.selected.name)
+    which = "without a temperature" if temperature == 1.0 else f"with temperature {temperature:.2f}, as packed"
+    return f"On test. Log losses are {which}; accuracy does not depend on it."
 
 
 def _subtitle(data: RunData) -> str:

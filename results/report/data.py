@@ -17,7 +17,7 @@ from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history
 from results.candidates.limits import Limits, SizeLimit, read_limits
-from results.candidates.predictions import Predictions
+from results.candidates.predictions import Predictions, tempered
 from results.candidates.ties import TieGroup, tie_groups
 from results.ensembles.calibration import Calibration, calibrate, cross_fitted, location_parts, locations_of
 from results.ensembles.ensemble import Ensemble, ensemble_predictions, read_ensembles
@@ -50,7 +50,8 @@ class RunData:
     selected: Candidate | None
     """The candidate with the best calibrated validation log loss that is within all limits, None if there is none."""
     test: dict[str, Predictions]
-    """{candidate or ensemble: test predictions}, if stored and if every clip has a label."""
+    """{candidate or ensemble of several members: test predictions}, if stored and if every clip has a label; those
+    of an ensemble with its temperature, those of a candidate as exported (`packed_test` applies its temperature)."""
     baselines: list[Candidate]
     """Baselines trained on the same clips, best validation log loss first."""
     validation: dict[str, Predictions] = field(default_factory=dict)
@@ -109,6 +110,15 @@ class RunData:
         """Return a candidate's value of the displayed limited quantity."""
         return self.limits.size([candidate.metrics])
 
+    def temperature(self, name: str) -> float:
+        """Return the temperature that a candidate is packed with; 1.0 of an ensemble, whose predictions have it."""
+        is_ensemble = any(ensemble.name == name for ensemble in self.ensembles)
+        return 1.0 if is_ensemble or name not in self.calibrations else self.calibrations[name].temperature
+
+    def packed_test(self, name: str) -> Predictions:
+        """Return the test predictions of a system with its temperature, as a submission contains them."""
+        return tempered(self.test[name], self.temperature(name))
+
     def interval(self, name: str) -> tuple[float, float]:
         """Return the 95 % interval of a system's test macro accuracy, NaN without test predictions."""
         return accuracy_interval(self.test[name]) if name in self.test else (np.nan, np.nan)
@@ -133,6 +143,7 @@ def read_run_data(run: RunDirectory) -> RunData:
         [replace(one, temperature=1.0) for one in ensembles if not one.is_single],
         outside,
     )
+    several = [one for one in ensembles if one.outside or not one.is_single]
     calibrations = {name: _calibration(one) for name, one in validation.items()}
     candidates = _ranked(candidates, calibrations)
     selected = select_candidate(candidates, limits)
@@ -146,7 +157,7 @@ def read_run_data(run: RunDirectory) -> RunData:
         candidates=candidates,
         ensembles=ensembles,
         selected=selected,
-        test=_labelled_predictions("test", candidates, ensembles, outside),
+        test=_labelled_predictions("test", candidates, several, outside),
         baselines=read_baselines(run),
         validation=validation,
         calibrations=calibrations,

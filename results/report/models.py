@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from asc_models.ensemble import temper
 from asc_models.metrics import log_loss
-from asc_models.rules import QUANTITY_NAMES
+from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES
 from data_prep.wording import plural
+from results.candidates.candidates import Candidate
 from results.ensembles.ensemble import Ensemble
 from results.published import PublishedSystem
-from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
+from results.report.columns import (
+    Group,
+    candidate_table,
+    member_table,
+    method_table,
+    score_table,
+    seed_table,
+    system_table,
+)
 from results.report.data import RunData
 from results.report.text import Content, amount, interval, kilobytes, number, percent, size_text
 
@@ -33,6 +42,7 @@ def headline(data: RunData) -> Content | None:
     low, high = data.interval(chosen.name)
     n_test = len(data.test[chosen.name].clips) if chosen.name in data.test else 0
     share = size / data.limit.limit
+    packed: dict[str, Any] = data.packed_test(chosen.name).summarize() if n_test else metrics.splits.get("test", {})
     tiles = [
         _tile(
             "Macro accuracy, test",
@@ -41,13 +51,12 @@ def headline(data: RunData) -> Content | None:
         ),
         _tile(
             "Log loss, test",
-            number(metrics.value("test", "log_loss")),
-            f"{data.scored_on} {number(metrics.value('validation', 'log_loss'))}{_calibrated_text(data, chosen.name)}; "
-            f"on test, Brier score {number(metrics.value('test', 'brier_score'))}, ECE "
-            f"{percent(metrics.value('test', 'calibration_error'))}",
+            number(packed.get("log_loss")),
+            f"{_temperature_text(data, chosen)}Brier score {number(packed.get('brier_score'))}, ECE "
+            f"{percent(packed.get('calibration_error'))}; {_validation_text(data, chosen)}",
         ),
         _tile(
-            QUANTITY_NAMES[data.limit.quantity].capitalize(),
+            QUANTITY_TITLES[data.limit.quantity].capitalize(),
             size_text(data, size),
             f"{100 * share:.0f} % of the limit of {size_text(data, data.limit.limit)}",
             share,
@@ -68,17 +77,23 @@ def headline(data: RunData) -> Content | None:
     return {"name": chosen.name, "how": how, "tiles": tiles, "note": _better_ensemble(data)}
 
 
-def _calibrated_text(data: RunData, name: str) -> str:
-    """Return the calibrated log loss of a system, and what its temperature makes of its test log loss."""
-    found = data.calibrations.get(name)
-    if found is None or found.temperature == 1.0:
+def _temperature_text(data: RunData, chosen: Candidate) -> str:
+    """Return that the test scores are with the temperature that the candidate is packed with, "" without one."""
+    temperature = data.temperature(chosen.name)
+    if temperature == 1.0 or chosen.name not in data.test:
         return ""
-    text = f", calibrated {number(found.log_loss)}"
-    if name in data.test:
-        test = data.test[name]
-        tempered = log_loss(test.labels, temper(test.probabilities, found.temperature))
-        text += f"; with temperature {found.temperature:.2f}, test {number(tempered)}"
-    return text
+    test = data.test[chosen.name]
+    plain = number(log_loss(test.labels, test.probabilities))
+    return f"as packed, with temperature {temperature:.2f} (file without it {plain}); so are "
+
+
+def _validation_text(data: RunData, chosen: Candidate) -> str:
+    """Return the validation log loss, calibrated and of the file."""
+    plain = number(chosen.metrics.value("validation", "log_loss"))
+    found = data.calibrations.get(chosen.name)
+    if found is None or found.temperature == 1.0:
+        return f"{data.scored_on} log loss {plain}"
+    return f"calibrated {data.scored_on} log loss {number(found.log_loss)} (file {plain})"
 
 
 def _better_ensemble(data: RunData) -> str:
@@ -118,20 +133,25 @@ def seeds(data: RunData) -> Content | None:
 
 
 def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
-    """Return a text with the ensemble's scores and a table of its members; for a single member, only a text."""
-    test, validation = (ensemble.metrics.get(split, {}) for split in ("test", "validation"))
-    spread = interval(*data.interval(ensemble.name))
+    """Return a text with the ensemble's scores, a table of its members if it has several, and one of the methods."""
+    name = next(iter(ensemble.members)) if ensemble.is_single else ensemble.name
+    test = ensemble.metrics.get("test", {})
     scores = (
-        f"test accuracy {percent(test.get('macro_accuracy'))} (95 % interval {spread}), test log "
-        f"loss {number(test.get('log_loss'))}, {data.scored_on} log loss {number(validation.get('log_loss'))}, "
+        f"{_ensemble_loss(data, ensemble, name)}test accuracy {percent(test.get('macro_accuracy'))} "
+        f"(95 % interval {interval(*data.interval(name))}), test log loss {number(test.get('log_loss'))} with "
         f"temperature {ensemble.temperature:.2f}."
     )
     outside = outside_sentence(ensemble)
+    content: Content = {"table": None, "methods": None, "methods_note": ""}
+    if ensemble.held_out:
+        methods = method_table([ensemble], data.limit.quantity)
+        content |= {
+            "methods": methods.content(["chosen" if method == ensemble.method else "" for _, method in methods.rows]),
+            "methods_note": _methods_note(data, ensemble),
+        }
     if ensemble.is_single:
-        only = next(iter(ensemble.members))
         reason = f"adding any other candidate that fits does not lower the {data.scored_on} log loss"
-        tempered = "" if ensemble.temperature == 1.0 else f" After temperature scaling: {scores}"
-        return {"text": f"Only {only} was selected: {reason}.{tempered}{outside}", "table": None}
+        return {**content, "text": f"Only {name} was selected: {reason}. {name}: {scores}{outside}"}
     limits = data.limits.rules.in_force()
     totals = ensemble.totals or {data.limit.quantity: ensemble.total_bytes}
     together = ", ".join(
@@ -140,7 +160,28 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         if quantity in limits
     )
     text = f"{ensemble.name} of {len(ensemble.members)}, together {together}: {scores}{outside}"
-    return {"text": text, "table": member_table(data, [ensemble]).content()}
+    return {**content, "text": text, "table": member_table(data, [ensemble]).content()}
+
+
+def _ensemble_loss(data: RunData, ensemble: Ensemble, name: str) -> str:
+    """Return the log loss on locations that nothing was fitted on; without it, the calibrated one, saying which."""
+    if ensemble.method in ensemble.held_out:
+        return f"{data.scored_on} log loss {number(ensemble.held_out[ensemble.method])} on held-out locations, "
+    if name not in data.calibrations:
+        return ""
+    return f"calibrated {data.scored_on} log loss {number(data.calibrations[name].log_loss)}, "
+
+
+def _methods_note(data: RunData, ensemble: Ensemble) -> str:
+    """Return what the table of methods compares."""
+    note = (
+        f"Log loss of {data.scored_on} predictions on held-out locations: each part of the locations with members, "
+        "weights and temperature selected on the others. The method with the lowest is used on all."
+    )
+    fitted = ensemble.metrics.get("validation", {}).get("log_loss")
+    if fitted is not None:
+        note += f" On the clips that members and temperature were selected on, its log loss is {number(fitted)}."
+    return note
 
 
 def outside_sentence(ensemble: Ensemble) -> str:
@@ -168,8 +209,16 @@ def published(data: RunData) -> Content | None:
     this_model = PublishedSystem(
         name=f"{data.selected.name} (this run)",
         macro_accuracy=100 * metrics.value("test", "macro_accuracy"),
-        log_loss=metrics.value("test", "log_loss"),
+        log_loss=_packed_log_loss(data, data.selected),
         size=kilobytes(metrics.nonzero_weight_bytes),
         source="measured",
     )
     return replace(found, rows=[this_model, *found.rows]).content(["chosen"])
+
+
+def _packed_log_loss(data: RunData, chosen: Candidate) -> float:
+    """Return the test log loss with the temperature, without stored predictions that of the file."""
+    if chosen.name not in data.test:
+        return chosen.metrics.value("test", "log_loss")
+    test = data.packed_test(chosen.name)
+    return log_loss(test.labels, test.probabilities)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from asc_models.rules import QUANTITY_NAMES, Quantity
+from asc_models.rules import QUANTITY_TITLES, Quantity
 from data_prep.wording import printable
 from results.candidates.candidates import Candidate
 from results.candidates.seeds import SeedGroup, seed_groups
@@ -38,7 +38,7 @@ _TOOLTIP = (
     ("accuracy", "macro accuracy", ".3f"),
     ("loss", "log loss", ".3f"),
     ("epochs", "epochs", ""),
-    *((quantity, QUANTITY_NAMES[quantity], ",") for quantity in QUANTITIES),
+    *((quantity, QUANTITY_TITLES[quantity], ",") for quantity in QUANTITIES),
     ("settings", "settings", ""),
     ("reason", "why not trained", ""),
 )
@@ -57,7 +57,7 @@ def pareto_view(data: RunData) -> dict[str, Any] | None:
     limits = {quantity: limit for quantity, limit in data.limits.rules.in_force().items() if quantity in QUANTITIES}
     used = [quantity for quantity in QUANTITIES if any(quantity in point for point in points)]
     first = data.limit.quantity if data.limit.quantity in used else used[0]
-    titles = {quantity: QUANTITY_NAMES[quantity] for quantity in used}
+    titles = {quantity: QUANTITY_TITLES[quantity] for quantity in used}
     where = " on validation" if data.scored_on == "validation" else " on validation, of retrained ones out of fold"
     scores = {name: {**score, "title": score["title"] + where} for name, score in SCORES.items()}
     content = {

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
-from asc_models.ensemble import temper
-from asc_models.metrics import log_loss, macro_accuracy
-from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError
 from data_prep.files import read_json
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
@@ -18,23 +14,22 @@ from data_prep.wording import plural, shortened
 from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
+from results.config import SLOT_MEANINGS
 from results.ledger.events import STATES, of_kind
 from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
+from results.report.packed import packed_differences, packed_rows, packed_table
 from results.report.text import (
     Content,
     count,
     data_name,
     fold_of,
-    interval,
-    number,
-    percent,
     setting,
-    size_text,
     table,
 )
+from results.report.ties import difference_table
 from results.rundir import NOTES
 
 N_FAILED = 20
@@ -181,53 +176,21 @@ def submission_text(data: RunData) -> Content | None:
         return None
     summary = read_json(path)
     try:
-        rows = [
-            [
-                *(row["label"], row["system"], ", ".join(row["members"]), _bytes_of(data, row)),
-                *(number(row["validation_log_loss"]), number(row.get("temperature"), 2), *_test_scores(data, row)),
-                row.get("reason", ""),
-            ]
-            for row in summary["systems"]
-        ]
+        rows = packed_rows(data)
+        differences = packed_differences(data, rows)
         left_out = [f"Slot {slot}: {reason}." for slot, reason in summary.get("unfilled", {}).items()]
         left_out += [f"Not packed: {name}, {reason}." for name, reason in summary.get("left_out", {}).items()]
+        used = {str(row.get("slot", "")) for row in rows} | set(summary.get("unfilled", {}))
         name = summary["package"] + (" (draft)" if summary.get("draft") else "")
         return {
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
             "notes": [*map(str, summary["notes"]), *left_out],
-            "table": table(
-                [
-                    *("label", "system", "members", QUANTITY_NAMES[data.limit.quantity]),
-                    *(f"{data.scored_on} log loss, calibrated", "temperature", "test log loss with it"),
-                    *("test accuracy", "95 % interval", "reason"),
-                ],
-                rows,
-                text="system|members*|reason*",
-            ),
+            "table": packed_table(data, rows).content(),
+            "differences": difference_table(differences).content() if differences else None,
+            "slots": [f"{slot}: {SLOT_MEANINGS[slot]}" for slot in SLOT_MEANINGS if slot in used],
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error!r}); rerun `asc submit`") from None
-
-
-def _bytes_of(data: RunData, row: Mapping[str, Any]) -> str:
-    """Return the size of a packed system and its share of the limit."""
-    by_name = {candidate.name: data.size(candidate) for candidate in data.candidates}
-    if not set(row["members"]) <= set(by_name):
-        return "–"
-    size = sum(by_name[name] for name in row["members"])
-    return f"{size_text(data, size)} ({100 * size / data.limit.limit:.0f} %)"
-
-
-def _test_scores(data: RunData, row: Mapping[str, Any]) -> list[str]:
-    """Return test log loss with the packed temperature, test accuracy and its interval of a packed system."""
-    name, temperature = row["system"], row.get("temperature")
-    test = data.test.get(name)
-    if test is None or temperature is None:
-        return ["–"] * 3
-    is_tempered = any(ensemble.name == name for ensemble in data.ensembles)
-    probabilities = test.probabilities if is_tempered else temper(test.probabilities, float(temperature))
-    accuracy = macro_accuracy(test.labels, test.probabilities)
-    return [number(log_loss(test.labels, probabilities)), percent(accuracy), interval(*data.interval(name))]
 
 
 def reproduce(data: RunData) -> Content:

@@ -12,10 +12,19 @@ from data_prep.wording import inert
 from results.candidates.predictions import Predictions
 from results.report.baselines import baseline_table
 from results.report.calibration import calibration_table
-from results.report.columns import Group, candidate_table, member_table, score_table, seed_table, system_table
+from results.report.columns import (
+    Group,
+    candidate_table,
+    member_table,
+    method_table,
+    score_table,
+    seed_table,
+    system_table,
+)
 from results.report.data import RunData
 from results.report.devices import device_table
 from results.report.knobs import knob_table
+from results.report.packed import packed_differences, packed_rows, packed_table
 from results.report.ties import difference_table, tie_table, validation_differences
 
 
@@ -47,11 +56,14 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "seeds": seed_table(data).frame(),
         "baselines": baseline_table(data).frame(),
         "ensembles": member_table(data, data.ensembles).frame(),
+        "ensemble_methods": method_table(data.ensembles, data.limit.quantity).frame(),
         "ties": tie_table(data).frame(),
         "differences": difference_table(validation_differences(data)).frame(),
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),
         "worst_devices": device_table(data).frame(),
+        "submission": packed_table(data, packed := packed_rows(data)).frame(),
+        "test_differences": difference_table(packed_differences(data, packed)).frame(),
         "calibration": calibration_table(data).frame(),
         "training": training_table(data),
         "trials": data.trials,

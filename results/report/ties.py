@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from data_prep.wording import plural
 from results.candidates.differences import Difference, difference_to
-from results.report.data import RunData
+from results.candidates.seeds import seed_groups
+from results.ensembles.calibration import locations_of
+from results.report.data import RunData, drawn_units
 from results.report.table import Column, Table
 from results.report.text import Content, grid
 
@@ -95,7 +97,22 @@ def ties(data: RunData) -> Content | None:
         )
     else:
         text = f"None of the other {plural(len(first) - 1, 'system')} can be distinguished from {first[0]} by log loss."
-    return {"text": text, "table": table.content(), "matrix": difference_matrix(data)}
+    return {"text": text, "resampled": _resampled(data), "table": table.content(), "matrix": difference_matrix(data)}
+
+
+def _resampled(data: RunData) -> str:
+    """Return what the intervals resample, and how many trainings a system has."""
+    predictions = next(iter(data.compared.values()))
+    n_locations, n_clips = len(set(locations_of(predictions))), len(predictions.clips)
+    n_seeds = {len(group.members) for group in seed_groups(data.candidates)}
+    seeds = plural(min(n_seeds), "seed") if len(n_seeds) == 1 else f"{min(n_seeds)} to {max(n_seeds)} seeds"
+    units = {"locations": "", "clips": " (no location is known: each clip is one)"}
+    known = units.get(drawn_units(predictions), " (a clip without a known one is a location)")
+    resampled = f"{plural(n_locations, 'location')}{known} with {plural(n_clips, f'{data.scored_on} clip')}"
+    return (
+        f"Intervals resample {resampled}. Each network was trained with {seeds}; the variation between seeds is not "
+        "included."
+    )
 
 
 def validation_differences(data: RunData) -> list[Difference]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from asc_models.metrics import by_group
+from asc_models.rules import QUANTITY_TITLES
 from data_prep.errors import DataError
 from results.candidates.candidates import Candidate
 from results.candidates.differences import mean_loss_difference
@@ -90,12 +91,8 @@ def choose_systems(run: RunDirectory, config: SubmissionConfig) -> Chosen:
             unfilled[slot] = NOT_FILLED[slot]
     for system in ranked:
         if len(choices) < config.max_systems and system not in _systems(choices):
-            rank = ranked.index(system) + 1
-            choices.append(
-                Choice(
-                    "next", system, f"It is number {rank} by calibrated log loss ({system.validation_log_loss:.3f})."
-                )
-            )
+            is_asked = len([one for one in choices if one.slot == "next"]) < config.slots.count("next")
+            choices.append(Choice("next", system, _next_reason(system, ranked, is_asked=is_asked)))
     chosen = _systems(choices)
     left_out |= {
         system.name: f"number {rank} by calibrated log loss ({system.validation_log_loss:.3f}), and all slots are taken"
@@ -159,16 +156,34 @@ def _ensemble(ranked: Sequence[System], _: Limits) -> tuple[System, str] | None:
     return None
 
 
+def _next_reason(system: System, ranked: Sequence[System], *, is_asked: bool) -> str:
+    """Return why a system fills a place: its rank, and its difference to the best if both have predictions.
+
+    Args:
+        system: the system.
+        ranked: all systems, best first.
+        is_asked: whether the slot `next` is configured; else the place is one that another slot left.
+    """
+    rank, best = ranked.index(system) + 1, ranked[0]
+    why = "" if is_asked else "It fills a place that another slot left empty. "
+    reason = f"{why}It is number {rank} by calibrated log loss ({system.validation_log_loss:.3f})"
+    if system is best or system.validation is None or best.validation is None:
+        return f"{reason}."
+    mean, low, high = loss_difference(system, best)
+    verdict = "not significantly worse than the best" if low <= 0 else "significantly worse than the best"
+    return f"{reason}, {verdict}: log loss differs by {mean:+.3f} ({low:+.3f} to {high:+.3f})."
+
+
 def _smallest(ranked: Sequence[System], limits: Limits) -> tuple[System, str] | None:
-    unit = f" {limits.main.quantity.replace('_', ' ')}"
     for system in sorted(_comparable(ranked), key=lambda one: (one.size, one.validation_log_loss)):
         if system is ranked[0]:
             return None  # everything smaller is worse
         mean, low, high = loss_difference(system, ranked[0])
         if low <= 0:
+            size = f"{system.size:,} {QUANTITY_TITLES[limits.main.quantity]}"
             return system, (
-                f"It is the smallest ({system.size:,}{unit}) not significantly worse than the best: log loss differs "
-                f"by {mean:+.3f} ({low:+.3f} to {high:+.3f})."
+                f"It is the smallest ({size}) not significantly worse than the best: log loss differs by {mean:+.3f} "
+                f"({low:+.3f} to {high:+.3f})."
             )
     return None
 

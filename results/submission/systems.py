@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asc_models.ensemble import temper
 from asc_models.metrics import log_losses
 from data_prep.errors import DataError
 from results.candidates.candidates import Candidate, CandidateMetrics, comparable, read_candidates, sibling_name
 from results.candidates.limits import Limits
-from results.candidates.predictions import Predictions
+from results.candidates.predictions import Predictions, tempered
 from results.ensembles.calibration import (
     Calibration,
     calibrate,
@@ -102,13 +101,6 @@ class System:
         return ensemble_predictions(self.ensemble, by_candidate)
 
 
-def tempered(predictions: Predictions, temperature: float) -> Predictions:
-    """Return predictions with a temperature applied."""
-    if temperature == 1.0:
-        return predictions
-    return replace(predictions, probabilities=temper(predictions.probabilities, temperature).astype(np.float32))
-
-
 def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[str, str]]:
     """Rank the candidates and ensembles that are within all limits.
 
@@ -139,10 +131,7 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
             )
         elif gone:
             left_out[ensemble.name] = f"its members {', '.join(gone)} are missing; rerun `asc ensemble`"
-        elif ensemble.is_single:
-            (member,) = ensemble.members
-            left_out[ensemble.name] = f"no ensemble is better on held-out locations than its only member {member}"
-        else:
+        elif not ensemble.is_single:  # of a single member, the member is the system
             found.append(_ensemble_system(ensemble, candidates, limits))
     within = [candidate for candidate in candidates.values() if limits.verdict([candidate.metrics]).feasible]
     compared = {candidate.name for candidate in comparable(within)}

@@ -72,6 +72,7 @@ def _as_json(chosen: Chosen, quantity: Quantity, not_beaten: Sequence[str]) -> d
 def _show(screen: Terminal, chosen: Chosen, limit: SizeLimit) -> None:
     """Print the systems to submit, why each was chosen, and why others were not."""
     from asc_models.rules import QUANTITY_NAMES
+    from results.config import SLOT_MEANINGS
 
     columns = ("#", "slot", "system", QUANTITY_NAMES[limit.quantity], "temperature", "log loss")
     rows = [
@@ -84,6 +85,9 @@ def _show(screen: Terminal, chosen: Chosen, limit: SizeLimit) -> None:
     for number, choice in enumerate(chosen.choices, start=1):
         bound = " Its temperature is at the bound of the fit." if choice.system.calibration.is_at_bound else ""
         screen.say(f"{number}. {choice.system.name}: {choice.reason}{bound}")
+    used = {*(choice.slot for choice in chosen.choices), *chosen.unfilled}
+    meanings = [f"{slot}: {meaning}" for slot, meaning in SLOT_MEANINGS.items() if slot in used]
+    screen.say(f"Slots: {'; '.join(meanings)}.")
     for slot, reason in chosen.unfilled.items():
         screen.say(f"Slot {slot}: {reason}")
     for name, reason in chosen.left_out.items():

@@ -11,7 +11,7 @@ from asc_models.metrics import calibration_error
 from data_prep.figures.style import Theme, styled
 from data_prep.wording import plural, shortened
 from results.ledger.importance import KnobEffects
-from results.report.calibration import calibration_table
+from results.report.calibration import calibrated_systems, calibration_table
 from results.report.data import RunData, drawn_units
 from results.report.figures.calibration import calibration_figure
 from results.report.figures.knobs import N_SHOWN, knob_figure
@@ -76,8 +76,7 @@ def _training_alt(data: RunData) -> str:
 def _calibration_plot(data: RunData) -> Plot:
     bins = calibration_table(data).frame()
     errors = {
-        name: calibration_error(data.test[name].labels, data.test[name].probabilities)
-        for name in bins["system"].unique()
+        name: calibration_error(test.labels, test.probabilities) for name, test in calibrated_systems(data).items()
     }
     names = {ensemble.name: f"{ensemble.name} of {len(ensemble.members)}" for ensemble in data.ensembles}
     labels = {name: f"{shortened(names.get(name, name))}: ECE {100 * error:.1f} %" for name, error in errors.items()}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
-from asc_models.rules import QUANTITY_NAMES
+from asc_models.rules import QUANTITY_TITLES, Quantity
 from data_prep.figures.style import Theme, titled
 from data_prep.wording import plural
 from results.ledger.events import of_kind
@@ -26,14 +26,6 @@ from results.report.figures.style import Margins, legend_below, new_axes
 
 MANY = 1000
 """More marks than this are drawn as an image within the SVG, which would otherwise take megabytes."""
-QUANTITY_LABELS = {
-    "nonzero_weight_bytes": "non-zero weight bytes of the exported file (1 kB = 1000 bytes)",
-    "weight_bytes": "weight bytes of the exported file (1 kB = 1000 bytes)",
-    "file_bytes": "bytes of the exported file (1 kB = 1000 bytes)",
-    "n_params": QUANTITY_NAMES["n_params"],
-    "macs": f"{QUANTITY_NAMES['macs']} per inference",
-    "peak_activation_bytes": "peak bytes of float32 activations (1 kB = 1000 bytes)",
-}
 
 
 def pareto_figure(data: RunData, theme: Theme) -> Figure:
@@ -67,7 +59,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
         axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="retrained", **_marker("candidate", theme))
     if any(look == "ensemble" for *_, look in marks):
         axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="ensemble", **_marker("ensemble", theme))
-    axes.set_xlabel(QUANTITY_LABELS.get(quantity, quantity), color=theme.ink)
+    axes.set_xlabel(axis_title(quantity), color=theme.ink)
     out_of_fold = "" if data.scored_on == "validation" else "; retrained: out of fold"
     axes.set_ylabel(f"macro accuracy on validation{out_of_fold}", color=theme.ink)
     n_infeasible = int((data.trials["state"] == "infeasible").sum())
@@ -119,6 +111,12 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
     obstacles = [point for curve in [*curves.values()][::every] for point in _along(curve)]
     place_labels(axes, labels, obstacles, theme.muted)
     return figure
+
+
+def axis_title(quantity: Quantity) -> str:
+    """Return the title of an axis of a quantity, with its unit."""
+    title = QUANTITY_TITLES[quantity]
+    return f"{title} (1 kB = 1000 bytes)" if quantity.endswith("bytes") else title
 
 
 def _curves(axes: Axes, curves: Sequence[npt.NDArray[np.float64]], color: str, *, is_finished: bool = True) -> None:
@@ -248,7 +246,7 @@ def _limit(axes: Axes, data: RunData, theme: Theme) -> None:
         transform=axes.get_xaxis_transform(),
         clip_on=False,
         zorder=5,
-        label="over the limit" if len(sizes) else "_",
+        label="over the limit, not trained: no score" if len(sizes) else "_",
     )
     offset: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 9.5}
     unit = " bytes" if data.limit.quantity.endswith("bytes") else ""

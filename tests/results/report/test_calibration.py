@@ -8,10 +8,13 @@ import pytest
 from results_support import add_candidate, make_run
 
 from asc_models.ensemble import temper
-from asc_models.metrics import calibration_error
+from asc_models.metrics import calibration_error, log_loss
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.report.calibration import calibration
-from results.report.data import read_run_data
+from results.report.columns import score_table
+from results.report.data import RunData, read_run_data
+from results.report.models import headline
+from results.report.text import Content
 
 
 @pytest.mark.parametrize(("sharpened", "verdict"), [(0.2, "over-confident"), (5.0, "under-confident")])
@@ -33,3 +36,14 @@ def test_the_sentence_says_what_the_temperature_changes(tmp_path: Path, sharpene
     assert after < before
     assert f"ECE {100 * before:.1f} %." in content["text"]
     assert content["text"].endswith(f"With its temperature {own.temperature:.2f}, ECE is {100 * after:.1f} %.")
+    (tile,) = [one for one in _headline(data)["tiles"] if one["label"] == "Log loss, test"]
+    tempered = log_loss(test.labels, temper(test.probabilities, own.temperature))
+    assert tile["value"] == f"{tempered:.3f}", "as packed"
+    assert f"(file without it {log_loss(test.labels, test.probabilities):.3f})" in tile["detail"]
+    assert score_table(data, "scene").frame()["log_loss"].iloc[-1] == pytest.approx(tempered, rel=1e-4)
+
+
+def _headline(data: RunData) -> Content:
+    found = headline(data)
+    assert found is not None
+    return found

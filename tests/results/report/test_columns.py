@@ -7,7 +7,7 @@ import pytest
 import yaml
 from results_support import make_run
 
-from asc_models.rules import QUANTITY_NAMES, Quantity
+from asc_models.rules import QUANTITY_TITLES, Quantity
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
@@ -16,6 +16,7 @@ from results.report.columns import (
     candidate_table,
     ensemble_values,
     member_table,
+    method_table,
     score_table,
     seed_table,
     system_table,
@@ -66,7 +67,7 @@ def test_the_limited_quantity_stands_once(quantity: Quantity, tmp_path: Path) ->
     table = candidate_table(read_run_data(copy))
     content = table.content()
     titles = [column["name"] for column in content["columns"]]
-    heading = "M MACs" if quantity == "macs" else QUANTITY_NAMES[quantity]
+    heading = "M MACs" if quantity == "macs" else QUANTITY_TITLES[quantity]
     assert titles.count(heading) == 1
     assert content["rows"][0]["cells"][titles.index(heading)].endswith(" (over)")
     assert [column.name for column in table.named(table.terminal)].count(quantity) == 1
@@ -79,3 +80,13 @@ def test_an_ensemble_has_values_of_the_candidates_columns(data: RunData) -> None
     assert set(values) <= {column.name for column in candidate_table(data).columns}
     assert values["nonzero_weight_bytes"] == ensemble.total_bytes
     assert values["test_log_loss"] == ensemble.metrics["test"]["log_loss"]
+
+
+def test_the_methods_of_an_ensemble_have_their_held_out_losses(data: RunData) -> None:
+    """Each method has one row; the chosen one has the lowest loss, and alone has members, size and gain."""
+    (ensemble,) = data.ensembles
+    table = method_table([ensemble], "nonzero_weight_bytes").frame()
+    assert sorted(table["held_out_log_loss"]) == sorted(ensemble.held_out.values())
+    chosen = table[table["n_members"].notna()]
+    assert chosen["held_out_log_loss"].tolist() == [min(ensemble.held_out.values())]
+    assert chosen["nonzero_weight_bytes"].tolist() == [ensemble.total_bytes]

@@ -57,7 +57,7 @@ def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Pat
     build_ensemble(run, EnsembleConfig(), read_limits(run.read_config()))
     write_submission(run, SubmissionConfig())
     page = render_report(run).read_text(encoding="utf-8")
-    assert "at most 90,000,000 peak activation bytes (custom)" in page
+    assert "at most 90,000,000 bytes of peak activations (custom)" in page
 
 
 def _page_of(path: Path) -> PageReader:
@@ -125,11 +125,9 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     stems = ("pareto", "learning", "knobs", "training", "by_device", "by_scene", "confusion", "calibration")
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
-    named = {"candidates", "ensembles", "trials", "rungs", "training", "published"}
-    assert (
-        named | {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
-        == tables
-    )
+    named = {"candidates", "ensembles", "trials", "rungs", "training", "published", "ensemble_methods"}
+    named |= {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
+    assert named | {"submission", "test_differences"} == tables
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 
@@ -430,7 +428,7 @@ def test_the_table_of_trials_is_sorted_and_filtered(whole: RunDirectory, tmp_pat
       const box = document.getElementById("all-trials"), body = document.body;
       const cells = n => [...box.querySelectorAll("tbody tr")].map(row => row.cells[n].textContent).join(";");
       const heads = [...box.querySelectorAll("th button")];
-      const bytes = heads.findIndex(one => one.textContent === "weights");
+      const bytes = heads.findIndex(one => one.textContent === "bytes of weights");
       body.dataset.count = box.querySelector("output").value;
       heads[bytes].click();
       body.dataset.down = cells(bytes);

@@ -96,7 +96,7 @@ def test_published_numbers_stand_beside_tau_only(tmp_path: Path) -> None:
 def test_written_tables_read_back(data: RunData, tmp_path: Path) -> None:
     """Every table that has rows is one CSV file with the same rows and columns."""
     tables = all_tables(data)
-    by_part = {"by_scene", "by_device", "confusion", "calibration", "ties", "knobs"}
+    by_part = {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
     assert set(tables) == {"candidates", "trials", "rungs", "published"} | by_part
     write_tables(tables, tmp_path)
     for name, table in tables.items():

@@ -110,7 +110,12 @@ def test_a_slot_without_a_system_takes_the_next_best(tmp_path):
     two = make(tmp_path / "two", {"a": (50_000, 4.0), "b": (60_000, 1.0)})
     chosen = choose_systems(two, SubmissionConfig())
     assert [choice.slot for choice in chosen.choices] == ["best", "next"]
-    assert "number 2 by calibrated log loss" in chosen.choices[1].reason
+    reason = chosen.choices[1].reason
+    assert reason.startswith("It fills a place that another slot left empty. It is number 2 by calibrated log loss")
+    first, second = chosen.systems
+    assert "log loss differs by {:+.3f} ({:+.3f} to {:+.3f}).".format(*loss_difference(second, first)) in reason
+    asked = choose_systems(two, SubmissionConfig(slots=("best", "next")))
+    assert asked.choices[1].reason.startswith("It is number 2 by calibrated log loss")
 
 
 def test_no_choice_reads_the_test_split(run):

@@ -18,7 +18,7 @@ from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
-from results.report.calibration import calibration_table
+from results.report.calibration import calibrated_systems, calibration_table
 from results.report.data import RunData, read_run_data
 from results.report.figures.all import all_plots
 from results.report.figures.scores import group_figure
@@ -249,12 +249,14 @@ def test_training_curves_show_restarts_averages_and_no_missing_value(tmp_path: P
 
 
 def test_the_calibration_curve_is_that_of_the_error(data: RunData) -> None:
-    """The marks are the bins of the table, for the selected candidate and the ensemble, with their ECE by name."""
+    """The marks are the bins of the table: candidate, candidate with its temperature, ensemble; names have the ECE."""
     (plot,) = [plot for plot in all_plots(data) if plot.stem == "calibration"]
     figure = plot.draw(LIGHT)
     assert data.selected is not None
     bins = calibration_table(data).frame()
-    assert bins["system"].unique().tolist() == [data.selected.name, "ensemble"]
+    assert bins["system"].unique().tolist() == [*calibrated_systems(data)]
+    tempered = f"{data.selected.name} with temperature {data.temperature(data.selected.name):.2f}"
+    assert [*calibrated_systems(data)] == [data.selected.name, tempered, "ensemble"]
     marks = np.concatenate([np.asarray(one.get_offsets()) for one in figure.axes[0].collections])
     np.testing.assert_allclose(marks, bins[["confidence", "accuracy"]])
     error = 100 * data.selected.metrics.value("test", "calibration_error")

@@ -1,0 +1,124 @@
+"""Report content about the systems of the submission package: slots, scores with their temperatures, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+from asc_models.rules import QUANTITY_TITLES
+from data_prep.errors import DataError
+from data_prep.files import read_json
+from results.candidates.differences import Difference, difference_to
+from results.candidates.predictions import Predictions, tempered
+from results.report.columns import Record
+from results.report.data import RunData
+from results.report.table import Column, Table, Unit
+from results.report.text import interval, number, size_text
+
+
+def packed_rows(data: RunData) -> list[dict[str, Any]]:
+    """Return the systems in the summary of the package, [] without a package.
+
+    Raises:
+        DataError: if the summary is damaged.
+    """
+    path = data.run.submission_summary_path
+    if not path.is_file():
+        return []
+    try:
+        rows: list[dict[str, Any]] = read_json(path)["systems"]
+        for row in rows:
+            number(row["validation_log_loss"])
+            number(row.get("temperature"))
+            _ = row["label"], row["system"], [str(name) for name in row["members"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error!r}); rerun `asc submit`") from None
+    return rows
+
+
+def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]:
+    """Return the packed systems, test scores with the temperature that each is packed with.
+
+    Args:
+        data: of the run.
+        rows: systems in the summary of the package.
+    """
+    tests = packed_tests(data, rows)
+    bounds = cache(data.interval)
+    sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
+    quantity = data.limit.quantity
+
+    @cache
+    def scores(name: str) -> dict[str, Any]:
+        """Return the test scores of a system, {} if there are none."""
+        return tests[name].summarize() if name in tests else {}
+
+    def size(row: Record) -> int | None:
+        """Return the total of the displayed quantity, None if a member is gone."""
+        known = [sizes.get(name) for name in row["members"]]
+        return None if None in known else sum(one for one in known if one is not None)
+
+    def written(row: Record) -> str:
+        """Return the size and its share of the limit."""
+        total = size(row)
+        return "–" if total is None else f"{size_text(data, total)} ({100 * total / data.limit.limit:.0f} %)"
+
+    def test(name: str, unit: Unit, heading: str) -> Column[Record]:
+        """Return the column of a test score."""
+        return Column(f"test_{name}", lambda row: scores(row["system"]).get(name), unit, heading)
+
+    return Table(
+        rows,
+        (
+            Column("label", lambda row: row["label"]),
+            Column("slot", lambda row: row.get("slot", ""), kind="text"),
+            Column("system", lambda row: row["system"], kind="text"),
+            Column("members", lambda row: ", ".join(row["members"]), kind="wrap"),
+            Column(quantity, size, "count", QUANTITY_TITLES[quantity], format=written),
+            Column(
+                "validation_calibrated_log_loss",
+                lambda row: row["validation_log_loss"],
+                "nats",
+                f"{data.scored_on} log loss, calibrated",
+            ),
+            Column(
+                "temperature",
+                lambda row: row.get("temperature"),
+                format=lambda row: number(row.get("temperature"), 2),
+            ),
+            test("log_loss", "nats", "test log loss with it"),
+            test("macro_accuracy", "share", "test accuracy"),
+            Column(
+                "test_low",
+                lambda row: bounds(row["system"])[0],
+                "share",
+                "95 % interval",
+                format=lambda row: interval(*bounds(row["system"])),
+            ),
+            Column("test_high", lambda row: bounds(row["system"])[1], "share"),
+            Column("reason", lambda row: row.get("reason", ""), kind="wrap"),
+        ),
+        page=(
+            *("label", "slot", "system", "members", quantity, "validation_calibrated_log_loss", "temperature"),
+            *("test_log_loss", "test_macro_accuracy", "test_low", "reason"),
+        ),
+    )
+
+
+def packed_tests(data: RunData, rows: Sequence[dict[str, Any]]) -> dict[str, Predictions]:
+    """Return {system: test predictions with the packed temperature} of the packed systems that have them."""
+    ensembles = {ensemble.name for ensemble in data.ensembles}
+    return {
+        name: data.test[name] if name in ensembles else tempered(data.test[name], float(row["temperature"]))
+        for row in rows
+        if (name := str(row["system"])) in data.test and row.get("temperature") is not None
+    }
+
+
+def packed_differences(data: RunData, rows: Sequence[dict[str, Any]]) -> list[Difference]:
+    """Return the paired difference on test of every two packed systems, the later one minus the earlier one."""
+    pairs = combinations(packed_tests(data, rows).items(), 2)
+    found = (difference_to(second, first) for first, second in pairs)
+    return [one for one in found if one is not None]
