@@ -27,10 +27,11 @@
     const labelled = points.filter(p => p.label).sort((a, b) => a[y] - b[y]).map((p, i) => ({...p, even: i % 2 === 0}));
     // A label stands beside its point: inside the plot at its edges, else in turns to the left and to the right.
     const left = `(scale("x", datum["${x}"]) > width * (datum.even ? 0.35 : 0.65))`;
-    const limit = PARETO.limits[x] == null ? [] : [{value: PARETO.limits[x]}];
+    const limit = PARETO.limits[x] == null ? [] : [{value: PARETO.limits[x], label: `limit ${PARETO.limits[x].toLocaleString("en-US")}`}];
+    const strip = infeasible.length ? 26 : 0;  // below the scores: proposals that have none. Grid lines would end there.
     const xScale = {...(pick("log").checked ? {type: "log"} : {zero: false}), nice: false, padding: 12};
-    const yScale = {zero: false, padding: 12, ...(PARETO.scores[y].higher_is_better ? {domainMax: 1} : {})};
-    const xField = {field: x, type: "quantitative", scale: xScale, title: PARETO.quantities[x], axis: {format: "~s"}};
+    const yScale = {range: [{expr: `height - ${strip}`}, 0], zero: false, padding: 12, ...(PARETO.scores[y].higher_is_better ? {domainMax: 1} : {})};
+    const xField = {field: x, type: "quantitative", scale: xScale, title: PARETO.quantities[x], axis: {format: "~s", grid: !strip}};
     const yField = {field: y, type: "quantitative", scale: yScale, title: PARETO.scores[y].title};
     const shape = {
       field: "kind", type: "nominal", title: null, legend: {orient: "top", ...(box.clientWidth < 600 ? {columns: 3} : {})},
@@ -52,6 +53,18 @@
           encoding: {x: {field: "value", type: "quantitative", scale: xScale}},
         },
         {
+          data: {values: limit}, mark: {type: "text", align: "right", baseline: "top", dx: -5, dy: 4, fontSize: 11, color: color("--warn")},
+          encoding: {x: {field: "value", type: "quantitative", scale: xScale}, y: {value: 0}, text: {field: "label"}},
+        },
+        {
+          data: {values: strip ? [{}] : []}, mark: {type: "rule", color: color("--line")}, encoding: {y: {value: {expr: `height - ${strip}`}}},
+        },
+        {
+          data: {values: strip ? [{label: "not trained: no score"}] : []},
+          mark: {type: "text", align: "left", baseline: "middle", fontSize: 11, color: color("--muted")},
+          encoding: {x: {value: 5}, y: {value: {expr: `height - ${strip / 2}`}}, text: {field: "label"}},
+        },
+        {
           data: {values: front(points, x, y)}, mark: {type: "line", interpolate: "step-after", color: color("--ink"), size: 1.4},
           encoding: {x: xField, y: yField, order: {field: x}},
         },
@@ -61,7 +74,7 @@
         },
         {
           data: {values: infeasible}, mark: {type: "point", filled: true, size: 45, opacity: 0.7, cursor: "default"},
-          encoding: {x: xField, y: {value: {expr: "height - 7"}}, shape, color: hue, tooltip},
+          encoding: {x: xField, y: {value: {expr: `height - ${strip / 2}`}}, shape, color: hue, tooltip},
         },
         {
           data: {values: points.filter(p => p.slot).map(p => ({...p, kind: "submitted"}))},

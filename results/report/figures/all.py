@@ -46,7 +46,11 @@ def all_plots(data: RunData) -> list[Plot]:
         plots.append(Plot("knobs", _knobs_alt(effects), _styled(lambda theme: knob_figure(effects, theme))))
     if data.histories:
         plots.append(
-            Plot("training", _training_alt(data), _styled(lambda theme: training_figure(data.histories, theme)))
+            Plot(
+                "training",
+                _training_alt(data),
+                _styled(lambda theme: training_figure(data.histories, theme, len(data.classes))),
+            )
         )
     if data.selected is not None and data.selected.name in data.test:
         plots += [*_score_plots(data, data.selected.name), _calibration_plot(data)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,11 +22,13 @@ PANELS = {
     "macro_accuracy": "validation macro accuracy",
 }
 """{column of a history: label of its axis}, top to bottom."""
+ABOVE_CHANCE = 1.2
+"""The axis of the log loss ends at this multiple of the log loss of equal probabilities."""
 N_MARKERS = 12
 """About how many markers a line has, to tell lines apart without colour."""
 
 
-def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figure:
+def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme, n_scenes: int = 0) -> Figure:
     """Return training loss, validation log loss and validation accuracy over epochs, one line per candidate.
 
     A validation panel without any value is left out: a training on all clips has no validation.
@@ -33,6 +36,7 @@ def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figu
     Args:
         histories: {candidate: result of results.candidates.history.read_history}, at least one.
         theme: colours.
+        n_scenes: number of scenes; the axis of the log loss ends a little above that of chance, 0 shows all values.
     """
     scored = {column for history in histories.values() for column in PANELS if history[column].notna().any()}
     panels = [column for column in PANELS if column == "loss" or column in scored]
@@ -46,6 +50,8 @@ def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figu
         for number, (name, history) in enumerate(histories.items()):
             _draw(axes, history, column, series_look(number, theme), shortened(name), theme)
         axes.set_ylabel(PANELS[column], color=theme.ink, fontsize=9.5)
+        if column == "log_loss" and n_scenes > 1:
+            _cut(axes, histories, ABOVE_CHANCE * math.log(n_scenes), theme)
         if column == "macro_accuracy":
             accuracy_axis(axes, [value for history in histories.values() for value in history[column].dropna()])
     last = rows[-1]
@@ -58,6 +64,20 @@ def training_figure(histories: Mapping[str, pd.DataFrame], theme: Theme) -> Figu
     figure.align_ylabels(rows)
     legend_below(last, theme)
     return figure
+
+
+def _cut(axes: Axes, histories: Mapping[str, pd.DataFrame], top: float, theme: Theme) -> None:
+    """End the axis of the log loss at `top` if values are above it: marks at the edge show those, a note says so."""
+    highest = max(history["log_loss"].max() for history in histories.values())
+    if not highest > top:
+        return
+    axes.set_ylim(0, top)
+    for number, history in enumerate(histories.values()):
+        above = history.loc[history["log_loss"] > top, "epoch"]
+        color = series_look(number, theme)["color"]
+        axes.plot(above, [top] * len(above), linestyle="none", marker="^", color=color, clip_on=False, zorder=5)
+    note = f"▲ above the axis, at most {highest:.1f}"
+    axes.annotate(note, (1, 1), (-4, -6), "axes fraction", "offset points", ha="right", va="top", color=theme.muted)
 
 
 def _draw(axes: Axes, history: pd.DataFrame, column: str, look: dict[str, Any], name: str, theme: Theme) -> None:

@@ -248,6 +248,20 @@ def test_training_curves_show_restarts_averages_and_no_missing_value(tmp_path: P
     assert len(plot.draw(LIGHT).axes) == 1
 
 
+def test_losses_far_above_chance_are_marks_at_the_edge(tmp_path: Path) -> None:
+    """The axis of the log loss ends a little above chance; a note says how high the others are."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    (files,) = run.candidates()
+    add_history(files)
+    table = pd.read_parquet(files.history_path)
+    table.loc[0, "log_loss"] = 11.6
+    table.to_parquet(files.history_path, index=False)
+    (plot,) = [plot for plot in all_plots(read_run_data(run)) if plot.stem == "training"]
+    figure = plot.draw(LIGHT)
+    assert figure.axes[1].get_ylim() == pytest.approx((0, 1.2 * np.log(10)))
+    assert "▲ above the axis, at most 11.6" in set(_texts(figure))
+
+
 def test_the_calibration_curve_is_that_of_the_error(data: RunData) -> None:
     """The marks are the bins of the table: candidate, candidate with its temperature, ensemble; names have the ECE."""
     (plot,) = [plot for plot in all_plots(data) if plot.stem == "calibration"]
