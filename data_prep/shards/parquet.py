@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +121,20 @@ def read_shard(store: Store, entry: ShardEntry) -> pa.Table:
     if problem := _wrong_table(table, entry):
         raise DataError(f"{path}: {problem}. {PREPARE_AGAIN}")
     return table
+
+
+def read_clips(folder: Path, entry: ShardEntry) -> pa.Table:
+    """Return CLIP_COLUMNS and `augmentation` of a shard, without reading log-mels, so without verifying the checksum.
+
+    Raises:
+        DataError: if the file is missing, or its columns are not those of a shard.
+    """
+    path = folder / entry.file
+    try:
+        return pq.read_table(path, columns=[*CLIP_COLUMNS, "augmentation"], partitioning=None)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read as Parquet: {reason}. {PREPARE_AGAIN}") from None
 
 
 def _wrong_table(table: pa.Table, entry: ShardEntry) -> str | None:

@@ -18,6 +18,7 @@ from results.config import SLOT_MEANINGS
 from results.ledger.events import STATES, of_kind
 from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
+from results.report.clips import clip_table
 from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
 from results.report.packed import packed_differences, packed_rows, packed_table
@@ -97,7 +98,9 @@ def data_facts(data: RunData) -> Content:
     if data.classes:
         facts.append(["scenes", f"{len(data.classes)}: {', '.join(name.replace('_', ' ') for name in data.classes)}"])
     facts += [[name.replace("_", " "), setting(value)] for name, value in features.items() if value is not None]
-    return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data)}
+    found = clip_table(data)
+    parts = found.content(["total"]) if found.rows else None
+    return {"facts": table(["what", "value"], facts, text="value*"), "counts": _counts(data), "clips": parts}
 
 
 def _counts(data: RunData) -> Content | None:

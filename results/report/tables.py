@@ -12,6 +12,7 @@ from data_prep.wording import inert
 from results.candidates.predictions import Predictions
 from results.report.baselines import baseline_table
 from results.report.calibration import calibration_table
+from results.report.clips import clip_table
 from results.report.columns import (
     Group,
     candidate_table,
@@ -64,6 +65,7 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "worst_devices": device_table(data).frame(),
         "submission": packed_table(data, packed := packed_rows(data)).frame(),
         "test_differences": difference_table(packed_differences(data, packed)).frame(),
+        "clips": clip_table(data).frame(),
         "calibration": calibration_table(data).frame(),
         "training": training_table(data),
         "trials": data.trials,

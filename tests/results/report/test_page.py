@@ -127,7 +127,7 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     tables = {path.stem for path in (whole.report_dir / "tables").iterdir()}
     named = {"candidates", "ensembles", "trials", "rungs", "training", "published", "ensemble_methods"}
     named |= {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
-    assert named | {"submission", "test_differences"} == tables
+    assert named | {"submission", "test_differences", "clips"} == tables
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 

@@ -96,10 +96,31 @@ def test_published_numbers_stand_beside_tau_only(tmp_path: Path) -> None:
 def test_written_tables_read_back(data: RunData, tmp_path: Path) -> None:
     """Every table that has rows is one CSV file with the same rows and columns."""
     tables = all_tables(data)
-    by_part = {"by_scene", "by_device", "confusion", "calibration", "ties", "differences", "worst_devices", "knobs"}
+    by_part = {
+        "by_scene",
+        "by_device",
+        "confusion",
+        "calibration",
+        "ties",
+        "differences",
+        "worst_devices",
+        "knobs",
+        "clips",
+    }
     assert set(tables) == {"candidates", "trials", "rungs", "published"} | by_part
     write_tables(tables, tmp_path)
     for name, table in tables.items():
         read = pd.read_csv(tmp_path / f"{name}.csv")
         assert read.columns.tolist() == table.columns.tolist()
         assert len(read) == len(table)
+
+
+def test_clips_are_counted_by_split_device_and_scene(data: RunData) -> None:
+    """Without shards, those of validation and test, from predictions: parts add up to all."""
+    table = all_tables(data)["clips"].set_index("group")
+    for split in ("validation", "test"):
+        total = table.loc["all", f"{split}_clips"]
+        assert total == data.candidates[0].metrics.splits[split]["n_clips"]
+        for group in ("device", "scene"):
+            assert table.loc[group, f"{split}_clips"].sum() == total
+            assert (table.loc[group, f"{split}_locations"] <= table.loc["all", f"{split}_locations"]).all()
