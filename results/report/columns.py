@@ -149,10 +149,14 @@ def _temperature(data: RunData, name: str) -> float | None:
 def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
     """Return {column of `candidate_table`: value} for the columns that apply to an ensemble."""
     scores: list[Column[Ensemble]] = score_columns(lambda ensemble: ensemble.metrics)
+    name, title = ensemble.name, f"{ensemble.name} ({len(ensemble.members)})"
+    if ensemble.is_single and not ensemble.outside:
+        name = next(iter(ensemble.members))
+        title = f"{name} with T {ensemble.temperature:.2f}"
     return {
-        "candidate": f"{ensemble.name} ({len(ensemble.members)})",
+        "candidate": title,
         data.limit.quantity: ensemble.total_bytes,
-        "validation_calibrated_log_loss": _calibrated_loss(data, ensemble.name),
+        "validation_calibrated_log_loss": _calibrated_loss(data, name),
         **{column.name: column.value(ensemble) for column in scores},
     }
 
