@@ -20,7 +20,7 @@ from data_prep.errors import DataError
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import extract_files, read_split, read_splits, training_statistics
 from data_prep.reader.statistics import BandStatistics
-from data_prep.shards.parquet import CLIP_COLUMNS, Assignment, log_mels_of, read_shard, write_shard
+from data_prep.shards.parquet import CLIP_COLUMNS, Assignment, log_mels_of, read_clips, read_shard, write_shard
 from data_prep.store import LocalStore
 
 
@@ -45,6 +45,8 @@ def test_write_then_read_is_identity(rows):
         entry = write_shard(store, "s.parquet", recorded_rows(clips), assignments, [x for *_, x in rows])
         assert entry.n_bytes == (Path(folder) / "s.parquet").stat().st_size
         table = read_shard(store, entry)
+        described = read_clips(Path(folder), entry)
+    assert described.equals(table.select(described.column_names)), "the same without log-mels"
     assert [Clip(**row) for row in table.select(list(CLIP_COLUMNS)).to_pylist()] == clips
     expected = np.array([x for *_, x in rows], dtype=np.float16).reshape(-1, SMALL.n_mels, SMALL.n_frames)
     np.testing.assert_array_equal(log_mels_of(table, SMALL, "s"), expected)

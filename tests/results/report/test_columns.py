@@ -1,5 +1,6 @@
 """Every table's views are views of one list of columns."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, get_args
 
@@ -76,6 +77,8 @@ def test_the_limited_quantity_stands_once(quantity: Quantity, tmp_path: Path) ->
 def test_an_ensemble_has_values_of_the_candidates_columns(data: RunData) -> None:
     """Name, size and scores of an ensemble stand under the candidates' headings."""
     (ensemble,) = data.ensembles
+    alone = dataclasses.replace(ensemble, members={data.candidates[0].name: 1.0}, temperature=0.6)
+    assert ensemble_values(data, alone)["candidate"] == f"{data.candidates[0].name} with T 0.60"
     values = ensemble_values(data, ensemble)
     assert set(values) <= {column.name for column in candidate_table(data).columns}
     assert values["nonzero_weight_bytes"] == ensemble.total_bytes
