@@ -208,7 +208,7 @@ def test_the_note_on_placeholders_is_a_command_that_works(run):
     """What the package's note says puts names in the placeholders' place, in the package and in config.yaml."""
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     (note,) = [text for text in said(run.submission_dir / "summary.json")["notes"] if "placeholders" in text]
-    words = shlex.split(note.partition("run asc ")[2].replace("RUN", str(run.root), 1))
+    words = shlex.split(note.partition("run `asc ")[2].rstrip("`").replace("RUN", str(run.root), 1))
     asc(*words)
     config = read_run(run)
     assert config.submission.open_points == ()
