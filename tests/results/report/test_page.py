@@ -385,7 +385,7 @@ def test_out_of_fold_scores_are_not_called_validation(tmp_path: Path) -> None:
     chosen = choose_systems(run, SubmissionConfig())
     assert chosen.choices[0].reason.startswith("It has the lowest calibrated log loss out of fold")
     page = _without_scripts(page_without_figures(run))
-    assert "best calibrated out-of-fold log loss first" in page
+    assert "lowest calibrated out-of-fold log loss first" in page
     assert ">out-of-fold accuracy</th>" in page
     for wrong in ("validation log loss", "validation accuracy", "Validation prefers"):
         assert wrong not in page, wrong
