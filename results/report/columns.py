@@ -43,7 +43,7 @@ AVERAGE = _Average("average")
 
 
 def candidate_table(data: RunData) -> Table[Candidate]:
-    """Return the retrained candidates, best calibrated validation log loss first.
+    """Return the retrained candidates, lowest calibrated validation log loss first.
 
     `test_low` and `test_high` are the bounds of the 95 % interval of test macro accuracy.
     """
