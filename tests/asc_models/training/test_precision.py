@@ -1,5 +1,6 @@
 """A training step in bfloat16 changes the arithmetic of the step, and nothing that is kept."""
 
+import numpy as np
 import pytest
 from asc_models_support import SMALL_MODEL, feature_set
 
@@ -45,4 +46,9 @@ def test_without_it_every_operator_is_float32():
 def test_other_layers_take_it_too():
     """A network with global response normalization trains a step in bfloat16."""
     trainer = Trainer(CpMobileConfig(), CONFIG.updated(epoch_examples=8), feature_set(16), seed=0)
+    before = trainer.model.get_weights()
+    assert dtypes_of_convolutions(trainer) == {"bfloat16"}
     trainer.train_to(1)
+    after = trainer.model.get_weights()
+    assert all(np.isfinite(weight).all() for weight in after)
+    assert any((old != new).any() for old, new in zip(before, after, strict=True))
