@@ -157,7 +157,10 @@ def with_stored(config: RunConfig, run: RunDirectory) -> RunConfig:
             value = value.get(name, _MISSING) if isinstance(value, Mapping) else _MISSING
         if value is not _MISSING:
             kept[key] = value
-    return _with_values(config, kept)
+    try:
+        return _with_values(config, kept)
+    except ValueError:  # a key that is set now excludes them: the check of the run's settings says which differ
+        return config
 
 
 def _picks(facts: DataFacts, config: RunConfig) -> Iterator[Pick]:

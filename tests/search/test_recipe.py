@@ -15,6 +15,7 @@ from asc_models.config import TrainConfig
 from asc_models.rules import RulesConfig
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec
 from data_prep.corpora import read_corpus
+from data_prep.errors import RunError
 from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
@@ -164,6 +165,15 @@ def test_a_run_that_has_trained_keeps_what_was_picked_for_it(tmp_path):
     again = with_stored(asked, run)
     assert again == with_recipe(asked, ESC10)[0]
     assert open_run(run, again) == again
+
+
+def test_a_key_that_excludes_what_the_run_has_is_refused_as_any_other(tmp_path):
+    run = RunDirectory(tmp_path)
+    open_run(run, with_recipe(RunConfig(), ESC10)[0])
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("trial_started", trial_id="t0001", params={}, key="k", config={}, seed=0)
+    with pytest.raises(RunError, match=r"train\.class_mix_p: 1\.0 there, 0\.0 here"):
+        open_run(run, with_stored(RunConfig(train={"mixup_alpha": 0.4}), run))
 
 
 def test_a_run_of_before_there_was_a_recipe_keeps_the_papers(tmp_path):
