@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
+from asc_models.config import CheckpointMetric, Distillation, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -22,10 +22,19 @@ from data_prep.wording import shortened
 from data_prep.yaml_file import MAX_BYTES, read_yaml
 
 
+class DistilledFrom(Distillation):
+    """Teachers of a candidate."""
+
+    teachers: tuple[str, ...] = ()
+    """Names of the networks, with their seeds."""
+    probabilities: str | None = None
+    """SHA-256 of the file of stored probabilities; null without one."""
+
+
 class CandidateConfig(Config):
     """`config.yaml` of a candidate: everything needed to retrain it, and to run its model on new audio."""
 
-    ADDED = frozenset({"inner_folds"})
+    ADDED = frozenset({"inner_folds", "distillation"})
 
     name: str
     """Name of the candidate, without its seed."""
@@ -52,6 +61,8 @@ class CandidateConfig(Config):
     inner_folds: int = Field(0, ge=0)
     """Number of inner cross-validation folds that the validation scores are from; 0 if they are from the validation
     split."""
+    distillation: DistilledFrom | None = None
+    """Teachers that it learned from; null without any."""
     seed: int
     """Random seed of the training."""
     fold: int

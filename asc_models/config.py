@@ -31,6 +31,16 @@ CheckpointMetric = Literal["macro_accuracy", "log_loss"]
 """Validation score that selects the best epoch."""
 
 
+class Distillation(Config):
+    """How a network learns from teachers (`asc_models.training.distillation`)."""
+
+    temperature: float = Field(2.0, gt=0.0)
+    """Temperature T by which the logits of teachers and network are divided; larger values show more of what the
+    teachers think of the other scenes. 2 as in Schmid et al. (DCASE 2023)."""
+    hard_weight: float = Field(0.1, ge=0.0, le=1.0)
+    """Weight λ of the true labels in the loss; the teachers have 1 − λ. Schmid et al. (DCASE 2023) have 0.02."""
+
+
 class TrainConfig(Config):
     """Training recipe. Defaults to the paper's: SGD with warm restarts, mixup over adjacent batches, random crops."""
 

@@ -16,6 +16,8 @@ CANDIDATES = "candidates"
 """Folder of the retrained candidates, in a run directory and in a run's shared storage."""
 SHARDS = "shards"
 """Folder of the feature shards, in both as well."""
+TEACHERS = "teachers"
+"""Folder of the networks that teach candidates, in both as well."""
 SUMMARY = "summary.json"
 """Summary of a submission package, in the same folder as the package."""
 
@@ -104,7 +106,8 @@ class CandidateFiles(SystemFiles):
 
     @property
     def inner_dir(self) -> Path:
-        """Trainings of an inner cross-validation; kept until the candidate is scored."""
+        """Trainings of an inner cross-validation. Once the candidate is scored, only their networks are kept, which may
+        teach other candidates."""
         return self.root / "inner"
 
     def inner(self, part: int) -> CandidateFiles:
@@ -172,6 +175,11 @@ class RunDirectory:
     def baselines(self) -> RunDirectory:
         """Baselines, trained on the same clips: a run directory with its own ledger, without a search."""
         return RunDirectory(self.root / "baselines")
+
+    @property
+    def teachers(self) -> RunDirectory:
+        """Teachers of candidates, trained on the same clips: a run directory with its own ledger, without a search."""
+        return RunDirectory(self.root / TEACHERS)
 
     @property
     def outside_dir(self) -> Path:

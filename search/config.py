@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
-from asc_models.config import CheckpointMetric, ExportMode, TrainConfig
+from asc_models.config import CheckpointMetric, Distillation, ExportMode, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
@@ -45,9 +45,10 @@ class SystemConfig(Config):
     @field_validator("name")
     @classmethod
     def _free(cls, name: str) -> str:
-        if re.search(r"^t\d{4,}$|-(s\d+|e\d+|full)$", name):
+        if re.search(r"^t\d{4,}$|-(s\d+|e\d+|full|kd)$", name):
             raise ValueError(
-                "this form of name is reserved for trials and variants of candidates (t0001, a-s0, a-e510, a-full)"
+                "this form of name is reserved for trials and variants of candidates (t0001, a-s0, a-e510, a-full, "
+                "a-kd)"
             )
         return name
 
@@ -79,10 +80,38 @@ class SystemConfig(Config):
         return train.updated(**{**self.train, **epochs})
 
 
+class DistillationConfig(Distillation):
+    """Section `retrain.distillation`: candidates also learn from the probabilities of teachers, which are averaged. The
+    names of such candidates end in `-kd`."""
+
+    teachers: tuple[SystemConfig, ...] = ()
+    """Networks of any size, trained first on the same clips. They are kept in RUN/teachers and never submitted. Their
+    recipe is that of `train`, with the keys of their own `train`; the candidates' input must fit them."""
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
+    """Random seeds; each of `teachers` is trained once per seed."""
+    candidates: tuple[str, ...] = ()
+    """Finished candidates of the run that teach, such as t0003-s0."""
+    probabilities: str | None = None
+    """CSV, TSV or Parquet file with a teacher's probabilities of the training clips: a file name and one column per
+    scene in each row. The teacher must not have seen the test clips."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not (self.teachers or self.candidates or self.probabilities):
+            raise ValueError("names no teacher: set teachers, candidates or probabilities")
+        for name, values in (("seeds", self.seeds), ("candidates", self.candidates)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
+        names = [system.name for system in self.teachers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of teachers must differ, got {', '.join(names)}")
+        return self
+
+
 class RetrainConfig(Config):
     """Section `retrain`: training at full length of the search's best candidates and of fixed systems."""
 
-    ADDED = frozenset({"all_clips", "inner_folds"})
+    ADDED = frozenset({"all_clips", "inner_folds", "distillation"})
 
     n_candidates: int = Field(4, ge=0)
     """Number of the search's best trials to retrain."""
@@ -101,6 +130,8 @@ class RetrainConfig(Config):
     inner_folds: int = Field(0, ge=0)
     """With `all_clips`: score each candidate by the out-of-fold predictions of that many further trainings, each
     without one part of the locations; 0 turns it off."""
+    distillation: DistillationConfig | None = None
+    """Teachers of the candidates; null trains on the labels alone."""
 
     @field_validator("seeds")
     @classmethod
@@ -116,6 +147,12 @@ class RetrainConfig(Config):
         if self.inner_folds and not self.all_clips:
             raise ValueError(
                 f"inner_folds {self.inner_folds} score candidates that are trained on all clips: set all_clips: true"
+            )
+        if self.inner_folds and self.distillation is not None and self.distillation.probabilities is not None:
+            raise ValueError(
+                "distillation.probabilities and inner_folds: stored probabilities come from a teacher that has seen "
+                "all training clips, so that no part is left out. Use distillation.teachers or candidates, or set "
+                "inner_folds: 0"
             )
         return self
 
@@ -167,6 +204,9 @@ class RunConfig(Config):
             raise ValueError(clash)
         for system in self.retrain.systems:
             _check_recipe(system, self.train, self.reader)
+        if self.retrain.distillation is not None:
+            for system in self.retrain.distillation.teachers:
+                _check_recipe(system, self.train, self.reader, "retrain.distillation.teachers")
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         return self
@@ -196,9 +236,11 @@ class RunConfig(Config):
                 raise ValueError(f"{key}: {refused}")
 
 
-def _check_recipe(system: SystemConfig, train: TrainConfig, reader: ReaderSpec) -> None:
+def _check_recipe(
+    system: SystemConfig, train: TrainConfig, reader: ReaderSpec, section: str = "retrain.systems"
+) -> None:
     """Raise ValueError if a system's own keys of `train` are unknown or invalid, alone or with the reader."""
-    where = f"retrain.systems, {system.name}: train"
+    where = f"{section}, {system.name}: train"
     if unknown := sorted(set(system.train) - set(TrainConfig.model_fields)):
         raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; keys: {', '.join(TrainConfig.model_fields)}")
     try:

@@ -30,13 +30,15 @@ class TrainingBatches:
         features: the training split.
         config: batch size, mixup and the other augmentations.
         seed: random seed.
+        soft: further targets of each clip, shape (n_clips, n_soft), such as a teacher's probabilities. They are mixed
+            as the class probabilities are and follow them in the batches' targets; None if there are none.
 
     Raises:
         ConfigError: if the recipe is incompatible with the features' reader.
         DataError: if an augmentation lacks the clips that it needs.
     """
 
-    def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
+    def __init__(self, features: FeatureSet, config: TrainConfig, seed: int, soft: Array | None = None) -> None:
         if clash := config.clash_with(features.reader):
             raise ConfigError(clash)
         if features.windows is not None:  # windows replace the crop
@@ -44,6 +46,7 @@ class TrainingBatches:
         self._features = features
         self._config = config
         self._seed = seed
+        self._soft = soft
         shape = features.network_shape
         self._crop_shape = (shape[0], max(1, round(shape[1] * config.crop_fraction)), shape[2])
         self._on_the_fly = _on_the_fly(features, config)
@@ -61,12 +64,17 @@ class TrainingBatches:
         return (self._config.batch_size, *self._crop_shape)
 
     @property
+    def n_targets(self) -> int:
+        """Targets of an example: its class probabilities, then the further ones if there are any."""
+        return len(self._features.classes) + (0 if self._soft is None else self._soft.shape[1])
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps per epoch: ceil(n_clips / batch_size), or ceil(epoch_examples / batch_size) if that is set."""
         return math.ceil((self._config.epoch_examples or self._features.n_clips) / self._config.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
-        """Yield the batches of epoch `number` (0-based): inputs and class probabilities (batch_size, n_classes)."""
+        """Yield the batches of epoch `number` (0-based): inputs and targets (batch_size, n_targets)."""
         rng = np.random.default_rng([self._seed, number])
         draws = self._config.batch_size * (2 if self._config.mixup_alpha else 1)
         order = self._order(rng, self.steps_per_epoch * draws)
@@ -106,7 +114,7 @@ class TrainingBatches:
         smoothing = self._config.label_smoothing
         y = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
         y[np.arange(len(rows)), self._features.labels[rows]] += 1.0 - smoothing
-        return y
+        return y if self._soft is None else np.concatenate([y, self._soft[rows]], axis=1)
 
 
 def steps_of(config: TrainConfig) -> list[Step]:

@@ -21,6 +21,7 @@ from asc_models.networks.network import NetworkConfig
 from asc_models.training.averaging import estimate_statistics
 from asc_models.training.batches import TrainingBatches
 from asc_models.training.builder import build
+from asc_models.training.distillation import Teacher
 from asc_models.training.optimizer import Updater
 from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.schedule import learning_rate, n_averaged
@@ -47,7 +48,7 @@ class EpochStats:
     epoch: int
     """Number of finished epochs."""
     loss: float
-    """Mean cross-entropy over the augmented batches."""
+    """Mean cross-entropy over the augmented batches; with teachers, mean loss of the distillation."""
     learning_rate: float
     """Learning rate of the last step."""
 
@@ -60,10 +61,17 @@ class Trainer:
         train_config: the recipe.
         train_set: the training split.
         seed: seed of the initial weights and of all sampling. The same seed gives the same weights on one machine.
+        teacher: what it learns from besides the labels; None trains on the labels alone.
     """
 
     def __init__(
-        self, model_config: NetworkConfig, train_config: TrainConfig, train_set: FeatureSet, *, seed: int
+        self,
+        model_config: NetworkConfig,
+        train_config: TrainConfig,
+        train_set: FeatureSet,
+        *,
+        seed: int,
+        teacher: Teacher | None = None,
     ) -> None:
         if not model_config.takes_any_length:
             train_config = train_config.updated(**WHOLE_CLIPS)
@@ -78,7 +86,9 @@ class Trainer:
         )
         if self._trained is not self.model:
             self._trained.set_weights(self.model.get_weights())
-        self._batches = TrainingBatches(train_set, train_config, seed)
+        self._teacher = teacher
+        self._n_classes = len(train_set.classes)
+        self._batches = TrainingBatches(train_set, train_config, seed, None if teacher is None else teacher.soft)
         self._logits = keras.Model(self._trained.inputs, self._trained.get_layer(LOGITS).output)
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
@@ -88,12 +98,14 @@ class Trainer:
         if train_config.schedule == "sgdr" and not train_config.swa_share:
             del recipe["epochs"]
         self._described = {"model": model_config.canonical(), "train": recipe, "seed": seed}
+        if teacher is not None:
+            self._described["distillation"] = teacher.config.canonical()
         shape = self._batches.batch_shape
         self._step = tf.function(
             self._step_eagerly,
             input_signature=[
                 tf.TensorSpec(shape, tf.float32),
-                tf.TensorSpec((shape[0], len(train_set.classes)), tf.float32),
+                tf.TensorSpec((shape[0], self._batches.n_targets), tf.float32),
                 tf.TensorSpec((), tf.float32),
                 tf.TensorSpec((), tf.float32),
             ],
@@ -242,9 +254,13 @@ class Trainer:
                 average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
     def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any) -> Any:
+        y, soft = y[:, : self._n_classes], y[:, self._n_classes :]
+        answer = None if self._teacher is None else self._teacher.answer(x, soft)
         with tf.GradientTape() as tape, computing_in(self.config.precision, self._trained):
             logits = self._logits(x, training=True)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+            if self._teacher is not None:
+                loss = self._teacher.loss(loss, logits, answer)
             penalties = self._logits.losses if self._updater.penalizes else []
             total = tf.add_n([loss, *penalties]) if penalties else loss
         gradients = tape.gradient(total, self._weights)

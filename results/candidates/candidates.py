@@ -128,6 +128,8 @@ class Candidate(PredictedSystem[CandidateFiles]):
     metrics: CandidateMetrics
 
 
+DISTILLED = "-kd"
+"""Suffix in the name of a candidate that learned from teachers."""
 FULL = "-full"
 """Suffix, before the seed, in the name of a candidate that was trained on train and validation."""
 

@@ -49,6 +49,12 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "
         f"of data {config.data_hash}.",
     ]
+    if (learned := config.distillation) is not None:
+        teachers = [*learned.teachers, *(["stored probabilities"] if learned.probabilities else [])]
+        lines.append(
+            f"- Teachers: {', '.join(teachers)}; temperature {learned.temperature:g}, weight of the labels "
+            f"{learned.hard_weight:g}."
+        )
     if metrics.agreement is not None and metrics.agreement_beyond_chance is not None:
         lines.append(
             f"- Agreement of the file with the network: {metrics.agreement:.4f} of validation clips; "

@@ -7,6 +7,7 @@ STORAGE/driver/                the lock (results/storage/lock.py)
 STORAGE/shards/                features, unless configured elsewhere
 STORAGE/checkpoints/           checkpoints of unfinished trials, reports of running ones
 STORAGE/candidates/<name>/     as RUN/candidates/<name>/, and the checkpoint of an unfinished training
+STORAGE/teachers/              as RUN/teachers, with the layout of this folder
 ```
 The run directory remains a local folder on the driver's machine. If it is lost, it is restored from the storage.
 """
@@ -22,7 +23,7 @@ from data_prep.errors import RunError
 from data_prep.files import write_text, written_whole
 from data_prep.store import Location, Store, location_inside, location_text, open_store
 from results.ledger.ledger import Ledger
-from results.rundir import CANDIDATES, SHARDS, RunDirectory
+from results.rundir import CANDIDATES, SHARDS, TEACHERS, RunDirectory
 from results.storage.lock import StorageLock
 from results.storage.stored_ledger import StoredLedger, read_segments
 
@@ -56,6 +57,11 @@ class RunStorage:
     def candidate(self, name: str) -> Location:
         """Return the location of a candidate's files."""
         return location_inside(location_inside(self.location, CANDIDATES), name)
+
+    @property
+    def teachers(self) -> RunStorage:
+        """The storage of the teachers' run directory."""
+        return RunStorage(location_inside(self.location, TEACHERS))
 
     @property
     def candidates_store(self) -> Store:

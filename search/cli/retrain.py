@@ -61,6 +61,15 @@ TrialOption = Annotated[
     list[str] | None,
     typer.Option("--trial", metavar="ID", help="Retrain this trial, such as t0034. Repeatable.", show_default=False),
 ]
+TeacherOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher",
+        metavar="NAME",
+        help="Distil from this finished candidate, such as t0003-s0. Repeatable; their probabilities are averaged.",
+        show_default=False,
+    ),
+]
 AddSeedsOption = Annotated[
     int,
     typer.Option("--add-seeds", min=0, metavar="N", help="Train the run's candidates with N more seeds each."),
@@ -82,6 +91,7 @@ def retrain(
     trial: TrialOption = None,
     seeds: SeedsOption = None,
     add_seeds: AddSeedsOption = 0,
+    teacher: TeacherOption = None,
     epochs: EpochsOption = None,
     with_validation: WithValidationOption = False,
     overrides: SetOption = None,
@@ -97,9 +107,9 @@ def retrain(
     """Train the run's best candidates at full length, export them, and score the files, on test once.
 
     Rerun the same command to resume; only what is missing is trained. Candidates trained with --epochs are named
-    <trial>-e<epochs>, those with --with-validation <trial>-full. --set changes the run's configuration permanently and
-    takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial and search.max_failures; the other
-    options apply to this call only.
+    <trial>-e<epochs>, those with --with-validation <trial>-full, those with teachers <trial>-kd. --set changes the
+    run's configuration permanently and takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial
+    and search.max_failures; the other options apply to this call only.
     """
     from data_prep.errors import ConfigError, RunError
     from data_prep.shards.manifest import read_manifest
@@ -136,6 +146,8 @@ def retrain(
                 wanted = wanted.updated(systems=())
             if seeds is not None:
                 wanted = wanted.updated(seeds=tuple(range(seeds)))
+            if teacher:
+                wanted = _taught_by(wanted, teacher)
             if add_seeds:
                 wanted, trials = _with_more_seeds(directory, wanted, add_seeds)
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
@@ -143,6 +155,17 @@ def retrain(
             variant = Variant(epochs, with_validation, trials)
             names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent, watch)
     _show(screen, directory, names, as_json=as_json)
+
+
+def _taught_by(asked: RetrainConfig, names: Sequence[str]) -> RetrainConfig:
+    """Return settings by which these candidates teach, in addition to teachers of the configuration."""
+    from search.config import DistillationConfig
+
+    chosen = tuple(dict.fromkeys(names))
+    if asked.distillation is None:
+        return asked.updated(distillation=DistillationConfig(candidates=chosen))
+    known = asked.distillation.candidates
+    return asked.updated(distillation=asked.distillation.updated(candidates=tuple(dict.fromkeys((*known, *chosen)))))
 
 
 def _with_more_seeds(run: RunDirectory, asked: RetrainConfig, n: int) -> tuple[RetrainConfig, tuple[str, ...]]:

@@ -22,6 +22,7 @@ from search.cluster.session import cluster_address
 from search.config import RunConfig
 from search.recipe import facts_of_audio, facts_of_shards
 from search.retrain.retrain import requested_jobs
+from search.retrain.teaching import opened_teachers
 from search.retrain.workers import TrainingJob, train_all
 from search.run_config import bind_data, check_fold, open_run, unless_refused
 from search.stages import Narrator, prepare_stage, recipe_stage
@@ -108,7 +109,8 @@ def _jobs(stack: ExitStack, config: RunConfig, out: CrossvalDirectory, manifest:
     ledger = stack.enter_context(open_ledger(run, None))
     open_run(run, config)
     bind_data(run, manifest)
-    jobs, _ = requested_jobs(run, config, manifest, ledger)
+    of_teachers = stack.enter_context(opened_teachers(run, config, manifest, None))
+    jobs, _ = requested_jobs(run, config, manifest, ledger, of_teachers=of_teachers)
     return jobs
 
 

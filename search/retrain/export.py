@@ -11,6 +11,7 @@ import numpy as np
 
 from asc_models.config import ExportMode
 from asc_models.metrics import log_loss, macro_accuracy
+from data_prep.files import written_whole
 
 if TYPE_CHECKING:
     from asc_models.training.trainer import Trainer
@@ -36,6 +37,14 @@ class Exported:
     """The network's macro accuracy on validation."""
     float_log_loss: float
     """The network's log loss on validation, in nats."""
+
+
+def write_network(trainer: Trainer, path: Path) -> None:
+    """Write a trained network in Keras's format."""
+    with written_whole(path) as temporary:
+        keras_file = temporary.with_suffix(".keras")  # Keras requires this suffix
+        trainer.model.save(keras_file)
+        keras_file.replace(temporary)
 
 
 def export_candidate(

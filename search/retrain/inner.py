@@ -29,6 +29,7 @@ from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.store import Location
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
+from search.retrain.teaching import Teaching, teacher_of
 
 SEED = 0
 """Seed of the assignment of locations to parts."""
@@ -91,6 +92,7 @@ def train_part(
     shards: Location,
     files: CandidateFiles,
     *,
+    teaching: Teaching | None = None,
     on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[int], None],
     on_save: Callable[[], None] | None = None,
@@ -104,6 +106,7 @@ def train_part(
         part: number of the part, from 1 to `config.inner_folds`.
         shards: folder of the prepared features.
         files: files of this training, including its checkpoint.
+        teaching: its teachers, which were trained without the part as well; None without any.
         on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called with the number of finished epochs.
         on_save: called when the checkpoint has been written.
@@ -116,13 +119,14 @@ def train_part(
     from asc_models.tflite.artifact import Artifact
     from asc_models.training.fit import fit
     from asc_models.training.trainer import Trainer
-    from search.retrain.export import export_candidate
+    from search.retrain.export import export_candidate, write_network
 
     # No variable keeps the whole training side, which would hold its clips in memory twice during the training.
     train, held = leave_out(
         read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part
     )
-    trainer = Trainer(config.model, config.train, train, seed=config.seed)
+    teacher = teacher_of(config, teaching, train)
+    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
     fit(
         trainer,
         None,
@@ -132,6 +136,7 @@ def train_part(
         on_epoch=lambda record: on_epoch(record.epoch),
         on_save=on_save,
     )
+    write_network(trainer, files.keras_path)
     with scratch_folder("asc-inner-") as folder:
         path = folder / MODEL
         export_candidate(trainer, train, held, path, config.mode, seed=config.seed)

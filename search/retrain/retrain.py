@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asc_models.candidate import CandidateConfig, read_candidate_config, require_unchanged
+from asc_models.candidate import CandidateConfig, DistilledFrom, read_candidate_config, require_unchanged
 from asc_models.config import ExportMode, TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import parse_network
@@ -26,7 +26,7 @@ from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash, differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location
-from results.candidates.candidates import FULL, read_metrics
+from results.candidates.candidates import DISTILLED, FULL, read_metrics
 from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
@@ -35,6 +35,14 @@ from search.config import RetrainConfig, RunConfig
 from search.objectives import Score
 from search.retrain.choice import ChosenTrials, Contender, choose, guess, read_contenders
 from search.retrain.store import exchange_candidates
+from search.retrain.teaching import (
+    candidate_teachers,
+    distilled_from,
+    opened_teachers,
+    read_probabilities,
+    require_may_teach,
+    teachers_config,
+)
 from search.retrain.training import remove_leftovers
 from search.retrain.workers import TrainingJob, train_all
 from search.study.config import SearchConfig
@@ -115,13 +123,15 @@ def retrain(
         RunError: if there is nothing to train, every training failed, or a candidate was trained with other settings.
     """
     started = time.monotonic()
+    manifest = read_manifest(shards)
     if storage is not None:
         exchange_candidates(run, storage)
-    manifest = read_manifest(shards)
-    jobs, notes = requested_jobs(run, config, manifest, ledger, variant)
-    open_jobs = [job for job in jobs if not job.files.is_finished]
-    lent = lent or config.search or SearchConfig()
-    failures = train_all(open_jobs, jobs, shards, lent, address, on_progress, storage) if open_jobs else []
+        exchange_candidates(run.teachers, storage.teachers)
+    with opened_teachers(run, config, manifest, storage) as of_teachers:
+        jobs, notes = requested_jobs(run, config, manifest, ledger, variant, storage=storage, of_teachers=of_teachers)
+        open_jobs = [job for job in jobs if not job.files.is_finished]
+        lent = lent or config.search or SearchConfig()
+        failures = train_all(open_jobs, jobs, shards, lent, address, on_progress) if open_jobs else []
     names = sorted(job.files.name for job in jobs if job.files.is_finished)
     if not names:
         raise RunError("every training failed:\n" + "\n".join(f"  {line}" for line in failures))
@@ -136,28 +146,76 @@ def retrain(
 
 
 def requested_jobs(
-    run: RunDirectory, config: RunConfig, manifest: Manifest, ledger: Ledger, variant: Variant = Variant()
+    run: RunDirectory,
+    config: RunConfig,
+    manifest: Manifest,
+    ledger: Ledger,
+    variant: Variant = Variant(),
+    *,
+    storage: RunStorage | None = None,
+    of_teachers: Ledger | None = None,
 ) -> tuple[list[TrainingJob], tuple[str, ...]]:
     """Return the trainings requested by `config.retrain`, the longest first, and notes on the choice of trials.
 
+    Args:
+        run: run directory of the candidates.
+        config: configuration of the run.
+        manifest: manifest of the data.
+        ledger: ledger of the run, open for writing.
+        variant: differences of the trainings from the configuration.
+        storage: the run's shared storage, locked by the caller; None keeps everything in the run directory.
+        of_teachers: ledger of the teachers' run directory (`opened_teachers`); None if none are to be trained.
+
     Raises:
         BudgetError: if a named system is over the limit.
-        RunError: if there is nothing to train, or a candidate was trained with other settings.
+        RunError: if there is nothing to train, a candidate was trained with other settings, or a candidate can't teach.
     """
     require_systems_fit(config, manifest)
     choice = choose_trials(ledger.events(), config, manifest, variant.trials)
-    requested = _candidates(choice, config, manifest, variant.under(config.retrain))
+    teachers = _teachers(run, config, manifest, ledger, variant, storage, of_teachers)
+    distillation = config.retrain.distillation
+    learned = distilled_from(distillation, tuple(teacher.files.name for teacher in teachers))
+    requested = _candidates(choice, config, manifest, variant.under(config.retrain), learned)
+    output = None if distillation is None else read_probabilities(distillation, manifest.classes)
     jobs = [
-        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed), ledger)
+        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed), ledger, storage, teachers, output)
         for seed in config.retrain.seeds
         for one in requested
     ]
+    for teacher in teachers:
+        for job in jobs:
+            require_may_teach(teacher.files, teacher.config, job.config)
     for job in jobs:
         if job.files.is_finished:
             require_unchanged(job.files.root)
             remove_leftovers(job.files)
         _require_same(job)
     return sorted(jobs, key=lambda job: -_cost(job, manifest)), choice.notes
+
+
+def _teachers(
+    run: RunDirectory,
+    config: RunConfig,
+    manifest: Manifest,
+    ledger: Ledger,
+    variant: Variant,
+    storage: RunStorage | None,
+    of_teachers: Ledger | None,
+) -> tuple[TrainingJob, ...]:
+    """Return the teachers of all candidates: those that the configuration describes, and finished candidates."""
+    found: list[TrainingJob] = []
+    of_config = teachers_config(config)
+    if of_config is not None:
+        assert of_teachers is not None  # both follow from the configuration
+        own = None if storage is None else storage.teachers
+        lasting = replace(variant, epochs=None, trials=())
+        found, _ = requested_jobs(run.teachers, of_config, manifest, of_teachers, lasting, storage=own)
+    if (distillation := config.retrain.distillation) is not None:
+        found = [
+            *found,
+            *(TrainingJob(one, files, ledger, storage) for files, one in candidate_teachers(run, distillation)),
+        ]
+    return tuple(found)
 
 
 def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
@@ -248,7 +306,9 @@ def _what_was_chosen(choice: ChosenTrials, score: Score, config: RunConfig, mani
     return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
 
 
-def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, variant: Variant) -> list[CandidateConfig]:
+def _candidates(
+    choice: ChosenTrials, config: RunConfig, manifest: Manifest, variant: Variant, learned: DistilledFrom | None
+) -> list[CandidateConfig]:
     """Return the candidates for the named systems and the chosen trials, each to be trained with every seed.
 
     Raises:
@@ -269,7 +329,7 @@ def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, var
         )
     return [
         CandidateConfig(
-            name=name + variant.suffix(configured.epochs),
+            name=name + ("" if learned is None else DISTILLED) + variant.suffix(configured.epochs),
             trial_id=trial_id,
             model=network,
             train=variant.recipe(configured),
@@ -280,6 +340,7 @@ def _candidates(choice: ChosenTrials, config: RunConfig, manifest: Manifest, var
             splits=("train", "validation") if variant.with_validation else ("train",),
             checkpoint=None if variant.with_validation else config.retrain.checkpoint,
             inner_folds=config.retrain.inner_folds if variant.with_validation else 0,
+            distillation=learned,
             seed=config.retrain.seeds[0],
             fold=config.fold,
             data_hash=manifest.hash(),

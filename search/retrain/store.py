@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from asc_models.candidate import METRICS
+from asc_models.candidate import KERAS, METRICS
 from data_prep.files import written_whole
 from data_prep.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
@@ -44,12 +44,24 @@ class StoredCandidate:
         for path in _trained(files):
             self._store.write(path.name, path.read_bytes())
 
+    def push_network(self, files: CandidateFiles) -> None:
+        """Upload the network of a training."""
+        self._store.write(files.keras_path.name, files.keras_path.read_bytes())
+
+    def pull_network(self, files: CandidateFiles) -> None:
+        """Download the network of a training."""
+        _write(files.keras_path, self._store.read(files.keras_path.name))
+
     def push_finished(self, files: CandidateFiles) -> None:
         """Upload a finished candidate, its metrics last, and remove files that only the training needed."""
         written = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
         for path in [*written, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
-        parts = [name for name in self._store.names() if name.startswith(f"{files.inner_dir.name}/")]
+        parts = [
+            name
+            for name in self._store.names()
+            if name.startswith(f"{files.inner_dir.name}/") and Path(name).name != KERAS
+        ]
         for name in (files.checkpoint_path.name, files.trained_path.name, *parts):
             self._store.remove(name)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asc_models.candidate import CandidateConfig, read_candidate_config
+from asc_models.candidate import KERAS, CandidateConfig, read_candidate_config
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files import file_digest, read_json, write_json, write_text, written_whole
@@ -21,10 +21,10 @@ from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
 from search.retrain.inner import join_parts
+from search.retrain.teaching import Teaching, teacher_of
 
 if TYPE_CHECKING:
     from asc_models.training.fit import Fit
-    from asc_models.training.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def train_candidate(
     shards: Location,
     files: CandidateFiles,
     *,
+    teaching: Teaching | None = None,
     on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[int], None],
     on_save: Callable[[], None] | None = None,
@@ -90,6 +91,7 @@ def train_candidate(
         config: configuration of the candidate.
         shards: folder of the prepared features.
         files: files of the candidate.
+        teaching: its teachers; None without any.
         on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called with the number of finished epochs.
         on_save: called when the checkpoint has been written.
@@ -101,13 +103,14 @@ def train_candidate(
     """
     from asc_models.training.fit import fit
     from asc_models.training.trainer import Trainer
-    from search.retrain.export import export_candidate
+    from search.retrain.export import export_candidate, write_network
 
     require_same_data(config, read_manifest(shards), config.name)
     train = read_splits(shards, config.splits, fold=config.fold, reader=config.reader)
     config = config.updated(statistics=train.statistics)
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
-    trainer = Trainer(config.model, config.train, train, seed=config.seed)
+    teacher = teacher_of(config, teaching, train)
+    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
     result = fit(
         trainer,
         validation if config.checkpoint else None,
@@ -119,7 +122,7 @@ def train_candidate(
         on_save=on_save,
     )
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
-    _write_network(files, trainer)
+    write_network(trainer, files.keras_path)
     for split in SPLITS:  # predictions of an earlier export
         files.predictions_path(split).unlink(missing_ok=True)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
@@ -135,13 +138,6 @@ def train_candidate(
     digest = file_digest(files.tflite_path)
     write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
     return trained
-
-
-def _write_network(files: CandidateFiles, trainer: Trainer) -> None:
-    with written_whole(files.keras_path) as temporary:
-        keras_file = temporary.with_suffix(".keras")  # Keras requires this suffix
-        trainer.model.save(keras_file)
-        keras_file.replace(temporary)
 
 
 def _write_history(files: CandidateFiles, result: Fit) -> None:
@@ -237,6 +233,10 @@ def _measured(files: CandidateFiles) -> list[Path]:
 
 def remove_leftovers(files: CandidateFiles) -> None:
     """Delete the files that only an unfinished candidate needs."""
-    shutil.rmtree(files.inner_dir, ignore_errors=True)
+    for path in files.inner_dir.glob("*/*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != KERAS:
+            path.unlink(missing_ok=True)
     files.checkpoint_path.unlink(missing_ok=True)
     files.trained_path.unlink(missing_ok=True)

@@ -19,10 +19,12 @@ from data_prep.workers import available_cpus
 from results.candidates.predictions import Predictions, write_predictions
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
+from results.outputs.output import Output
 from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage
 from search.retrain.inner import train_part
 from search.retrain.store import StoredCandidate
+from search.retrain.teaching import Teaching, read_teaching
 from search.retrain.training import Trained, read_trained, score_candidate, train_candidate
 from search.study.config import SearchConfig
 
@@ -39,6 +41,12 @@ class TrainingJob:
     """Files of the candidate."""
     ledger: Ledger
     """Ledger of the candidate's run."""
+    storage: RunStorage | None = None
+    """Shared storage of files and checkpoints; None keeps them in the run directory."""
+    teachers: tuple[TrainingJob, ...] = ()
+    """Candidates that it learns from; those that are not finished are trained first."""
+    output: Output | None = None
+    """Stored probabilities that it learns from; None without any."""
     part: int = 0
     """Part of the inner cross-validation to leave out; 0 trains the candidate itself."""
 
@@ -61,6 +69,18 @@ class TrainingJob:
     def parts(self) -> list[TrainingJob]:
         """Trainings of its inner cross-validation."""
         return [replace(self, part=part) for part in range(1, self.config.inner_folds + 1)]
+
+    @property
+    def teaching(self) -> Teaching | None:
+        """What it learns from besides the labels: for a part, teachers trained without that part.
+
+        Raises:
+            DataError: if the network of a teacher is missing.
+        """
+        if self.config.distillation is None:
+            return None
+        own = [replace(teacher, part=self.part) for teacher in self.teachers]
+        return read_teaching([(teacher.config, teacher.own_files) for teacher in own], self.output)
 
     @property
     def is_done(self) -> bool:
@@ -90,11 +110,12 @@ def train_all(
     lent: SearchConfig,
     address: str | None,
     on_progress: ProgressCallback | None,
-    storage: RunStorage | None = None,
     *,
     only_parts: bool = False,
 ) -> list[str]:
     """Train and score `open_jobs`, of one or several runs; return one line per failed job.
+
+    Teachers that are not finished are trained first. If one fails, none of `open_jobs` is trained.
 
     Args:
         open_jobs: unfinished jobs, in the order in which to start them.
@@ -103,23 +124,15 @@ def train_all(
         lent: resources of each training: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
         address: address of a running Ray cluster; None starts Ray on this machine.
         on_progress: called with (epochs done, total epochs).
-        storage: shared storage for files and checkpoints; None keeps them in the run directory.
         only_parts: train only the parts of the inner cross-validations, and no candidate; no test split is read.
     """
-    trainings = [one for job in jobs for one in ((() if only_parts else (job,)) + tuple(job.parts))]
-    fleet = _Fleet(trainings, shards, lent, on_progress, storage)
-    if only_parts:
-        if left := [part for job in open_jobs for part in job.parts if not part.is_done]:
+    teachers = list({one.key: one for job in jobs for one in job.teachers}.values())
+    trainings = [one for job in (*teachers, *jobs) for one in ((() if only_parts else (job,)) + tuple(job.parts))]
+    fleet = _Fleet(trainings, shards, lent, on_progress)
+    needed = {one.key for job in open_jobs for one in job.teachers if not one.files.is_finished}
+    for wave in ([one for one in teachers if one.key in needed], open_jobs):
+        if not fleet.failures and (left := fleet.left(wave, only_parts=only_parts)):
             fleet.train(left, address)
-        return fleet.failures
-    for job in open_jobs:
-        fleet.settle(job)  # an earlier call may have been killed between training and scoring
-    unscored = [job for job in open_jobs if not job.files.is_finished]
-    # A trained candidate that only lacks parts is not trained again.
-    left = [job for job in unscored if read_trained(job.files) is None or all(part.is_done for part in job.parts)]
-    left += [part for job in unscored for part in job.parts if not part.is_done]
-    if left:
-        fleet.train(left, address)
     return fleet.failures
 
 
@@ -132,13 +145,11 @@ class _Fleet:
         shards: Location,
         lent: SearchConfig,
         on_progress: ProgressCallback | None,
-        storage: RunStorage | None,
     ) -> None:
         self.failures: list[str] = []
         self._shards = shards
         self._lent = lent
         self._on_progress = on_progress
-        self._storage = storage
         self._n_epochs = sum(training.config.train.epochs for training in trainings)
         self._epochs = {one.key: one.config.train.epochs if one.is_done else 0 for one in trainings}
         self._trainings = {one.key: one for one in trainings}
@@ -146,6 +157,17 @@ class _Fleet:
         self._trained: dict[str, Trained] = {}
         self._begun = _begun(trainings)
         self._n_lost: dict[str, int] = {}
+
+    def left(self, jobs: list[TrainingJob], *, only_parts: bool) -> list[TrainingJob]:
+        """Return the trainings that unfinished `jobs` lack, after scoring those that lack nothing else."""
+        if only_parts:
+            return [part for job in jobs for part in job.parts if not part.is_done]
+        for job in jobs:
+            self.settle(job)  # an earlier call may have been killed between training and scoring
+        unscored = [job for job in jobs if not job.files.is_finished]
+        # A trained candidate that only lacks parts is not trained again.
+        left = [job for job in unscored if read_trained(job.files) is None or all(part.is_done for part in job.parts)]
+        return left + [part for job in unscored for part in job.parts if not part.is_done]
 
     def train(self, jobs: list[TrainingJob], address: str | None) -> None:
         """Train and score `jobs`."""
@@ -157,7 +179,7 @@ class _Fleet:
 
             from search.cluster.nodes import require_gpus, require_shared_folder
 
-            if self._storage is None:
+            if jobs[0].storage is None:
                 folder = jobs[0].files.root.parent
                 folder.mkdir(parents=True, exist_ok=True)
                 require_shared_folder(folder)
@@ -192,7 +214,7 @@ class _Fleet:
             if split != "validation":
                 job.ledger.append("test_read", candidate=name, split=split)
 
-        stored = self._stored(name)
+        stored = _stored(job)
         try:
             if stored is not None and read_trained(job.files) != trained:
                 stored.pull_trained(job.files)
@@ -204,9 +226,6 @@ class _Fleet:
             return
         self._epochs[job.key] = job.config.train.epochs
         job.ledger.append("candidate_finished", candidate=name)
-
-    def _stored(self, name: str) -> StoredCandidate | None:
-        return None if self._storage is None else StoredCandidate(self._storage.candidate(name))
 
     def _begin(self, job: TrainingJob) -> Any:
         config = job.config
@@ -224,9 +243,10 @@ class _Fleet:
             config.model_dump(mode="json"),
             job.part,
             location_text(self._shards),
-            None if self._storage is None else location_text(self._storage.candidate(job.name)),
+            None if job.storage is None else location_text(job.storage.candidate(job.name)),
             self._mailbox,
             self._lent.cpus_per_trial,
+            job.teaching,
         )
 
     def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
@@ -259,9 +279,11 @@ class _Fleet:
 
     def _keep_part(self, job: TrainingJob, predictions: Predictions) -> None:
         """Write the predictions of a part and delete its checkpoint."""
+        if job.storage is not None:
+            StoredCandidate(job.storage.candidate(job.name)).pull_network(job.own_files)
         write_predictions(job.own_files.predictions_path("validation"), predictions)
         job.own_files.checkpoint_path.unlink(missing_ok=True)
-        if (stored := self._stored(job.files.name)) is not None:
+        if (stored := _stored(job)) is not None:
             stored.push_part(job.files, job.part)
         self._epochs[job.key] = job.config.train.epochs
         job.ledger.append("candidate_finished", candidate=job.name)
@@ -271,6 +293,11 @@ class _Fleet:
         job.ledger.append("candidate_failed", candidate=job.name, reason=reason)
         where = f"fold {job.config.fold}, " if self._has_folds else ""
         self.failures.append(f"{where}{job.name}: {reason}")
+
+
+def _stored(job: TrainingJob) -> StoredCandidate | None:
+    """Return the job's candidate in shared storage; None if it has none."""
+    return None if job.storage is None else StoredCandidate(job.storage.candidate(job.files.name))
 
 
 def _begun(trainings: list[TrainingJob]) -> set[str]:
@@ -338,6 +365,7 @@ def _train_in_worker(
     stored: str | None,
     mailbox: Any,
     n_cpus: int,
+    teaching: Teaching | None,
 ) -> Trained | Predictions | _Failed:
     """Train one candidate, or one part of it, into the folder `root` in a separate process.
 
@@ -356,6 +384,7 @@ def _train_in_worker(
     def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
         """Train into `files` and report progress to the driver."""
         hooks: dict[str, Any] = {
+            "teaching": teaching,
             "on_start": lambda epoch: mailbox.begin.remote(root, epoch),
             "on_epoch": lambda epoch: mailbox.put.remote(root, epoch),
             "on_save": on_save,
@@ -371,7 +400,9 @@ def _train_in_worker(
             files, shared = CandidateFiles(folder / Path(root).name), StoredCandidate(parse_location(stored))
             shared.pull_checkpoint(files)
             trained = train(files, lambda: shared.push_checkpoint(files))
-            if not part:
+            if part:
+                shared.push_network(files)
+            else:
                 shared.push_trained(files)
             return trained
     except AscError as error:

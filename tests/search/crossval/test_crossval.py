@@ -131,3 +131,20 @@ def test_a_systems_own_recipe_is_checked(train, problem):
     """Unknown keys, bad values and clashes with the reader are found before anything is trained."""
     with pytest.raises(ValueError, match=problem):
         run_config(systems=[{**SYSTEMS[0], "train": train}])
+
+
+@pytest.mark.system
+@pytest.mark.no_cover
+def test_each_fold_has_its_own_teachers(tmp_path, two_folds, ray_here):
+    """Teachers are trained within each fold and part, before the systems that they teach."""
+    asked = config(distillation={"teachers": [SYSTEMS[1]]})
+    asked = asked.updated(retrain=asked.retrain.updated(systems=asked.retrain.systems[:1]))
+    path = tmp_path / "taught.yaml"
+    path.write_text(to_yaml(asked.model_dump(mode="json")))
+    asc("crossval", path, "--shards", two_folds, "--out", tmp_path / "cv", "--inner", 2)
+    for run in CrossvalDirectory(tmp_path / "cv").folds().values():
+        for one, name in ((run, "tiny-kd-full-s0"), (run.teachers, "wide-full-s0")):
+            ended = [event["candidate"] for event in events(one, "candidate_finished")]
+            assert sorted(ended) == [f"{name}/inner/1", f"{name}/inner/2"]
+            assert events(one, "test_read") == []
+    assert pd.read_csv(tmp_path / "cv" / "tables" / "inner_folds.csv")["system"].tolist() == ["tiny-kd-full"] * 2
