@@ -51,7 +51,7 @@ def reference() -> str:
         "",
         "```yaml\n# yaml-language-server: $schema=asc.schema.json\n```",
     ]
-    return "\n\n".join([*opening, *_sections(RunConfig, "")]) + "\n"
+    return "\n\n".join([*opening, *_sections(RunConfig, "", {})]) + "\n"
 
 
 def _entries(config: Config, indent: str, left_open: Collection[str] = (), path: str = "") -> Iterator[str]:
@@ -99,8 +99,19 @@ def _comment(text: str, indent: str) -> list[str]:
     return [f"{indent}# {line}" for line in textwrap.wrap(text, WIDTH - len(indent) - 2)]
 
 
-def _sections(cls: type[Config], path: str) -> Iterator[str]:
-    """Yield the paragraphs on a configuration class and on the sections inside it."""
+def _sections(cls: type[Config], path: str, described: dict[type[Config], str]) -> Iterator[str]:
+    """Yield the paragraphs on a configuration class and on the sections inside it.
+
+    Args:
+        cls: the class.
+        path: key path of the section.
+        described: {class: key path} of the sections so far, to which later ones of the same class refer.
+    """
+    if cls in described:
+        yield f"## `{path}`"
+        yield f"Has the keys of `{described[cls]}`."
+        return
+    described[cls] = path
     if path:
         family = cls.model_fields["family"].default if issubclass(cls, NetworkConfig) else ""
         yield f"## `{path}`{family and f' of family `{family}`'}"
@@ -117,7 +128,7 @@ def _sections(cls: type[Config], path: str) -> Iterator[str]:
     for name, field in cls.model_fields.items():
         inner = f"{path}.{name}".lstrip(".")
         for found, is_list in configs_in(field.annotation):
-            yield from _sections(found, f"{inner}[]" if is_list else inner)
+            yield from _sections(found, f"{inner}[]" if is_list else inner, described)
 
 
 def _space_section() -> Iterator[str]:
