@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from asc_models.config import EXPORT_MODES, ExportMode
 from asc_models.networks.blocks import BLOCKS
-from asc_models.networks.families import FAMILIES, BaselineConfig, BlockConfig, CpMobileConfig, ModelConfig, StageConfig
+from asc_models.networks.families import (
+    FAMILIES,
+    BaselineConfig,
+    BcResnetConfig,
+    BlockConfig,
+    CpMobileConfig,
+    ModelConfig,
+    StageConfig,
+)
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.reader.reader import FeatureSet
 
@@ -39,7 +47,7 @@ def model_configs() -> st.SearchStrategy[ModelConfig]:
         reduction_ratio=st.sampled_from([2, 4, 8, 32]),
         spatial_kernel_size=st.sampled_from([3, 7]),
         projection_activation=st.booleans(),
-        activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "none"]),
+        activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "swish", "none"]),
         normalization=st.sampled_from(["batch", "batch", "none"]),
         head=st.sampled_from(["average", "max", "convolution"]),
         dropout=st.sampled_from([0.0, 0.2]),
@@ -69,10 +77,26 @@ def baseline_configs() -> st.SearchStrategy[BaselineConfig]:
     )
 
 
+def bc_resnet_configs() -> st.SearchStrategy[BcResnetConfig]:
+    """Return a strategy over small networks of BC-ResNet's kind."""
+    return st.builds(
+        BcResnetConfig,
+        base_channels=st.sampled_from([4, 8]),
+        multipliers=st.just((1.0, 1.5)),
+        n_blocks=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
+        n_pools=st.sampled_from([0, 1, 2]),
+        n_bands=st.sampled_from([1, 2, 4]),
+        residual_norm=st.booleans(),
+        residual_weight=st.sampled_from([0.1, 1.0]),
+        dropout=st.sampled_from([0.0, 0.1]),
+    )
+
+
 NETWORK_CONFIGS = {
     "inverted_residual": model_configs(),
     "dcase_baseline": baseline_configs(),
     "cp_mobile": cp_mobile_configs(),
+    "bc_resnet": bc_resnet_configs(),
 }
 """{family: strategy}"""
 
@@ -81,6 +105,7 @@ STAGES = (StageConfig(filters=8, stride=2, repeats=2), StageConfig(filters=12, s
 SAMPLES = {
     "dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2))),  # its own need 500 frames
     "cp_mobile": CpMobileConfig(n_blocks=(2, 1), strides={2: (2, 2), 3: (2, 1)}),  # a block of each kind
+    "bc_resnet": BcResnetConfig(base_channels=8, multipliers=(1.0, 1.5), n_blocks=(2, 1), n_pools=1),  # likewise
 }
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
 NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}

@@ -13,14 +13,22 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from data_prep.schema import Config
 
-Activation = Literal["relu", "relu6", "leaky_relu", "hard_swish", "none"]
+Activation = Literal["relu", "relu6", "leaky_relu", "hard_swish", "swish", "none"]
 Normalization = Literal["batch", "none"]
 Pooling = Literal["average", "max"]
 
 Stride = int | tuple[int, int]
 """Stride of a convolution; a pair is (frequency, time)."""
 
+Kernel = int | tuple[int, int]
+"""Kernel size of a convolution; a pair is (frequency, time)."""
+
 T = TypeVar("T")
+
+
+def kernel_pair(kernel_size: Kernel) -> tuple[int, int]:
+    """Return `kernel_size` as (frequency, time)."""
+    return kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
 
 
 def stride_pair(stride: Stride) -> tuple[int, int]:
@@ -65,13 +73,14 @@ class Network(Protocol[T]):
         self,
         x: T,
         name: str,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
+        biased: bool | None = None,
     ) -> T:
-        """Apply a 'same' depthwise convolution, then normalization and activation."""
+        """Apply a 'same' depthwise convolution, then normalization and activation; `biased` as in `conv`."""
 
     def dense(self, x: T, name: str, units: int, *, activation: Activation = "none") -> T:
         """Apply a fully connected layer with bias to a vector."""
@@ -92,7 +101,7 @@ class Network(Protocol[T]):
         """Mark `x` as kept in memory until it is passed to `add`, and return it."""
 
     def add(self, x: T, kept: T, name: str) -> T:
-        """Return the sum of two maps, and release the map marked by `keep`."""
+        """Return the sum of two maps, and release the map marked by `keep`; one band is added to all bands."""
 
     def pool(self, x: T, name: str, kind: Pooling, size: tuple[int, int]) -> T:
         """Pool in windows of `size`; an incomplete window at the edge is dropped."""
@@ -111,6 +120,15 @@ class Network(Protocol[T]):
 
     def response_norm(self, x: T, name: str) -> T:
         """Apply global response normalization (Woo et al. 2023), with one γ and one β for all channels."""
+
+    def subspectral_norm(self, x: T, name: str, n_bands: int) -> T:
+        """Batch-normalize each channel within each of `n_bands` sub-bands (Chang et al. 2021)."""
+
+    def frequency_mean(self, x: T, name: str) -> T:
+        """Return the mean over frequency, a map of one band."""
+
+    def residual_norm(self, x: T, name: str, weight: float) -> T:
+        """Return `weight` · x plus x normalized by its mean and variance over time and channels (Kim et al. 2021)."""
 
     def classifier(self, x: T, n_classes: int) -> T:
         """Return the logits: a dense layer applied to a vector."""

@@ -1,4 +1,4 @@
-"""Named networks: the paper's four systems, the challenge baselines, CP-Mobile, each with its assumptions."""
+"""Named networks: the paper's four systems, challenge baselines, CP-Mobile, BC-ResNet, each with its assumptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from asc_models.networks.families import BaselineConfig, CpMobileConfig, ModelConfig, StageConfig
+from asc_models.networks.families import BaselineConfig, BcResnetConfig, CpMobileConfig, ModelConfig, StageConfig
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.topology import Shape
 from data_prep.errors import ConfigError
@@ -86,6 +86,14 @@ PRESETS: dict[str, Preset] = {
         input_shape=lambda seconds: (40, round(50 * seconds), 1),
     ),
     "cp-mobile": _cp_mobile(16, 1.5, 1.75, 12_310, "4.35 million"),
+    "bc-resnet-asc": Preset(
+        network=BcResnetConfig(),
+        source="Kim et al.: BC-ResNet-ASC, winner of DCASE 2021 Task 1A (arXiv 2111.06531)",
+        published="315,000 parameters; 61.0 KB of non-zero parameters after pruning and quantization",
+        assumed="The stem has batch norm, ReLU and no bias, and there are four sub-bands: with both the parameters are "
+        "314,970. Residual normalization follows each stage, before its pooling.",
+        input_shape=lambda seconds: (256, round(seconds / 0.03) + 1, 1),
+    ),
     "dcase2024-baseline": Preset(
         network=CpMobileConfig(
             base_channels=32,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asc_models.errors import SizeError
-from asc_models.networks.network import Activation, NetworkConfig, Normalization, Pooling, Stride
+from asc_models.networks.network import Activation, Kernel, NetworkConfig, Normalization, Pooling, Stride
 from data_prep.config import Windows
 
 Shape = tuple[int, int, int]
@@ -78,6 +78,7 @@ class Counter:
         """Lengths of the zero biases added by the converter."""
         self._kept: Shape | None = None
         self._n_kept = 0
+        self._weights: set[float] = set()
         if windows is not None:  # each window alive twice: separate and stacked
             self._live(2 * _size(self.entry))
 
@@ -113,20 +114,25 @@ class Counter:
         self,
         x: Shape,
         name: str,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
+        biased: bool | None = None,
     ) -> Shape:
         """Return the shape after a 'same' depthwise convolution, normalization and activation."""
         channels = x[2]
         y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
-        n_kernel = kernel_size * kernel_size * channels
-        n_values = channels * (4 if normalization == "batch" else 1)
-        if normalization == "batch":
-            self.n_norm += n_values
-        self._weigh(name, "depthwise", x, y, n_kernel + n_values, n_kernel, channels, 1)
+        height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        n_kernel = height * width * channels
+        normalized = normalization == "batch"
+        if biased is None:
+            biased = not normalized
+        if normalized:
+            self.n_norm += 4 * channels
+        n_params = n_kernel + channels * (4 * normalized + biased)
+        self._weigh(name, "depthwise", x, y, n_params, n_kernel, channels if normalized or biased else 0, 1)
         return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
 
     def dense(self, x: Shape, name: str, units: int, *, activation: Activation = "none") -> Shape:
@@ -144,7 +150,7 @@ class Counter:
 
     def activate(self, x: Shape, name: str, activation: Activation) -> Shape:
         """Return the shape after an activation."""
-        self._live(2 * _size(x))
+        self._live((3 if activation == "swish" else 2) * _size(x))  # swish multiplies the map with its sigmoid
         return (x[0], x[1], x[2])  # a new map of the same shape
 
     def channel_attention(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
@@ -176,8 +182,9 @@ class Counter:
     def add(self, x: Shape, kept: Shape, name: str) -> Shape:
         """Return the shape of the sum; the kept map no longer counts as alive."""
         self._kept, self._n_kept = None, 0
-        self._live(_size(x) + _size(kept) + _size(x))
-        return (x[0], x[1], x[2])
+        y = (max(x[0], kept[0]), x[1], x[2])
+        self._live(_size(x) + _size(kept) + _size(y))
+        return y
 
     def pool(self, x: Shape, name: str, kind: Pooling, size: tuple[int, int]) -> Shape:
         """Return the shape after pooling.
@@ -217,6 +224,35 @@ class Counter:
         self._weigh(name, "factor", x, x, 2, 0, 2, 1)
         return (x[0], x[1], x[2])
 
+    def subspectral_norm(self, x: Shape, name: str, n_bands: int) -> Shape:
+        """Return the shape of `x`, normalized by sub-bands.
+
+        Raises:
+            SizeError: if the sub-bands do not have equally many bands.
+        """
+        if x[0] % n_bands:
+            raise SizeError(
+                f"{name} normalizes {n_bands} sub-bands, but its input has {x[0]} bands, which they do not divide; "
+                "choose another n_bands, fewer poolings, or another number of mel bands"
+            )
+        n_values = n_bands * x[2]
+        self.n_norm += 4 * n_values
+        self._weigh(name, "norm", x, x, 4 * n_values, 0, 2 * n_values, 1)
+        return (x[0], x[1], x[2])
+
+    def frequency_mean(self, x: Shape, name: str) -> Shape:
+        """Return the shape of one band."""
+        y = (1, x[1], x[2])
+        self._live(_size(x) + _size(y))
+        return y
+
+    def residual_norm(self, x: Shape, name: str, weight: float) -> Shape:
+        """Return the shape of `x`; equal weights are one constant in a file."""
+        self._weigh(name, "factor", x, x, 0, 0, 0 if weight in self._weights else 1, 1)
+        self._weights.add(weight)
+        self._live(3 * _size(x))  # the map, its part by the shortcut, its normalized part
+        return (x[0], x[1], x[2])
+
     def classifier(self, x: Shape, n_classes: int) -> Shape:
         """Return the shape of the logits."""
         return self.dense(x, "classifier", n_classes)
@@ -243,8 +279,8 @@ class Counter:
             self.depthwise_kernels.append(n_kernel)
         elif n_kernel:
             self.kernels.append(n_kernel)
-            if kind == "conv" and not n_bias:
-                self.zero_biases.append(y[2])
+        if kind in ("conv", "depthwise") and not n_bias:
+            self.zero_biases.append(y[2])
         n_live = x[0] * x[1] * x[2] + n_positions * y[2]
         if x is not self._kept:
             n_live += self._n_kept

@@ -36,6 +36,7 @@ def compact(content: bytes) -> bytes:
             tensor.quantization = _without_ranges(tensor.quantization)
         for operator in graph.operators:
             operator.mutatingVariableInputs = operator.intermediates = None
+    _share_zeros(model)
     _drop_unused_buffers(model)
     builder = _SharingBuilder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
@@ -48,6 +49,18 @@ def _without_ranges(quantization: Any) -> Any:
         return None
     quantization.min = quantization.max = None
     return quantization
+
+
+def _share_zeros(model: Any) -> None:
+    """Let constants that are zero have one buffer per length, such as the biases that the converter adds.
+
+    The converter's file shares them; a quantizer that stores some as int32 and others as float32 does not.
+    """
+    first: dict[int, int] = {}
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data) and not np.any(data):
+            tensor.buffer = first.setdefault(len(data), tensor.buffer)
 
 
 def _drop_unused_buffers(model: Any) -> None:

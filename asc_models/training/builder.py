@@ -6,9 +6,16 @@ from typing import Any
 
 import keras
 
-from asc_models.networks.network import Activation, NetworkConfig, Normalization, Pooling, Stride
+from asc_models.networks.network import Activation, Kernel, NetworkConfig, Normalization, Pooling, Stride
 from asc_models.networks.topology import Shape, attention_units, count
-from asc_models.training.layers import ChannelStatistics, FusedBatchNormalization, GlobalResponseNormalization
+from asc_models.training.layers import (
+    ChannelStatistics,
+    FrequencyMean,
+    FusedBatchNormalization,
+    GlobalResponseNormalization,
+    ResidualNormalization,
+    SubspectralNormalization,
+)
 
 Tensor = Any
 
@@ -86,18 +93,19 @@ class _KerasNetwork:
         self,
         x: Tensor,
         name: str,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
+        biased: bool | None = None,
     ) -> Tensor:
         """Apply a 'same' depthwise convolution, then normalization and activation."""
         x = keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=stride,
             padding="same",
-            use_bias=normalization == "none",
+            use_bias=normalization == "none" if biased is None else biased,
             depthwise_initializer="he_normal",
             depthwise_regularizer=self._penalty,
             name=name,
@@ -122,7 +130,7 @@ class _KerasNetwork:
             return keras.layers.ReLU(max_value=6.0 if activation == "relu6" else None, name=name)(x)
         if activation == "leaky_relu":
             return keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name)(x)
-        return keras.layers.Activation("hard_silu", name=name)(x)
+        return keras.layers.Activation("silu" if activation == "swish" else "hard_silu", name=name)(x)
 
     def channel_attention(self, x: Tensor, name: str, reduction_ratio: int) -> Tensor:
         """Scale `x` by channel (CBAM: Woo et al. 2018)."""
@@ -188,6 +196,18 @@ class _KerasNetwork:
     def response_norm(self, x: Tensor, name: str) -> Tensor:
         """Apply global response normalization."""
         return GlobalResponseNormalization(name=name)(x)
+
+    def subspectral_norm(self, x: Tensor, name: str, n_bands: int) -> Tensor:
+        """Batch-normalize each channel within each sub-band."""
+        return SubspectralNormalization(n_bands, momentum=NORM_MOMENTUM, name=name)(x)
+
+    def frequency_mean(self, x: Tensor, name: str) -> Tensor:
+        """Return the mean over frequency, a map of one band."""
+        return FrequencyMean(name=name)(x)
+
+    def residual_norm(self, x: Tensor, name: str, weight: float) -> Tensor:
+        """Apply residual normalization."""
+        return ResidualNormalization(weight, name=name)(x)
 
     def classifier(self, x: Tensor, n_classes: int) -> Tensor:
         """Return the logits; the trainer finds them by the layer's name."""

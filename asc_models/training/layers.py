@@ -1,4 +1,4 @@
-"""Keras layers: batch norm with TensorFlow's fused kernel, channel statistics, global response normalization."""
+"""Keras layers: normalizations, and statistics over channels or frequency."""
 
 from __future__ import annotations
 
@@ -78,3 +78,89 @@ class GlobalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]  # 
         energy = tf.sqrt(tf.maximum(tf.reduce_mean(tf.square(inputs), axis=(1, 2), keepdims=True), 1e-12))
         relative = energy / tf.reduce_mean(energy, axis=-1, keepdims=True)
         return inputs + (inputs * (relative * self.gamma.value) + self.beta.value)
+
+
+@register
+class SubspectralNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # likewise
+    """Batch normalization of each channel within each of several sub-bands of equal width.
+
+    Chang et al., "Subspectral normalization for neural audio data processing", ICASSP 2021. Weights are vectors of
+    sub-bands × channels, the sub-bands of lower frequencies first.
+
+    Args:
+        n_bands: number of sub-bands; divides the bands of the input.
+    """
+
+    def __init__(self, n_bands: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.n_bands = n_bands
+
+    def build(self, input_shape: Any) -> None:
+        """Create the four vectors."""
+        super().build((*input_shape[:-1], self.n_bands * input_shape[-1]))
+        self.input_spec = None  # the stock layer's refers to as many channels as it has weights
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the normalized maps; update the moving mean and variance in training."""
+        _, n_mels, n_frames, n_channels = inputs.shape
+        frames = tf.shape(inputs)[2] if n_frames is None else n_frames
+        # Bands of one sub-band are adjacent: four dimensions suffice, which every interpreter broadcasts.
+        bands = tf.reshape(inputs, (-1, self.n_bands, n_mels // self.n_bands * frames, n_channels))
+        shape = (1, self.n_bands, 1, n_channels)
+        mean, variance = self.moving_mean.value, self.moving_variance.value
+        if training:
+            batch_mean, batch_variance = (tf.reshape(one, (-1,)) for one in tf.nn.moments(bands, axes=(0, 2)))
+            for moving, batch in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
+                moving.value.assign_sub((moving.value - batch) * (1.0 - self.momentum))
+            mean, variance = batch_mean, batch_variance
+        scale = self.gamma.value * tf.math.rsqrt(variance + self.epsilon)
+        shift = self.beta.value - mean * scale
+        normalized = bands * tf.reshape(scale, shape) + tf.reshape(shift, shape)
+        return tf.reshape(normalized, (-1, n_mels, frames, n_channels))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {**super().get_config(), "n_bands": self.n_bands}
+
+
+@register
+class FrequencyMean(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """Mean over frequency: (batch, bands, frames, channels) → (batch, 1, frames, channels)."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the map of one band."""
+        return tf.reduce_mean(inputs, axis=1, keepdims=True)
+
+
+@register
+class ResidualNormalization(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """λ · x + (x − μ) / σ, with mean μ and standard deviation σ of each band over frames and channels.
+
+    Kim et al. (DCASE 2021): instance normalization by frequency with a shortcut. It removes what a device does to a
+    band, and the shortcut keeps some of what a scene does.
+
+    Args:
+        weight: λ.
+    """
+
+    FLOOR = 1e-5
+    """Least variance."""
+
+    def __init__(self, weight: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.weight = weight
+
+    def call(self, inputs: Any) -> Any:
+        """Return maps of the inputs' shape."""
+        centred = inputs - tf.reduce_mean(inputs, axis=(2, 3), keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axis=(2, 3), keepdims=True)
+        # A maximum instead of an added ε, which would be one more constant in the exported file.
+        return inputs * self.weight + centred / tf.sqrt(tf.maximum(variance, self.FLOOR))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {**super().get_config(), "weight": self.weight}

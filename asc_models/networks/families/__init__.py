@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter
 
+from asc_models.networks.families.bc_resnet import BcResnetConfig
 from asc_models.networks.families.cp_mobile import CpMobileConfig
 from asc_models.networks.families.dcase_baseline import BaselineConfig
 from asc_models.networks.families.residual_network import Attention, BlockConfig, ModelConfig, StageConfig
@@ -20,6 +21,7 @@ __all__ = [
     "AnyModelConfig",
     "Attention",
     "BaselineConfig",
+    "BcResnetConfig",
     "BlockConfig",
     "CpMobileConfig",
     "ModelConfig",
@@ -27,7 +29,7 @@ __all__ = [
     "parse_network",
 ]
 
-_Families = ModelConfig | BaselineConfig | CpMobileConfig
+_Families = ModelConfig | BaselineConfig | CpMobileConfig | BcResnetConfig
 
 FAMILIES: dict[str, type[NetworkConfig]] = {
     config.model_fields["family"].default: config for config in get_args(_Families)

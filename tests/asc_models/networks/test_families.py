@@ -54,6 +54,20 @@ def test_the_baseline_of_2024_has_its_published_size_layer_by_layer():
     assert found["block6_project"] == (12_688, 3_594_448)
 
 
+def test_bc_resnet_has_its_published_size():
+    """315k parameters for ten scenes (Kim et al., arXiv 2111.06531), batch norm as its two trained values; the size
+    does not depend on the input, of which the authors take 256 bands."""
+    table = layers(preset("bc-resnet-asc"), (256, 334, 1), 10)
+    counted = count(preset("bc-resnet-asc"), (256, 334, 1), 10)
+    assert sum(layer.n_params for layer in table) - counted.n_norm // 2 == 314_970
+
+
+def test_sub_bands_must_have_equally_many_bands():
+    """The layer, its bands and the way out are named."""
+    with pytest.raises(SizeError, match="stage1_block1_subspectral normalizes 4 sub-bands, but its input has 10 bands"):
+        count(preset("bc-resnet-asc"), (20, 100, 1), 10)
+
+
 @pytest.mark.system
 def test_the_baseline_of_2021_weighs_in_keras_what_the_organisers_print():
     """93,004 bytes with weights in float16 and batch norm in float32 (the organisers' printed figure, 90.82 KiB),
