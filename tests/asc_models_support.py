@@ -87,7 +87,7 @@ def bc_resnet_configs() -> st.SearchStrategy[BcResnetConfig]:
         n_pools=st.sampled_from([0, 1, 2]),
         n_bands=st.sampled_from([1, 2, 4]),
         residual_norm=st.booleans(),
-        residual_weight=st.sampled_from([0.1, 1.0]),
+        residual_weight=st.sampled_from([0.0, 0.1, 1.0]),
         dropout=st.sampled_from([0.0, 0.1]),
     )
 

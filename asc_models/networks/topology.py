@@ -78,7 +78,7 @@ class Counter:
         """Lengths of the zero biases added by the converter."""
         self._kept: Shape | None = None
         self._n_kept = 0
-        self._weights: set[float] = set()
+        self._weights = {0.0, 1.0}
         if windows is not None:  # each window alive twice: separate and stacked
             self._live(2 * _size(self.entry))
 
@@ -247,7 +247,7 @@ class Counter:
         return y
 
     def residual_norm(self, x: Shape, name: str, weight: float) -> Shape:
-        """Return the shape of `x`; equal weights are one constant in a file."""
+        """Return the shape of `x`; equal weights are one constant in a file, and 0 and 1 none."""
         self._weigh(name, "factor", x, x, 0, 0, 0 if weight in self._weights else 1, 1)
         self._weights.add(weight)
         self._live(3 * _size(x))  # the map, its part by the shortcut, its normalized part

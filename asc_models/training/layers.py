@@ -159,7 +159,10 @@ class ResidualNormalization(keras.layers.Layer):  # type: ignore[misc]  # likewi
         centred = inputs - tf.reduce_mean(inputs, axis=(2, 3), keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), axis=(2, 3), keepdims=True)
         # A maximum instead of an added ε, which would be one more constant in the exported file.
-        return inputs * self.weight + centred / tf.sqrt(tf.maximum(variance, self.FLOOR))
+        normalized = centred / tf.sqrt(tf.maximum(variance, self.FLOOR))
+        if self.weight == 0.0:
+            return normalized
+        return (inputs if self.weight == 1.0 else inputs * self.weight) + normalized
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings."""
