@@ -16,6 +16,7 @@ from data_prep.config import ReaderSpec
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError, RunError
 from data_prep.files import file_digest, write_text, written_whole
+from data_prep.reader.parts import parts_of
 from data_prep.reader.reader import FeatureSet, read_split, read_splits
 from data_prep.schema import differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
@@ -25,7 +26,6 @@ from results.candidates.candidates import FULL, CandidateMetrics, write_metrics
 from results.candidates.predictions import Predictions, write_predictions
 from results.rundir import CandidateFiles, RunDirectory
 from search.config import RunConfig
-from search.retrain.inner import parts_of
 
 SVM = "svm"
 """Name of the baseline."""

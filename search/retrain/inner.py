@@ -9,20 +9,14 @@ comparable.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from asc_models.candidate import MODEL, CandidateConfig
-from data_prep.copies.rows import RECORDED
-from data_prep.corpora.corpus import Clip, location_of
-from data_prep.corpora.kfold import assign_parts
 from data_prep.errors import DataError
-from data_prep.reader.reader import FeatureSet, read_splits
-from data_prep.reader.statistics import fit_statistics
+from data_prep.reader.parts import leave_out
+from data_prep.reader.reader import read_splits
 from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
@@ -31,59 +25,8 @@ from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
 from search.retrain.teaching import Teaching, teacher_of
 
-SEED = 0
-"""Seed of the assignment of locations to parts."""
-
-
-def leave_out(side: FeatureSet, n_parts: int, part: int) -> tuple[FeatureSet, FeatureSet]:
-    """Return the training clips without `part`, and the recorded clips of that part.
-
-    The reader's statistics are fitted to the training clips. Copies that mix two clips are excluded, since the other
-    clip may be in the part.
-
-    Args:
-        side: all clips of the training side, including augmented copies.
-        n_parts: number of parts.
-        part: number of the part, from 1.
-
-    Raises:
-        DataError: if there are too few locations for `n_parts`, or a scene of the part has no other location.
-    """
-    kinds = side.clips["augmentation"].to_numpy(str)
-    parts = parts_of(side.clips, n_parts)
-    if len(np.unique(parts)) < n_parts:
-        raise DataError(
-            f"retrain.inner_folds: {n_parts} parts need at least {n_parts} locations, the training side has "
-            f"{len(np.unique(parts))}; lower it"
-        )
-    is_held = parts == part
-    train = side.take(np.flatnonzero(~is_held & (kinds != "mix")))
-    held = side.take(np.flatnonzero(is_held & (kinds == RECORDED)))
-    if unknown := {side.classes[label] for label in set(held.labels) - set(train.labels)}:
-        raise DataError(
-            f"retrain.inner_folds: {', '.join(sorted(unknown))} has a single location on the training side, so a "
-            "training without that location lacks the scene. Add recordings from another location, or set it to 0."
-        )
-    if side.statistics is not None:
-        statistics = fit_statistics(train.log_mel)
-        train, held = replace(train, statistics=statistics), replace(held, statistics=statistics)
-    return train, held
-
-
-def parts_of(clips: pd.DataFrame, n_parts: int) -> npt.NDArray[np.int64]:
-    """Return the part, from 1, of each clip of the training side; an augmented copy is in the part of its source.
-
-    With fewer locations than `n_parts`, there are as many parts as locations.
-
-    Args:
-        clips: one row per clip, with CLIP_COLUMNS and `augmentation`.
-        n_parts: number of parts.
-    """
-    sources = [_source(row) for row in clips.to_dict("records")]
-    kinds = clips["augmentation"].to_numpy(str)
-    recorded = [source for source, kind in zip(sources, kinds, strict=True) if kind == RECORDED]
-    part_at = assign_parts(recorded, n_parts, SEED)
-    return np.array([part_at[location_of(source)] for source in sources], dtype=np.int64)
+KEY = "retrain.inner_folds"
+"""Key of the number of parts."""
 
 
 def train_part(
@@ -123,7 +66,7 @@ def train_part(
 
     # No variable keeps the whole training side, which would hold its clips in memory twice during the training.
     train, held = leave_out(
-        read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part
+        read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part, key=KEY
     )
     teacher = teacher_of(config, teaching, train)
     trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
@@ -162,12 +105,3 @@ def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFile
     order = np.argsort([order_of[clip_id] for clip_id in clips["clip_id"]])
     probabilities = np.concatenate([part.probabilities for part in parts])[order]
     return Predictions(clips.iloc[order].reset_index(drop=True), probabilities, config.classes)
-
-
-def _source(row: dict[Any, Any]) -> Clip:
-    """Return the recorded clip of a row of the training side: the row itself, or the source of an augmented copy."""
-    known = {name: None if pd.isna(row[name]) else str(row[name]) for name in CLIP_COLUMNS}
-    clip_id = str(row["clip_id"])
-    if row["augmentation"] != RECORDED:
-        clip_id = clip_id.rpartition("+")[0]
-    return Clip(**{**known, "clip_id": clip_id})  # type: ignore[arg-type]  # id, file name and device are never null
