@@ -30,6 +30,7 @@ from search.space.sizing import require_feasible
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
 from search.stages import WATCH, Narrator, Workspace, recipe_stage, search_stage
+from search.study.forecast import training_clips
 from search.study.settings import candidate_sizing, make_space
 
 DEFAULT_SCENES = 10
@@ -150,7 +151,7 @@ class NetworkInput:
     source: str
     """Where both come from, as text for the user."""
     n_clips: int | None = None
-    """Clips of the training split; None without shards."""
+    """Clips that a network of the search is trained on; None without shards."""
 
     @property
     def shape(self) -> Shape:
@@ -174,7 +175,8 @@ def network_input(config: RunConfig, shards: Location | None = None) -> NetworkI
         manifest = read_manifest(parse_location(str(shards)))
         check_fold(config.fold, manifest)
         config, _ = with_recipe(config, facts_of_shards(manifest))
-        n_clips = manifest.counts.get(config.fold, {}).get("train")
+        counts = manifest.counts.get(config.fold, {})
+        n_clips = training_clips(config.search_settings(), counts) if config.search else counts.get("train")
         return NetworkInput(manifest.spec, config.reader, len(manifest.classes), f"as in {shards}", n_clips)
     named = len(config.prepare.corpus.classes)
     scenes = "prepare.corpus.classes" if named else f"the assumption of {DEFAULT_SCENES} scenes"

@@ -172,11 +172,11 @@ def _note_forecast(workspace: Workspace, settings: SearchSettings, narrator: Nar
     """Say how long the search will take on this machine, if it takes so long that a measurement does not matter."""
     from asc_models.errors import TrainingError
     from search.space.survey import survey
-    from search.study.forecast import forecast, is_long
+    from search.study.forecast import forecast, is_long, training_clips
     from search.study.settings import candidate_sizing, make_space
 
     manifest = read_manifest(workspace.shards)
-    n_clips = manifest.counts.get(settings.fold, {}).get("train", 0)
+    n_clips = training_clips(settings, manifest.counts.get(settings.fold, {}))
     if not is_long(settings, n_clips):
         return
     n_classes = len(manifest.classes)

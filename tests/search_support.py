@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -186,3 +186,39 @@ def run_steps(config: dict[str, object], n_steps: int = 1) -> list[dict[str, obj
     trial = SceneTrial.__new__(SceneTrial)  # without Tune's own construction, which makes folders in the home folder
     trial.setup(config)
     return [trial.step() for _ in range(n_steps)]
+
+
+class OutOfFold(NamedTuple):
+    """Scores over the parts that networks were trained without."""
+
+    macro_accuracy: float
+    log_loss: float
+    n_clips: int
+
+
+def out_of_fold(config: dict[str, Any], n_parts: int) -> list[OutOfFold]:
+    """Return what a trial tells at two rungs, of the first part and of all, by networks trained one by one."""
+    from asc_models.metrics import log_loss, macro_accuracy
+    from asc_models.networks.families import parse_network
+    from asc_models.tflite.rung_reader import RungReader
+    from asc_models.training.trainer import Trainer
+    from data_prep.reader.parts import leave_out
+    from data_prep.reader.reader import read_splits
+
+    shared = config["shared"]
+    reader = ReaderSpec.model_validate(config.get("reader", shared["reader"]))
+    side = read_splits(shared["shards"], ("train", "validation"), fold=1, reader=reader)
+    network, train = parse_network(config["model"]), TrainConfig.model_validate(config["train"])
+    found = []
+    for epochs, parts in zip(shared["rungs"], (range(1, 2), range(1, n_parts + 1)), strict=True):
+        labels, probabilities = [], []
+        for part in parts:
+            others, held = leave_out(side, n_parts, part, key="")
+            trainer = Trainer(network, train, others, seed=shared["seed"])
+            trainer.train_to(epochs)
+            labels.append(held.labels)
+            read = RungReader().read(trainer.model, network.hash(), held, config["mode"], reconvert=True)
+            probabilities.append(read.probabilities)
+        truth, answers = np.concatenate(labels), np.concatenate(probabilities)
+        found.append(OutOfFold(macro_accuracy(truth, answers), log_loss(truth, answers), len(truth)))
+    return found

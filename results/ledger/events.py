@@ -44,6 +44,9 @@ class SessionStarted(TypedDict):
     n_trials: int
     epochs: list[int]
     """Epochs of the rungs, ascending."""
+    folds: list[int]
+    """Networks of a trial at each rung, each trained for these epochs: one, or more with `search.inner_folds`. Missing
+    in older ledgers, in which it was one."""
     expected: list[int]
     """Number of trials expected to reach each rung."""
 
@@ -91,7 +94,7 @@ class TrialStarted(OfTrial, Proposed):
     key: str
     """Hash of the canonical configuration, data, seed and epochs."""
     config: dict[str, Any]
-    """Configuration of the training: model, train, reader, mode, fold."""
+    """Configuration of the training: model, train, reader, mode, fold, and inner_folds if it is set."""
     seed: int
     peak_activation_bytes: int
 
@@ -110,7 +113,9 @@ class TrialRetried(TrialContinued):
 
 
 class RungMeasurements(TypedDict):
-    """Measurements of a trial at a rung: sizes of the exported file, scores on validation. NaN is stored as null."""
+    """Measurements of a trial at a rung. Scores are on validation, or with `search.inner_folds` over the parts that the
+    networks were trained without; sizes are those of the exported file, the largest of several. NaN is stored as null.
+    """
 
     macro_accuracy: float
     log_loss: float

@@ -34,6 +34,8 @@ class RungCount:
 
     epochs: int
     """Epochs of the rung."""
+    folds: int
+    """Networks of each trial there, trained for these epochs; more than one with `search.inner_folds` only."""
     n_reached: int
     """Trials with a score at the rung."""
     n_went_on: int
@@ -53,7 +55,7 @@ class Session:
     seconds: float
     """Duration so far, or until the session ended."""
     epochs: int
-    """Epochs trained at rungs reached in this session."""
+    """Epochs trained at rungs reached in this session, summed over networks."""
     epochs_per_s: float | None
     """Epochs per second of wall-clock time, summed over parallel trials: of the rungs reached, before the first one of
     the reports of running trials; None without either."""
@@ -85,7 +87,8 @@ class SearchProgress:
     """The most common failure reasons with their counts."""
     session: Session
     epochs: int
-    """Epochs trained in all sessions, including those that running trials have reported since their last rung."""
+    """Epochs trained in all sessions, including those that running trials have reported since their last rung; summed
+    over networks, as `epochs_left`."""
     epochs_left: float | None
     """Epochs expected until the search is complete; None if unknown or if the session has ended."""
     seconds_left: float | None
@@ -115,6 +118,8 @@ class ProgressFold:
         self._trials = Trials()
         self._best: dict[int, float | None] = {}
         self._epochs_of: dict[int, int] = {}
+        self._folds_of: dict[int, int] = {}
+        """Networks at each rung; one where the ledger says nothing."""
         self._n_infeasible = self._epochs = 0
         self._still: SearchProgress | None = None
         self._started: float | None = None
@@ -130,6 +135,7 @@ class ProgressFold:
             self._begin_session(_time(event))
             self._plan = event
             self._epochs_of |= dict(enumerate(event.get("epochs") or ()))
+            self._folds_of |= dict(enumerate(event.get("folds") or ()))
         elif kind == "session_ended":
             self._end = str(event.get("reason") or "done")
             self._ended = _time(event)
@@ -151,7 +157,7 @@ class ProgressFold:
     def _count_rung(self, event: Event) -> None:
         rung, epochs, time = int(event["rung"]), int(event["epochs"]), _time(event)
         self._epochs_of[rung] = epochs
-        trained = epochs - self._epochs_of.get(rung - 1, 0)
+        trained = self._cost(rung) - self._cost(rung - 1)
         self._epochs += trained
         self._session_epochs += trained
         if time is not None:
@@ -161,6 +167,10 @@ class ProgressFold:
         accuracy = event.get("macro_accuracy")
         best = self._best.get(rung)
         self._best[rung] = accuracy if best is None else max(best, accuracy if accuracy is not None else best)
+
+    def _cost(self, rung: int) -> int:
+        """Return the epochs of a trial at `rung`, summed over its networks; 0 before the first rung."""
+        return self._epochs_of.get(rung, 0) * self._folds_of.get(rung, 1)
 
     def progress(self, now: float | None = None, reports: Sequence[RunningTrial] = ()) -> SearchProgress:
         """Return the progress.
@@ -176,7 +186,7 @@ class ProgressFold:
             return still
         at = self._ended or now or self._last or self._started
         running = tuple(report for report in reports if self._is_current(report)) if self._end is None else ()
-        trained = {report: max(0, report.epoch - self._trials[report.trial_id].epochs) for report in running}
+        trained = {report: max(0, report.epoch - self._cost(self._trials[report.trial_id].rung)) for report in running}
         rate = self._rate() or sum(n / max(1.0, at - report.started) for report, n in trained.items()) or None
         session = Session(self._started, max(0.0, at - self._started), self._session_epochs, rate, self._end)
         n_trained = sum(trained.values())
@@ -227,6 +237,7 @@ class ProgressFold:
         return tuple(
             RungCount(
                 epochs=epochs,
+                folds=self._folds_of.get(rung, 1),
                 n_reached=sum(trial.rung >= rung for trial in trials),
                 n_went_on=sum(trial.rung > rung or (trial.rung == rung < trial.target) for trial in trials),
                 n_paused=sum(trial.rung == rung and trial.state == "paused" for trial in trials),
@@ -249,12 +260,11 @@ class ProgressFold:
         if plan is None or not plan.get("expected") or self._end is not None:
             return None
         n_lost = sum(trial.state == "failed" and trial.rung < 0 for trial in self._trials.values())
-        left, before = 0.0, 0
-        for rung, (epochs, expected) in enumerate(zip(plan.get("epochs") or (), plan["expected"], strict=False)):
+        left = 0.0
+        for rung, (_, expected) in enumerate(zip(plan.get("epochs") or (), plan["expected"], strict=False)):
             n_reached = sum(trial.rung >= rung for trial in self._trials.values())
             n_expected = expected * max(0, plan["n_trials"] - n_lost) // max(1, plan["n_trials"])
-            left += max(0, n_expected - n_reached) * (epochs - before)
-            before = epochs
+            left += max(0, n_expected - n_reached) * (self._cost(rung) - self._cost(rung - 1))
         return left
 
 

@@ -40,9 +40,9 @@ class RunningTrial:
     """The rung that it trains to, counted from 0."""
     phase: Phase
     epoch: int
-    """Epochs finished."""
+    """Epochs finished, summed over the trial's networks."""
     epochs: int
-    """Epochs of the rung."""
+    """Epochs at the rung, summed in the same way."""
     loss: float | None
     """Mean training loss of the last epoch; None before the first."""
     started: float

@@ -75,8 +75,8 @@ def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: 
     expected, most = expected_epochs(settings)
     halved = f"about {expected:,} epochs in total with 1 in {settings.search.eta} promoted, at most {most:,}"
     screen.say(
-        f"A search trains {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}: "
-        f"{halved if expected < most else f'{most:,} epochs in total'}."
+        f"A search trains {n_trials:,} of them, compared at epochs {', '.join(map(str, settings.epochs))}"
+        f"{_parts_text(settings)}: {halved if expected < most else f'{most:,} epochs in total'}."
     )
     if found.n_feasible_candidates is not None and found.n_feasible_candidates < n_trials:
         screen.warn(f"only {found.n_feasible_candidates:,} candidates fit: the search ends after these.")
@@ -84,6 +84,13 @@ def _show(settings: SearchSettings, given: NetworkInput, found: Survey, screen: 
     screen.say(f"Limits ({settings.rules.name}), as checked before training: {', '.join(limits)}.")
     cut = f" in {given.windows}" if given.windows else ""
     screen.say(f"Input {' × '.join(map(str, given.shape))}{cut}, {given.n_classes} scenes: {given.source}.")
+
+
+def _parts_text(settings: SearchSettings) -> str:
+    """Return how many networks a trial has at each rung, if it may have several."""
+    n_parts = settings.search.inner_folds
+    networks = ", ".join(map(str, settings.folds))
+    return f" by {networks} networks, each trained without one of {n_parts} parts" if n_parts else ""
 
 
 def _sizes(found: Survey) -> list[tuple[str, Any]]:
@@ -152,6 +159,7 @@ def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey, measu
         "largest": sized(found.largest),
         "n_trials": settings.search.n_trials,
         "rungs": list(settings.epochs),
+        "networks": list(settings.folds),
         "epochs_at_most": most,
         "epochs_expected": expected,
         **({} if measured is None else _forecast_as_json(measured)),

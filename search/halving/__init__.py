@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from search.halving.asha import Hyperband, NoHalving, StoppingHalving
-from search.halving.base import Decision, Halving, rung_epochs
+from search.halving.base import Decision, Halving, rung_epochs, rung_folds
 from search.halving.pareto import ParetoHalving
 from search.objectives import Objectives
 
@@ -15,4 +15,4 @@ HALVINGS: dict[str, Callable[[Sequence[int], int, Objectives], Halving]] = {
 }
 """{name in `search.scheduler`: its class}."""
 
-__all__ = ["HALVINGS", "Decision", "Halving", "rung_epochs"]
+__all__ = ["HALVINGS", "Decision", "Halving", "rung_epochs", "rung_folds"]

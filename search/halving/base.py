@@ -49,6 +49,21 @@ def rung_epochs(train: TrainConfig, epochs: int, min_epochs: int) -> list[int]:
     return [end for end in ends if min_epochs <= end < epochs] + [epochs]
 
 
+def rung_folds(inner_folds: int, n_rungs: int) -> list[int]:
+    """Return the networks of a trial at each rung, one for each part that is left out: from 1 geometrically to all.
+
+    The number of networks is the second part of a rung's resource besides the epochs of each: scores that only sort out
+    the worst trials may be of few clips.
+
+    Args:
+        inner_folds: number of parts; 0 is a single network that is validated on the validation split.
+        n_rungs: number of rungs.
+    """
+    if not inner_folds:
+        return [1] * n_rungs
+    return [round(inner_folds ** (rung / (n_rungs - 1))) if n_rungs > 1 else inner_folds for rung in range(n_rungs)]
+
+
 def halved(n: float, n_rungs: int, eta: int, first_rung: int = 0) -> list[float]:
     """Return how many of `n` trials reach each rung if one in `eta` continues from `first_rung` on."""
     return [n / eta ** max(0, rung - first_rung) for rung in range(n_rungs)]

@@ -15,6 +15,8 @@ from search.objectives import Objective, Objectives
 class SearchConfig(Config):
     """Section `search`: number and length of the trials, proposals, and early stopping."""
 
+    ADDED = frozenset({"inner_folds"})
+
     n_trials: int = Field(64, ge=1)
     """Candidates that are trained; proposals over the limit are not trained and don't count."""
     seed: int = Field(0, ge=0)
@@ -23,6 +25,10 @@ class SearchConfig(Config):
     """Epochs of a trial that is not stopped early; 62 is the end of a warm-restart cycle."""
     min_epochs: int = Field(6, ge=1)
     """Epochs before trials are compared; rungs are the ends of cycles from here on."""
+    inner_folds: int = Field(0, ge=0)
+    """Score trials by cross-validation on train and validation together, cut by location into this many parts, instead
+    of on the validation split: a trial has a network without one part at the first rung, networks without further parts
+    at later rungs, and one for each part at the last; 0 turns it off."""
     scheduler: Literal["pareto", "asha", "hyperband", "none"] = "pareto"
     """Which trials continue at a rung: `pareto` pauses trials and promotes along the Pareto front of all objectives, so
     that small networks survive next to large ones; `asha` and `hyperband` keep the most accurate and stop the others;
@@ -51,6 +57,13 @@ class SearchConfig(Config):
     """How often a trial whose process or node died is resumed at its last rung."""
     max_failed_share: float = Field(0.5, ge=0.0, le=1.0)
     """The search ends with a summary once more than this share of its trials, and at least five, have failed."""
+
+    @field_validator("inner_folds")
+    @classmethod
+    def _several(cls, n_parts: int) -> int:
+        if n_parts == 1:
+            raise ValueError("must be 0 or at least 2: a single part leaves nothing to train on")
+        return n_parts
 
     @field_validator("presets")
     @classmethod

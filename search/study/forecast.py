@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,7 +34,7 @@ class Forecast:
     n_threads: int
     """Threads of each."""
     data_bytes: int
-    """Memory of the training split's log-mels in each process."""
+    """Memory of the log-mels in each process."""
 
     @property
     def hours(self) -> tuple[float, float]:
@@ -58,12 +59,23 @@ class Forecast:
 
 
 def expected_epochs(settings: SearchSettings) -> tuple[int, int]:
-    """Return the expected and the largest possible number of epochs, over all trials of a search."""
+    """Return the expected and the largest possible number of epochs, over all networks of all trials of a search."""
     search = settings.search
     reaching = settings.halving().expected_trials(search.n_trials)
-    steps = [end - start for start, end in pairwise((0, *settings.epochs))]
+    steps = [end - start for start, end in pairwise((0, *settings.costs))]
     expected = sum(step * n_trials for step, n_trials in zip(steps, reaching, strict=True))
-    return round(expected), search.n_trials * search.epochs
+    return round(expected), search.n_trials * settings.costs[-1]
+
+
+def training_clips(settings: SearchSettings, counts: Mapping[str, int]) -> int:
+    """Return how many clips a network of a trial is trained on.
+
+    Args:
+        settings: of the search.
+        counts: {split: clips} of the fold, augmented copies included.
+    """
+    n, n_parts = counts.get("train", 0), settings.search.inner_folds
+    return (n + counts.get("validation", 0)) * (n_parts - 1) // n_parts if n_parts else n
 
 
 def is_long(settings: SearchSettings, n_clips: int) -> bool:
@@ -88,7 +100,7 @@ def forecast(
         largest: point with the largest network.
         features: of the stored log-mels.
         n_classes: number of scenes.
-        n_clips: clips of the training split.
+        n_clips: clips that a network is trained on (`training_clips`).
         on_progress: called with (networks measured, networks to measure).
 
     Raises:
@@ -118,5 +130,11 @@ def forecast(
         expected_epochs(settings)[0] * per_epoch,
         n_concurrent,
         settings.search.cpus_per_trial,
-        n_clips * features.n_mels * features.n_frames * BYTES_PER_VALUE,
+        _clips_in_memory(settings, n_clips) * features.n_mels * features.n_frames * BYTES_PER_VALUE,
     )
+
+
+def _clips_in_memory(settings: SearchSettings, n_clips: int) -> int:
+    """Return the clips in a process's memory: those trained on, and with parts also the side that they are cut from."""
+    n_parts = settings.search.inner_folds
+    return n_clips + (n_clips * n_parts // (n_parts - 1) if n_parts else 0)

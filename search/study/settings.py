@@ -13,7 +13,7 @@ from asc_models.rules import RulesConfig, check
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.schema import content_hash
-from search.halving import HALVINGS, Halving, rung_epochs
+from search.halving import HALVINGS, Halving, rung_epochs, rung_folds
 from search.objectives import Objectives
 from search.space.config import SpaceConfig
 from search.space.knobs import Params
@@ -42,8 +42,18 @@ class SearchSettings:
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """Epochs of the rungs."""
+        """Epochs of the rungs, which each network of a trial is trained for."""
         return tuple(rung_epochs(self.train, self.search.epochs, self.search.min_epochs))
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Networks of a trial at each rung; more than one with `search.inner_folds` only."""
+        return tuple(rung_folds(self.search.inner_folds, len(self.epochs)))
+
+    @property
+    def costs(self) -> tuple[int, ...]:
+        """Epochs that a trial has been trained for at each rung, summed over its networks."""
+        return tuple(folds * epochs for folds, epochs in zip(self.folds, self.epochs, strict=True))
 
     @property
     def objectives(self) -> Objectives:
@@ -91,6 +101,7 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
         "reader": point_reader(config.reader, settings.reader_overrides).canonical(),
         "mode": settings.mode or search.mode,
         "fold": config.fold,
+        **({"inner_folds": search.inner_folds} if search.inner_folds else {}),
     }
     return content_hash([described, data_hash, search.seed, search.epochs]), described
 

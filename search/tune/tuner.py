@@ -146,7 +146,8 @@ def _session(ledger: EventLog, config: SearchSettings) -> Iterator[None]:
     """Write the start of a session with its expected trials, and its end with the reason; a kill leaves no end."""
     n_trials = config.search.n_trials
     expected = config.halving().expected_trials(n_trials)
-    ledger.append("session_started", n_trials=n_trials, epochs=list(config.epochs), expected=expected)
+    rungs = {"epochs": list(config.epochs), "folds": list(config.folds), "expected": expected}
+    ledger.append("session_started", n_trials=n_trials, **rungs)
     try:
         yield
     except BaseException as error:
@@ -269,6 +270,7 @@ def _train(
             reader=config.reader,
             rules=config.rules,
             rungs=config.epochs,
+            inner_folds=search.inner_folds,
             seed=search.seed,
             cpus_per_trial=search.cpus_per_trial,
             gpus_per_trial=search.gpus_per_trial,

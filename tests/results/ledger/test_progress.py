@@ -100,6 +100,25 @@ def test_reports_of_running_trials_give_epochs_and_time_before_the_first_rung() 
     assert (after.running, after.epochs) == ((), 2)
 
 
+def test_epochs_of_all_networks_of_a_trial_count() -> None:
+    """One network for 2 epochs, then two for 14: 28 − 2 epochs to the last rung, of which a running trial reports its
+    own; the table has the networks of each rung."""
+    book = Book()
+    book("session_started", n_trials=2, epochs=[2, 6, 14], folds=[1, 1, 2], expected=[2, 2, 1])
+    book("trial_started", "a")("trial_started", "b")
+    book.now = 10
+    book.rung("a", 0, 0.5, "continue").rung("a", 1, 0.5, "continue").rung("b", 0, 0.5, "pause")
+    fold = ProgressFold()
+    for event in book.events:
+        fold.apply(event)
+    progress = fold.progress(START + 10, [RunningTrial("a", "n", 2, "training", 13, 28, 1.0, START + 10)])
+    assert [(rung.epochs, rung.folds) for rung in progress.rungs] == [(2, 1), (6, 1), (14, 2)]
+    assert (progress.session.epochs, progress.epochs) == (8, 15)
+    assert progress.epochs_left == (6 - 2) + (28 - 6) - 7
+    book.rung("a", 2, 0.5, "finish")
+    assert summarize_search(book.events).epochs == 2 + 28
+
+
 def test_a_session_that_has_ended_has_nothing_left_and_its_clock_stands() -> None:
     """After the end the reason is told, no time is left to estimate, and later looks change nothing."""
     book = Book()

@@ -15,7 +15,7 @@ from results.rundir import RunDirectory
 from search import stages
 from search.config import read_run_config
 from search.stages import Workspace
-from search.study.forecast import LONG_EXAMPLES, Forecast, expected_epochs, is_long
+from search.study.forecast import LONG_EXAMPLES, Forecast, expected_epochs, is_long, training_clips
 
 SPACE = {"space.n_blocks": [1, 2], "space.base_filters": [8, 16], "space.stem_filters": 8, "space.dropout": 0.0}
 
@@ -39,6 +39,26 @@ def test_halving_spares_epochs(scheduler: str, epochs: int) -> None:
     assert expected_epochs(settings) == (epochs, 64 * 62)
     assert is_long(settings, -(-LONG_EXAMPLES // int(epochs)))
     assert not is_long(settings, LONG_EXAMPLES // int(epochs) - 1)
+
+
+@pytest.mark.parametrize(("n_parts", "folds"), [(0, (1, 1, 1, 1)), (2, (1, 1, 2, 2)), (4, (1, 2, 3, 4))])
+def test_every_network_counts(n_parts: int, folds: tuple[int, ...]) -> None:
+    """With parts the networks rise from one to all; epochs are those of all, and those of a trial's step are what its
+    networks are trained for since the rung before."""
+    settings = read_run_config("default", {"search.inner_folds": n_parts}).search_settings()
+    assert settings.epochs == (6, 14, 30, 62)
+    assert settings.folds == folds
+    one, two, three, four = (n * epochs for n, epochs in zip(folds, settings.epochs, strict=True))
+    expected = 64 * (one + (two - one) / 2 + (three - two) / 4 + (four - three) / 8)
+    assert expected_epochs(settings) == (expected, 64 * four)
+
+
+def test_clips_to_train_on_by_hand() -> None:
+    """Without parts those of training; with four parts three quarters of training and validation."""
+    counts = {"train": 300, "validation": 100, "test": 50}
+    for n_parts, n_clips in ((0, 300), (4, 300), (2, 200)):
+        settings = read_run_config("default", {"search.inner_folds": n_parts}).search_settings()
+        assert training_clips(settings, counts) == n_clips
 
 
 class Heard:

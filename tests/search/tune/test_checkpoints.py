@@ -46,6 +46,26 @@ def test_a_state_comes_back_as_it_was_saved_last(location):
     assert not (hasattr(location, "parent") and location.parent.exists())
 
 
+def test_a_trial_has_a_state_for_each_part(location, tmp_path):
+    """Networks without different parts have states of their own; all are those of the trial, and go with it."""
+    checkpoints = Checkpoints(location)
+    for part in (1, 2, 12):
+        checkpoints.save("t0001", written(str(part).encode()), part)
+    checkpoints.save("t0012", written(b"other"), 1)
+    with checkpoints.opened("t0001", 12) as path:
+        assert path.read_bytes() == b"12"
+    assert read(checkpoints, "t0001") is None
+    Checkpoints(tmp_path / "earlier").save("t0012", written(b"adopted"), 2)
+    checkpoints.adopt(tmp_path / "earlier")
+    assert Checkpoints(location).trial_ids() == {"t0001", "t0012"}
+    checkpoints.remove("t0001")
+    assert checkpoints.trial_ids() == {"t0012"}
+    with checkpoints.opened("t0012", 2) as path:
+        assert path.read_bytes() == b"adopted"
+    checkpoints.remove("t0012")
+    assert not checkpoints.trial_ids()
+
+
 def test_states_of_an_earlier_session_are_taken_over(location, tmp_path):
     """States in a folder move into the shared place; one that is there already stays as it is."""
     earlier = tmp_path / "earlier"

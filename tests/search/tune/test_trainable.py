@@ -1,6 +1,8 @@
+import shutil
+
 import numpy as np
 import pytest
-from search_support import run_steps, trial_config
+from search_support import out_of_fold, run_steps, trial_config
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
@@ -152,3 +154,76 @@ def test_a_trial_reads_as_its_own_reader_says(steps, whole, shards, tmp_path, ch
     [shared] = steps(config, 1)
     assert [own[name] for name in VALUES] == values(shared)
     assert own["log_loss"] != pytest.approx(whole[0]["log_loss"], rel=1e-4)
+
+
+def parted(shards, folder, **changes):
+    """Return the configuration of a trial with two parts: a network at its first rung, two at its last."""
+    config = trial_config(shards, folder, **changes)
+    config["shared"]["inner_folds"] = 2
+    return config
+
+
+@pytest.fixture(scope="module")
+def in_parts(steps, sealed_shards, tmp_path_factory):
+    """What an undisturbed trial with two parts tells at its two rungs, and its folder after each."""
+    folders = [tmp_path_factory.mktemp("parts") / str(number) for number in range(2)]
+    told = steps(parted(sealed_shards, folders[1]), 2)
+    steps(parted(sealed_shards, folders[0]), 1)
+    return told, folders
+
+
+def test_a_trial_in_parts_is_scored_on_what_its_networks_were_trained_without(in_parts, ray_here, shards, tmp_path):
+    """Its scores are those over the clips of both parts, each predicted by the file of a network that was trained
+    without it, and at the first rung those over one part. Sizes are those of the larger file."""
+    import ray
+
+    told, _ = in_parts
+    remote = ray.remote(num_cpus=1)(out_of_fold)
+    by_hand = ray.get(remote.remote(parted(shards, tmp_path), 2))
+    assert by_hand[1].n_clips == 24  # all recorded clips of train and validation
+    for result, (accuracy, loss, _) in zip(told, by_hand, strict=True):
+        assert result["macro_accuracy"] == pytest.approx(accuracy)
+        assert result["log_loss"] == pytest.approx(loss, rel=1e-5)
+        assert result["seconds"] == pytest.approx(result["train_seconds"] + result["reading_seconds"], abs=0.01)
+
+
+def test_each_network_has_a_checkpoint(in_parts):
+    """One at the first rung, one for each part at the last, no report left beside them."""
+    _, folders = in_parts
+    names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert names == [["t0001.1.npz"], ["t0001.1.npz", "t0001.2.npz"]]
+
+
+@pytest.mark.parametrize("kept", [(), ("t0001.1.npz",), ("t0001.1.npz", "t0001.2.npz")])
+def test_a_trial_in_parts_goes_on_where_it_was(steps, in_parts, shards, tmp_path, kept):
+    """Killed before, between and after the networks of its last rung, it trains only those that are not finished, and
+    comes to the values of an undisturbed one."""
+    told, (before, after) = in_parts
+    folder = shutil.copytree(before, tmp_path / "states")
+    for name in kept:
+        shutil.copy2(after / name, folder / name)
+    times = {name: (folder / name).stat().st_mtime_ns for name in kept}
+    [result] = steps(parted(shards, folder, next_rung=1), 1)
+    assert [result[name] for name in VALUES] == values(told[1])
+    assert {name: (folder / name).stat().st_mtime_ns for name in kept} == times
+    assert sorted(path.name for path in folder.iterdir()) == ["t0001.1.npz", "t0001.2.npz"]
+
+
+def test_more_parts_than_locations_are_fatal(steps, shards, tmp_path):
+    """The message names the key of the search, not that of retraining."""
+    config = parted(shards, tmp_path)
+    config["shared"]["inner_folds"] = 13
+    [result] = steps(config, 1)
+    assert result["outcome"] == "fatal"
+    assert result["reason"].startswith("search.inner_folds: 13 parts need at least 13 locations, the training side has")
+
+
+def test_a_standardizing_trial_in_parts_is_scaled_without_what_it_predicts(ray_here, steps, shards, tmp_path):
+    """Statistics are those of what each network is trained on."""
+    import ray
+
+    config = parted(shards, tmp_path)
+    config["reader"] = {**config["shared"]["reader"], "scaling": "standardize"}
+    told = steps(config, 2)
+    by_hand = ray.get(ray.remote(num_cpus=1)(out_of_fold).remote(config, 2))
+    assert [result["log_loss"] for result in told] == pytest.approx([one.log_loss for one in by_hand], rel=1e-5)

@@ -37,6 +37,18 @@ def test_a_trials_description_is_all_that_is_trained():
     assert len({key, *keys.values()}) == 4
 
 
+def test_the_number_of_parts_is_described_where_there_are_some():
+    """Trials that are scored on other clips have another key; those of runs without parts keep the key they had."""
+    plain = settings()
+    params = Space(plain.space).smallest()
+    (key, described), (other, parted) = (
+        trial_description(config, "data", params) for config in (plain, settings(inner_folds=3))
+    )
+    assert parted == {**described, "inner_folds": 3}
+    assert key != other
+    assert key == "7ad9073c2aeb"  # computed by the version before
+
+
 def test_a_candidate_is_sized_with_its_windows():
     """MACs are those of all windows, bytes those of the network; windows longer than a clip are the reader's error."""
     plain = settings()

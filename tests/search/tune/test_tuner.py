@@ -4,7 +4,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from process_support import ROOT, descendants, is_alive, wait_until
@@ -14,6 +16,7 @@ from asc_models.rules import RulesConfig
 from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.reader.reader import read_split
 from results.ledger.ledger import Ledger
+from results.ledger.progress import summarize_search
 from results.ledger.running import RunningReports
 from results.ledger.trials import trials_table
 from results.rundir import RunDirectory
@@ -213,3 +216,91 @@ def test_a_second_driver_is_refused(shards, run):
     """While one process works on a run, another one is told so."""
     with Ledger.open_for_writing(run.ledger_path), pytest.raises(RunError, match="another asc"):
         run_search(run, shards=shards, config=settings())
+
+
+IN_PARTS = "n_trials=4, inner_folds=2, n_concurrent=1"
+
+
+def story(run):
+    """Return what the ledger tells of each trial, without times and interruptions."""
+    left_out = {"time", "seconds", "train_seconds", "reading_seconds"}
+    kinds = {"session_started", "session_ended", "trial_resumed", "trial_retried"}
+    events = [event for event in Ledger(run.ledger_path).events() if event["event"] not in kinds]
+    return [{name: value for name, value in event.items() if name not in left_out} for event in events]
+
+
+@pytest.fixture(scope="module")
+def in_parts(ray_here, sealed_shards, tmp_path_factory):
+    """A finished search whose trials are scored in two parts, undisturbed, and the reports of its trials."""
+    run, reported = RunDirectory(tmp_path_factory.mktemp("parts") / "run"), set()
+    config = settings(n_trials=4, inner_folds=2, n_concurrent=1)
+    watching = threading.Event()
+
+    def watch():
+        """Keep the reports."""
+        while not watching.wait(0.05):
+            reported.update(RunningReports(run.checkpoints_dir).read())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    outcome = run_search(run, shards=sealed_shards, config=config)
+    watching.set()
+    watcher.join()
+    return run, outcome, reported
+
+
+def test_a_search_in_parts_ends_with_the_expected_ledger(in_parts):
+    """Four trials with one network, two of them with two; the ledger has the plan, the epochs of both, and the number
+    of parts in each trial's configuration; checkpoints are left of paused trials alone."""
+    run, outcome, _ = in_parts
+    assert (outcome.n_trials, outcome.n_finished, outcome.n_paused, outcome.n_failed) == (4, 2, 2, 0)
+    (began,) = events_of(run, "session_started")
+    assert (began["epochs"], began["folds"], began["expected"]) == ([2, 4], [1, 2], [4, 2])
+    assert {event["config"]["inner_folds"] for event in events_of(run, "trial_started")} == {2}
+    assert sorted((event["rung"], event["epochs"]) for event in events_of(run, "rung")) == [(0, 2)] * 4 + [(1, 4)] * 2
+    assert summarize_search(Ledger(run.ledger_path).events()).epochs == 4 * 2 + 2 * (2 * 4 - 2)
+    last = {event["trial_id"]: event["decision"] for event in events_of(run, "rung")}
+    paused = [f"{trial_id}.1.npz" for trial_id, decision in sorted(last.items()) if decision == "pause"]
+    assert sorted(path.name for path in run.checkpoints_dir.iterdir()) == paused
+
+
+def test_reports_are_of_all_networks_of_the_step(in_parts):
+    """To its last rung a trial trains two networks of four epochs, two of which it has from the rung before."""
+    *_, reported = in_parts
+    assert {(report.rung, report.epochs) for report in reported} <= {(0, 2), (1, 8)}
+    assert reported
+    assert all((0, 2)[report.rung] <= report.epoch <= report.epochs for report in reported)
+
+
+def test_a_search_in_parts_is_taken_up_where_it_was(in_parts, sealed_shards, run):
+    """Its driver killed, then each training process once it has finished a network of a last rung: the ledger tells
+    what that of an undisturbed search tells."""
+    process = driver(run, sealed_shards, IN_PARTS, kill_at=2)
+    assert process.returncode == -signal.SIGKILL, process.stdout
+    training = [int(pid) for pid in re.search("^training: (.*)$", process.stdout, re.MULTILINE)[1].split()]
+    wait_until(lambda: not any(is_alive(pid) for pid in training))
+    killed, ended = set(), threading.Event()
+
+    def kill():
+        """Kill the training process once the first network of a last rung has a checkpoint, once a trial."""
+        written: dict[str, set[int]] = {}
+        while not ended.wait(0.01):
+            for path in run.checkpoints_dir.glob("*.1.npz"):
+                with suppress(FileNotFoundError):
+                    written.setdefault(path.name, set()).add(path.stat().st_mtime_ns)
+                if len(written.get(path.name, ())) > 1 and path.name not in killed:
+                    killed.add(path.name)
+                    for pid, command in descendants(os.getpid()).items():
+                        if "SceneTrial" in command:
+                            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    outcome = run_search(run, shards=sealed_shards, config=settings(n_trials=4, inner_folds=2, n_concurrent=1))
+    ended.set()
+    killer.join()
+    assert killed
+    assert len(events_of(run, "trial_retried")) == len(killed)
+    assert (outcome.n_finished, outcome.n_failed) == (2, 0)
+    undisturbed, *_ = in_parts
+    assert story(run) == story(undisturbed)
