@@ -132,6 +132,12 @@ def search_stage(
     settings = config.search_settings()
     if workspace.address is None and not any(of_kind(ledger.events(), "trial_started")):
         _note_forecast(workspace, settings, narrator)
+    if n_parts := config.search.inner_folds:
+        each = ", ".join(map(str, settings.folds))
+        narrator.note(
+            f"Trials are scored out of fold over {n_parts} parts of train and validation: {each} networks a trial at "
+            f"epochs {', '.join(map(str, settings.epochs))}"
+        )
     observers = file_observers(watch, workspace.run, config.space, config.rules)
     reports = RunningReports(checkpoints_of(workspace.run))
     if not watch.json_log and (view := narrator.search_view(reports)) is not None:

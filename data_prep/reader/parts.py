@@ -19,6 +19,7 @@ from data_prep.corpora.kfold import assign_parts
 from data_prep.errors import DataError
 from data_prep.reader.reader import FeatureSet
 from data_prep.reader.statistics import fit_statistics
+from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
 
 SEED = 0
@@ -42,11 +43,7 @@ def leave_out(side: FeatureSet, n_parts: int, part: int, *, key: str) -> tuple[F
     """
     kinds = side.clips["augmentation"].to_numpy(str)
     parts = parts_of(side.clips, n_parts)
-    if len(np.unique(parts)) < n_parts:
-        raise DataError(
-            f"{key}: {n_parts} parts need at least {n_parts} locations, the training side has "
-            f"{len(np.unique(parts))}; lower it"
-        )
+    _require_locations(len(np.unique(parts)), n_parts, key)
     is_own = kinds != "mix"
     alone = [label for label in np.unique(side.labels) if len(np.unique(parts[is_own & (side.labels == label)])) < 2]
     if alone:  # whichever part it is in, so that no training starts before this is known
@@ -62,6 +59,24 @@ def leave_out(side: FeatureSet, n_parts: int, part: int, *, key: str) -> tuple[F
         statistics = fit_statistics(train.log_mel)
         train, held = replace(train, statistics=statistics), replace(held, statistics=statistics)
     return train, held
+
+
+def require_parts(manifest: Manifest, fold: int, n_parts: int, *, key: str) -> None:
+    """Check the number of locations without reading any clip; `leave_out` has the same check and others.
+
+    Raises:
+        DataError: if there are too few locations for `n_parts`.
+    """
+    side = {clip_id for clip_id, split in manifest.folds[fold].items() if split in ("train", "validation")}
+    locations = {manifest.locations.get(clip_id, clip_id) for clip_id in side - manifest.sources.keys()}
+    _require_locations(len(locations), n_parts, key)
+
+
+def _require_locations(n_locations: int, n_parts: int, key: str) -> None:
+    if n_locations < n_parts:
+        raise DataError(
+            f"{key}: {n_parts} parts need at least {n_parts} locations, the training side has {n_locations}; lower it"
+        )
 
 
 def parts_of(clips: pd.DataFrame, n_parts: int) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -156,13 +156,22 @@ class RunGroup:
     @property
     def notes(self) -> list[str]:
         """Sentences about what the runs differ in, apart from their results, that makes comparing them less fair."""
-        return [*self._final_epochs_note(), *self._scored_clips_note()] if self.is_compared else []
+        notes = (self._final_epochs_note(), self._scored_trials_note(), self._scored_clips_note())
+        return [*chain.from_iterable(notes)] if self.is_compared else []
 
     def _final_epochs_note(self) -> Iterator[str]:
         epochs = {run.name: run.final_epochs for run in self.runs if run.final_epochs}
         if len({tuple(found) for found in epochs.values()}) > 1:
             each = "; ".join(f"{name}: {' or '.join(map(str, found))}" for name, found in epochs.items())
             yield f"Finished trials have different epochs ({each}), so the fronts differ by training length as well."
+
+    def _scored_trials_note(self) -> Iterator[str]:
+        n_parts = {run.name: run.data.n_parts for run in self.runs if run.final_epochs}
+        if len(set(n_parts.values())) > 1:
+            each = "; ".join(
+                f"{name}: {f'out of fold over {n} parts' if n else 'on validation'}" for name, n in n_parts.items()
+            )
+            yield f"Trials are scored differently ({each}): do not compare the fronts."
 
     def _scored_clips_note(self) -> Iterator[str]:
         chosen = {run.name: run.data.selected.metrics for run in self.runs if run.data.selected is not None}

@@ -16,8 +16,8 @@ from results.report.figures.search import MANY, axis_title
 from results.report.figures.style import Margins, legend_below, new_axes, series_look
 
 TITLES: dict[FrontScore, tuple[str, str]] = {
-    "macro_accuracy": ("Fronts by accuracy", "macro accuracy on validation"),
-    "log_loss": ("Fronts by log loss", "log loss on validation in nats"),
+    "macro_accuracy": ("Fronts by accuracy", "macro accuracy {scored}"),
+    "log_loss": ("Fronts by log loss", "log loss {scored} in nats"),
 }
 
 
@@ -39,7 +39,12 @@ def _plot(group: RunGroup, score: FrontScore, stem: str) -> Plot:
             return front_figure(group, score, theme)
 
     fronts = ", ".join(f"{run.name} ({len(run.front(score))} points)" for run in group.runs)
-    return Plot(stem, f"Fronts of {TITLES[score][1]} against weight bytes: {fronts}.", draw)
+    return Plot(stem, f"Fronts of {_axis(group, score)} against weight bytes: {fronts}.", draw)
+
+
+def _axis(group: RunGroup, score: FrontScore) -> str:
+    """Return the title of the axis of a score, with where the trials of these runs are scored."""
+    return TITLES[score][1].format(scored=" or ".join(sorted({run.data.trials_scored for run in group.runs})))
 
 
 def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
@@ -63,9 +68,9 @@ def front_figure(group: RunGroup, score: FrontScore, theme: Theme) -> Figure:
         label = "selected candidate, retrained"
         axes.scatter([], [], s=110, marker="o", facecolors="none", edgecolors=theme.ink, linewidths=1.6, label=label)
     axes.set_xlabel(axis_title("weight_bytes"), color=theme.ink)
-    title, axis = TITLES[score]
-    axes.set_ylabel(axis, color=theme.ink)
-    titled(axes, theme, title, f"{group.title}; lines: fronts of the finished trials; faint: other finished trials")
+    axes.set_ylabel(_axis(group, score), color=theme.ink)
+    subtitle = f"{group.title}; lines: fronts of the finished trials; faint: other finished trials"
+    titled(axes, theme, TITLES[score][0], subtitle)
     legend_below(axes, theme)
     return figure
 

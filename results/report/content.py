@@ -27,7 +27,7 @@ def page_content(data: RunData) -> Content:
         "nothing_selected": nothing_selected(data),
         "scored_on": data.scored_on,
         "pareto_note": (
-            f"Values are those of the exported files on validation{_out_of_fold(data)}. Each trial is shown at "
+            f"Values are those of the exported files {data.all_scored}. Each trial is shown at "
             "the last rung it reached, so trials of few epochs are below retrained "
             "candidates. The front contains finished trials only; paused and "
             "stopped trials are marks. Proposals over the limit were not trained."
@@ -66,10 +66,6 @@ def page_content(data: RunData) -> Content:
         "reproduce": "Reproduce",
     }
     return {**content, "sections": list(names.items())}
-
-
-def _out_of_fold(data: RunData) -> str:
-    return "" if data.scored_on == "validation" else ", of retrained candidates and ensembles out of fold"
 
 
 def _tempered_note(data: RunData) -> str:

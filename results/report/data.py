@@ -73,6 +73,23 @@ class RunData:
         """What the scores of retrained candidates are called: `validation`, or `out-of-fold` if those are compared."""
         return "out-of-fold" if any(one.metrics.inner_folds for one in self.candidates) else "validation"
 
+    @property
+    def n_parts(self) -> int:
+        """Parts over which trials are scored out of fold (`search.inner_folds`), 0 if they are on validation."""
+        return int((self.config.get("search") or {}).get("inner_folds") or 0)
+
+    @property
+    def trials_scored(self) -> str:
+        """Where the scores of trials are measured: `on validation` or `out of fold`."""
+        return "out of fold" if self.n_parts else "on validation"
+
+    @property
+    def all_scored(self) -> str:
+        """Where those of trials and of retrained candidates are, such as `on validation, of trials out of fold`."""
+        if bool(self.n_parts) == (self.scored_on == "out-of-fold"):
+            return self.trials_scored
+        return f"on validation, of {'trials' if self.n_parts else 'retrained ones'} out of fold"
+
     @cached_property
     def compared(self) -> dict[str, Predictions]:
         """{candidate or ensemble: cross-fitted validation predictions} of the best `N_COMPARED`, best first."""

@@ -58,8 +58,7 @@ def pareto_view(data: RunData) -> dict[str, Any] | None:
     used = [quantity for quantity in QUANTITIES if any(quantity in point for point in points)]
     first = data.limit.quantity if data.limit.quantity in used else used[0]
     titles = {quantity: QUANTITY_TITLES[quantity] for quantity in used}
-    where = " on validation" if data.scored_on == "validation" else " on validation, of retrained ones out of fold"
-    scores = {name: {**score, "title": score["title"] + where} for name, score in SCORES.items()}
+    scores = {name: {**score, "title": f"{score['title']} {data.all_scored}"} for name, score in SCORES.items()}
     content = {
         "points": points,
         "limits": limits,

@@ -17,6 +17,7 @@ from results.candidates.seeds import seed_groups
 from results.config import SLOT_MEANINGS
 from results.ledger.events import STATES, of_kind
 from results.ledger.failures import failures
+from results.ledger.progress import summarize_search
 from results.ledger.trials import ranked_trials
 from results.report.clips import clip_table
 from results.report.columns import trial_table
@@ -47,12 +48,18 @@ def search_text(data: RunData) -> Content:
     if trained.empty:
         over = f" All {n_infeasible:,} proposals were over the limit." if n_infeasible else ""
         return {"text": f"No trial was trained.{over}", "table": None, "best": None, "shared": "", "failed": failed}
-    epochs = int(trained["epochs"].fillna(0).sum())
+    progress = summarize_search(data.events)
     hours = float(trained["seconds"].fillna(0).sum()) / 3600
     text = (
-        f"{plural(len(trained), 'trial')} trained for {plural(epochs, 'epoch')} in total, in {hours:.2f} trial hours; "
-        f"{plural(n_infeasible, 'proposal')} over the limit, not trained."
+        f"{plural(len(trained), 'trial')} trained for {plural(progress.epochs, 'epoch')} in total, in {hours:.2f} "
+        f"trial hours; {plural(n_infeasible, 'proposal')} over the limit, not trained."
     )
+    if data.n_parts:
+        n_networks = ", ".join(f"{rung.folds} at epoch {rung.epochs}" for rung in progress.rungs)
+        text += (
+            f" Trials are scored out of fold, by networks that were each trained without one of {data.n_parts} parts "
+            f"of train and validation and predict that part: {n_networks}. Epochs are those of all networks."
+        )
     if best.empty:
         text += " No trial has finished a rung yet."
         return {"text": text, "table": None, "best": None, "shared": "", "failed": failed}

@@ -299,11 +299,24 @@ def _what_was_chosen(choice: ChosenTrials, score: Score, config: RunConfig, mani
         f"{one.trial_id} ({one.weight_bytes:,} bytes, {merit:.3f})"
         for one, merit in zip(choice.trials, merits, strict=True)
     )
-    n_clips = manifest.counts[config.fold].get("validation", 0)
+    n_clips, where = _scored_clips(config, manifest)
     share = min(merits[0], 1.0)
     error = f" (± {math.sqrt(share * (1 - share) / n_clips):.3f})" if score == "macro_accuracy" and n_clips else ""
     name = score.replace("_", " ")
-    return [f"chosen, by size and {name} on {n_clips:,} validation clips{error}: {trials}"]
+    return [f"chosen, by size and {name} {where}{error}: {trials}"]
+
+
+def _scored_clips(config: RunConfig, manifest: Manifest) -> tuple[int, str]:
+    """Return how many clips finished trials are scored on (0 if not known), and which, as text."""
+    n_validation = manifest.counts[config.fold].get("validation", 0)
+    n_parts = 0 if config.search is None else config.search.inner_folds
+    if not n_parts:
+        return n_validation, f"on {n_validation:,} validation clips"
+    if manifest.validation.holdout_devices:  # their clips in validation are in no part
+        return 0, f"out of fold over {n_parts} parts"
+    recorded = manifest.folds[config.fold].items() - dict.fromkeys(manifest.sources, "train").items()
+    n_clips = sum(split in ("train", "validation") for _, split in recorded)
+    return n_clips, f"out of fold on {n_clips:,} clips of {n_parts} parts"
 
 
 def _candidates(

@@ -22,6 +22,9 @@ from search.space.sizing import Sizing
 from search.space.space import Space
 from search.study.config import SearchConfig
 
+INNER_FOLDS = "search.inner_folds"
+"""Key of the number of parts that trials are scored over, for messages."""
+
 
 @dataclass(frozen=True)
 class SearchSettings:

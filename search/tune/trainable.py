@@ -35,6 +35,7 @@ from data_prep.store import parse_location
 from data_prep.wording import error_line
 from results.ledger.running import Phase, RunningReports, RunningTrial
 from search.halving import rung_folds
+from search.study.settings import INNER_FOLDS
 from search.tune.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
     from asc_models.training.trainer import EpochStats, Trainer
     from data_prep.reader.reader import FeatureSet
     from data_prep.reader.statistics import BandStatistics
-
-
-KEY = "search.inner_folds"
-"""Key of the number of parts."""
 
 
 class SharedConfig(Config):
@@ -256,7 +253,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         from data_prep.reader.statistics import fit_statistics
 
         if part:
-            train, held = leave_out(self._read("train", "validation"), self._shared.inner_folds, part, key=KEY)
+            train, held = leave_out(self._read("train", "validation"), self._shared.inner_folds, part, key=INNER_FOLDS)
         else:
             train, held = self._read("train"), self._read("validation")
         statistics = None

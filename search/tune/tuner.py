@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
 from data_prep.progress import ProgressCallback
+from data_prep.reader.parts import require_parts
 from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store import Location, location_text
@@ -26,7 +27,7 @@ from search.space.sizing import Assess, require_feasible
 from search.space.space import Space
 from search.strategies.proposer import Proposer
 from search.strategies.warm_start import earlier_name, read_warm_start
-from search.study.settings import SearchSettings, candidate_sizing, make_space, trial_description
+from search.study.settings import INNER_FOLDS, SearchSettings, candidate_sizing, make_space, trial_description
 from search.study.state import EventLog, SearchState
 from search.tune.checkpoints import Checkpoints
 
@@ -91,7 +92,7 @@ def run_search(
 
     Raises:
         BudgetError: if no candidate meets the rules; nothing was started.
-        DataError: if the shards cannot be read.
+        DataError: if the shards cannot be read, or have too few locations for `search.inner_folds`.
         RunError: if every trial failed, the run has other settings, or another driver is working on it.
     """
     started = time.monotonic()
@@ -100,6 +101,8 @@ def run_search(
     space = make_space(config.space, config.reader, manifest.spec, n_classes)
     assess = partial(candidate_sizing, config, manifest.spec, n_classes)
     require_feasible(space, assess)
+    if config.search.inner_folds:
+        require_parts(manifest, config.fold, config.search.inner_folds, key=INNER_FOLDS)
     own: AbstractContextManager[EventLog] = (
         Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
     )

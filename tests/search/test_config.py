@@ -9,6 +9,7 @@ from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
 from search.run_config import bind_data, open_run, read_run
+from search.study.config import SearchConfig
 
 
 def test_every_shipped_configuration_is_valid():
@@ -89,6 +90,14 @@ def test_a_file_with_several_mistakes_names_them_all(tmp_path):
     assert "retrain.systems.0.preset: unknown network; presets: cao2021-system1" in message
 
 
+def test_trials_in_a_single_part_are_refused():
+    """It would leave nothing to train on."""
+    with pytest.raises(ConfigError, match=r"search\.inner_folds: must be 0 or at least 2: a single part.*\(got 1\)"):
+        read_run_config("demo", ["search.inner_folds=1"])
+    assert SearchConfig().hash() == SearchConfig(inner_folds=0).hash() != SearchConfig(inner_folds=2).hash()
+    assert "inner_folds" not in SearchConfig().canonical()
+
+
 def test_files_that_are_no_configuration_are_named(tmp_path):
     """A missing file, YAML that doesn't parse, a list instead of sections, a Python object: errors, nothing run."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file or shipped configuration; shipped: "):
@@ -116,6 +125,8 @@ def test_a_run_belongs_to_one_configuration(tmp_path):
     assert read_run(run).search.n_trials == 99, "more trials may be asked for"
     with pytest.raises(RunError, match=r"search\.epochs: \d+ there, 99 here"):
         open_run(run, read_run_config("demo", ["search.epochs=99"]))
+    with pytest.raises(RunError, match=r"search\.inner_folds: 0 there, 4 here"):
+        open_run(run, read_run_config("demo", ["search.inner_folds=4"]))
 
 
 def test_a_run_belongs_to_one_data_set(tmp_path, shards):

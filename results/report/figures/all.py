@@ -40,10 +40,12 @@ def all_plots(data: RunData) -> list[Plot]:
         plots.append(Plot("pareto", _pareto_alt(data), _styled(lambda theme: pareto_figure(data, theme))))
     if data.rungs["macro_accuracy"].notna().any():
         n = data.rungs["trial_id"].nunique()
-        alt = f"Line plot of validation macro accuracy over epochs for {n} trials."
+        alt = f"Line plot of macro accuracy {data.trials_scored} over epochs for {n} trials."
         plots.append(Plot("learning", alt, _styled(lambda theme: learning_figure(data, theme))))
     if (effects := data.knobs) is not None:
-        plots.append(Plot("knobs", _knobs_alt(effects), _styled(lambda theme: knob_figure(effects, theme))))
+        plots.append(
+            Plot("knobs", _knobs_alt(effects), _styled(lambda theme: knob_figure(effects, theme, data.trials_scored)))
+        )
     if data.histories:
         plots.append(
             Plot(
@@ -126,9 +128,9 @@ def _pareto_alt(data: RunData) -> str:
     scored = data.trials[data.trials["macro_accuracy"].notna()]
     n_finished = int((scored["state"] == "finished").sum())
     return (
-        f"Scatter plot of validation macro accuracy against size for {len(scored)} trials and {len(data.candidates)} "
-        f"retrained candidates, with the Pareto front of the {n_finished} finished trials and the limit of "
-        f"{data.limit.limit:,}."
+        f"Scatter plot of macro accuracy {data.all_scored} against size for {len(scored)} trials and "
+        f"{len(data.candidates)} retrained candidates, with the Pareto front of the {n_finished} finished trials and "
+        f"the limit of {data.limit.limit:,}."
     )
 
 

@@ -22,12 +22,13 @@ MAX_LETTERS = 16
 """Most letters of a panel's ticks; longer ones are tilted."""
 
 
-def knob_figure(effects: KnobEffects, theme: Theme) -> Figure:
+def knob_figure(effects: KnobEffects, theme: Theme, scored: str = "on validation") -> Figure:
     """Return one panel per knob, most important first: accuracy of each trial by value, and the mean of each value.
 
     Args:
         effects: with at least one knob.
         theme: colours.
+        scored: where the scores of trials are measured.
     """
     shown = effects.importances[:N_SHOWN]
     width, height = 9.2, 3.6
@@ -40,7 +41,7 @@ def knob_figure(effects: KnobEffects, theme: Theme) -> Figure:
         _draw(axes, effects.trials[one.knob], accuracy, theme)
         axes.set_xlabel(shortened(one.knob.replace("_", " ")), color=theme.ink, fontsize=9.5)
     accuracy_axis(panels[0], accuracy.tolist())
-    panels[0].set_ylabel("macro accuracy, validation", color=theme.ink, fontsize=9.5)
+    panels[0].set_ylabel(f"macro accuracy {scored}", color=theme.ink, fontsize=9.5)
     what = f"{plural(len(effects.trials), 'trial')} at epoch {effects.epochs}"
     order = "most important knob first; " if effects.r_squared > 0 else ""
     titled(panels[0], theme, "Knobs", f"{what}; {order}lines: means of values")

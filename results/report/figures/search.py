@@ -29,7 +29,7 @@ MANY = 1000
 
 
 def pareto_figure(data: RunData, theme: Theme) -> Figure:
-    """Return validation accuracy against size: trials, infeasible proposals, front, limit, candidates, ensembles."""
+    """Return accuracy against size: trials, infeasible proposals, front, limit, candidates, ensembles."""
     figure, axes = new_axes(theme, 9.2, 5.6, Margins())
     quantity, limit = data.limit.quantity, data.limit.limit
     size, accuracy = trial_sizes(data), data.trials["macro_accuracy"].to_numpy(dtype=np.float64)
@@ -60,8 +60,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
     if any(look == "ensemble" for *_, look in marks):
         axes.scatter([], [], linewidths=1.3, edgecolors=theme.ink, label="ensemble", **_marker("ensemble", theme))
     axes.set_xlabel(axis_title(quantity), color=theme.ink)
-    out_of_fold = "" if data.scored_on == "validation" else "; retrained: out of fold"
-    axes.set_ylabel(f"macro accuracy on validation{out_of_fold}", color=theme.ink)
+    axes.set_ylabel(f"macro accuracy {data.all_scored}", color=theme.ink)
     n_infeasible = int((data.trials["state"] == "infeasible").sum())
     titled(
         axes,
@@ -81,7 +80,7 @@ def pareto_figure(data: RunData, theme: Theme) -> Figure:
 
 
 def learning_figure(data: RunData, theme: Theme) -> Figure:
-    """Return validation accuracy over epochs, one line per trial; finished trials and the best one are highlighted."""
+    """Return accuracy over epochs, one line per trial; finished trials and the best one are highlighted."""
     figure, axes = new_axes(theme, 9.2, 4.6, Margins(bottom=0.82))
     rungs = data.rungs.dropna(subset=["epochs", "macro_accuracy"])
     finished = set(data.trials["trial_id"][data.trials["state"] == "finished"])
@@ -105,7 +104,7 @@ def learning_figure(data: RunData, theme: Theme) -> Figure:
         reach = epochs[-1] / epochs[0]
         axes.set_xlim(epochs[0] * reach**-0.08, epochs[-1] * reach**0.3)
     axes.set_xlabel("epochs trained, at the ends of the warm-restart cycles", color=theme.ink)
-    axes.set_ylabel("macro accuracy on validation", color=theme.ink)
+    axes.set_ylabel(f"macro accuracy {data.trials_scored}", color=theme.ink)
     titled(axes, theme, "Epochs of the search by trial", "one line per trial; unfinished trials are grey")
     every = 1 + len(curves) // MANY  # obstacles of one label: of many lines, some will do
     obstacles = [point for curve in [*curves.values()][::every] for point in _along(curve)]

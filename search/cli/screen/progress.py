@@ -45,6 +45,8 @@ class ProgressView:
         height = options.height or console.height
         running = _running(progress, min(MAX_RUNNING, max(2, height // 6)))
         n_other_lines = 7 + len(progress.failures) + bool(self._note) + (running.row_count + 2 if running else 0)
+        scored = scores_line(progress)
+        n_other_lines += bool(scored)
         is_narrow = width < NARROW
         n_rows = max(MIN_ROWS, height - n_other_lines - (len(progress.rungs) + 2 if is_narrow else 0))
         rungs, front = _rungs(progress.rungs, is_wide=width >= WIDE), _front(progress, n_rows)
@@ -53,6 +55,8 @@ class ProgressView:
             tables = Group(rungs, Text(), front) if is_narrow else _side_by_side(rungs, front)
         yield Text(headline(progress), style="bold")
         yield Text(states_line(progress))
+        if scored:
+            yield Text(scored)
         if self._note:
             yield Text(self._note, style="dim")
         yield Text()
@@ -96,6 +100,15 @@ def states_line(progress: SearchProgress) -> str:
     if progress.n_retries:
         parts.append(f"{progress.n_retries:,} retried")
     return "; ".join([", ".join(parts) or "none yet", f"{progress.n_infeasible:,} over the limit, not trained"])
+
+
+def scores_line(progress: SearchProgress) -> str:
+    """Return over how many parts trials are scored out of fold at the rungs; empty if they are on validation."""
+    n_parts = max((rung.folds for rung in progress.rungs), default=1)
+    if n_parts == 1:
+        return ""
+    each = ", ".join(f"{rung.folds:,}" for rung in progress.rungs)
+    return f"scores out of fold, by {each} networks a trial"
 
 
 def one_line(progress: SearchProgress) -> str:

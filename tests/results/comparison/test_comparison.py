@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,20 @@ def test_fronts_after_different_epochs_are_noted():
     assert RunGroup((A, B, searched("none"))).notes == []
     (note,) = RunGroup((A, searched("longer", (30_000, 0.8, 0.9), epochs=30))).notes
     assert "(a: 14; longer: 30)" in note
+
+
+def test_fronts_that_are_scored_differently_are_noted():
+    """Scores out of fold are of other clips than those on validation; runs without a front don't matter."""
+    parted, none = (
+        replace(run, data=replace(run.data, config={**CONFIG, "search": {"inner_folds": 4}}))
+        for run in (B, searched("none"))
+    )
+    (note,) = RunGroup((A, parted)).notes
+    assert (
+        note
+        == "Trials are scored differently (a: on validation; b: out of fold over 4 parts): do not compare the fronts."
+    )
+    assert RunGroup((parted, parted)).notes == RunGroup((A, none)).notes == []
 
 
 @pytest.fixture

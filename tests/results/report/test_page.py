@@ -19,12 +19,14 @@ from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.errors import RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
 from data_prep.store import LocalStore
+from data_prep.yaml_file import to_yaml
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import read_predictions, write_predictions
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
 from results.ledger.ledger import Ledger
+from results.report.content import page_content
 from results.report.data import read_run_data
 from results.report.page import render_report
 from results.report.pareto_view import pareto_view
@@ -389,6 +391,28 @@ def test_out_of_fold_scores_are_not_called_validation(tmp_path: Path) -> None:
     assert ">out-of-fold accuracy</th>" in page
     for wrong in ("validation log loss", "validation accuracy", "Validation prefers"):
         assert wrong not in page, wrong
+
+
+def test_trials_out_of_fold_are_not_said_to_be_on_validation(tmp_path: Path) -> None:
+    """The page says where trials and candidates are scored, if differently of each, with the networks of each rung."""
+    run = make_run(tmp_path / "run", n_candidates=1)
+    before = page_content(read_run_data(run))
+    assert "the exported files on validation. Each trial" in before["pareto_note"]
+    assert "out of fold" not in before["search"]["text"]
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        plan = {"epochs": [2, 6, 14], "folds": [1, 2, 4], "expected": [60, 30, 15]}
+        ledger.append("session_started", n_trials=60, **plan)
+    run.config_path.write_text(to_yaml({**run.read_config(), "search": {"inner_folds": 4}}))
+    content = page_content(read_run_data(run))
+    assert "the exported files on validation, of trials out of fold. Each trial" in content["pareto_note"]
+    said = "without one of 4 parts of train and validation and predict that part: 1 at epoch 2, 2 at epoch 6, 4 at"
+    assert said in content["search"]["text"]
+    data = read_run_data(run)
+    assert data.all_scored == "on validation, of trials out of fold"
+    (files,) = run.candidates()
+    metrics = dataclasses.replace(read_metrics(files.metrics_path), trained_on=("train", "validation"), inner_folds=4)
+    write_metrics(files.metrics_path, metrics)
+    assert read_run_data(run).all_scored == read_run_data(run).trials_scored == "out of fold"
 
 
 def test_commands_in_notes_are_code(whole: RunDirectory) -> None:

@@ -303,7 +303,11 @@ def test_twins_are_chosen_once(tmp_path, shards):
     run = begin(tmp_path / "run", config, trials)
     choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
     assert sorted(one.trial_id for one in choice.trials) == ["t0001", "t0003"]
-    assert choice.notes[-1].startswith("chosen, by size and macro accuracy on 12 validation clips")
+    assert choice.notes[-1].startswith("chosen, by size and macro accuracy on 12 validation clips (± 0.14")
+    parted = config.updated(search=config.search.updated(inner_folds=2))
+    choice = choose_trials(Ledger(run.ledger_path).events(), parted, read_manifest(shards))
+    said = "chosen, by size and macro accuracy out of fold on 24 clips of 2 parts (± 0.100)"
+    assert choice.notes[-1].startswith(said)
 
 
 def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):

@@ -212,6 +212,13 @@ def test_a_limit_that_nothing_fits_starts_nothing(shards, run):
     assert not run.root.exists()
 
 
+def test_more_parts_than_locations_start_nothing(shards, run):
+    """Twelve locations are not cut into thirteen parts: the error names the key, and no ledger is begun."""
+    with pytest.raises(DataError, match=r"search\.inner_folds: 13 parts need at least 13 locations, .* has 12"):
+        run_search(run, shards=shards, config=settings(inner_folds=13))
+    assert not run.root.exists()
+
+
 def test_a_second_driver_is_refused(shards, run):
     """While one process works on a run, another one is told so."""
     with Ledger.open_for_writing(run.ledger_path), pytest.raises(RunError, match="another asc"):

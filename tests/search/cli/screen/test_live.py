@@ -109,6 +109,16 @@ def test_running_trials_are_shown_with_what_they_do():
     assert len(shown(progress, 80, 16)) <= 16
 
 
+def test_the_view_says_that_scores_are_out_of_fold():
+    """With parts there is a line on the networks at each rung, none without."""
+    book = Book()
+    book("session_started", n_trials=4, epochs=[2, 6, 14], folds=[1, 2, 4], expected=[4, 2, 1])
+    book("trial_started", "t0001").rung("t0001", 0, 0.5, "pause")
+    (line,) = [line for line in shown(summarize_search(book.events), 80) if "fold" in line]
+    assert line == "scores out of fold, by 1, 2, 4 networks a trial"
+    assert not any("fold" in line for line in shown(summarize_search(busy_book().events), 80))
+
+
 def test_the_live_table_ends_with_the_last_state(tmp_path):
     """On a terminal the table is redrawn in place while events come, and what stays is the end of the search."""
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
