@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,8 +196,8 @@ class OutOfFold(NamedTuple):
     n_clips: int
 
 
-def out_of_fold(config: dict[str, Any], n_parts: int) -> list[OutOfFold]:
-    """Return what a trial tells at two rungs, of the first part and of all, by networks trained one by one."""
+def out_of_fold(config: dict[str, Any], folds: Sequence[int]) -> list[OutOfFold]:
+    """Return what a trial with these numbers of networks tells at its rungs, by networks trained one by one."""
     from asc_models.metrics import log_loss, macro_accuracy
     from asc_models.networks.families import parse_network
     from asc_models.tflite.rung_reader import RungReader
@@ -210,10 +210,10 @@ def out_of_fold(config: dict[str, Any], n_parts: int) -> list[OutOfFold]:
     side = read_splits(shared["shards"], ("train", "validation"), fold=1, reader=reader)
     network, train = parse_network(config["model"]), TrainConfig.model_validate(config["train"])
     found = []
-    for epochs, parts in zip(shared["rungs"], (range(1, 2), range(1, n_parts + 1)), strict=True):
+    for epochs, n_networks in zip(shared["rungs"], folds, strict=True):
         labels, probabilities = [], []
-        for part in parts:
-            others, held = leave_out(side, n_parts, part, key="")
+        for part in range(1, n_networks + 1):
+            others, held = leave_out(side, folds[-1], part, key="")
             trainer = Trainer(network, train, others, seed=shared["seed"])
             trainer.train_to(epochs)
             labels.append(held.labels)

@@ -14,6 +14,7 @@ checked against the rules again, as the size of a file has no closed form. A tri
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 import traceback
@@ -198,7 +199,8 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         """Train the network without `part` to the next rung and predict; add to the seconds in `spent`."""
         started = time.monotonic()
         if self._part != part:
-            self._trainer, self._part = None, part  # frees the last network and its clips
+            self._trainer, self._part = None, part
+            gc.collect()  # frees the last network with its clips, before those of the next are copied
         train, held = self._clips(part)
         trainer = self._trained(part, train)
         trained = time.monotonic()

@@ -104,8 +104,7 @@ def states_line(progress: SearchProgress) -> str:
 
 def scores_line(progress: SearchProgress) -> str:
     """Return over how many parts trials are scored out of fold at the rungs; empty if they are on validation."""
-    n_parts = max((rung.folds for rung in progress.rungs), default=1)
-    if n_parts == 1:
+    if all(rung.folds == 1 for rung in progress.rungs):
         return ""
     each = ", ".join(f"{rung.folds:,}" for rung in progress.rungs)
     return f"scores out of fold, by {each} networks a trial"

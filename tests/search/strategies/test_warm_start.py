@@ -188,10 +188,11 @@ def test_of_a_wider_space_what_lies_in_this_one_is_taken(tmp_path):
         ({"reader": {"deltas": 0}}, "reader.deltas: 0 there, 2 here"),
         ({"mode": "float16"}, "mode: 'float16' there"),
         ({"fold": 2}, "fold: 2 there, 1 here"),
+        ({"inner_folds": 4}, "inner_folds: 4 there, None here"),
     ],
 )
 def test_trials_trained_otherwise_tell_nothing(tmp_path, theirs, word):
-    """Another recipe, reader, export or fold: left out, with the setting that differs."""
+    """Another recipe, reader, export or fold, or scores over parts: left out, with the setting that differs."""
     space = space_of()
     found = read(space, [write_run(tmp_path / "other", space, describe_by(space, **theirs), [space.smallest()])])
     assert found.trials == ()

@@ -179,7 +179,7 @@ def test_a_trial_in_parts_is_scored_on_what_its_networks_were_trained_without(in
 
     told, _ = in_parts
     remote = ray.remote(num_cpus=1)(out_of_fold)
-    by_hand = ray.get(remote.remote(parted(shards, tmp_path), 2))
+    by_hand = ray.get(remote.remote(parted(shards, tmp_path), (1, 2)))
     assert by_hand[1].n_clips == 24  # all recorded clips of train and validation
     for result, (accuracy, loss, _) in zip(told, by_hand, strict=True):
         assert result["macro_accuracy"] == pytest.approx(accuracy)
@@ -219,11 +219,14 @@ def test_more_parts_than_locations_are_fatal(steps, shards, tmp_path):
 
 
 def test_a_standardizing_trial_in_parts_is_scaled_without_what_it_predicts(ray_here, steps, shards, tmp_path):
-    """Statistics are those of what each network is trained on."""
+    """Of three rungs the middle one has two of three networks, the second read by the template of the first; each is
+    scaled by the statistics of what it is trained on."""
     import ray
 
     config = parted(shards, tmp_path)
+    config["shared"] |= {"inner_folds": 3, "rungs": [2, 4, 6]}
     config["reader"] = {**config["shared"]["reader"], "scaling": "standardize"}
-    told = steps(config, 2)
-    by_hand = ray.get(ray.remote(num_cpus=1)(out_of_fold).remote(config, 2))
+    told = steps(config, 3)
+    by_hand = ray.get(ray.remote(num_cpus=1)(out_of_fold).remote(config, (1, 2, 3)))
     assert [result["log_loss"] for result in told] == pytest.approx([one.log_loss for one in by_hand], rel=1e-5)
+    assert [one.n_clips for one in by_hand] == sorted({one.n_clips for one in by_hand})
