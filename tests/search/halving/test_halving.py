@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asc_models.config import TrainConfig
-from search.halving import HALVINGS, rung_epochs
+from search.halving import HALVINGS, rung_epochs, rung_folds
 from search.objectives import Objectives, Value
 
 EPOCHS = (2, 6, 14, 30)
@@ -53,6 +53,16 @@ def test_rungs_are_the_ends_of_cycles():
     assert rung_epochs(TrainConfig(), 62, 6) == [6, 14, 30, 62]
     assert rung_epochs(TrainConfig(), 40, 2) == [2, 6, 14, 30, 40]
     assert rung_epochs(TrainConfig(), 4, 6) == [4]
+
+
+@given(st.integers(2, 20), st.integers(2, 8))
+def test_networks_rise_from_one_to_all(n_parts, n_rungs):
+    """The first rung has one network of a trial, the last one for each part; none is dropped between them."""
+    folds = rung_folds(n_parts, n_rungs)
+    assert (folds[0], folds[-1], len(folds)) == (1, n_parts, n_rungs)
+    assert folds == sorted(folds)
+    assert rung_folds(0, n_rungs) == [1] * n_rungs
+    assert rung_folds(n_parts, 1) == [n_parts]
 
 
 @pytest.mark.parametrize("kind", HALVINGS)
