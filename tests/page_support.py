@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 from results.report.data import read_run_data
 from results.report.page import write_run_page
-from results.report.tables import all_tables, write_tables
+from results.report.tables.all import all_tables, write_tables
 from results.rundir import RunDirectory
 
 

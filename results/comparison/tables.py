@@ -12,10 +12,10 @@ import pandas as pd
 from data_prep.wording import shortened
 from results.candidates.candidates import Candidate
 from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison, FrontScore, RunGroup
-from results.report.columns import score_columns
-from results.report.table import Column, Table, Unit
+from results.report.tables.columns import score_columns
+from results.report.tables.table import Column, Table, Unit
+from results.report.tables.ties import difference_table
 from results.report.text import interval
-from results.report.ties import difference_table
 
 Row = tuple[RunGroup, ComparedRun]
 SEARCH_COLUMNS = ("run", "n_trials", "n_finished", "epochs")

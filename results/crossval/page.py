@@ -16,8 +16,8 @@ from results.crossval.scores import Crossval
 from results.crossval.tables import fold_table, system_table
 from results.report.figures.all import Plot
 from results.report.html import embed, write_page
-from results.report.tables import write_tables
-from results.report.ties import difference_table
+from results.report.tables.all import write_tables
+from results.report.tables.ties import difference_table
 from results.rundir import CrossvalDirectory
 
 OUT_OF_FOLD = "inner_"

@@ -13,7 +13,8 @@ from data_prep.wording import plural
 from results.candidates.candidates import Candidate
 from results.ensembles.ensemble import Ensemble
 from results.published import PublishedSystem
-from results.report.columns import (
+from results.report.data import RunData
+from results.report.tables.columns import (
     Group,
     candidate_table,
     member_table,
@@ -22,7 +23,6 @@ from results.report.columns import (
     seed_table,
     system_table,
 )
-from results.report.data import RunData
 from results.report.text import Content, amount, interval, kilobytes, number, percent, size_text
 
 

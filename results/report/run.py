@@ -18,10 +18,11 @@ from results.config import SLOT_MEANINGS
 from results.ledger.events import STATES, of_kind
 from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
-from results.report.clips import clip_table
-from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
-from results.report.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.clips import clip_table
+from results.report.tables.columns import trial_table
+from results.report.tables.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.ties import difference_table
 from results.report.text import (
     Content,
     count,
@@ -30,7 +31,6 @@ from results.report.text import (
     setting,
     table,
 )
-from results.report.ties import difference_table
 from results.rundir import NOTES
 
 N_FAILED = 20

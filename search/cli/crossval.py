@@ -115,7 +115,7 @@ def _parse_folds(text: str) -> list[int]:
 def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> None:
     """Print the scores of the systems, and their paired differences."""
     from results.crossval.tables import system_table
-    from results.report.ties import difference_table
+    from results.report.tables.ties import difference_table
     from results.rundir import CrossvalDirectory
 
     if as_json:

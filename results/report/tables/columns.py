@@ -19,7 +19,7 @@ from results.candidates.seeds import SCORES, SeedGroup, seed_groups
 from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
 from results.report.data import RunData, accuracy_interval, scene_accuracy_intervals
-from results.report.table import WRITTEN, Column, RowT, Table, Unit
+from results.report.tables.table import WRITTEN, Column, RowT, Table, Unit
 from results.report.text import count, interval, percent
 
 Record = Mapping[str, Any]

@@ -10,10 +10,11 @@ import pandas as pd
 from data_prep.files import write_text
 from data_prep.wording import inert
 from results.candidates.predictions import Predictions
-from results.report.baselines import baseline_table
-from results.report.calibration import calibration_table
-from results.report.clips import clip_table
-from results.report.columns import (
+from results.report.data import RunData
+from results.report.tables.baselines import baseline_table
+from results.report.tables.calibration import calibration_table
+from results.report.tables.clips import clip_table
+from results.report.tables.columns import (
     Group,
     candidate_table,
     member_table,
@@ -22,15 +23,14 @@ from results.report.columns import (
     seed_table,
     system_table,
 )
-from results.report.data import RunData
-from results.report.devices import device_table
-from results.report.knobs import knob_table
-from results.report.packed import packed_differences, packed_rows, packed_table
-from results.report.ties import difference_table, tie_table, validation_differences
+from results.report.tables.devices import device_table
+from results.report.tables.knobs import knob_table
+from results.report.tables.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.ties import difference_table, tie_table, validation_differences
 
 
 def group_table(data: RunData, group: Group) -> pd.DataFrame:
-    """Return test accuracy by scene or by device, one row each (see results.report.columns.score_table)."""
+    """Return test accuracy by scene or by device, one row each (see results.report.tables.columns.score_table)."""
     return score_table(data, group).frame(with_average=False)
 
 

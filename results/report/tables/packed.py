@@ -12,9 +12,9 @@ from data_prep.errors import DataError
 from data_prep.files import read_json
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions, tempered
-from results.report.columns import Record
 from results.report.data import RunData
-from results.report.table import Column, Table, Unit
+from results.report.tables.columns import Record
+from results.report.tables.table import Column, Table, Unit
 from results.report.text import interval, number, size_text
 
 

@@ -12,8 +12,9 @@ from asc_models.rules import QUANTITY_TITLES, Quantity
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
-from results.report.calibration import calibration_table
-from results.report.columns import (
+from results.report.data import RunData, read_run_data
+from results.report.tables.calibration import calibration_table
+from results.report.tables.columns import (
     candidate_table,
     ensemble_values,
     member_table,
@@ -23,8 +24,7 @@ from results.report.columns import (
     system_table,
     trial_table,
 )
-from results.report.data import RunData, read_run_data
-from results.report.table import Table
+from results.report.tables.table import Table
 from results.rundir import RunDirectory
 
 
