@@ -12,7 +12,8 @@ from results.ledger.ledger import Ledger
 from results.ledger.trials import trials_table
 from results.pareto import pareto_front
 from results.report.data import read_run_data
-from results.report.tables.columns import candidate_table, member_table
+from results.report.tables.candidates import candidate_table
+from results.report.tables.ensembles import member_table
 from results.rundir import RunDirectory
 
 

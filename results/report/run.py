@@ -20,9 +20,9 @@ from results.ledger.failures import failures
 from results.ledger.trials import ranked_trials
 from results.report.data import RunData, drawn_units
 from results.report.tables.clips import clip_table
-from results.report.tables.columns import trial_table
 from results.report.tables.packed import packed_differences, packed_rows, packed_table
 from results.report.tables.ties import difference_table
+from results.report.tables.trials import trial_table
 from results.report.text import (
     Content,
     count,

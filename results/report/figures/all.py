@@ -17,8 +17,9 @@ from results.report.figures.knobs import N_SHOWN, knob_figure
 from results.report.figures.scores import confusion_figure, group_figure
 from results.report.figures.search import learning_figure, pareto_figure
 from results.report.figures.training import training_figure
-from results.report.tables.all import confusion_table, group_table
+from results.report.tables.all import confusion_table
 from results.report.tables.calibration import calibrated_systems, calibration_table
+from results.report.tables.groups import group_table
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def group_figure(
     """Return accuracies by scene or by device as bars with 95 % intervals, with published accuracies if any.
 
     Args:
-        table: result of results.report.tables.all.group_table.
+        table: result of results.report.tables.groups.group_table.
         group: `scene` or `device`, the first column of the table.
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.

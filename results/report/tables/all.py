@@ -13,25 +13,16 @@ from results.candidates.predictions import Predictions
 from results.report.data import RunData
 from results.report.tables.baselines import baseline_table
 from results.report.tables.calibration import calibration_table
+from results.report.tables.candidates import candidate_table
 from results.report.tables.clips import clip_table
-from results.report.tables.columns import (
-    Group,
-    candidate_table,
-    member_table,
-    method_table,
-    score_table,
-    seed_table,
-    system_table,
-)
 from results.report.tables.devices import device_table
+from results.report.tables.ensembles import member_table, method_table
+from results.report.tables.groups import score_table
 from results.report.tables.knobs import knob_table
 from results.report.tables.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.published import system_table
+from results.report.tables.seeds import seed_table
 from results.report.tables.ties import difference_table, tie_table, validation_differences
-
-
-def group_table(data: RunData, group: Group) -> pd.DataFrame:
-    """Return test accuracy by scene or by device, one row each (see results.report.tables.columns.score_table)."""
-    return score_table(data, group).frame(with_average=False)
 
 
 def confusion_table(predictions: Predictions) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from results.candidates.seeds import Spread, seed_groups
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import read_run_data, select_candidate
-from results.report.tables.columns import seed_table
+from results.report.tables.seeds import seed_table
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 from results.submission.systems import rank_systems

@@ -13,7 +13,7 @@ from results.candidates.predictions import Predictions, read_predictions, write_
 from results.report.data import RunData, read_run_data
 from results.report.models import headline
 from results.report.tables.calibration import calibration
-from results.report.tables.columns import score_table
+from results.report.tables.groups import score_table
 from results.report.text import Content
 
 
