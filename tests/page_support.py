@@ -15,7 +15,18 @@ def page_without_figures(run: RunDirectory) -> str:
     data = read_run_data(run)
     write_tables(all_tables(data), run.tables_dir)
     write_run_page(run, data, {})
+    return written_page(run)
+
+
+def written_page(run: RunDirectory) -> str:
+    """Return the report's page as it lies on disk."""
     return run.page_path.read_text(encoding="utf-8")
+
+
+def without_scripts(text: str) -> str:
+    """Return a page without its two scripts, the plot's library and its data, which end it."""
+    assert text.count("<script>") in (0, 2)
+    return text.partition("<script>")[0]
 
 
 class PageReader(HTMLParser):
