@@ -10,7 +10,7 @@ from data_prep.errors import DataError
 from data_prep.features.silence import is_silent
 from data_prep.shards.manifest import MANIFEST_NAME, PREPARE_AGAIN, read_manifest
 from data_prep.shards.parquet import log_mels_of, read_shard
-from data_prep.store import Location, open_store
+from data_prep.store.store import Location, open_store
 
 COLUMNS = ["clip_id", "scene", "device", "augmentation", "n_mels", "n_frames", "log_mel"]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from data_prep import __version__
 from data_prep.figures.style import Theme, styled
-from data_prep.files import write_json
+from data_prep.files.files import write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
 from results.crossval.tables import fold_table, system_table

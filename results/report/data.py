@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.metrics import interval_by_location, scene_intervals
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history

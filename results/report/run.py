@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 
 from data_prep.errors import DataError
-from data_prep.files import read_json
+from data_prep.files.files import read_json
+from data_prep.files.yaml_file import to_yaml
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
 from data_prep.wording import plural, shortened
-from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.config import SLOT_MEANINGS

@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from data_prep.corpora.corpus import TAU_SCENES
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.rundir import SUMMARY
 
 MAX_SYSTEMS = 4

@@ -74,7 +74,7 @@ def crossval(
     locations, and paired differences of the systems.
     """
     from data_prep.errors import ConfigError
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
     from results.rundir import CrossvalDirectory
     from search.crossval.crossval import cross_validate
     from search.crossval.frozen import frozen_config

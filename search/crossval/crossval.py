@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.crossval.page import write_crossval
 from results.crossval.scores import Crossval, read_crossval
 from results.rundir import CrossvalDirectory

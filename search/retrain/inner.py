@@ -21,12 +21,12 @@ from data_prep.copies.rows import RECORDED
 from data_prep.corpora.corpus import Clip, location_of
 from data_prep.corpora.kfold import assign_parts
 from data_prep.errors import DataError
+from data_prep.files.scratch import scratch_folder
 from data_prep.reader.reader import FeatureSet, read_splits
 from data_prep.reader.statistics import fit_statistics
-from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
 

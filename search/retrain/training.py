@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from asc_models.candidate import CandidateConfig, read_candidate_config
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.files import file_digest, read_json, write_json, write_text, written_whole
+from data_prep.files.files import file_digest, read_json, write_json, write_text, written_whole
+from data_prep.files.yaml_file import to_yaml
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
-from data_prep.yaml_file import to_yaml
+from data_prep.store.store import Location
 from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions

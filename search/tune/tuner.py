@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
+from data_prep.files.scratch import scratch_folder
 from data_prep.progress import ProgressCallback
-from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location, location_text
+from data_prep.store.store import Location, location_text
 from data_prep.workers import available_cpus
 from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports

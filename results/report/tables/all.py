@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_prep.files import write_text
+from data_prep.files.files import write_text
 from data_prep.wording import inert
 from results.candidates.predictions import Predictions
 from results.report.data import RunData

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from data_prep.errors import DataError
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions, tempered
 from results.report.data import RunData

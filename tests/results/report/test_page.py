@@ -11,7 +11,7 @@ from results_support import make_run
 
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, Quarantined, write_manifest
-from data_prep.store import LocalStore
+from data_prep.store.store import LocalStore
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.limits import Limits, read_limits
 from results.config import EnsembleConfig, SubmissionConfig

@@ -8,24 +8,24 @@ import yaml
 
 from data_prep.config import PrepareConfig
 from data_prep.errors import ConfigError
+from data_prep.files.yaml_file import load_yaml, read_yaml, to_yaml
 from data_prep.schema import parse_config
-from data_prep.yaml_file import load_yaml, read_yaml, to_yaml
 from search.config import read_run_config
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 FOREIGN = "results/submission/validate.py"
 """Reads descriptions of systems, which other tools may have written."""
 
 
 def test_one_module_knows_the_yaml_library():
-    """Every configuration goes through data_prep.yaml_file: no other module imports a YAML library."""
+    """Every configuration goes through data_prep.files.yaml_file: no other module imports a YAML library."""
     importing = set()
     for package in ("data_prep", "asc_models", "results", "search"):
         for path in (REPOSITORY / package).rglob("*.py"):
             imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
             if any(name.name.partition(".")[0] == "yaml" for node in imports for name in node.names):
                 importing.add(path.relative_to(REPOSITORY).as_posix())
-    assert importing == {"data_prep/yaml_file.py", FOREIGN}
+    assert importing == {"data_prep/files/yaml_file.py", FOREIGN}
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
