@@ -100,10 +100,7 @@ def run_search(
     space = make_space(config.space, config.reader, manifest.spec, n_classes)
     assess = partial(candidate_sizing, config, manifest.spec, n_classes)
     require_feasible(space, assess)
-    own: AbstractContextManager[EventLog] = (
-        Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
-    )
-    with own as log:
+    with _opened(run, ledger) as log:
         local = run.checkpoints_dir
         location = local if storage is None else storage.checkpoints
         checkpoints, reports = Checkpoints(location), RunningReports(location)
@@ -124,6 +121,11 @@ def run_search(
         _remove_leftovers(checkpoints, state)
         state.require_success()
     return _outcome(state, time.monotonic() - started)
+
+
+def _opened(run: RunDirectory, ledger: EventLog | None) -> AbstractContextManager[EventLog]:
+    """Return the caller's ledger, or without one the run's, which is locked until the block ends."""
+    return Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
 
 
 def _outcome(state: SearchState, seconds: float) -> SearchOutcome:
