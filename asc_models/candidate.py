@@ -14,12 +14,12 @@ from asc_models.config import CheckpointMetric, Distillation, ExportMode, TrainC
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
-from data_prep.files import UNREADABLE_ZIP, file_digest, read_json
+from data_prep.files.files import UNREADABLE_ZIP, file_digest, read_json
+from data_prep.files.scratch import scratch_folder
+from data_prep.files.yaml_file import MAX_BYTES, read_yaml
 from data_prep.reader.statistics import BandStatistics
 from data_prep.schema import Config, parse_config
-from data_prep.scratch import scratch_folder
 from data_prep.wording import shortened
-from data_prep.yaml_file import MAX_BYTES, read_yaml
 
 
 class DistilledFrom(Distillation):

@@ -35,11 +35,11 @@ from asc_models.candidate import (
 from asc_models.config import MAX_MEMBERS
 from asc_models.metrics import Floats
 from data_prep.errors import DataError
-from data_prep.files import UNREADABLE_ZIP, file_digest
+from data_prep.files.files import UNREADABLE_ZIP, file_digest
+from data_prep.files.scratch import scratch_folder
+from data_prep.files.yaml_file import read_yaml
 from data_prep.schema import Config, parse_config
-from data_prep.scratch import scratch_folder
 from data_prep.wording import shortened
-from data_prep.yaml_file import read_yaml
 
 MEMBERS = "members"
 """Folder of the members' folders."""

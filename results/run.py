@@ -11,8 +11,9 @@ from data_prep.errors import RunError
 from results.ledger.ledger import Ledger
 from results.ledger.trials import trials_table
 from results.pareto import pareto_front
-from results.report.columns import candidate_table, member_table
 from results.report.data import read_run_data
+from results.report.tables.candidates import candidate_table
+from results.report.tables.ensembles import member_table
 from results.rundir import RunDirectory
 
 

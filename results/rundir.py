@@ -9,8 +9,8 @@ from typing import Any
 
 from asc_models.candidate import CARD, CONFIG, KERAS, METRICS, MODEL, RETRAIN_AGAIN
 from data_prep.errors import AscError, ConfigError, RunError
-from data_prep.files import write_text
-from data_prep.yaml_file import read_yaml
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import read_yaml
 
 CANDIDATES = "candidates"
 """Folder of the retrained candidates, in a run directory and in a run's shared storage."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from asc_models.metrics import brier_score, by_group, calibration_error, interval_by_location, log_loss, macro_accuracy
 from data_prep.errors import DataError
 from results.outputs.clips import match_clips, some, tau_names
-from results.outputs.output import read_output
+from results.outputs.output import Output, read_output
 from results.outputs.table import NAME_COLUMNS, PREFIX, OutputTable, read_table
 from results.outputs.values import Values
 
@@ -47,13 +48,8 @@ def score_submission(
             raise DataError(f"{path}: scenes without a column in {output.name}: {', '.join(unknown)}")
     probabilities = read.probabilities[rows]
     labels = np.array([read.classes.index(scene) for scene in truth_scenes], dtype=np.int64)
-    notes, likely = list(read.notes), probabilities.argmax(axis=1)
-    if read.answers is not None:
-        answers = np.array([read.classes.index(read.answers[row]) for row in rows], dtype=np.int64)
-        if n := int((answers != likely).sum()):
-            notes.append(f"{output.name}: scene_label is not the most probable scene of {n:,} of {len(rows):,} clips")
-        likely = answers
-    answered = np.eye(len(read.classes))[likely]
+    answers, notes = _answers(read, rows)
+    answered = np.eye(len(read.classes))[answers]
 
     def groups(names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Return the scores of each group of clips."""
@@ -74,14 +70,30 @@ def score_submission(
     if absent := [scene for scene in read.classes if scene not in scenes]:
         result["absent_scenes"] = absent
     devices, locations, recognised = _origins(table, truth_names, truth_scenes)
-    notes += recognised
     if devices is not None:
         result["by_device"] = groups(devices)
     if locations is not None:
         units = [location or name for location, name in zip(locations, truth_names, strict=True)]
         result["macro_accuracy_interval"] = list(interval_by_location(labels, answered, units))
-    result["notes"] = notes
+    result["notes"] = [*read.notes, *notes, *recognised]
     return result
+
+
+def _answers(read: Output, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return the class answered for each clip, and a note if it is not always the most probable one.
+
+    Args:
+        read: the output of the system.
+        rows: of the output, one per clip.
+    """
+    likely = read.probabilities[rows].argmax(axis=1)
+    if read.answers is None:
+        return likely, []
+    answers = np.array([read.classes.index(read.answers[row]) for row in rows], dtype=np.int64)
+    if n := int((answers != likely).sum()):
+        note = f"{read.path.name}: scene_label is not the most probable scene of {n:,} of {len(rows):,} clips"
+        return answers, [note]
+    return answers, []
 
 
 def _origins(

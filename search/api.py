@@ -14,7 +14,7 @@ from asc_models.networks.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec, Windows
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
-from data_prep.store import Location, parse_location
+from data_prep.store.store import Location, parse_location
 from results.ledger.running import RunningReports
 from results.run import Run, open_run
 from results.rundir import RunDirectory

@@ -17,8 +17,8 @@ from asc_models.networks.presets import PRESETS, preset
 from asc_models.rules import RulesConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
+from data_prep.files.yaml_file import load_yaml, parse_yaml, read_yaml
 from data_prep.schema import Config, parse_config
-from data_prep.yaml_file import load_yaml, parse_yaml, read_yaml
 from results.config import EnsembleConfig, SubmissionConfig
 from results.rundir import NOTES
 from search.space.config import SpaceConfig

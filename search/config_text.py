@@ -12,8 +12,8 @@ from pydantic_core import to_jsonable_python
 
 from asc_models.networks.families import FAMILIES
 from asc_models.networks.network import NetworkConfig
+from data_prep.files.yaml_file import to_yaml
 from data_prep.schema import Config
-from data_prep.yaml_file import to_yaml
 from search.config import RunConfig, shipped_configs
 from search.recipe import picked_keys
 from search.space.config import SpaceConfig

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from asc_models.processor import instruction_set, processor_name
 from data_prep.errors import AscError, ConfigError, RunError
-from data_prep.files import write_text, written_whole
+from data_prep.files.files import write_text, written_whole
+from data_prep.files.yaml_file import to_yaml
 from data_prep.schema import differing_keys, parse_config
 from data_prep.shards.manifest import Manifest
-from data_prep.store import Location, parse_location
+from data_prep.store.store import Location, parse_location
 from data_prep.workers import available_cpus
-from data_prep.yaml_file import to_yaml
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory

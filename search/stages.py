@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from data_prep.errors import ConfigError, DataError, RunError
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from data_prep.prepare.prepare import prepare
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
 from results.rundir import RunDirectory

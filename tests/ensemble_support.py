@@ -7,8 +7,8 @@ from pathlib import Path
 from candidate_support import write_candidate
 
 from asc_models.candidate import CONFIG, ENSEMBLE, MODEL
-from data_prep.files import file_digest
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import file_digest
+from data_prep.files.yaml_file import to_yaml
 
 
 def write_ensemble(parent: Path) -> Path:

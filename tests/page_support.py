@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 from results.report.data import read_run_data
 from results.report.page import write_run_page
-from results.report.tables import all_tables, write_tables
+from results.report.tables.all import all_tables, write_tables
 from results.rundir import RunDirectory
 
 
@@ -15,7 +15,18 @@ def page_without_figures(run: RunDirectory) -> str:
     data = read_run_data(run)
     write_tables(all_tables(data), run.tables_dir)
     write_run_page(run, data, {})
+    return written_page(run)
+
+
+def written_page(run: RunDirectory) -> str:
+    """Return the report's page as it lies on disk."""
     return run.page_path.read_text(encoding="utf-8")
+
+
+def without_scripts(text: str) -> str:
+    """Return a page without its two scripts, the plot's library and its data, which end it."""
+    assert text.count("<script>") in (0, 2)
+    return text.partition("<script>")[0]
 
 
 class PageReader(HTMLParser):

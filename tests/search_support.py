@@ -22,7 +22,7 @@ from data_prep.prepare.prepare import prepare
 from data_prep.schema import content_hash
 from data_prep.shards.manifest import read_manifest, write_manifest
 from data_prep.shards.parquet import read_shard
-from data_prep.store import open_store
+from data_prep.store.store import open_store
 from results.ledger.ledger import Ledger
 from search.halving import HALVINGS
 from search.objectives import Objectives

@@ -5,14 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 from process_support import ROOT
+from source_support import PACKAGES, modules, parsed
 
-PACKAGES = ("data_prep", "asc_models", "results", "search")
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PLAIN = {
     r"anew": "again",
     r"beside": "next to",
@@ -31,12 +28,6 @@ PLAIN = {
 }
 """{pattern of words: what to write instead}."""
 BANNED = re.compile("|".join(rf"\b(?:{words})\b" for words in PLAIN))
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    """Return the syntax tree of a module."""
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def printed(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -67,8 +58,7 @@ def test_printed_strings_have_no_such_words(package):
     """PLAIN says what to write instead."""
     found = [
         f"{path.relative_to(ROOT)}:{line}: {word}"
-        for path in MODULES
-        if path.is_relative_to(ROOT / package)
+        for path in modules(package)
         for line, text in printed(parsed(path))
         for word in banned(text)
     ]
@@ -85,6 +75,6 @@ def test_the_pages_have_no_such_words(name):
 
 def test_class_names_are_unique():
     """No two public classes of the four packages share a name."""
-    names = [node.name for path in MODULES for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)]
+    names = [node.name for path in modules() for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)]
     assert len(names) > 200
     assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -6,5 +6,5 @@
 | c | `c_source.py` | each file as a C array that microcontrollers can run, with its shapes and labels |
 | onnx | `onnx_model.py` | the float network, from `model.keras` |
 
-Each module returns the content of the files; `data_prep.folders` writes them, all or none.
+Each module returns the content of the files; `data_prep.files.folders` writes them, all or none.
 """

@@ -14,7 +14,7 @@ from asc_models.exports.readme import (
     runtime_section,
     title_of,
 )
-from data_prep.yaml_file import to_yaml
+from data_prep.files.yaml_file import to_yaml
 
 
 def tflite_export(system: OpenedSystem) -> ExportedFiles:

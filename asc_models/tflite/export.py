@@ -17,7 +17,7 @@ from asc_models.tflite.quantization.recipes import quantize
 from asc_models.tflite.quiet import quiet
 from asc_models.training.frozen import frozen
 from asc_models.training.voting import Voting
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 from data_prep.reader.reader import FeatureSet
 
 CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")

@@ -31,7 +31,7 @@ from asc_models.process import failure_of, run_module
 from asc_models.tflite.compact import compact
 from asc_models.tflite.flatbuffer import Graph, TfliteFile
 from asc_models.tflite.quantization.probe import limit_memory
-from data_prep.scratch import scratch_folder
+from data_prep.files.scratch import scratch_folder
 from data_prep.wording import shortened
 
 INSTALL = "pip install 'asc-search[micro]'"

@@ -17,8 +17,8 @@ from asc_models.tflite.measure import FileSizes, measure
 from asc_models.tflite.template import Template, file_constants, find_template
 from asc_models.training.voting import answering
 from data_prep.config import Windows
+from data_prep.files.scratch import scratch_folder
 from data_prep.reader.reader import FeatureSet
-from data_prep.scratch import scratch_folder
 
 TEMPLATES_KEPT = 32
 """Converted files cached per process, about 200 KB each, so that a promoted trial reuses its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,53 +91,69 @@ def fit(
     Raises:
         TrainingError: if the training diverges, or `checkpoint` belongs to another training.
     """
-    history, best_weights = _resumed(trainer, checkpoint)
+    state = _State(trainer, validation, metric, checkpoint)
     if on_start is not None:
         on_start(trainer.epoch)
     ends = {epochs, *cycle_ends(trainer.config.first_cycle, trainer.config.cycle_factor, epochs)}
     saved_at = time.monotonic()
 
     def record(stats: EpochStats) -> None:
-        """Score the epoch, keep its weights if it is the best, and save a checkpoint if one is due."""
-        nonlocal best_weights, saved_at
-        accuracy, loss = _scores(trainer, validation)
-        history.append(EpochRecord(**asdict(stats), macro_accuracy=accuracy, log_loss=loss))
-        if validation is not None and best_epoch(history, metric) is history[-1]:
-            best_weights = trainer.weights()
+        """Enter the epoch, and save a checkpoint if one is due."""
+        nonlocal saved_at
+        state.enter(stats)
         if time.monotonic() - saved_at > SAVE_EVERY_S or stats.epoch in ends:
-            _save(trainer, checkpoint, history, best_weights)
+            state.save()
             saved_at = time.monotonic()
             if on_save is not None:
                 on_save()
         if on_epoch is not None:
-            on_epoch(history[-1])
+            on_epoch(state.history[-1])
 
     trainer.train_to(epochs, record)
     if trainer.n_averaged:
         trainer.set_weights(trainer.averaged_weights())
-        accuracy, loss = _scores(trainer, validation)
-        last = EpochRecord(**{**asdict(history[-1]), "macro_accuracy": accuracy, "log_loss": loss, "is_average": True})
-        history.append(last)
-        if validation is not None and best_epoch(history, metric) is last:
-            best_weights = trainer.weights()
+        last = state.history[-1]
+        state.enter(EpochStats(last.epoch, last.loss, last.learning_rate), is_average=True)
     if validation is not None:
-        trainer.set_weights(best_weights)
-    return Fit(history[-1] if validation is None else best_epoch(history, metric), tuple(history))
+        trainer.set_weights(state.best_weights)
+    return Fit(state.best, tuple(state.history))
 
 
-def _resumed(trainer: Trainer, checkpoint: Path) -> tuple[list[EpochRecord], Weights]:
-    """Return the records and the best weights of an earlier call, whose state `trainer` then has; none if it is new."""
-    if not checkpoint.exists():
-        return [], []
-    extra = trainer.load(checkpoint)
-    history = [EpochRecord(**record) for record in json.loads(str(extra.pop("history")))]
-    return history, [extra[f"best_{i}"] for i in range(len(extra))]
+class _State:
+    """The records of a training's epochs and the weights of the best one, as a checkpoint keeps them.
 
+    If the checkpoint exists, `trainer` continues from it.
+    """
 
-def _save(trainer: Trainer, checkpoint: Path, history: Sequence[EpochRecord], best_weights: Weights) -> None:
-    """Write what `_resumed` reads."""
-    best = {f"best_{i}": value for i, value in enumerate(best_weights)}
-    trainer.save(checkpoint, history=np.array(json.dumps([asdict(entry) for entry in history])), **best)
+    def __init__(
+        self, trainer: Trainer, validation: FeatureSet | None, metric: CheckpointMetric, checkpoint: Path
+    ) -> None:
+        self._trainer, self._validation, self._metric, self._checkpoint = trainer, validation, metric, checkpoint
+        self.history: list[EpochRecord] = []
+        self.best_weights: Weights = []
+        if checkpoint.exists():
+            extra = trainer.load(checkpoint)
+            self.history = [EpochRecord(**record) for record in json.loads(str(extra.pop("history")))]
+            self.best_weights = [extra[f"best_{i}"] for i in range(len(extra))]
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch whose weights are kept: the best one, or the last one without validation."""
+        return self.history[-1] if self._validation is None else best_epoch(self.history, self._metric)
+
+    def enter(self, stats: EpochStats, *, is_average: bool = False) -> None:
+        """Score the trainer's weights as those of an epoch, and keep them if it is the best."""
+        accuracy, loss = _scores(self._trainer, self._validation)
+        record = EpochRecord(**asdict(stats), macro_accuracy=accuracy, log_loss=loss, is_average=is_average)
+        self.history.append(record)
+        if self._validation is not None and self.best is record:
+            self.best_weights = self._trainer.weights()
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        best = {f"best_{i}": value for i, value in enumerate(self.best_weights)}
+        history = np.array(json.dumps([asdict(entry) for entry in self.history]))
+        self._trainer.save(self._checkpoint, history=history, **best)
 
 
 def _scores(trainer: Trainer, validation: FeatureSet | None) -> tuple[float, float]:

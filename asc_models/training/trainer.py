@@ -27,7 +27,7 @@ from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.schedule import learning_rate, n_averaged
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
-from data_prep.files import UNREADABLE_ZIP, written_whole
+from data_prep.files.files import UNREADABLE_ZIP, written_whole
 from data_prep.reader.prefetch import prefetched
 from data_prep.reader.reader import FeatureSet
 from data_prep.schema import differing_keys

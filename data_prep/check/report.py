@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data_prep.files import write_text
+from data_prep.files.files import write_text
 from data_prep.wording import inert
 
 Severity = Literal["error", "warning"]

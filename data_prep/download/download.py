@@ -19,7 +19,7 @@ from typing import Any
 
 from data_prep.download.sets import KNOWN, Archive, DataSet
 from data_prep.errors import AscError, DataError
-from data_prep.files import UNREADABLE_ZIP, read_json, write_error, write_json
+from data_prep.files.files import UNREADABLE_ZIP, read_json, write_error, write_json
 from data_prep.progress import ProgressCallback
 
 STATE_NAME = ".download.json"

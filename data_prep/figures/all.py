@@ -9,7 +9,7 @@ from data_prep.figures.data import read_plot_data
 from data_prep.figures.log_mels import log_mel_figure
 from data_prep.figures.spectra import spectra_figure
 from data_prep.figures.style import LIGHT, styled, write_figure
-from data_prep.store import Location
+from data_prep.store.store import Location
 
 
 def write_figures(shards: Location, folder: Path, *, fold: int | None = None, n_examples: int = 3) -> list[Path]:

@@ -15,7 +15,7 @@ from data_prep.copies.correction import Correction, correction_name, parse_corre
 from data_prep.errors import DataError
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.shards.parquet import CLIP_COLUMNS, log_mels_of, read_shard
-from data_prep.store import Location, Store, open_store
+from data_prep.store.store import Location, Store, open_store
 
 
 @dataclass(frozen=True, eq=False)

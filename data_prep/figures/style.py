@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 
 
 @dataclass(frozen=True)

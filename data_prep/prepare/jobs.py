@@ -17,7 +17,7 @@ from data_prep.schema import content_hash
 from data_prep.shards.manifest import MANIFEST_NAME, Quarantined
 from data_prep.shards.notes import ShardNote, note_name, read_note, sources_fingerprint, write_note
 from data_prep.shards.parquet import Assignment, log_mels_of, read_shard, shard_name, write_shard
-from data_prep.store import Store
+from data_prep.store.store import Store
 from data_prep.workers import Executor
 
 ROWS_PER_TASK = 16

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from data_prep.config import PrepareConfig
 from data_prep.copies.rows import Folds, ShardRow, folds_of_copy, training_folds
@@ -12,6 +13,8 @@ from data_prep.corpora.splits import Split
 from data_prep.prepare.findings import collect_warnings, validate_outcome
 from data_prep.prepare.jobs import FinishedShards
 from data_prep.shards.manifest import FORMAT_VERSION, Copies, Manifest, Quarantined
+
+T = TypeVar("T")
 
 
 def make_manifest(
@@ -42,6 +45,7 @@ def make_manifest(
     notes = [*recorded.notes, *copies.notes]
     n_rows = sum(note.shard.rows for note in notes)
     put_aside = {entry.clip_id for entry in quarantine}
+    usable = [clip for clip in corpus.clips if clip.clip_id not in put_aside]
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=corpus.name,
@@ -60,9 +64,7 @@ def make_manifest(
         counts={fold: dict(Counter(of.values())) for fold, of in splits.items()},
         folds=splits,
         sources={row.clip.clip_id: tuple(clip.clip_id for clip in row.clips) for row in made},
-        locations={
-            clip.clip_id: clip.location for clip in corpus.clips if clip.location and clip.clip_id not in put_aside
-        },
+        locations={clip.clip_id: clip.location for clip in usable if clip.location},
         shards=tuple(note.shard for note in notes),
         missing=corpus.missing,
         lost_evaluation=_lost_evaluation(corpus, put_aside),
@@ -71,10 +73,13 @@ def make_manifest(
         warnings=(),
     )
     validate_outcome(corpus, manifest)
-    lengths = (item for note in recorded.notes for item in note.seconds.items())
-    seconds = {clip_id: length for clip_id, length in lengths if clip_id not in put_aside}
-    slips = {clip_id: slip for note in recorded.notes for clip_id, slip in note.slips.items()}
+    lengths, slips = _merged(note.seconds for note in recorded.notes), _merged(note.slips for note in recorded.notes)
+    seconds = {clip_id: length for clip_id, length in lengths.items() if clip_id not in put_aside}
     return manifest.updated(warnings=collect_warnings(corpus, manifest, seconds, slips, gone))
+
+
+def _merged(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    return {clip_id: value for part in parts for clip_id, value in part.items()}
 
 
 def _lost_evaluation(corpus: Corpus, put_aside: Collection[str]) -> dict[int, tuple[str, ...]]:

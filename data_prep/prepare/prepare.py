@@ -30,7 +30,7 @@ from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import Manifest, Quarantined, write_manifest
 from data_prep.shards.notes import NOTES_FOLDER, note_name
 from data_prep.shards.parquet import Assignment
-from data_prep.store import Location, Store, open_store
+from data_prep.store.store import Location, Store, open_store
 from data_prep.workers import Executor, worker_pool
 
 

@@ -14,7 +14,7 @@ from data_prep.errors import DataError
 from data_prep.shards.manifest import Quarantined
 from data_prep.shards.notes import ShardNote
 from data_prep.shards.parquet import Assignment
-from data_prep.store import Store
+from data_prep.store.store import Store
 from data_prep.wording import inert
 
 QUARANTINE_NAME = "quarantine.csv"

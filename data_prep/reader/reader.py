@@ -22,7 +22,7 @@ from data_prep.reader.clips import Indices, ReadableClips
 from data_prep.reader.statistics import BandStatistics, fit_statistics
 from data_prep.shards.manifest import PREPARE_AGAIN, Manifest, read_manifest
 from data_prep.shards.parquet import CLIP_COLUMNS, log_mels_of, read_shard
-from data_prep.store import Location, open_store
+from data_prep.store.store import Location, open_store
 
 
 @dataclass(frozen=True)

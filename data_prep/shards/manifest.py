@@ -12,7 +12,7 @@ from data_prep.config import FeatureSpec, OfflineAugmentation, OfflineSpec, Vali
 from data_prep.corpora.splits import Split
 from data_prep.errors import DataError
 from data_prep.schema import Config, content_hash
-from data_prep.store import Location, Store, open_store
+from data_prep.store.store import Location, Store, open_store
 
 FORMAT_VERSION = 2
 """Increased whenever older readers would misread new shards."""

@@ -18,7 +18,7 @@ from data_prep.corpora.corpus import Clip
 from data_prep.errors import DataError
 from data_prep.schema import Config, content_hash
 from data_prep.shards.manifest import FORMAT_VERSION, Quarantined, ShardEntry
-from data_prep.store import Store
+from data_prep.store.store import Store
 
 NOTES_FOLDER = ".sources"
 

@@ -36,7 +36,7 @@ from data_prep.config import FeatureSpec
 from data_prep.copies.rows import ShardRow
 from data_prep.errors import DataError
 from data_prep.shards.manifest import PREPARE_AGAIN, ShardEntry
-from data_prep.store import Store
+from data_prep.store.store import Store
 
 LogMels = npt.NDArray[np.float16]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import SynthConfig
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json, written_whole
+from data_prep.files.files import read_json, write_json, written_whole
 from data_prep.progress import ProgressCallback
 from data_prep.synth.devices import DEVICES, record, response
 from data_prep.synth.layout import Moment, plan, write_lists

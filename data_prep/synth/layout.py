@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.config import SynthConfig
-from data_prep.files import write_text
+from data_prep.files.files import write_text
 from data_prep.synth.scenes import SCENES
 from data_prep.synth.streams import stream
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from asc_models.candidate import RETRAIN_AGAIN, require_unchanged
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json
+from data_prep.files.files import read_json, write_json
 from results.candidates.predictions import PredictedSystem
 from results.rundir import CandidateFiles, RunDirectory
 

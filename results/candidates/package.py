@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asc_models.candidate import CARD, NEEDED, CandidateConfig
 from asc_models.rules import QUANTITY_NAMES
-from data_prep.files import write_text, written_whole
+from data_prep.files.files import write_text, written_whole
 from data_prep.wording import shortened
 from results.candidates.candidates import CandidateMetrics, fewer_scenes
 from results.rundir import CandidateFiles

@@ -14,7 +14,7 @@ import pandas as pd
 from asc_models.ensemble import temper
 from asc_models.metrics import summarize
 from data_prep.errors import DataError
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 from data_prep.shards.parquet import CLIP_COLUMNS
 from results.outputs.table import PREFIX
 from results.rundir import SystemFiles

@@ -11,9 +11,9 @@ from data_prep.wording import plural
 from results.comparison.comparison import Comparison, RunGroup
 from results.comparison.tables import all_tables, run_table, setting_table
 from results.report.html import embed, write_page
-from results.report.tables import write_tables
+from results.report.tables.all import write_tables
+from results.report.tables.ties import difference_table
 from results.report.text import Content, number, percent
-from results.report.ties import difference_table
 from results.rundir import ComparisonDirectory
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -12,10 +11,9 @@ import pandas as pd
 from data_prep.wording import shortened
 from results.candidates.candidates import Candidate
 from results.comparison.comparison import FRONT_SCORES, ComparedRun, Comparison, FrontScore, RunGroup
-from results.report.columns import score_columns
-from results.report.table import Column, Table, Unit
-from results.report.text import interval
-from results.report.ties import difference_table
+from results.report.tables.scores import interval_columns, score_columns
+from results.report.tables.table import Column, Table, Unit
+from results.report.tables.ties import difference_table
 
 Row = tuple[RunGroup, ComparedRun]
 SEARCH_COLUMNS = ("run", "n_trials", "n_finished", "epochs")
@@ -51,10 +49,9 @@ def run_table(comparison: Comparison) -> Table[Row]:
         """Return a function from a row to a value of its selected candidate, None if there is none."""
         return lambda row: None if (found := row[1].data.selected) is None else value(found)
 
-    @cache
-    def bounds(run: ComparedRun) -> tuple[float, float]:
+    def bounds(row: Row) -> tuple[float, float]:
         """Return the interval of the selected candidate's test accuracy, NaN without one."""
-        return run.data.interval(run.data.selected.name if run.data.selected is not None else "")
+        return row[1].data.interval(row[1].data.selected.name if row[1].data.selected is not None else "")
 
     scores: list[Column[Row]] = score_columns(
         lambda row: {} if row[1].data.selected is None else row[1].data.selected.metrics.splits
@@ -76,8 +73,7 @@ def run_table(comparison: Comparison) -> Table[Row]:
             Column("weight_bytes", selected(lambda one: one.metrics.weight_bytes), "bytes", "weights", "weight bytes"),
             Column("file_bytes", selected(lambda one: one.metrics.file_bytes), "bytes", "file"),
             *scores[:3],
-            Column("test_low", lambda r: bounds(r[1])[0], "share", "95 %", format=lambda r: interval(*bounds(r[1]))),
-            Column("test_high", lambda row: bounds(row[1])[1], "share"),
+            *interval_columns(bounds, heading="95 %"),
             *scores[3:],
         ),
         page=(

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from data_prep import __version__
 from data_prep.figures.style import Theme, styled
-from data_prep.files import write_json
+from data_prep.files.files import write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
 from results.crossval.tables import fold_table, system_table
 from results.report.figures.all import Plot
 from results.report.html import embed, write_page
-from results.report.tables import write_tables
-from results.report.ties import difference_table
+from results.report.tables.all import write_tables
+from results.report.tables.ties import difference_table
 from results.rundir import CrossvalDirectory
 
 OUT_OF_FOLD = "inner_"

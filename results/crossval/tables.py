@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from results.crossval.scores import Crossval, FoldScore, SystemScores
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import interval, percent
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from asc_models.ensemble import combined
 from data_prep.errors import DataError
-from data_prep.files import read_json, write_json
+from data_prep.files.files import read_json, write_json
 from data_prep.progress import ProgressCallback
 from results.candidates.candidates import Candidate
 from results.candidates.differences import mean_loss_difference

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import BudgetError, ConfigError, DataError
-from data_prep.files import file_digest, make_folder, read_json, write_json
+from data_prep.files.files import file_digest, make_folder, read_json, write_json
 from results.candidates.limits import BYTES, Limits, StatedSize
 from results.candidates.predictions import PredictedSystem, Predictions, write_predictions
 from results.ensembles.eligible import eligible_candidates

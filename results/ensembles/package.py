@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from asc_models.candidate import ENSEMBLE, NEEDED
 from asc_models.ensemble import MEMBERS, EnsembleManifest, EnsembleMember
-from data_prep.yaml_file import to_yaml
+from data_prep.files.yaml_file import to_yaml
 from results.candidates.package import pack
 from results.rundir import CandidateFiles, RunDirectory
 

@@ -15,8 +15,8 @@ from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError
+from data_prep.files.yaml_file import to_yaml
 from data_prep.wording import in_markdown
-from data_prep.yaml_file import to_yaml
 from results.candidates.candidates import CandidateMetrics, fewer_scenes, read_metrics
 from results.candidates.predictions import read_predictions
 from results.report.data import accuracy_interval, drawn_units

@@ -16,7 +16,7 @@ from typing import Any, Self
 from filelock import lock_descriptor
 
 from data_prep.errors import RunError
-from data_prep.files import make_folder, sync_folder, write_error, written_whole
+from data_prep.files.files import make_folder, sync_folder, write_error, written_whole
 from results.ledger.events import EventKind
 from results.ledger.lines import FORMAT_VERSION, VERSION, EventReader, ledger_line, n_whole_bytes
 

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from data_prep.errors import AscError
-from data_prep.store import Location, Store, open_store
+from data_prep.store.store import Location, Store, open_store
 
 EVERY_S = 1.0
 """Least seconds between two reports of epochs, and between two reads."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 from results.ledger.events import Event, is_kind, of_kind
 from results.ledger.ledger import Ledger
 from results.ledger.trial import Trial, Trials

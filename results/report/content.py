@@ -5,15 +5,15 @@ from __future__ import annotations
 from data_prep import __version__
 from data_prep.wording import plural
 from results.candidates.candidates import fewer_scenes, without_validation
-from results.report.baselines import baselines
-from results.report.calibration import calibration
 from results.report.data import RunData
-from results.report.devices import worst_devices
-from results.report.knobs import knobs
 from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
+from results.report.tables.baselines import baselines
+from results.report.tables.calibration import calibration
+from results.report.tables.devices import worst_devices
+from results.report.tables.knobs import knobs
+from results.report.tables.ties import ties
 from results.report.text import Content, data_name, fold_of
-from results.report.ties import ties
 
 
 def page_content(data: RunData) -> Content:

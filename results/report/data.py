@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from asc_models.metrics import interval_by_location, scene_intervals
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
 from results.candidates.history import read_history
@@ -136,9 +136,10 @@ class RunData:
         """Return the test predictions of a system with its temperature, as a submission contains them."""
         return tempered(self.test[name], self.temperature(name))
 
-    def interval(self, name: str) -> tuple[float, float]:
-        """Return the 95 % interval of a system's test macro accuracy, NaN without test predictions."""
-        return accuracy_interval(self.test[name]) if name in self.test else (np.nan, np.nan)
+    @cached_property
+    def interval(self) -> Callable[[str], tuple[float, float]]:
+        """Returns the 95 % interval of a system's test macro accuracy, NaN without test predictions; computed once."""
+        return cache(lambda name: accuracy_interval(self.test[name]) if name in self.test else (np.nan, np.nan))
 
 
 def read_run_data(run: RunDirectory) -> RunData:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep.files import write_text
+from data_prep.files.files import write_text
 from data_prep.wording import printable
 
 if TYPE_CHECKING:

@@ -13,16 +13,12 @@ from data_prep.wording import plural
 from results.candidates.candidates import Candidate
 from results.ensembles.ensemble import Ensemble
 from results.published import PublishedSystem
-from results.report.columns import (
-    Group,
-    candidate_table,
-    member_table,
-    method_table,
-    score_table,
-    seed_table,
-    system_table,
-)
 from results.report.data import RunData
+from results.report.tables.candidates import candidate_table
+from results.report.tables.ensembles import member_table, method_table
+from results.report.tables.groups import Group, score_table
+from results.report.tables.published import system_table
+from results.report.tables.seeds import seed_table
 from results.report.text import Content, amount, interval, kilobytes, number, percent, size_text
 
 

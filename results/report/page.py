@@ -10,7 +10,7 @@ from results.report.content import page_content
 from results.report.data import RunData, read_run_data
 from results.report.html import embed, write_page
 from results.report.pareto_view import library, pareto_view
-from results.report.tables import all_tables, write_tables
+from results.report.tables.all import all_tables, write_tables
 from results.rundir import RunDirectory
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 
 from data_prep.errors import DataError
-from data_prep.files import read_json
+from data_prep.files.files import read_json
+from data_prep.files.yaml_file import to_yaml
 from data_prep.shards.manifest import MANIFEST_NAME, read_manifest
 from data_prep.wording import plural, shortened
-from data_prep.yaml_file import to_yaml
 from results.candidates.predictions import Predictions
 from results.candidates.seeds import seed_groups
 from results.config import SLOT_MEANINGS
@@ -19,10 +19,11 @@ from results.ledger.events import STATES, of_kind
 from results.ledger.failures import failures
 from results.ledger.progress import summarize_search
 from results.ledger.trials import ranked_trials
-from results.report.clips import clip_table
-from results.report.columns import trial_table
 from results.report.data import RunData, drawn_units
-from results.report.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.clips import clip_table
+from results.report.tables.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.ties import difference_table
+from results.report.tables.trials import trial_table
 from results.report.text import (
     Content,
     count,
@@ -31,7 +32,6 @@ from results.report.text import (
     setting,
     table,
 )
-from results.report.ties import difference_table
 from results.rundir import NOTES
 
 N_FAILED = 20

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import AscError, RunError
-from data_prep.store import Store
+from data_prep.store.store import Store
 
 BEAT_S = 10.0
 """Seconds between heartbeats."""

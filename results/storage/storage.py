@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import RunError
-from data_prep.files import write_text, written_whole
-from data_prep.store import Location, Store, location_inside, location_text, open_store
+from data_prep.files.files import write_text, written_whole
+from data_prep.store.store import Location, Store, location_inside, location_text, open_store
 from results.ledger.ledger import Ledger
 from results.rundir import CANDIDATES, SHARDS, TEACHERS, RunDirectory
 from results.storage.lock import StorageLock

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from data_prep.errors import AscError, RunError
-from data_prep.store import Store
+from data_prep.store.store import Store
 from results.ledger.events import EventKind
 from results.ledger.ledger import Ledger
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import BudgetError, DataError
-from data_prep.files import read_json, write_json, written_whole
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import read_json, write_json, written_whole
+from data_prep.files.yaml_file import to_yaml
 from results.candidates.limits import Limits, read_limits
 from results.candidates.predictions import Predictions
 from results.config import SubmissionConfig

@@ -14,14 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum, inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import yaml
 
 from data_prep.corpora.corpus import TAU_SCENES
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.rundir import SUMMARY
 
 MAX_SYSTEMS = 4
@@ -119,7 +119,7 @@ def stated_limit(path: Path) -> float:
     rule = _mapping(_summary(path), "rules")
     if not rule:
         return CHALLENGE_BYTES
-    return float(_mapping(rule, "limits").get("nonzero_weight_bytes", np.inf))
+    return float(_mapping(rule, "limits").get("nonzero_weight_bytes", inf))
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
@@ -218,16 +218,16 @@ def _row(where: str, fields: list[str], classes: tuple[str, ...]) -> Iterator[Vi
     if fields[1] not in classes:
         yield Violation(where, f"scene_label {fields[1]!r} is not a scene of the task")
     try:
-        p = np.array([float(field) for field in fields[2:]])
+        p = [float(field) for field in fields[2:]]
     except ValueError:
         yield Violation(where, f"probabilities must be numbers, got {', '.join(fields[2:])}")
         return
-    if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
+    if not all(0 <= value <= 1 for value in p):
         yield Violation(where, "probabilities must be in [0, 1]")
-    elif abs(p.sum() - 1) > SUM_TOLERANCE:
-        yield Violation(where, f"probabilities must sum to 1, they sum to {p.sum():.4f}")
-    elif fields[1] in classes and p[classes.index(fields[1])] < p.max():
-        yield Violation(where, f"scene_label is {fields[1]}, but {classes[int(p.argmax())]} is more probable")
+    elif abs((total := fsum(p)) - 1) > SUM_TOLERANCE:
+        yield Violation(where, f"probabilities must sum to 1, they sum to {total:.4f}")
+    elif fields[1] in classes and p[classes.index(fields[1])] < max(p):
+        yield Violation(where, f"scene_label is {fields[1]}, but {classes[p.index(max(p))]} is more probable")
 
 
 def _meta(where: str, data: bytes, label: str, classes: tuple[str, ...], limit_bytes: float) -> Iterator[Violation]:
@@ -308,7 +308,7 @@ def _sizes(where: str, complexity: Mapping[str, Any], limit_bytes: float) -> Ite
     size = values.get("model_size", 0)  # kB
     if size * 1000 > limit_bytes + 1e-6:
         yield Violation(where, f"system.complexity.model_size is {size:,} kB; the limit is {limit_bytes / 1000:,g} kB")
-    if values.get("total_parameters_non_zero", 0) > values.get("total_parameters", np.inf):
+    if values.get("total_parameters_non_zero", 0) > values.get("total_parameters", inf):
         yield Violation(where, "system.complexity: more non-zero parameters than parameters")
 
 
@@ -328,7 +328,7 @@ def _development(where: str, development: Mapping[str, Any], classes: tuple[str,
         yield Violation(where, f"results.development_dataset.class_wise: not scenes of the task: {', '.join(foreign)}")
     for group, entries in groups.items():
         for name, entry in entries.items():
-            for key, top in (("logloss", np.inf), ("accuracy", 100.0)):
+            for key, top in (("logloss", inf), ("accuracy", 100.0)):
                 value = _mapping({"entry": entry}, "entry").get(key)
                 if not isinstance(value, (int, float)) or not 0 <= value <= top:
                     yield Violation(

@@ -14,7 +14,7 @@ from asc_models.networks.families import BaselineConfig
 from asc_models.rules import RulesConfig
 from data_prep.config import ReaderSpec
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger
 from search.baselines.svm import train_svm

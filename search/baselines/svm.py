@@ -15,13 +15,13 @@ from asc_models.svm.svm import SupportVectors, fit_svm
 from data_prep.config import ReaderSpec
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError, RunError
-from data_prep.files import file_digest, write_text, written_whole
+from data_prep.files.files import file_digest, write_text, written_whole
+from data_prep.files.yaml_file import read_yaml, to_yaml
 from data_prep.reader.parts import parts_of
 from data_prep.reader.reader import FeatureSet, read_split, read_splits
 from data_prep.schema import differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
-from data_prep.yaml_file import read_yaml, to_yaml
+from data_prep.store.store import Location
 from results.candidates.candidates import FULL, CandidateMetrics, write_metrics
 from results.candidates.predictions import Predictions, write_predictions
 from results.rundir import CandidateFiles, RunDirectory

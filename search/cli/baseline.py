@@ -50,8 +50,8 @@ def baseline(
     to resume. The report then lists them; `asc select` warns if the best system does not beat them on validation.
     """
     from data_prep.errors import RunError
-    from results.report.baselines import baseline_table, comparison_notes
     from results.report.data import read_run_data
+    from results.report.tables.baselines import baseline_table, comparison_notes
     from results.rundir import RunDirectory
     from search.baselines.baselines import train_baselines
     from search.cli.screen.outcome import show_percent

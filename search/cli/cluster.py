@@ -47,7 +47,7 @@ def init(
 
     Each file begins with the commands that use it. What is not given stays a placeholder, which is listed.
     """
-    from data_prep.folders import write_folder
+    from data_prep.files.folders import write_folder
     from search.cluster.templates import FILES, ClusterValues, cluster_files
 
     screen = terminal()

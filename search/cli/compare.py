@@ -49,7 +49,7 @@ def _show(screen: Terminal, comparison: Comparison) -> None:
     """Print each group, and why it is not compared with the first."""
     from results.comparison.page import reference_text
     from results.comparison.tables import SEARCH_COLUMNS, SELECTED_COLUMNS, VOLUME_COLUMNS, run_table, setting_table
-    from results.report.ties import difference_table
+    from results.report.tables.ties import difference_table
 
     table = run_table(comparison)
     for group, reason in zip(comparison.groups, ["", *comparison.reasons], strict=True):

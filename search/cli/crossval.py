@@ -27,39 +27,47 @@ if TYPE_CHECKING:
     from results.crossval.scores import Crossval
 
 
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="YAML file or shipped name with retrain.systems, or a candidate (folder or zip).",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the cross-validation.", show_default=False)]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the data set, to prepare. Default: --shards are prepared already."),
+]
+FoldsOption = Annotated[
+    str,
+    typer.Option("--folds", metavar="K,K", help="Folds, such as 1,3. Default: all.", show_default=False),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, metavar="N", help="Train with the seeds 0 to N − 1. Default: retrain.seeds."),
+]
+InnerOption = Annotated[
+    int,
+    typer.Option(
+        "--inner",
+        min=0,
+        metavar="K",
+        help="For choosing: predict only the training side of each fold, out of fold in K parts. No test split is "
+        "read. 0: train on each fold's training side, and test.",
+    ),
+]
+
+
 def crossval(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="CONFIG",
-            help="YAML file or shipped name with retrain.systems, or a candidate (folder or zip).",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the cross-validation.", show_default=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder of the data set, to prepare. Default: --shards are prepared already."),
-    ] = None,
+    source: SourceArgument,
+    out: OutOption,
+    data: DataOption = None,
     shards: ShardsOption = None,
-    folds: Annotated[
-        str,
-        typer.Option("--folds", metavar="K,K", help="Folds, such as 1,3. Default: all.", show_default=False),
-    ] = "",
-    seeds: Annotated[
-        int | None,
-        typer.Option("--seeds", min=1, metavar="N", help="Train with the seeds 0 to N − 1. Default: retrain.seeds."),
-    ] = None,
-    inner: Annotated[
-        int,
-        typer.Option(
-            "--inner",
-            min=0,
-            metavar="K",
-            help="For choosing: predict only the training side of each fold, out of fold in K parts. No test split is "
-            "read. 0: train on each fold's training side, and test.",
-        ),
-    ] = 0,
+    folds: FoldsOption = "",
+    seeds: SeedsOption = None,
+    inner: InnerOption = 0,
     overrides: SetOption = None,
     address: AddressOption = None,
     cpus_per_trial: CpusOption = None,
@@ -74,7 +82,7 @@ def crossval(
     locations, and paired differences of the systems.
     """
     from data_prep.errors import ConfigError
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
     from results.rundir import CrossvalDirectory
     from search.crossval.crossval import cross_validate
     from search.crossval.frozen import frozen_config
@@ -115,7 +123,7 @@ def _parse_folds(text: str) -> list[int]:
 def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> None:
     """Print the scores of the systems, and their paired differences."""
     from results.crossval.tables import system_table
-    from results.report.ties import difference_table
+    from results.report.tables.ties import difference_table
     from results.rundir import CrossvalDirectory
 
     if as_json:

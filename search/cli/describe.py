@@ -20,31 +20,37 @@ Verdicts = dict["RuleName", dict["ExportMode", "Verdict"]]
 """{rule set: {export mode: verdict}}"""
 
 
+SystemArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="X",
+        help="Preset such as cao2021-system4, a candidate or ensemble as a folder or zip, or a .tflite file.",
+        show_default=False,
+    ),
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds", help="Clip length in seconds, for a preset. Default: its data set's.", show_default=False
+    ),
+]
+ClassesOption = Annotated[int, typer.Option("--classes", min=2, help="Number of scenes, for a preset.")]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="QUANTITY=N",
+        help="Check a custom limit too, such as weight_bytes=64000. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
 def describe(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="X",
-            help="Preset such as cao2021-system4, a candidate or ensemble as a folder or zip, or a .tflite file.",
-            show_default=False,
-        ),
-    ],
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            "--seconds", help="Clip length in seconds, for a preset. Default: its data set's.", show_default=False
-        ),
-    ] = None,
-    classes: Annotated[int, typer.Option("--classes", min=2, help="Number of scenes, for a preset.")] = 10,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit",
-            metavar="QUANTITY=N",
-            help="Check a custom limit too, such as weight_bytes=64000. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    what: SystemArgument,
+    seconds: SecondsOption = None,
+    classes: ClassesOption = 10,
+    limits: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print parameters, multiply-accumulates, activation and weight bytes, and which size rules are met."""
@@ -54,12 +60,17 @@ def describe(
         _describe_file(Path(what), rules, screen, as_json)
         return
     from asc_models.ensemble import is_ensemble
-    from asc_models.rules import QUANTITY_NAMES
 
     if is_ensemble(Path(what)):
         _describe_ensemble(Path(what), rules, screen, as_json)
         return
-    cost = _cost(what, seconds, classes)
+    _describe_network(what, _cost(what, seconds, classes), rules, screen, as_json)
+
+
+def _describe_network(what: str, cost: Estimate, rules: Rules, screen: Terminal, as_json: bool) -> None:
+    """Print the cost of a candidate or preset, the verdict of each rule set on each export mode, and the layers."""
+    from asc_models.rules import QUANTITY_NAMES
+
     verdicts = {name: {mode: cost.verdict(rule, mode) for mode in cost.weight_bytes} for name, rule in rules.items()}
     if as_json:
         screen.json(_as_json(cost, verdicts))

@@ -29,7 +29,7 @@ def doctor(
     Without --address and RAY_ADDRESS it checks this machine only, and starts Ray on it.
     """
     from data_prep.errors import RunError
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
     from search.cluster.doctor import examine
 
     screen = terminal()

@@ -55,7 +55,7 @@ def export(
     from asc_models.classifier import Classifier
     from asc_models.ensemble import opened_system
     from data_prep.errors import ConfigError
-    from data_prep.folders import require_new, write_folder
+    from data_prep.files.folders import require_new, write_folder
 
     screen = terminal()
     if audio and to in UNCHECKED:

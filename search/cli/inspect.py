@@ -11,7 +11,7 @@ from search.cli.options import JsonOption, terminal
 from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
-    from data_prep.store import Location
+    from data_prep.store.store import Location
 
 
 def inspect(
@@ -33,7 +33,7 @@ def inspect(
     spectrum correction, and the counts by scene, device and split.
     """
     from data_prep.shards.summary import summarize
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
 
     summary = summarize(parse_location(shards))
     screen = terminal()

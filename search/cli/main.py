@@ -115,6 +115,7 @@ def _sigterm_as_ctrl_c() -> Iterator[Callable[[], bool]]:
     came = False
 
     def answer(number: int, frame: FrameType | None) -> None:
+        """Note the signal, and end what is running."""
         nonlocal came
         came = True
         raise KeyboardInterrupt

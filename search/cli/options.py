@@ -12,7 +12,7 @@ import typer
 from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
-    from data_prep.store import Location
+    from data_prep.store.store import Location
     from search.study.config import SearchConfig
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -131,7 +131,7 @@ def n_workers(workers: int | None) -> int:
 
 def storage_location(storage: str | None) -> Location | None:
     """Return the location of the shared storage, a folder as an absolute path; None if none was given."""
-    from data_prep.store import location_text, parse_location
+    from data_prep.store.store import location_text, parse_location
 
     return None if storage is None else parse_location(location_text(parse_location(storage)))
 

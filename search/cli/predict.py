@@ -122,7 +122,7 @@ def _write(path: Path, answers: Mapping[str, Answer], classes: Sequence[str], by
     import csv
     import io
 
-    from data_prep.files import write_text
+    from data_prep.files.files import write_text
     from data_prep.wording import inert
 
     table = io.StringIO()

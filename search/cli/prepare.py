@@ -31,7 +31,7 @@ def prepare(
 
     A rerun extracts only what is missing or has changed.
     """
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
     from search.api import pick_recipe
     from search.config import read_run_config
     from search.stages import prepare_stage

@@ -139,17 +139,9 @@ def retrain(
             raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
         with unless_refused(directory), open_ledger(directory, stored, screen.warn) as ledger:
             config = adjust_run(directory, overrides or (), "retrain")
-            wanted, trials = config.retrain, tuple(trial or ())
-            if top is not None:
-                wanted = wanted.updated(n_candidates=top)
-            if trials:
-                wanted = wanted.updated(systems=())
-            if seeds is not None:
-                wanted = wanted.updated(seeds=tuple(range(seeds)))
+            wanted, trials = _asked(directory, config.retrain, top, trial or (), seeds, add_seeds)
             if teacher:
                 wanted = _taught_by(wanted, teacher)
-            if add_seeds:
-                wanted, trials = _with_more_seeds(directory, wanted, add_seeds)
             lent = with_resources(config.search or SearchConfig(), cpus_per_trial, gpus_per_trial)
             bind_data(directory, read_manifest(workspace.shards))
             variant = Variant(epochs, with_validation, trials)
@@ -166,6 +158,26 @@ def _taught_by(asked: RetrainConfig, names: Sequence[str]) -> RetrainConfig:
         return asked.updated(distillation=DistillationConfig(candidates=chosen))
     known = asked.distillation.candidates
     return asked.updated(distillation=asked.distillation.updated(candidates=tuple(dict.fromkeys((*known, *chosen)))))
+
+
+def _asked(
+    run: RunDirectory,
+    settings: RetrainConfig,
+    top: int | None,
+    trials: Sequence[str],
+    seeds: int | None,
+    add_seeds: int,
+) -> tuple[RetrainConfig, tuple[str, ...]]:
+    """Return the settings of the run as the options change them for this call, and the trials to retrain."""
+    if add_seeds:
+        return _with_more_seeds(run, settings, add_seeds)
+    if top is not None:
+        settings = settings.updated(n_candidates=top)
+    if trials:
+        settings = settings.updated(systems=())
+    if seeds is not None:
+        settings = settings.updated(seeds=tuple(range(seeds)))
+    return settings, tuple(trials)
 
 
 def _with_more_seeds(run: RunDirectory, asked: RetrainConfig, n: int) -> tuple[RetrainConfig, tuple[str, ...]]:

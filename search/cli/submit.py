@@ -30,7 +30,7 @@ def submit(
 
     --set changes the run's configuration permanently and takes keys of the section submission.
     """
-    from data_prep.store import parse_location
+    from data_prep.store.store import parse_location
     from results.ledger.ledger import require_idle
     from results.rundir import RunDirectory
     from search.run_config import adjust_run, default_shards, unless_refused

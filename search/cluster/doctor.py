@@ -18,7 +18,7 @@ from uuid import uuid4
 from asc_models.processor import instruction_set
 from data_prep.errors import AscError, RunError
 from data_prep.shards.manifest import read_manifest
-from data_prep.store import Location, location_inside, location_text, open_store, parse_location
+from data_prep.store.store import Location, location_inside, location_text, open_store, parse_location
 from search.cluster.memory import disk_facts, gpu_facts, memory_facts
 from search.cluster.session import OBJECT_STORE_BYTES
 

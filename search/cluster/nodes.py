@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from data_prep.errors import RunError
-from data_prep.files import write_error
+from data_prep.files.files import write_error
 
 TIMEOUT_S = 300.0
 """Seconds that a node may take to start a process and answer."""

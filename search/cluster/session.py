@@ -16,8 +16,8 @@ from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
 from data_prep.errors import RunError
+from data_prep.files.scratch import scratch_folder
 from data_prep.home import home_folder
-from data_prep.scratch import scratch_folder
 
 OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a local Ray. Trials read their shards themselves, so hardly anything passes through it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.crossval.page import write_crossval
 from results.crossval.scores import Crossval, read_crossval
 from results.rundir import CrossvalDirectory
@@ -84,12 +84,7 @@ def cross_validate(
         for fold in wanted:
             jobs += _jobs(stack, config.updated(fold=fold, retrain=retrain), out, manifest)
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
-    if failures:
-        lines = "\n".join(f"  {line}" for line in failures)
-        raise RunError(
-            f"{len(failures)} trainings failed; rerun the same command to repeat them. Their tracebacks are in the "
-            f"folders failures below {out.root}:\n{lines}"
-        )
+    _require_none_failed(failures, out)
     scores = read_crossval(out, inner=inner > 0)
     write_crossval(out, scores)
     return scores
@@ -100,6 +95,15 @@ def _read_manifest(shards: Location) -> Manifest:
         return read_manifest(shards)
     except DataError as error:
         raise DataError(f"{error}\nPass --data DATA to prepare the shards, or --shards for shards elsewhere.") from None
+
+
+def _require_none_failed(failures: Sequence[str], out: CrossvalDirectory) -> None:
+    if failures:
+        lines = "\n".join(f"  {line}" for line in failures)
+        raise RunError(
+            f"{len(failures)} trainings failed; rerun the same command to repeat them. Their tracebacks are in the "
+            f"folders failures below {out.root}:\n{lines}"
+        )
 
 
 def _jobs(stack: ExitStack, config: RunConfig, out: CrossvalDirectory, manifest: Manifest) -> list[TrainingJob]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import ConfigError
-from data_prep.object_stores import require_no_secrets
+from data_prep.store.object_stores import require_no_secrets
 from results.ledger.events import Event
 from results.ledger.trial import Trial, Trials
 from results.rundir import CandidateFiles

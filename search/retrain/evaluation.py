@@ -10,7 +10,7 @@ from data_prep.errors import DataError
 from data_prep.progress import ProgressCallback
 from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.candidates.candidates import Candidate
 from results.candidates.predictions import Predictions
 from search.retrain.training import require_same_data

@@ -11,7 +11,7 @@ import numpy as np
 
 from asc_models.config import ExportMode
 from asc_models.metrics import log_loss, macro_accuracy
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 
 if TYPE_CHECKING:
     from asc_models.training.trainer import Trainer

@@ -15,12 +15,12 @@ import pandas as pd
 
 from asc_models.candidate import MODEL, CandidateConfig
 from data_prep.errors import DataError
+from data_prep.files.scratch import scratch_folder
 from data_prep.reader.parts import leave_out
 from data_prep.reader.reader import read_splits
-from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
 from search.retrain.teaching import Teaching, teacher_of

@@ -25,7 +25,7 @@ from data_prep.errors import BudgetError, RunError
 from data_prep.progress import ProgressCallback
 from data_prep.schema import content_hash, differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
+from data_prep.store.store import Location
 from results.candidates.candidates import DISTILLED, FULL, read_metrics
 from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger

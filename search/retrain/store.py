@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 
 from asc_models.candidate import KERAS, METRICS
-from data_prep.files import written_whole
-from data_prep.store import Location, open_store
+from data_prep.files.files import written_whole
+from data_prep.store.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage
 from search.retrain.training import remove_leftovers

@@ -19,8 +19,8 @@ from asc_models.networks.families import parse_network
 from asc_models.rules import RulesConfig
 from data_prep.copies.rows import RECORDED
 from data_prep.errors import DataError, RunError
-from data_prep.files import file_digest
-from data_prep.scratch import scratch_folder
+from data_prep.files.files import file_digest
+from data_prep.files.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest
 from results.ledger.ledger import Ledger
 from results.outputs.clips import match_clips

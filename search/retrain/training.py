@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from asc_models.candidate import KERAS, CandidateConfig, read_candidate_config
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.files import file_digest, read_json, write_json, write_text, written_whole
+from data_prep.files.files import file_digest, read_json, write_json, write_text, written_whole
+from data_prep.files.yaml_file import to_yaml
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location
-from data_prep.yaml_file import to_yaml
+from data_prep.store.store import Location
 from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
@@ -24,6 +24,7 @@ from search.retrain.inner import join_parts
 from search.retrain.teaching import Teaching, teacher_of
 
 if TYPE_CHECKING:
+    from asc_models.tflite.artifact import Artifact
     from asc_models.training.fit import Fit
 
 
@@ -123,8 +124,7 @@ def train_candidate(
     )
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
     write_network(trainer, files.keras_path)
-    for split in SPLITS:  # predictions of an earlier export
-        files.predictions_path(split).unlink(missing_ok=True)
+    _remove_predictions(files)
     exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
     _write_history(files, result)
     trained = Trained(
@@ -135,8 +135,7 @@ def train_candidate(
         float_macro_accuracy=exported.float_macro_accuracy if config.checkpoint else None,
         float_log_loss=exported.float_log_loss if config.checkpoint else None,
     )
-    digest = file_digest(files.tflite_path)
-    write_json(files.trained_path, {"tflite_sha256": digest, **asdict(trained)})
+    _write_trained(files, trained)
     return trained
 
 
@@ -146,6 +145,17 @@ def _write_history(files: CandidateFiles, result: Fit) -> None:
 
     with written_whole(files.history_path) as temporary:
         pd.DataFrame([asdict(record) for record in result.history]).to_parquet(temporary, index=False)
+
+
+def _remove_predictions(files: CandidateFiles) -> None:
+    """Delete the predictions of an earlier export."""
+    for split in SPLITS:
+        files.predictions_path(split).unlink(missing_ok=True)
+
+
+def _write_trained(files: CandidateFiles, trained: Trained) -> None:
+    """Write what `read_trained` returns, with the digest of the file that it is about."""
+    write_json(files.trained_path, {"tflite_sha256": file_digest(files.tflite_path), **asdict(trained)})
 
 
 def read_trained(files: CandidateFiles) -> Trained | None:
@@ -186,23 +196,13 @@ def score_candidate(
     from asc_models.tflite.measure import measure
 
     artifact = Artifact(files.tflite_path)
-    statistics = read_candidate_config(files.config_path).statistics
     manifest = read_manifest(shards)
     require_same_data(config, manifest, config.name)
     present = set(manifest.folds[config.fold].values()) - set(config.splits)
     if config.inner_folds:
         present.add("validation")
         write_predictions(files.predictions_path("validation"), join_parts(config, manifest, files))
-    summaries: dict[str, dict[str, Any]] = {}
-    for split in [name for name in SPLITS if name in present]:
-        path = files.predictions_path(split)
-        if not path.exists():
-            on_read(split)
-            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
-            write_predictions(path, Predictions(features.clips, artifact.predict(features), features.classes))
-        predictions = read_predictions(path, config.classes)
-        if predictions.is_labelled:
-            summaries[split] = predictions.summarize()
+    summaries = _score_splits(config, shards, files, artifact, [name for name in SPLITS if name in present], on_read)
     windows = config.reader.windows(config.features)
     cost = estimate(config.model, artifact.input_shape, len(config.classes), windows)
     metrics = CandidateMetrics(
@@ -223,6 +223,29 @@ def score_candidate(
     write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
     remove_leftovers(files)
+
+
+def _score_splits(
+    config: CandidateConfig,
+    shards: Location,
+    files: CandidateFiles,
+    artifact: Artifact,
+    splits: Sequence[str],
+    on_read: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """Return {split: scores} of the labelled splits; those without predictions are read, and predicted."""
+    statistics = read_candidate_config(files.config_path).statistics
+    summaries: dict[str, dict[str, Any]] = {}
+    for split in splits:
+        path = files.predictions_path(split)
+        if not path.exists():
+            on_read(split)
+            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
+            write_predictions(path, Predictions(features.clips, artifact.predict(features), features.classes))
+        predictions = read_predictions(path, config.classes)
+        if predictions.is_labelled:
+            summaries[split] = predictions.summarize()
+    return summaries
 
 
 def _measured(files: CandidateFiles) -> list[Path]:

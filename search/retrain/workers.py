@@ -11,9 +11,9 @@ from typing import Any
 from asc_models.candidate import CandidateConfig
 from asc_models.errors import ExportError
 from data_prep.errors import AscError
+from data_prep.files.scratch import scratch_folder
 from data_prep.progress import ProgressCallback
-from data_prep.scratch import scratch_folder
-from data_prep.store import Location, location_text, parse_location
+from data_prep.store.store import Location, location_text, parse_location
 from data_prep.wording import error_line
 from data_prep.workers import available_cpus
 from results.candidates.predictions import Predictions, write_predictions

@@ -73,6 +73,7 @@ class Proposer:
 
     @on_infeasible.setter
     def on_infeasible(self, callback: Callable[[Params, Sizing], None]) -> None:
+        """Call `callback` from now on."""
         self._history.on_infeasible = callback
 
     def propose(self) -> Proposal | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_prep.scratch import scratch_folder
-from data_prep.store import LocalStore, Location, open_store
+from data_prep.files.scratch import scratch_folder
+from data_prep.store.store import LocalStore, Location, open_store
 
 SUFFIX = ".npz"
 

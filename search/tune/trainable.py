@@ -32,7 +32,7 @@ from asc_models.rules import RulesConfig, check
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError, BudgetError
 from data_prep.schema import Config
-from data_prep.store import parse_location
+from data_prep.store.store import parse_location
 from data_prep.wording import error_line
 from results.ledger.running import Phase, RunningReports, RunningTrial
 from search.halving import rung_folds

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import AscError, RunError
+from data_prep.files.scratch import scratch_folder
 from data_prep.progress import ProgressCallback
 from data_prep.reader.parts import require_parts
-from data_prep.scratch import scratch_folder
 from data_prep.shards.manifest import Manifest, read_manifest
-from data_prep.store import Location, location_text
+from data_prep.store.store import Location, location_text
 from data_prep.workers import available_cpus
 from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
@@ -103,10 +103,7 @@ def run_search(
     require_feasible(space, assess)
     if config.search.inner_folds:
         require_parts(manifest, config.fold, config.search.inner_folds, key=INNER_FOLDS)
-    own: AbstractContextManager[EventLog] = (
-        Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
-    )
-    with own as log:
+    with _opened(run, ledger) as log:
         local = run.checkpoints_dir
         location = local if storage is None else storage.checkpoints
         checkpoints, reports = Checkpoints(location), RunningReports(location)
@@ -127,6 +124,11 @@ def run_search(
         _remove_leftovers(checkpoints, state)
         state.require_success()
     return _outcome(state, time.monotonic() - started)
+
+
+def _opened(run: RunDirectory, ledger: EventLog | None) -> AbstractContextManager[EventLog]:
+    """Return the caller's ledger, or without one the run's, which is locked until the block ends."""
+    return Ledger.open_for_writing(run.ledger_path) if ledger is None else nullcontext(ledger)
 
 
 def _outcome(state: SearchState, seconds: float) -> SearchOutcome:

@@ -18,8 +18,8 @@ from asc_models.classifier import Classifier
 from asc_models.ensemble import combined
 from asc_models.errors import ExportError
 from data_prep.errors import AscError, DataError
-from data_prep.files import file_digest
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import file_digest
+from data_prep.files.yaml_file import to_yaml
 
 pytestmark = pytest.mark.system
 

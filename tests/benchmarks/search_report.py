@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from search_simulator import Curves, Method, OptunaWithAsha, Ours, Table, curves, describe_table, read_table, simulate
 
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 from search.study.config import SearchConfig
 
 TABLE = Path(__file__).with_name("search_table.parquet")

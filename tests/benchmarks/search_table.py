@@ -37,7 +37,7 @@ from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import ModelConfig, StageConfig
 from data_prep.config import FeatureSpec, PrepareConfig, ReaderSpec, ValidationSpec
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 
 TABLE = Path(__file__).with_name("search_table.parquet")
 FEATURES = FeatureSpec(clip_seconds=5.0, n_mels=40, n_fft=4096, hop_length=4096)

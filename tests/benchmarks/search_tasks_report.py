@@ -28,7 +28,7 @@ from search_peers import PEERS
 from search_simulator import Method, Ours, simulate
 from search_tasks import DATA_SETS, Surrogate, Task, found
 
-from data_prep.files import written_whole
+from data_prep.files.files import written_whole
 from search.strategies import STRATEGIES
 from search.study.config import SearchConfig
 

@@ -31,9 +31,9 @@ from asc_models.networks.estimate import estimate
 from asc_models.networks.families import ModelConfig, StageConfig
 from asc_models.training.batches import TrainingBatches
 from data_prep.config import FeatureSpec, ReaderSpec
+from data_prep.files.yaml_file import load_yaml
 from data_prep.reader.prefetch import prefetched
 from data_prep.reader.reader import FeatureSet
-from data_prep.yaml_file import load_yaml
 
 N_CLIPS, N_CLASSES, BATCH = 320, 10, 64
 SPEC = FeatureSpec(clip_seconds=5.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from results_support import make_run
+from results_support import add_search, make_run
 
 from data_prep.errors import RunError
 from results.ledger.trials import write_trials
@@ -13,12 +13,13 @@ from results.run import open_run
 
 def test_a_run_opens_as_data_frames(tmp_path):
     """Trials, candidates and ensembles are the tables of the run and its report; the report is where the page says."""
-    directory = make_run(tmp_path / "run")
+    directory = make_run(tmp_path / "run", search=False)
+    add_search(directory, n_trials=6, n_infeasible=1)
     run = open_run(directory.root)
     assert run.config == directory.read_config()
     pd.testing.assert_frame_equal(run.trials, pd.read_parquet(write_trials(directory)), check_dtype=False)
     for files in directory.candidates():
-        files.predictions_path("test").unlink()  # without test predictions a report has few figures to draw
+        files.predictions_path("test").unlink()  # without test predictions and with few trials a report has few figures
     page = run.report()
     assert page == directory.report_dir / "index.html"
     assert page.is_file()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from source_support import modules, parsed
 
 from data_prep.errors import RunError
 from results.rundir import RunDirectory
@@ -43,9 +44,8 @@ def _known_names() -> set[str]:
     return {*joined, *shared, rundir.CONFIG, rundir.MODEL, rundir.CARD}
 
 
-def _breaches(source: str, known: set[str]) -> list[str]:
+def _breaches(tree: ast.Module, known: set[str]) -> list[str]:
     """Return where a module names a file or folder of a run itself."""
-    tree = ast.parse(source)
     found = [f"{text!r} is a file of a run" for text in sorted(_texts(tree) & known) if "." in text]
     for line, base, part in _joined(tree):
         is_of_run = isinstance(base, ast.Attribute) and (base.attr == "root" or base.attr.endswith("_dir"))
@@ -61,15 +61,15 @@ def test_only_the_run_directory_names_the_files_of_a_run():
     """No other module of results and search writes down a name of a run's files, or joins one to a run's folder."""
     known = _known_names()
     assert {"ledger.jsonl", "optuna-journal.log", "index.html", "checkpoints", "candidates", "config.yaml"} <= known
-    modules = [path for package in ("results", "search") for path in (REPOSITORY / package).rglob("*.py")]
-    assert len(modules) > 50
+    found = modules("results", "search")
+    assert len(found) > 50
     storage = REPOSITORY / "results" / "storage" / "storage.py"  # has a layout that is not the run directory's
     breaches = {
-        str(path.relative_to(REPOSITORY)): found
-        for path in modules
+        str(path.relative_to(REPOSITORY)): named
+        for path in found
         if path not in (OWNER, storage)
         and path.parent.name != "examples"  # which write what a user would
-        and (found := _breaches(path.read_text(), known))
+        and (named := _breaches(parsed(path), known))
     }
     assert breaches == {}
 
@@ -88,8 +88,9 @@ def test_only_the_run_directory_names_the_files_of_a_run():
 )
 def test_the_rule_on_names_sees_each_way_to_name_a_file(source: str):
     """Whichever way a module names a file of a run, the rule above finds it; other names are free."""
-    assert _breaches(source, _known_names())
-    assert not _breaches('folder / "presets"; "summary"; folder / f"{name}.csv"; a / b', _known_names())
+    assert _breaches(ast.parse(source), _known_names())
+    free = 'folder / "presets"; "summary"; folder / f"{name}.csv"; a / b'
+    assert not _breaches(ast.parse(free), _known_names())
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from process_support import ROOT
 from typer.testing import CliRunner
 
 from data_prep.errors import ConfigError
+from data_prep.files.yaml_file import parse_yaml
 from data_prep.schema import Config, parse_config
-from data_prep.yaml_file import parse_yaml
 from search.cli.main import app
 from search.config import RunConfig, read_run_config, shipped_configs
 from search.config_text import commented_yaml, configs_in, json_schema, reference

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from asc_models.errors import ExportError
 from asc_models.process import failure_of, run_module
-from data_prep.scratch import scratch_folder
+from data_prep.files.scratch import scratch_folder
 from data_prep.wording import shortened
 
 Delegate = Literal["xnnpack", "none"]

@@ -11,14 +11,15 @@ from asc_models.metrics import calibration_error
 from data_prep.figures.style import Theme, styled
 from data_prep.wording import plural, shortened
 from results.ledger.importance import KnobEffects
-from results.report.calibration import calibrated_systems, calibration_table
 from results.report.data import RunData, drawn_units
 from results.report.figures.calibration import calibration_figure
 from results.report.figures.knobs import N_SHOWN, knob_figure
 from results.report.figures.scores import confusion_figure, group_figure
 from results.report.figures.search import learning_figure, pareto_figure
 from results.report.figures.training import training_figure
-from results.report.tables import confusion_table, group_table
+from results.report.tables.all import confusion_table
+from results.report.tables.calibration import calibrated_systems, calibration_table
+from results.report.tables.groups import group_table
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def calibration_figure(bins: pd.DataFrame, labels: Mapping[str, str], theme: The
     """Return a reliability diagram: a system whose confidence is right is on the diagonal.
 
     Args:
-        bins: rows of results.report.calibration.calibration_table.
+        bins: rows of results.report.tables.calibration.calibration_table.
         labels: {system: name in the legend}, in the order of drawing.
         theme: colours.
     """

@@ -66,7 +66,7 @@ def group_figure(
     """Return accuracies by scene or by device as bars with 95 % intervals, with published accuracies if any.
 
     Args:
-        table: result of results.report.tables.group_table.
+        table: result of results.report.tables.groups.group_table.
         group: `scene` or `device`, the first column of the table.
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.
@@ -74,9 +74,27 @@ def group_figure(
         drawn: what the intervals of devices resample (results.report.data.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
+    _bars(axes, table, theme)
+    _overall(axes, overall, theme)
+    _published(axes, table, theme)
+    _labels(axes, table, theme)
+    axes.set_yticks(range(len(table)), [shortened(str(name).replace("_", " ")) for name in table[group]])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(FuncFormatter(percent))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    what = "accuracy" if group == "scene" else "macro accuracy"
+    method = "by Wilson's method" if group == "scene" else f"over {drawn}"
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval {method}", color=theme.ink)
+    axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
+    return figure
+
+
+def _bars(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
+    """Draw the accuracies as bars, with whiskers over their intervals."""
     position = np.arange(len(table))
-    value = table["macro_accuracy"].to_numpy(dtype=float)
-    low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
+    value, low, high = (table[name].to_numpy(dtype=float) for name in ("macro_accuracy", "low", "high"))
     axes.barh(position, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
     wide = spread.sum(axis=0) > 0  # for an interval of width 0, only half a cap would be drawn at the edge
@@ -84,6 +102,10 @@ def group_figure(
     _, caps, _ = axes.errorbar(value[wide], position[wide], xerr=spread[:, wide], fmt="none", **style)
     for cap in caps:
         cap.set_clip_on(False)
+
+
+def _overall(axes: Axes, overall: float, theme: Theme) -> None:
+    """Draw the accuracy of all clips as a line, with its number above the axes."""
     axes.axvline(overall, color=theme.accent, linewidth=1.8, zorder=3)
     axes.annotate(
         f"all clips {100 * overall:.1f} %",
@@ -95,11 +117,13 @@ def group_figure(
         color=theme.ink,
         fontsize=9.5,
     )
-    _published(axes, table, theme)
-    axes.set_yticks(position, [shortened(str(name).replace("_", " ")) for name in table[group]])
-    for row, (share, n) in enumerate(zip(value, table["n_clips"], strict=True)):
+
+
+def _labels(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
+    """Write the accuracy into each bar, or next to a short one, and the number of clips at the right edge."""
+    for row, (share, high, n) in enumerate(zip(table["macro_accuracy"], table["high"], table["n_clips"], strict=True)):
         inside = share >= SHORT_BAR
-        at, color = (0.008, theme.background) if inside else (max(share, high[row]) + 0.012, theme.ink)
+        at, color = (0.008, theme.background) if inside else (max(share, high) + 0.012, theme.ink)
         axes.text(at, row, f"{100 * share:.1f} %", va="center", color=color, fontsize=9.5, fontweight="bold")
         axes.annotate(
             f"{n:,} clips",
@@ -111,16 +135,6 @@ def group_figure(
             color=theme.muted,
             fontsize=9,
         )
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(FuncFormatter(percent))
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
-    what = "accuracy" if group == "scene" else "macro accuracy"
-    method = "by Wilson's method" if group == "scene" else f"over {drawn}"
-    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval {method}", color=theme.ink)
-    axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
-    return figure
 
 
 def _published(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:

@@ -10,15 +10,15 @@ from search.cli.screen.terminal import Terminal
 if TYPE_CHECKING:
     from results.candidates.limits import SizeLimit
     from results.report.data import RunData
-    from results.report.table import Table
+    from results.report.tables.table import Table
     from results.rundir import RunDirectory
 
 
 def show_outcome(screen: Terminal, run: RunDirectory, page: Path, seconds: float) -> None:
     """Print the candidates and the ensemble, best calibrated log loss first, and where the report is."""
     from results.candidates.candidates import fewer_scenes
-    from results.report.columns import candidate_table, ensemble_values
     from results.report.data import read_run_data
+    from results.report.tables.candidates import candidate_table, ensemble_values
 
     data = read_run_data(run)
     table = candidate_table(data)
@@ -46,7 +46,7 @@ def limit_text(limit: SizeLimit) -> str:
 
 def _show_published(screen: Terminal, data: RunData) -> None:
     """Print the run's systems in Tables 1 and 2 of the paper (Cao et al. 2021), if the data are TAU's ten scenes."""
-    from results.report.columns import score_table
+    from results.report.tables.groups import score_table
 
     if not data.has_published:
         return

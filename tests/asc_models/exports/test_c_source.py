@@ -11,7 +11,7 @@ from ensemble_support import write_ensemble
 
 from asc_models.ensemble import opened_system
 from asc_models.exports.c_source import ALIGNMENT, c_export, c_string
-from data_prep.folders import write_folder
+from data_prep.files.folders import write_folder
 
 pytestmark = pytest.mark.system
 

@@ -12,7 +12,7 @@ from ensemble_support import write_ensemble
 from asc_models.classifier import Classifier
 from asc_models.ensemble import opened_system
 from asc_models.exports.tflite import tflite_export
-from data_prep.folders import write_folder
+from data_prep.files.folders import write_folder
 
 pytestmark = pytest.mark.system
 

@@ -21,7 +21,7 @@ from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import extract_files, read_split, read_splits, training_statistics
 from data_prep.reader.statistics import BandStatistics
 from data_prep.shards.parquet import CLIP_COLUMNS, Assignment, log_mels_of, read_clips, read_shard, write_shard
-from data_prep.store import LocalStore
+from data_prep.store.store import LocalStore
 
 
 @pytest.fixture

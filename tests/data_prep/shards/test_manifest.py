@@ -11,7 +11,7 @@ from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, ShardEntry, read_manifest, write_manifest
 from data_prep.shards.summary import summarize
-from data_prep.store import LocalStore
+from data_prep.store.store import LocalStore
 
 
 def manifest(**changes) -> Manifest:

@@ -14,8 +14,8 @@ from results.baselines.baselines import differences_to, read_baselines, shortfal
 from results.candidates.candidates import read_candidates
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import write_predictions
-from results.report.baselines import baseline_table, comparison_notes
 from results.report.data import read_run_data
+from results.report.tables.baselines import baseline_table, comparison_notes
 from results.rundir import RunDirectory
 
 BETTER = Difference("a", "svm-s0", 80, 0.10, (0.02, 0.20), -0.2, (-0.4, -0.1))

@@ -12,7 +12,7 @@ from results_support import add_candidate
 from asc_models.candidate import opened_candidate
 from asc_models.metrics import summarize
 from data_prep.errors import DataError, RunError
-from data_prep.files import file_digest
+from data_prep.files.files import file_digest
 from results.candidates.candidates import CandidateMetrics, fewer_scenes, read_candidates, read_metrics, write_metrics
 from results.report.data import read_run_data
 from results.rundir import CandidateFiles, RunDirectory

@@ -17,8 +17,8 @@ from results.candidates.limits import Limits, read_limits
 from results.candidates.seeds import Spread, seed_groups
 from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
-from results.report.columns import seed_table
 from results.report.data import read_run_data, select_candidate
+from results.report.tables.seeds import seed_table
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 from results.submission.systems import rank_systems

@@ -12,8 +12,8 @@ from results_support import CONFIG, add_candidate
 
 from asc_models.rules import RulesConfig
 from data_prep.errors import RunError
-from data_prep.files import write_text
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import to_yaml
 from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
 from results.candidates.predictions import write_predictions

@@ -12,8 +12,8 @@ from results_support import add_candidate, clips, predictions
 
 from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
 from data_prep.errors import DataError
-from data_prep.files import write_text
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import to_yaml
 from results.candidates.predictions import Predictions, write_predictions
 from results.crossval.page import write_crossval
 from results.crossval.scores import FoldScore, SystemScores, difference, read_crossval

@@ -14,7 +14,7 @@ from ensemble_support import write_ensemble
 from asc_models.ensemble import opened_system
 from asc_models.tflite.measure import measure
 from data_prep.errors import DataError
-from data_prep.files import file_digest
+from data_prep.files.files import file_digest
 from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.predictions import Predictions, write_predictions
 from results.exports.huggingface import TO_FILL_IN, huggingface_export

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from process_support import ROOT
 from search_support import measured, open_search
+from source_support import modules, parsed
 
 from results.ledger import events as shapes
 from results.ledger.events import STATES, EventKind, is_kind, of_kind
 from search.objectives import Value
 from search.strategies.warm_start import EarlierTrial, PresetPoint, WarmStart
 
-ROOT = Path(shapes.__file__).parents[2]
 SHAPES: dict[str, Any] = {
     "session_started": shapes.SessionStarted,
     "session_ended": shapes.SessionEnded,
@@ -38,13 +39,12 @@ SHAPES: dict[str, Any] = {
 UNAMBIGUOUS = {kind for group in get_args(EventKind) for kind in get_args(group) or (group,)} - {*STATES}
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+def others() -> Iterator[tuple[str, ast.Module]]:
     """Yield the source files outside results/ledger, parsed."""
-    for package in ("data_prep", "asc_models", "results", "search"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            if not name.startswith(("results/ledger/", "results/runs/")):
-                yield name, ast.parse(path.read_text(encoding="utf-8"))
+    for path in modules():
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith("results/ledger/"):
+            yield name, parsed(path)
 
 
 def strings(node: ast.AST) -> set[str]:
@@ -83,7 +83,7 @@ def test_names_of_events_are_compared_in_results_ledger_alone() -> None:
     """No other module reads an event's kind or compares anything with a kind's name."""
     found = [
         f"{name}:{getattr(node, 'lineno', 0)}"
-        for name, tree in modules()
+        for name, tree in others()
         for node in ast.walk(tree)
         if reads_kind(node) or compares_kind(node)
     ]
@@ -98,7 +98,7 @@ def test_every_kind_has_a_shape() -> None:
 def test_what_is_appended_has_the_fields_of_its_shape() -> None:
     """Every call that writes an event by name gives the fields of that kind: all of them, unless some are unpacked."""
     n_calls = 0
-    for name, tree in modules():
+    for name, tree in others():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             is_write = isinstance(call.func, ast.Attribute) and call.func.attr in {"append", "_write"}
             kind = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None

@@ -199,7 +199,7 @@ def test_what_takes_locks_imports_where_there_is_no_fcntl() -> None:
     """On a system without fcntl (Windows) everything that takes locks can still be imported."""
     code = (
         "import sys; sys.modules['fcntl'] = None\n"
-        "import data_prep.store, results.ledger.ledger, results.storage.storage, data_prep.scratch\n"
+        "import data_prep.store.store, results.ledger.ledger, results.storage.storage, data_prep.files.scratch\n"
         "print(sys.modules['fcntl'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

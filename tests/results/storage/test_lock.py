@@ -10,12 +10,12 @@ import pytest
 from process_support import ROOT
 
 from data_prep.errors import RunError
-from data_prep.store import open_store
+from data_prep.store.store import open_store
 from results.storage.lock import DEAD_S, POLL_S, StorageLock
 
 HOLDER = """
 import sys
-from data_prep.store import open_store
+from data_prep.store.store import open_store
 from results.storage.lock import StorageLock
 StorageLock(open_store(sys.argv[1]), beat_s=0.2).acquire()
 print("held", flush=True)

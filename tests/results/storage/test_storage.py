@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from data_prep.errors import RunError
-from data_prep.store import open_store
+from data_prep.store.store import open_store
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage, open_ledger, taken

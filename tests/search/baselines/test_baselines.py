@@ -15,8 +15,8 @@ from retrain_support import events, run_config
 
 from asc_models.svm.band_energies import band_energies
 from data_prep.errors import DataError
+from data_prep.files.yaml_file import read_yaml
 from data_prep.shards.manifest import read_manifest
-from data_prep.yaml_file import read_yaml
 from results.candidates.candidates import read_candidates
 from results.candidates.predictions import write_predictions
 from results.rundir import RunDirectory

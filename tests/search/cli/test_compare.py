@@ -11,8 +11,8 @@ from cli_support import asc
 from page_support import PageReader
 from results_support import add_candidate, add_search
 
-from data_prep.files import write_text
-from data_prep.yaml_file import to_yaml
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import to_yaml
 from results.rundir import RunDirectory
 from search.config import RunConfig
 from search.run_config import open_run

@@ -19,7 +19,7 @@ from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
-from data_prep.store import LocalStore
+from data_prep.store.store import LocalStore
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger

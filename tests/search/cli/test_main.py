@@ -299,7 +299,7 @@ def test_a_followed_run_is_shown_until_its_driver_ends(searched):
     assert "failed, 1 ×: out of memory" in rest
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"fold: [", b"\0\0", b"a: " + b"[" * 3000])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"fold: [", b"\0\0", b"a: " + b"[" * 1000])
 @pytest.mark.parametrize("command", ["status", "ensemble", "submit", "report", "retrain"])
 def test_a_damaged_configuration_of_a_run_is_named_with_the_way_out(command, content, tmp_path):
     """Empty, another type, no text, cut short, NUL bytes, nested: each command names the file, and changes nothing."""

@@ -14,7 +14,7 @@ from cluster_support import RAY, LocalCluster
 from process_support import ROOT, descendants, wait_until
 from search_support import settings
 
-from data_prep.store import open_store
+from data_prep.store.store import open_store
 from results.ledger.ledger import Ledger
 from results.ledger.lines import EventReader
 from results.storage.stored_ledger import read_segments

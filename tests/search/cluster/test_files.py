@@ -59,5 +59,5 @@ def test_an_upload_of_the_project_is_small(tmp_path):
     create_package(str(ROOT), package, include_gitignore=True, include_parent_dir=False)
     assert package.stat().st_size < 5_000_000
     names = set(ZipFile(package).namelist())
-    assert {"requirements.lock", "search/sweep.py", "search/presets/demo.yaml", "data_prep/store.py"} <= names
+    assert {"requirements.lock", "search/sweep.py", "search/presets/demo.yaml", "data_prep/store/store.py"} <= names
     assert not [name for name in names if name.startswith(("tests/", ".git/", "results/runs/"))]

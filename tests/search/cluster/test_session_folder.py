@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from process_support import ROOT
 
-from data_prep.scratch import scratch_folder
+from data_prep.files.scratch import scratch_folder
 from search.cluster.session import CLUSTERS, RAY_FOLDER, ray_parent, ray_session
 
 

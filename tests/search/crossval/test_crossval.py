@@ -12,8 +12,8 @@ from search_support import write_corpus
 
 from data_prep.config import PrepareConfig
 from data_prep.errors import ConfigError
+from data_prep.files.yaml_file import to_yaml
 from data_prep.prepare.prepare import prepare
-from data_prep.yaml_file import to_yaml
 from results.candidates.candidates import read_metrics
 from results.ledger.ledger import Ledger
 from results.rundir import CrossvalDirectory

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from retrain_support import TINY, begin, candidate_of, events, run_config
 
-from data_prep.store import Location, open_store
+from data_prep.store.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage, open_ledger, taken
 from search.retrain.retrain import retrain

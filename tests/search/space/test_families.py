@@ -1,11 +1,11 @@
 """The search takes what is special to a family of networks from the family."""
 
 import ast
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
 from pydantic import Field
+from source_support import modules, parsed
 
 from asc_models.networks.families import FAMILIES
 from asc_models.networks.network import Network, NetworkConfig, Shorthand, T
@@ -13,8 +13,6 @@ from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 from search.space.config import SpaceConfig
 from search.space.space import Space
-
-SEARCH = Path(__file__).parents[3] / "search"
 
 
 class Doubling(Shorthand):
@@ -80,9 +78,9 @@ def test_a_family_takes_its_shorthand_or_the_field():
 def test_no_module_of_the_search_names_a_family():
     """Apart from its documentation, the search's source has no family's name in it."""
     naming = []
-    modules = list(SEARCH.rglob("*.py"))
-    for path in modules:
-        constants = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    found = modules("search")
+    for path in found:
+        constants = (node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant))
         naming += [(path.name, value) for value in constants if isinstance(value, str) and value in FAMILIES]
-    assert len(modules) > 40
+    assert len(found) > 40
     assert naming == []

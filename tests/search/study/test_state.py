@@ -197,25 +197,31 @@ def test_promotions_cut_anywhere_lose_nothing(path, n_results):
     assert sorted(states_of(ledger).values()).count("finished") == 2
 
 
+def told(ledger):
+    """Return trial and rung of each result, and the candidates, in the order of the ledger."""
+    return [(e["trial_id"], e["rung"]) for e in ledger.events() if e["event"] == "rung"], [
+        e["key"] for e in ledger.events() if e["event"] == "trial_started"
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the ledger of a search of nine trials that is never cut tells."""
+    state, ledger = open_search(tmp_path_factory.mktemp("whole") / "ledger.jsonl", n_trials=9, scheduler="pareto")
+    train(state)
+    return told(ledger)
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("n_results", [1, 3, 4, 7, 10])
-def test_a_search_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, n_results):
+def test_a_search_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, undisturbed, n_results):
     """With one trial at a time, a search cut after any result goes on with the same candidates, rung by rung."""
-
-    def told(ledger):
-        return [(e["trial_id"], e["rung"]) for e in ledger.events() if e["event"] == "rung"], [
-            e["key"] for e in ledger.events() if e["event"] == "trial_started"
-        ]
-
-    undisturbed, ledger = open_search(tmp_path / "undisturbed.jsonl", n_trials=9, scheduler="pareto")
-    train(undisturbed)
-    expected = told(ledger)
     cut, ledger = open_search(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
     train(cut, n_results)
     ledger.close()
     again, ledger = open_search(tmp_path / "cut.jsonl", n_trials=9, scheduler="pareto")
     train(again)
-    assert told(ledger) == expected
+    assert told(ledger) == undisturbed
 
 
 def test_a_warm_start_is_kept_by_the_ledger(path):

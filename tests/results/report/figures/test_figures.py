@@ -18,11 +18,11 @@ from data_prep.figures.style import DARK, LIGHT, Theme, styled, to_png, to_svg
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
-from results.report.calibration import calibrated_systems, calibration_table
 from results.report.data import RunData, read_run_data
 from results.report.figures.all import all_plots
 from results.report.figures.scores import group_figure
 from results.report.figures.search import learning_figure, pareto_figure, trial_sizes
+from results.report.tables.calibration import calibrated_systems, calibration_table
 
 pytestmark = pytest.mark.system
 

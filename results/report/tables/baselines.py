@@ -12,9 +12,9 @@ from results.candidates.candidates import Candidate
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions
 from results.ensembles.ensemble import Ensemble, ensemble_predictions
-from results.report.columns import calibration_columns, score_columns
 from results.report.data import RunData
-from results.report.table import Column, Table
+from results.report.tables.scores import calibration_columns, score_columns
+from results.report.tables.table import Column, Table
 from results.report.text import Content
 
 COMPARED = ("validation", "test")

@@ -10,7 +10,7 @@ from results_support import add_candidate, make_run
 from asc_models.ensemble import temper
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.report.data import read_run_data
-from results.report.ties import difference_matrix, ties, validation_differences
+from results.report.tables.ties import difference_matrix, ties, validation_differences
 from results.rundir import RunDirectory
 
 

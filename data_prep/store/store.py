@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Protocol, cast
 from filelock import lock_descriptor
 
 from data_prep.errors import DataError
-from data_prep.files import make_folder, sync_folder, write_error, written_whole
-from data_prep.object_stores import connected, error_words, require_no_secrets
+from data_prep.files.files import make_folder, sync_folder, write_error, written_whole
+from data_prep.store.object_stores import connected, error_words, require_no_secrets
 
 Location = Path | str
 """A local folder, or the URI of a folder in an object store (`s3://bucket/folder`)."""
@@ -76,7 +76,7 @@ def open_store(location: Location) -> Store:
 
     Credentials, region and endpoint of an object store come from their usual environment variables
     (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, …) or from the URI's query
-    (`s3://bucket/folder?endpoint_override=http://host:9000`); see `data_prep.object_stores`.
+    (`s3://bucket/folder?endpoint_override=http://host:9000`); see `data_prep.store.object_stores`.
 
     Raises:
         DataError: if the URI is invalid.

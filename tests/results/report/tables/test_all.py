@@ -11,9 +11,11 @@ from results_support import add_candidate, make_run
 from asc_models.metrics import macro_accuracy
 from data_prep.corpora.corpus import TAU_SCENES
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE
-from results.report.columns import candidate_table, system_table
 from results.report.data import RunData, read_run_data
-from results.report.tables import all_tables, confusion_table, group_table, write_tables
+from results.report.tables.all import all_tables, confusion_table, write_tables
+from results.report.tables.candidates import candidate_table
+from results.report.tables.groups import group_table
+from results.report.tables.published import system_table
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from itertools import combinations
 from typing import Any
 
-from asc_models.rules import QUANTITY_TITLES
 from data_prep.errors import DataError
-from data_prep.files import read_json
+from data_prep.files.files import read_json
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions, tempered
-from results.report.columns import Record
 from results.report.data import RunData
-from results.report.table import Column, Table, Unit
-from results.report.text import interval, number, size_text
+from results.report.tables.scores import calibrated_columns, interval_columns, quantity_column
+from results.report.tables.table import Column, Table, Unit
+from results.report.tables.trials import Record
+from results.report.text import number, size_text
 
 
 def packed_rows(data: RunData) -> list[dict[str, Any]]:
@@ -45,15 +44,9 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
         data: of the run.
         rows: systems in the summary of the package.
     """
-    tests = packed_tests(data, rows)
-    bounds = cache(data.interval)
+    scores = {name: test.summarize() for name, test in packed_tests(data, rows).items()}
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     quantity = data.limit.quantity
-
-    @cache
-    def scores(name: str) -> dict[str, Any]:
-        """Return the test scores of a system, {} if there are none."""
-        return tests[name].summarize() if name in tests else {}
 
     def size(row: Record) -> int | None:
         """Return the total of the displayed quantity, None if a member is gone."""
@@ -66,8 +59,8 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
         return "–" if total is None else f"{size_text(data, total)} ({100 * total / data.limit.limit:.0f} %)"
 
     def test(name: str, unit: Unit, heading: str) -> Column[Record]:
-        """Return the column of a test score."""
-        return Column(f"test_{name}", lambda row: scores(row["system"]).get(name), unit, heading)
+        """Return the column of a test score, None if there are no test predictions."""
+        return Column(f"test_{name}", lambda row: scores.get(row["system"], {}).get(name), unit, heading)
 
     return Table(
         rows,
@@ -76,28 +69,11 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
             Column("slot", lambda row: row.get("slot", ""), kind="text"),
             Column("system", lambda row: row["system"], kind="text"),
             Column("members", lambda row: ", ".join(row["members"]), kind="wrap"),
-            Column(quantity, size, "count", QUANTITY_TITLES[quantity], format=written),
-            Column(
-                "validation_calibrated_log_loss",
-                lambda row: row["validation_log_loss"],
-                "nats",
-                f"{data.scored_on} log loss, calibrated",
-            ),
-            Column(
-                "temperature",
-                lambda row: row.get("temperature"),
-                format=lambda row: number(row.get("temperature"), 2),
-            ),
+            quantity_column(quantity, size, format=written),
+            *calibrated_columns(data, lambda row: row["validation_log_loss"], lambda row: row.get("temperature")),
             test("log_loss", "nats", "test log loss with it"),
             test("macro_accuracy", "share", "test accuracy"),
-            Column(
-                "test_low",
-                lambda row: bounds(row["system"])[0],
-                "share",
-                "95 % interval",
-                format=lambda row: interval(*bounds(row["system"])),
-            ),
-            Column("test_high", lambda row: bounds(row["system"])[1], "share"),
+            *interval_columns(lambda row: data.interval(row["system"])),
             Column("reason", lambda row: row.get("reason", ""), kind="wrap"),
         ),
         page=(

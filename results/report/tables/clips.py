@@ -13,7 +13,7 @@ from data_prep.errors import DataError
 from data_prep.shards.manifest import read_manifest
 from data_prep.shards.parquet import CLIP_COLUMNS, read_clips
 from results.report.data import RunData
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import fold_of
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from asc_models.metrics import ConfidenceBin, calibration_error, confidence_bins
 from results.candidates.predictions import Predictions
 from results.report.data import RunData
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import Content, percent
 
 N_SYSTEMS = 4

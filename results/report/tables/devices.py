@@ -10,7 +10,7 @@ from typing import Any
 
 from results.candidates.seeds import seed_groups
 from results.report.data import RunData
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import Content
 
 MIN_CLIPS = 10

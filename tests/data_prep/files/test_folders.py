@@ -7,7 +7,7 @@ import os
 import pytest
 
 from data_prep.errors import AscError, DataError
-from data_prep.folders import require_new, write_folder
+from data_prep.files.folders import require_new, write_folder
 
 
 def test_files_and_folders_are_written(tmp_path):

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from data_prep.errors import AscError, DataError
-from data_prep.files import read_json, write_error, write_json, write_text, written_whole
-from data_prep.store import LocalStore
+from data_prep.files.files import read_json, write_error, write_json, write_text, written_whole
+from data_prep.store.store import LocalStore
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):

@@ -12,19 +12,15 @@ from asc_models.rules import QUANTITY_TITLES, Quantity
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
-from results.report.calibration import calibration_table
-from results.report.columns import (
-    candidate_table,
-    ensemble_values,
-    member_table,
-    method_table,
-    score_table,
-    seed_table,
-    system_table,
-    trial_table,
-)
 from results.report.data import RunData, read_run_data
-from results.report.table import Table
+from results.report.tables.calibration import calibration_table
+from results.report.tables.candidates import candidate_table, ensemble_values
+from results.report.tables.ensembles import member_table, method_table
+from results.report.tables.groups import score_table
+from results.report.tables.published import system_table
+from results.report.tables.seeds import seed_table
+from results.report.tables.table import Table
+from results.report.tables.trials import trial_table
 from results.rundir import RunDirectory
 
 

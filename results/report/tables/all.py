@@ -7,31 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_prep.files import write_text
+from data_prep.files.files import write_text
 from data_prep.wording import inert
 from results.candidates.predictions import Predictions
-from results.report.baselines import baseline_table
-from results.report.calibration import calibration_table
-from results.report.clips import clip_table
-from results.report.columns import (
-    Group,
-    candidate_table,
-    member_table,
-    method_table,
-    score_table,
-    seed_table,
-    system_table,
-)
 from results.report.data import RunData
-from results.report.devices import device_table
-from results.report.knobs import knob_table
-from results.report.packed import packed_differences, packed_rows, packed_table
-from results.report.ties import difference_table, tie_table, validation_differences
-
-
-def group_table(data: RunData, group: Group) -> pd.DataFrame:
-    """Return test accuracy by scene or by device, one row each (see results.report.columns.score_table)."""
-    return score_table(data, group).frame(with_average=False)
+from results.report.tables.baselines import baseline_table
+from results.report.tables.calibration import calibration_table
+from results.report.tables.candidates import candidate_table
+from results.report.tables.clips import clip_table
+from results.report.tables.devices import device_table
+from results.report.tables.ensembles import member_table, method_table
+from results.report.tables.groups import score_table
+from results.report.tables.knobs import knob_table
+from results.report.tables.packed import packed_differences, packed_rows, packed_table
+from results.report.tables.published import system_table
+from results.report.tables.seeds import seed_table
+from results.report.tables.ties import difference_table, tie_table, validation_differences
 
 
 def confusion_table(predictions: Predictions) -> pd.DataFrame:

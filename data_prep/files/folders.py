@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.errors import DataError
-from data_prep.files import make_folder, sync_folder, write_error
+from data_prep.files.files import make_folder, sync_folder, write_error
 
 
 def require_new(out: Path) -> None:

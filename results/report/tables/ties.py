@@ -10,7 +10,7 @@ from results.candidates.differences import Difference, difference_to
 from results.candidates.seeds import seed_groups
 from results.ensembles.calibration import locations_of
 from results.report.data import RunData, drawn_units
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import Content, grid
 
 N_IN_MATRIX = 12

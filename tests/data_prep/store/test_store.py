@@ -12,12 +12,12 @@ import pytest
 
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
-from data_prep.object_stores import bucket_region, connected
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import read_manifest
 from data_prep.shards.summary import summarize
-from data_prep.store import location_inside, open_store, parse_location
+from data_prep.store.object_stores import bucket_region, connected
+from data_prep.store.store import location_inside, open_store, parse_location
 
 
 @pytest.mark.system

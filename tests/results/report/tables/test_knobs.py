@@ -14,8 +14,8 @@ from data_prep.figures.style import LIGHT, styled
 from results.report.data import RunData, read_run_data
 from results.report.figures.all import all_plots
 from results.report.figures.knobs import knob_figure
-from results.report.knobs import knobs
-from results.report.tables import all_tables
+from results.report.tables.all import all_tables
+from results.report.tables.knobs import knobs
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from results_support import add_candidate, make_run
 from asc_models.ensemble import temper
 from asc_models.metrics import calibration_error, log_loss
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
-from results.report.calibration import calibration
-from results.report.columns import score_table
 from results.report.data import RunData, read_run_data
 from results.report.models import headline
+from results.report.tables.calibration import calibration
+from results.report.tables.groups import score_table
 from results.report.text import Content
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_prep.wording import plural
 from results.ledger.importance import KnobImportance
 from results.report.data import RunData
-from results.report.table import Column, Table
+from results.report.tables.table import Column, Table
 from results.report.text import Content
 
 

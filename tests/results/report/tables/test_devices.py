@@ -10,10 +10,10 @@ import pytest
 import yaml
 from results_support import CONFIG, add_candidate, make_run
 
-from data_prep.files import read_json, write_json
+from data_prep.files.files import read_json, write_json
 from results.candidates.candidates import read_metrics
 from results.report.data import read_run_data
-from results.report.devices import MIN_CLIPS, device_table, worst_devices
+from results.report.tables.devices import MIN_CLIPS, device_table, worst_devices
 
 
 def test_a_row_is_a_system_averaged_over_its_seeds(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from data_prep.scratch import scratch_folder
+from data_prep.files.scratch import scratch_folder
 
 HOLD = """
 import sys
-from data_prep.scratch import scratch_folder
+from data_prep.files.scratch import scratch_folder
 with scratch_folder("asc-try-") as folder:
     print(folder, flush=True)
     sys.stdin.read()

@@ -1,0 +1,1 @@
+"""Where shards and runs are stored: a folder or an object store."""
