@@ -142,7 +142,7 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         f"temperature {ensemble.temperature:.2f}."
     )
     outside = outside_sentence(ensemble)
-    content: Content = {"table": None, "methods": None, "methods_note": ""}
+    content: Content = {"name": ensemble.name, "table": None, "methods": None, "methods_note": ""}
     if ensemble.held_out:
         methods = method_table([ensemble], data.limit.quantity)
         content |= {

@@ -222,7 +222,7 @@ def reproduce(data: RunData) -> Content:
         "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
         if versions
         else None,
-        "machine": table(["machine", ""], [[name.replace("_", " "), str(v)] for name, v in machine.items()])
+        "machine": table(["machine", "value"], [[name.replace("_", " "), str(v)] for name, v in machine.items()])
         if machine
         else None,
     }

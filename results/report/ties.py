@@ -78,6 +78,7 @@ def tie_table(data: RunData) -> Table[TiedSystem]:
             Column("macro_accuracy_high", lambda row: of(row, "accuracy_interval", 1), "share"),
         ),
         page=("group", "system", "log_loss", "macro_accuracy"),
+        header="system",
     )
 
 

@@ -51,7 +51,8 @@
     table.tBodies[0].replaceChildren(...found.slice(0, SHOWN).map(trial => {
       const row = document.createElement("tr");
       row.append(...columns.map(([field, , format], i) => {
-        const cell = document.createElement("td");
+        const cell = document.createElement(i ? "td" : "th");
+        if (!i) cell.scope = "row";
         cell.className = heads[i].className;
         cell.textContent = text(trial[field], format);
         return cell;

@@ -49,8 +49,7 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
         spine.set_visible(False)
     if n <= MAX_ANNOTATED:
         for row, column in zip(*np.nonzero(values), strict=True):
-            deep = share[row, column] > 0.55
-            color = theme.background if deep else theme.ink
+            color = _on(colors(share[row, column]))
             weight = "bold" if row == column else "normal"
             text = f"{100 * share[row, column]:.0f}"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9.5, fontweight=weight)
@@ -58,6 +57,13 @@ def confusion_figure(counts: pd.DataFrame, theme: Theme, title: str) -> Figure:
     axes.set_ylabel("true scene", color=theme.ink)
     titled(axes, theme, title, "percent of the true scene's clips, test split")
     return figure
+
+
+def _on(background: tuple[float, ...]) -> str:
+    """Return black or white, whichever has more contrast to a colour: 4.58 at least (WCAG 2.2 asks for 4.5)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
 def group_figure(
@@ -77,7 +83,7 @@ def group_figure(
     position = np.arange(len(table))
     value = table["macro_accuracy"].to_numpy(dtype=float)
     low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
-    axes.barh(position, value, height=0.62, color=theme.primary, alpha=0.85, zorder=2)
+    axes.barh(position, value, height=0.62, color=theme.primary, zorder=2)
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
     wide = spread.sum(axis=0) > 0  # for an interval of width 0, only half a cap would be drawn at the edge
     style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +10,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 import yaml
+from browser_support import chromium
 from page_support import PageReader, page_without_figures
 from results_support import add_history, add_search, forget_locations, make_run
 
@@ -271,7 +270,7 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
     write_manifest(LocalStore(run.shards_dir), manifest)
     render_report(run)
     counts = _page(run).split('id="table-counts"')[1].split("</table>")[0]
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", counts.split("<tbody>")[1])
     assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
 
 
@@ -301,20 +300,9 @@ def test_a_damaged_ledger_is_an_error(tmp_path: Path) -> None:
     assert not run.report_dir.exists()
 
 
-def _chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
-    reason = "no Chromium on this machine (Debian: apt-get install chromium)"
-    if os.environ.get("ASC_REQUIRE_BROWSER") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def _browse(profile: Path, page: Path, *options: str) -> str:
     command = [
-        *(_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+        *(chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
         *("--disable-dev-shm-usage", f"--user-data-dir={profile}", *options, page.as_uri()),
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
