@@ -14,11 +14,10 @@ import pandas as pd
 
 from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES, Quantity
 from results.candidates.candidates import Candidate
-from results.candidates.predictions import Predictions
 from results.candidates.seeds import SCORES, SeedGroup, seed_groups
 from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
-from results.report.data import RunData, accuracy_interval, scene_accuracy_intervals
+from results.report.data import RunData, group_accuracy_intervals
 from results.report.table import WRITTEN, Column, RowT, Table, Unit
 from results.report.text import count, interval, percent
 
@@ -83,7 +82,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             Column("selected", lambda candidate: candidate is data.selected),
             Column(
                 "validation_calibrated_log_loss",
-                lambda candidate: _calibrated_loss(data, candidate.name),
+                lambda candidate: data.calibrated_loss(candidate.name, "validation"),
                 "nats",
                 f"{data.scored_on} log loss, calibrated",
                 "cal loss",
@@ -136,11 +135,6 @@ def candidate_table(data: RunData) -> Table[Candidate]:
     )
 
 
-def _calibrated_loss(data: RunData, name: str) -> float | None:
-    found = data.calibrations.get(name)
-    return None if found is None else found.log_loss
-
-
 def _temperature(data: RunData, name: str) -> float | None:
     found = data.calibrations.get(name)
     return None if found is None else found.temperature
@@ -156,7 +150,7 @@ def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
     return {
         "candidate": title,
         data.limit.quantity: ensemble.total_bytes,
-        "validation_calibrated_log_loss": _calibrated_loss(data, name),
+        "validation_calibrated_log_loss": data.calibrated_loss(name, "validation"),
         **{column.name: column.value(ensemble) for column in scores},
     }
 
@@ -281,14 +275,12 @@ def score_table(data: RunData, group: Group) -> Table[str]:
     table = (CLASS_WISE if group == "scene" else DEVICE_WISE) if data.has_published else {}
     published = [system for system in COLUMNS if any(system in table.get(part, {}) for part in parts)]
 
-    in_scene = scene_accuracy_intervals(data.test[chosen]) if tests else {}
+    intervals = group_accuracy_intervals(data.test[chosen], group) if tests else {}
 
     @cache
     def bounds(part: str) -> tuple[float, float]:
         """Return the 95 % interval of the selected candidate's accuracy in one scene or device."""
-        if part is AVERAGE:
-            return data.interval(chosen)
-        return in_scene[part] if group == "scene" else accuracy_interval(_part(data.test[chosen], group, part))
+        return data.interval(chosen) if part is AVERAGE else intervals[part]
 
     def score(system: str, key: str) -> Callable[[str], Any]:
         """Return a function from a scene or device to a system's score."""
@@ -410,8 +402,3 @@ def _score_heading(split: str, score: str, scored_on: str) -> str:
 
 def _unit(quantity: str) -> Unit:
     return "bytes" if quantity.endswith("bytes") else "count"
-
-
-def _part(predictions: Predictions, group: Group, name: str) -> Predictions:
-    rows = (predictions.clips[group].astype(str) == name).to_numpy()
-    return Predictions(predictions.clips[rows], predictions.probabilities[rows], predictions.classes)

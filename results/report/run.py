@@ -130,11 +130,10 @@ def limits(data: RunData) -> Iterable[str]:
             "points wide. Compare systems by their paired differences, not by whether intervals overlap."
         )
         yield (
-            "Intervals of single scenes are Wilson's; clips of one location count as fewer independent ones, by the "
-            "correlation of errors within locations. If every clip is right, the interval of macro accuracy is "
-            "Wilson's, too, with each location as one clip."
+            "Intervals of single scenes and devices are Wilson's, because resampling few clips without an error gives "
+            "no interval. Clips of one location count as fewer independent ones, by the correlation of errors within "
+            "locations. If every clip is right, the interval of all is Wilson's, too, with each location as one clip."
         )
-        yield "Intervals of single devices and scenes are based on few clips."
     reads = [event for event in of_kind(data.events, "test_read") if event["split"] == "test"]
     if reads:
         per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()

@@ -66,9 +66,7 @@ def _on(background: tuple[float, ...]) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
-def group_figure(
-    table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str, drawn: str = "locations"
-) -> Figure:
+def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, title: str) -> Figure:
     """Return accuracies by scene or by device as bars with 95 % intervals, with published accuracies if any.
 
     Args:
@@ -77,7 +75,6 @@ def group_figure(
         overall: macro accuracy of the whole split, drawn as a line.
         theme: colours.
         title: title of the figure.
-        drawn: what the intervals of devices resample (results.report.data.drawn_units).
     """
     figure, axes = new_axes(theme, 9.2, 1.7 + 0.42 * len(table))
     position = np.arange(len(table))
@@ -123,8 +120,7 @@ def group_figure(
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     what = "accuracy" if group == "scene" else "macro accuracy"
-    method = "by Wilson's method" if group == "scene" else f"over {drawn}"
-    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval {method}", color=theme.ink)
+    axes.set_xlabel(f"{what} on the test split; whiskers: 95 % interval by Wilson's method", color=theme.ink)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=13, fontweight="bold", pad=20)
     return figure
 
