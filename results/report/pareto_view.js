@@ -94,11 +94,46 @@
     };
   }
 
+  // The page doesn't know where the run is; a browser that has opened it from the run's folder does.
+  const run = (() => {
+    const found = location.protocol === "file:" && location.pathname.match(/^(.+)\/report\/[^/]+$/);
+    if (!found) return "RUN";
+    const path = decodeURIComponent(found[1]).replace(/^\/(?=[A-Za-z]:)/, "");
+    return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  })();
+
+  function line(command) {
+    const row = document.createElement("div"), code = document.createElement("code"), button = document.createElement("button");
+    code.textContent = command.replace("RUN", () => run);
+    button.type = "button";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", `Copy ${command}`);
+    button.addEventListener("click", async () => {
+      getSelection().selectAllChildren(code);  // also without access to the clipboard, a key copies it
+      try {
+        await navigator.clipboard.writeText(code.textContent);
+        button.textContent = "Copied";
+      } catch { button.textContent = "Selected"; }
+    });
+    row.append(code, button);
+    return row;
+  }
+
+  function show(point) {
+    const without = {infeasible: "it is over the limit and was not trained", failed: "it failed"}[point.kind] ?? "it has other systems' answers";
+    pick("point").value = point.name;
+    pick("command").replaceChildren(...(point.command ? point.command.split("\n").map(line) : [`No command for ${point.name}: ${without}.`]));
+  }
+
+  pick("point").addEventListener("change", () => {
+    const name = pick("point").value.trim(), point = PARETO.points.find(p => p.name === name);
+    if (point) show(point);
+    else pick("command").replaceChildren(name ? `No point is named ${name}.` : "");
+  });
+
   async function draw() {
     const {view} = await vegaEmbed(box.querySelector(".plot"), spec(), {actions: false, renderer: "svg"});
-    view.addEventListener("click", (_, item) => {
-      if (item && item.datum && item.datum.command) pick("command").value = item.datum.command;
-    });
+    view.addEventListener("click", (_, item) => { if (item && item.datum && item.datum.name) show(item.datum); });
     box.dataset.drawn = PARETO.points.length;
   }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,4 +169,30 @@ def test_keys_sort_and_filter_the_trials(run: RunDirectory, tmp_path: Path) -> N
         assert browser.run(sort) == "ascending"
         assert down[::-1] == browser.run(cells) == sorted(down)
         assert browser.run("document.querySelectorAll('#all-trials [aria-sort]').length") == 1
+        assert browser.console == []
+
+
+@pytest.mark.browser
+def test_commands_of_points_can_be_copied(run: RunDirectory, tmp_path: Path) -> None:
+    """A name that is typed has its commands with the folder of the run, which a key puts on the clipboard."""
+    folder = tmp_path / "it's a run"
+    shutil.copytree(run.root, folder)
+    with Browser(tmp_path / "profile", RunDirectory(folder).page_path) as browser:
+        browser.send("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        lines = "[...document.querySelectorAll('output[name=command] code')].map(one => one.textContent)"
+        found = {}
+        for name in ("t01", "t00-s0", "ensemble"):
+            browser.run("(field => { field.value = ''; field.focus(); })(document.querySelector('input[name=point]'))")
+            browser.press(*name, "Enter")
+            found[name] = [shlex.split(line) for line in browser.run(lines)]
+        where = str(folder)
+        assert found["t01"] == [["asc", "retrain", where, "--trial", "t01"]]
+        assert found["t00-s0"] == [["asc", command, f"{where}/candidates/t00-s0"] for command in ("describe", "bench")]
+        assert found["ensemble"] == [["asc", "submit", where]]
+        browser.press("Tab", "Enter")
+        assert shlex.split(browser.run("navigator.clipboard.readText()")) == ["asc", "submit", where]
+        assert browser.run("document.activeElement.textContent") == "Copied"
+        browser.run("document.querySelector('input[name=point]').focus()")
+        browser.press(*"-x", "Enter")
+        assert browser.run("document.querySelector('output[name=command]').textContent").startswith("No point is named")
         assert browser.console == []
