@@ -6,7 +6,6 @@ https://chromedevtools.github.io/devtools-protocol/.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -118,10 +117,10 @@ class Browser:
             "requestAnimationFrame(() => setTimeout(done, 100)); })"
         )
 
-    def look(self, *, width: int = 1280, dark: bool = False) -> None:
-        """Set the width of the screen and the theme."""
+    def look(self, *, width: int = 1280, dark: bool = False, printed: bool = False) -> None:
+        """Set the width in pixels, the theme, and whether the page is laid out for paper."""
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[theme])
+        self.send("Emulation.setEmulatedMedia", media="print" if printed else "screen", features=[theme])
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.send("Emulation.setDeviceMetricsOverride", **size)
 
@@ -132,14 +131,3 @@ class Browser:
             event = {"key": key, "text": text, "windowsVirtualKeyCode": code}
             self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **event)
             self.send("Input.dispatchKeyEvent", type="keyUp", **event)
-
-    def picture(self, path: Path) -> None:
-        """Write a picture of the whole page."""
-        shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
-
-    def print_to(self, path: Path) -> None:
-        """Print the page to a PDF file."""
-        self.run("dispatchEvent(new Event('beforeprint'))")
-        printed = self.send("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
-        path.write_bytes(base64.b64decode(printed["data"]))

@@ -36,7 +36,7 @@ class PageReader(HTMLParser):
         values = dict(attrs)
         self.addresses += [str(values[key]) for key in ("src", "srcset", "href") if key in values]
         self.ids += [str(values["id"])] if "id" in values else []
-        self.alts += [str(values.get("alt"))] if tag == "img" else []
+        self.alts += [str(values.get("alt"))] if tag == "img" and values.get("class") != "dark" else []
         if tag not in self.VOID:
             self.open.append(tag)
 

@@ -19,7 +19,7 @@ from results.ensembles.ensemble import Ensemble
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE, SYSTEMS, PublishedSystem
 from results.report.data import RunData, group_accuracy_intervals
 from results.report.table import WRITTEN, Column, RowT, Table, Unit
-from results.report.text import count, interval, percent
+from results.report.text import count, interval, number, percent
 
 Record = Mapping[str, Any]
 Group = Literal["scene", "device"]
@@ -48,8 +48,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
     """
     bounds, limited = cache(data.interval), data.limit.quantity
     retrain = data.config.get("retrain") or {}
-    checkpoint = str(retrain.get("checkpoint") or "macro_accuracy").replace("_", " ")
-    kept = "epoch kept" if retrain.get("all_clips") else f"best epoch by validation {checkpoint}"
+    kept = "epoch kept" if retrain.get("all_clips") else "best epoch"
     several_modes = len({candidate.metrics.mode for candidate in data.candidates}) > 1  # else shown in the headline
 
     def of(name: str, unit: Unit = "", **options: Any) -> Column[Candidate]:
@@ -84,10 +83,14 @@ def candidate_table(data: RunData) -> Table[Candidate]:
                 "validation_calibrated_log_loss",
                 lambda candidate: data.calibrated_loss(candidate.name, "validation"),
                 "nats",
-                f"{data.scored_on} log loss, calibrated",
+                f"{data.scored_on} log loss",
                 "cal loss",
             ),
-            Column("temperature", lambda candidate: _temperature(data, candidate.name)),
+            Column(
+                "temperature",
+                lambda candidate: _temperature(data, candidate.name),
+                format=lambda candidate: number(_temperature(data, candidate.name), 2),
+            ),
             *scores[:3],
             Column(
                 "test_low",
@@ -98,6 +101,12 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             ),
             Column("test_high", lambda candidate: bounds(candidate.name)[1], "share"),
             *scores[3:],
+            Column(
+                "test_calibrated_log_loss",
+                lambda candidate: data.calibrated_loss(candidate.name, "test"),
+                "nats",
+                "test log loss",
+            ),
             *calibration_columns(lambda candidate: candidate.metrics.splits),
             Column("within_limit", lambda candidate: data.limits.verdict([candidate.metrics]).feasible),
             size("nonzero_weight_bytes"),
@@ -123,9 +132,8 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             Column("trained_on", lambda candidate: " + ".join(candidate.metrics.trained_on)),
         ),
         page=(
-            *("candidate", "validation_calibrated_log_loss", "validation_log_loss", "validation_macro_accuracy"),
-            *("test_macro_accuracy", "test_low"),
-            *("test_log_loss", limited, "weight_bytes", "file_bytes", "n_params", "macs", "agreement", "best_epoch"),
+            *("candidate", "validation_calibrated_log_loss", "validation_macro_accuracy", "test_calibrated_log_loss"),
+            *("test_macro_accuracy", "test_low", limited, "n_params", "macs", "best_epoch"),
             *(["mode"] if several_modes else []),
         ),
         terminal=(

@@ -50,6 +50,8 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     quantity = data.limit.quantity
 
+    has_ensembles = any(len(row["members"]) > 1 for row in rows)
+
     @cache
     def scores(name: str) -> dict[str, Any]:
         """Return the test scores of a system, {} if there are none."""
@@ -88,7 +90,7 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
                 lambda row: row.get("temperature"),
                 format=lambda row: number(row.get("temperature"), 2),
             ),
-            test("log_loss", "nats", "test log loss with it"),
+            test("log_loss", "nats", "test log loss, with it"),
             test("macro_accuracy", "share", "test accuracy"),
             Column(
                 "test_low",
@@ -101,8 +103,8 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
             Column("reason", lambda row: row.get("reason", ""), kind="wrap"),
         ),
         page=(
-            *("label", "slot", "system", "members", quantity, "validation_calibrated_log_loss", "temperature"),
-            *("test_log_loss", "test_macro_accuracy", "test_low", "reason"),
+            *("label", "slot", "system", *(["members"] if has_ensembles else []), quantity),
+            *("validation_calibrated_log_loss", "temperature", "test_log_loss", "test_macro_accuracy", "test_low"),
         ),
     )
 

@@ -188,6 +188,7 @@ def submission_text(data: RunData) -> Content | None:
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
             "notes": [*map(str, summary["notes"]), *left_out],
             "table": packed_table(data, rows).content(),
+            "reasons": [(f"{row['label']} ({row['system']})", row["reason"]) for row in rows if row.get("reason")],
             "differences": difference_table(differences).content() if differences else None,
             "slots": [f"{slot}: {SLOT_MEANINGS[slot]}" for slot in SLOT_MEANINGS if slot in used],
         }

@@ -10,7 +10,8 @@
   const heads = columns.map(([field, title]) => {
     const head = document.createElement("th"), button = document.createElement("button");
     head.scope = "col";
-    head.classList.toggle("text", typeof trials.find(trial => trial[field] != null)[field] === "string");
+    const kind = ["settings", "reason"].includes(field) ? "wrap" : "text";
+    if (typeof trials.find(trial => trial[field] != null)[field] === "string") head.classList.add(kind);
     button.type = "button";
     button.textContent = title;
     button.addEventListener("click", () => {

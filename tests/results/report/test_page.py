@@ -314,7 +314,7 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
     page = whole.report_dir / "index.html"
     probe = tmp_path / "probe.html"
     script = (
-        "<script>addEventListener('load', () => { document.querySelectorAll('img').forEach(image => "
+        "<script>addEventListener('load', () => { document.querySelectorAll('img.light').forEach(image => "
         "image.setAttribute('data-shown', image.complete + ' ' + image.naturalWidth + ' ' + image.clientWidth)) })"
         "</script></body>"
     )

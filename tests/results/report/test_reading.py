@@ -27,6 +27,7 @@ from results.config import EnsembleConfig, SubmissionConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import read_run_data
 from results.report.figures.all import all_plots
+from results.report.page import render_report
 from results.rundir import RunDirectory
 from results.submission.package import write_submission
 
@@ -196,3 +197,23 @@ def test_commands_of_points_can_be_copied(run: RunDirectory, tmp_path: Path) -> 
         browser.press(*"-x", "Enter")
         assert browser.run("document.querySelector('output[name=command]').textContent").startswith("No point is named")
         assert browser.console == []
+
+
+@pytest.mark.browser
+def test_the_page_fits_screens_and_paper(run: RunDirectory, tmp_path: Path) -> None:
+    """Candidates are not scrolled at 1280 and 800 pixels; on paper, no table is cut, and all is dark on white."""
+    render_report(run)
+    overflow = """Object.fromEntries([...document.querySelectorAll('.scroll')].map(box =>
+        [box.querySelector('table').id, box.scrollWidth - box.clientWidth]))"""
+    images = "[...document.querySelectorAll('figure img')].filter(one => one.clientWidth).map(one => one.className)"
+    with Browser(tmp_path / "profile", run.page_path) as browser:
+        for width in (1280, 800):
+            browser.look(width=width)
+            assert browser.run(overflow)["table-candidates"] == 0, width
+        browser.look(width=390, dark=True)
+        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert set(browser.run(images)) == {"dark"}
+        browser.look(width=725, dark=True, printed=True)  # A4 between its margins
+        assert {name: n for name, n in browser.run(overflow).items() if n > 0} == {}
+        assert set(browser.run(images)) == {"light"}
+        assert browser.run("getComputedStyle(document.querySelector('h1')).color") == "rgb(31, 41, 51)"
