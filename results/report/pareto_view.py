@@ -28,7 +28,7 @@ QUANTITIES: tuple[Quantity, ...] = (
 """Quantities that the horizontal axis can show, if a point has them."""
 SCORES: dict[str, dict[str, Any]] = {
     "accuracy": {"title": "macro accuracy", "higher_is_better": True},
-    "loss": {"title": "log loss (nats)", "higher_is_better": False},
+    "loss": {"title": "log loss of the files (nats)", "higher_is_better": False},
 }
 SCRIPTS = ("pareto_view.js", "trial_table.js")
 N_NAMED = 12
@@ -38,7 +38,7 @@ _TOOLTIP = (
     ("kind", "state", ""),
     ("slot", "submitted as", ""),
     ("accuracy", "macro accuracy", ".3f"),
-    ("loss", "log loss", ".3f"),
+    ("loss", "log loss of the file", ".3f"),
     ("epochs", "epochs", ""),
     *((quantity, QUANTITY_TITLES[quantity], ",") for quantity in QUANTITIES),
     ("settings", "settings", ""),
