@@ -48,8 +48,8 @@ class DeviceScores:
 
 
 def device_table(data: RunData) -> Table[DeviceScores]:
-    """Return one row per system and split that has several devices, lowest log loss of the worst device first."""
-    rows = [row for row in _rows(data) if len(row.by_device) > 1]
+    """Return one row per system and split that has several devices with enough clips, lowest worst log loss first."""
+    rows = [row for row in _rows(data) if row.worst is not None]
     ranked = sorted(rows, key=lambda row: (row.split != "test", row.of_worst("log_loss") or 0.0, row.system))
     return Table(
         ranked,

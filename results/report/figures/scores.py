@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from data_prep.figures.style import Theme, titled
@@ -84,9 +85,11 @@ def group_figure(table: pd.DataFrame, group: str, overall: float, theme: Theme, 
     spread = np.vstack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
     wide = spread.sum(axis=0) > 0  # for an interval of width 0, only half a cap would be drawn at the edge
     style: dict[str, Any] = {"ecolor": theme.ink, "elinewidth": 1.5, "capsize": 4, "zorder": 4}
-    _, caps, _ = axes.errorbar(value[wide], position[wide], xerr=spread[:, wide], fmt="none", **style)
+    _, caps, bars = axes.errorbar(value[wide], position[wide], xerr=spread[:, wide], fmt="none", **style)
     for cap in caps:
         cap.set_clip_on(False)
+    for part in (*caps, *bars):  # seen on a bar as on the page
+        part.set_path_effects([withStroke(linewidth=3.5, foreground=theme.background)])
     axes.axvline(overall, color=theme.accent, linewidth=1.8, zorder=3)
     axes.annotate(
         f"all clips {100 * overall:.1f} %",
