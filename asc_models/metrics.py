@@ -193,41 +193,66 @@ def share_interval(
     return (low, high) if low < high else wilson_interval(macro_mean(values, labels), len(set(locations)), level)
 
 
-def scene_intervals(
-    is_correct: Floats, labels: Ints, locations: Sequence[str], *, level: float = 0.95
-) -> dict[int, tuple[float, float]]:
-    """Return {class index: confidence interval of its class-wise accuracy}, for the classes that occur.
+def group_intervals(
+    is_correct: Floats, labels: Ints, groups: Sequence[str], locations: Sequence[str], *, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """Return {group: confidence interval of its macro accuracy}, for groups of clips such as scenes or devices.
 
-    All are Wilson's intervals, so that they can be compared even if every clip of a scene is right, where resampling
-    would give a point. `n` clips of one scene count as n / (1 + (m − 1) ρ) independent ones: Kish, "Survey Sampling"
-    (1965), with m the mean number of clips that share a clip's location. ρ is the correlation within locations, in
-    [0, 1], estimated over all scenes; if no error says anything about it, each location counts as one clip (ρ = 1).
+    All are Wilson's intervals, so that they can be compared even if every clip of a group is right, where resampling
+    would give a point. A group counts as so many independent clips as would give its mean over scenes the same variance
+    (Kish, "Survey Sampling", 1965): with weights w of the clips that sum to 1, 1 / (Σ w² + ρ (Σ W² − Σ w²)), where W is
+    the sum of w over a location. For n clips of one scene with m at each location, it is n / (1 + (m − 1) ρ).
+
+    ρ is the correlation of the errors within locations, in [0, 1], of all groups together: the analysis-of-variance
+    estimator (Donner, International Statistical Review 54, 1986) of clips of the same group and scene. If the errors
+    say nothing about it, as when there are none, each location counts as one clip (ρ = 1).
 
     Args:
         is_correct: 1 for each clip that is classified correctly, else 0, shape (n_clips,).
         labels: class indices, shape (n_clips,).
+        groups: group of each clip.
         locations: location of each clip.
         level: confidence level.
     """
-    classes, label = np.unique(labels, return_inverse=True)
-    n_clips = np.bincount(label).astype(np.float64)
-    share = np.bincount(label, weights=is_correct) / n_clips
-    pairs = [f"{scene} {location}" for scene, location in zip(label.tolist(), locations, strict=True)]
-    _, first, cluster = np.unique(np.asarray(pairs), return_index=True, return_inverse=True)
-    size = np.bincount(cluster).astype(np.float64)
-    residual = np.asarray(is_correct, dtype=np.float64) - share[label]
-    variance = float((residual**2).mean())
-    n_pairs = float((size * (size - 1)).sum())
-    correlation = 1.0
-    if variance > 0 and n_pairs > 0:
-        products = np.bincount(cluster, weights=residual) ** 2 - np.bincount(cluster, weights=residual**2)
-        correlation = float(np.clip(products.sum() / n_pairs / variance, 0, 1))
-    shared = np.bincount(label[first], weights=size**2) / n_clips
-    n_independent = n_clips / (1 + (shared - 1) * correlation)
+    right = np.asarray(is_correct, dtype=np.float64)
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    place = np.unique(np.asarray([str(location) for location in locations]), return_inverse=True)[1]
+    cells, cell = np.unique(np.stack([group, labels]), axis=1, return_inverse=True)  # clips of a group and scene
+    visits, visit = np.unique(np.stack([cell, place]), axis=1, return_inverse=True)  # those at one location
+    n_cell = np.bincount(cell)
+    mean = np.bincount(cell, weights=right) / n_cell
+    correlation = _correlation_within(right, cell, visit, visits[0])
+    weight = 1 / (np.bincount(cells[0])[group] * n_cell[cell])
+    stays, stay = np.unique(np.stack([group, place]), axis=1, return_inverse=True)  # clips of a group and location
+    apart = np.bincount(group, weights=weight**2)
+    together = np.bincount(stays[0], weights=np.bincount(stay, weights=weight) ** 2)
+    share = np.bincount(cells[0], weights=mean) / np.bincount(cells[0])
+    n_independent = 1 / (apart + correlation * (together - apart))
     return {
-        int(name): wilson_interval(float(p), float(n), level)
-        for name, p, n in zip(classes, share, n_independent, strict=True)
+        str(name): wilson_interval(float(p), float(n), level)
+        for name, p, n in zip(names, share, n_independent, strict=True)
     }
+
+
+def _correlation_within(values: Floats, cell: Ints, visit: Ints, cell_of_visit: Ints) -> float:
+    """Return the correlation of values within the visits of each cell, in [0, 1]; 1 if the values do not say.
+
+    Args:
+        values: shape (n_clips,).
+        cell: index of each clip's cell.
+        visit: index of each clip's visit, which is in one cell.
+        cell_of_visit: cell of each visit, shape (n_visits,).
+    """
+    n_cell, n_visit = np.bincount(cell), np.bincount(visit)
+    df_between, df_within = len(n_visit) - len(n_cell), len(values) - len(n_visit)
+    if df_between == 0 or df_within == 0:
+        return 1.0
+    of_cell, of_visit = (np.bincount(part, weights=values) / np.bincount(part) for part in (cell, visit))
+    between = float((n_visit * (of_visit - of_cell[cell_of_visit]) ** 2).sum()) / df_between
+    within = float(((values - of_visit[visit]) ** 2).sum()) / df_within
+    size = (len(values) - float((n_visit**2 / n_cell[cell_of_visit]).sum())) / df_between  # mean clips of a visit
+    total = between + (size - 1) * within
+    return float(np.clip((between - within) / total, 0, 1)) if total > 0 else 1.0
 
 
 def wilson_interval(share: float, n: float, level: float = 0.95) -> tuple[float, float]:

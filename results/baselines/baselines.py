@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data_prep.wording import plural
 from results.candidates.candidates import Candidate, read_candidates
@@ -43,10 +43,15 @@ def shortfall(difference: Difference, split: str) -> str:
     return ""
 
 
-def differences_to(name: str, system: Predictions, baselines: Sequence[Candidate], split: str) -> list[Difference]:
-    """Return the difference of a system to each baseline with predictions of the same clips."""
-    others = [(one.name, one.predictions(split)) for one in baselines if one.has_predictions(split)]
-    return [found for other in others if (found := difference_to((name, system), other)) is not None]
+def differences_to(name: str, system: Predictions, baselines: Mapping[str, Predictions]) -> list[Difference]:
+    """Return the difference of a system to each baseline that has answered some of its clips.
+
+    Args:
+        name: of the system.
+        system: its predictions of a split.
+        baselines: {name: predictions of the split}; all calibrated alike, for differences of log loss.
+    """
+    return [found for other in baselines.items() if (found := difference_to((name, system), other)) is not None]
 
 
 def shortfalls(differences: Sequence[Difference], split: str) -> list[str]:

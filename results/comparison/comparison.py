@@ -136,9 +136,12 @@ class RunGroup:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """The paired difference of the selected candidates of every two runs, on the test clips of both."""
+        """The paired difference of the selected candidates of every two runs, on the test clips of both.
+
+        Each candidate has the temperature that it is packed with.
+        """
         systems = [
-            (run.name, run.data.test[run.data.selected.name])
+            (run.name, run.data.packed_test(run.data.selected.name))
             for run in self.runs
             if run.data.selected is not None and run.data.selected.name in run.data.test
         ]

@@ -17,7 +17,7 @@ from results.report.figures.style import Margins, legend_below, new_axes, series
 
 TITLES: dict[FrontScore, tuple[str, str]] = {
     "macro_accuracy": ("Fronts by accuracy", "macro accuracy {scored}"),
-    "log_loss": ("Fronts by log loss", "log loss {scored} in nats"),
+    "log_loss": ("Fronts by log loss", "log loss of the files {scored}, nats"),
 }
 
 

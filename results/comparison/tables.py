@@ -20,8 +20,8 @@ SEARCH_COLUMNS = ("run", "n_trials", "n_finished", "epochs")
 """Columns of `run_table` about the search on the terminal, before those of `VOLUME_COLUMNS` if runs are compared."""
 VOLUME_COLUMNS = tuple(f"hypervolume_{score}" for score in FRONT_SCORES)
 SELECTED_COLUMNS = (
-    *("run", "selected", "weight_bytes", "validation_macro_accuracy", "validation_log_loss"),
-    *("test_macro_accuracy", "test_log_loss"),
+    *("run", "selected", "weight_bytes", "validation_macro_accuracy", "validation_calibrated_log_loss"),
+    *("test_macro_accuracy", "test_calibrated_log_loss"),
 )
 """Columns of `run_table` about the selected candidate on the terminal."""
 UNITS: dict[FrontScore, Unit] = {"macro_accuracy": "share", "log_loss": "nats"}
@@ -53,6 +53,18 @@ def run_table(comparison: Comparison) -> Table[Row]:
         """Return the interval of the selected candidate's test accuracy, NaN without one."""
         return row[1].data.interval(row[1].data.selected.name if row[1].data.selected is not None else "")
 
+    def loss(split: str) -> Column[Row]:
+        """Return the column of the selected candidate's calibrated log loss."""
+        return Column(
+            f"{split}_calibrated_log_loss",
+            lambda row: (
+                None if (found := row[1].data.selected) is None else row[1].data.calibrated_loss(found.name, split)
+            ),
+            "nats",
+            f"{split} log loss, calibrated",
+            "val loss" if split == "validation" else "test loss",
+        )
+
     scores: list[Column[Row]] = score_columns(
         lambda row: {} if row[1].data.selected is None else row[1].data.selected.metrics.splits
     )
@@ -75,10 +87,12 @@ def run_table(comparison: Comparison) -> Table[Row]:
             *scores[:3],
             *interval_columns(bounds, heading="95 %"),
             *scores[3:],
+            *map(loss, ("validation", "test")),
         ),
         page=(
             *("run", "fold", "n_trials", "n_finished", "epochs", *VOLUME_COLUMNS),
-            *("selected", "weight_bytes", *(one.name for one in scores[:3]), "test_low", scores[3].name),
+            *("selected", "weight_bytes", "validation_macro_accuracy", "validation_calibrated_log_loss"),
+            *("test_macro_accuracy", "test_low", "test_calibrated_log_loss"),
         ),
     )
 

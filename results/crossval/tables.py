@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from results.crossval.scores import Crossval, FoldScore, SystemScores
 from results.report.tables.table import Column, Table
-from results.report.text import interval, percent
+from results.report.text import interval, number, percent
 
 
 def system_table(scores: Crossval) -> Table[SystemScores]:
@@ -47,8 +47,18 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
             Column("macro_accuracy_high", lambda one: one.interval[1], "share", "95 % high", "high"),
             Column("log_loss", lambda one: one.loss.mean, "nats", short="loss"),
             Column("log_loss_sd", lambda one: one.loss.sd, "nats"),
-            Column("brier_score", lambda one: one.brier.mean, heading="Brier score"),
-            Column("calibration_error", lambda one: one.calibration.mean, heading="ECE"),
+            Column(
+                "brier_score",
+                lambda one: one.brier.mean,
+                heading="Brier score",
+                format=lambda one: number(one.brier.mean),
+            ),
+            Column(
+                "calibration_error",
+                lambda one: one.calibration.mean,
+                heading="ECE",
+                format=lambda one: percent(one.calibration.mean),
+            ),
             Column("weight_bytes", lambda one: one.quantity("weight_bytes"), "bytes"),
             Column("file_bytes", lambda one: one.quantity("file_bytes"), "bytes"),
             Column("macs", lambda one: one.quantity("macs"), "count"),
@@ -81,8 +91,13 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
             Column("n_clips", lambda one: len(one.predictions.clips), "count", "clips"),
             Column("macro_accuracy", lambda one: one.accuracy, "share"),
             Column("log_loss", lambda one: one.loss, "nats"),
-            Column("brier_score", lambda one: one.brier, heading="Brier score"),
-            Column("calibration_error", lambda one: one.calibration, heading="ECE"),
+            Column("brier_score", lambda one: one.brier, heading="Brier score", format=lambda one: number(one.brier)),
+            Column(
+                "calibration_error",
+                lambda one: one.calibration,
+                heading="ECE",
+                format=lambda one: percent(one.calibration),
+            ),
             size("weight_bytes"),
             size("file_bytes"),
         ),

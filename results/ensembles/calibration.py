@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from asc_models.ensemble import temper
 from asc_models.metrics import Floats, Ints, log_loss, log_losses
-from results.candidates.predictions import Predictions
+from results.candidates.predictions import Predictions, tempered
 
 TEMPERATURES = (0.5, 4.0)
 """Bounds of the fit. Values outside result from a few clips rather than from over- or underconfidence."""
@@ -88,19 +88,35 @@ def cross_fitted(predictions: Predictions) -> Predictions:
     labels, parts = predictions.labels, location_parts(locations_of(predictions))
     if len(np.unique(parts)) < 2:
         return predictions
-    tempered = _cross_fitted(labels, predictions.probabilities, parts)
-    if not log_loss(labels, tempered) < log_loss(labels, predictions.probabilities):
+    made = _cross_fitted(labels, predictions.probabilities, parts)
+    if not log_loss(labels, made) < log_loss(labels, predictions.probabilities):
         return predictions
-    return Predictions(predictions.clips, tempered.astype(np.float32), predictions.classes)
+    return Predictions(predictions.clips, made.astype(np.float32), predictions.classes)
+
+
+def calibrated(validation: Predictions, test: Predictions | None = None) -> dict[str, Predictions]:
+    """Return {split: predictions} of a system as it is ranked and packed, so that its log losses are comparable.
+
+    Args:
+        validation: without a temperature; the result is cross-fitted. Clips without labels give {}.
+        test: without a temperature; the result has the temperature that is fitted on all of validation.
+    """
+    if not validation.is_labelled:
+        return {}
+    found = {"validation": cross_fitted(validation)}
+    if test is not None:
+        fit = calibrate(validation.labels, validation.probabilities, location_parts(locations_of(validation)))
+        found["test"] = tempered(test, fit.temperature)
+    return found
 
 
 def _cross_fitted(labels: Ints, probabilities: Floats, parts: Ints) -> npt.NDArray[np.float64]:
     """Return each clip's probabilities, with a temperature fitted on the clips of the other parts."""
-    tempered = np.empty(probabilities.shape)
+    made = np.empty(probabilities.shape)
     for part in np.unique(parts):
         held = parts == part
-        tempered[held] = temper(probabilities[held], fit_temperature(labels[~held], probabilities[~held]))
-    return tempered
+        made[held] = temper(probabilities[held], fit_temperature(labels[~held], probabilities[~held]))
+    return made
 
 
 def locations_of(predictions: Predictions) -> list[str]:

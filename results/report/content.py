@@ -6,7 +6,17 @@ from data_prep import __version__
 from data_prep.wording import plural
 from results.candidates.candidates import fewer_scenes, without_validation
 from results.report.data import RunData
-from results.report.models import candidates, ensemble_text, groups, headline, nothing_selected, published, seeds
+from results.report.models import (
+    candidates,
+    details,
+    ensemble_text,
+    groups,
+    headline,
+    kept_epoch,
+    nothing_selected,
+    published,
+    seeds,
+)
 from results.report.run import data_facts, limits, reproduce, search_text, submission_text
 from results.report.tables.baselines import baselines
 from results.report.tables.calibration import calibration
@@ -30,9 +40,11 @@ def page_content(data: RunData) -> Content:
             f"Values are those of the exported files {data.all_scored}. Each trial is shown at "
             "the last rung it reached, so trials of few epochs are below retrained "
             "candidates. The front contains finished trials only; paused and "
-            "stopped trials are marks. Proposals over the limit were not trained."
+            "stopped trials are grey. Proposals over the limit were not trained."
         ),
         "candidates": candidates(data),
+        "details": details(data),
+        "kept_epoch": kept_epoch(data),
         "seeds": seeds(data),
         "fewer_scenes": fewer_scenes(candidate.metrics for candidate in data.candidates),
         "without_validation": without_validation(data.candidates),

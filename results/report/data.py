@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from asc_models.metrics import interval_by_location, scene_intervals
+from asc_models.metrics import group_intervals, interval_by_location, log_loss
 from data_prep.files.files import read_json
 from results.baselines.baselines import read_baselines
 from results.candidates.candidates import Candidate, comparable, read_candidates
@@ -136,6 +136,24 @@ class RunData:
         """Return the test predictions of a system with its temperature, as a submission contains them."""
         return tempered(self.test[name], self.temperature(name))
 
+    def calibrated(self, name: str) -> dict[str, Predictions]:
+        """Return {split: predictions} of a system as it is ranked and packed (`ensembles.calibration.calibrated`)."""
+        if name not in self.validation:
+            return {}
+        packed = {"test": self.packed_test(name)} if name in self.test else {}
+        return {"validation": cross_fitted(self.validation[name]), **packed}
+
+    def calibrated_loss(self, name: str, split: str) -> float | None:
+        """Return the log loss of `calibrated`, None without these predictions."""
+        if name not in self.calibrations:
+            return None
+        if split == "validation":
+            return self.calibrations[name].log_loss
+        if name not in self.test:
+            return None
+        test = self.packed_test(name)
+        return log_loss(test.labels, test.probabilities)
+
     @cached_property
     def interval(self) -> Callable[[str], tuple[float, float]]:
         """Returns the 95 % interval of a system's test macro accuracy, NaN without test predictions; computed once."""
@@ -250,9 +268,11 @@ def accuracy_interval(predictions: Predictions) -> tuple[float, float]:
     return interval_by_location(predictions.labels, predictions.probabilities, locations_of(predictions))
 
 
-def scene_accuracy_intervals(predictions: Predictions) -> dict[str, tuple[float, float]]:
-    """Return {scene: 95 % interval of its accuracy} (`asc_models.metrics.scene_intervals`)."""
+def group_accuracy_intervals(
+    predictions: Predictions, group: Literal["scene", "device"]
+) -> dict[str, tuple[float, float]]:
+    """Return {scene or device: 95 % interval of its macro accuracy} (`asc_models.metrics.group_intervals`)."""
     labels = predictions.labels
     is_correct = (predictions.probabilities.argmax(axis=1) == labels).astype(np.float64)
-    found = scene_intervals(is_correct, labels, locations_of(predictions))
-    return {predictions.classes[label]: bounds for label, bounds in found.items()}
+    groups = predictions.clips[group].astype(str).tolist()
+    return group_intervals(is_correct, labels, groups, locations_of(predictions))

@@ -21,6 +21,12 @@ from results.report.tables.published import system_table
 from results.report.tables.seeds import seed_table
 from results.report.text import Content, amount, interval, kilobytes, number, percent, size_text
 
+DETAILS = (
+    *("candidate", "temperature", "validation_log_loss", "test_log_loss", "weight_bytes", "quantization_bytes"),
+    *("file_bytes", "agreement", "float_macro_accuracy", "float_log_loss"),
+)
+"""Columns of `candidate_table` that few readers need."""
+
 
 def nothing_selected(data: RunData) -> str:
     """Return a sentence that says why no candidate is selected."""
@@ -48,14 +54,15 @@ def headline(data: RunData) -> Content | None:
         _tile(
             "Log loss, test",
             number(packed.get("log_loss")),
-            f"{_temperature_text(data, chosen)}Brier score {number(packed.get('brier_score'))}, ECE "
-            f"{percent(packed.get('calibration_error'))}; {_validation_text(data, chosen)}",
+            *_temperature_text(data, chosen),
+            _validation_text(data, chosen),
+            f"Brier score {number(packed.get('brier_score'))}, ECE {percent(packed.get('calibration_error'))}",
         ),
         _tile(
             QUANTITY_TITLES[data.limit.quantity].capitalize(),
             size_text(data, size),
             f"{100 * share:.0f} % of the limit of {size_text(data, data.limit.limit)}",
-            share,
+            share=share,
         ),
         _tile(
             "Cost per clip",
@@ -73,14 +80,14 @@ def headline(data: RunData) -> Content | None:
     return {"name": chosen.name, "how": how, "tiles": tiles, "note": _better_ensemble(data)}
 
 
-def _temperature_text(data: RunData, chosen: Candidate) -> str:
-    """Return that the test scores are with the temperature that the candidate is packed with, "" without one."""
+def _temperature_text(data: RunData, chosen: Candidate) -> list[str]:
+    """Return that the test scores are with the temperature that the candidate is packed with, [] without one."""
     temperature = data.temperature(chosen.name)
     if temperature == 1.0 or chosen.name not in data.test:
-        return ""
+        return []
     test = data.test[chosen.name]
     plain = number(log_loss(test.labels, test.probabilities))
-    return f"as packed, with temperature {temperature:.2f} (file without it {plain}); so are "
+    return [f"as packed, with temperature {temperature:.2f}; the file without it: {plain}"]
 
 
 def _validation_text(data: RunData, chosen: Candidate) -> str:
@@ -89,7 +96,7 @@ def _validation_text(data: RunData, chosen: Candidate) -> str:
     found = data.calibrations.get(chosen.name)
     if found is None or found.temperature == 1.0:
         return f"{data.scored_on} log loss {plain}"
-    return f"calibrated {data.scored_on} log loss {number(found.log_loss)} (file {plain})"
+    return f"calibrated {data.scored_on} log loss {number(found.log_loss)}; the file's: {plain}"
 
 
 def _better_ensemble(data: RunData) -> str:
@@ -111,8 +118,8 @@ def _better_ensemble(data: RunData) -> str:
     return ""
 
 
-def _tile(label: str, value: str, detail: str, share: float | None = None) -> Content:
-    return {"label": label, "value": value, "detail": detail, "share": share}
+def _tile(label: str, value: str, *details: str, share: float | None = None) -> Content:
+    return {"label": label, "value": value, "details": details, "share": share}
 
 
 def candidates(data: RunData) -> Content | None:
@@ -120,6 +127,28 @@ def candidates(data: RunData) -> Content | None:
     if not data.candidates:
         return None
     return candidate_table(data).content(["chosen" if one is data.selected else "" for one in data.candidates])
+
+
+def details(data: RunData) -> Content | None:
+    """Return the table of what else is known of the candidates, None if there are none."""
+    if not data.candidates:
+        return None
+    found = replace(candidate_table(data), page=DETAILS)
+    as_file = {
+        "validation_log_loss": f"{data.scored_on} log loss of the file",
+        "test_log_loss": "test log loss of the file",
+    }
+    columns = [replace(column, heading=as_file.get(column.name, column.heading)) for column in found.columns]
+    return replace(found, columns=columns).content()
+
+
+def kept_epoch(data: RunData) -> str:
+    """Return a sentence about the epoch whose weights a candidate has."""
+    retrain = data.config.get("retrain") or {}
+    if retrain.get("all_clips"):
+        return "Epoch kept: the last, or the last of those that were averaged."
+    checkpoint = str(retrain.get("checkpoint") or "macro_accuracy").replace("_", " ")
+    return f"Best epoch: by the network's validation {checkpoint}."
 
 
 def seeds(data: RunData) -> Content | None:
@@ -138,7 +167,7 @@ def ensemble_text(data: RunData, ensemble: Ensemble) -> Content:
         f"temperature {ensemble.temperature:.2f}."
     )
     outside = outside_sentence(ensemble)
-    content: Content = {"table": None, "methods": None, "methods_note": ""}
+    content: Content = {"name": ensemble.name, "table": None, "methods": None, "methods_note": ""}
     if ensemble.held_out:
         methods = method_table([ensemble], data.limit.quantity)
         content |= {

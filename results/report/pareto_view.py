@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
@@ -13,6 +14,7 @@ from asc_models.rules import QUANTITY_TITLES, Quantity
 from data_prep.wording import printable
 from results.candidates.candidates import Candidate
 from results.candidates.seeds import SeedGroup, seed_groups
+from results.ensembles.ensemble import Ensemble
 from results.report.data import RunData
 
 QUANTITIES: tuple[Quantity, ...] = (
@@ -26,7 +28,7 @@ QUANTITIES: tuple[Quantity, ...] = (
 """Quantities that the horizontal axis can show, if a point has them."""
 SCORES: dict[str, dict[str, Any]] = {
     "accuracy": {"title": "macro accuracy", "higher_is_better": True},
-    "loss": {"title": "log loss (nats)", "higher_is_better": False},
+    "loss": {"title": "log loss of the files (nats)", "higher_is_better": False},
 }
 SCRIPTS = ("pareto_view.js", "trial_table.js")
 N_NAMED = 12
@@ -36,7 +38,7 @@ _TOOLTIP = (
     ("kind", "state", ""),
     ("slot", "submitted as", ""),
     ("accuracy", "macro accuracy", ".3f"),
-    ("loss", "log loss", ".3f"),
+    ("loss", "log loss of the file", ".3f"),
     ("epochs", "epochs", ""),
     *((quantity, QUANTITY_TITLES[quantity], ",") for quantity in QUANTITIES),
     ("settings", "settings", ""),
@@ -97,7 +99,7 @@ def _trials(data: RunData) -> Iterator[dict[str, Any]]:
             epochs=row["epochs"],
             settings=settings,
             reason=row["reason"],
-            command="" if state in ("infeasible", "failed") else f"asc retrain RUN --trial {trial_id}",
+            command="" if state in ("infeasible", "failed") else f"asc retrain RUN --trial {shlex.quote(trial_id)}",
             **_sizes(row),
         )
 
@@ -112,7 +114,7 @@ def _candidates(data: RunData) -> Iterator[dict[str, Any]]:
             accuracy=metrics.value("validation", "macro_accuracy"),
             loss=metrics.value("validation", "log_loss"),
             epochs=metrics.epochs,
-            command=f"asc describe RUN/candidates/{candidate.name}",
+            command=_of_system(f"candidates/{candidate.name}"),
             **_sizes(vars(metrics)),
             **_span(group_of[candidate.name], candidate),
         )
@@ -147,9 +149,22 @@ def _ensembles(data: RunData) -> Iterator[dict[str, Any]]:
             accuracy=scores.get("macro_accuracy"),
             loss=scores.get("log_loss"),
             settings=", ".join(f"{name} × {weight:.2f}" for name, weight in ensemble.members.items()),
-            command="asc submit RUN",
+            command=_ensemble_command(data, ensemble),
             **_sizes({**ensemble.totals, data.limit.quantity: ensemble.total_bytes}),
         )
+
+
+def _of_system(path: str) -> str:
+    """Return the commands for a folder or package of the run, one a line."""
+    return "\n".join(f"asc {command} RUN/{shlex.quote(path)}" for command in ("describe", "bench"))
+
+
+def _ensemble_command(data: RunData, ensemble: Ensemble) -> str:
+    """Return the commands for an ensemble, one a line; none for one with other systems, which has no network."""
+    if ensemble.outside:
+        return ""
+    packed = [_of_system(data.run.ensemble_package_path.name)] if data.run.ensemble_package_path.is_file() else []
+    return "\n".join([*packed, "asc submit RUN"])
 
 
 def _sizes(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -161,9 +176,12 @@ def _sizes(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _point(**values: Any) -> dict[str, Any]:
-    """Return the known values as plain types; text is made printable."""
+    """Return the known values as plain types; text is made printable, commands are one a line."""
     plain = {key: value for key, value in values.items() if _known(value)}
-    return {key: printable(value) if isinstance(value, str) else _number(value) for key, value in plain.items()}
+    return {
+        key: printable(value, keep="\n" if key == "command" else "") if isinstance(value, str) else _number(value)
+        for key, value in plain.items()
+    }
 
 
 def _known(value: Any) -> bool:

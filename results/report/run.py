@@ -137,11 +137,10 @@ def limits(data: RunData) -> Iterable[str]:
             "points wide. Compare systems by their paired differences, not by whether intervals overlap."
         )
         yield (
-            "Intervals of single scenes are Wilson's; clips of one location count as fewer independent ones, by the "
-            "correlation of errors within locations. If every clip is right, the interval of macro accuracy is "
-            "Wilson's, too, with each location as one clip."
+            "Intervals of single scenes and devices are Wilson's, because resampling few clips without an error gives "
+            "no interval. Clips of one location count as fewer independent ones, by the correlation of errors within "
+            "locations. If every clip is right, the interval of all is Wilson's, too, with each location as one clip."
         )
-        yield "Intervals of single devices and scenes are based on few clips."
     reads = [event for event in of_kind(data.events, "test_read") if event["split"] == "test"]
     if reads:
         per = pd.Series([str(event.get("candidate")) for event in reads]).value_counts()
@@ -196,6 +195,7 @@ def submission_text(data: RunData) -> Content | None:
             "text": f"{name}: {plural(len(rows), 'system')}, outputs on the {summary['packed_split']} split.",
             "notes": [*map(str, summary["notes"]), *left_out],
             "table": packed_table(data, rows).content(),
+            "reasons": [(f"{row['label']} ({row['system']})", row["reason"]) for row in rows if row.get("reason")],
             "differences": difference_table(differences).content() if differences else None,
             "slots": [f"{slot}: {SLOT_MEANINGS[slot]}" for slot in SLOT_MEANINGS if slot in used],
         }
@@ -229,7 +229,7 @@ def reproduce(data: RunData) -> Content:
         "versions": table(["package", "version"], [[name, str(v)] for name, v in versions.items()])
         if versions
         else None,
-        "machine": table(["machine", ""], [[name.replace("_", " "), str(v)] for name, v in machine.items()])
+        "machine": table(["machine", "value"], [[name.replace("_", " "), str(v)] for name, v in machine.items()])
         if machine
         else None,
     }

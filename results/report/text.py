@@ -14,15 +14,19 @@ from results.report.data import RunData
 Content = dict[str, Any]
 
 
-def grid(columns: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]], looks: Sequence[str] = ()) -> Content:
+def grid(
+    columns: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]], looks: Sequence[str] = (), header: int = 0
+) -> Content:
     """Return a table in the format of the template.
 
     Args:
         columns: heading and kind of each column: `text`, `wrap`, or "" for numbers.
         rows: formatted cells.
         looks: CSS class of each row, `chosen`, `total` or ""; missing ones are "".
+        header: index of the column that names the rows.
     """
     return {
+        "header": header,
         "columns": [{"name": name, "text": kind} for name, kind in columns],
         "rows": [
             {"cells": list(cells), "look": looks[number] if number < len(looks) else ""}

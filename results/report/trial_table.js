@@ -10,7 +10,8 @@
   const heads = columns.map(([field, title]) => {
     const head = document.createElement("th"), button = document.createElement("button");
     head.scope = "col";
-    head.classList.toggle("text", typeof trials.find(trial => trial[field] != null)[field] === "string");
+    const kind = ["settings", "reason"].includes(field) ? "wrap" : "text";
+    if (typeof trials.find(trial => trial[field] != null)[field] === "string") head.classList.add(kind);
     button.type = "button";
     button.textContent = title;
     button.addEventListener("click", () => {
@@ -51,7 +52,8 @@
     table.tBodies[0].replaceChildren(...found.slice(0, SHOWN).map(trial => {
       const row = document.createElement("tr");
       row.append(...columns.map(([field, , format], i) => {
-        const cell = document.createElement("td");
+        const cell = document.createElement(i ? "td" : "th");
+        if (!i) cell.scope = "row";
         cell.className = heads[i].className;
         cell.textContent = text(trial[field], format);
         return cell;

@@ -76,7 +76,7 @@ def baseline(
         screen.json({"systems": rows.astype(object).where(rows.notna(), None).to_dict("records"), "notes": notes})
         return
     show_percent(screen, "Baselines: accuracy in %", table)
-    screen.say("acc: macro accuracy; loss: log loss in nats")
+    screen.say("acc: macro accuracy; loss: log loss in nats, calibrated as in the ranking")
     for note in notes:
         screen.say(note)
     screen.say(f"Baselines: {directory.baselines.root}")

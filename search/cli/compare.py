@@ -68,4 +68,5 @@ def _show(screen: Terminal, comparison: Comparison) -> None:
         if settings.rows:
             show_percent(screen, "Configuration: keys that differ", settings)
     screen.say("acc: macro accuracy in %; loss: log loss in nats; 95 %: interval over locations")
+    screen.say("Losses of selected candidates are calibrated, as in the ranking.")
     screen.say("Choose on validation; a choice by test scores makes them too good.")

@@ -25,6 +25,7 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     from data_prep.errors import BudgetError
     from results.baselines.baselines import differences_to, read_baselines, shortfalls
     from results.candidates.limits import read_limits
+    from results.ensembles.calibration import calibrated, cross_fitted
     from results.rundir import RunDirectory
     from results.submission.slots import choose_systems
     from search.run_config import adjust_run
@@ -36,7 +37,10 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     first = chosen.systems[0] if chosen.choices else None
     not_beaten = []
     if first is not None and first.validation is not None:
-        differences = differences_to(first.name, first.validation, read_baselines(directory), "validation")
+        stored = [one for one in read_baselines(directory) if one.has_predictions("validation")]
+        baselines = {one.name: calibrated(one.predictions("validation")).get("validation") for one in stored}
+        labelled = {name: predictions for name, predictions in baselines.items() if predictions is not None}
+        differences = differences_to(first.name, cross_fitted(first.validation), labelled)
         not_beaten = shortfalls(differences, "validation")
     if as_json:
         screen.json(_as_json(chosen, limit.quantity, not_beaten))

@@ -168,10 +168,14 @@ class OptunaJournal:
             storage.set_trial_state_values(number, state, values)
 
     def _constraints(self, trial: Trial) -> dict[str, list[float]]:
-        """Return the excess over each limit as Optuna's attribute, {} before the trial has a file."""
+        """Return the excess over each limit as Optuna's attribute, {} before the trial has a file.
+
+        Trials have no number of non-zero weights: all weights count, as they do before a search trains a proposal.
+        """
         facts = facts_of(trial)
         if trial.rung < 0:
             return {}
+        facts.setdefault("nonzero_weight_bytes", facts["weight_bytes"])
         return {CONSTRAINTS: [float(facts[name] - limit) for name, limit in self._limits.items() if name in facts]}
 
 

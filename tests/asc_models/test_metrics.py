@@ -13,11 +13,12 @@ from asc_models.metrics import (
     by_group,
     calibration_error,
     confidence_bins,
+    group_intervals,
     interval_by_location,
     log_loss,
     macro_accuracy,
-    scene_intervals,
     summarize,
+    wilson_interval,
 )
 
 
@@ -107,8 +108,10 @@ def test_an_interval_never_collapses(n_right, ends_at):
 def test_intervals_of_scenes_are_those_of_scipy():
     """With one clip per location: Wilson's interval for the clips of each scene, for 8 of 8, 7 of 8 and 1 of 8."""
     right = np.array([1] * 8 + [1] * 7 + [0] + [1] + [0] * 7)
-    found = scene_intervals(right, np.repeat([0, 1, 4], 8), [str(number) for number in range(24)])
-    for label, n_right in ((0, 8), (1, 7), (4, 1)):
+    labels = np.repeat([0, 1, 4], 8)
+    found = group_intervals(right, labels, labels.astype(str), [str(number) for number in range(24)])
+    assert list(found) == ["0", "1", "4"]
+    for label, n_right in (("0", 8), ("1", 7), ("4", 1)):
         expected = binomtest(n_right, 8).proportion_ci(0.95, method="wilson")
         assert found[label] == pytest.approx((expected.low, expected.high), abs=1e-9)
 
@@ -118,7 +121,8 @@ def test_a_better_scene_has_a_higher_interval():
     n_right = (10, 20, 29, 30)
     right = np.concatenate([[1] * n + [0] * (30 - n) for n in n_right])
     locations = [f"{number // 3}" for number in range(120)]
-    bounds = list(scene_intervals(right, np.repeat(range(4), 30), locations).values())
+    labels = np.repeat(range(4), 30)
+    bounds = list(group_intervals(right, labels, labels.astype(str), locations).values())
     assert bounds == sorted(bounds)
     assert [high for _, high in bounds] == sorted(high for _, high in bounds)
 
@@ -127,9 +131,37 @@ def test_a_better_scene_has_a_higher_interval():
 def test_clips_that_are_right_or_wrong_together_count_once(all_right):
     """Six locations of five equal answers are six observations; without any error, nothing else is known."""
     right = np.repeat([1, 1, 1, 1, int(all_right), int(all_right)], 5)
-    (found,) = scene_intervals(right, np.zeros(30, int), [str(number // 5) for number in range(30)]).values()
+    places = [str(number // 5) for number in range(30)]
+    (found,) = group_intervals(right, np.zeros(30, int), ["a"] * 30, places).values()
     expected = binomtest(6 if all_right else 4, 6).proportion_ci(0.95, method="wilson")
     assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_a_device_counts_its_scenes_alike():
+    """A device's mean over scenes of 12 and 3 clips: Wilson's for 4 / (1 / 12 + 1 / 3) clips, as its variance is."""
+    labels = np.repeat([0, 1, 0, 1], [12, 3, 5, 5])
+    right = np.array([1] * 9 + [0] * 3 + [1, 0, 0] + [1] * 10)
+    devices = ["a"] * 15 + ["b"] * 10
+    found = group_intervals(right, labels, devices, [str(number) for number in range(25)])
+    assert found["a"] == pytest.approx(wilson_interval((0.75 + 1 / 3) / 2, 4 / (1 / 12 + 1 / 3)))
+    assert found["b"] == pytest.approx(wilson_interval(1.0, 10))
+
+
+@pytest.mark.parametrize(("n_locations", "n_clips", "correlation"), [(11, 3, 0.0), (11, 3, 0.3), (2, 5, 0.3)])
+def test_intervals_of_devices_contain_the_truth(n_locations, n_clips, correlation):
+    """Beta-binomial locations, ten scenes and three devices: 95 % of the intervals have the accuracy in them."""
+    rng, truth, n_runs = np.random.default_rng(0), np.linspace(0.6, 0.95, 10), 150
+    labels, places, devices, _ = (part.ravel() for part in np.indices((10, n_locations, 3, n_clips)))
+    names = [f"{label}-{place}" for label, place in zip(labels, places, strict=True)]
+    chance = np.repeat(truth, n_locations * 3)
+    n_held = 0
+    for _ in range(n_runs):
+        spread = 1 / correlation - 1 if correlation else 1e6
+        drawn = rng.beta(chance * spread, (1 - chance) * spread)
+        right = (rng.random(len(labels)) < np.repeat(drawn, n_clips)).astype(float)
+        found = group_intervals(right, labels, devices.astype(str), names)
+        n_held += sum(low <= truth.mean() <= high for low, high in found.values())
+    assert 0.92 < n_held / (3 * n_runs) < 0.99
 
 
 def test_a_single_location_has_a_wide_interval():

@@ -11,7 +11,7 @@ from asc_models.metrics import calibration_error
 from data_prep.figures.style import Theme, styled
 from data_prep.wording import plural, shortened
 from results.ledger.importance import KnobEffects
-from results.report.data import RunData, drawn_units
+from results.report.data import RunData
 from results.report.figures.calibration import calibration_figure
 from results.report.figures.knobs import N_SHOWN, knob_figure
 from results.report.figures.scores import confusion_figure, group_figure
@@ -96,14 +96,13 @@ def _calibration_plot(data: RunData) -> Plot:
 
 def _score_plots(data: RunData, name: str) -> list[Plot]:
     test = data.test[name]
-    drawn = drawn_units(test)
     overall = float(test.summarize()["macro_accuracy"])
     counts, by_device, by_scene = confusion_table(test), group_table(data, "device"), group_table(data, "scene")
 
     def bars(group: str) -> Callable[[Theme], Figure]:
         """Return a function that draws the bars by `group`."""
         table, title = (by_device, "Accuracy by device") if group == "device" else (by_scene, "Accuracy by scene")
-        return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}", drawn))
+        return _styled(lambda theme: group_figure(table, group, overall, theme, f"{title}: {name}"))
 
     confusion = _styled(lambda theme: confusion_figure(counts, theme, f"Confusions: {name}"))
     worst = by_device.sort_values("macro_accuracy").iloc[0]

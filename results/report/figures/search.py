@@ -229,7 +229,7 @@ def _trials(axes: Axes, trials: pd.DataFrame, size: Any, accuracy: Any, theme: T
 def _limit(axes: Axes, data: RunData, theme: Theme) -> None:
     """Draw the limit, and the sizes of infeasible proposals as crosses on the size axis."""
     limit, (left, right) = data.limit.limit, axes.get_xlim()
-    axes.axvspan(limit, right, color=theme.warning, alpha=0.07, linewidth=0, zorder=1)
+    axes.axvspan(limit, right, color=theme.warning, alpha=0.05, linewidth=0, zorder=1)
     axes.axvline(limit, color=theme.warning, linewidth=1.6, linestyle=(0, (5, 3)), zorder=2)
     is_infeasible = (data.trials["state"] == "infeasible").to_numpy(dtype=bool)
     sizes = trial_sizes(data)[is_infeasible]

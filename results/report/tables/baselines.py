@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
+from asc_models.metrics import log_loss
 from results.baselines.baselines import differences_to, shortfalls
 from results.candidates.candidates import Candidate
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import Predictions
-from results.ensembles.ensemble import Ensemble, ensemble_predictions
+from results.ensembles.calibration import calibrated
+from results.ensembles.ensemble import Ensemble
 from results.report.data import RunData
 from results.report.tables.scores import calibration_columns, score_columns
 from results.report.tables.table import Column, Table
@@ -27,25 +29,30 @@ class ComparedSystem:
     name: str
     splits: Mapping[str, Any]
     """{split: scores}."""
-    predictions: Mapping[str, Predictions]
-    """{split: predictions}, if stored."""
+    calibrated: Mapping[str, Predictions]
+    """{split: predictions} as they are ranked and packed (`results.ensembles.calibration.calibrated`), if stored."""
     weight_bytes: int
     n_params: int | None
     """None for an ensemble."""
 
     def micro_accuracy(self, split: str) -> float | None:
         """Return the share of correctly classified clips, None without labelled predictions."""
-        found = self.predictions.get(split)
+        found = self.calibrated.get(split)
         if found is None or not found.is_labelled:
             return None
         return float((found.probabilities.argmax(axis=1) == found.labels).mean())
+
+    def calibrated_loss(self, split: str) -> float | None:
+        """Return the log loss in nats as it is ranked and packed, None without labelled predictions."""
+        found = self.calibrated.get(split)
+        return None if found is None or not found.is_labelled else log_loss(found.labels, found.probabilities)
 
 
 def baseline_table(data: RunData) -> Table[ComparedSystem]:
     """Return the selected candidate, the ensemble and the baselines; no rows if there is no baseline.
 
     Differences are the selected candidate's scores minus those of the row, on the clips that both have predicted, with
-    their 95 % intervals over locations.
+    their 95 % intervals over locations; log losses are calibrated. The CSV file has those of the files, too.
     """
     systems = _systems(data)
     chosen = systems[0] if data.selected is not None and systems else None
@@ -57,12 +64,24 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
         """Return the column of the share of correctly classified clips."""
         return Column(f"{split}_micro_accuracy", lambda row: row.micro_accuracy(split), "share")
 
+    def loss(split: str) -> Column[ComparedSystem]:
+        """Return the column of the calibrated log loss."""
+        of, short = (data.scored_on, "cal loss") if split == "validation" else (split, "test cal loss")
+        return Column(
+            f"{split}_calibrated_log_loss",
+            lambda row: row.calibrated_loss(split),
+            "nats",
+            f"{of} log loss, calibrated",
+            short,
+        )
+
     return Table(
         systems,
         (
             Column("system", lambda row: row.name),
             *scores,
             *map(micro, COMPARED),
+            *map(loss, COMPARED),
             *calibration_columns(lambda row: row.splits),
             Column("weight_bytes", lambda row: row.weight_bytes, "bytes", "weights"),
             Column("n_params", lambda row: row.n_params, "count", "parameters", "params"),
@@ -70,19 +89,22 @@ def baseline_table(data: RunData) -> Table[ComparedSystem]:
             *(column for split in COMPARED for column in _difference_columns(minus, split, "log_loss")),
         ),
         page=(
-            *("system", "validation_log_loss", "validation_macro_accuracy", "test_log_loss", "test_macro_accuracy"),
-            *("test_micro_accuracy", "weight_bytes", "n_params"),
+            *("system", "validation_calibrated_log_loss", "validation_macro_accuracy"),
+            *("test_calibrated_log_loss", "test_macro_accuracy", "test_micro_accuracy", "weight_bytes", "n_params"),
             *(f"{split}_{score}_difference" for split in COMPARED for score in ("macro_accuracy", "log_loss")),
         ),
-        terminal=("system", "weight_bytes", *(score.name for score in scores)),
+        terminal=(
+            *("system", "weight_bytes", "validation_macro_accuracy", "validation_calibrated_log_loss"),
+            *("test_macro_accuracy", "test_calibrated_log_loss"),
+        ),
     )
 
 
 def _difference(chosen: ComparedSystem | None, row: ComparedSystem, split: str) -> Difference | None:
     """Return the difference of the selected candidate to a row, None if there is nothing to compare."""
-    if chosen is None or row is chosen or split not in chosen.predictions or split not in row.predictions:
+    if chosen is None or row is chosen or split not in chosen.calibrated or split not in row.calibrated:
         return None
-    return difference_to((chosen.name, chosen.predictions[split]), (row.name, row.predictions[split]))
+    return difference_to((chosen.name, chosen.calibrated[split]), (row.name, row.calibrated[split]))
 
 
 def _difference_columns(
@@ -129,10 +151,12 @@ def comparison_notes(data: RunData) -> list[str]:
     """Return sentences about the baselines that the selected candidate does not clearly beat, on each split."""
     if data.selected is None:
         return ["No candidate is selected, so none is compared with the baselines."]
-    chosen = _of_candidate(data.selected)
+    chosen, others = _of_candidate(data, data.selected), _baselines(data)
     found = {
-        split: differences_to(chosen.name, predictions, data.baselines, split)
-        for split, predictions in chosen.predictions.items()
+        split: differences_to(
+            chosen.name, predictions, {one.name: one.calibrated[split] for one in others if split in one.calibrated}
+        )
+        for split, predictions in chosen.calibrated.items()
     }
     compared = list(dict.fromkeys(one.reference for differences in found.values() for one in differences))
     if not compared:
@@ -144,23 +168,30 @@ def comparison_notes(data: RunData) -> list[str]:
 def _systems(data: RunData) -> list[ComparedSystem]:
     if not data.baselines:
         return []
-    selected = [] if data.selected is None else [_of_candidate(data.selected)]
+    selected = [] if data.selected is None else [_of_candidate(data, data.selected)]
     ensembles = [_of_ensemble(data, ensemble) for ensemble in data.ensembles if not ensemble.is_single]
-    return [*selected, *ensembles, *map(_of_candidate, data.baselines)]
+    return [*selected, *ensembles, *_baselines(data)]
 
 
-def _of_candidate(candidate: Candidate) -> ComparedSystem:
-    stored = {split: candidate.predictions(split) for split in COMPARED if candidate.has_predictions(split)}
+def _baselines(data: RunData) -> list[ComparedSystem]:
+    """Return the baselines, lowest calibrated validation log loss first; those without one are last."""
+    found = []
+    for one in data.baselines:
+        stored = {split: one.predictions(split) for split in COMPARED if one.has_predictions(split)}
+        both = calibrated(stored["validation"], stored.get("test")) if "validation" in stored else {}
+        found.append(ComparedSystem(one.name, one.metrics.splits, both, one.metrics.weight_bytes, one.metrics.n_params))
+    losses = {one.name: one.calibrated_loss("validation") for one in found}
+    return sorted(found, key=lambda one: (losses[one.name] is None, losses[one.name] or 0.0))
+
+
+def _of_candidate(data: RunData, candidate: Candidate) -> ComparedSystem:
     metrics = candidate.metrics
-    return ComparedSystem(candidate.name, metrics.splits, stored, metrics.weight_bytes, metrics.n_params)
+    both = data.calibrated(candidate.name)
+    return ComparedSystem(candidate.name, metrics.splits, both, metrics.weight_bytes, metrics.n_params)
 
 
 def _of_ensemble(data: RunData, ensemble: Ensemble) -> ComparedSystem:
     members = [candidate for candidate in data.candidates if candidate.name in ensemble.members]
-    stored = {
-        split: ensemble_predictions(ensemble, {member.name: member.predictions(split) for member in members})
-        for split in COMPARED
-        if len(members) == len(ensemble.members) and all(member.has_predictions(split) for member in members)
-    }
     size = sum(member.metrics.weight_bytes for member in members)
-    return ComparedSystem(f"{ensemble.name} ({len(ensemble.members)})", ensemble.metrics, stored, size, None)
+    title, both = f"{ensemble.name} ({len(ensemble.members)})", data.calibrated(ensemble.name)
+    return ComparedSystem(title, ensemble.metrics, both, size, None)

@@ -36,21 +36,27 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             Column("selected", lambda candidate: candidate is data.selected),
             *calibrated_columns(
                 data,
-                lambda candidate: _calibrated_loss(data, candidate.name),
+                lambda candidate: data.calibrated_loss(candidate.name, "validation"),
                 lambda candidate: _temperature(data, candidate.name),
+                "log loss",
             ),
             *scores[:3],
             *interval_columns(lambda candidate: data.interval(candidate.name)),
             *scores[3:],
+            Column(
+                "test_calibrated_log_loss",
+                lambda candidate: data.calibrated_loss(candidate.name, "test"),
+                "nats",
+                "test log loss",
+            ),
             *calibration_columns(_splits),
             *_size_columns(data.limits),
             *_file_columns(data.limits),
             *_training_columns(data.config.get("retrain") or {}),
         ),
         page=(
-            *("candidate", "validation_calibrated_log_loss", "validation_log_loss", "validation_macro_accuracy"),
-            *("test_macro_accuracy", "test_low"),
-            *("test_log_loss", limited, "weight_bytes", "file_bytes", "n_params", "macs", "agreement", "best_epoch"),
+            *("candidate", "validation_calibrated_log_loss", "validation_macro_accuracy", "test_calibrated_log_loss"),
+            *("test_macro_accuracy", "test_low", limited, "n_params", "macs", "best_epoch"),
             *(["mode"] if several_modes else []),
         ),
         terminal=(
@@ -70,18 +76,13 @@ def ensemble_values(data: RunData, ensemble: Ensemble) -> dict[str, Any]:
     return {
         "candidate": title,
         data.limit.quantity: ensemble.total_bytes,
-        "validation_calibrated_log_loss": _calibrated_loss(data, name),
+        "validation_calibrated_log_loss": data.calibrated_loss(name, "validation"),
         **{column.name: column.value(ensemble) for column in scores},
     }
 
 
 def _splits(candidate: Candidate) -> Mapping[str, Any]:
     return candidate.metrics.splits
-
-
-def _calibrated_loss(data: RunData, name: str) -> float | None:
-    found = data.calibrations.get(name)
-    return None if found is None else found.log_loss
 
 
 def _temperature(data: RunData, name: str) -> float | None:
@@ -142,8 +143,7 @@ def _training_columns(retrain: Mapping[str, Any]) -> list[Column[Candidate]]:
     Args:
         retrain: this section of the configuration.
     """
-    checkpoint = str(retrain.get("checkpoint") or "macro_accuracy").replace("_", " ")
-    kept = "epoch kept" if retrain.get("all_clips") else f"best epoch by validation {checkpoint}"
+    kept = "epoch kept" if retrain.get("all_clips") else "best epoch"
 
     def epoch(candidate: Candidate) -> str:
         """Return the epoch that was kept, and of how many."""

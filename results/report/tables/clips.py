@@ -50,7 +50,7 @@ def clip_table(data: RunData) -> Table[PartCounts]:
         Column("name", lambda row: row.name, kind="text", format=lambda row: row.name.replace("_", " ")),
         *(of(split, index) for split in splits for index in (0, 1)),
     )
-    return Table(rows, columns, page=[column.name for column in columns])
+    return Table(rows, columns, page=[column.name for column in columns], header="name")
 
 
 def _counts(clips: pd.DataFrame) -> dict[str, tuple[int, int]]:

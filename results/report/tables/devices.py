@@ -48,8 +48,8 @@ class DeviceScores:
 
 
 def device_table(data: RunData) -> Table[DeviceScores]:
-    """Return one row per system and split that has several devices, lowest log loss of the worst device first."""
-    rows = [row for row in _rows(data) if len(row.by_device) > 1]
+    """Return one row per system and split that has several devices with enough clips, lowest worst log loss first."""
+    rows = [row for row in _rows(data) if row.worst is not None]
     ranked = sorted(rows, key=lambda row: (row.split != "test", row.of_worst("log_loss") or 0.0, row.system))
     return Table(
         ranked,
@@ -86,19 +86,21 @@ def _mean_column(group: str) -> Column[DeviceScores]:
 
 def _rows(data: RunData) -> list[DeviceScores]:
     rows = []
+    named = {group.name: [member.name for member in group.members] for group in seed_groups(data.candidates)}
+    named |= {one.name: [one.name] for one in data.ensembles if not one.is_single}
+    scores = {one: _by_device(data, one) for members in named.values() for one in members}
     for split in ("test", "validation"):
-        systems = {
-            group.name: [member.metrics.splits.get(split, {}).get("by_device") for member in group.members]
-            for group in seed_groups(data.candidates)
-        }
-        systems |= {
-            one.name: [one.metrics.get(split, {}).get("by_device")] for one in data.ensembles if not one.is_single
-        }
+        systems = {name: [scores[one].get(split) for one in members] for name, members in named.items()}
         found = {name: [one for one in seeds if one] for name, seeds in systems.items()}
         names = {device for seeds in found.values() for one in seeds for device in one}
         groups = {device: _group(device, data) for device in names}
         rows += [DeviceScores(name, split, _mean_of(seeds), groups) for name, seeds in found.items() if seeds]
     return rows
+
+
+def _by_device(data: RunData, name: str) -> dict[str, dict[str, Any]]:
+    """Return {split: scores by device} of a system as it is ranked and packed."""
+    return {split: predictions.summarize()["by_device"] for split, predictions in data.calibrated(name).items()}
 
 
 def _group(device: str, data: RunData) -> str:

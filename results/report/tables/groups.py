@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from results.candidates.predictions import Predictions
 from results.published import CLASS_WISE, CLASS_WISE_AVERAGE, COLUMNS, DEVICE_WISE
-from results.report.data import RunData, accuracy_interval, scene_accuracy_intervals
+from results.report.data import RunData, group_accuracy_intervals
 from results.report.tables.scores import interval_columns
 from results.report.tables.table import Column, Table
 
@@ -99,10 +98,7 @@ def _rows(data: RunData, group: Group, chosen: str, tests: Mapping[str, Mapping[
     """
     parts, test = {name: found[f"by_{group}"] for name, found in tests.items()}, data.test[chosen]
     published = (CLASS_WISE if group == "scene" else DEVICE_WISE) if data.has_published else {}
-    if group == "scene":
-        intervals = scene_accuracy_intervals(test)
-    else:
-        intervals = {part: accuracy_interval(_part(test, group, part)) for part in parts[chosen]}
+    intervals = group_accuracy_intervals(test, group)
     return [
         GroupScores(
             part,
@@ -112,8 +108,3 @@ def _rows(data: RunData, group: Group, chosen: str, tests: Mapping[str, Mapping[
         )
         for part in parts[chosen]
     ]
-
-
-def _part(predictions: Predictions, group: Group, name: str) -> Predictions:
-    rows = (predictions.clips[group].astype(str) == name).to_numpy()
-    return Predictions(predictions.clips[rows], predictions.probabilities[rows], predictions.classes)

@@ -48,6 +48,8 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
     sizes = {candidate.name: data.size(candidate) for candidate in data.candidates}
     quantity = data.limit.quantity
 
+    has_ensembles = any(len(row["members"]) > 1 for row in rows)
+
     def size(row: Record) -> int | None:
         """Return the total of the displayed quantity, None if a member is gone."""
         known = [sizes.get(name) for name in row["members"]]
@@ -71,14 +73,14 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
             Column("members", lambda row: ", ".join(row["members"]), kind="wrap"),
             quantity_column(quantity, size, format=written),
             *calibrated_columns(data, lambda row: row["validation_log_loss"], lambda row: row.get("temperature")),
-            test("log_loss", "nats", "test log loss with it"),
+            test("log_loss", "nats", "test log loss, with it"),
             test("macro_accuracy", "share", "test accuracy"),
             *interval_columns(lambda row: data.interval(row["system"])),
             Column("reason", lambda row: row.get("reason", ""), kind="wrap"),
         ),
         page=(
-            *("label", "slot", "system", "members", quantity, "validation_calibrated_log_loss", "temperature"),
-            *("test_log_loss", "test_macro_accuracy", "test_low", "reason"),
+            *("label", "slot", "system", *(["members"] if has_ensembles else []), quantity),
+            *("validation_calibrated_log_loss", "temperature", "test_log_loss", "test_macro_accuracy", "test_low"),
         ),
     )
 

@@ -40,7 +40,10 @@ def score_heading(split: str, score: str, scored_on: str) -> str:
 
 
 def calibrated_columns(
-    data: RunData, log_loss: Callable[[RowT], float | None], temperature: Callable[[RowT], float | None]
+    data: RunData,
+    log_loss: Callable[[RowT], float | None],
+    temperature: Callable[[RowT], float | None],
+    heading: str = "log loss, calibrated",
 ) -> list[Column[RowT]]:
     """Return the columns of the calibrated log loss on validation and of the temperature behind it."""
     return [
@@ -48,7 +51,7 @@ def calibrated_columns(
             "validation_calibrated_log_loss",
             log_loss,
             "nats",
-            f"{data.scored_on} log loss, calibrated",
+            f"{data.scored_on} {heading}",
             "cal loss",
         ),
         Column("temperature", temperature, format=lambda row: number(temperature(row), 2)),

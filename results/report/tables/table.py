@@ -68,6 +68,8 @@ class Table(Generic[RowT]):
     """A last row over all others, in every output; None for no such row."""
     total: Mapping[str, str] = field(default_factory=dict)
     """{column: cell on the page} of a row of totals; {} for no such row."""
+    header: str = ""
+    """Name of the column that names the rows of the page for screen readers; "" for the first."""
 
     @property
     def all_rows(self) -> list[RowT]:
@@ -98,4 +100,5 @@ class Table(Generic[RowT]):
         if self.total:
             cells.append([self.total.get(column.name, "") for column in columns])
             looks.append("total")
-        return grid([(column.title, column.kind) for column in columns], cells, looks)
+        header = next((number for number, column in enumerate(columns) if column.name == self.header), 0)
+        return grid([(column.title, column.kind) for column in columns], cells, looks, header)

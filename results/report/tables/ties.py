@@ -78,6 +78,7 @@ def tie_table(data: RunData) -> Table[TiedSystem]:
             Column("macro_accuracy_high", lambda row: of(row, "accuracy_interval", 1), "share"),
         ),
         page=("group", "system", "log_loss", "macro_accuracy"),
+        header="system",
     )
 
 
@@ -144,21 +145,34 @@ def difference_matrix(data: RunData) -> Content | None:
 
 
 def difference_table(differences: list[Difference]) -> Table[Difference]:
-    """Return one row per pair of systems."""
+    """Return one row per pair of systems; on the page, each difference has its interval beside it."""
+
+    def accuracy(one: Difference) -> str:
+        """Return the difference in points, with its interval."""
+        value, low, high = (100 * share for share in (one.accuracy, *one.accuracy_interval))
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    def loss(one: Difference) -> str:
+        """Return the difference in nats, with its interval."""
+        low, high = one.loss_interval
+        return f"{one.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+
     scores = [f"{score}{end}" for score in ("macro_accuracy", "log_loss") for end in ("", "_low", "_high")]
     return Table(
         differences,
         (
             Column("system", lambda one: one.system, kind="text"),
-            Column("reference", lambda one: one.reference, short="minus"),
+            Column("reference", lambda one: one.reference, heading="minus", short="minus", kind="text"),
             Column("n_clips", lambda one: one.n_clips, "count", "clips", "clips"),
-            Column("macro_accuracy", lambda one: one.accuracy, "share", short="accuracy"),
+            Column(
+                "macro_accuracy", lambda one: one.accuracy, "share", "accuracy, points", "accuracy", format=accuracy
+            ),
             Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
             Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
-            Column("log_loss", lambda one: one.loss, "nats", short="loss"),
+            Column("log_loss", lambda one: one.loss, "nats", short="loss", format=loss),
             Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
             Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
         ),
-        page=("system", "reference", "n_clips", *scores),
+        page=("system", "reference", "n_clips", "macro_accuracy", "log_loss"),
         terminal=("system", "reference", *scores),
     )

@@ -10,10 +10,12 @@ import pytest
 from page_support import page_without_figures
 from results_support import add_candidate, make_run
 
+from asc_models.ensemble import temper
 from results.baselines.baselines import differences_to, read_baselines, shortfall
 from results.candidates.candidates import read_candidates
 from results.candidates.differences import Difference, difference_to
 from results.candidates.predictions import write_predictions
+from results.ensembles.calibration import calibrate, location_parts, locations_of
 from results.report.data import read_run_data
 from results.report.tables.baselines import baseline_table, comparison_notes
 from results.rundir import RunDirectory
@@ -56,8 +58,7 @@ def test_only_common_labelled_clips_are_compared(run):
     unlabelled = dataclasses.replace(theirs, clips=theirs.clips.assign(scene=None))
     for other in (renamed, unlabelled):
         assert difference_to(("a", mine), ("b", other)) is None
-        write_predictions(strong.files.predictions_path("test"), other)
-        assert differences_to("a", mine, [strong], "test") == []
+        assert differences_to("a", mine, {"b": other}) == []
 
 
 def test_the_table_has_the_selected_candidate_first_and_what_it_lacks_is_said(run):
@@ -80,6 +81,23 @@ def test_the_table_has_the_selected_candidate_first_and_what_it_lacks_is_said(ru
         data.baselines[1].files.predictions_path(split).unlink()
     (note,) = comparison_notes(dataclasses.replace(data, baselines=data.baselines[1:]))
     assert note.startswith("No baseline has predictions of clips that t00-s0 has predicted")
+
+
+def test_confidence_alone_does_not_change_a_baselines_log_loss(run):
+    """With all probabilities squared, the log losses that are compared stay, whereas those of the file grow."""
+    before = baseline_table(read_run_data(run)).frame().set_index("system")
+    weak = next(one for one in read_baselines(run) if one.name == "weak-s0")
+    for split in ("validation", "test"):
+        made = weak.predictions(split)
+        squared = dataclasses.replace(made, probabilities=temper(made.probabilities, 0.5).astype("float32"))
+        write_predictions(weak.files.predictions_path(split), squared)
+        assert squared.summarize()["log_loss"] > made.summarize()["log_loss"] + 0.05
+    after = baseline_table(read_run_data(run)).frame().set_index("system")
+    for column in ("validation_calibrated_log_loss", "test_calibrated_log_loss", "test_log_loss_difference"):
+        assert after[column]["weak-s0"] == pytest.approx(before[column]["weak-s0"], abs=0.02)
+    stored = weak.predictions("validation")
+    expected = calibrate(stored.labels, stored.probabilities, location_parts(locations_of(stored))).log_loss
+    assert after["validation_calibrated_log_loss"]["weak-s0"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_baseline_is_never_taken_for_a_candidate(run):

@@ -18,14 +18,13 @@ from results.candidates.candidates import read_candidates
 from results.candidates.limits import Limits
 from results.candidates.predictions import write_predictions
 from results.comparison.comparison import (
-    FRONT_SCORES,
     ComparedRun,
     ReferencePoint,
     RunGroup,
     compare_runs,
     short_names,
 )
-from results.comparison.tables import all_tables
+from results.comparison.tables import all_tables, run_table
 from results.report.data import RunData
 from results.rundir import RunDirectory
 
@@ -147,13 +146,16 @@ def test_the_keys_in_which_configurations_differ(root):
 
 
 def test_selected_candidates_are_compared_on_the_test_clips_of_both(root):
-    """The paired difference on equal clips is that of the scores; without a common clip there is none."""
+    """The paired difference on equal clips is that of the calibrated scores; without a common clip there is none."""
     for name, skill in (("one", 2.0), ("two", 3.0)):
         add_candidate(RunDirectory(root / name), "t00", size=50_000, skill=skill)
     group = compare(root, "one", "two").groups[0]
     (found,), (first, second) = group.differences, (run.data.selected.metrics for run in group.runs)
     assert (found.system, found.reference, found.n_clips) == ("two", "one", 240)
-    accuracy, loss = (second.value("test", score) - first.value("test", score) for score in FRONT_SCORES)
+    accuracy = second.value("test", "macro_accuracy") - first.value("test", "macro_accuracy")
+    one, two = run_table(compare(root, "one", "two")).frame()["test_calibrated_log_loss"]
+    assert one < first.value("test", "log_loss") - 0.01  # this candidate is over-confident
+    loss = two - one
     assert (found.accuracy, found.loss) == (pytest.approx(accuracy, abs=1e-6), pytest.approx(loss, abs=1e-6))
     assert found.loss_interval[0] < loss < found.loss_interval[1]
     (candidate,) = read_candidates(RunDirectory(root / "two"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from page_support import PageReader
+from page_support import PageReader, assert_tables_name_themselves
 from results_support import add_candidate, clips, predictions
 
 from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
@@ -144,6 +144,7 @@ def test_tables_have_what_is_shown(directory):
     """CSV files hold every system, fold and seed; nothing is rounded away."""
     scores = read_crossval(directory)
     text = write_crossval(directory, scores).read_text(encoding="utf-8")
+    assert_tables_name_themselves(text, 3)
     page = PageReader(text)
     assert {"table-systems", "table-differences", "table-folds", "figure-folds"} <= set(page.ids)
     assert all(address.startswith("data:") for address in page.addresses)

@@ -150,7 +150,7 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
     write_manifest(LocalStore(run.shards_dir), manifest)
     render_report(run)
     counts = written_page(run).split('id="table-counts"')[1].split("</table>")[0]
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", counts)
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", counts.split("<tbody>")[1])
     assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
 
 

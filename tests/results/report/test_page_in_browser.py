@@ -1,12 +1,11 @@
 """In Chromium, the report's page shows its figures, tables and plot, and they answer."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from browser_support import chromium
 from page_support import written_page
 
 from results.report.data import read_run_data
@@ -14,17 +13,6 @@ from results.report.pareto_view import pareto_view
 from results.rundir import RunDirectory
 
 pytestmark = pytest.mark.system
-
-
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
-    reason = "no Chromium on this machine (Debian: apt-get install chromium)"
-    if os.environ.get("ASC_REQUIRE_BROWSER") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def browse(profile: Path, page: Path, *options: str) -> str:
@@ -41,7 +29,7 @@ def test_a_browser_shows_figures_and_tables(whole: RunDirectory, tmp_path: Path)
     page = whole.report_dir / "index.html"
     probe = tmp_path / "probe.html"
     script = (
-        "<script>addEventListener('load', () => { document.querySelectorAll('img').forEach(image => "
+        "<script>addEventListener('load', () => { document.querySelectorAll('img.light').forEach(image => "
         "image.setAttribute('data-shown', image.complete + ' ' + image.naturalWidth + ' ' + image.clientWidth)) })"
         "</script></body>"
     )

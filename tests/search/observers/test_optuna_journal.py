@@ -158,6 +158,21 @@ def test_the_journal_opens_in_optuna_dashboard(tmp_path):
     assert [trial["number"] for trial in detail["trials"]] == list(range(len(detail["trials"])))
 
 
+def test_a_limit_of_non_zero_weights_is_a_constraint(tmp_path):
+    """Under the rule of DCASE 2021, which counts non-zero weights, each scored trial has its bytes minus the limit."""
+    events, limit = story(), 128_000
+    play(Fixed(), events, OptunaJournal(tmp_path / "j.log", SPACE, limits={"nonzero_weight_bytes": limit}))
+    table = trials_table(events).set_index("trial_id")
+    scored = table["weight_bytes"][table["macro_accuracy"].notna()]
+    found = {
+        t.user_attrs["trial_id"]: t.system_attrs["constraints"]
+        for t in read_study(tmp_path / "j.log").trials
+        if "constraints" in t.system_attrs
+    }
+    assert found == {name: [n_bytes - limit] for name, n_bytes in scored.items()}
+    assert len(found) > 3
+
+
 def test_a_study_keeps_its_name(tmp_path):
     """A run that is moved, and a journal of an earlier version, go on under the name that they have."""
     ledger, path, events = Fixed(), tmp_path / "j.log", story()

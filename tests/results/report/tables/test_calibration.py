@@ -39,7 +39,7 @@ def test_the_sentence_says_what_the_temperature_changes(tmp_path: Path, sharpene
     (tile,) = [one for one in _headline(data)["tiles"] if one["label"] == "Log loss, test"]
     tempered = log_loss(test.labels, temper(test.probabilities, own.temperature))
     assert tile["value"] == f"{tempered:.3f}", "as packed"
-    assert f"(file without it {log_loss(test.labels, test.probabilities):.3f})" in tile["detail"]
+    assert f"the file without it: {log_loss(test.labels, test.probabilities):.3f}" in tile["details"][0]
     assert score_table(data, "scene").frame()["log_loss"].iloc[-1] == pytest.approx(tempered, rel=1e-4)
 
 
