@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from asc_models.tflite.flatbuffer import TfliteFile, buffer_views
 from asc_models.tflite.measure import weight_tensors
+from asc_models.training.layers import ResidualNormalization
 
 Floats = npt.NDArray[np.float32]
 Constants = dict[str, Floats]
@@ -89,7 +90,7 @@ def file_constants(model: keras.Model) -> Constants:
 
     A batch norm named `NAME_norm` is folded into the convolution or dense layer NAME, as named by
     `asc_models.training.builder`: kernel · m and β − μ · m + bias · m, where m = γ / √(σ² + ε). Any other batch norm
-    becomes two vectors. Weights of the custom layers are unchanged.
+    becomes two vectors. Weights of the custom layers are unchanged, λ of a residual normalization among them.
     """
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     norms = {
@@ -107,6 +108,9 @@ def file_constants(model: keras.Model) -> Constants:
             constants |= {f"{name}/{part}": values for part, values in _folded(layer, norms.get(name)).items()}
         else:
             constants |= {f"{name}/{weight.name}": weight.numpy() for weight in layer.weights}
+    for layer in model.layers:
+        if isinstance(layer, ResidualNormalization):
+            constants[f"{layer.name}/weight"] = np.array([layer.weight])
     return {key: np.ascontiguousarray(values, np.float32).reshape(-1) for key, values in constants.items()}
 
 

@@ -184,11 +184,11 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
         ({"family": "cp_mobile", "base_chanels": 8}, "unknown key; did you mean 'base_channels'?"),
         (
             {"family": "cpm"},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile (got 'cpm')",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet (got 'cpm')",
         ),
         (
             {"stem_filters": 8},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, but it is missing",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, but it is missing",
         ),
     ],
 )

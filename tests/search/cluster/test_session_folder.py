@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,9 +55,8 @@ def test_ray_goes_where_its_sockets_have_short_paths(tmp_path: Path, monkeypatch
 
 def look() -> None:
     """Start a local Ray in this process, look at its folder and its addresses, and end it."""
-    before = {*Path("/tmp").glob("asc-ray-*")}
     with ray_session("local", n_cpus=1):
-        (folder,) = {*Path("/tmp").glob("asc-ray-*")} - before
+        (folder,) = Path(tempfile.gettempdir()).glob("asc-ray-*")
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert folder.stat().st_uid == os.getuid()
         assert [path.name for path in folder.iterdir() if path.is_dir()] == [RAY_FOLDER]
@@ -70,8 +70,9 @@ def look() -> None:
 @pytest.mark.system
 def test_no_other_user_or_machine_reaches_a_local_ray() -> None:
     """Ray opens its own folder to everybody, and logs the environment with its secrets; its parent is closed. All its
-    processes listen on the loopback interface. A process of its own has no Ray of other tests."""
+    processes listen on the loopback interface. A process and a folder of its own have no Ray of other tests."""
     command = [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['look']()"]
-    environment = {**os.environ, "TMPDIR": "/tmp", "PYTHONPATH": str(ROOT / "tests")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as own:
+        environment = {**os.environ, "TMPDIR": own, "PYTHONPATH": str(ROOT / "tests")}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
