@@ -188,7 +188,8 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
         ),
         (
             {"stem_filters": 8},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, but it is missing",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, but it is "
+            "missing",
         ),
     ],
 )
