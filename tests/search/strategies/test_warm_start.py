@@ -158,7 +158,7 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
 def test_the_ledger_keeps_what_was_known(tmp_path):
     """Written as an event and read again, it is the same, but for points that the space has no more."""
     wide, narrow = space_of(kernel_size=[3, 5]), space_of(kernel_size=3)
-    run = write_run(tmp_path / "first", wide, describe_by(wide), list(wide.points()))
+    run = write_run(tmp_path / "first", wide, describe_by(wide), list(wide.points())[::7])
     found = read(wide, [run], ["cao2021-system1", "cao2021-system3"])
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append("warm_started", **found.fields())
@@ -172,12 +172,12 @@ def test_the_ledger_keeps_what_was_known(tmp_path):
 def test_of_a_wider_space_what_lies_in_this_one_is_taken(tmp_path):
     """A knob that is fixed here and was free there, or the other way round: the points that both have."""
     wide, narrow = space_of(kernel_size=[3, 5]), space_of(kernel_size=3)
-    points = list(wide.points())
+    points = list(wide.points())[::7]
     inside = [params for params in points if params["kernel_size"] == 3]
     found = read(narrow, [write_run(tmp_path / "wide", wide, describe_by(wide), points)])
     assert len(found.trials) == len(inside) < len(points)
     assert all(narrow.parse(trial.params) == trial.params for trial in found.trials)
-    back = read(wide, [write_run(tmp_path / "narrow", narrow, describe_by(narrow), list(narrow.points()))])
+    back = read(wide, [write_run(tmp_path / "narrow", narrow, describe_by(narrow), inside)])
     assert [trial.params for trial in back.trials] == inside
 
 
