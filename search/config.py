@@ -111,7 +111,7 @@ class DistillationConfig(Distillation):
 class RetrainConfig(Config):
     """Section `retrain`: training at full length of the search's best candidates and of fixed systems."""
 
-    ADDED = frozenset({"all_clips", "inner_folds", "distillation"})
+    ADDED = frozenset({"all_clips", "inner_folds", "distillation", "train"})
 
     n_candidates: int = Field(4, ge=0)
     """Number of the search's best trials to retrain."""
@@ -132,6 +132,9 @@ class RetrainConfig(Config):
     without one part of the locations; 0 turns it off."""
     distillation: DistillationConfig | None = None
     """Teachers of the candidates; null trains on the labels alone."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the section `train` that differ at full length. A search compares its trials at the ends of warm-restart
+    cycles; candidates may have another `schedule`, or averaged weights (`swa_share`)."""
 
     @field_validator("seeds")
     @classmethod
@@ -202,11 +205,12 @@ class RunConfig(Config):
             raise ValueError("nothing to do: neither a search nor retrain.systems")
         if clash := self.train.clash_with(self.reader):
             raise ValueError(clash)
-        for system in self.retrain.systems:
-            _check_recipe(system, self.train, self.reader)
-        if self.retrain.distillation is not None:
-            for system in self.retrain.distillation.teachers:
-                _check_recipe(system, self.train, self.reader, "retrain.distillation.teachers")
+        _check_recipe("retrain.train", self.retrain.train, self.train, self.reader)
+        teachers = () if self.retrain.distillation is None else self.retrain.distillation.teachers
+        for where, systems in (("systems", self.retrain.systems), ("distillation.teachers", teachers)):
+            for system in systems:
+                keys = {**self.retrain.train, **system.train}
+                _check_recipe(f"retrain.{where}, {system.name}: train", keys, self.train, self.reader)
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         return self
@@ -214,6 +218,11 @@ class RunConfig(Config):
     def canonical(self) -> dict[str, Any]:
         """Return the settings as JSON values, without `recipe`, which says how values were found and is none itself."""
         return {name: value for name, value in super().canonical().items() if name != "recipe"}
+
+    @property
+    def full_recipe(self) -> TrainConfig:
+        """The recipe of trainings at full length: section `train` with the keys of `retrain.train`."""
+        return self.train.updated(**self.retrain.train)
 
     def search_settings(self) -> SearchSettings:
         """Return the sections that a search needs.
@@ -236,15 +245,19 @@ class RunConfig(Config):
                 raise ValueError(f"{key}: {refused}")
 
 
-def _check_recipe(
-    system: SystemConfig, train: TrainConfig, reader: ReaderSpec, section: str = "retrain.systems"
-) -> None:
-    """Raise ValueError if a system's own keys of `train` are unknown or invalid, alone or with the reader."""
-    where = f"{section}, {system.name}: train"
-    if unknown := sorted(set(system.train) - set(TrainConfig.model_fields)):
+def _check_recipe(where: str, keys: Mapping[str, Any], train: TrainConfig, reader: ReaderSpec) -> None:
+    """Raise ValueError if keys of `train` are unknown, or do not go together with the other keys or the reader.
+
+    Args:
+        where: section of the keys, for messages.
+        keys: the keys that differ.
+        train: the recipe that they are added to.
+        reader: the reader.
+    """
+    if unknown := sorted(set(keys) - set(TrainConfig.model_fields)):
         raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; keys: {', '.join(TrainConfig.model_fields)}")
     try:
-        clash = system.recipe(train).clash_with(reader)
+        clash = train.updated(**keys).clash_with(reader)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise ValueError(f"{where}: {problems}") from None

@@ -37,6 +37,8 @@ SHORTEST_WINDOW, LONGEST_WINDOW = 1.0, 3.0
 """Seconds."""
 N_WINDOWS = 10
 INNER_FOLDS = 4
+FULL_LENGTH = {"schedule": "plateau-cosine", "swa_share": 0.15}
+"""Recipe of the final networks where it differs from that of the trials."""
 SHORTEST_CLIP, LONGEST_CLIP = 0.5, 30.0
 """Seconds. Longer recordings are usually meant to be cut."""
 N_HEADERS = 200
@@ -193,6 +195,9 @@ def _picks(facts: DataFacts, config: RunConfig) -> Iterator[Pick]:
     )
     why = f"{few}: all train the final networks, which are scored by trainings that leave out a part each"
     yield Pick({"retrain.all_clips": True, "retrain.inner_folds": INNER_FOLDS}, why)
+    if all(_is_free(config, f"train.{name}") for name in FULL_LENGTH):
+        why = f"{few}: without the rungs of a search, a long high rate and averaged weights"
+        yield Pick({"retrain.train": dict(FULL_LENGTH)}, why)
 
 
 def _is_free(config: RunConfig, key: str) -> bool:
@@ -218,11 +223,13 @@ def _with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 def _updated(config: C, nested: Mapping[str, Any]) -> C:
     return config.updated(
         **{
-            name: _updated(getattr(config, name), value) if isinstance(value, Mapping) else value
+            name: _updated(section, value) if isinstance(section := getattr(config, name), Config) else value
             for name, value in nested.items()
         }
     )
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_text(one)}' for key, one in value.items())}}}"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -215,11 +215,11 @@ def retrain_stage(
     from search.retrain.retrain import Variant, retrain
 
     variant = (variant or Variant()).under(config.retrain)
-    lengths = {system.recipe(config.train).epochs for system in config.retrain.systems}
-    lengths |= {config.train.epochs} if config.retrain.n_candidates else set()
+    lengths = {system.recipe(config.full_recipe).epochs for system in config.retrain.systems}
+    lengths |= {config.full_recipe.epochs} if config.retrain.n_candidates else set()
     lengths = {variant.epochs} if variant.epochs else lengths
     if variant.with_validation:
-        ends = sorted({last_cycle_end(config.train, epochs) for epochs in lengths})
+        ends = sorted({last_cycle_end(config.full_recipe, epochs) for epochs in lengths})
         narrator.note(
             "On train and validation no checkpoint is selected: training ends with the last whole cycle, at epoch "
             f"{' and '.join(map(str, ends))}"
@@ -255,7 +255,7 @@ def _warn_of_cut_cycles(config: RunConfig, lengths: set[int], narrator: Narrator
     from asc_models.training.schedule import mid_cycle_warning
 
     for epochs in sorted(lengths):
-        if warning := mid_cycle_warning(config.train, epochs):
+        if warning := mid_cycle_warning(config.full_recipe, epochs):
             narrator.warn(warning)
 
 

@@ -329,10 +329,12 @@ def _candidates(
     """
     asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode, ReaderSpec]] = []
     for system in config.retrain.systems:
-        configured = system.recipe(config.train)
+        configured = system.recipe(config.full_recipe)
         asked.append((system.name, None, system.network, configured, config.retrain.mode, config.reader))
     for one in choice.trials:
-        configured = TrainConfig.model_validate({**one.config["train"], "epochs": config.train.epochs})
+        configured = TrainConfig.model_validate(
+            {**one.config["train"], **config.retrain.train, "epochs": config.full_recipe.epochs}
+        )
         network = parse_network(one.config["model"])
         reader = _reader_of(one.config, config)
         asked.append((one.trial_id, one.trial_id, network, configured, _mode_of(one, config), reader))

@@ -212,6 +212,7 @@ def teachers_config(config: RunConfig) -> RunConfig | None:
             checkpoint=config.retrain.checkpoint,
             all_clips=config.retrain.all_clips,
             inner_folds=config.retrain.inner_folds,
+            train=config.retrain.train,
         ),
     )
 

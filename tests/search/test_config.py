@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from data_prep.errors import ConfigError, RunError
@@ -231,3 +233,17 @@ def test_overrides_may_be_python_values():
     assert read_run_config("demo", values) == read_run_config("demo", text)
     with pytest.raises(ConfigError, match="n_trails: unknown key"):
         read_run_config("demo", {"search.n_trails": 3})
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"shedule": "cosine"}, "retrain.train: unknown keys shedule; keys: epochs, schedule"),
+        ({"swa_share": 2}, "retrain.train: swa_share: Input should be less than or equal to 1"),
+        ({"gain_db": 6}, "retrain.train: train.gain_db 6 has no effect with reader.scaling minmax"),
+    ],
+)
+def test_keys_of_another_recipe_at_full_length_are_checked(keys, problem):
+    """Unknown ones, wrong values and what does not go with the reader, before anything starts."""
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        parse_config(RunConfig, {"recipe": "paper", "retrain": {"train": keys}}, "run.yaml")

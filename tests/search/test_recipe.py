@@ -52,7 +52,9 @@ def test_few_clips_get_windows_mixtures_and_all_of_them_for_training():
     assert (config.train.class_mix_p, config.train.mixup_alpha, config.train.frequency_shift) == (1.0, 0.0, 4)
     assert config.train.epochs * config.train.epoch_examples == 126 * 1024
     assert (config.retrain.all_clips, config.retrain.inner_folds) == (True, 4)
+    assert config.full_recipe == config.train.updated(schedule="plateau-cosine", swa_share=0.15)
     assert all(pick.is_taken for pick in picks)
+    assert "retrain.train {schedule: plateau-cosine, swa_share: 0.15}: few" in str(picks[-1])
     assert "few training clips (320)" in str(picks[1])
 
 
@@ -81,6 +83,16 @@ def test_a_knob_of_the_space_is_left_to_the_search():
     config, picks = with_recipe(RunConfig(space={"train.weight_decay": [0.0, 1e-3]}), ESC10)
     assert config.train.weight_decay == 0.0
     assert all("train.weight_decay" not in pick.values for pick in picks)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"train": {"schedule": "cosine"}}, {"space": {"train.swa_share": [0.0, 0.2]}}, {"retrain": {"train": {}}}],
+)
+def test_a_schedule_that_is_set_or_searched_is_that_of_the_final_networks_too(asked):
+    config, picks = with_recipe(RunConfig(**asked), ESC10)
+    assert config.full_recipe == config.train
+    assert all("retrain.train" not in pick.values for pick in picks)
 
 
 @pytest.mark.parametrize(

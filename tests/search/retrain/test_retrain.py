@@ -347,3 +347,18 @@ def test_a_candidate_has_the_reader_of_its_trial(tmp_path, shards):
         ledger.append("trial_ended", trial_id="t0002", state="finished", reason=None)
         jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
     assert {job.config.trial_id: job.config.reader.deltas for job in jobs} == {"t0001": 0, "t0002": 2}
+
+
+def test_candidates_may_have_another_recipe_than_trials(tmp_path, shards):
+    """Keys of `retrain.train` hold for trials and systems; a system's own come before them, the name stays."""
+    systems = [
+        {"name": "one", "model": TINY.model_dump(mode="json")},
+        {"name": "two", "model": TINY.model_dump(mode="json"), "train": {"schedule": "step"}},
+    ]
+    config = run_config(systems=systems, train={"schedule": "cosine", "swa_share": 0.4, "epochs": 7})
+    run = begin(tmp_path, config, {"t0001": (TINY, 0.6, 900)})
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
+    recipes = {job.config.name: (job.config.train.schedule, job.config.train.swa_share) for job in jobs}
+    assert recipes == {"t0001": ("cosine", 0.4), "one": ("cosine", 0.4), "two": ("step", 0.4)}
+    assert {job.config.train.epochs for job in jobs} == {7}
