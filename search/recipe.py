@@ -38,7 +38,7 @@ SHORTEST_WINDOW, LONGEST_WINDOW = 1.0, 3.0
 N_WINDOWS = 10
 INNER_FOLDS = 4
 FULL_LENGTH = {"schedule": "plateau-cosine", "swa_share": 0.15}
-"""Recipe of the final networks where it differs from that of the trials: 0.036 nats less than warm restarts on ESC-10."""
+"""Recipe of the final networks where it differs from the trials': 0.036 nats less than warm restarts on ESC-10."""
 SHORTEST_CLIP, LONGEST_CLIP = 0.5, 30.0
 """Seconds. Longer recordings are usually meant to be cut."""
 N_HEADERS = 200
