@@ -86,7 +86,7 @@ class DistillationConfig(Distillation):
 
     teachers: tuple[SystemConfig, ...] = ()
     """Networks of any size, trained first on the same clips. They are kept in RUN/teachers and never submitted. Their
-    recipe is that of `train`, with the keys of their own `train`; the candidates' input must fit them."""
+    recipe is the candidates', with the keys of their own `train`; the candidates' input must fit them."""
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     """Random seeds; each of `teachers` is trained once per seed."""
     candidates: tuple[str, ...] = ()

@@ -66,6 +66,11 @@ def cross_validate(
     """
     if config.search is not None:
         raise ConfigError("a cross-validation has no search: set search: null")
+    if config.retrain.distillation is not None and config.retrain.distillation.probabilities is not None:
+        raise ConfigError(
+            "retrain.distillation.probabilities: the teacher of one file knows clips that some fold tests; use "
+            "distillation.teachers, which are trained within each fold"
+        )
     cluster_address(address)  # raises if it is wrong, before anything is written
     shards = out.shards_dir if shards is None else shards
     first = out.fold(folds[0] if folds else config.fold)

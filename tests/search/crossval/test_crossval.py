@@ -17,7 +17,9 @@ from data_prep.prepare.prepare import prepare
 from results.candidates.candidates import read_metrics
 from results.ledger.ledger import Ledger
 from results.rundir import CrossvalDirectory
+from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
+from search.crossval.crossval import cross_validate
 from search.crossval.frozen import frozen_config
 
 SYSTEMS = [
@@ -148,3 +150,11 @@ def test_each_fold_has_its_own_teachers(tmp_path, two_folds, ray_here):
             assert sorted(ended) == [f"{name}/inner/1", f"{name}/inner/2"]
             assert events(one, "test_read") == []
     assert pd.read_csv(tmp_path / "cv" / "tables" / "inner_folds.csv")["system"].tolist() == ["tiny-kd-full"] * 2
+
+
+def test_stored_probabilities_are_refused(tmp_path):
+    """Whoever made them has seen clips that another fold tests; nothing is written."""
+    asked = config(distillation={"probabilities": "teacher.csv"}).updated(search=None)
+    with pytest.raises(ConfigError, match="the teacher of one file knows clips that some fold tests"):
+        cross_validate(asked, CrossvalDirectory(tmp_path / "cv"), Terminal(quiet=True), shards=tmp_path)
+    assert not (tmp_path / "cv").exists()
