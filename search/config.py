@@ -324,7 +324,9 @@ def _set_key(data: dict[str, Any], key: str, value: Any) -> None:
         name, parts = ".".join(parts[:n_parts]), parts[n_parts:]
         if not parts:
             break
-        section = section.setdefault(name, {})
+        if section.get(name) is None:  # missing, or off: its keys turn it on
+            section[name] = {}
+        section = section[name]
         if not isinstance(section, dict):
             raise ConfigError(f"--set {key}: {name} is not a section")
     section[name] = value

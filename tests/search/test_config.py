@@ -247,3 +247,12 @@ def test_keys_of_another_recipe_at_full_length_are_checked(keys, problem):
     """Unknown ones, wrong values and what does not go with the reader, before anything starts."""
     with pytest.raises(ConfigError, match=re.escape(problem)):
         parse_config(RunConfig, {"recipe": "paper", "retrain": {"train": keys}}, "run.yaml")
+
+
+def test_a_key_of_a_section_that_is_off_turns_it_on(tmp_path):
+    """The configuration in a run directory has null for sections that are off."""
+    path = tmp_path / "run.yaml"
+    path.write_text("recipe: paper\nretrain: {distillation: null}\n")
+    found = read_run_config(str(path), ["retrain.distillation.candidates=[t0001-s0]"]).retrain.distillation
+    assert found is not None
+    assert found.candidates == ("t0001-s0",)
