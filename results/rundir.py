@@ -67,6 +67,15 @@ class CandidateFiles(SystemFiles):
         return self.root / MODEL
 
     @property
+    def float_path(self) -> Path:
+        """The network as a TFLite file in float32, before its export; kept until the candidate is scored."""
+        return self.root / "float32.tflite"
+
+    def float_predictions_path(self, split: str) -> Path:
+        """Return the path of the float32 network's class probabilities; kept until the candidate is scored."""
+        return self.root / "predictions" / f"{split}-float32.parquet"
+
+    @property
     def metrics_path(self) -> Path:
         """Scores and sizes. Written last: the candidate is finished if this file exists."""
         return self.root / METRICS

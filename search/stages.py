@@ -21,7 +21,7 @@ from results.rundir import RunDirectory
 from results.storage.storage import RunStorage, checkpoints_of
 from search.config import RunConfig
 from search.observers.base import Observer, observed
-from search.observers.watch import Watch, file_observers, send_candidates
+from search.observers.watch import Watch, file_observers, log_candidates
 from search.recipe import DataFacts, with_recipe, with_stored
 from search.run_config import has_training
 
@@ -244,7 +244,7 @@ def retrain_stage(
         narrator.warn(f"failed: {failure.rstrip('.')}. Traceback: {workspace.run.failures_dir}")
     for line in (*outcome.notes, *outcome.exports):
         narrator.note(line)
-    send_candidates(watch, workspace.run, ledger, narrator.warn)
+    log_candidates(watch, workspace.run, ledger, narrator.warn)
     n_all = len(outcome.names)
     again = f", {n_all - outcome.n_new} from before" if n_all > outcome.n_new else ""
     narrator.note(f"{n_all} candidate{'' if n_all == 1 else 's'}{again}, in {outcome.seconds:.1f} s")

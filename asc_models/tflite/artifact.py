@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ class Artifact:
                 "it was trained on."
             )
         return np.concatenate([self._run(x) for x in features.batches()])
+
+    def ms_per_clip(self, n_clips: int) -> float:
+        """Return the median time in ms that the file takes for one of `n_clips` random clips, after a first one.
+
+        Raises:
+            ExportError: if the file cannot be run.
+        """
+        clips = np.random.default_rng(0).random((1 + n_clips, *self.input_shape), dtype=np.float32)
+        ends = [time.perf_counter()]
+        for clip in clips:
+            self._run(clip[np.newaxis])
+            ends.append(time.perf_counter())
+        return 1e3 * float(np.median(np.diff(ends)[1:]))
 
     def _run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         outputs: list[Any] = []

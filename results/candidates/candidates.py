@@ -60,12 +60,14 @@ class CandidateMetrics:
     """Cohen's κ between file and network over validation and calibration clips, excluding near-ties."""
     export_seconds: float | None = None
     """Duration of the export."""
-    float_macro_accuracy: float | None = None
-    """Macro accuracy of the network on validation, before its export; None if unknown or trained on validation."""
-    float_log_loss: float | None = None
-    """Log loss of the network on validation, in nats."""
+    float_scores: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
+    """{split: {score: value}} of the float32 network before its export: `macro_accuracy`, and `log_loss` in nats.
+    Out-of-fold predictions have none."""
     peak_activation_bytes: int | None = None
     """Estimated peak memory of simultaneously live float32 activations; None in files of older versions."""
+    ms_per_clip: float | None = None
+    """Median time of the file per clip on one thread, in ms, without the features, on the machine that scored it,
+    possibly beside other trainings (`asc bench` times it alone); None in files of older versions."""
     trained_on: tuple[str, ...] = ("train",)
     """Splits used for training. If they include validation, only out-of-fold validation scores exist."""
     inner_folds: int = 0
@@ -86,7 +88,7 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
     if unknown:
         raise ValueError(f"unknown split {', '.join(unknown)}; splits: {', '.join(SPLITS)}")
     fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
-    for name in ("inner_folds", "sha256"):
+    for name in ("float_scores", "inner_folds", "sha256"):
         if not fields[name]:
             del fields[name]
     write_json(path, {**metrics.splits, **fields})
@@ -109,7 +111,7 @@ def read_metrics(path: Path) -> CandidateMetrics:
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}. {RETRAIN_AGAIN}")
     splits: dict[str, dict[str, Any]] = {split: data[split] for split in SPLITS if split in data}
-    known = {name: data[name] for name in fields if name in data}
+    known = {**_older_float_scores(data), **{name: data[name] for name in fields if name in data}}
     try:
         return _METRICS.validate_python({**known, "splits": splits})
     except ValidationError as error:
@@ -119,6 +121,13 @@ def read_metrics(path: Path) -> CandidateMetrics:
 
 
 _METRICS = TypeAdapter(CandidateMetrics)
+
+
+def _older_float_scores(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scores of the network on validation as older versions wrote them, as the field `float_scores`."""
+    names = ("macro_accuracy", "log_loss")
+    scores = {name: data[f"float_{name}"] for name in names if data.get(f"float_{name}") is not None}
+    return {"float_scores": {"validation": scores}} if scores else {}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from results.report.text import Content, amount, interval, kilobytes, number, pe
 
 DETAILS = (
     *("candidate", "temperature", "validation_log_loss", "test_log_loss", "weight_bytes", "quantization_bytes"),
-    *("file_bytes", "agreement", "float_macro_accuracy", "float_log_loss"),
+    *("file_bytes", "ms_per_clip", "agreement", "float_validation_log_loss", "float_test_log_loss"),
 )
 """Columns of `candidate_table` that few readers need."""
 

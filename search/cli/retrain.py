@@ -16,6 +16,7 @@ from search.cli.options import (
     SetOption,
     ShardsOption,
     StorageOption,
+    TensorBoardOption,
     WandbOption,
     leave_job_folder,
     storage_location,
@@ -100,6 +101,7 @@ def retrain(
     storage: StorageOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
+    tensorboard: TensorBoardOption = True,
     mlflow: MlflowOption = None,
     wandb: WandbOption = None,
     as_json: JsonOption = False,
@@ -129,7 +131,7 @@ def retrain(
     screen = terminal()
     directory = RunDirectory(run)
     cluster_address(address)  # raises if it is wrong, before anything is written
-    watch = Watch(mlflow=mlflow, wandb=wandb)
+    watch = Watch(tensorboard=tensorboard, mlflow=mlflow, wandb=wandb)
     trackers(watch, directory)  # raises likewise
     leave_job_folder(run=run, shards=shards, storage=storage)
     with taken(directory, storage_location(storage), screen.note) as stored:

@@ -1,18 +1,23 @@
-"""TensorBoard files: a curve per trial over its epochs, its parameters, and the growth of the front."""
+"""TensorBoard files: the curves of trials and of retrained candidates over epochs, and the growth of the front."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from results.candidates.history import read_history
 from results.ledger.events import OF_TRIALS, Event, is_kind, of_kind
 from results.ledger.progress import ProgressFold, SearchProgress
 from results.pareto import hypervolume
+from results.rundir import CANDIDATES, CandidateFiles
 
 SCORES = ("macro_accuracy", "log_loss")
+CURVES = ("loss", "learning_rate", *SCORES)
+"""Columns of a candidate's history that are drawn."""
 EVENT_FILES = "events.out.tfevents.*"
 WHOLE_SEARCH = "sweep"
 """Folder of the curves of the whole search."""
@@ -118,6 +123,42 @@ class TensorBoardFiles:
         writer = self._writers.pop(name, None)
         if writer is not None:
             writer.close()
+
+
+def write_histories(folder: Path, candidates: Sequence[CandidateFiles], events: Sequence[Event]) -> None:
+    """Write the epochs of finished candidates to `<folder>/candidates/<candidate>/`, replacing earlier files.
+
+    Averaged weights have one more point, under `<curve>/average`.
+
+    Args:
+        folder: of the run's TensorBoard files.
+        candidates: finished candidates; those of older versions, which kept no history, are left out.
+        events: events of the run, whose times the points get.
+
+    Raises:
+        DataError: if a history is damaged.
+    """
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event as Line
+    from tensorboardX.summary import scalar
+
+    finished = {event["candidate"]: event["time"] for event in of_kind(events, "candidate_finished")}
+    for files in candidates:
+        history = read_history(files)
+        if history is None or files.name not in finished:
+            continue
+        of_candidate = folder / CANDIDATES / files.name
+        of_candidate.mkdir(parents=True, exist_ok=True)
+        for path in of_candidate.glob(EVENT_FILES):
+            path.unlink()
+        writer = EventsWriter(str(of_candidate / "events"))
+        time = datetime.fromisoformat(finished[files.name]).timestamp()
+        for row in history.to_dict("records"):
+            for curve in CURVES:
+                if not math.isnan(row[curve]):
+                    tag = f"{curve}/average" if row["is_average"] else curve
+                    writer.write_event(Line(summary=scalar(tag, row[curve]), wall_time=time, step=row["epoch"]))
+        writer.close()
 
 
 def _search_values(progress: SearchProgress, limit: int | None) -> dict[str, float]:

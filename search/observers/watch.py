@@ -14,7 +14,7 @@ from search.observers.base import Observer, Tracker
 from search.observers.json_log import JsonLog
 from search.observers.mlflow_log import MlflowLog
 from search.observers.optuna_journal import OptunaJournal
-from search.observers.tensorboard import TensorBoardFiles
+from search.observers.tensorboard import TensorBoardFiles, write_histories
 from search.observers.wandb_log import WandbLog
 from search.space.config import SpaceConfig
 
@@ -70,10 +70,15 @@ def trackers(watch: Watch, run: RunDirectory) -> list[Tracker]:
     return found
 
 
-def send_candidates(watch: Watch, run: RunDirectory, ledger: Ledger, warn: Callable[[str], None]) -> None:
-    """Send the retrained candidates of a run to the tracking servers; a failure is a warning."""
-    for tracker in trackers(watch, run):
+def log_candidates(watch: Watch, run: RunDirectory, ledger: Ledger, warn: Callable[[str], None]) -> None:
+    """Log the retrained candidates of a run in TensorBoard files and on tracking servers; a failure is a warning."""
+    logs = {tracker.name: tracker.send_candidates for tracker in trackers(watch, run)}
+    if watch.tensorboard:
+        logs[TensorBoardFiles.name] = lambda events, candidates: write_histories(
+            run.tensorboard_dir, candidates, events
+        )
+    for name, log in logs.items():
         try:
-            tracker.send_candidates(ledger.events(), run.candidates())
-        except Exception as error:  # no failure of a server may end the run
-            warn(f"{tracker.name}: {error or type(error).__name__}. Not all candidates were logged.")
+            log(ledger.events(), run.candidates())
+        except Exception as error:  # no failure of a log may end the run
+            warn(f"{name}: {error or type(error).__name__}. Not all candidates were logged.")

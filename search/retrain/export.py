@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from asc_models.config import ExportMode
-from asc_models.metrics import log_loss, macro_accuracy
 from data_prep.files.files import written_whole
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ class Exported:
     """Cohen's κ over validation and calibration clips, excluding near-ties."""
     seconds: float
     """Duration of the export in seconds, including calibration but not the checks."""
-    float_macro_accuracy: float
-    """The network's macro accuracy on validation."""
-    float_log_loss: float
-    """The network's log loss on validation, in nats."""
 
 
 def write_network(trainer: Trainer, path: Path) -> None:
@@ -48,7 +45,14 @@ def write_network(trainer: Trainer, path: Path) -> None:
 
 
 def export_candidate(
-    trainer: Trainer, train: FeatureSet, validation: FeatureSet, path: Path, mode: ExportMode, *, seed: int
+    trainer: Trainer,
+    train: FeatureSet,
+    validation: FeatureSet,
+    path: Path,
+    mode: ExportMode,
+    *,
+    seed: int,
+    float_path: Path | None = None,
 ) -> Exported:
     """Export a trained network and accept the file only if it runs and agrees with the network.
 
@@ -59,13 +63,14 @@ def export_candidate(
         path: path of the file; it is deleted if the file is rejected.
         mode: export mode.
         seed: seed for drawing the calibration clips.
+        float_path: path for the network as a float32 file, to compare with; None writes none.
 
     Raises:
         ExportError: if the file cannot be created or run, or its predictions differ too much from the network's.
     """
     from asc_models.errors import ExportError
     from asc_models.tflite.artifact import Artifact
-    from asc_models.tflite.export import convert, export
+    from asc_models.tflite.export import convert, exported
     from asc_models.tflite.quantization.agreement import require_agreement
     from asc_models.tflite.quantization.calibration import draw_calibration
     from asc_models.tflite.quantization.drift import layer_drift
@@ -75,8 +80,11 @@ def export_candidate(
     calibration = draw_calibration(train, seed=seed)
     answer = answering(trainer.model, train.windows)
     started = time.monotonic()
-    export(answer, train.input_shape, path, mode, calibration)
+    converted = functools.cache(partial(convert, answer, train.input_shape))
+    _write(path, exported(converted, mode, calibration))
     seconds = time.monotonic() - started
+    if float_path is not None:
+        _write(float_path, exported(converted, "float32"))
     try:
         require_running(path, calibration.inputs(slice(0, N_PROBE_CLIPS)))
         artifact = Artifact(path)
@@ -87,11 +95,15 @@ def export_candidate(
             np.concatenate(file),
             path,
             mode,
-            lambda: layer_drift(convert(answer, train.input_shape), path, calibration.inputs(slice(0, N_DRIFT_CLIPS))),
+            lambda: layer_drift(converted("float32"), path, calibration.inputs(slice(0, N_DRIFT_CLIPS))),
         )
     except ExportError:
         path.unlink(missing_ok=True)
         raise
     on_validation = float((network[0].argmax(axis=1) == file[0].argmax(axis=1)).mean())
-    scores = [score(validation.labels, network[0]) for score in (macro_accuracy, log_loss)]
-    return Exported(on_validation, found.beyond_chance, seconds, *scores)
+    return Exported(on_validation, found.beyond_chance, seconds)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)

@@ -62,7 +62,7 @@ class StoredCandidate:
             for name in self._store.names()
             if name.startswith(f"{files.inner_dir.name}/") and Path(name).name != KERAS
         ]
-        for name in (files.checkpoint_path.name, files.trained_path.name, *parts):
+        for name in (files.checkpoint_path.name, files.float_path.name, files.trained_path.name, *parts):
             self._store.remove(name)
 
     def push_part(self, files: CandidateFiles, part: int) -> None:
@@ -92,7 +92,8 @@ def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:
 
 
 def _trained(files: CandidateFiles) -> tuple[Path, ...]:
-    return files.config_path, files.keras_path, files.tflite_path, files.history_path, files.trained_path
+    of_network = files.config_path, files.keras_path, files.tflite_path, files.float_path
+    return *of_network, files.history_path, files.trained_path
 
 
 def _write(path: Path, data: bytes) -> None:

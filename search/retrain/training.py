@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asc_models.candidate import KERAS, CandidateConfig, read_candidate_config
+from asc_models.metrics import log_loss, macro_accuracy
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
 from data_prep.files.files import file_digest, read_json, write_json, write_text, written_whole
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from asc_models.tflite.artifact import Artifact
     from asc_models.training.fit import Fit
 
+N_TIMED_CLIPS = 20
+"""Clips on which an exported file is timed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -40,10 +44,6 @@ class Trained:
     """Cohen's κ of the two over validation and calibration clips, excluding near-ties; the acceptance criterion."""
     export_seconds: float
     """Duration of the export in seconds."""
-    float_macro_accuracy: float | None = None
-    """The network's macro accuracy on validation before its export; None if it was trained on validation."""
-    float_log_loss: float | None = None
-    """Its log loss there, in nats."""
 
 
 def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
@@ -125,15 +125,15 @@ def train_candidate(
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
     write_network(trainer, files.keras_path)
     _remove_predictions(files)
-    exported = export_candidate(trainer, train, validation, files.tflite_path, config.mode, seed=config.seed)
+    exported = export_candidate(
+        trainer, train, validation, files.tflite_path, config.mode, seed=config.seed, float_path=files.float_path
+    )
     _write_history(files, result)
     trained = Trained(
         best_epoch=result.best.epoch,
         agreement=exported.agreement,
         agreement_beyond_chance=exported.agreement_beyond_chance,
         export_seconds=round(exported.seconds, 2),
-        float_macro_accuracy=exported.float_macro_accuracy if config.checkpoint else None,
-        float_log_loss=exported.float_log_loss if config.checkpoint else None,
     )
     _write_trained(files, trained)
     return trained
@@ -151,6 +151,7 @@ def _remove_predictions(files: CandidateFiles) -> None:
     """Delete the predictions of an earlier export."""
     for split in SPLITS:
         files.predictions_path(split).unlink(missing_ok=True)
+        files.float_predictions_path(split).unlink(missing_ok=True)
 
 
 def _write_trained(files: CandidateFiles, trained: Trained) -> None:
@@ -160,6 +161,8 @@ def _write_trained(files: CandidateFiles, trained: Trained) -> None:
 
 def read_trained(files: CandidateFiles) -> Trained | None:
     """Return the results of a training that is finished but not yet scored; None if there are no usable ones."""
+    if not files.float_path.is_file():
+        return None
     try:
         record = read_json(files.trained_path)
         digest = file_digest(files.tflite_path)
@@ -202,7 +205,8 @@ def score_candidate(
     if config.inner_folds:
         present.add("validation")
         write_predictions(files.predictions_path("validation"), join_parts(config, manifest, files))
-    summaries = _score_splits(config, shards, files, artifact, [name for name in SPLITS if name in present], on_read)
+    splits = [name for name in SPLITS if name in present]
+    summaries = _score_splits(config, shards, files, artifact, splits, on_read)
     windows = config.reader.windows(config.features)
     cost = estimate(config.model, artifact.input_shape, len(config.classes), windows)
     metrics = CandidateMetrics(
@@ -211,6 +215,8 @@ def score_candidate(
         n_params=cost.n_params,
         macs=cost.macs,
         peak_activation_bytes=cost.peak_activation_bytes,
+        ms_per_clip=round(artifact.ms_per_clip(N_TIMED_CLIPS), 3),
+        float_scores=_float_scores(config, files, splits),
         mode=config.mode,
         **asdict(trained),
         epochs=config.train.epochs,
@@ -233,7 +239,12 @@ def _score_splits(
     splits: Sequence[str],
     on_read: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
-    """Return {split: scores} of the labelled splits; those without predictions are read, and predicted."""
+    """Return {split: scores} of the labelled splits; those without predictions are read, and predicted.
+
+    What they read is predicted by the float32 network as well.
+    """
+    from asc_models.tflite.artifact import Artifact
+
     statistics = read_candidate_config(files.config_path).statistics
     summaries: dict[str, dict[str, Any]] = {}
     for split in splits:
@@ -241,11 +252,30 @@ def _score_splits(
         if not path.exists():
             on_read(split)
             features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
-            write_predictions(path, Predictions(features.clips, artifact.predict(features), features.classes))
+            of_network = files.float_predictions_path(split), Artifact(files.float_path)
+            for to, predictor in (of_network, (path, artifact)):
+                write_predictions(to, Predictions(features.clips, predictor.predict(features), features.classes))
         predictions = read_predictions(path, config.classes)
         if predictions.is_labelled:
             summaries[split] = predictions.summarize()
     return summaries
+
+
+def _float_scores(config: CandidateConfig, files: CandidateFiles, splits: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return {split: scores} of the float32 network, without splits that it has not predicted or that lack labels."""
+    found = {
+        split: read_predictions(files.float_predictions_path(split), config.classes)
+        for split in splits
+        if files.float_predictions_path(split).exists()
+    }
+    return {
+        split: {
+            "macro_accuracy": macro_accuracy(one.labels, one.probabilities),
+            "log_loss": log_loss(one.labels, one.probabilities),
+        }
+        for split, one in found.items()
+        if one.is_labelled
+    }
 
 
 def _measured(files: CandidateFiles) -> list[Path]:
@@ -261,5 +291,7 @@ def remove_leftovers(files: CandidateFiles) -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != KERAS:
             path.unlink(missing_ok=True)
-    files.checkpoint_path.unlink(missing_ok=True)
-    files.trained_path.unlink(missing_ok=True)
+    for split in SPLITS:
+        files.float_predictions_path(split).unlink(missing_ok=True)
+    for path in (files.checkpoint_path, files.float_path, files.trained_path):
+        path.unlink(missing_ok=True)

@@ -132,9 +132,23 @@ def _file_columns(limits: Limits) -> list[Column[Candidate]]:
     return [
         _metric("mode", format=mode, kind="text"),
         _metric("agreement", "share"),
-        _metric("float_macro_accuracy", "share", heading="network's accuracy"),
-        _metric("float_log_loss", "nats", heading="network's log loss"),
+        *(_float_column(split, score) for split in ("validation", "test") for score in ("macro_accuracy", "log_loss")),
+        _metric("ms_per_clip", heading="ms per clip", format=_milliseconds),
     ]
+
+
+def _milliseconds(candidate: Candidate) -> str:
+    return "–" if (ms := candidate.metrics.ms_per_clip) is None else f"{ms:.1f}"
+
+
+def _float_column(split: str, score: str) -> Column[Candidate]:
+    """Return the column of a score of the network before its export."""
+    return Column(
+        f"float_{split}_{score}",
+        lambda candidate: candidate.metrics.float_scores.get(split, {}).get(score),
+        "share" if score == "macro_accuracy" else "nats",
+        f"float32 {score.removeprefix('macro_').replace('_', ' ')}, {split}",
+    )
 
 
 def _training_columns(retrain: Mapping[str, Any]) -> list[Column[Candidate]]:

@@ -77,6 +77,19 @@ def test_a_macro_accuracy_over_fewer_scenes_says_so(tmp_path: Path) -> None:
     assert fewer_scenes([_metrics(0.1)]) == ""
 
 
+def test_scores_of_the_network_are_read_from_older_files(tmp_path: Path) -> None:
+    """Older versions kept those on validation alone, in fields of their own."""
+    path = tmp_path / "metrics.json"
+    scores = {"validation": {"macro_accuracy": 0.5, "log_loss": 1.5}, "test": {"macro_accuracy": 0.4, "log_loss": 1.7}}
+    write_metrics(path, replace(_metrics(0.5), float_scores=scores))
+    assert read_metrics(path).float_scores == scores
+    data = {name: value for name, value in json.loads(path.read_text()).items() if name != "float_scores"}
+    path.write_text(json.dumps(data | {"float_macro_accuracy": 0.5, "float_log_loss": 1.5}))
+    assert read_metrics(path).float_scores == {"validation": scores["validation"]}
+    path.write_text(json.dumps(data | {"float_macro_accuracy": None, "float_log_loss": None}))
+    assert read_metrics(path).float_scores == {}
+
+
 def _scored(run: RunDirectory) -> CandidateFiles:
     """Return a finished candidate whose metrics have the SHA-256 of its files."""
     add_candidate(run, "t1", size=9_000, skill=2.0)

@@ -17,18 +17,22 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 from page_support import assert_tables_name_themselves, page_without_figures
-from results_support import add_history, make_run
+from results_support import add_candidate, add_history, make_run
 
 from data_prep.figures.style import DARK, LIGHT, Theme
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import to_yaml
 from results.candidates.limits import Limits
 from results.comparison.comparison import compare_runs
 from results.comparison.page import write_comparison
 from results.config import EnsembleConfig, SubmissionConfig
+from results.crossval.page import write_crossval
+from results.crossval.scores import read_crossval
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import read_run_data
 from results.report.figures.all import all_plots
 from results.report.page import render_report
-from results.rundir import RunDirectory
+from results.rundir import CrossvalDirectory, RunDirectory
 from results.submission.package import write_submission
 
 pytestmark = pytest.mark.system
@@ -107,7 +111,35 @@ def test_text_stands_out_from_what_is_behind_it(run: RunDirectory, tmp_path: Pat
     assert back == ("rgb(17, 22, 29)" if dark else "rgb(244, 246, 248)")
     assert len(found) > 300
     assert any("limit" in where for where in found)
-    assert {where: round(ratio, 2) for where, ratio in found.items() if ratio < MIN_CONTRAST} == {}
+    assert _too_dim(found) == {}
+
+
+@pytest.mark.browser
+def test_text_of_other_pages_stands_out(run: RunDirectory, tmp_path: Path) -> None:
+    """Likewise of a comparison of runs, and of a cross-validation, with its scores and out of fold."""
+    other = make_run(tmp_path / "other", n_candidates=1)
+    pages = [write_comparison(compare_runs([(one.root, one.read_config()) for one in (run, other)]), tmp_path / "both")]
+    cross = CrossvalDirectory(tmp_path / "cross")
+    for fold in (1, 2):
+        write_text(cross.fold(fold).config_path, to_yaml({"retrain": {"inner_folds": 1}}))
+        for name, skill in (("small", 0.5), ("large", 2.0)):
+            add_candidate(cross.fold(fold), name, size=50_000, skill=skill)
+            files = cross.fold(fold).candidate(name, 0)
+            shutil.copytree(files.predictions_path("test").parent, files.inner(1).predictions_path("test").parent)
+    pages += [write_crossval(cross, read_crossval(cross, inner=inner)) for inner in (False, True)]
+    for page in pages:
+        with Browser(tmp_path / "profile" / page.stem, page) as browser:
+            for dark in (False, True):
+                browser.look(dark=dark)
+                browser.settle()
+                found = browser.run(CONTRASTS)
+                assert len(found) > 20
+                assert _too_dim(found) == {}, (page.name, dark)
+            assert browser.console == []
+
+
+def _too_dim(contrasts: dict[str, float]) -> dict[str, float]:
+    return {where: round(ratio, 2) for where, ratio in contrasts.items() if ratio < MIN_CONTRAST}
 
 
 def _luminance(color: np.ndarray) -> np.ndarray:
@@ -143,7 +175,7 @@ def test_text_of_figures_stands_out(run: RunDirectory, theme: Theme) -> None:
     assert len(plots) == 8
     found = {f"{plot.stem}: {text}": ratio for plot in plots for text, ratio in _contrasts(plot.draw(theme))}
     assert len(found) > 60
-    assert {where: round(ratio, 2) for where, ratio in found.items() if ratio < MIN_CONTRAST} == {}
+    assert _too_dim(found) == {}
 
 
 @pytest.mark.browser

@@ -124,7 +124,10 @@ def test_what_watches_the_search_outlives_kills(finished):
     assert sorted(trial.user_attrs["trial_id"] for trial in study.trials) == started
     assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
     assert all(trial.params["base_filters"] in (8, 16, 24, 32) for trial in study.trials)
-    assert sorted(path.name for path in (finished / "run" / "tensorboard").iterdir()) == ["sweep", *started]
+    folder = finished / "run" / "tensorboard"
+    assert sorted(path.name for path in folder.iterdir()) == ["candidates", "sweep", *started]
+    candidates = [files.name for files in RunDirectory(finished / "run").candidates()]
+    assert sorted(path.name for path in (folder / "candidates").iterdir()) == candidates
 
 
 def test_only_feasible_candidates_were_trained(finished):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ledger_support import story
 from observer_support import Fixed, play, play_in_sessions
+from results_support import add_candidate, add_history
 
 from results.ledger.progress import summarize_search
-from search.observers.tensorboard import TensorBoardFiles
+from results.rundir import RunDirectory
+from search.observers.tensorboard import TensorBoardFiles, write_histories
 
 pytestmark = pytest.mark.system
 
@@ -66,3 +69,23 @@ def test_tensorboard_is_the_same_after_any_number_of_sessions(tmp_path):
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == names
     for name in names:
         assert read_tensorboard(tmp_path / "cut" / name) == read_tensorboard(tmp_path / "whole" / name)
+
+
+def test_tensorboard_shows_the_epochs_of_candidates(tmp_path):
+    """Loss, rate and scores of every epoch, and the averaged weights apart; written again, no point is there twice."""
+    run = RunDirectory(tmp_path / "run")
+    for name in ("t1", "t2", "old"):
+        add_candidate(run, name, size=9_000, skill=2.0)
+    add_history(run.candidate("t1", 0), epochs=14, swa_share=0.2)
+    add_history(run.candidate("t2", 0), epochs=6, with_validation=False)
+    time = "2026-01-02T03:04:05+00:00"
+    events = [{"event": "candidate_finished", "candidate": f"{name}-s0", "time": time} for name in ("t1", "t2", "old")]
+    for _ in range(2):
+        write_histories(tmp_path / "tb", run.candidates(), events)
+    assert sorted(path.name for path in (tmp_path / "tb" / "candidates").iterdir()) == ["t1-s0", "t2-s0"]
+    scalars, _ = read_tensorboard(tmp_path / "tb" / "candidates" / "t1-s0")
+    assert [step for step, *_ in scalars["learning_rate"]] == [*range(1, 15)]
+    assert [value for _, value, _ in scalars["loss"]] == pytest.approx([2.3 * 0.9**epoch for epoch in range(1, 15)])
+    assert scalars["log_loss/average"] == [(14, pytest.approx(2.1 * 0.9**14), datetime.fromisoformat(time).timestamp())]
+    scalars, _ = read_tensorboard(tmp_path / "tb" / "candidates" / "t2-s0")
+    assert {*scalars} == {"loss", "learning_rate"}

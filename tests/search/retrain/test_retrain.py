@@ -106,15 +106,31 @@ def test_every_epoch_is_kept(finished):
 
 @pytest.mark.system
 def test_the_networks_scores_stand_beside_the_files(finished):
-    """Those of the kept epoch, before the export; none for a candidate that was trained on validation."""
+    """Those of the kept epoch, before the export, per split; on validation none if it was trained on it."""
     run, config = finished
     metrics = read_metrics(run.candidate("t0001", 0).metrics_path)
     history = pd.read_parquet(run.candidate("t0001", 0).history_path).set_index("epoch")
     best = history.loc[metrics.best_epoch]
     assert config.retrain.checkpoint == "macro_accuracy"
-    assert metrics.float_macro_accuracy == pytest.approx(best["macro_accuracy"])
-    assert metrics.float_log_loss == pytest.approx(best["log_loss"], rel=1e-4)
-    assert read_metrics(run.candidate("t0001-full", 0).metrics_path).float_log_loss is None
+    assert {*metrics.float_scores} == {"validation", "test"}
+    assert metrics.float_scores["validation"] == pytest.approx(dict(best[["macro_accuracy", "log_loss"]]), rel=1e-4)
+    test = metrics.float_scores["test"]["log_loss"]
+    assert test == pytest.approx(metrics.value("test", "log_loss"), rel=0.02)
+    assert test != metrics.value("test", "log_loss")
+    assert {*read_metrics(run.candidate("t0001-full", 0).metrics_path).float_scores} == {"test"}
+
+
+@pytest.mark.system
+def test_what_only_an_unfinished_candidate_needs_is_gone(finished):
+    """Its float32 file and predictions are not kept; its file has been timed."""
+    run, _ = finished
+    files = run.candidate("t0001", 0)
+    kept = sorted(path.relative_to(files.root).as_posix() for path in files.root.rglob("*") if path.is_file())
+    assert kept == [
+        *("card.md", "config.yaml", "history.parquet", "metrics.json", "model.keras", "model.tflite"),
+        *("predictions/test.parquet", "predictions/validation.parquet", "t0001-s0.zip"),
+    ]
+    assert read_metrics(files.metrics_path).ms_per_clip > 0
 
 
 def test_trials_are_chosen_by_name(tmp_path, shards):
