@@ -30,7 +30,29 @@ UNITS: dict[FrontScore, Unit] = {"macro_accuracy": "share", "log_loss": "nats"}
 def run_table(comparison: Comparison) -> Table[Row]:
     """Return one row per run: data, search, hypervolumes of its fronts, and its selected candidate."""
 
-    def search(name: str, value: Callable[[ComparedRun], Any], **options: Any) -> Column[Row]:
+    return Table(
+        comparison.rows,
+        (
+            Column("run", lambda row: row[1].name),
+            Column("group", lambda row: comparison.groups.index(row[0]) + 1, "count"),
+            Column("data", lambda row: row[1].data_set, kind="text"),
+            Column("manifest_hash", lambda row: row[1].manifest_hash, kind="text"),
+            Column("fold", lambda row: row[1].fold, "count"),
+            *_search_columns(),
+            *_selected_columns(),
+        ),
+        page=(
+            *("run", "fold", "n_trials", "n_finished", "epochs", *VOLUME_COLUMNS),
+            *("selected", "weight_bytes", "validation_macro_accuracy", "validation_calibrated_log_loss"),
+            *("test_macro_accuracy", "test_low", "test_calibrated_log_loss"),
+        ),
+    )
+
+
+def _search_columns() -> list[Column[Row]]:
+    """Return the columns of a run's search: what was trained, and the hypervolumes of its fronts."""
+
+    def number(name: str, value: Callable[[ComparedRun], Any], **options: Any) -> Column[Row]:
         """Return the column of a count."""
         return Column(name, lambda row: value(row[1]), "count", **options)
 
@@ -45,16 +67,28 @@ def run_table(comparison: Comparison) -> Table[Row]:
             f"volume {'acc' if score == 'macro_accuracy' else 'loss'}",
         )
 
-    def selected(value: Callable[[Candidate], Any]) -> Callable[[Row], Any]:
+    return [
+        number("n_trials", lambda run: len(run.trained), heading="trials"),
+        number("n_finished", lambda run: len(run.finished), heading="finished"),
+        number("epochs", lambda run: int(run.trained["epochs"].fillna(0).sum())),
+        *map(volume, FRONT_SCORES),
+        number("n_candidates", lambda run: len(run.data.candidates), heading="candidates"),
+    ]
+
+
+def _selected_columns() -> list[Column[Row]]:
+    """Return the columns of a run's selected candidate, empty if there is none."""
+
+    def value(of: Callable[[Candidate], Any]) -> Callable[[Row], Any]:
         """Return a function from a row to a value of its selected candidate, None if there is none."""
-        return lambda row: None if (found := row[1].data.selected) is None else value(found)
+        return lambda row: None if (found := row[1].data.selected) is None else of(found)
 
     def bounds(row: Row) -> tuple[float, float]:
-        """Return the interval of the selected candidate's test accuracy, NaN without one."""
+        """Return the interval of the test accuracy, NaN without a candidate."""
         return row[1].data.interval(row[1].data.selected.name if row[1].data.selected is not None else "")
 
     def loss(split: str) -> Column[Row]:
-        """Return the column of the selected candidate's calibrated log loss."""
+        """Return the column of the calibrated log loss."""
         return Column(
             f"{split}_calibrated_log_loss",
             lambda row: (
@@ -68,33 +102,15 @@ def run_table(comparison: Comparison) -> Table[Row]:
     scores: list[Column[Row]] = score_columns(
         lambda row: {} if row[1].data.selected is None else row[1].data.selected.metrics.splits
     )
-    return Table(
-        comparison.rows,
-        (
-            Column("run", lambda row: row[1].name),
-            Column("group", lambda row: comparison.groups.index(row[0]) + 1, "count"),
-            Column("data", lambda row: row[1].data_set, kind="text"),
-            Column("manifest_hash", lambda row: row[1].manifest_hash, kind="text"),
-            Column("fold", lambda row: row[1].fold, "count"),
-            search("n_trials", lambda run: len(run.trained), heading="trials"),
-            search("n_finished", lambda run: len(run.finished), heading="finished"),
-            search("epochs", lambda run: int(run.trained["epochs"].fillna(0).sum())),
-            *map(volume, FRONT_SCORES),
-            search("n_candidates", lambda run: len(run.data.candidates), heading="candidates"),
-            Column("selected", selected(lambda one: one.name), kind="text"),
-            Column("weight_bytes", selected(lambda one: one.metrics.weight_bytes), "bytes", "weights", "weight bytes"),
-            Column("file_bytes", selected(lambda one: one.metrics.file_bytes), "bytes", "file"),
-            *scores[:3],
-            *interval_columns(bounds, heading="95 %"),
-            *scores[3:],
-            *map(loss, ("validation", "test")),
-        ),
-        page=(
-            *("run", "fold", "n_trials", "n_finished", "epochs", *VOLUME_COLUMNS),
-            *("selected", "weight_bytes", "validation_macro_accuracy", "validation_calibrated_log_loss"),
-            *("test_macro_accuracy", "test_low", "test_calibrated_log_loss"),
-        ),
-    )
+    return [
+        Column("selected", value(lambda one: one.name), kind="text"),
+        Column("weight_bytes", value(lambda one: one.metrics.weight_bytes), "bytes", "weights", "weight bytes"),
+        Column("file_bytes", value(lambda one: one.metrics.file_bytes), "bytes", "file"),
+        *scores[:3],
+        *interval_columns(bounds, heading="95 %"),
+        *scores[3:],
+        *map(loss, ("validation", "test")),
+    ]
 
 
 def front_table(comparison: Comparison) -> pd.DataFrame:

@@ -21,9 +21,10 @@ from results.storage.storage import open_ledger
 from search.cluster.session import cluster_address
 from search.config import RunConfig
 from search.recipe import facts_of_audio, facts_of_shards
+from search.retrain.job import TrainingJob
 from search.retrain.retrain import requested_jobs
 from search.retrain.teaching import opened_teachers
-from search.retrain.workers import TrainingJob, train_all
+from search.retrain.workers import train_all
 from search.run_config import bind_data, check_fold, open_run, unless_refused
 from search.stages import Narrator, prepare_stage, recipe_stage
 from search.study.config import SearchConfig

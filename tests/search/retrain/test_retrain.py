@@ -31,8 +31,9 @@ from results.report.data import select_candidate
 from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
-from search.retrain.retrain import Variant, choose_trials, requested_jobs, retrain
+from search.retrain.retrain import Variant, requested_jobs, retrain
 from search.retrain.training import read_trained, score_candidate, train_candidate
+from search.retrain.trials import choose_trials
 
 
 def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
