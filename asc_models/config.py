@@ -48,6 +48,7 @@ class TrainConfig(Config):
         {
             *("optimizer", "warm_up_epochs", "milestones", "step_factor", "plateau_share"),
             *("epoch_examples", "swa_share", "class_mix_p", "gain_db", "precision"),
+            *("sparsity", "sparsity_span"),
         }
     )
 
@@ -140,6 +141,27 @@ class TrainConfig(Config):
     """Arithmetic of a training step. `mixed_bfloat16` computes the layers before the logits in bfloat16, for GPUs that
     have it (NVIDIA Ampere and later); a CPU without bfloat16 trains slower with it. Weights, evaluation and exported
     files are float32 or int8 as otherwise."""
+    sparsity: float = Field(0.0, ge=0.0, le=0.99)
+    """Magnitude pruning (Zhu and Gupta, arXiv 1710.01878): share of zeros at the end in every kernel of 1,024 values or
+    more, except depthwise kernels and the first convolution's. Only for rules that limit `nonzero_weight_bytes`, as
+    dcase2021 does; the others count zeros. 0 turns it off."""
+    sparsity_span: tuple[float, float] = (0.2, 0.7)
+    """`sparsity`: shares of the epochs at which pruning begins and ends. The best epoch and averages are chosen among
+    those after its end."""
+
+    @model_validator(mode="after")
+    def _check_sparsity(self) -> Self:
+        begin, end = self.sparsity_span
+        if not 0.0 <= begin <= end <= 1.0:
+            raise ValueError(f"sparsity_span must be two shares between 0 and 1, the smaller first, got {[begin, end]}")
+        dense = 1.0 - self.swa_share
+        if self.sparsity and self.swa_share and end > dense + 1e-9:
+            raise ValueError(
+                f"swa_share {self.swa_share:g} averages the epochs after {dense:.0%}, but sparsity_span ends at "
+                f"{end:.0%}, and a mean over other zeros is not sparse. Set sparsity_span: [{min(begin, dense):g}, "
+                f"{dense:g}], or a smaller swa_share"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_budget(self) -> Self:

@@ -102,6 +102,17 @@ class RulesConfig(Config):
             return ""
         return f"export as {', '.join(over)} leaves kernels wider than int8; {self.name} allows {', '.join(taken)}"
 
+    def refused_sparsity(self, sparsity: float) -> str:
+        """Return why a network may not be pruned to a share of zeros; empty if it may: zeros must not count."""
+        limits = self.in_force()
+        if not sparsity or "nonzero_weight_bytes" in limits:
+            return ""
+        counted = ", ".join(f"{quantity} {limit:,}" for quantity, limit in limits.items())
+        return (
+            f"sparsity {sparsity:g} saves nothing under {self.name}, which counts zeros (its limits: {counted}). Set "
+            "sparsity to 0, or limit non-zero weights: rules.name dcase2021, or rules.limits.nonzero_weight_bytes"
+        )
+
     def size_limit(self) -> tuple[Quantity, int] | None:
         """Return the byte quantity that limits ensembles and the Pareto front, and its limit; None if none is set."""
         limits = self.in_force()

@@ -25,6 +25,9 @@ from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
 from search.study.settings import SearchSettings
 
+SPARSITY = "train.sparsity"
+"""Knob of pruning."""
+
 
 class SystemConfig(Config):
     """A fixed network that is trained without a search: a preset or a description."""
@@ -213,6 +216,7 @@ class RunConfig(Config):
                 _check_recipe(f"retrain.{where}, {system.name}: train", keys, self.train, self.reader)
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
+        self._check_sparsity()
         return self
 
     def canonical(self) -> dict[str, Any]:
@@ -243,6 +247,25 @@ class RunConfig(Config):
         for key, mode in asked.items():
             if refused := self.rules.refused([mode]):
                 raise ValueError(f"{key}: {refused}")
+
+    def _check_sparsity(self) -> None:
+        """Raise ValueError if networks are pruned though the rules count zeros, or teachers, which have no limit."""
+        full = self.full_recipe.sparsity
+        asked = {"train": self.train.sparsity, "retrain.train": full}
+        asked |= {f"retrain.systems, {one.name}": one.recipe(self.train).sparsity for one in self.retrain.systems}
+        if self.search is not None and (knob := self.space.knobs.get(SPARSITY)) is not None:
+            asked[f"space.{SPARSITY}"] = max(knob.ends)
+        for key, sparsity in asked.items():
+            if refused := self.rules.refused_sparsity(sparsity):
+                raise ValueError(f"{key}: {refused}")
+        if self.retrain.distillation is None:
+            return
+        for teacher in self.retrain.distillation.teachers:
+            if teacher.train.get("sparsity"):
+                raise ValueError(
+                    f"retrain.distillation.teachers, {teacher.name}: sparsity {teacher.train['sparsity']} prunes a "
+                    "network that is not submitted and has no size limit: leave it out"
+                )
 
 
 def _check_recipe(where: str, keys: Mapping[str, Any], train: TrainConfig, reader: ReaderSpec) -> None:

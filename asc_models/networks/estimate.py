@@ -7,6 +7,7 @@ from functools import cached_property, partial
 
 from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_VALUES, ExportMode
 from asc_models.networks.network import NetworkConfig
+from asc_models.networks.sparsity import n_zeros
 from asc_models.networks.topology import Counter, Layer, Shape, count, layers
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from data_prep.config import Windows
@@ -22,8 +23,8 @@ LOWER_BOUNDS: tuple[Quantity, ...] = ("file_bytes",)
 class Estimate:
     """Size and cost of a network.
 
-    `weight_bytes` equals what `asc_models.tflite.measure` reads from the exported file, to the byte; it is an upper
-    bound of the non-zero weight bytes.
+    `weight_bytes` equals what `asc_models.tflite.measure` reads from the exported file, to the byte. The non-zero
+    bytes are an upper bound: weights that pruning keeps may be rounded to zero as well.
     """
 
     config: NetworkConfig
@@ -42,6 +43,8 @@ class Estimate:
     """Totals over its layers."""
     windows: Windows | None = None
     """Windows whose predictions are averaged; None if the network reads whole inputs."""
+    sparsity: float = 0.0
+    """Share of zeros in the kernels that are pruned."""
 
     @cached_property
     def weight_bytes(self) -> dict[ExportMode, int]:
@@ -51,6 +54,16 @@ class Estimate:
     def weight_bytes_as(self, mode: ExportMode) -> int:
         """Return the weight bytes of the file in one mode."""
         return _weight_bytes(self.counted, mode)
+
+    @cached_property
+    def nonzero_weight_bytes(self) -> dict[ExportMode, int]:
+        """{export mode: most non-zero weight bytes of the file}."""
+        return {mode: self.nonzero_weight_bytes_as(mode) for mode in EXPORT_MODES}
+
+    def nonzero_weight_bytes_as(self, mode: ExportMode) -> int:
+        """Return the most non-zero weight bytes that the file has in one mode."""
+        saved = (pruned_bytes(n_values, mode, self.sparsity) for n_values in self.counted.pruned_kernels)
+        return self.weight_bytes_as(mode) - (sum(saved) if self.sparsity else 0)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -63,7 +76,7 @@ class Estimate:
         n_kernels = len(self.counted.kernels) + len(self.counted.depthwise_kernels)
         return {
             "weight_bytes": weight_bytes,
-            "nonzero_weight_bytes": weight_bytes,
+            "nonzero_weight_bytes": self.nonzero_weight_bytes_as(mode),
             "file_bytes": weight_bytes + KERNEL_OVERHEAD_BYTES * n_kernels,
             "n_params": self.n_params,
             "macs": self.macs,
@@ -88,14 +101,24 @@ class Estimate:
             return layer.n_params
         if quantity == "macs":
             return layer.macs
-        return 4 * layer.n_live if quantity == "peak_activation_bytes" else layer_bytes(layer, mode)
+        if quantity == "peak_activation_bytes":
+            return 4 * layer.n_live
+        is_smaller = quantity == "nonzero_weight_bytes" and layer.is_pruned
+        return layer_bytes(layer, mode) - (pruned_bytes(layer.n_kernel, mode, self.sparsity) if is_smaller else 0)
 
     def _largest_named(self, quantity: Quantity, mode: ExportMode) -> str:
         layer, value = self.largest(quantity, mode)
         return f"{layer.name} {value:,}"
 
 
-def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int, windows: Windows | None = None) -> Estimate:
+def estimate(
+    config: NetworkConfig,
+    input_shape: Shape,
+    n_classes: int,
+    windows: Windows | None = None,
+    *,
+    sparsity: float = 0.0,
+) -> Estimate:
     """Return the size and cost of `config` on inputs of `input_shape` (n_mels, n_frames, n_channels).
 
     Args:
@@ -103,6 +126,7 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int, windows:
         input_shape: shape of one clip, the input of the exported file.
         n_classes: number of scenes.
         windows: windows whose predictions are averaged; None if the network reads whole clips.
+        sparsity: share of zeros that training leaves in the kernels that are pruned (`train.sparsity`).
 
     Raises:
         SizeError: if the input is too small for the network's strides or poolings.
@@ -118,6 +142,7 @@ def estimate(config: NetworkConfig, input_shape: Shape, n_classes: int, windows:
         keras_float16_bytes=2 * counted.n_params + 2 * counted.n_norm,
         counted=counted,
         windows=windows,
+        sparsity=sparsity,
     )
 
 
@@ -129,11 +154,23 @@ def layer_bytes(layer: Layer, mode: ExportMode) -> int:
 
 def kernel_bytes(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
     """Return the bytes of a kernel; in int4, two values share a byte, rounded up."""
+    return -(-n_values * _kernel_bits(n_values, mode, is_depthwise=is_depthwise) // 8)
+
+
+def pruned_bytes(n_values: int, mode: ExportMode, sparsity: float) -> int:
+    """Return by how much the non-zero bytes of a pruned kernel are fewer than its bytes."""
+    n_left = n_values - n_zeros(n_values, sparsity)
+    left = -(-n_left * _kernel_bits(n_values, mode, is_depthwise=False) // 8)
+    return kernel_bytes(n_values, mode, is_depthwise=False) - left
+
+
+def _kernel_bits(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
+    """Return the bits of one value of a kernel of `n_values`."""
     if mode == "int4_int8_weights" and n_values >= INT4_MIN_VALUES and not is_depthwise:
-        return -(-n_values // 2)
+        return 4
     if mode == "dynamic_range" and n_values < DYNAMIC_RANGE_MIN_VALUES:
-        return 4 * n_values
-    return n_values * {"float32": 4, "float16": 2}.get(mode, 1)
+        return 32
+    return {"float32": 32, "float16": 16}.get(mode, 8)
 
 
 def bias_width(mode: ExportMode) -> int:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from asc_models.errors import SizeError
 from asc_models.networks.network import Activation, Kernel, NetworkConfig, Normalization, Pooling, Stride
+from asc_models.networks.sparsity import PRUNED_MIN_VALUES
 from data_prep.config import Windows
 
 Shape = tuple[int, int, int]
@@ -41,6 +42,8 @@ class Layer:
     """Activation values alive while it runs: its input and output, the network's input, and maps kept for later."""
     uses: int = 1
     """Runs per inference; the layers of channel attention run twice."""
+    is_pruned: bool = False
+    """Whether `train.sparsity` prunes its kernel (asc_models.networks.sparsity)."""
 
 
 class Counter:
@@ -68,6 +71,8 @@ class Counter:
         """Values of each kernel that is not depthwise."""
         self.depthwise_kernels: list[int] = []
         """Values of each depthwise kernel."""
+        self.pruned_kernels: list[int] = []
+        """Values of each kernel that `train.sparsity` prunes."""
         self.n_bias = 0
         """Values of folded biases, unfolded norms and factors."""
         self.n_norm = 0
@@ -76,6 +81,7 @@ class Counter:
         """Most activation values alive at once."""
         self.zero_biases: list[int] = []
         """Lengths of the zero biases added by the converter."""
+        self._has_stem = False
         self._kept: Shape | None = None
         self._n_kept = 0
         self._weights = {0.0, 1.0}
@@ -108,6 +114,7 @@ class Counter:
             self.n_norm += 4 * filters
         n_params = n_kernel + filters * (4 * normalized + biased)
         self._weigh(name, "conv", x, y, n_params, n_kernel, filters if normalized or biased else 0, 1)
+        self._has_stem = True
         return y if activation in FUSED_ACTIVATIONS else self.activate(y, name, activation)
 
     def depthwise(
@@ -279,6 +286,8 @@ class Counter:
             self.depthwise_kernels.append(n_kernel)
         elif n_kernel:
             self.kernels.append(n_kernel)
+            if self._prunes(kind, n_kernel):
+                self.pruned_kernels.append(n_kernel)
         if kind in ("conv", "depthwise") and not n_bias:
             self.zero_biases.append(y[2])
         n_live = x[0] * x[1] * x[2] + n_positions * y[2]
@@ -290,6 +299,10 @@ class Counter:
         if n_live > self.peak_live:
             self.peak_live = n_live
         return n_live
+
+    def _prunes(self, kind: LayerKind, n_kernel: int) -> bool:
+        """Return whether pruning applies to a kernel: not if it is depthwise or small, nor up to the first conv."""
+        return kind in ("conv", "dense") and n_kernel >= PRUNED_MIN_VALUES and self._has_stem
 
 
 class _Table(Counter):
@@ -304,7 +317,8 @@ class _Table(Counter):
     ) -> int:
         n_live = super()._weigh(name, kind, x, y, n_params, n_kernel, n_bias, uses)
         macs = uses * n_kernel * y[0] * y[1] * self._n_windows
-        self.layers.append(Layer(name, kind, y, n_params, macs, n_kernel, n_bias, n_live, uses))
+        is_pruned = self._prunes(kind, n_kernel)
+        self.layers.append(Layer(name, kind, y, n_params, macs, n_kernel, n_bias, n_live, uses, is_pruned))
         return n_live
 
 

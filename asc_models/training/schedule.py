@@ -1,4 +1,4 @@
-"""Learning-rate schedules in closed form: cosine with warm restarts, single cosine, one-cycle, steps, plateau."""
+"""Schedules in closed form: learning rate, averaging, sparsity."""
 
 from __future__ import annotations
 
@@ -71,6 +71,30 @@ def _scheduled(config: TrainConfig, epoch: float) -> float:
 def n_averaged(config: TrainConfig) -> int:
     """Return how many of the last epochs SWA averages, at least one; 0 if it is off."""
     return max(1, round(config.swa_share * config.epochs)) if config.swa_share else 0
+
+
+def sparsity(config: TrainConfig, epoch: int) -> float:
+    """Return the share of zeros to which kernels are pruned before the next epoch, after `epoch` finished ones.
+
+    s · (1 − (1 − t)³), where t rises from 0 to 1 over `sparsity_span` (Zhu and Gupta 2017, equation 1).
+    """
+    begin = int(config.sparsity_span[0] * config.epochs)
+    left = n_unpruned(config) - epoch
+    if epoch < begin:
+        return 0.0
+    if left <= 0:
+        return config.sparsity
+    return config.sparsity * (1.0 - (left / (n_unpruned(config) - begin)) ** 3)
+
+
+def n_unpruned(config: TrainConfig) -> int:
+    """Return the number of epochs before the one that begins with all its zeros; 0 if nothing is pruned.
+
+    At least one epoch, and every averaged one, has them all.
+    """
+    if not config.sparsity:
+        return 0
+    return min(int(config.sparsity_span[1] * config.epochs), config.epochs - max(1, n_averaged(config)))
 
 
 def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:

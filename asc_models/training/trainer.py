@@ -24,7 +24,8 @@ from asc_models.training.builder import build
 from asc_models.training.distillation import Teacher
 from asc_models.training.optimizer import Updater
 from asc_models.training.precision import LOGITS, computing_in
-from asc_models.training.schedule import learning_rate, n_averaged
+from asc_models.training.pruning import Pruner
+from asc_models.training.schedule import learning_rate, n_averaged, n_unpruned, sparsity
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files.files import UNREADABLE_ZIP, written_whole
@@ -92,10 +93,11 @@ class Trainer:
         self._logits = keras.Model(self._trained.inputs, self._trained.get_layer(LOGITS).output)
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
+        self._pruner = Pruner(*network, self._trained, self.model) if train_config.sparsity else None
         self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
         # The number of epochs is not part of the identity if the schedule does not depend on it.
         recipe = train_config.canonical()
-        if train_config.schedule == "sgdr" and not train_config.swa_share:
+        if train_config.schedule == "sgdr" and not train_config.swa_share and not train_config.sparsity:
             del recipe["epochs"]
         self._described = {"model": model_config.canonical(), "train": recipe, "seed": seed}
         if teacher is not None:
@@ -138,6 +140,11 @@ class Trainer:
         """Set all variables of the model."""
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether its weights have all the zeros that the recipe asks for; always True without `train.sparsity`."""
+        return not self.config.sparsity or self.epoch > n_unpruned(self.config)
 
     @property
     def n_averaged(self) -> int:
@@ -205,6 +212,8 @@ class Trainer:
         return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
 
     def _train_epoch(self) -> EpochStats:
+        if self._pruner is not None:
+            self._pruner.prune(sparsity(self.config, self.epoch))
         losses = []
         steps = self._batches.steps_per_epoch
         rate = 0.0
@@ -266,7 +275,10 @@ class Trainer:
         gradients = tape.gradient(total, self._weights)
         if self.config.gradient_clip:
             gradients, _ = tf.clip_by_global_norm(gradients, self.config.gradient_clip)
+        masks = [] if self._pruner is None else self._pruner.masks()
         self._updater.apply(gradients, rate, number)
+        if self._pruner is not None:
+            self._pruner.apply(masks)
         return loss
 
 

@@ -49,6 +49,10 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "
         f"of data {config.data_hash}.",
     ]
+    if config.train.sparsity:
+        lines.append(
+            f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
+        )
     if (learned := config.distillation) is not None:
         teachers = [*learned.teachers, *(["stored probabilities"] if learned.probabilities else [])]
         lines.append(

@@ -192,6 +192,10 @@ def _training(config: CandidateConfig, metrics: CandidateMetrics, data: str) -> 
         f"zero), {metrics.file_bytes:,} bytes in all.",
         f"- Trained for {metrics.epochs} epochs on {on} of {data}, seed {metrics.seed}; kept: {kept}.",
     ]
+    if config.train.sparsity:
+        lines.append(
+            f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
+        )
     if metrics.agreement is not None:
         lines.append(
             f"- The file chooses the same scene as the network before export on {metrics.agreement:.4f} of the clips."

@@ -89,6 +89,8 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     recipes = [member.files.read_config() for member in system.members]
     parts = ["architecture search under the size limit"] if _was_searched(system) else []
     parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
+    if any((recipe.get("train") or {}).get("sparsity") for recipe in recipes):
+        parts.append("pruning")
     if any(recipe.get("distillation") for recipe in recipes):
         parts.append("knowledge distillation")
     votes = {vote for recipe in recipes if (vote := _vote(recipe))}

@@ -78,6 +78,10 @@ def _describe_network(what: str, cost: Estimate, rules: Rules, screen: Terminal,
     cut = f" in {cost.windows}" if cost.windows else ""
     screen.say(f"{what}: input {' × '.join(map(str, cost.input_shape))}{cut}, {cost.n_classes} scenes")
     _show_preset(what, screen)
+    nonzero = [
+        (f"{QUANTITY_NAMES['nonzero_weight_bytes']} as {mode}, bytes, at most", size)
+        for mode, size in (cost.nonzero_weight_bytes if cost.sparsity else {}).items()
+    ]
     screen.table(
         "Cost per inference",
         ("quantity", "value"),
@@ -86,10 +90,11 @@ def _describe_network(what: str, cost: Estimate, rules: Rules, screen: Terminal,
             (QUANTITY_NAMES["macs"], cost.macs),
             (f"{QUANTITY_NAMES['peak_activation_bytes']}, bytes (float32)", cost.peak_activation_bytes),
             *((f"{QUANTITY_NAMES['weight_bytes']} as {mode}, bytes", size) for mode, size in cost.weight_bytes.items()),
+            *nonzero,
             ("in Keras, float16 but for batch norm", cost.keras_float16_bytes),
         ],
     )
-    _show_verdicts(rules, verdicts, screen)
+    _show_verdicts(rules, verdicts, screen, is_pruned=cost.sparsity > 0)
     rows = [(layer.name, " × ".join(map(str, layer.output_shape)), layer.n_params, layer.macs) for layer in cost.layers]
     screen.table("Layers with weights", ("layer", "output", "parameters", "MACs"), rows)
 
@@ -113,7 +118,7 @@ def _cost(what: str, seconds: float | None, n_classes: int) -> Estimate:
         require_unchanged(as_candidate.root, (CONFIG,))
         config = read_candidate_config(as_candidate.config_path)
         shape, windows = config.reader.input_shape(config.features), config.reader.windows(config.features)
-        return estimate(config.model, shape, len(config.classes), windows)
+        return estimate(config.model, shape, len(config.classes), windows, sparsity=config.train.sparsity)
     if Path(what).is_file() or what.endswith(".zip"):
         from asc_models.candidate import opened_candidate
 
@@ -160,7 +165,7 @@ def _show_preset(what: str, screen: Terminal) -> None:
     screen.say("")
 
 
-def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
+def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal, *, is_pruned: bool) -> None:
     """Print the verdict of each rule set, and each quantity over a limit: by how much, and its largest layer."""
     modes = list(next(iter(verdicts.values())))
     screen.table(
@@ -176,8 +181,9 @@ def _show_verdicts(rules: Rules, verdicts: Verdicts, screen: Terminal) -> None:
         for mode, verdict in judged.items():
             for check in verdict.checks:
                 if not check.feasible:
-                    # The estimate of non-zero bytes is their upper bound, all bytes: one row for both.
+                    # Without pruning the estimate of non-zero bytes is all bytes: one row for both.
                     name = f"bytes as {mode}" if check.quantity.endswith("weight_bytes") else check.quantity
+                    name = f"non-zero {name}" if is_pruned and check.quantity == "nonzero_weight_bytes" else name
                     name += f" as {mode}, at least" if check.is_bound else ""
                     over[name, check.limit] = check
     if any(check.is_bound for judged in verdicts.values() for verdict in judged.values() for check in verdict.checks):
@@ -200,6 +206,7 @@ def _as_json(cost: Estimate, verdicts: Verdicts) -> dict[str, Any]:
         "macs": cost.macs,
         "peak_activation_bytes": cost.peak_activation_bytes,
         "weight_bytes": cost.weight_bytes,
+        **({"nonzero_weight_bytes": cost.nonzero_weight_bytes} if cost.sparsity else {}),
         "rules": {
             rule: {mode: _verdict_as_json(verdict) for mode, verdict in judged.items()}
             for rule, judged in verdicts.items()

@@ -113,9 +113,12 @@ def _sizes(found: Survey) -> list[tuple[str, Any]]:
 def _show_ends(settings: SearchSettings, smallest: Sized, largest: Sized, is_exact: bool, screen: Terminal) -> None:
     ends = (("smallest that fits", smallest), ("largest that fits", largest))
     modes = [end.params.get("mode", settings.search.mode) for _, end in ends]
+    nonzero = [end.sizing.nonzero_weight_bytes for _, end in ends]
+    is_pruned = nonzero != [end.sizing.weight_bytes for _, end in ends]
     rows: list[tuple[Any, ...]] = [
         ("parameters", *(end.sizing.n_params for _, end in ends)),
         ("weight bytes", *(end.sizing.weight_bytes for _, end in ends)),
+        *([("non-zero weight bytes, at most", *nonzero)] if is_pruned else []),
         ("exported as", *modes),
         ("multiply-accumulates", *(end.sizing.macs for _, end in ends)),
     ]
@@ -138,7 +141,9 @@ def _as_json(settings: SearchSettings, given: NetworkInput, found: Survey, measu
         """Return a candidate in plain values."""
         if end is None:
             return None
-        costs = {name: getattr(end.sizing, name) for name in ("n_params", "weight_bytes", "macs")}
+        costs = {
+            name: getattr(end.sizing, name) for name in ("n_params", "weight_bytes", "nonzero_weight_bytes", "macs")
+        }
         return {**costs, "mode": end.params.get("mode", settings.search.mode), "params": end.params}
 
     return {

@@ -27,7 +27,7 @@ from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
-from search.config import RetrainConfig, RunConfig
+from search.config import RetrainConfig, RunConfig, SystemConfig
 from search.retrain.choice import ChosenTrials
 from search.retrain.job import TrainingJob
 from search.retrain.store import exchange_candidates
@@ -40,7 +40,7 @@ from search.retrain.teaching import (
     teachers_config,
 )
 from search.retrain.training import remove_leftovers
-from search.retrain.trials import choose_trials, mode_of, over_limit, reader_of
+from search.retrain.trials import choose_trials, full_length, mode_of, over_limit, reader_of
 from search.retrain.workers import train_all
 from search.study.config import SearchConfig
 
@@ -218,7 +218,7 @@ def _teachers(
 def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
     """Raise BudgetError if a named system is over the limit, before anything is trained."""
     for system in config.retrain.systems:
-        _require_feasible(system.name, system.network, config, manifest)
+        _require_feasible(system, config, manifest)
 
 
 def _candidates(
@@ -234,9 +234,7 @@ def _candidates(
         configured = system.recipe(config.full_recipe)
         asked.append((system.name, None, system.network, configured, config.retrain.mode, config.reader))
     for one in choice.trials:
-        configured = TrainConfig.model_validate(
-            {**one.config["train"], **config.retrain.train, "epochs": config.full_recipe.epochs}
-        )
+        configured = full_length(one.config, config)
         network = parse_network(one.config["model"])
         reader = reader_of(one.config, config)
         asked.append((one.trial_id, one.trial_id, network, configured, mode_of(one, config), reader))
@@ -281,10 +279,11 @@ def _require_same(job: TrainingJob) -> None:
         )
 
 
-def _require_feasible(name: str, network: NetworkConfig, config: RunConfig, manifest: Manifest) -> None:
-    if reason := over_limit(network, config.retrain.mode, config, manifest, config.reader):
+def _require_feasible(system: SystemConfig, config: RunConfig, manifest: Manifest) -> None:
+    sparsity = system.recipe(config.full_recipe).sparsity
+    if reason := over_limit(system.network, config.retrain.mode, config, manifest, config.reader, sparsity):
         raise BudgetError(
-            f"{name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
+            f"{system.name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
             "expansion, or choose a smaller retrain.mode."
         )
 

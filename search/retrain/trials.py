@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from asc_models.config import ExportMode
+from asc_models.config import ExportMode, TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import parse_network
 from asc_models.networks.network import NetworkConfig
@@ -55,6 +55,7 @@ def choose_trials(
             config,
             manifest,
             reader_of(one.config, config),
+            full_length(one.config, config).sparsity,
         )
     ]
     fitting = [one for one in found if one not in over]
@@ -121,16 +122,27 @@ def mode_of(trial: Contender, config: RunConfig) -> ExportMode:
     return mode
 
 
+def full_length(trained: Mapping[str, Any], config: RunConfig) -> TrainConfig:
+    """Return the recipe of a trial's training at full length."""
+    return TrainConfig.model_validate({**trained["train"], **config.retrain.train, "epochs": config.full_recipe.epochs})
+
+
 def reader_of(trained: Mapping[str, Any], config: RunConfig) -> ReaderSpec:
     """Return the reader that a trial was trained with; ledgers made by hand may lack it."""
     return ReaderSpec.model_validate(trained["reader"]) if "reader" in trained else config.reader
 
 
 def over_limit(
-    network: NetworkConfig, mode: ExportMode, config: RunConfig, manifest: Manifest, reader: ReaderSpec
+    network: NetworkConfig,
+    mode: ExportMode,
+    config: RunConfig,
+    manifest: Manifest,
+    reader: ReaderSpec,
+    sparsity: float,
 ) -> str:
     """Return why a network is over the limit in an export mode, "" if it is not."""
     spec = manifest.spec
-    cost = estimate(network, reader.input_shape(spec), len(manifest.classes), reader.windows(spec))
+    shape, windows = reader.input_shape(spec), reader.windows(spec)
+    cost = estimate(network, shape, len(manifest.classes), windows, sparsity=sparsity)
     verdict = cost.verdict(config.rules, mode)
     return "" if verdict.feasible else verdict.reason

@@ -12,7 +12,7 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     for entry in WHILE_TRAINING
     if len(entry.switches) == 1  # with two switches either suffices, which a condition cannot express
     for setting in entry.settings
-} | {"reader.n_windows": {"reader.window_seconds": (None,)}}
+} | {"reader.n_windows": {"reader.window_seconds": (None,)}, "train.sparsity_span": {"train.sparsity": (0.0,)}}
 """{knob of recipe or reader: {other knob: its values with which the first has no effect}}."""
 
 

@@ -23,6 +23,8 @@ class Sizing:
     """Bytes allowed; None if the rules do not limit bytes."""
     reason: str
     """Which limit is exceeded and by how much; empty if feasible."""
+    nonzero_weight_bytes: int = 0
+    """Most bytes of non-zero weights; fewer than `weight_bytes` with pruning."""
     n_params: int = 0
     """Number of parameters."""
     macs: int = 0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 PointCost = tuple[float, float]
-"""(weight bytes, MACs)."""
+"""(non-zero weight bytes, MACs); zeros are free under the rules that allow a knob of pruning."""
 NEVER: PointCost = (math.inf, math.inf)
 """PointCost of a point that is not a valid network for the input."""
 
@@ -107,7 +107,7 @@ class Space:
 
         A width knob is one whose larger values give larger networks. If none can be lowered, the other knobs are
         stepped down in weight bytes or MACs: less attention, a larger reduction ratio, larger strides, a smaller export
-        mode. Knobs of the recipe have no steps. Repeated steps always end.
+        mode, more zeros. Other knobs of the recipe have no steps. Repeated steps always end.
         """
         steps = [self._with(params, name, value) for name, value in self._narrower(params)]
         return [step for step in steps if step is not None] or self._cheaper(params)
@@ -262,10 +262,11 @@ class Space:
             settings = self.settings(params)
             changes, shape = settings.reader_overrides, self._input_shape
             shape = self._shape_of(changes) if changes and self._shape_of is not None else shape
-            cost = estimate(settings.model, shape, self.n_classes)
+            sparsity = settings.train_overrides.get("sparsity", 0.0)
+            cost = estimate(settings.model, shape, self.n_classes, sparsity=sparsity)
         except (ConfigError, SizeError):
             return NEVER
-        return cost.weight_bytes_as(settings.mode or "int8_weights"), cost.macs
+        return cost.nonzero_weight_bytes_as(settings.mode or "int8_weights"), cost.macs
 
     def _with(self, params: Params, name: str, value: Any) -> Params | None:
         """Return the point with one knob changed; knobs that gain an effect get their first value.
@@ -295,7 +296,7 @@ class Space:
 
 def _changes_size(name: str) -> bool:
     """Return whether a knob can change the size or cost of a candidate."""
-    return not name.startswith(TRAIN)
+    return not name.startswith(TRAIN) or name == f"{TRAIN}sparsity"
 
 
 def _label(choice: Any) -> Any:

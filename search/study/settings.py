@@ -125,7 +125,13 @@ def candidate_sizing(
     try:
         settings = build(config.space.family, params)
         reader = point_reader(config.reader, settings.reader_overrides)
-        cost = estimate(settings.model, reader.input_shape(features), n_classes, reader.windows(features))
+        cost = estimate(
+            settings.model,
+            reader.input_shape(features),
+            n_classes,
+            reader.windows(features),
+            sparsity=settings.train_overrides.get("sparsity", config.train.sparsity),
+        )
     except (ConfigError, SizeError) as error:
         return Sizing(feasible=False, weight_bytes=0, limit=limit, reason=str(error))
     mode = settings.mode or config.search.mode
@@ -137,6 +143,7 @@ def candidate_sizing(
     return Sizing(
         feasible=verdict.feasible,
         weight_bytes=cost.weight_bytes_as(mode),
+        nonzero_weight_bytes=cost.nonzero_weight_bytes_as(mode),
         limit=limit,
         reason=verdict.reason,
         n_params=cost.n_params,

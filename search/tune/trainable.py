@@ -300,13 +300,26 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         reading = self._reader.read(
             trainer.model, network, held, self._mode, self._calibration(train), reconvert=is_last
         )
-        verdict = check(self._shared.rules, reading.sizes.quantities(), modes=(self._mode,))
+        sizes = reading.sizes if trainer.is_pruned else self._when_pruned(reading.sizes, held)
+        verdict = check(self._shared.rules, sizes.quantities(), modes=(self._mode,))
         if not verdict.feasible:
             raise BudgetError(
                 f"the exported file is over the limit: {verdict.reason}. Limit weight_bytes under `rules` as well: "
                 "candidates over that limit are not trained."
             )
-        return Predicted(held.labels, reading.probabilities, reading.sizes)
+        return Predicted(held.labels, reading.probabilities, sizes)
+
+    def _when_pruned(self, sizes: FileSizes, held: FeatureSet) -> FileSizes:
+        """Return the sizes of a network's file with the non-zero bytes that it may have when its pruning is over.
+
+        What a trial has at a rung before is not what it is limited by and compared by.
+        """
+        from asc_models.networks.estimate import estimate
+        from asc_models.networks.families import parse_network
+
+        network, n_classes = parse_network(self._model), len(held.classes)
+        cost = estimate(network, held.input_shape, n_classes, held.windows, sparsity=self._train.sparsity)
+        return replace(sizes, nonzero_weight_bytes=cost.nonzero_weight_bytes_as(self._mode))
 
     def _measure(self, predicted: Sequence[Predicted]) -> dict[str, Any]:
         """Return the scores over all clips that the networks predicted, and the sizes of the largest file."""

@@ -156,3 +156,15 @@ def test_external_data_are_a_list(tmp_path: Path) -> None:
         path = write_submission(run, SubmissionConfig.model_validate({"external_datasets": given}))
         assert yaml.safe_load(read_package(path)[f"{FIRST}.meta.yaml"])["system"]["external_datasets"] == written
         assert validate_submission(path) == []
+
+
+def test_pruning_is_declared_as_the_challenge_calls_it(packed: RunDirectory) -> None:
+    """A member that was pruned adds "pruning" beside the width of its weights; a dense one does not."""
+    member = read_candidates(packed)[0]
+    for train, declared in (({"sparsity": 0.5}, True), ({"sparsity": 0.0}, False), ({}, False)):
+        member.files.config_path.write_text(yaml.safe_dump({"model": {"family": "inverted_residual"}, "train": train}))
+        system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
+        meta = system_meta("x", 1, system, SubmissionConfig(), packed.read_config())
+        methods = meta["system"]["description"]["complexity_management"].split(", ")
+        assert ("pruning" in methods) == declared
+        assert "weights in 8-bit integers" in methods

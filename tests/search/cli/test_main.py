@@ -12,6 +12,12 @@ from cli_support import ASC, asc, asc_process
 from ledger_support import RUNGS, Book
 from process_support import ROOT
 
+from asc_models.candidate import CandidateConfig
+from asc_models.config import TrainConfig
+from asc_models.networks.presets import preset
+from data_prep.config import FeatureSpec, ReaderSpec
+from data_prep.files.files import write_text
+from data_prep.files.yaml_file import to_yaml
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import read_run_config
@@ -132,6 +138,33 @@ def test_describe_has_what_was_published_beside_the_count():
     assert "cannot be matched exactly" in words
     assert "macs 68,567,968 38,567,968 block1_expand 27,787,264" in words
     assert "bytes as float32 193,212 65,212 block4_project 41,280" in words
+
+
+def test_describe_tells_what_pruning_leaves(tmp_path):
+    """A pruned candidate's non-zero bytes stand beside all of them; 2021's rules take the former, 2023's the latter."""
+    config = CandidateConfig(
+        name="half",
+        trial_id=None,
+        model=preset("cao2021-system1"),
+        train=TrainConfig(sparsity=0.5),
+        features=FeatureSpec(),
+        reader=ReaderSpec(),
+        classes=tuple("abcdefghij"),
+        mode="int8_weights",
+        checkpoint="log_loss",
+        seed=0,
+        fold=1,
+        data_hash="0",
+    )
+    write_text(tmp_path / "config.yaml", to_yaml(config.model_dump(mode="json")))
+    found = json.loads(asc("describe", tmp_path, "--json").stdout)
+    total, left = found["weight_bytes"]["float32"], found["nonzero_weight_bytes"]["float32"]
+    assert 0.5 * total < left < 0.7 * total
+    checks = {rule: found["rules"][rule]["float32"]["checks"][0]["value"] for rule in ("dcase2021", "dcase2023")}
+    assert checks == {"dcase2021": left, "dcase2023": total}
+    text = asc("describe", tmp_path).stdout
+    assert max(map(len, text.splitlines()[1:])) <= 80  # the first line has the folder
+    assert f"non-zero weights as float32, bytes, at most {left:,}" in " ".join(text.split())
 
 
 def test_describe_judges_by_limits_of_ones_own():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from search_support import out_of_fold, run_steps, trial_config
 
+from asc_models.networks.estimate import estimate
+from asc_models.networks.families import parse_network
 from data_prep.config import ReaderSpec
 from data_prep.errors import DataError
 from data_prep.reader.reader import read_split
@@ -68,6 +70,20 @@ def test_the_last_rung_is_that_of_the_averaged_weights(steps, whole, shards, tmp
     steps(trial_config(shards, tmp_path / "resumed", **averaging), 1)
     [resumed] = steps(trial_config(shards, tmp_path / "resumed", next_rung=1, **averaging), 1)
     assert [resumed[name] for name in VALUES] == values(last)
+
+
+def test_a_trial_is_limited_by_the_zeros_that_it_will_have(steps, shards, tmp_path):
+    """Before its pruning is over a trial has the bytes of its estimate, then those of its file; a limit that the dense
+    network is over does not end it."""
+    model = {**trial_config(shards, tmp_path)["model"], "expansion": 12, "stages": [{"filters": 16, "stride": 2}] * 2}
+    train = {"sparsity": 0.9, "sparsity_span": [0.0, 0.5]}
+    cost = estimate(parse_network(model), (16, 32, 1), 3, sparsity=0.9).nonzero_weight_bytes["int8_weights"]
+    config = trial_config(shards, tmp_path, model=model, train=train)
+    config["shared"]["rules"] = {"name": "custom", "limits": {"nonzero_weight_bytes": cost}}
+    first, last = steps(config, 2)
+    assert [first["outcome"], last["outcome"]] == ["rung", "rung"]
+    assert first["nonzero_weight_bytes"] == cost < first["weight_bytes"]
+    assert 0.98 * cost < last["nonzero_weight_bytes"] <= cost
 
 
 def test_an_interrupted_trial_goes_on_exactly_where_it_was(steps, whole, shards, tmp_path):
