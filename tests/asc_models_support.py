@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from asc_models.networks.families import (
     ModelConfig,
     StageConfig,
 )
+from asc_models.networks.families.residual_network import Head
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.reader.reader import FeatureSet
 
@@ -49,7 +51,7 @@ def model_configs() -> st.SearchStrategy[ModelConfig]:
         projection_activation=st.booleans(),
         activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "swish", "none"]),
         normalization=st.sampled_from(["batch", "batch", "none"]),
-        head=st.sampled_from(["average", "max", "convolution"]),
+        head=st.sampled_from(get_args(Head)),
         dropout=st.sampled_from([0.0, 0.2]),
     )
 
@@ -107,9 +109,11 @@ SAMPLES = {
     "cp_mobile": CpMobileConfig(n_blocks=(2, 1), strides={2: (2, 2), 3: (2, 1)}),  # a block of each kind
     "bc_resnet": BcResnetConfig(base_channels=8, multipliers=(1.0, 1.5), n_blocks=(2, 1), n_pools=1),  # likewise
 }
+POOLINGS = ("mean_max", "attention")
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
 NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
-"""A small network of every family and of every block."""
+NETWORKS |= {f"head {name}": ModelConfig(head=name, stem_filters=8, stages=STAGES[1:]) for name in POOLINGS}
+"""A small network of every family, of every block and of the poolings that are more than one operator."""
 
 
 def with_random_weights(model, seed: int = 0):

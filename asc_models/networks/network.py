@@ -112,6 +112,9 @@ class Network(Protocol[T]):
     def global_pool(self, x: T, name: str, kind: Pooling = "average") -> T:
         """Return one value per channel, as a vector."""
 
+    def attentive_pool(self, x: T, name: str) -> T:
+        """Return the mean over the map weighted by a softmax of its positions, which a 1 × 1 convolution scores."""
+
     def flatten(self, x: T) -> T:
         """Return the map as a vector."""
 

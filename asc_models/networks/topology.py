@@ -218,6 +218,12 @@ class Counter:
         """Return the shape of a vector with one value per channel."""
         return (1, 1, x[2])
 
+    def attentive_pool(self, x: Shape, name: str) -> Shape:
+        """Return the shape of a vector with one value per channel; the scores are a kernel of one value per channel."""
+        self._weigh(f"{name}_scores", "conv", x, (x[0], x[1], 1), x[2], x[2], 0, 1)
+        self._live(2 * _size(x) + x[0] * x[1])
+        return (1, 1, x[2])
+
     def flatten(self, x: Shape) -> Shape:
         """Return the shape of the map as a vector."""
         return (1, 1, _size(x))

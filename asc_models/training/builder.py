@@ -9,6 +9,7 @@ import keras
 from asc_models.networks.network import Activation, Kernel, NetworkConfig, Normalization, Pooling, Stride
 from asc_models.networks.topology import Shape, attention_units, count
 from asc_models.training.layers import (
+    AttentivePooling,
     ChannelStatistics,
     FrequencyMean,
     FusedBatchNormalization,
@@ -184,6 +185,18 @@ class _KerasNetwork:
         """Return one value per channel, as a vector."""
         layer = keras.layers.GlobalMaxPooling2D if kind == "max" else keras.layers.GlobalAveragePooling2D
         return layer(name=name)(x)
+
+    def attentive_pool(self, x: Tensor, name: str) -> Tensor:
+        """Return the mean over the map weighted by scores; all are 0 at first, so that it begins as the plain mean."""
+        scores = keras.layers.Conv2D(
+            1,
+            1,
+            use_bias=False,  # a softmax does not change with it
+            kernel_initializer="zeros",
+            kernel_regularizer=self._penalty,
+            name=f"{name}_scores",
+        )(x)
+        return AttentivePooling(name=name)([x, scores])
 
     def flatten(self, x: Tensor) -> Tensor:
         """Return the map as a vector."""

@@ -1,4 +1,4 @@
-"""Keras layers: normalizations, and statistics over channels or frequency."""
+"""Keras layers: normalizations, pooling, and statistics over channels or frequency."""
 
 from __future__ import annotations
 
@@ -55,6 +55,23 @@ class ChannelStatistics(keras.layers.Layer):  # type: ignore[misc]  # likewise
         return tf.concat(
             [tf.reduce_mean(inputs, axis=-1, keepdims=True), tf.reduce_max(inputs, axis=-1, keepdims=True)], axis=-1
         )
+
+
+@register
+class AttentivePooling(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """Mean over the map, weighted by a softmax over its positions.
+
+    Inputs are maps (batch, height, width, channels) and scores (batch, height, width, 1); the output has one value per
+    channel (batch, channels).
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the weighted mean, computed in float32 in every precision."""
+        maps, scores = (tf.cast(one, tf.float32) for one in inputs)
+        _, height, n_frames, _ = maps.shape
+        width = tf.shape(maps)[2] if n_frames is None else n_frames
+        weights = tf.nn.softmax(tf.reshape(scores, (-1, height * width)))
+        return tf.reduce_sum(maps * tf.reshape(weights, (-1, height, width, 1)), axis=(1, 2))
 
 
 @register

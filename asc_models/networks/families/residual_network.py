@@ -23,7 +23,7 @@ from data_prep.schema import Config
 
 Attention = Literal["none", "channel", "spatial", "casam"]
 AttentionPosition = Literal["input", "block", "stage"]
-Head = Literal["average", "max", "convolution"]
+Head = Literal["average", "max", "mean_max", "attention", "convolution"]
 
 MAX_FILTERS = 1024
 """Largest number of filters of a block."""
@@ -163,8 +163,10 @@ class ModelConfig(NetworkConfig):
     normalization: Normalization = "batch"
     """Normalization after every convolution; with `none` the convolutions have biases."""
     head: Head = "average"
-    """Classifier: `average` or `max` is global pooling followed by a dense layer, `convolution` a 1 × 1 convolution to
-    one channel per scene, averaged over the map."""
+    """Classifier: global pooling followed by a dense layer, or `convolution`, a 1 × 1 convolution to one channel per
+    scene, averaged over the map. The pooling is `average`, `max`, `mean_max`, the sum of both (Kong et al. 2020, arXiv
+    1912.10211), or `attention`, a mean weighted by a linear score of each position (Lin et al. 2017, arXiv 1703.03130,
+    with one head)."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Dropout rate before the classifier."""
 
@@ -229,8 +231,16 @@ class ModelConfig(NetworkConfig):
             x = net.dropout(x, "dropout", self.dropout)
             x = net.conv(x, "classifier", n_classes, 1, normalization=self.normalization, activation="none")
             return net.global_pool(x, "logits")
-        x = net.dropout(net.global_pool(x, "pool", self.head), "dropout", self.dropout)
-        return net.classifier(x, n_classes)
+        return net.classifier(net.dropout(self._pooled(net, x), "dropout", self.dropout), n_classes)
+
+    def _pooled(self, net: Network[T], x: T) -> T:
+        """Return one value per channel."""
+        if self.head == "attention":
+            return net.attentive_pool(x, "pool")
+        if self.head == "mean_max":
+            mean = net.keep(net.global_pool(x, "pool_mean"))
+            return net.add(net.global_pool(x, "pool_max", "max"), mean, "pool")
+        return net.global_pool(x, "pool", "max" if self.head == "max" else "average")
 
     def _blocks(self) -> Iterator[tuple[str, BlockSettings, bool]]:
         """Yield each block's name, its settings, and whether it is the last of its stage."""

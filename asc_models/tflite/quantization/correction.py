@@ -70,9 +70,10 @@ def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
 
 
 def _before_vote(content: bytes) -> bytes:
-    """Return the file with its softmax as output, which is per window if the file averages over windows."""
+    """Return the file with its last softmax as output, which is per window if the file averages over windows."""
     file = TfliteFile(content, "the exported file")
-    softmax = next((operator for operator in file.graph.operators if operator.name == "SOFTMAX"), None)
+    # attentive pooling has a softmax of its own, before
+    softmax = next((operator for operator in reversed(file.graph.operators) if operator.name == "SOFTMAX"), None)
     if softmax is None or softmax.outputs == file.graph.outputs:
         return content
     file.graph.outputs = softmax.outputs
