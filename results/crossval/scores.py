@@ -178,7 +178,10 @@ class Crossval:
                     "log_loss_sd_over_seeds": one.loss.sd,
                     "brier_score": one.brier.mean,
                     "calibration_error": one.calibration.mean,
-                    **{name: one.quantity(name) for name in ("weight_bytes", "file_bytes", "macs")},
+                    **{
+                        name: one.quantity(name)
+                        for name in ("weight_bytes", "nonzero_weight_bytes", "file_bytes", "macs")
+                    },
                     "by_fold": {str(fold): value for fold, value in one.by_fold().items()},
                 }
                 for one in self.systems

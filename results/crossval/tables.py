@@ -60,6 +60,7 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
                 format=lambda one: percent(one.calibration.mean),
             ),
             Column("weight_bytes", lambda one: one.quantity("weight_bytes"), "bytes"),
+            Column("nonzero_weight_bytes", lambda one: one.quantity("nonzero_weight_bytes"), "bytes"),
             Column("file_bytes", lambda one: one.quantity("file_bytes"), "bytes"),
             Column("macs", lambda one: one.quantity("macs"), "count"),
             *map(of_fold, folds),
@@ -99,10 +100,11 @@ def fold_table(scores: Crossval) -> Table[FoldScore]:
                 format=lambda one: percent(one.calibration),
             ),
             size("weight_bytes"),
+            size("nonzero_weight_bytes"),
             size("file_bytes"),
         ),
         page=(
             *("system", "fold", "seed", "n_clips", "macro_accuracy", "log_loss", "brier_score", "calibration_error"),
-            *("weight_bytes", "file_bytes"),
+            *("weight_bytes", "nonzero_weight_bytes", "file_bytes"),
         ),
     )

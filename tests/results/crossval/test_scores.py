@@ -155,7 +155,9 @@ def test_tables_have_what_is_shown(directory):
     systems = pd.read_csv(directory.tables_dir / "systems.csv")
     assert systems["system"].tolist() == ["large", "small"]
     assert systems["macro_accuracy"].tolist() == pytest.approx([one.accuracy.mean for one in scores.systems], abs=1e-5)
-    assert {"fold_1", "fold_2", "macro_accuracy_low", "weight_bytes", "file_bytes"} <= set(systems)
+    assert {"fold_1", "fold_2", "macro_accuracy_low", "weight_bytes", "nonzero_weight_bytes", "file_bytes"} <= set(
+        systems
+    )
     assert len(pd.read_csv(directory.tables_dir / "folds.csv")) == len(fold_table(scores).rows) == 5
     assert pd.read_csv(directory.tables_dir / "differences.csv")["reference"].tolist() == ["large"]
     assert directory.summary_path.is_file()
