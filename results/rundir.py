@@ -101,6 +101,11 @@ class CandidateFiles(SystemFiles):
         return self.root / "history.parquet"
 
     @property
+    def test_curve_path(self) -> Path:
+        """Scores on the test split over the epochs (`asc crossval --test-curve`), which choose nothing."""
+        return self.root / "test_curve.parquet"
+
+    @property
     def trained_path(self) -> Path:
         """Results of the training that no other file contains; kept until the candidate is scored."""
         return self.root / "trained.json"

@@ -45,6 +45,7 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
     content: dict[str, Any] = {
         "title": f"Cross-validation of {plural(len(scores.systems), 'system')} on {plural(n_folds, 'fold')}",
         "out_of_fold": bool(prefix),
+        "test_curves": any(one.best_on_test is not None for system in scores.systems for one in system.scores),
         "best": scores.systems[0].name if scores.systems else "",
         "systems": system_table(scores).content(["chosen"]),
         "differences": differences.content() if differences.rows else None,

@@ -29,6 +29,8 @@ from results.rundir import CandidateFiles, CrossvalDirectory
 _SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
 
 Floats = npt.NDArray[np.float64]
+BEST_ON_TEST = "best_test_epoch_accuracy"
+"""Name of `FoldScore.best_on_test` in tables and JSON."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class FoldScore:
     """Predictions of the test split, or the out-of-fold predictions of the training side."""
     metrics: CandidateMetrics | None = None
     """Sizes of the exported file; None out of fold, where several files answer."""
+    best_on_test: float | None = None
+    """Macro accuracy of the epoch that is best on the test split, of those that were scored there; None if none were.
+    It is chosen with the test split in sight, so it is no result."""
 
     @property
     def accuracy(self) -> float:
@@ -106,6 +111,12 @@ class SystemScores:
     def calibration(self) -> Spread:
         """Mean over folds of the expected calibration error of each fold, and its spread over seeds."""
         return self._over_seeds([(one.seed, one.calibration) for one in self.scores])
+
+    @property
+    def best_on_test(self) -> float | None:
+        """Mean of `FoldScore.best_on_test`; None if it is missing for one of them."""
+        found = [one.best_on_test for one in self.scores]
+        return None if None in found else statistics.fmean(value for value in found if value is not None)
 
     def by_fold(self) -> dict[int, float]:
         """Return {fold: macro accuracy, mean over seeds}."""
@@ -182,6 +193,7 @@ class Crossval:
                         name: one.quantity(name)
                         for name in ("weight_bytes", "nonzero_weight_bytes", "file_bytes", "macs")
                     },
+                    **({} if one.best_on_test is None else {BEST_ON_TEST: one.best_on_test}),
                     "by_fold": {str(fold): value for fold, value in one.by_fold().items()},
                 }
                 for one in self.systems
@@ -213,7 +225,9 @@ def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Cross
             if read is None:
                 missing.append(f"fold {fold}, {files.name}")
             else:
-                found.setdefault(system, []).append(FoldScore(system, fold, seed, *read))
+                predictions, metrics = read
+                best = None if inner else _best_on_test(files)
+                found.setdefault(system, []).append(FoldScore(system, fold, seed, predictions, metrics, best))
     if not found:
         kind = "out-of-fold predictions" if inner else "predictions of a test split"
         raise DataError(f"{directory.root}: no {kind}; run `asc crossval`{' with --inner' if inner else ''} first")
@@ -229,6 +243,16 @@ def _tested(files: CandidateFiles) -> tuple[Predictions, CandidateMetrics] | Non
     if not (files.is_finished and files.predictions_path("test").is_file()):
         return None
     return read_predictions(files.predictions_path("test")), read_metrics(files.metrics_path)
+
+
+def _best_on_test(files: CandidateFiles) -> float | None:
+    """Return the best macro accuracy of a training's curve on the test split; None without a curve."""
+    if not files.test_curve_path.is_file():
+        return None
+    try:
+        return float(pd.read_parquet(files.test_curve_path)["macro_accuracy"].max())
+    except Exception as error:  # pyarrow raises various exceptions for a file that is not Parquet
+        raise DataError(f"{files.test_curve_path}: cannot be read: {error}; delete it") from None
 
 
 def _out_of_fold(files: CandidateFiles, n_parts: int) -> tuple[Predictions, None] | None:

@@ -58,6 +58,16 @@ InnerOption = Annotated[
         "read. 0: train on each fold's training side, and test.",
     ),
 ]
+TestCurveOption = Annotated[
+    int,
+    typer.Option(
+        "--test-curve",
+        min=0,
+        metavar="N",
+        help="Score the network on test every N epochs, too, for a column with its best epoch there, as results that "
+        "were chosen on test are. Nothing here is chosen by it. 0: never.",
+    ),
+]
 
 
 def crossval(
@@ -68,6 +78,7 @@ def crossval(
     folds: FoldsOption = "",
     seeds: SeedsOption = None,
     inner: InnerOption = 0,
+    test_curve: TestCurveOption = 0,
     overrides: SetOption = None,
     address: AddressOption = None,
     cpus_per_trial: CpusOption = None,
@@ -90,6 +101,8 @@ def crossval(
 
     if inner == 1:
         raise ConfigError("--inner 1: must be 0 or at least 2; a single part leaves nothing to train on")
+    if inner and test_curve:
+        raise ConfigError("--inner and --test-curve: give one of them; --inner reads no test split")
     screen = terminal()
     config = frozen_config(source, overrides or ())
     if seeds is not None:
@@ -103,6 +116,7 @@ def crossval(
         shards=None if shards is None else parse_location(shards),
         folds=_parse_folds(folds),
         inner=inner,
+        test_every=test_curve,
         lent=with_resources(SearchConfig(), cpus_per_trial, gpus_per_trial),
         address=address,
         n_workers=n_workers(workers),
@@ -132,6 +146,8 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
     what = "test splits" if scores.split == "test" else "training sides, out of fold"
     show_percent(screen, f"Cross-validation on {what}, lowest log loss first", system_table(scores))
     screen.say("accuracy: mean over folds of macro accuracy, in %; interval over locations; loss: log loss in nats")
+    if any(one.best_on_test is not None for one in scores.systems):
+        screen.say("best*: accuracy of the epoch that is best on test, of the network before its export: no result")
     if len(scores.systems) > 1:
         show_percent(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
     for line in scores.missing:

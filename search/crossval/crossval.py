@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def cross_validate(
     shards: Location | None = None,
     folds: Sequence[int] = (),
     inner: int = 0,
+    test_every: int = 0,
     lent: SearchConfig | None = None,
     address: str | None = None,
     n_workers: int = 1,
@@ -56,6 +58,7 @@ def cross_validate(
         folds: folds to train and test on; () means all folds of the data.
         inner: if not 0, only the training side of each fold is used: its clips are predicted out of fold, in this many
             parts, and no test split is read. For choosing between systems.
+        test_every: epochs between scores on the test split, for a column of its own that nothing is chosen by.
         lent: resources of each training: `cpus_per_trial`, `gpus_per_trial`, `max_failures`.
         address: address of a Ray cluster; None starts Ray on this machine.
         n_workers: processes that read audio.
@@ -89,6 +92,7 @@ def cross_validate(
         jobs: list[TrainingJob] = []
         for fold in wanted:
             jobs += _jobs(stack, config.updated(fold=fold, retrain=retrain), out, manifest)
+        jobs = [replace(job, test_every=test_every) for job in jobs]
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
     _require_none_failed(failures, out)
     scores = read_crossval(out, inner=inner > 0)

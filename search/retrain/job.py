@@ -27,6 +27,8 @@ class TrainingJob:
     """Candidates that it learns from; those that are not finished are trained first."""
     output: Output | None = None
     """Stored probabilities that it learns from; None without any."""
+    test_every: int = 0
+    """Epochs between scores on the test split, which choose nothing (`CurveOnTest`); 0 for none."""
     part: int = 0
     """Part of the inner cross-validation to leave out; 0 trains the candidate itself."""
 

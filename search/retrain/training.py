@@ -21,6 +21,7 @@ from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
+from search.retrain.curve import CurveOnTest, curve_on_test
 from search.retrain.inner import join_parts
 from search.retrain.teaching import Teaching, teacher_of
 
@@ -80,11 +81,12 @@ def train_candidate(
     files: CandidateFiles,
     *,
     teaching: Teaching | None = None,
+    test_every: int = 0,
     on_start: Callable[[int], None] | None = None,
     on_epoch: Callable[[int], None],
     on_save: Callable[[], None] | None = None,
 ) -> Trained:
-    """Train and export a candidate, using only the training and validation splits.
+    """Train and export a candidate; what it learns and which epoch is kept depends on training and validation alone.
 
     Resumes a killed call from its checkpoint; if the training is finished, only the export is repeated.
 
@@ -93,6 +95,7 @@ def train_candidate(
         shards: folder of the prepared features.
         files: files of the candidate.
         teaching: its teachers; None without any.
+        test_every: epochs between scores on the test split (`CurveOnTest`); 0 does not read it.
         on_start: called once with the number of epochs finished by an earlier call.
         on_epoch: called with the number of finished epochs.
         on_save: called when the checkpoint has been written.
@@ -112,14 +115,15 @@ def train_candidate(
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     teacher = teacher_of(config, teaching, train)
     trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
+    curve = curve_on_test(config, shards, trainer, files.test_curve_path, test_every)
     result = fit(
         trainer,
         validation if config.checkpoint else None,
         epochs=config.train.epochs,
         checkpoint=files.checkpoint_path,
         metric=config.checkpoint or "macro_accuracy",
-        on_start=on_start,
-        on_epoch=lambda record: on_epoch(record.epoch),
+        on_start=_both(curve, on_start),
+        on_epoch=lambda record: _both(curve, on_epoch)(record.epoch),
         on_save=on_save,
     )
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
@@ -137,6 +141,18 @@ def train_candidate(
     )
     _write_trained(files, trained)
     return trained
+
+
+def _both(curve: CurveOnTest | None, report: Callable[[int], None] | None) -> Callable[[int], None]:
+    """Return a function of a number of finished epochs that scores them on test, if asked for, and reports them."""
+
+    def call(epoch: int) -> None:
+        if curve is not None:
+            curve.note(epoch)
+        if report is not None:
+            report(epoch)
+
+    return call
 
 
 def _write_history(files: CandidateFiles, result: Fit) -> None:

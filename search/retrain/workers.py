@@ -180,6 +180,8 @@ class _Fleet:
                 epochs=config.train.epochs,
                 splits=config.splits,
             )
+        if job.test_every and not job.part:
+            job.ledger.append("test_read", candidate=job.name, split="test")
         return self._task.remote(
             job.key,
             config.model_dump(mode="json"),
@@ -189,6 +191,7 @@ class _Fleet:
             self._mailbox,
             self._lent.cpus_per_trial,
             job.teaching,
+            job.test_every,
         )
 
     def _take_mail(self, mail: tuple[dict[str, int], dict[str, int]]) -> None:
@@ -308,6 +311,7 @@ def _train_in_worker(
     mailbox: Any,
     n_cpus: int,
     teaching: Teaching | None,
+    test_every: int,
 ) -> Trained | Predictions | _Failed:
     """Train one candidate, or one part of it, into the folder `root` in a separate process.
 
@@ -333,7 +337,7 @@ def _train_in_worker(
         }
         if part:
             return train_part(parsed, part, shards, files, **hooks)
-        return train_candidate(parsed, shards, files, **hooks)
+        return train_candidate(parsed, shards, files, test_every=test_every, **hooks)
 
     try:
         if stored is None:

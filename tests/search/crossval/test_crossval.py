@@ -97,6 +97,26 @@ def test_a_repeated_command_trains_nothing(done, two_folds, file):
 
 
 @pytest.mark.system
+def test_the_best_epoch_on_test_is_shown_and_chooses_nothing(done, two_folds, file, tmp_path):
+    """--test-curve: the same file as without it, a column of its own, and each read of test in the ledger."""
+    directory, *_ = done
+    curved = CrossvalDirectory(tmp_path / "cv")
+    shown = asc("crossval", file, "--shards", two_folds, "--out", curved.root, "--folds", "1", "--test-curve", "2")
+    assert "best*: accuracy of the epoch that is best on test" in shown.stdout
+    files, plain = (one.fold(1).candidate("wide-full", 0) for one in (curved, directory))
+    assert files.tflite_path.read_bytes() == plain.tflite_path.read_bytes()
+    curve = pd.read_parquet(files.test_curve_path)
+    assert curve["epoch"].tolist() == [2]
+    folds = pd.read_csv(curved.tables_dir / "folds.csv").set_index("system")
+    assert folds.loc["wide-full", "best_test_epoch_accuracy"] == pytest.approx(curve["macro_accuracy"].max(), abs=1e-5)
+    reads = [event["candidate"] for event in events(curved.fold(1), "test_read")]
+    assert sorted(reads) == ["tiny-full-s0"] * 2 + ["wide-full-s0"] * 2
+    assert "best_test_epoch_accuracy" not in pd.read_csv(directory.tables_dir / "folds.csv")
+    refused = asc("crossval", file, "--out", tmp_path / "no", "--inner", "2", "--test-curve", "1", code=1).stderr
+    assert "--inner and --test-curve: give one of them" in refused
+
+
+@pytest.mark.system
 def test_a_candidate_is_frozen_as_it_was_trained(done):
     """Its network, recipe, features and export mode become the only system, trained on all clips as it was."""
     directory, *_ = done

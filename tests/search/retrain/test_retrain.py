@@ -278,11 +278,13 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(config, shards, files, on_epoch=stop)
+        train_candidate(config, shards, files, test_every=1, on_epoch=stop)
+    pd.read_parquet(files.test_curve_path).head(1).to_parquet(files.test_curve_path)  # as if killed before its scores
     began: list[int] = []
-    trained = train_candidate(config, shards, files, on_start=began.append, on_epoch=lambda epoch: None)
+    trained = train_candidate(config, shards, files, test_every=1, on_start=began.append, on_epoch=lambda epoch: None)
     assert began == [2]
     assert read_trained(files) == trained
+    assert pd.read_parquet(files.test_curve_path)["epoch"].tolist() == [*range(1, config.train.epochs + 1)]
 
     reads: list[str] = []
     files.card_path.mkdir()  # the card can't be written: it ends behind the predictions, before the metrics
