@@ -23,10 +23,7 @@ from results.config import EnsembleConfig, SubmissionConfig
 from results.rundir import NOTES
 from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
-from search.study.settings import SearchSettings
-
-SPARSITY = "train.sparsity"
-"""Knob of pruning."""
+from search.study.settings import SPARSITY, SearchSettings
 
 
 class SystemConfig(Config):

@@ -12,7 +12,7 @@ import numpy as np
 from results.pareto import crowding_distances, front_ranks
 
 Score = Literal["macro_accuracy", "log_loss"]
-Cost = Literal["weight_bytes", "macs"]
+Cost = Literal["weight_bytes", "nonzero_weight_bytes", "macs"]
 Objective = Literal[Score, Cost]
 SCORES: tuple[Score, ...] = get_args(Score)
 
@@ -34,6 +34,8 @@ class Value:
     """Of the exported file."""
     macs: int = 0
     """Multiply-accumulates per inference."""
+    nonzero_weight_bytes: int = 0
+    """Of the exported file, without the weights that are zero; 0 in older ledgers."""
 
 
 class Objectives:
@@ -53,6 +55,11 @@ class Objectives:
         if len(set(names)) < len(names):
             raise ValueError(f"objectives must differ, got {', '.join(names)}")
         self.names = tuple(names)
+
+    @property
+    def size(self) -> Literal["weight_bytes", "nonzero_weight_bytes"]:
+        """The bytes that networks are compared by, also where they are no objective."""
+        return "nonzero_weight_bytes" if "nonzero_weight_bytes" in self.names else "weight_bytes"
 
     @property
     def score(self) -> Objectives:

@@ -13,11 +13,12 @@ FACTS = ("params", "key", "seed", "n_params", "macs", "weight_bytes", "nonzero_w
 
 
 class RungScore(NamedTuple):
-    """Scores and size of a trial at a rung."""
+    """Scores and sizes of a trial at a rung."""
 
     macro_accuracy: float
     log_loss: float
     weight_bytes: int
+    nonzero_weight_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -101,7 +102,8 @@ class Trial:
             self.macro_accuracy, self.log_loss = accuracy, loss
             self._take_facts(event)
         if accuracy is not None and loss is not None:
-            self.scores[epochs] = RungScore(float(accuracy), float(loss), int(self.weight_bytes or 0))
+            sizes = int(self.weight_bytes or 0), int(self.nonzero_weight_bytes or 0)
+            self.scores[epochs] = RungScore(float(accuracy), float(loss), *sizes)
 
     def _take_facts(self, event: Event) -> None:
         for name in FACTS:

@@ -88,10 +88,8 @@ class ObservedLedger:
 
 def facts_of(trial: Trial) -> dict[str, Any]:
     """Return a trial's identity, sizes and values at its last rung, as {name: value} without None."""
-    facts = {name: getattr(trial, name) for name in ("key", "seed", "n_params", "macs")}
-    facts = {name: value for name, value in facts.items() if value is not None}
-    if trial.rung >= 0:
-        facts |= {name: getattr(trial, name) for name in ("rung", "epochs", *RungScore._fields)}
+    names = ("key", "seed", "n_params", "macs", *(("rung", "epochs", *RungScore._fields) if trial.rung >= 0 else ()))
+    facts = {name: value for name in names if (value := getattr(trial, name)) is not None}
     return facts | ({"reason": trial.last_reason} if trial.last_reason else {})
 
 

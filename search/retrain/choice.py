@@ -44,7 +44,8 @@ class Contender:
     """Epochs trained at its last rung."""
     merit: float
     """Validation score there, higher is better; the mean over trials of the same network and recipe."""
-    weight_bytes: int
+    size: int
+    """Bytes by which networks are compared (`Objectives.size`)."""
     twins: tuple[str, ...] = ()
     """Other trials of the same network and recipe (other seeds, or settings without effect)."""
 
@@ -63,18 +64,15 @@ class ChosenTrials:
 
 
 def read_contenders(
-    events: Sequence[Event],
-    identity: Callable[[Mapping[str, Any]], Hashable],
-    score: Score = "macro_accuracy",
+    events: Sequence[Event], identity: Callable[[Mapping[str, Any]], Hashable], objectives: Objectives
 ) -> list[Contender]:
     """Return all candidates of a ledger that reached a rung and did not fail, one per `identity`.
 
     Args:
         events: events of the ledger.
         identity: maps a trial's configuration to a key that is equal for the same network and recipe.
-        score: score that merit is computed from; log loss breaks ties in accuracy.
+        objectives: of the search: their score is that which merit is computed from (log loss breaks ties in accuracy).
     """
-    objective = Objectives((score,))
     trials = trials_of(events)
     groups: dict[Hashable, list[Contender]] = {}
     for event in of_kind(events, "trial_started"):
@@ -82,9 +80,10 @@ def read_contenders(
         if not trial.scores or trial.state == "failed":
             continue
         epochs, last = max(trial.scores.items())
-        (loss,) = objective.losses(Value(*last))
+        (loss,) = objectives.score.losses(Value(**last._asdict()))
         is_finished = trial.state == "finished"
-        found = Contender(trial.trial_id, config, trial.params, is_finished, epochs, -loss, last.weight_bytes)
+        size = getattr(last, objectives.size)
+        found = Contender(trial.trial_id, config, trial.params, is_finished, epochs, -loss, size)
         groups.setdefault(identity(config), []).append(found)
     return [_joined(group) for group in groups.values()]
 
@@ -111,7 +110,7 @@ def choose(contenders: Sequence[Contender], n: int, *, floor: float) -> ChosenTr
         rest = [one for one in contenders if one.level == level]
         before = len(chosen)
         while rest and len(chosen) < n:
-            front = [rest[i] for i in pareto_front([one.merit for one in rest], [one.weight_bytes for one in rest])]
+            front = [rest[i] for i in pareto_front([one.merit for one in rest], [one.size for one in rest])]
             chosen += spread(front, n - len(chosen), floor)
             rest = [one for one in rest if one not in front]
         taken = chosen[before:]
@@ -137,7 +136,7 @@ def spread(front: Sequence[Contender], n: int, floor: float) -> list[Contender]:
     """Return at most `n` contenders of a front: the best, then repeatedly the one that adds most area."""
     if not front:
         return []
-    end = math.log(max(one.weight_bytes for one in front))
+    end = math.log(max(one.size for one in front))
     chosen = [max(front, key=lambda one: one.merit)]
 
     def gain(one: Contender) -> tuple[float, float]:
@@ -151,4 +150,4 @@ def spread(front: Sequence[Contender], n: int, floor: float) -> list[Contender]:
 
 def _area(chosen: Sequence[Contender], end: float, floor: float) -> float:
     """Return ∫ (best merit that fits − floor) d ln(bytes) from the smallest size to e^`end`."""
-    return dominated_area([one.merit for one in chosen], [math.log(one.weight_bytes) for one in chosen], floor, end)
+    return dominated_area([one.merit for one in chosen], [math.log(one.size) for one in chosen], floor, end)

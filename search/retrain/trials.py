@@ -16,7 +16,7 @@ from data_prep.errors import BudgetError, RunError
 from data_prep.schema import content_hash
 from data_prep.shards.manifest import Manifest
 from search.config import RunConfig
-from search.objectives import Score
+from search.objectives import Objectives, Score
 from search.retrain.choice import ChosenTrials, Contender, choose, guess, read_contenders
 
 
@@ -43,9 +43,9 @@ def choose_trials(
         layers = trace(parse_network(trained["model"]), shape, n_classes)
         return content_hash([repr(layers), {key: trained.get(key) for key in ("train", "reader", "mode")}])
 
-    objectives = (config.search and config.search.objectives) or ("macro_accuracy",)
-    score: Score = "log_loss" if objectives[0] == "log_loss" else "macro_accuracy"
-    found = read_contenders(events, identity, score)
+    objectives = Objectives() if config.search is None else config.search_settings().objectives
+    score: Score = "log_loss" if objectives.names[0] == "log_loss" else "macro_accuracy"
+    found = read_contenders(events, identity, objectives)
     over = [
         one
         for one in found
@@ -93,8 +93,7 @@ def _what_was_chosen(choice: ChosenTrials, score: Score, config: RunConfig, mani
         return []
     merits = [abs(one.merit) for one in choice.trials]
     trials = ", ".join(
-        f"{one.trial_id} ({one.weight_bytes:,} bytes, {merit:.3f})"
-        for one, merit in zip(choice.trials, merits, strict=True)
+        f"{one.trial_id} ({one.size:,} bytes, {merit:.3f})" for one, merit in zip(choice.trials, merits, strict=True)
     )
     n_clips, where = _scored_clips(config, manifest)
     share = min(merits[0], 1.0)

@@ -250,7 +250,7 @@ def _earlier_trials(
         elif differing := _differing(event["config"], describe(params)):
             reasons[f"other settings ({differing[0]})"] += 1
         else:
-            values = {epochs: Value(*score, trial.macs or 0) for epochs, score in trial.scores.items()}
+            values = {epochs: Value(**score._asdict(), macs=trial.macs or 0) for epochs, score in trial.scores.items()}
             found.append(EarlierTrial(name, trial.trial_id, params, values))
     why = "".join(f"; {n} left out: {reason}" for reason, n in reasons.most_common())
     return found, [f"{name}: {len(found)} of its {len(trials)} trials are used{why}"]

@@ -36,8 +36,8 @@ class SearchConfig(Config):
     eta: int = Field(2, ge=2)
     """Reduction factor: at each rung about one trial in eta continues."""
     objectives: tuple[Objective, ...] | None = None
-    """A score (macro_accuracy or log_loss), then costs (weight_bytes, macs); null means macro_accuracy, weight_bytes,
-    and macs if the rules limit them."""
+    """A score (macro_accuracy or log_loss), then costs (weight_bytes, nonzero_weight_bytes, macs); null means
+    macro_accuracy, weight_bytes (nonzero_weight_bytes with `train.sparsity`), and macs if the rules limit them."""
     strategy: Literal["random", "reject", "repair", "front"] = "front"
     """How candidates are proposed: `front` maximizes the expected improvement of the Pareto front; `reject` and
     `repair` sample from Optuna's TPE, and resample or shrink candidates over the limit; `random` samples uniformly."""

@@ -14,7 +14,7 @@ from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.schema import content_hash
 from search.halving import HALVINGS, Halving, rung_epochs, rung_folds
-from search.objectives import Objectives
+from search.objectives import Objective, Objectives
 from search.space.config import SpaceConfig
 from search.space.knobs import Params
 from search.space.point import build
@@ -22,6 +22,8 @@ from search.space.sizing import Sizing
 from search.space.space import Space
 from search.study.config import SearchConfig
 
+SPARSITY = "train.sparsity"
+"""Knob of pruning."""
 INNER_FOLDS = "search.inner_folds"
 """Key of the number of parts that trials are scored over, for messages."""
 
@@ -60,12 +62,20 @@ class SearchSettings:
 
     @property
     def objectives(self) -> Objectives:
-        """The objectives as configured, or by default accuracy, bytes, and MACs if the rules limit them."""
+        """The objectives as configured, or by default accuracy, bytes, and MACs if the rules limit them.
+
+        If trials are pruned, the bytes are those of the non-zero weights.
+        """
         if self.search.objectives is not None:
             return Objectives(self.search.objectives)
-        if "macs" in self.rules.in_force():
-            return Objectives(("macro_accuracy", "weight_bytes", "macs"))
-        return Objectives()
+        names: list[Objective] = ["macro_accuracy", "nonzero_weight_bytes" if self.is_pruned else "weight_bytes"]
+        return Objectives([*names, "macs"] if "macs" in self.rules.in_force() else names)
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether a trial may be pruned (`train.sparsity`)."""
+        knob = self.space.knobs.get(SPARSITY)
+        return bool(self.train.sparsity or (knob is not None and max(knob.ends)))
 
     def halving(self) -> Halving:
         """Return the configured halving, without any recorded trial."""

@@ -371,4 +371,5 @@ def _value(measured: Mapping[str, Any], trial: Trial) -> Value:
         worst if measured[name] is None or not math.isfinite(measured[name]) else float(measured[name])
         for name, worst in (("macro_accuracy", 0.0), ("log_loss", WORST_LOG_LOSS))
     )
-    return Value(accuracy, loss, int(measured["weight_bytes"]), trial.macs or 0)
+    nonzero = int(measured.get("nonzero_weight_bytes") or 0)
+    return Value(accuracy, loss, int(measured["weight_bytes"]), trial.macs or 0, nonzero)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results.pareto import pareto_front
+from search.objectives import Objectives
 from search.retrain.choice import Contender, _area, choose, read_contenders, spread
 
 
@@ -73,8 +74,8 @@ def test_fewer_than_asked_for_is_said():
 def test_the_greedy_choice_is_near_the_best_one(points, n):
     """The area is at least 1 − 1/e of that of the best set that has the most accurate in it (Nemhauser et al. 1978)."""
     found = [contender(str(i), size, merit) for i, (size, merit) in enumerate(points)]
-    front = [found[i] for i in pareto_front([one.merit for one in found], [one.weight_bytes for one in found])]
-    end = math.log(max(one.weight_bytes for one in front))
+    front = [found[i] for i in pareto_front([one.merit for one in found], [one.size for one in found])]
+    end = math.log(max(one.size for one in front))
     best = max(front, key=lambda one: one.merit)
     sets = itertools.combinations([one for one in front if one is not best], min(n, len(front)) - 1)
     optimum = max(_area([best, *others], end, 0.1) for others in sets)
@@ -106,7 +107,7 @@ def test_a_ledger_is_read_as_it_stands():
             ("begun", "e", [], None, 0),
         )
     )
-    found = {one.trial_id: one for one in read_contenders(events, lambda config: config["model"])}
+    found = {one.trial_id: one for one in read_contenders(events, lambda config: config["model"], Objectives())}
     assert set(found) == {"done", "paused", "stopped"}
     assert (found["done"].epochs, found["done"].is_finished) == (6, True)
     assert found["done"].merit == pytest.approx(0.5, abs=1e-4)
@@ -117,8 +118,17 @@ def test_a_ledger_is_read_as_it_stands():
 def test_one_network_is_one_candidate():
     """Two trials of one network, with two seeds, stand for one candidate with their mean, not for two."""
     events = list(ledger(("one", "a", [(6, 0.5)], "finished", 0), ("two", "a", [(6, 0.7)], "finished", 1)))
-    (only,) = read_contenders(events, lambda config: config["model"])
+    (only,) = read_contenders(events, lambda config: config["model"], Objectives())
     assert only.merit == pytest.approx(0.6, abs=1e-4)
     assert (only.trial_id, only.twins) == ("one", ("two",))
-    (by_loss,) = read_contenders(events, lambda config: config["model"], "log_loss")
+    (by_loss,) = read_contenders(events, lambda config: config["model"], Objectives(("log_loss",)))
     assert by_loss.merit == -1.0
+
+
+def test_pruned_networks_are_compared_by_their_non_zero_bytes():
+    """If these are an objective, they are the size by which trials are spread; otherwise all bytes are."""
+    events = list(ledger(("one", "a", [(6, 0.5)], "finished", 0)))
+    events[1]["nonzero_weight_bytes"] = 4_000
+    for cost, size in (("weight_bytes", 10_000), ("nonzero_weight_bytes", 4_000)):
+        (only,) = read_contenders(events, lambda config: config["model"], Objectives(("log_loss", cost)))
+        assert only.size == size

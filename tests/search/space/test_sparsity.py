@@ -1,5 +1,7 @@
 """Pruning as a knob: sizes of its points, steps between them, and the rules that do not allow it."""
 
+from dataclasses import replace
+
 import pytest
 
 from asc_models.config import TrainConfig
@@ -128,3 +130,16 @@ def test_a_schedule_that_cannot_be_is_refused(train, problem):
     with pytest.raises(ConfigError) as error:
         parse_config(TrainConfig, train, "train.yaml")
     assert problem in str(error.value)
+
+
+def test_trials_that_may_be_pruned_are_compared_by_non_zero_bytes():
+    """By default, with a knob or a fixed share; without pruning by all bytes, and always as configured."""
+    config = settings()
+    assert config.objectives.names[:2] == ("macro_accuracy", "nonzero_weight_bytes")
+    assert config.objectives.size == "nonzero_weight_bytes"
+    dense = settings(space={name: knob for name, knob in SPACE.items() if name != "train.sparsity"})
+    assert dense.objectives.names[:2] == ("macro_accuracy", "weight_bytes")
+    fixed = replace(dense, train=TrainConfig(sparsity=0.5))
+    assert fixed.objectives.size == "nonzero_weight_bytes"
+    asked = replace(config, search=config.search.updated(objectives=("log_loss", "weight_bytes")))
+    assert asked.objectives.names == ("log_loss", "weight_bytes")
