@@ -48,7 +48,7 @@ class TrainConfig(Config):
         {
             *("optimizer", "warm_up_epochs", "milestones", "step_factor", "plateau_share"),
             *("epoch_examples", "swa_share", "class_mix_p", "gain_db", "precision"),
-            *("sparsity", "sparsity_span"),
+            *("sparsity", "sparsity_span", "cut_mix_p"),
         }
     )
 
@@ -82,6 +82,9 @@ class TrainConfig(Config):
     """Draw every class, or every device, equally often in an epoch, regardless of its share of the data."""
     mixup_alpha: float = Field(0.4, ge=0.0)
     """α of mixup's Beta(α, α); one ratio is drawn per example. 0 turns it off."""
+    cut_mix_p: float = Field(0.0, ge=0.0, le=1.0)
+    """CutMix along time and frequency: probability that an example has a range of bands or of frames from another one
+    of the batch, with labels mixed by the shares of the area; 0 turns it off."""
     crop_fraction: float = Field(400 / 423, gt=0.0, le=1.0)
     """Share of the frames in a training example, cropped at a random position. Networks with a fixed input length (the
     DCASE 2021 baseline) train on whole clips."""

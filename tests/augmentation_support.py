@@ -17,7 +17,7 @@ def other_value(field: str, recipe: dict[str, Any]) -> Any:
     """Return a value of the field that differs from the recipe's and is far from it where the field allows."""
     current = getattr(TrainConfig(**recipe), field)
     choices = get_args(TrainConfig.model_fields[field].annotation)
-    for value in (9, 1.5, 1, 0.5, 0.01, *choices, (0.5,)):
+    for value in (9, 1.5, 1, 0.5, 0.01, *choices, (0.5,), (0.5, 0.6)):
         try:
             changed = getattr(parse_config(TrainConfig, {**recipe, field: value}, "train"), field)
         except ConfigError:

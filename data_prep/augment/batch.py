@@ -67,6 +67,33 @@ def mixup(x2: Batch, y2: Batch, alpha: float, rng: np.random.Generator) -> tuple
     return mixed(x2.astype(np.float32, copy=False)), mixed(y2.astype(np.float32, copy=False))
 
 
+def cut_mix(x: Batch, y: Batch, p: float, rng: np.random.Generator) -> tuple[Batch, Batch]:
+    """Return the batch with ranges of bands or of frames cut from other examples, and its labels mixed likewise.
+
+    With probability `p`, an example has one range of mel bands or one of frames, either as likely, from another example
+    of the batch at the same place. Of n bands or frames the range has round(u · n), u ~ U(0, 1), at a uniform position.
+    Labels are mixed by the shares of the area (CutMix, Yun et al. 2019, arXiv 1905.04899; along time and frequency as
+    in SpecMix, Kim et al. 2021, arXiv 2108.03020).
+
+    Args:
+        x: the batch.
+        y: its labels, (b, n_scenes), one-hot or soft.
+        p: probability for an example.
+        rng: random generator.
+    """
+    out, labels = x.copy(), y.astype(np.float32)
+    other = rng.permutation(len(x))
+    axes, shares = rng.integers(0, 2, len(x)), rng.random(len(x))
+    for i in np.flatnonzero(rng.random(len(x)) < p):
+        size = x.shape[1 + axes[i]]
+        width = round(float(shares[i]) * size)
+        start = int(rng.integers(0, size - width + 1))
+        cut = (slice(None),) * axes[i] + (slice(start, start + width),)
+        out[i][cut] = x[other[i]][cut]
+        labels[i] += (width / size) * (y[other[i]] - y[i])
+    return out, labels
+
+
 def random_crop(x: Batch, fraction: float, rng: np.random.Generator) -> Batch:
     """Return `fraction` of the frames of each example (rounded), from a random position; 400/423 in Hu et al. (2020).
 
@@ -206,6 +233,7 @@ BATCHES: tuple[Augmentation[Callable[..., Step]], ...] = (
         random_crop, {"crop_fraction": "random cropping"}, {"fraction": "crop_fraction"}, off=1, changes_length=True
     ),
     Augmentation("mixup", {"mixup_alpha": "mixup"}, partial(on_both, mixup), {"alpha": "mixup_alpha"}),
+    Augmentation("cut_mix", {"cut_mix_p": "time and frequency CutMix"}, partial(on_both, cut_mix), {"p": "cut_mix_p"}),
     _of_inputs(
         freq_mixstyle, {"freq_mixstyle_p": "Freq-MixStyle"}, {"p": "freq_mixstyle_p", "alpha": "freq_mixstyle_alpha"}
     ),

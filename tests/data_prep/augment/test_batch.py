@@ -9,6 +9,7 @@ from asc_models.config import TrainConfig
 from data_prep.augment.batch import (
     BATCHES,
     composed,
+    cut_mix,
     freq_mixstyle,
     frequency_shift,
     mixup,
@@ -104,6 +105,46 @@ def test_mixup_without_alpha_is_the_first_half(rng):
     np.testing.assert_array_equal(y, y2[:2])
     with pytest.raises(ValueError, match="two batches of equal size"):
         mixup(batch(3), np.eye(3, dtype=np.float32), 0.4, rng)
+
+
+def test_cut_mix_takes_a_range_from_another_example(rng):
+    """Bands or frames, half and half; the share of the area is uniform, and data and labels have the same."""
+    n, bands, frames = 2000, 20, 30
+    x = np.broadcast_to(np.arange(n, dtype=np.float32)[:, None, None, None], (n, bands, frames, 2))
+    out, y = cut_mix(x, np.eye(n, dtype=np.float32), 1.0, rng)
+    shares, along = [], []
+    for i in range(n):
+        foreign = out[i, :, :, 0] != i
+        np.testing.assert_array_equal(foreign, out[i, :, :, 1] != i)
+        share = foreign.mean()
+        (others,) = np.nonzero(np.delete(y[i], i))
+        assert len(others) <= 1
+        assert y[i].sum() == pytest.approx(1, abs=1e-6)
+        assert y[i, i] == pytest.approx(1 - share, abs=1e-6)
+        if 0 < share < 1:
+            rows, columns = foreign.any(axis=1), foreign.any(axis=0)
+            assert foreign.sum() == rows.sum() * columns.sum()  # one block
+            assert rows.all() != columns.all()
+            inside = np.flatnonzero(columns if rows.all() else rows)
+            assert np.array_equal(inside, np.arange(inside[0], inside[-1] + 1))
+            along.append(rows.all())
+            shares.append(share)
+    assert stats.binomtest(sum(along), len(along)).pvalue > CHANCE
+    smoothed = np.array(shares) + rng.uniform(-0.5, 0.5, len(shares)) / np.where(along, frames, bands)
+    inner = (smoothed > 0.05) & (smoothed < 0.95)
+    assert stats.kstest(smoothed[inner], stats.uniform(0.05, 0.9).cdf).pvalue > CHANCE
+
+
+def test_cut_mix_happens_with_its_probability(rng):
+    """About p of the examples change; with 0 none does, and its argument never does."""
+    x, y = np.arange(400, dtype=np.float32)[:, None, None, None] * np.ones((1, 50, 50, 1), np.float32), np.eye(400)
+    before = x.copy()
+    out, _ = cut_mix(x, y, 0.3, rng)
+    assert stats.binomtest(int((out != x).any(axis=(1, 2, 3)).sum()), 400, 0.3 * 0.98).pvalue > CHANCE
+    np.testing.assert_array_equal(x, before)
+    out, labels = cut_mix(x, y, 0.0, rng)
+    np.testing.assert_array_equal(out, x)
+    np.testing.assert_array_equal(labels, y)
 
 
 def numbered_frames(n: int, n_frames: int) -> np.ndarray:

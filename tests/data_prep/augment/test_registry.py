@@ -11,7 +11,8 @@ from data_prep.copies.waveforms import COPIES
 ORDER = (
     *("spectrum_correction", "pitch_shift", "speed_change", "mix", "device_response"),
     *("stored_scene_mix", "stored_spectrum_correction", "stored_device_offset", "class_mix", "gain"),
-    *("time_stretch", "frequency_shift", "time_roll", "random_crop", "mixup", "freq_mixstyle", "spec_augment"),
+    *("time_stretch", "frequency_shift", "time_roll", "random_crop", "mixup", "cut_mix", "freq_mixstyle"),
+    "spec_augment",
 )
 
 
