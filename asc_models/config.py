@@ -122,7 +122,7 @@ class TrainConfig(Config):
     `mixup_alpha: 0`."""
     gain_db: float = Field(0.0, ge=0.0, le=40.0)
     """Largest random change of a training example's level, up or down, in dB, applied after `class_mix_p`; 0 turns it
-    off. Not allowed with `reader.scaling: minmax`, which would undo it."""
+    off. Not allowed with `reader.scaling` minmax or center, which would undo it."""
 
     optimizer: Optimizer = "sgd"
     """`sgd` uses heavy-ball momentum, `nesterov` Nesterov momentum; `adamw` is Adam with decoupled weight decay
@@ -198,10 +198,11 @@ class TrainConfig(Config):
 
     def clash_with(self, reader: ReaderSpec) -> str:
         """Return which setting is incompatible with `reader`, as a message; empty if none is."""
-        if self.gain_db and reader.scaling == "minmax":
+        undoes = {"minmax": "scales every clip to the same range", "center": "brings every clip to the same level"}
+        if self.gain_db and reader.scaling in undoes:
             return (
-                f"train.gain_db {self.gain_db:g} has no effect with reader.scaling minmax, which scales every clip to "
-                "the same range: set reader.scaling to none or standardize, or train.gain_db to 0"
+                f"train.gain_db {self.gain_db:g} has no effect with reader.scaling {reader.scaling}, which "
+                f"{undoes[reader.scaling]}: set reader.scaling to none or standardize, or train.gain_db to 0"
             )
         return ""
 

@@ -131,9 +131,10 @@ class ReaderSpec(Config):
 
     ADDED = frozenset({"window_seconds", "n_windows", "trim_silence"})
 
-    scaling: Literal["none", "minmax", "standardize"] = "minmax"
+    scaling: Literal["none", "minmax", "standardize", "center"] = "minmax"
     """Applied before the deltas. `minmax` scales each clip to [0, 1]; `standardize` scales each mel band to zero mean
-    and unit variance over the training clips."""
+    and unit variance over the training clips; `center` subtracts from each mel band its mean over the clip, as cepstral
+    mean subtraction does (Furui 1981), and with it the frequency response of the recording device."""
     deltas: Literal[0, 1, 2] = 2
     """Orders of deltas, stacked after the log-mel as channels."""
     edges: Literal["crop", "pad"] = "crop"
@@ -142,7 +143,7 @@ class ReaderSpec(Config):
     window_seconds: float | None = Field(None, gt=0.0)
     """Train on random windows of this length in seconds, instead of random crops (`train.crop_fraction`). A clip is
     classified by the mean of the probabilities of `n_windows` windows, also in the exported file. null uses whole
-    clips. Requires `scaling` other than `minmax`, which needs the minimum and maximum of the whole clip."""
+    clips. Requires `scaling` none or standardize, as the others need the whole clip."""
     n_windows: int = Field(10, ge=1, le=100)
     """Evenly spaced windows that classify a clip. Multiplies the MACs, not the bytes; used with `window_seconds`."""
     trim_silence: bool = False
@@ -151,10 +152,11 @@ class ReaderSpec(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.window_seconds is not None and self.scaling == "minmax":
+        needed = {"minmax": "minimum and maximum", "center": "means"}.get(self.scaling)
+        if self.window_seconds is not None and needed is not None:
             raise ValueError(
-                f"window_seconds {self.window_seconds:g} cannot be combined with scaling minmax, since a window lacks "
-                "its clip's minimum and maximum: set scaling to none or standardize"
+                f"window_seconds {self.window_seconds:g} cannot be combined with scaling {self.scaling}, since a "
+                f"window lacks its clip's {needed}: set scaling to none or standardize"
             )
         return self
 

@@ -153,6 +153,7 @@ def _reader_steps(reader: ReaderSpec) -> list[str]:
     steps.append(
         {
             "none": "No scaling.",
+            "center": "For each mel band: minus its mean over the clip.",
             "minmax": "Scaled so that the clip's minimum is 0 and its maximum 1; a constant clip becomes zeros.",
             "standardize": "For each mel band: minus `statistics.mean`, divided by `statistics.deviation` of "
             "`config.yaml`.",

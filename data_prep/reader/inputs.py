@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -41,6 +43,9 @@ def to_inputs(
     """
     n_clips, n_mels, n_frames = log_mel.shape
     shift, scale = _shift_and_scale(reader, statistics, n_mels)
+    shifts = [shift] * n_clips
+    if reader.scaling == "center":
+        shifts = list(log_mel.mean(axis=2, dtype=np.float64).astype(np.float32))
     out = np.empty((n_clips, n_mels, n_kept_frames(n_frames, reader), reader.n_channels), dtype=np.float32)
     margin = DELTA_LOSS * reader.deltas // 2 if reader.edges == "pad" else 0
     is_minmax = reader.scaling == "minmax"
@@ -48,7 +53,7 @@ def to_inputs(
         from data_prep.reader.stacking import stack
     except ImportError:  # new Python versions have no numba builds for months
         stack = _stack
-    stack(log_mel, shift, scale, is_minmax, margin, out)
+    stack(log_mel, shifts, scale, is_minmax, margin, out)
     return out
 
 
@@ -82,11 +87,17 @@ def _shift_and_scale(reader: ReaderSpec, statistics: BandStatistics | None, n_me
 
 
 def _stack(
-    log_mel: npt.NDArray[np.floating], shift: Float32, scale: Float32, is_minmax: bool, margin: int, out: Float32
+    log_mel: npt.NDArray[np.floating],
+    shifts: Sequence[Float32],
+    scale: Float32,
+    is_minmax: bool,
+    margin: int,
+    out: Float32,
 ) -> None:
     """Compute `data_prep.reader.stacking.stack` in NumPy."""
     n_kept, n_channels = out.shape[2:]
-    for clip, channels in zip(log_mel, out, strict=True):  # a clip fits the processor's cache, a batch does not
+    # Clip by clip: a clip fits the processor's cache, a batch does not.
+    for clip, shift, channels in zip(log_mel, shifts, out, strict=True):
         x = clip.astype(np.float32)
         if is_minmax:
             low, high = x.min(), x.max()

@@ -5,6 +5,7 @@ Operations are not reordered, so results are bit-identical to NumPy's. The GIL i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ _NEAR, _FAR, _ONE = np.float32(0.1), np.float32(0.2), np.float32(1)
 
 def stack(
     log_mel: npt.NDArray[np.floating],
-    shift: npt.NDArray[np.float32],
+    shifts: Sequence[npt.NDArray[np.float32]],
     scale: npt.NDArray[np.float32],
     is_minmax: bool,
     margin: int,
@@ -30,7 +31,7 @@ def stack(
 
     Args:
         log_mel: (b, n_mels, n_frames), all finite; float16 as stored, or wider.
-        shift: (n_mels,), subtracted from the bands; unused if `is_minmax`.
+        shifts: of each clip (n_mels,), subtracted from the bands; unused if `is_minmax`.
         scale: (n_mels,), divides the bands; unused if `is_minmax`.
         is_minmax: scale each clip by its own minimum and maximum.
         margin: how often the first and the last frame are repeated.
@@ -39,7 +40,7 @@ def stack(
     n_mels, n_frames = log_mel.shape[1:]
     plane = np.empty((n_mels, n_frames), dtype=np.float32)
     rows = np.empty((3, n_frames + 2 * margin), dtype=np.float32)
-    for clip, target in zip(log_mel, out, strict=True):
+    for clip, shift, target in zip(log_mel, shifts, out, strict=True):
         if clip.dtype == np.float16:
             _decode(np.ascontiguousarray(clip).view(np.uint16).reshape(-1), plane.reshape(-1), _bits_of(plane))
         else:

@@ -97,6 +97,8 @@ def test_a_gain_that_scaling_undoes_is_refused():
     """With min–max scaling a gain is a configuration error that says what to set; so are both kinds of mixing."""
     with pytest.raises(ConfigError, match=r"train.gain_db 6 has no effect with reader.scaling minmax.*standardize"):
         TrainingBatches(feature_set(), TrainConfig(**PLAIN, gain_db=6.0), 0)
+    centered = TrainConfig(gain_db=6.0).clash_with(ReaderSpec(scaling="center"))
+    assert "reader.scaling center, which brings every clip to the same level: set reader.scaling to none" in centered
     with pytest.raises(ConfigError, match=r"set mixup_alpha: 0"):
         parse_config(TrainConfig, {"class_mix_p": 1.0}, "train")
 

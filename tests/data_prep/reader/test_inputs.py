@@ -109,6 +109,19 @@ def test_standardizing_subtracts_and_divides_band_by_band():
         to_inputs(stored, reader, BandStatistics(mean=(0.0, 0.0), deviation=(1.0, 1.0)))
 
 
+def test_centering_removes_the_response_of_a_device():
+    """A filter, a constant per band on log-mels, leaves the input unchanged; a band's mean over the clip is 0."""
+    stored = np.random.default_rng(0).normal(-3, 2, (2, 5, 40)).astype(np.float32)
+    response = np.array([3.0, -2.0, 0.5, 0.0, -6.0], np.float32)[:, None]
+    reader = ReaderSpec(scaling="center", edges="pad")
+    got = to_inputs(stored, reader)
+    np.testing.assert_allclose(to_inputs(stored + response, reader), got, atol=1e-5)
+    np.testing.assert_allclose(got[..., 0].mean(axis=2), 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        got[..., 1:], to_inputs(stored, ReaderSpec(scaling="none", edges="pad"))[..., 1:], atol=1e-5
+    )
+
+
 def test_fitted_statistics_are_numpys():
     """Mean and deviation are those of all frames of all clips, per band; a band that never changes is divided by 1."""
     stored = np.random.default_rng(0).normal(-8, 3, (5, 4, 30)).astype(np.float16)
@@ -123,7 +136,7 @@ def test_fitted_statistics_are_numpys():
     hnp.arrays(np.float16, (2, 5, 24), elements=st.floats(-60000, 60000, width=16)),
     st.sampled_from([0, 1, 2]),
     st.sampled_from(["crop", "pad"]),
-    st.sampled_from(["none", "minmax", "standardize"]),
+    st.sampled_from(["none", "minmax", "standardize", "center"]),
 )
 def test_compiled_and_plain_stacking_are_the_same_to_the_bit(stored, n_deltas, edges, scaling):
     """Any float16 numbers, as such or widened, give the same input through compiled code and through NumPy."""
@@ -134,6 +147,9 @@ def test_compiled_and_plain_stacking_are_the_same_to_the_bit(stored, n_deltas, e
     shift, scale = np.zeros(5, np.float32), np.ones(5, np.float32)
     if scaling == "standardize":
         shift, scale = np.float32(statistics.mean), np.float32(statistics.deviation)
-    inputs._stack(stored, shift, scale, scaling == "minmax", 2 * n_deltas if edges == "pad" else 0, plain)
+    shifts = [shift] * len(stored)
+    if scaling == "center":
+        shifts = list(stored.mean(axis=2, dtype=np.float64).astype(np.float32))
+    inputs._stack(stored, shifts, scale, scaling == "minmax", 2 * n_deltas if edges == "pad" else 0, plain)
     np.testing.assert_array_equal(compiled, plain)
     np.testing.assert_array_equal(to_inputs(stored.astype(np.float32), reader, statistics), plain)

@@ -62,6 +62,8 @@ def test_windows_that_cannot_be_are_refused_with_a_way_out():
         ReaderSpec(scaling="none", window_seconds=20.0).windows(FeatureSpec())
     with pytest.raises(ConfigError, match=r"window_seconds 1.5 cannot be combined with scaling minmax.*standardize"):
         parse_config(ReaderSpec, {"window_seconds": 1.5}, "reader")
+    with pytest.raises(ConfigError, match=r"combined with scaling center, since a window lacks its clip's means"):
+        parse_config(ReaderSpec, {"window_seconds": 1.5, "scaling": "center"}, "reader")
 
 
 @pytest.mark.parametrize("deltas", [0, 1, 2])
