@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ class Answer:
     window_seconds: float
     """Length of a window."""
     seconds: float
-    """Length of the recording."""
+    """Length of the recording; of a stream, until the end of the window."""
     warnings: tuple[str, ...]
     """In what the recording differs from those that the network was trained on."""
 
@@ -167,6 +167,31 @@ class Classifier:
             warnings=tuple(_warnings(len(whole), rate, features, spec)),
         )
 
+    def stream(self, blocks: Iterable[Waveform], sample_rate: int, every_s: float | None = None) -> Iterator[Answer]:
+        """Yield the answer to each window of a stream, as soon as its last sample has arrived.
+
+        A window has a clip's length and is answered as a file with its samples is. What follows the last whole window
+        is answered by the window that ends with the stream, as in `answer`; a stream that is shorter than a clip is
+        padded with zeros.
+
+        Args:
+            blocks: the stream as consecutive mono waveforms (n_samples,) of floats in [−1, 1].
+            sample_rate: Hz.
+            every_s: seconds from the start of a window to the start of the next; None means a clip's length.
+
+        Raises:
+            DataError: if a block cannot be used.
+            ExportError: as `answer`.
+            ValueError: if `every_s` is not at least one sample.
+        """
+        spec = self.configs[0].features
+        hop = sample_rate * (spec.clip_seconds if every_s is None else every_s)
+        if not 1 <= hop < math.inf:
+            raise ValueError(f"every_s must be a finite time of at least one sample: {every_s}")
+        for start, y in _windows_of(blocks, round(sample_rate * spec.clip_seconds), hop):
+            answer, start_s = self.answer(y, sample_rate), start / sample_rate
+            yield replace(answer, starts=(start_s,), seconds=start_s + answer.seconds)
+
     def _probabilities(self, features: ExtractedClips) -> npt.NDArray[np.float32]:
         answers = []
         for artifact, config in zip(self._artifacts, self.configs, strict=True):
@@ -185,6 +210,30 @@ def _starts(n_samples: int, n_window: int) -> list[int]:
     n_windows = max(1, math.ceil(n_samples / n_window - SLACK))
     last = max(0, n_samples - n_window) if n_windows > 1 else 0
     return [round(start) for start in np.linspace(0, last, n_windows)]
+
+
+def _windows_of(blocks: Iterable[Waveform], n_window: int, hop: float) -> Iterator[tuple[int, Waveform]]:
+    """Yield (first sample, samples) of the windows of a stream; only the samples of a window and a block are held.
+
+    Args:
+        blocks: the stream.
+        n_window: samples in a window.
+        hop: samples from one window to the next, perhaps a fraction.
+    """
+    held, held_from, n_windows, start, end = np.empty(0, np.float32), 0, 0, 0, 0
+    for block in blocks:
+        require_waveform(block, 0)
+        held = np.concatenate([held, block], dtype=np.float32)
+        while start + n_window <= held_from + len(held):
+            yield start, held[start - held_from :][:n_window]
+            end, n_windows = start + n_window, n_windows + 1
+            start = round(n_windows * hop)
+        n_past = max(0, min(start, held_from + len(held) - n_window) - held_from)
+        held, held_from = held[n_past:], held_from + n_past
+    n_samples = held_from + len(held)
+    if n_samples and (not end or n_samples - max(start, end) > SLACK * n_window):
+        start = max(0, n_samples - n_window)
+        yield start, held[start - held_from :]
 
 
 def _warnings(n_samples: int, rate: int, features: ExtractedClips, spec: FeatureSpec) -> list[str]:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from data_prep.audio.wave import UNKNOWN_SIZE, is_wave, never_closed, read_wave
@@ -63,9 +65,9 @@ def find_damage(path: Path) -> str | None:
     if head[:4] == b".snd" and head[8:12] == bytes(4):
         return never_closed(path.stat().st_size - int.from_bytes(head[4:8], "big"))
     if head[:4] == b"OggS":
-        return _ogg_damage(path.read_bytes())
+        return _damage_of_whole(path, _ogg_damage)
     if head[:3] == b"ID3" or (path.suffix.lower() == ".mp3" and head[:1] != b""):
-        return _mp3_damage(path.read_bytes())
+        return _damage_of_whole(path, _mp3_damage)
     return None
 
 
@@ -80,6 +82,12 @@ def size_note(extra_info: str) -> str | None:
         if "yte" not in name and int(present) + 8 < int(promised) < UNKNOWN_SIZE:
             return f"is cut off: its {name.strip()} has {int(present):,} of {int(promised):,} bytes"
     return None
+
+
+def _damage_of_whole(path: Path, find: Callable[[mmap], str | None]) -> str | None:
+    """Return what `find` finds in a file that is not empty, without reading it into memory."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return find(data)
 
 
 def _wave_damage(path: Path) -> str | None:
@@ -105,7 +113,7 @@ def _flac_damage(path: Path) -> str | None:
     return None if first in (None, stated) else f"contradicts itself: {stated:,} Hz, but its frames have {first:,} Hz"
 
 
-def _ogg_damage(data: bytes) -> str | None:
+def _ogg_damage(data: mmap) -> str | None:
     """Check the pages (RFC 3533) of the file."""
     numbers: dict[int, int] = {}
     ended: dict[int, bool] = {}
@@ -135,7 +143,7 @@ def _ogg_checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _mp3_damage(data: bytes) -> str | None:
+def _mp3_damage(data: mmap) -> str | None:
     at = 0
     if data[:3] == b"ID3" and len(data) > 10:
         at = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
@@ -157,7 +165,7 @@ def _mp3_damage(data: bytes) -> str | None:
     return None
 
 
-def _mp3_frames_at(data: bytes, at: int) -> bool:
+def _mp3_frames_at(data: mmap, at: int) -> bool:
     """Return whether a frame begins at `at`, followed by another one, or truncated by the end of the file."""
     length = _mp3_frame_bytes(data[at : at + 4])
     if length is None:

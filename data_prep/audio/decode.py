@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +30,7 @@ MAX_BYTES = 1 << 31
 """Larger files, and recordings that decode to more bytes, are refused to protect the memory."""
 MAX_SAMPLE = 1e10
 """Largest sample (full scale is 1). Larger ones overflow in the power of a mel band, or come from damage."""
+REPLACE = "Replace the file."
 MP3_FRAME = 1152
 """Samples by which an MP3 may be shorter than its header, which rounds to frames; frames are counted separately."""
 
@@ -89,40 +92,74 @@ def decode(path: Path) -> Decoded:
         DataError: as `read_clip`; also if the container is inconsistent, so that libsndfile would not decode it to
             what was recorded (see `data_prep.audio.containers`).
     """
-    _require_file(path)
+    if (n_bytes := require_file(path)) > MAX_BYTES:
+        raise DataError(f"{path}: has {n_bytes:,} bytes; at most {MAX_BYTES:,} are read. Cut it into clips.")
     plain = read_pcm16(path)
     if plain is not None:
         return Decoded(*plain)
-    import soundfile
-
-    slip = ""
-    try:
-        damage = find_damage(path)
-        if damage is None:
-            mended = mended_wave(path)
-            source, slip = mended if mended is not None else (openable(path), "")
-            with soundfile.SoundFile(source) as file:
-                n_promised, rate = file.frames - (MP3_FRAME if file.format == "MP3" else 0), file.samplerate
-                damage = size_note(file.extra_info)
-                y = _read_all(file) if damage is None else None
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: cannot be decoded: {_reason(error, path)}. Replace the file.") from None
-    if damage is not None or y is None:
-        raise DataError(f"{path}: {damage}. Replace the file.")
+    with opened(path) as (file, slip):
+        n_promised, rate = promised_frames(file), file.samplerate
+        y = _read_all(file)
     if len(y) == 0:
         raise DataError(f"{path}: contains no samples. Replace the file.")
     if y.nbytes > MAX_BYTES:
         raise DataError(f"{path}: is longer than {MAX_BYTES:,} bytes once decoded. Cut it into clips.")
     if len(y) < n_promised:
         raise DataError(f"{path}: ends after {len(y):,} of {n_promised:,} samples. Replace the file.")
+    require_rate(path, rate)
+    return Decoded(to_mono(y, path), rate, slip)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[SoundFile, str]]:
+    """Open a recording in libsndfile; yields it with the corrected error in its header, usually "".
+
+    Raises:
+        DataError: if it cannot be opened or, in the block, read; also if its container is inconsistent.
+    """
+    import soundfile
+
+    try:
+        if (damage := find_damage(path)) is not None:
+            raise DataError(f"{path}: {damage}. Replace the file.")
+        mended = mended_wave(path)
+        source, slip = mended if mended is not None else (openable(path), "")
+        with soundfile.SoundFile(source) as file:
+            if (damage := size_note(file.extra_info)) is not None:
+                raise DataError(f"{path}: {damage}. Replace the file.")
+            yield file, slip
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path}: cannot be decoded: {_reason(error, path)}. Replace the file.") from None
+
+
+def promised_frames(file: SoundFile) -> int:
+    """Return how many samples per channel an open file must have by its header."""
+    n_stated: int = file.frames
+    return n_stated - (MP3_FRAME if file.format == "MP3" else 0)
+
+
+def require_rate(source: Path | str, rate: int, remedy: str = REPLACE) -> None:
+    """Check the sample rate of `source`.
+
+    Raises:
+        DataError: if no recorder has it.
+    """
     if rate not in RATES_HZ:
-        raise DataError(f"{path}: has a sample rate of {rate:,} Hz, which is out of range. Replace the file.")
+        raise DataError(f"{source}: has a sample rate of {rate:,} Hz, which is out of range. {remedy}")
+
+
+def to_mono(y: Waveform, source: Path | str, remedy: str = REPLACE) -> Waveform:
+    """Return samples (n, channels) of `source` as (n,), channels averaged.
+
+    Raises:
+        DataError: if they are not finite or far beyond full scale.
+    """
     mono: Waveform = y[:, 0] if y.shape[1] == 1 else y.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise DataError(f"{path}: contains values that are not finite. Replace the file.")
+        raise DataError(f"{source}: contains values that are not finite. {remedy}")
     if (peak := float(np.abs(mono).max())) > MAX_SAMPLE:
-        raise DataError(f"{path}: contains a sample of {peak:.3g}; full scale is 1. Scale or replace the file.")
-    return Decoded(mono, rate, slip)
+        raise DataError(f"{source}: contains a sample of {peak:.3g}; full scale is 1. {remedy}")
+    return mono
 
 
 def openable(path: Path) -> Path | bytes:
@@ -130,11 +167,11 @@ def openable(path: Path) -> Path | bytes:
     return path if str(path).isprintable() else os.fsencode(path)
 
 
-def _require_file(path: Path) -> None:
-    """Check that `path` is a regular file before it is opened; reading a named pipe or a device may never end.
+def require_file(path: Path) -> int:
+    """Return the size of `path` in bytes, a regular file: reading a named pipe or a device may never end.
 
     Raises:
-        DataError: if it is not; the message says what it is.
+        DataError: if it is anything else; the message says what.
     """
     try:
         status = path.stat()
@@ -147,8 +184,7 @@ def _require_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = "a named pipe" if stat.S_ISFIFO(status.st_mode) else "a device or socket"
         raise DataError(f"{path}: is {what}, not a recording. Replace it with a file.")
-    if status.st_size > MAX_BYTES:
-        raise DataError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read. Cut it into clips.")
+    return status.st_size
 
 
 def _read_all(file: SoundFile) -> Waveform:

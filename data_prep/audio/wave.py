@@ -95,7 +95,7 @@ def read_wave(file: BinaryIO, n_file: int) -> Wave | str:
         if name == b"ds64":
             long_size = int.from_bytes(file.read(16)[8:], "little")
         elif name == b"fmt ":
-            checked = _checked_format(file.read(min(size, 40)), slips)
+            checked = checked_format(file.read(min(size, 40)), slips)
             if isinstance(checked, str):
                 return checked
             form = checked
@@ -131,13 +131,25 @@ def _sound_size(
     return f"contradicts itself: {present - size:,} bytes after its audio belong to no chunk"
 
 
-def _checked_format(chunk: bytes, slips: dict[str, None]) -> bytes | str:
-    """Return the format chunk with corrected redundant fields, or a description of the damage."""
-    if len(chunk) < 16:
-        return "has a format chunk that is too short"
-    tag, n_channels, rate, bytes_per_second, bytes_per_frame, bits = struct.unpack("<HHIIHH", chunk[:16])
+def sample_layout(chunk: bytes) -> tuple[int, int, int, int]:
+    """Return (format tag, channels, rate in Hz, bits) of a format chunk of at least 16 bytes."""
+    tag, n_channels, rate, bits = struct.unpack("<HHI6xH", chunk[:16])
     if tag == _EXTENSIBLE and len(chunk) >= 26:
         tag = int.from_bytes(chunk[24:26], "little")
+    return tag, n_channels, rate, bits
+
+
+def checked_format(chunk: bytes, slips: dict[str, None]) -> bytes | str:
+    """Return the format chunk with corrected redundant fields, or a description of the damage.
+
+    Args:
+        chunk: the format chunk.
+        slips: gets the errors that were corrected, as keys.
+    """
+    if len(chunk) < 16:
+        return "has a format chunk that is too short"
+    tag, n_channels, rate, bits = sample_layout(chunk)
+    bytes_per_second, bytes_per_frame = struct.unpack("<8xIH", chunk[:14])
     if tag not in _LINEAR:
         return chunk
     frame = n_channels * -(-bits // 8)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data_prep.errors import ConfigError
 from search.cli.options import JsonOption, SystemArgument, terminal
+from search.cli.predict_stream import (
+    STDIN,
+    ChannelsOption,
+    EveryOption,
+    FormatOption,
+    MicrophoneOption,
+    RateOption,
+    StreamOptions,
+    until_interrupted,
+    windows,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from asc_models.classifier import Answer
+    from asc_models.classifier import Answer, Classifier
     from data_prep.errors import DataError
     from search.cli.screen.terminal import Terminal
 
@@ -22,12 +34,22 @@ if TYPE_CHECKING:
 def predict(
     candidate: SystemArgument,
     audio: Annotated[
-        list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, or folders of them.", show_default=False)
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="AUDIO...",
+            help="Audio files, or folders of them; - reads standard input: WAV, FLAC or raw samples.",
+            show_default=False,
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")] = 3,
     by_window: Annotated[
         bool, typer.Option("--windows", help="Answer for each window of a recording, not for their mean.")
     ] = False,
+    every: EveryOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    sample_format: FormatOption = None,
+    microphone: MicrophoneOption = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all probabilities to this CSV file.", show_default=False),
@@ -38,14 +60,43 @@ def predict(
 
     Recordings longer than the clips that the network was trained on are cut into windows that cover them; the answer is
     the mean over the windows. Every recording that can be read is answered; the exit code is 1 if one cannot.
+
+    Standard input, a microphone, and files with --every are answered window by window, each as soon as it has been
+    read; with --json in a line each. The last window ends where the stream ends.
     """
     from asc_models.classifier import Classifier
+
+    options, given = StreamOptions(every, rate, channels, sample_format, microphone), audio or []
+    is_stream = options.is_stream(given)
+    if not given and microphone is None:
+        raise typer.BadParameter("name at least one file or folder, - or --microphone", param_hint="AUDIO...")
+    if is_stream and csv is not None:
+        raise ConfigError("--csv: streams are not written as a table. Use --json > FILE: a line per window.")
+    failures: dict[str, DataError] = {}
+    classifier = Classifier(candidate)
+    if is_stream:
+        alone: list[Path | None] = [None] if microphone is not None else [STDIN]
+        sources = alone if options.is_alone(given) else dict.fromkeys(_files(given, failures))
+        _answer_streams(classifier, options, sources, failures, top, as_json)
+    else:
+        answers = _answer_files(classifier, given, failures, None if as_json else top, by_window)
+        if as_json:
+            terminal().json([*_plain(answers, classifier.classes, by_window), *_failed(failures)])
+        if csv is not None:
+            _write(csv, answers, classifier.classes, by_window)
+            terminal().note(f"Written: {csv}")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _answer_files(
+    classifier: Classifier, audio: Sequence[Path], failures: dict[str, DataError], top: int | None, by_window: bool
+) -> dict[str, Answer]:
+    """Return the answers to whole recordings, each printed at once unless `top` is None."""
     from data_prep.errors import DataError
 
     screen = terminal()
-    classifier = Classifier(candidate)
     answers: dict[str, Answer] = {}
-    failures: dict[str, DataError] = {}
     for path in dict.fromkeys(_files(audio, failures)):
         try:
             answer = classifier.answer(path)
@@ -56,15 +107,39 @@ def predict(
         answers[str(path)] = answer
         for warning in answer.warnings:
             screen.warn(f"{path}: {warning}")
-        if not as_json:
-            _show(screen, path, answer, classifier.classes, top, by_window)
-    if as_json:
-        screen.json([*_plain(answers, classifier.classes, by_window), *_failed(failures)])
-    if csv is not None:
-        _write(csv, answers, classifier.classes, by_window)
-        screen.note(f"Written: {csv}")
-    if failures:
-        raise typer.Exit(1)
+        if top is not None:
+            _show(screen, str(path), answer, classifier.classes, top, by_window)
+    return answers
+
+
+def _answer_streams(
+    classifier: Classifier,
+    options: StreamOptions,
+    sources: Iterable[Path | None],
+    failures: dict[str, DataError],
+    top: int,
+    as_json: bool,
+) -> None:
+    """Print the answer to each window of each stream as soon as it is known, until Ctrl-C."""
+    from data_prep.errors import DataError
+
+    screen = terminal()
+    with until_interrupted(screen) as require_uninterrupted:
+        for path in sources:
+            file = "microphone" if path is None else str(path)
+            try:
+                for answer in windows(classifier, options, path, screen):
+                    require_uninterrupted()
+                    if as_json:
+                        screen.json_line(*_plain({file: answer}, classifier.classes, by_window=True))
+                    else:
+                        name = "" if options.is_alone([path]) else file
+                        _show(screen, name, answer, classifier.classes, top, by_window=True)
+            except DataError as error:
+                failures[file] = error
+                screen.error(str(error))
+                if as_json:
+                    screen.json_line(*_failed({file: error}))
 
 
 def _files(audio: Sequence[Path], failures: dict[str, DataError]) -> Iterator[Path]:
@@ -93,13 +168,14 @@ def _rows(answer: Answer, by_window: bool) -> Iterator[tuple[float, float, npt.N
 
 
 def _show(
-    screen: Terminal, path: Path, answer: Answer, classes: Sequence[str], top: int, by_window: bool
+    screen: Terminal, name: str, answer: Answer, classes: Sequence[str], top: int, by_window: bool
 ) -> None:  # one line each, without a table: paths are long
     for start, end, probabilities in _rows(answer, by_window):
         best = sorted(zip(classes, probabilities.tolist(), strict=True), key=lambda entry: -entry[1])[:top]
-        where = f" {start:.1f}–{end:.1f} s" if by_window else ""
+        where = f"{start:.2f}–{end:.2f} s" if by_window else ""
         n_windows = f" (mean of {len(answer.starts)} windows)" if not by_window and len(answer.starts) > 1 else ""
-        screen.say(f"{path}{where}: {', '.join(f'{scene} {share:.2f}' for scene, share in best)}{n_windows}")
+        shown = ", ".join(f"{scene} {share:.2f}" for scene, share in best)
+        screen.say(f"{' '.join(filter(None, (name, where)))}: {shown}{n_windows}")
 
 
 def _plain(answers: Mapping[str, Answer], classes: Sequence[str], by_window: bool) -> list[dict[str, Any]]:

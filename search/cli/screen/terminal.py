@@ -129,6 +129,10 @@ class Terminal:
         """Print a value as JSON."""
         print(json.dumps(value, indent=2, ensure_ascii=not is_utf8(sys.stdout)))
 
+    def json_line(self, value: Any) -> None:
+        """Print a value as a line of JSON, at once."""
+        print(json.dumps(value, ensure_ascii=not is_utf8(sys.stdout)), flush=True)
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; columns of numbers are right-aligned, and numbers are never broken.
 

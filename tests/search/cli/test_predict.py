@@ -57,7 +57,7 @@ def test_windows_have_a_row_each(candidate, audio, tmp_path):
         mean = np.mean([row["probabilities"][scene] for row in windows])
         assert whole["probabilities"][scene] == pytest.approx(mean, abs=1e-6)
     assert len(pd.read_csv(tmp_path / "t.csv")) == 3
-    assert "long.wav 0.8" in asc("predict", candidate, audio / "long.wav", "--windows").stdout
+    assert "long.wav 0.75–1.75 s: " in asc("predict", candidate, audio / "long.wav", "--windows").stdout
 
 
 def test_failures_are_in_the_json_too(candidate, audio, tmp_path):
