@@ -22,6 +22,8 @@ PROJECT = re.compile(r"(?:[\w.-]+/)?[\w .-]{1,128}")
 API_KEY = re.compile(r"[0-9a-f]{40,}|wandb_v\d_\S+")
 SENT = "epochs"
 """Summary value with the epochs of the last rung that was logged."""
+SENT_CANDIDATES = "sent-candidates"
+"""Begin of the name of a file that lists the candidates sent to a project: offline there is no server to ask."""
 
 
 class WandbLog:
@@ -75,11 +77,16 @@ class WandbLog:
             self._open.pop(trial_id).finish()
 
     def send_candidates(self, events: Sequence[Event], candidates: Sequence[CandidateFiles]) -> None:
-        """Send scores, sizes and files of the candidates; the server keeps one version of equal files."""
+        """Send scores, sizes and files of the candidates that were not sent to this project before."""
         self._begun = events[0]["time"] if events else None
         import wandb
 
+        sent_path = self._run.root / "wandb" / f"{SENT_CANDIDATES}-{self._entity}-{self._project}.txt"
+        sent = set(sent_path.read_text(encoding="utf-8").split()) if sent_path.is_file() else set()
         for files in candidates:
+            key = content_hash([self._begun, files.name, candidate_facts(files)])
+            if key in sent:
+                continue
             run = self._started(files.name, {}, job_type="candidate")
             try:
                 run.summary.update(candidate_facts(files))
@@ -89,6 +96,9 @@ class WandbLog:
                 run.log_artifact(artifact)
             finally:
                 run.finish()
+            sent_path.parent.mkdir(exist_ok=True)
+            with sent_path.open("a", encoding="utf-8") as file:
+                file.write(f"{key}\n")
 
     def _send(self, trial: Trial) -> None:
         run = self._open.get(trial.trial_id)

@@ -64,6 +64,14 @@ def test_the_image_has_the_ray_of_the_job():
     assert f"FROM rayproject/ray:{version}-py311\n" in texts["Dockerfile"]
 
 
+def test_an_image_leaves_out_what_a_job_does():
+    """`.dockerignore` lists what `.rayignore` does, in its own patterns: an environment alone has gigabytes."""
+    ray, docker = (
+        (ROOT / name).read_text(encoding="utf-8").splitlines()[1:] for name in (".rayignore", ".dockerignore")
+    )
+    assert [line.rstrip("/") for line in ray] == [line.removeprefix("**/") for line in docker]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [

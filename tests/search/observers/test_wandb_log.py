@@ -100,7 +100,11 @@ def test_wandb_holds_one_run_a_trial_and_one_a_candidate(tmp_path, monkeypatch):
     run.candidates()[0].tflite_path.write_bytes(b"model")
     events = story(4)
     assert play(Fixed(), events, InBackground(WandbLog("asc", run), close_s=240.0)) == []
-    WandbLog("asc", run).send_candidates(events, run.candidates())
+    sessions = []
+    for _ in range(2):
+        WandbLog("asc", run).send_candidates(events, run.candidates())
+        sessions.append({*(tmp_path / "esc" / "wandb").glob("offline-run-*")})
+    assert sessions[0] == sessions[1]  # a candidate is sent once
 
     found = logged(tmp_path / "esc" / "wandb")
     table = trials_table(events).set_index("trial_id")
