@@ -45,7 +45,7 @@ class MlflowLog:
         require_no_secrets(uri, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
         if find_spec("mlflow") is None:
             raise ConfigError("--mlflow: MLflow is not installed; install it with: pip install 'asc-search[mlflow]'")
-        self._uri = uri
+        self._uri = _absolute(uri)
         self._experiment = experiment
         self._begun: str | None = None
         self._trials = Trials()
@@ -105,6 +105,7 @@ class MlflowLog:
     def _connect(self) -> MlflowClient:
         """Open the experiment, and create it if the server lacks it."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # data are sent to the named server only
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
         from mlflow.tracking import MlflowClient
 
         self._client = client = MlflowClient(tracking_uri=self._uri)
@@ -144,10 +145,11 @@ class MlflowLog:
             self._client.log_batch(run.info.run_id, params=params)
         run_id, sent = self._runs[trial.trial_id], self._sent.get(trial.trial_id, 0)
         metrics = [
-            Metric(name, getattr(score, name), _milliseconds(None), epochs)
+            Metric(name, value, _milliseconds(None), epochs)
             for epochs, score in sorted(trial.scores.items())
             if epochs > sent
-            for name in ("macro_accuracy", "log_loss")
+            for name, value in {**score._asdict(), "n_params": trial.n_params, "macs": trial.macs}.items()
+            if value is not None
         ]
         facts = {**facts_of(trial), "state": trial.state}
         tags = [RunTag(f"{TAG}{name}", _text(value)) for name, value in facts.items() if value is not None]
@@ -158,6 +160,12 @@ class MlflowLog:
             self._client.set_terminated(run_id, status, _milliseconds(trial.ended))
         else:
             self._client.update_run(run_id, status=status)
+
+
+def _absolute(uri: str) -> str:
+    """Return `uri` with an absolute path of a database file: while Ray starts, another folder is the current one."""
+    database = uri.removeprefix("sqlite:///")
+    return uri if database == uri else f"sqlite:///{Path(database).absolute()}"
 
 
 def _artifacts_of(uri: str) -> str | None:

@@ -52,7 +52,7 @@ class WandbLog:
         if find_spec("wandb") is None:
             raise ConfigError("--wandb: wandb is not installed; install it with: pip install 'asc-search[wandb]'")
         self._entity, _, self._project = project.rpartition("/")
-        self._run = run
+        self._root = run.root.absolute()  # while Ray starts, another folder is the current one
         self._begun: str | None = None
         self._trials = Trials()
         self._open: dict[str, Run] = {}
@@ -81,7 +81,7 @@ class WandbLog:
         self._begun = events[0]["time"] if events else None
         import wandb
 
-        sent_path = self._run.root / "wandb" / f"{SENT_CANDIDATES}-{self._entity}-{self._project}.txt"
+        sent_path = self._root / "wandb" / f"{SENT_CANDIDATES}-{self._entity}-{self._project}.txt"
         sent = set(sent_path.read_text(encoding="utf-8").split()) if sent_path.is_file() else set()
         for files in candidates:
             key = content_hash([self._begun, files.name, candidate_facts(files)])
@@ -90,7 +90,7 @@ class WandbLog:
             run = self._started(files.name, {}, job_type="candidate")
             try:
                 run.summary.update(candidate_facts(files))
-                artifact = wandb.Artifact(f"{self._run.root.absolute().name}-{files.name}", type="model")
+                artifact = wandb.Artifact(f"{self._root.name}-{files.name}", type="model")
                 for path in finished_files(files):
                     artifact.add_file(str(path), name=path.name)
                 run.log_artifact(artifact)
@@ -130,12 +130,12 @@ class WandbLog:
         return wandb.init(
             project=self._project,
             entity=self._entity or None,
-            group=self._run.root.absolute().name,
+            group=self._root.name,
             job_type=job_type,
             name=name,
             id=content_hash([self._begun, name]),
             config={**config, "begun": self._begun},
-            dir=self._run.root,
+            dir=self._root,
             resume="allow",
             reinit="create_new",
             settings=settings,

@@ -65,6 +65,7 @@ def test_mlflow_holds_one_run_a_trial_over_sessions(tmp_path):
     promoted = next(run for run in runs if run.data.tags["asc.trial_id"] == "t0002")
     history = client.get_metric_history(promoted.info.run_id, "macro_accuracy")
     assert [(point.step, point.value) for point in history] == [(2, pytest.approx(0.43)), (6, 0.77)]
+    assert {"weight_bytes", "n_params", "macs"} <= set(promoted.data.metrics)  # to sort and plot by
     assert promoted.data.params["filters"] in {"8", "16", "24", "32"}
 
 
