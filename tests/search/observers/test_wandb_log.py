@@ -94,7 +94,7 @@ def logged(folder):
 @pytest.mark.system
 def test_wandb_holds_one_run_a_trial_and_one_a_candidate(tmp_path, monkeypatch):
     """Offline: each trial's scores by epochs, its last state and size; each candidate's scores and files."""
-    pytest.importorskip("wandb", reason="wandb is not installed")
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = make_run(tmp_path / "esc", n_candidates=1, search=False)
     run.candidates()[0].tflite_path.write_bytes(b"model")
@@ -106,6 +106,7 @@ def test_wandb_holds_one_run_a_trial_and_one_a_candidate(tmp_path, monkeypatch):
         sessions.append({*(tmp_path / "esc" / "wandb").glob("offline-run-*")})
     assert sessions[0] == sessions[1]  # a candidate is sent once
 
+    wandb.teardown()  # the end of its service, which writes the files
     found = logged(tmp_path / "esc" / "wandb")
     table = trials_table(events).set_index("trial_id")
     table = table[table["state"] != "infeasible"]
