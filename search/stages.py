@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from search.retrain.retrain import Variant
     from search.study.config import SearchConfig
     from search.study.settings import SearchSettings
+    from search.tune.tuner import SearchOutcome
 
 
 N_NAMED = 10
@@ -120,7 +121,6 @@ def search_stage(
     earlier: Sequence[Path] = (),
 ) -> None:
     """Train the trials that the run lacks, logged as in `watch`, informed by the trials of `earlier` runs."""
-    from data_prep.wording import plural
     from results.ledger.events import of_kind
     from results.ledger.failures import failures, first_failures
     from results.ledger.trials import write_trials
@@ -157,18 +157,25 @@ def search_stage(
         for line in first_failures(failures(of_kind(ledger.events(), "trial_ended"))):
             narrator.warn(f"failed: {line}. Traceback: {workspace.run.failures_dir}")
     write_trials(workspace.run)  # even without new trials: a killed call may have left an older table
+    if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
+        narrator.warn(
+            f"{config.search.n_trials} trials were requested, but no further candidate fits and is new: widen `space`, "
+            "or raise the limit under `rules`"
+        )
+    narrator.note(_outcome_text(outcome))
+
+
+def _outcome_text(outcome: SearchOutcome) -> str:
+    """Return how many trials a search has, and in what states."""
+    from data_prep.wording import plural
+
     n_earlier = outcome.n_trials - outcome.n_new
     again = f", {n_earlier} from before" if n_earlier else ""
     states = {
         "paused": outcome.n_paused, "stopped early": outcome.n_stopped, "failed": outcome.n_failed,
     }  # fmt: skip
     others = "".join(f", {n} {state}" for state, n in states.items() if n)
-    if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
-        narrator.warn(
-            f"{config.search.n_trials} trials were requested, but no further candidate fits and is new: widen `space`, "
-            "or raise the limit under `rules`"
-        )
-    narrator.note(
+    return (
         f"{plural(outcome.n_trials, 'trial')}{again}: {outcome.n_finished} finished{others}; "
         f"{plural(outcome.n_infeasible, 'proposal')} over the limit, not trained; {outcome.seconds:.1f} s"
     )

@@ -143,6 +143,7 @@ def until_interrupted(screen: Terminal) -> Iterator[Callable[[], None]]:
         earlier(number, frame)
 
     def require_uninterrupted() -> None:
+        """Raise KeyboardInterrupt if a signal came."""
         if came:
             raise KeyboardInterrupt
 

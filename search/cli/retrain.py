@@ -113,7 +113,7 @@ def retrain(
     run's configuration permanently and takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial
     and search.max_failures; the other options apply to this call only.
     """
-    from data_prep.errors import ConfigError, RunError
+    from data_prep.errors import RunError
     from data_prep.shards.manifest import read_manifest
     from results.rundir import RunDirectory
     from results.storage.storage import open_ledger, taken
@@ -124,10 +124,7 @@ def retrain(
     from search.stages import Workspace, retrain_stage
     from search.study.config import SearchConfig
 
-    if trial and top is not None:
-        raise ConfigError("--trial and --top: give one of them")
-    if add_seeds and (trial or top is not None or seeds is not None):
-        raise ConfigError("--add-seeds: trains the candidates that the run has; not with --trial, --top or --seeds")
+    _require_one_choice(top, trial, seeds, add_seeds)
     screen = terminal()
     directory = RunDirectory(run)
     cluster_address(address)  # raises if it is wrong, before anything is written
@@ -149,6 +146,16 @@ def retrain(
             variant = Variant(epochs, with_validation, trials)
             names = retrain_stage(workspace, config.updated(retrain=wanted), ledger, screen, variant, lent, watch)
     _show(screen, directory, names, as_json=as_json)
+
+
+def _require_one_choice(top: int | None, trials: Sequence[str] | None, seeds: int | None, add_seeds: int) -> None:
+    """Raise ConfigError if the options that say what to train contradict each other."""
+    from data_prep.errors import ConfigError
+
+    if trials and top is not None:
+        raise ConfigError("--trial and --top: give one of them")
+    if add_seeds and (trials or top is not None or seeds is not None):
+        raise ConfigError("--add-seeds: trains the candidates that the run has; not with --trial, --top or --seeds")
 
 
 def _taught_by(asked: RetrainConfig, names: Sequence[str]) -> RetrainConfig:

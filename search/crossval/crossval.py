@@ -68,13 +68,7 @@ def cross_validate(
         BudgetError: if a system is over the limit; nothing is trained then.
         RunError: if a folder belongs to another configuration, or a training failed.
     """
-    if config.search is not None:
-        raise ConfigError("a cross-validation has no search: set search: null")
-    if config.retrain.distillation is not None and config.retrain.distillation.probabilities is not None:
-        raise ConfigError(
-            "retrain.distillation.probabilities: the teacher of one file knows clips that some fold tests; use "
-            "distillation.teachers, which are trained within each fold"
-        )
+    _require_frozen(config)
     cluster_address(address)  # raises if it is wrong, before anything is written
     shards = out.shards_dir if shards is None else shards
     first = out.fold(folds[0] if folds else config.fold)
@@ -95,9 +89,19 @@ def cross_validate(
         jobs = [replace(job, test_every=test_every) for job in jobs]
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
     _require_none_failed(failures, out)
-    scores = read_crossval(out, inner=inner > 0)
-    write_crossval(out, scores)
+    write_crossval(out, scores := read_crossval(out, inner=inner > 0))
     return scores
+
+
+def _require_frozen(config: RunConfig) -> None:
+    """Raise ConfigError if `config` has what a cross-validation cannot have."""
+    if config.search is not None:
+        raise ConfigError("a cross-validation has no search: set search: null")
+    if config.retrain.distillation is not None and config.retrain.distillation.probabilities is not None:
+        raise ConfigError(
+            "retrain.distillation.probabilities: the teacher of one file knows clips that some fold tests; use "
+            "distillation.teachers, which are trained within each fold"
+        )
 
 
 def _read_manifest(shards: Location) -> Manifest:

@@ -53,11 +53,7 @@ class CurveOnTest:
             row.to_parquet(temporary, index=False)
 
 
-def curve_on_test(
-    config: CandidateConfig, shards: Location, trainer: Trainer, path: Path, every: int
-) -> CurveOnTest | None:
-    """Return the curve of a candidate's training; None if `every` is 0: the test split is not read then."""
-    if not every:
-        return None
+def curve_on_test(config: CandidateConfig, shards: Location, trainer: Trainer, path: Path, every: int) -> CurveOnTest:
+    """Return the curve of a candidate's training, after reading the test split."""
     test = read_split(shards, "test", fold=config.fold, reader=config.reader, statistics=config.statistics)
     return CurveOnTest(trainer, test, path, every)

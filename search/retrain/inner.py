@@ -8,8 +8,6 @@ comparable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -23,6 +21,7 @@ from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.store.store import Location
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
+from search.retrain.hooks import NO_HOOKS, Hooks
 from search.retrain.teaching import Teaching, teacher_of
 
 KEY = "retrain.inner_folds"
@@ -36,9 +35,7 @@ def train_part(
     files: CandidateFiles,
     *,
     teaching: Teaching | None = None,
-    on_start: Callable[[int], None] | None = None,
-    on_epoch: Callable[[int], None],
-    on_save: Callable[[], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Predictions:
     """Train a candidate's configuration without `part`, and return its exported file's predictions for that part.
 
@@ -50,9 +47,7 @@ def train_part(
         shards: folder of the prepared features.
         files: files of this training, including its checkpoint.
         teaching: its teachers, which were trained without the part as well; None without any.
-        on_start: called once with the number of epochs finished by an earlier call.
-        on_epoch: called with the number of finished epochs.
-        on_save: called when the checkpoint has been written.
+        hooks: called while it trains.
 
     Raises:
         DataError: if the clips cannot be split into the parts.
@@ -75,9 +70,9 @@ def train_part(
         None,
         epochs=config.train.epochs,
         checkpoint=files.checkpoint_path,
-        on_start=on_start,
-        on_epoch=lambda record: on_epoch(record.epoch),
-        on_save=on_save,
+        on_start=hooks.on_start,
+        on_epoch=lambda record: hooks.on_epoch(record.epoch),
+        on_save=hooks.on_save,
     )
     write_network(trainer, files.keras_path)
     with scratch_folder("asc-inner-") as folder:

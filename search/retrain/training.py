@@ -21,13 +21,16 @@ from results.candidates.candidates import CandidateMetrics, write_metrics
 from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
-from search.retrain.curve import CurveOnTest, curve_on_test
+from search.retrain.curve import curve_on_test
+from search.retrain.hooks import NO_HOOKS, Hooks
 from search.retrain.inner import join_parts
 from search.retrain.teaching import Teaching, teacher_of
 
 if TYPE_CHECKING:
     from asc_models.tflite.artifact import Artifact
     from asc_models.training.fit import Fit
+    from asc_models.training.trainer import Trainer
+    from data_prep.reader.reader import FeatureSet
 
 N_TIMED_CLIPS = 20
 """Clips on which an exported file is timed."""
@@ -82,9 +85,7 @@ def train_candidate(
     *,
     teaching: Teaching | None = None,
     test_every: int = 0,
-    on_start: Callable[[int], None] | None = None,
-    on_epoch: Callable[[int], None],
-    on_save: Callable[[], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Trained:
     """Train and export a candidate; what it learns and which epoch is kept depends on training and validation alone.
 
@@ -96,9 +97,7 @@ def train_candidate(
         files: files of the candidate.
         teaching: its teachers; None without any.
         test_every: epochs between scores on the test split (`CurveOnTest`); 0 does not read it.
-        on_start: called once with the number of epochs finished by an earlier call.
-        on_epoch: called with the number of finished epochs.
-        on_save: called when the checkpoint has been written.
+        hooks: called while it trains.
 
     Raises:
         DataError: if the shards have other features or classes than the candidate.
@@ -107,7 +106,6 @@ def train_candidate(
     """
     from asc_models.training.fit import fit
     from asc_models.training.trainer import Trainer
-    from search.retrain.export import export_candidate, write_network
 
     require_same_data(config, read_manifest(shards), config.name)
     train = read_splits(shards, config.splits, fold=config.fold, reader=config.reader)
@@ -115,17 +113,33 @@ def train_candidate(
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     teacher = teacher_of(config, teaching, train)
     trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
-    curve = curve_on_test(config, shards, trainer, files.test_curve_path, test_every)
+    if test_every:
+        curve = curve_on_test(config, shards, trainer, files.test_curve_path, test_every)
+        hooks = hooks.also(curve.note)
     result = fit(
         trainer,
         validation if config.checkpoint else None,
         epochs=config.train.epochs,
         checkpoint=files.checkpoint_path,
         metric=config.checkpoint or "macro_accuracy",
-        on_start=_both(curve, on_start),
-        on_epoch=lambda record: _both(curve, on_epoch)(record.epoch),
-        on_save=on_save,
+        on_start=hooks.on_start,
+        on_epoch=lambda record: hooks.on_epoch(record.epoch),
+        on_save=hooks.on_save,
     )
+    return _exported(config, files, trainer, train, validation, result)
+
+
+def _exported(
+    config: CandidateConfig,
+    files: CandidateFiles,
+    trainer: Trainer,
+    train: FeatureSet,
+    validation: FeatureSet,
+    result: Fit,
+) -> Trained:
+    """Write the files of a finished training, those that say so last."""
+    from search.retrain.export import export_candidate, write_network
+
     write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
     write_network(trainer, files.keras_path)
     _remove_predictions(files)
@@ -141,18 +155,6 @@ def train_candidate(
     )
     _write_trained(files, trained)
     return trained
-
-
-def _both(curve: CurveOnTest | None, report: Callable[[int], None] | None) -> Callable[[int], None]:
-    """Return a function of a number of finished epochs that scores them on test, if asked for, and reports them."""
-
-    def call(epoch: int) -> None:
-        if curve is not None:
-            curve.note(epoch)
-        if report is not None:
-            report(epoch)
-
-    return call
 
 
 def _write_history(files: CandidateFiles, result: Fit) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from data_prep.workers import available_cpus
 from results.candidates.predictions import Predictions, write_predictions
 from results.ledger.events import of_kind
 from results.rundir import CandidateFiles, RunDirectory
+from search.retrain.hooks import Hooks
 from search.retrain.inner import train_part
 from search.retrain.job import TrainingJob
 from search.retrain.store import StoredCandidate
@@ -327,25 +327,24 @@ def _train_in_worker(
     keras.backend.clear_session()  # what the process's training before has left
     parsed = CandidateConfig.model_validate(config)
 
-    def train(files: CandidateFiles, on_save: Callable[[], None] | None) -> Trained | Predictions:
-        """Train into `files` and report progress to the driver."""
-        hooks: dict[str, Any] = {
-            "teaching": teaching,
-            "on_start": lambda epoch: mailbox.begin.remote(root, epoch),
-            "on_epoch": lambda epoch: mailbox.put.remote(root, epoch),
-            "on_save": on_save,
-        }
+    reporting = Hooks(
+        on_start=lambda epoch: mailbox.begin.remote(root, epoch),
+        on_epoch=lambda epoch: mailbox.put.remote(root, epoch),
+    )
+
+    def train(files: CandidateFiles, hooks: Hooks) -> Trained | Predictions:
+        """Train into `files`."""
         if part:
-            return train_part(parsed, part, shards, files, **hooks)
-        return train_candidate(parsed, shards, files, test_every=test_every, **hooks)
+            return train_part(parsed, part, shards, files, teaching=teaching, hooks=hooks)
+        return train_candidate(parsed, shards, files, teaching=teaching, test_every=test_every, hooks=hooks)
 
     try:
         if stored is None:
-            return train(CandidateFiles(Path(root)), None)
+            return train(CandidateFiles(Path(root)), reporting)
         with scratch_folder("asc-retrain-") as folder:
             files, shared = CandidateFiles(folder / Path(root).name), StoredCandidate(parse_location(stored))
             shared.pull_checkpoint(files)
-            trained = train(files, lambda: shared.push_checkpoint(files))
+            trained = train(files, replace(reporting, on_save=lambda: shared.push_checkpoint(files)))
             if part:
                 shared.push_network(files)
             else:

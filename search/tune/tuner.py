@@ -104,19 +104,17 @@ def run_search(
     if config.search.inner_folds:
         require_parts(manifest, config.fold, config.search.inner_folds, key=INNER_FOLDS)
     with _opened(run, ledger) as log:
-        local = run.checkpoints_dir
-        location = local if storage is None else storage.checkpoints
+        location = run.checkpoints_dir if storage is None else storage.checkpoints
         checkpoints, reports = Checkpoints(location), RunningReports(location)
         if storage is not None:
-            checkpoints.adopt(local)
+            checkpoints.adopt(run.checkpoints_dir)
         state = _state(log, space, assess, config, manifest, checkpoints, on_progress)
         if on_progress is not None:
             on_progress(state.n_reported, config.search.n_trials)
         _warm_start(state, space, config, manifest, earlier, on_note)
         if not state.is_done:
             state.require_few_failures()
-            first = state.next_trial()
-            if first is not None:
+            if (first := state.next_trial()) is not None:
                 reports.clear()
                 with _session(log, config):
                     _train(state, first, config, shards, location, address, run.keep_failure)

@@ -56,7 +56,7 @@ def candidate(corpus):
     """A trained candidate, exported as full int8."""
     config = config_of(read_manifest(corpus / "shards"))
     files = CandidateFiles(corpus / "tiny-s0")
-    trained = train_candidate(config, corpus / "shards", files, on_epoch=lambda epoch: None)
+    trained = train_candidate(config, corpus / "shards", files)
     score_candidate(config, corpus / "shards", files, trained, on_read=lambda split: None)
     return files
 
@@ -149,7 +149,7 @@ def test_data_of_another_kind_are_refused(corpus):
     with pytest.raises(DataError, match=r"tiny: .*n_mels 32 against 16.*retrain"):
         require_same_data(finer, manifest, "tiny")
     with pytest.raises(DataError, match="tiny: was trained on the scenes"):
-        train_candidate(turned, corpus / "shards", CandidateFiles(corpus / "no"), on_epoch=lambda epoch: None)
+        train_candidate(turned, corpus / "shards", CandidateFiles(corpus / "no"))
 
 
 @pytest.mark.system

@@ -31,6 +31,7 @@ from results.report.data import select_candidate
 from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
+from search.retrain.hooks import Hooks
 from search.retrain.retrain import Variant, requested_jobs, retrain
 from search.retrain.training import read_trained, score_candidate, train_candidate
 from search.retrain.trials import choose_trials
@@ -278,10 +279,10 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(config, shards, files, test_every=1, on_epoch=stop)
+        train_candidate(config, shards, files, test_every=1, hooks=Hooks(on_epoch=stop))
     pd.read_parquet(files.test_curve_path).head(1).to_parquet(files.test_curve_path)  # as if killed before its scores
     began: list[int] = []
-    trained = train_candidate(config, shards, files, test_every=1, on_start=began.append, on_epoch=lambda epoch: None)
+    trained = train_candidate(config, shards, files, test_every=1, hooks=Hooks(on_start=began.append))
     assert began == [2]
     assert read_trained(files) == trained
     assert pd.read_parquet(files.test_curve_path)["epoch"].tolist() == [*range(1, config.train.epochs + 1)]
@@ -304,7 +305,7 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path, shards):
 def test_trained_and_not_scored_needs_no_second_training(tmp_path, shards):
     """A file that is not the one the training told of counts for nothing: it would be exported anew."""
     config, files = candidate_of(RunDirectory(tmp_path), shards)
-    train_candidate(config, shards, files, on_epoch=lambda epoch: None)
+    train_candidate(config, shards, files)
     assert read_trained(files) is not None
     files.tflite_path.write_bytes(files.tflite_path.read_bytes() + b"\0")
     assert read_trained(files) is None

@@ -11,6 +11,7 @@ from retrain_support import TINY, begin, candidate_of, events, run_config
 from data_prep.store.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage, open_ledger, taken
+from search.retrain.hooks import Hooks
 from search.retrain.retrain import retrain
 from search.retrain.store import StoredCandidate, exchange_candidates
 from search.retrain.training import read_trained, train_candidate
@@ -81,7 +82,7 @@ def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> list[in
 
     there.pull_checkpoint(first)
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(config, shards, first, on_epoch=stop, on_save=lambda: there.push_checkpoint(first))
+        train_candidate(config, shards, first, hooks=Hooks(on_epoch=stop, on_save=lambda: there.push_checkpoint(first)))
     shutil.rmtree(first.root)
     there.pull_checkpoint(second)
     began: list[int] = []
@@ -89,9 +90,7 @@ def go_on_elsewhere(tmp_path: Path, shards: Path, location: Location) -> list[in
         config,
         shards,
         second,
-        on_start=began.append,
-        on_epoch=lambda epoch: None,
-        on_save=lambda: there.push_checkpoint(second),
+        hooks=Hooks(on_start=began.append, on_save=lambda: there.push_checkpoint(second)),
     )
     there.push_trained(second)
     third = CandidateFiles(tmp_path / "three" / "t0001-s0")

@@ -47,7 +47,7 @@ def test_predict_gives_what_was_evaluated(tmp_path, windows):
         data_hash=manifest.hash(),
     )
     files = CandidateFiles(tmp_path / "standard-s0")
-    trained = train_candidate(config, shards, files, on_epoch=lambda epoch: None)
+    trained = train_candidate(config, shards, files)
     score_candidate(config, shards, files, trained, on_read=lambda split: None)
     written = read_candidate_config(files.config_path)
     assert written.statistics == training_statistics(shards, fold=1)
