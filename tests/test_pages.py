@@ -102,25 +102,6 @@ def test_every_benchmark_that_a_page_names_exists():
     assert named <= {script.name for script in (ROOT / "tests/benchmarks").glob("*.py")}
 
 
-def test_the_measured_candidates_are_those_of_the_reference_run():
-    """Every number in the table of ESC-10 candidates is the reference run's own table's."""
-    with (ROOT / "results/reference/esc10-fold1/tables/candidates.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    quoted = re.findall(r"^\| `(t\d+-s\d+)`([^|]*)\| (.*) \|$", BENCHMARKS, re.MULTILINE)
-    assert [(name, "selected" in mark) for name, mark, _ in quoted] == [
-        (row["candidate"], row["selected"] == "True") for row in rows
-    ]
-    for (_, _, cells), row in zip(quoted, rows, strict=True):
-        low, high = (100 * float(row[f"test_{end}"]) for end in ("low", "high"))
-        assert cells.split(" | ") == [
-            f"{int(row['nonzero_weight_bytes']):,}",
-            f"{float(row['validation_log_loss']):.3f}",
-            f"{100 * float(row['test_macro_accuracy']):.2f} %",
-            f"{low:.1f}–{high:.1f} %",
-            f"{float(row['test_log_loss']):.3f}",
-        ]
-
-
 def read_table(path: str) -> list[dict[str, str]]:
     with (ROOT / "results/reference" / path).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
