@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,6 +96,8 @@ class Reached:
     n_epochs: int
     """Epochs that this rung took."""
     value: Value
+    seconds: float = 0.0
+    """When it was reached: epochs take their given time, and the method's decisions the time that they took."""
 
 
 class Method(Protocol):
@@ -108,36 +111,65 @@ class Method(Protocol):
         """Take a trial's value at a rung; return whether it goes straight on to the next."""
 
 
-def simulate(table: Table, method: Method, *, n_workers: int, max_epochs: int) -> list[Reached]:
-    """Return every rung reached, in order, until `max_epochs` are spent or nothing is left to train."""
-    history: list[Reached] = []
-    busy: list[tuple[int, int, str, Mapping[str, Any], int]] = []
-    n_idle, now, spent, counter = n_workers, 0, 0, itertools.count()
+class Trainings(Protocol):
+    """What a simulated search trains: the table, or a task (search_tasks.py)."""
 
-    def start(work: tuple[str, Mapping[str, Any], int]) -> None:
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Of the rungs."""
+
+    def value_at(self, params: Mapping[str, Any], rung: int) -> Value:
+        """Return what a training measures at a rung."""
+
+
+def simulate(
+    table: Trainings, method: Method, *, n_workers: int, max_epochs: int, epoch_seconds: float = 0.0
+) -> list[Reached]:
+    """Return every rung reached, in order, until `max_epochs` are spent or nothing is left to train.
+
+    The order is that of virtual time in epochs, so it does not depend on how fast this machine decides. Beside it the
+    `seconds` are counted in which all this would take place: a worker waits for its decision, one process makes all
+    decisions, one after the other, and none before the results that it knows. A decision takes the processor time of
+    this process, which other processes on the machine do not lengthen; an epoch takes `epoch_seconds`.
+    """
+    history: list[Reached] = []
+    busy: list[tuple[int, int, str, Mapping[str, Any], int, float]] = []
+    idle_since = [0.0] * n_workers
+    now, spent, decided, counter = 0, 0, 0.0, itertools.count()
+
+    def start(work: tuple[str, Mapping[str, Any], int], since: float) -> None:
         trial_id, params, rung = work
-        heapq.heappush(busy, (now + _n_epochs(table, rung), next(counter), trial_id, params, rung))
+        n_epochs = _n_epochs(table, rung)
+        heapq.heappush(busy, (now + n_epochs, next(counter), trial_id, params, rung, since + n_epochs * epoch_seconds))
 
     while True:
-        while n_idle and (work := method.next_work()) is not None:
-            start(work)
-            n_idle -= 1
+        while idle_since:
+            begin = time.process_time()
+            work = method.next_work()
+            took = time.process_time() - begin
+            if work is None:
+                break
+            decided = max(decided, idle_since.pop(0)) + took
+            start(work, decided)
         if not busy:
             return history
-        now, _, trial_id, params, rung = heapq.heappop(busy)
+        now, _, trial_id, params, rung, seconds = heapq.heappop(busy)
         n_epochs = _n_epochs(table, rung)
         spent += n_epochs
         if spent > max_epochs:
             return history
         value = table.value_at(params, rung)
-        history.append(Reached(spent, trial_id, params, rung, n_epochs, value))
-        if method.reached(trial_id, rung, value):
-            start((trial_id, params, rung + 1))
+        history.append(Reached(spent, trial_id, params, rung, n_epochs, value, seconds))
+        begin = time.process_time()
+        goes_on = method.reached(trial_id, rung, value)
+        decided = max(decided, seconds) + time.process_time() - begin
+        if goes_on:
+            start((trial_id, params, rung + 1), decided)
         else:
-            n_idle += 1
+            idle_since.append(decided)
 
 
-def _n_epochs(table: Table, rung: int) -> int:
+def _n_epochs(table: Trainings, rung: int) -> int:
     return table.epochs[rung] - (table.epochs[rung - 1] if rung else 0)
 
 
@@ -351,17 +383,6 @@ def table_space(rows: Any, knobs: Sequence[str]) -> Space:
     choices = {knob: rows[knob].dropna().unique().tolist() for knob in knobs}
     choices["reduction_ratio"] = [int(ratio) for ratio in choices["reduction_ratio"]]
     return Space(SpaceConfig.model_validate({**FIXED, **choices}))
-
-
-METHODS: dict[str, Callable[[Table, int], Method]] = {
-    "random + none": lambda table, seed: Ours(table, seed, strategy="random", scheduler="none", eta=2),
-    "random + asha": lambda table, seed: Ours(table, seed, strategy="random", scheduler="asha", eta=2),
-    "OptunaSearch + ASHA": lambda table, seed: OptunaWithAsha(table, seed, eta=2),
-    "OptunaSearch of two objectives + ASHA": lambda table, seed: OptunaWithAsha(
-        table, seed, eta=2, metric=("macro_accuracy", "weight_bytes")
-    ),
-}
-"""{what stands in the report: its making}; the report adds ours."""
 
 
 def describe_table(table: Table) -> str:

@@ -25,7 +25,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -46,7 +46,7 @@ RUNG_NOISE = 0.01
 """Standard deviations of the noise in balanced accuracy, as between trainings of small networks here (the table of
 ESC-10's networks has 0.02 to 0.03 at 51 clips)."""
 N_DRAWN = 20_000
-"""Random points from which a task's best score, its front and the quantiles of its sizes are taken."""
+"""Random points from which a task's best score and its front are taken."""
 
 DATA_SETS: dict[str, tuple[str, int, int]] = {
     "3945": ("KDDCup09_appetency", 230, 2),
@@ -164,6 +164,7 @@ class Task:
     """
 
     epochs = EPOCHS
+    n_drawn = N_DRAWN
 
     def __init__(self, surrogate: Surrogate, task: str, share: float, seed: int = 0) -> None:
         self._surrogate, self.task, self._seed = surrogate, task, seed
@@ -182,7 +183,7 @@ class Task:
 
     def with_seed(self, seed: int) -> Task:
         """Return the same task with trainings of other seeds."""
-        other = Task.__new__(Task)
+        other = object.__new__(type(self))
         other.__dict__ |= {**self.__dict__, "_seed": seed, "_values": {}, "_test": {}}
         return other
 
@@ -227,7 +228,7 @@ class Task:
         """Test accuracies without noise, and bytes, of random points inside the limit."""
         rng = np.random.default_rng(0)
         points: list[Params] = []
-        while len(points) < N_DRAWN:
+        while len(points) < self.n_drawn:
             params = self.space.draw(rng)
             if self.sizing(params).feasible:
                 points.append(params)
@@ -270,11 +271,13 @@ class Found:
     """The same over the logarithm of bytes."""
 
 
-def found(task: Task, history: Sequence[Reached], grid: Sequence[int]) -> list[Found]:
-    """Return what a search had at each of `grid`'s numbers of epochs."""
+def found(
+    task: Task, history: Sequence[Reached], grid: Sequence[float], *, by: Literal["spent", "seconds"] = "spent"
+) -> list[Found]:
+    """Return what a search had at each of `grid`'s numbers of epochs spent, or of seconds."""
     results = []
-    for spent in grid:
-        last = [step for step in history if step.spent <= spent and step.rung == len(EPOCHS) - 1]
+    for mark in grid:
+        last = [step for step in history if getattr(step, by) <= mark and step.rung == len(EPOCHS) - 1]
         if not last:
             results.append(Found(task.best - 1 / task.n_classes, 0.0, 0.0))
             continue

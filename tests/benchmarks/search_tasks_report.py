@@ -1,54 +1,81 @@
 """How well searches search on public tasks: ours and peers that are told every size, on LCBench's 34 tasks.
 
-    python tests/benchmarks/search_tasks_report.py YAHPO [--tasks report] [--seeds 5] [--epochs 2080] [--out FOLDER]
+    python tests/benchmarks/search_tasks_report.py YAHPO --out ROWS [--tasks report] [--seeds 5] [--methods NAME …]
 
-YAHPO is the folder of YAHPO Gym's scenario `lcbench` (github.com/slds-lmu/yahpo_data); needs onnxruntime. Every method
-never trains what is over the limit: peers are asked again until they propose what fits. Reported are, by the test score
-that no search sees (search_tasks.py): hypervolume of what a search would present as its front, over bytes and over
-their logarithm, as a share of that of 20,000 random points' true scores; and regret of its most accurate trial. Means
-over tasks, limits and seeds with the standard error of the paired difference to ours, and average ranks over tasks with
-the critical difference of Nemenyi's test (Demšar, 2006).
+YAHPO is the folder of YAHPO Gym's scenario `lcbench` (github.com/slds-lmu/yahpo_data); needs onnxruntime, and for the
+peers what requirements-peers.txt and requirements-primo.txt here list. No method ever trains what is over the limit:
+a peer's proposal over it costs nothing, and it proposes again (search_methods). Each finished search is a row appended
+to ROWS; the same command goes on where it was ended, and one with other methods or seeds adds to the rows. Methods
+whose packages are missing are left out, so that environments can share ROWS.
 
-Settings of ours were chosen on every third task (`--tasks tuning`); the report is of the others.
+Reported are, by the test score that no search sees (search_tasks.py): hypervolume of what a search would present as its
+front, over bytes and over their logarithm, as a share of that of 20,000 random points' true scores; and regret of its
+most accurate trial. Settings of ours were chosen on every third task (`--tasks tuning`); the report is of the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from search_peers import PEERS
-from search_simulator import Method, Ours, simulate
+from search_methods import SEARCHERS, make_method, method_names, missing_packages
+from search_simulator import Method, simulate
 from search_tasks import DATA_SETS, Surrogate, Task, found
+from search_tasks_rows import append_row, read_rows
+from search_tasks_summary import MARKS, QUANTITIES, TIMES, draw, summary
 
-from data_prep.files.files import written_whole
-from search.strategies import STRATEGIES
-from search.study.config import SearchConfig
-
-OUT = Path(__file__).parents[2] / "results" / "reference" / "search-tasks"
 SHARES = (0.25, 0.5)
 """Limits: quantiles of the space's sizes."""
-MARKS = (1 / 3, 2 / 3, 1.0)
-"""Shares of the epochs at which is reported."""
 TUNING = tuple(DATA_SETS)[::3]
 TASKS: dict[str, tuple[str, ...]] = {
     "tuning": TUNING,
     "report": tuple(task for task in DATA_SETS if task not in TUNING),
 }
-QUANTITIES = ("regret", "volume", "log_volume")
-STUDENTIZED = {2: 1.960, 3: 2.344, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
-"""Critical values of Nemenyi's test at 5 % (Demšar, 2006, table 5a): {methods: value}."""
+FULL_EPOCHS = 52
+EPOCHS_A_TRIAL = 15
+"""That a trial is trained for on average with halving, by which durations are forecast."""
+START_S = 5.0
+"""Seconds of a search without proposals, for the forecast."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a row is of."""
+
+    method: str
+    task: str
+    share: float
+    seed: int
+    workers: int
+    epochs: int
+    training_s: float
+    """Seconds of a full training, for the simulated time."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return what stands in its row's first columns."""
+        return tuple(map(str, asdict(self).values()))
+
+    @property
+    def forecast_s(self) -> float:
+        """Seconds that it takes about, from the proposals' time in `SEARCHERS`."""
+        searcher, _, halving = self.method.partition(" + ")
+        n_trials = self.epochs / (FULL_EPOCHS if halving == "none" else EPOCHS_A_TRIAL)
+        return START_S + n_trials * SEARCHERS[searcher].proposal_s
 
 
 class Timed:
-    """A method with the seconds that its decisions took."""
+    """A method with the processor time of its decisions."""
 
     def __init__(self, method: Method) -> None:
         self._method = method
@@ -56,100 +83,152 @@ class Timed:
 
     def next_work(self) -> tuple[str, Mapping[str, Any], int] | None:
         """Return the method's next work."""
-        begin = time.perf_counter()
+        begin = time.process_time()
         work = self._method.next_work()
-        self.seconds += time.perf_counter() - begin
+        self.seconds += time.process_time() - begin
         self.n_proposals += work is not None and work[2] == 0
         return work
 
     def reached(self, trial_id: str, rung: int, value: Any) -> bool:
         """Tell the method."""
-        return self._method.reached(trial_id, rung, value)
+        begin = time.process_time()
+        goes_on = self._method.reached(trial_id, rung, value)
+        self.seconds += time.process_time() - begin
+        return goes_on
 
 
-def replay(arguments: argparse.Namespace, name: str, task_id: str, share: float) -> list[dict[str, Any]]:
-    """Return a row for each seed and mark of one method on one task."""
-    STRATEGIES.update(PEERS)
-    strategy, scheduler = name.split(" + ")
-    settings = SearchConfig()
-    task = Task(Surrogate(arguments.yahpo), task_id, share)
-    grid = [round(arguments.epochs * mark) for mark in MARKS]
-    rows = []
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        task = task.with_seed(seed)
-        method = Timed(Ours(task, seed, strategy=strategy, scheduler=scheduler, eta=settings.eta))
-        history = simulate(task, method, n_workers=arguments.workers, max_epochs=arguments.epochs)
-        for epochs, result in zip(grid, found(task, history, grid), strict=True):
-            rows.append(
-                {
-                    **{"method": name, "task": task_id, "share": share, "seed": seed, "epochs": epochs},
-                    **{quantity: getattr(result, quantity) for quantity in QUANTITIES},
-                    "seconds_a_proposal": method.seconds / max(1, method.n_proposals),
-                }
-            )
-    return rows
+@cache
+def task_of(yahpo: Path, task: str, share: float) -> Task:
+    """Return a task with its random points' scores, which take seconds."""
+    made = Task(Surrogate(yahpo), task, share)
+    _ = made.best, made.whole
+    return made
+
+
+def replay(yahpo: Path, search: Search) -> dict[str, Any]:
+    """Return the row of a search."""
+    return row_of(task_of(yahpo, search.task, search.share).with_seed(search.seed), search)
+
+
+def row_of(task: Task, search: Search) -> dict[str, Any]:
+    """Return the row of a search on a task with its seed."""
+    begin = time.perf_counter()
+    method = Timed(make_method(search.method, task, search.seed))
+    history = simulate(
+        task, method, n_workers=search.workers, max_epochs=search.epochs, epoch_seconds=search.training_s / FULL_EPOCHS
+    )
+    by_epochs = found(task, history, [round(search.epochs * share) for share in MARKS.values()])
+    ideal_s = search.epochs * search.training_s / FULL_EPOCHS / search.workers
+    by_time = found(task, history, [ideal_s * factor for factor in TIMES], by="seconds")
+    spent = sum(step.n_epochs for step in history)
+    over = sum(step.n_epochs for step in history if step.value.weight_bytes > task.limit)
+    return {
+        **asdict(search),
+        **{
+            f"{quantity}_{mark}": round(getattr(result, quantity), 5)
+            for mark, result in zip(MARKS, by_epochs, strict=True)
+            for quantity in QUANTITIES
+        },
+        **{f"volume_at_{factor:g}": round(result.volume, 5) for factor, result in zip(TIMES, by_time, strict=True)},
+        "trials": method.n_proposals,
+        "ms_a_proposal": round(1e3 * method.seconds / max(1, method.n_proposals), 2),
+        "over_share": round(over / max(1, spent), 5),
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+
+
+def searches(arguments: argparse.Namespace, methods: Sequence[str]) -> list[Search]:
+    """Return all searches of a report: task by task, so that an interrupted one has compared methods on some."""
+    return [
+        Search(method, task, share, seed, arguments.workers, arguments.epochs, arguments.training_s)
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        for task in TASKS[arguments.tasks][: arguments.n_tasks]
+        for share in arguments.shares
+        for method in methods
+    ]
+
+
+def key_of(row: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the key of the search that a row is of."""
+    return tuple(row[name] for name in Search.__annotations__)
+
+
+def to_do(every: Sequence[Search], rows: Sequence[Mapping[str, str]]) -> list[Search]:
+    """Return the searches that have no row."""
+    done = {key_of(row) for row in rows}
+    return [search for search in every if search.key not in done]
+
+
+def run(yahpo: Path, wanted: Sequence[Search], jobs: int) -> Iterator[dict[str, Any]]:
+    """Yield the row of each search as it is finished; one that raises is printed and has none."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        open_searches = {pool.submit(replay, yahpo, search): search for search in wanted}
+        for future in as_completed(open_searches):
+            if error := future.exception():
+                text = "".join(traceback.format_exception(error)).rstrip()
+                print(f"failed: {open_searches[future]}\n{text}", file=sys.stderr, flush=True)
+            else:
+                yield future.result()
+
+
+def forecast(wanted: Sequence[Search], rows: Sequence[Mapping[str, Any]], jobs: int) -> float:
+    """Return the seconds that searches take about: of methods in `rows` as there, of others by their proposals."""
+    measured: dict[str, list[float]] = {}
+    for row in rows:
+        measured.setdefault(row["method"], []).append(float(row["seconds"]))
+    each = [
+        sum(measured[search.method]) / len(measured[search.method]) if search.method in measured else search.forecast_s
+        for search in wanted
+    ]
+    return sum(each) / jobs
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("yahpo", type=Path, help="folder with model.onnx and encoding.json")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file that rows are appended to")
+    parser.add_argument("--tasks", choices=list(TASKS), default="report")
+    parser.add_argument("--n-tasks", type=int, default=None, help="the first so many of them")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the points within the limit")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=40 * FULL_EPOCHS, help="that a search may spend")
+    parser.add_argument("--workers", type=int, default=2, help="simulated: 2, 8 or 64")
+    parser.add_argument("--training-s", type=float, default=60.0, help="seconds of a full training, simulated")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at a time")
+    parser.add_argument("--methods", nargs="+", default=None, help=f"of: {', '.join(method_names())}")
+    parser.add_argument("--figure", type=Path, default=None, help="draws hypervolume against simulated time")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Replay and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("yahpo", type=Path, help="folder with model.onnx and encoding.json")
-    parser.add_argument("--tasks", choices=list(TASKS), default="report")
-    parser.add_argument("--n-tasks", type=int, default=None, help="the first so many of them")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=40 * 52, help="that a search may spend")
-    parser.add_argument("--workers", type=int, default=2, help="simulated")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument(
-        "--methods", nargs="+", default=["front + pareto", "front + none", "random + none", "random + pareto"]
+    """Replay what is missing, and report."""
+    arguments = parse_arguments()
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    asked = arguments.methods or method_names()
+    rows = read_rows(arguments.out)
+    every = searches(arguments, asked)
+    missing = {name: packages for name in asked if (packages := missing_packages(name))}
+    for name, packages in missing.items():
+        print(f"left out: {name} needs {', '.join(packages)}, not installed here")
+    wanted = [search for search in to_do(every, rows) if search.method not in missing]
+    print(
+        f"{len(every)} searches, {len(wanted)} to do here: about {forecast(wanted, rows, arguments.jobs) / 60:,.0f} "
+        f"minutes with {arguments.jobs} at a time",
+        flush=True,
     )
-    parser.add_argument("--out", type=Path, default=None, help="where the rows go; none are written otherwise")
-    arguments = parser.parse_args()
-    tasks = TASKS[arguments.tasks][: arguments.n_tasks]
-    jobs = [(arguments, name, task, share) for name in arguments.methods for task in tasks for share in SHARES]
-    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
-        rows = [row for found_rows in pool.map(replay, *zip(*jobs, strict=True)) for row in found_rows]
-    if arguments.out is not None:
-        with written_whole(arguments.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    print("\n".join(summary(rows, arguments.methods)))
-
-
-def summary(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Return the table of means at each mark."""
-    import pandas as pd
-
-    table = pd.DataFrame(rows)
-    lines = []
-    for epochs in sorted(table["epochs"].unique()):
-        at = table[table["epochs"] == epochs].set_index(["task", "share", "seed"])
-        lines.append(f"\n{epochs} epochs, {at.index.nunique()} searches a method")
-        first = at[at["method"] == names[0]]
-        for name in names:
-            mine = at[at["method"] == name]
-            texts = []
-            for quantity in QUANTITIES:
-                # Seeds of a task share its surface: the error is that of the mean over tasks and limits.
-                difference = (mine[quantity] - first[quantity]).groupby(["task", "share"]).mean()
-                error = difference.std(ddof=1) / np.sqrt(len(difference))
-                texts.append(f"{quantity} {mine[quantity].mean():.4f} ({difference.mean():+.4f} ± {error:.4f})")
-            seconds = f"{1e3 * mine['seconds_a_proposal'].mean():.0f} ms a proposal"
-            lines.append(f"  {name:24s} {'  '.join(texts)}  {seconds}")
-        if len(names) > 1:
-            lines.append("  " + ranks(at.reset_index(), names))
-    return lines
-
-
-def ranks(at: Any, names: Sequence[str]) -> str:
-    """Return the average ranks by hypervolume over tasks and limits."""
-    means = at.pivot_table("volume", index=["task", "share"], columns="method")[list(names)]
-    average = means.rank(axis=1, ascending=False).mean()
-    n, k = means.shape
-    width = STUDENTIZED[min(k, 10)] * np.sqrt(k * (k + 1) / (6 * n))
-    return f"ranks by volume: {', '.join(f'{name} {average[name]:.2f}' for name in names)}; differ from {width:.2f} on"
+    n_failed = len(wanted)
+    for row in run(arguments.yahpo, wanted, arguments.jobs) if wanted else ():
+        append_row(arguments.out, row)
+        n_failed -= 1
+    keys = {search.key for search in every}
+    rows = [row for row in read_rows(arguments.out) if key_of(row) in keys]
+    print("\n".join(summary(rows, asked)))
+    if arguments.figure is not None:
+        draw(rows, asked, arguments.figure)
+    if n_failed:
+        sys.exit(f"{n_failed} searches failed, see above; the same command tries them again")
 
 
 if __name__ == "__main__":

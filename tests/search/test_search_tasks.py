@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 import pytest
-from benchmarks.search_simulator import Ours, simulate
-from benchmarks.search_tasks import DATA_SETS, EPOCHS, Surrogate, Task, found, funnel_cost
-
-
-class Curves(Surrogate):
-    """Curves in closed form: wider networks and a rate near 0.01 are better, and longer trainings."""
-
-    def __init__(self) -> None:
-        pass
-
-    def curves(self, task: str, points: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> np.ndarray:
-        """Return accuracy, loss and test accuracy, which is two points lower."""
-        made = np.zeros((len(points), len(epochs), 3))
-        for row, point in enumerate(points):
-            rate = abs(np.log10(point["train.learning_rate"]) + 2)
-            top = 0.6 + 0.03 * np.log2(point["max_units"] / 64) - 0.1 * rate
-            for column, n in enumerate(epochs):
-                made[row, column] = top - 0.2 / n, 1.0, top - 0.02 - 0.2 / n
-        return made
+from search_simulator import Ours, simulate
+from search_tasks import DATA_SETS, EPOCHS, Task, found, funnel_cost
+from tasks_support import SmallTask
 
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return Task(Curves(), "3945", 0.25)
+    return SmallTask()
 
 
 def test_a_funnels_size_by_hand() -> None:
@@ -64,6 +45,6 @@ def test_nothing_over_the_limit_is_trained(task: Task, strategy: str) -> None:
     history = simulate(task, method, n_workers=2, max_epochs=624)
     assert all(step.value.weight_bytes <= task.limit for step in history)
     early, late = found(task, history, [200, 624])
-    assert 0.0 <= early.volume <= late.volume <= 1.2
+    assert 0.0 <= early.volume <= late.volume <= 1.3
     assert late.regret < 0.1
     assert found(task, [], [100])[0].volume == 0.0
