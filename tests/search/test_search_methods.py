@@ -15,7 +15,7 @@ from search_methods.base import MAX_ASKS, Rejecting
 from search_methods.optuna_samplers import CONSTRAINT, Tpe
 from search_simulator import Ours, simulate
 from search_tasks import Task
-from search_tasks_report import Search, row_of, to_do
+from search_tasks_report import Search, forecast, row_of, to_do
 from search_tasks_rows import append_row, read_rows
 from search_tasks_summary import critical_difference, summary
 from tasks_support import SmallTask
@@ -198,3 +198,11 @@ def test_the_reports_numbers_by_hand(task: Task) -> None:
     assert "0.750 ± 0.150 (+0.150 ± 0.050)" in lines[last + 4]
     assert lines[last + 6].endswith("b 1.00, a 2.00")
     assert any(line.split()[0::2][:1] == ["b"] and " 7 " in line for line in lines)
+
+
+def test_the_expected_duration_is_that_of_finished_searches() -> None:
+    """Of a method with rows it is their mean, of others that of their proposals; jobs share it."""
+    known, unknown = search("random + none", 0), search("front + none", 0)
+    rows = [{"method": known.method, "seconds": seconds} for seconds in ("30", "50")]
+    assert forecast([known, unknown], rows, jobs=2) == pytest.approx((40 + unknown.forecast_s) / 2)
+    assert search("front + pareto", 0).forecast_s > unknown.forecast_s > 0

@@ -46,7 +46,9 @@ class Rebuilt(Rejecting):
         """Return the sampler, made once."""
 
     def propose(self) -> Params:
-        """Return the sampler's point."""
+        """Return the sampler's point; random ones at first, of which refused ones do not count for the sampler."""
+        if len(self.history.known) < self.n_startup:
+            return self.space.draw(self.rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             study = optuna.create_study(directions=["minimize"] * 2, sampler=self._sampler)
