@@ -55,13 +55,13 @@ SEARCHERS: dict[str, Entry] = {
     "neighbours": Entry(_lazy("ours", "Neighbours")),
     "optuna-tpe": Entry(_lazy("optuna_samplers", "Tpe")),
     "optuna-nsga2": Entry(_lazy("optuna_samplers", "Nsga2")),
-    "optuna-gp": Entry(_lazy("optuna_samplers", "GaussianProcess"), ("torch",)),
-    "botorch-nehvi": Entry(_lazy("botorch_nehvi", "NoisyHypervolume"), ("torch", "botorch")),
-    "smac-parego": Entry(_lazy("smac_forests", "ParEgo"), ("smac",)),
-    "smac-forest": Entry(_lazy("smac_forests", "ForestHypervolume"), ("smac",)),
+    "optuna-gp": Entry(_lazy("optuna_samplers", "GaussianProcess"), ("torch",), proposal_s=0.8),
+    "botorch-nehvi": Entry(_lazy("botorch_nehvi", "NoisyHypervolume"), ("torch", "botorch"), proposal_s=1.7),
+    "smac-parego": Entry(_lazy("smac_forests", "ParEgo"), ("smac",), proposal_s=0.7),
+    "smac-forest": Entry(_lazy("smac_forests", "ForestHypervolume"), ("smac",), proposal_s=0.8),
     "mo-rea": Entry(_lazy("syne_tune_searchers", "RegularizedEvolution"), ("syne_tune",)),
     "mo-asha": Entry(_lazy("syne_tune_searchers", "MultiObjectiveAsha"), ("syne_tune",), halves_itself=True),
-    "primo": Entry(_lazy("neps_primo", "PriMo"), ("torch", "neps"), halves_itself=True),
+    "primo": Entry(_lazy("neps_primo", "PriMo"), ("torch", "neps"), halves_itself=True, proposal_s=1.0),
 }
 """{name: entry}; the first six are ours and rules without a model."""
 
