@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Two processes: tests that share costly fixtures stay in one (tests/conftest.py), the longest come first. Compiled
-# modules are kept, also if the environment says otherwise: each process would compile tests and Hypothesis again, 5 s.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+# Three processes on two processors, as tests wait for Ray and for others: those that share costly fixtures stay in one
+# (tests/conftest.py), the longest come first. Compiled modules are kept, also if the environment says otherwise: each
+# process would compile tests and Hypothesis again, 5 s.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 .PHONY: help install demo unit test test-full check bench lock clean
 

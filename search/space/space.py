@@ -125,6 +125,29 @@ class Space:
             found += [self._with(params, name, value) for value in others if value != params[name]]
         return [point for point in found if point is not None]
 
+    def near(self, params: Params, distance: float, rng: np.random.Generator) -> Params:
+        """Return a random point near `params`: about half of the knobs are moved.
+
+        Args:
+            params: a point of the space.
+            distance: standard deviation of the moves, as a share of a knob's ordered values. A knob whose values have
+                no order, if it is moved, takes a random one with this probability.
+            rng: random generator.
+        """
+        values = dict(params)
+        for name, value in params.items():
+            knob = self.knobs[name]
+            if knob.is_fixed or rng.random() < 0.5:
+                continue
+            if not knob.is_ordered:
+                if rng.random() < distance:
+                    values[name] = knob.choices[int(rng.integers(len(knob.choices)))]
+                continue
+            unit = min(1.0, max(0.0, knob.unit(value) + distance * rng.normal()))
+            values[name] = knob.at(unit) if knob.is_range else knob.choices[round(unit * (len(knob.choices) - 1))]
+        wanted = {name: self.knobs[name].index(value) or 0 for name, value in values.items()}
+        return self._params(self._lattice.nearest(wanted), values)
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return Optuna's distributions of the encoded knobs that have more than one value."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

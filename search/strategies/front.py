@@ -2,14 +2,14 @@
 
 The size of a candidate is known exactly before it is trained; only its score is uncertain. A Gaussian process over
 points and their sizes predicts it, from all trials at all rungs. The expected growth of the front's hypervolume then
-has a closed form (search.strategies.improvement), and is maximized over points that fit. Points in training count with
-their predicted score, so that parallel trials differ; failed ones with the worst, so that diverging settings are
-avoided.
+has a closed form (search.strategies.improvement), and is maximized over points that fit: a pool first, then rounds of
+random points ever nearer to the best. Points in training count with their predicted score, so that parallel trials
+differ; failed ones with the worst, so that diverging settings are avoided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -42,6 +42,12 @@ MAX_TRAINED = 200
 """Latest trials that the model is fitted to."""
 N_STARTUP_DRAWS = 8
 """Points drawn for each of the first trials; the one that differs most in size from those trained is used."""
+N_REFINED = 5
+"""Best points so far that each round of the maximization goes out from."""
+N_NEAR = 60
+"""Points drawn near them in each round."""
+DISTANCES = (0.1, 0.05, 0.025)
+"""How far they are from them in each round (`Space.near`)."""
 ACCURATE_EVERY = 4
 """One in this many proposals maximizes the score alone, within the limits."""
 
@@ -60,27 +66,10 @@ class FrontStrategy:
         if not pool:
             return None
         with _one_thread():
-            return self._best(history, pool)
-
-    def _best(self, history: History, pool: Sequence[KnownPoint]) -> Params:
-        """Return the point of `pool` with the largest expected improvement."""
-        evaluated = history.evaluated[-MAX_TRAINED:]
-        failed = [point for point in history.known if point.has_failed][-MAX_TRAINED:]
-        losses, variances = at_last_rung(evaluated, history.objectives)
-        losses = np.append(losses, np.full(len(failed), losses.max()))
-        variances = np.append(variances, np.zeros(len(failed)))
-        model = GaussianProcess(_features(history, [*evaluated, *failed]), losses, variances)
-        known = [point for point in history.known if not point.has_failed][-MAX_TRAINED:]
-        guessed, _ = model.predict(_features(history, known))
-        is_known = np.array([point.is_here for point in known])
-        costs, known_costs = _costs(history, pool), _costs(history, known)
-        if len(history.known) % ACCURATE_EVERY == 0:
-            costs, known_costs = costs[:, :0], known_costs[:, :0]
-        mean, deviation = model.predict(_features(history, pool))
-        limits = np.maximum(costs.max(axis=0), known_costs.max(axis=0))
-        chance = history.objectives.chance(history.space.n_classes)
-        growth = front_improvement(mean, deviation, costs, guessed[is_known], known_costs[is_known], chance, limits)
-        return pool[int(growth.argmax())].params
+            growth_of = _growth(history, pool)
+            if history.space.size <= MAX_POOL:
+                return pool[int(growth_of(pool).argmax())].params
+            return _refined(history, pool, growth_of, rng).params
 
     def _new_points(self, history: History, rng: np.random.Generator) -> list[KnownPoint]:
         """Return new points that fit: from the pool, drawn now, and neighbours of the best trials."""
@@ -94,6 +83,54 @@ class FrontStrategy:
                 if sizing.feasible:
                     found[history.key_of(params)] = KnownPoint(params, sizing)
         return [point for key, point in found.items() if key not in history.seen]
+
+
+def _growth(history: History, pool: Sequence[KnownPoint]) -> Callable[[Sequence[KnownPoint]], Array]:
+    """Return a function that returns the expected improvement by each of some points; `pool` has the costliest."""
+    evaluated = history.evaluated[-MAX_TRAINED:]
+    failed = [point for point in history.known if point.has_failed][-MAX_TRAINED:]
+    losses, variances = at_last_rung(evaluated, history.objectives)
+    losses = np.append(losses, np.full(len(failed), losses.max()))
+    variances = np.append(variances, np.zeros(len(failed)))
+    model = GaussianProcess(_features(history, [*evaluated, *failed]), losses, variances)
+    known = [point for point in history.known if not point.has_failed][-MAX_TRAINED:]
+    guessed, _ = model.predict(_features(history, known))
+    is_known = np.array([point.is_here for point in known])
+    known_costs = _costs(history, known)
+    limits = np.maximum(_costs(history, pool).max(axis=0), known_costs.max(axis=0))
+    n_costs = 0 if len(history.known) % ACCURATE_EVERY == 0 else len(limits)
+    chance = history.objectives.chance(history.space.n_classes)
+
+    def growth_of(points: Sequence[KnownPoint]) -> Array:
+        """Return the expected growth of the front's hypervolume, shape (n_points,)."""
+        mean, deviation = model.predict(_features(history, points))
+        costs, front = _costs(history, points)[:, :n_costs], known_costs[is_known, :n_costs]
+        return front_improvement(mean, deviation, costs, guessed[is_known], front, chance, limits[:n_costs])
+
+    return growth_of
+
+
+def _refined(
+    history: History,
+    pool: Sequence[KnownPoint],
+    growth_of: Callable[[Sequence[KnownPoint]], Array],
+    rng: np.random.Generator,
+) -> KnownPoint:
+    """Return the point with the largest expected improvement, searched from the best of `pool` on."""
+    best, growth = list(pool), growth_of(pool)
+    for distance in DISTANCES:
+        order = np.argsort(-growth, kind="stable")[:N_REFINED]
+        best, growth = [best[i] for i in order], growth[order]
+        near = {history.key_of(point.params): point for point in best}
+        for number in range(N_NEAR):
+            params = history.space.near(best[number % len(best)].params, distance, rng)
+            sizing = history.assess(params)
+            if sizing.feasible and history.is_new(params):
+                near.setdefault(history.key_of(params), KnownPoint(params, sizing))
+        new = list(near.values())[len(best) :]
+        if new:
+            best, growth = [*best, *new], np.append(growth, growth_of(new))
+    return best[int(growth.argmax())]
 
 
 @cache

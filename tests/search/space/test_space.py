@@ -238,6 +238,29 @@ def test_a_range_has_no_end_and_is_drawn_by_ratio():
     assert 160 < (drawn < math.sqrt(0.03 * 0.3)).sum() < 240
 
 
+@given(wide_points, st.sampled_from([0.02, 0.1, 0.5, 3.0]), seeds)
+def test_what_is_near_a_point_is_a_point(params, distance, seed):
+    """With conditions and rising lists as well, however far it is; `params` itself is left as it was."""
+    before = dict(params)
+    near = WIDE.near(params, distance, np.random.default_rng(seed))
+    assert WIDE.parse(near) == near
+    assert params == before
+
+
+def test_the_distance_says_how_far_near_is():
+    """Half of the knobs move; of a range, the moves have the distance as standard deviation."""
+    space = Space(SpaceConfig.model_validate({"train.learning_rate": {"low": 0.001, "high": 1.0, "log": True}}))
+    middle = {**space.smallest(), "train.learning_rate": 10**-1.5}
+    rng, rate = np.random.default_rng(0), space.knobs["train.learning_rate"]
+    for distance in (0.01, 0.1):
+        found = [space.near(middle, distance, rng) for _ in range(2000)]
+        moves = np.array([rate.unit(point["train.learning_rate"]) - 0.5 for point in found])
+        moved = np.abs(moves) > 1e-4
+        assert moved.mean() == pytest.approx(0.5, abs=0.05)
+        assert moves[moved].std() == pytest.approx(distance, rel=0.1)
+    assert any(point["attention"] != middle["attention"] for point in found)
+
+
 def test_neighbours_differ_in_one_knob():
     """All points one knob away and no others; knobs whose effect a new value gives or takes come and go with it."""
     space = finite()
