@@ -130,6 +130,20 @@ def test_the_five_folds_are_those_of_the_reference_tables():
     assert len(quoted) == 4
 
 
+def test_the_found_network_has_the_accuracies_of_the_reference_tables():
+    """Both rows of the page, and README's sentence, are those of results/reference/esc10-found."""
+    for folder, begins in (("", "384,000, that of `esc10`"), ("129k/", "129,024, warm restarts")):
+        (system,) = read_table(f"esc10-found/tables/{folder}systems.csv")
+        shares = [100 * float(system[name]) for name in (*(f"fold_{fold}" for fold in range(1, 6)), "macro_accuracy")]
+        low, high = (100 * float(system[f"macro_accuracy_{end}"]) for end in ("low", "high"))
+        cells = [f"{share:.2f} %" for share in shares] + [f"{low:.1f}–{high:.1f} %", f"{float(system['log_loss']):.3f}"]
+        assert f"| {begins} | {' | '.join(cells)} |" in BENCHMARKS
+    (system,) = read_table("esc10-found/tables/systems.csv")
+    size, file = int(system["weight_bytes"]), int(system["file_bytes"])
+    text = " ".join(README.split())
+    assert f"{100 * float(system['macro_accuracy']):.2f} % (one seed) in {size:,} bytes, and files of {file:,}." in text
+
+
 def test_what_the_page_says_of_int8_is_in_the_reference_table():
     """The range of agreement and the largest losses of full int8 are those of the table of export modes."""
     with (ROOT / "results/reference/quantization/quantization.csv").open(encoding="utf-8") as file:

@@ -11,6 +11,7 @@ from results.ledger.trials import write_trials
 from results.run import open_run
 
 
+@pytest.mark.system
 def test_a_run_opens_as_data_frames(tmp_path):
     """Trials, candidates and ensembles are the tables of the run and its report; the report is where the page says."""
     directory = make_run(tmp_path / "run", search=False)

@@ -119,6 +119,7 @@ def test_windows_follow_the_length_of_a_clip(seconds, window):
     assert config.reader.window_seconds == window
 
 
+@pytest.mark.system
 @given(st.integers(1, 20_000), st.floats(0.5, 30.0), st.integers(8, 512))
 def test_what_is_picked_is_valid_for_any_data_and_nothing_is_picked_twice(n_clips, seconds, n_mels):
     facts = DataFacts(n_clips, round(seconds, 1), n_mels)

@@ -34,6 +34,7 @@ def batches_of(data, **switches):
     return [x for x, _ in TrainingBatches(data, config, 3).epoch(0)]
 
 
+@pytest.mark.system
 def test_device_switches_move_bands_before_scaling():
     """With correction on every clip of device a the upper half of all clips is b's, up to the float16 of the pairs."""
     data = paired()

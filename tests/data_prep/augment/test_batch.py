@@ -178,6 +178,7 @@ def test_time_roll_is_uniform_and_loses_nothing(rng):
     assert stats.chisquare(np.bincount(x[:, 0, 0, 0].astype(int), minlength=20)).pvalue > CHANCE
 
 
+@pytest.mark.system
 def test_spec_augment_masks_one_band_and_one_stretch(rng):
     """Masks are whole bands and whole frames of all channels; widths are uniform below 13 and 40; the rest stays."""
     n, n_mels, n_frames = 3000, 64, 100

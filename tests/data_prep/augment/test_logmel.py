@@ -57,6 +57,7 @@ def test_power_and_log_mel_are_inverses(power):
     assert np.ptp(to_log_mel(loud, spec).astype(np.float16)) == 0
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("power", [1, 2])
 def test_a_mix_of_log_mels_is_near_the_mix_of_audio(clips, power):
     """Summed powers are within 1.5 dB rms of the log-mel of the summed audio (2 dB for magnitudes), bias under 0.3."""

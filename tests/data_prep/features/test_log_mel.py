@@ -107,6 +107,7 @@ def embedded(tmp_path_factory):
     return read_corpus(folder)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("preset", PRESETS)
 def test_log_mel_agrees_with_librosa_on_the_embedded_corpus(preset, embedded):
     """Clips of the synthesized corpus, one of every scene, agree with librosa on float64 audio."""

@@ -18,6 +18,7 @@ FOREIGN = "results/submission/validate.py"
 """Reads descriptions of systems, which other tools may have written."""
 
 
+@pytest.mark.system
 def test_one_module_knows_the_yaml_library():
     """Every configuration goes through data_prep.files.yaml_file: no other module imports a YAML library."""
     importing = set()

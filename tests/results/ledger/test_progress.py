@@ -166,6 +166,7 @@ def test_nothing_is_said_of_an_empty_ledger() -> None:
 DECISIONS = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["continue", "pause", "stop", "fail"])), max_size=40)
 
 
+@pytest.mark.system
 @settings(deadline=None)
 @given(steps=DECISIONS)
 def test_the_live_view_agrees_with_the_trials_table(steps: list[tuple[int, str]]) -> None:

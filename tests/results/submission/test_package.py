@@ -49,6 +49,7 @@ def test_outputs_score_as_the_metrics_say(packed: RunDirectory, tmp_path: Path) 
     assert 100 * scores["macro_accuracy"] == pytest.approx(meta["accuracy"], abs=0.01)
 
 
+@pytest.mark.system
 def test_an_evaluation_set_is_packed_where_there_is_one(packed: RunDirectory) -> None:
     """Given evaluation predictions, those are packed, named without folders; an ensemble's follow from its members."""
     table = clips(25, TAU_SCENES, labelled=False)
@@ -125,6 +126,7 @@ def test_there_is_one_package(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.system
 def test_a_draft_is_labelled(packed: RunDirectory) -> None:
     """With placeholders or disagreeing names summary and note say so, each by its point; the zip is as it would be."""
     for config in (SubmissionConfig(), SubmissionConfig(lastname="Muster", institute="HSLU")):
@@ -162,6 +164,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
+@pytest.mark.system
 def test_names_are_inert_in_a_package(tmp_path: Path) -> None:
     """Scenes and authors with markup, quotes, new lines, tabs or braces come out as they went in, and pass."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False, classes=HOSTILE)

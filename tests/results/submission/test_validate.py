@@ -75,6 +75,7 @@ def test_a_scene_may_lack_test_clips(tmp_path: Path, classes: tuple[str, ...], i
     assert len(problems) == is_refused
 
 
+@pytest.mark.system
 def test_the_challenges_clips_have_its_names(packed: RunDirectory) -> None:
     """The organisers convert a clip's name to its number: others are refused, as is another number of clips."""
     table = clips(CHALLENGE_CLIPS, TAU_SCENES, labelled=False)

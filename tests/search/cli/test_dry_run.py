@@ -117,6 +117,7 @@ def test_windows_are_told_with_the_input(tmp_path):
     assert "reader.window_seconds: 11 s are 474 frames, and must be 1 to 423" in " ".join(long.stderr.split())
 
 
+@pytest.mark.system
 def test_a_space_without_end_is_told_with_its_interval(tmp_path):
     """With a range of real numbers the points are unlimited, and the share has an interval."""
     (tmp_path / "run.yaml").write_text("space: {train.learning_rate: {low: 0.03, high: 0.3, log: true}}\n")

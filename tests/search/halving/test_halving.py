@@ -65,6 +65,7 @@ def test_networks_rise_from_one_to_all(n_parts, n_rungs):
     assert rung_folds(n_parts, 1) == [n_parts]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", HALVINGS)
 @given(
     values=st.lists(POINTS, min_size=1, max_size=30),

@@ -209,6 +209,7 @@ def test_a_space_beyond_all_lists_is_counted_and_indexed():
     assert widths == sorted(widths)
 
 
+@pytest.mark.system
 @pytest.mark.no_cover
 def test_draws_are_uniform():
     """Every point of a small space is drawn equally often: χ² of 40,000 draws stays below its 99.9 % quantile."""

@@ -40,6 +40,7 @@ def test_nothing_over_the_limit_is_ever_proposed(strategy):
     assert all(sizer()(params).weight_bytes <= LIMIT for params, _ in trained)
 
 
+@pytest.mark.system
 @every_strategy
 def test_no_network_comes_twice_and_the_space_comes_to_an_end(strategy):
     """A space of 24 networks gives 24 different proposals and then None, which it stays."""
@@ -50,6 +51,7 @@ def test_no_network_comes_twice_and_the_space_comes_to_an_end(strategy):
     assert sampler.propose() is None
 
 
+@pytest.mark.system
 @every_strategy
 def test_a_tight_limit_exhausts_exactly_what_fits(strategy):
     """Where part of a space fits, all of that part is proposed and nothing else."""
@@ -94,6 +96,7 @@ def test_trials_in_training_and_failed_ones_are_no_obstacle(strategy):
     assert len(set(proposed)) == 8
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "random"])
 def test_what_fails_is_learned_from(strategy):
     """Where the better half of the space fails, fewer of the later trials do than by chance."""

@@ -15,6 +15,7 @@ from search.cli.screen.outcome import show_outcome
 from search.cli.screen.terminal import Terminal
 
 
+@pytest.mark.system
 def test_the_terminal_shows_what_the_tables_hold(tmp_path, capsys, monkeypatch):
     """A row per candidate with the values of candidates.csv, one for the ensemble, the limit, the published tables."""
     monkeypatch.setenv("COLUMNS", "200")
