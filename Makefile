@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Tests that share costly fixtures stay in one process (tests/conftest.py), the longest come first. Compiled modules are
-# kept, also if the environment says otherwise: each process would compile tests and Hypothesis again, 5 s.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --no-loadscope-reorder
+# Two processes: tests that share costly fixtures stay in one (tests/conftest.py), the longest come first; on two
+# processors a third makes those of Ray, which are the longest, slower. Compiled modules are kept, also if the
+# environment says otherwise: each process would compile tests and Hypothesis again, 5 s.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 .PHONY: help install demo unit test test-full check bench lock clean
 
@@ -31,11 +32,10 @@ check: install  ## Lint, types and layers
 	$(BIN)/lint-imports --no-cache
 
 unit: install  ## Unit tests: no Keras, no Ray, no processes; about a minute
-	$(PYTEST) --numprocesses 2 -m unit
+	$(PYTEST) -m unit
 
-# Three processes on two processors, as tests of the system wait for Ray and for other processes.
 test: check  ## Lint, types, layers, unit and system tests
-	$(PYTEST) --numprocesses 3 -m "not full" --cov --cov-report=term:skip-covered --durations=20
+	$(PYTEST) -m "not full" --cov --cov-report=term:skip-covered --durations=20
 
 test-full: check  ## Also the long tests; ASC_ESC10=FOLDER points at ESC-10 in TAU's layout
 	$(BIN)/python -m pytest -m ""
