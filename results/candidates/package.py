@@ -66,10 +66,10 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         )
     lines += ["", "| split | clips | macro accuracy | log loss | Brier score | ECE |", "|---|---|---|---|---|---|"]
     for split, scores in metrics.splits.items():
-        name = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
+        where = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
         found = [scores.get(score) for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error")]
         cells = ["–" if value is None else f"{value:.4f}" for value in found]  # files of older versions lack the last
-        lines.append(f"| {name} | {scores['n_clips']} | {' | '.join(cells)} |")
+        lines.append(f"| {where} | {scores['n_clips']} | {' | '.join(cells)} |")
     if sentence := fewer_scenes([metrics]):
         lines += ["", sentence]
     lines += [

@@ -50,8 +50,8 @@ def inspect(
         f"bands, {spec['n_fft']} points, hop {spec['hop_length']}, {spec['sample_rate']:,} Hz"
     )
     screen.say("")
-    for fold, splits in summary["folds"].items():
-        _show_fold(screen, fold, splits, summary["classes"])
+    for number, splits in summary["folds"].items():
+        _show_fold(screen, number, splits, summary["classes"])
     if summary["copies"]:
         screen.table("Augmented copies of training clips", ("augmentation", "copies"), list(summary["copies"].items()))
     floor = {scene: of for scene, of in summary["floor_frames"].items() if of["n_floor"]}

@@ -103,6 +103,7 @@ def test_a_package_holds_what_it_takes_and_a_card(candidate):
     for figure in (f"{metrics.n_params:,} parameters", f"{metrics.weight_bytes:,} bytes", "int8"):
         assert figure in card
     assert f"{metrics.value('test', 'macro_accuracy'):.4f}" in card
+    assert f"    asc predict {candidate.package_path.name} RECORDING.wav\n" in card
     assert metrics.agreement_beyond_chance is not None
     assert metrics.agreement_beyond_chance >= 0.97
     assert metrics.export_seconds > 0
