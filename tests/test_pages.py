@@ -131,7 +131,7 @@ def test_the_five_folds_are_those_of_the_reference_tables():
 
 
 def test_the_found_network_has_the_accuracies_of_the_reference_tables():
-    """Both rows of the page, and README's sentence, are those of results/reference/esc10-found."""
+    """Every row of the page, and README's sentence, are those of results/reference/esc10-found."""
     rows = {
         "": "384,000, that of `esc10`",
         "129k/": "129,024, warm restarts",
