@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from search.halving import Decision
 from search.objectives import Value
 from search.space.space import Params
 from search.strategies.chance import draw_feasible
@@ -109,10 +108,6 @@ class PriMo(Rejecting):
             self._neps.tell_custom(config_id=trial_id, config=config, result=result)
         del self._open[trial_id]
         return False
-
-    def tell(self, params: Params, epochs: int, value: Value, decision: Decision) -> None:
-        """Not used: NePS is told by `reached`."""
-        raise NotImplementedError
 
     def _work(self, trial_id: str, params: Params, rung: int) -> tuple[str, Mapping[str, Any], int]:
         self._open[trial_id] = (self._asked, self._rung_at(self._asked.config[FIDELITY]))
