@@ -13,7 +13,8 @@ from data_prep.figures.style import Theme, styled
 from data_prep.files.files import write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
-from results.crossval.tables import fold_table, system_table
+from results.crossval.summary import summary
+from results.crossval.tables import ensemble_table, fold_table, system_table
 from results.report.figures.all import Plot
 from results.report.html import embed, write_page
 from results.report.tables.all import write_tables
@@ -36,10 +37,11 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
         f"{prefix}systems": system_table(scores).frame(),
         f"{prefix}folds": fold_table(scores).frame(),
     }
-    if differences.rows:
-        tables[f"{prefix}differences"] = differences.frame()
+    for name, table in (("ensembles", ensembles := ensemble_table(scores)), ("differences", differences)):
+        if table.rows:
+            tables[f"{prefix}{name}"] = table.frame()
     write_tables(tables, directory.tables_dir)
-    write_json(directory.inner_summary_path if prefix else directory.summary_path, scores.summary())
+    write_json(directory.inner_summary_path if prefix else directory.summary_path, summary(scores))
     plot = _plot(scores, f"{prefix}folds")
     n_folds = len({fold for one in scores.systems for fold in one.folds})
     content: dict[str, Any] = {
@@ -48,6 +50,7 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
         "test_curves": any(one.best_on_test is not None for system in scores.systems for one in system.scores),
         "best": scores.systems[0].name if scores.systems else "",
         "systems": system_table(scores).content(["chosen"]),
+        "ensembles": ensembles.content() if ensembles.rows else None,
         "differences": differences.content() if differences.rows else None,
         "folds": fold_table(scores).content(),
         "missing": list(scores.missing),

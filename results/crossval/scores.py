@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,9 @@ from results.rundir import CandidateFiles, CrossvalDirectory
 _SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
 
 Floats = npt.NDArray[np.float64]
+SIZES = ("weight_bytes", "nonzero_weight_bytes", "file_bytes")
+QUANTITIES = (*SIZES, "macs")
+"""Sizes and cost of a system, by the names of `CandidateMetrics`."""
 BEST_ON_TEST = "best_test_epoch_accuracy"
 """Name of `FoldScore.best_on_test` in tables and JSON."""
 
@@ -171,35 +173,6 @@ class Crossval:
     def differences(self) -> list[Difference]:
         """Return the difference of every other system to the first."""
         return [difference(other, self.systems[0]) for other in self.systems[1:]]
-
-    def summary(self) -> dict[str, Any]:
-        """Return all scores as plain values, for JSON."""
-        return {
-            "split": self.split,
-            "systems": [
-                {
-                    "system": one.name,
-                    "folds": one.folds,
-                    "seeds": one.seeds,
-                    "n_clips": len(one.clips),
-                    "macro_accuracy": one.accuracy.mean,
-                    "macro_accuracy_sd_over_seeds": one.accuracy.sd,
-                    "macro_accuracy_interval": list(one.interval),
-                    "log_loss": one.loss.mean,
-                    "log_loss_sd_over_seeds": one.loss.sd,
-                    "brier_score": one.brier.mean,
-                    "calibration_error": one.calibration.mean,
-                    **{
-                        name: one.quantity(name)
-                        for name in ("weight_bytes", "nonzero_weight_bytes", "file_bytes", "macs")
-                    },
-                    **({} if one.best_on_test is None else {BEST_ON_TEST: one.best_on_test}),
-                    "by_fold": {str(fold): value for fold, value in one.by_fold().items()},
-                }
-                for one in self.systems
-            ],
-            "missing": list(self.missing),
-        }
 
 
 def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Crossval:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from results.crossval.scores import BEST_ON_TEST, Crossval, FoldScore, SystemScores
-from results.report.tables.table import Column, Table
+from results.crossval.ensembles import SeedEnsemble, seed_ensembles
+from results.crossval.scores import BEST_ON_TEST, SIZES, Crossval, FoldScore, SystemScores
+from results.report.tables.table import Column, Table, Unit
+from results.report.tables.ties import nats, points
 from results.report.text import interval, number, percent
 
+RowT = TypeVar("RowT")
 ScoresT = TypeVar("ScoresT", FoldScore, SystemScores)
-SIZES = ("weight_bytes", "nonzero_weight_bytes", "file_bytes")
 
 
 def system_table(scores: Crossval) -> Table[SystemScores]:
@@ -24,10 +26,10 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
             Column("n_folds", lambda one: len(one.folds), "count", "folds", "folds"),
             Column("n_seeds", lambda one: len(one.seeds), "count", "seeds", "seeds"),
             Column("n_clips", lambda one: len(one.clips), "count", "clips", "clips"),
-            *_score_columns(),
+            *_score_columns(_itself),
             *map(_quantity, SIZES),
             Column("macs", lambda one: one.quantity("macs"), "count"),
-            *map(_of_fold, folds),
+            *(_of_fold(fold, _itself) for fold in folds),
             *best,
         ),
         page=(
@@ -42,38 +44,44 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
     )
 
 
-def _score_columns() -> list[Column[SystemScores]]:
-    """Return the columns of scores over folds and seeds."""
+def _itself(system: SystemScores) -> SystemScores:
+    return system
 
-    def accuracy(one: SystemScores) -> str:
+
+def _score_columns(of: Callable[[RowT], SystemScores]) -> list[Column[RowT]]:
+    """Return the columns of scores over folds and seeds; `of` returns those of a row."""
+
+    def accuracy(row: RowT) -> str:
         """Return the mean with its spread over seeds."""
-        sd = one.accuracy.sd
-        return percent(one.accuracy.mean) if sd is None else f"{percent(one.accuracy.mean)} ± {100 * sd:.1f}"
+        spread = of(row).accuracy
+        return percent(spread.mean) if spread.sd is None else f"{percent(spread.mean)} ± {100 * spread.sd:.1f}"
 
-    def bounds(one: SystemScores) -> str:
+    def bounds(row: RowT) -> str:
         """Return both bounds of the interval."""
-        return interval(*one.interval)
+        return interval(*of(row).interval)
 
     return [
         Column(
             "macro_accuracy",
-            lambda one: one.accuracy.mean,
+            lambda row: of(row).accuracy.mean,
             "share",
             "accuracy ± over seeds",
             "accuracy",
             format=accuracy,
         ),
-        Column("macro_accuracy_sd", lambda one: one.accuracy.sd, "share", "sd over seeds", "± seeds"),
-        Column("macro_accuracy_low", lambda one: one.interval[0], "share", "95 % interval", "95 % low", format=bounds),
-        Column("macro_accuracy_high", lambda one: one.interval[1], "share", "95 % high", "high"),
-        Column("log_loss", lambda one: one.loss.mean, "nats", short="loss"),
-        Column("log_loss_sd", lambda one: one.loss.sd, "nats"),
-        _number("brier_score", "Brier score", lambda one: one.brier.mean),
-        Column("calibration_error", lambda one: one.calibration.mean, "share", "ECE"),
+        Column("macro_accuracy_sd", lambda row: of(row).accuracy.sd, "share", "sd over seeds", "± seeds"),
+        Column(
+            "macro_accuracy_low", lambda row: of(row).interval[0], "share", "95 % interval", "95 % low", format=bounds
+        ),
+        Column("macro_accuracy_high", lambda row: of(row).interval[1], "share", "95 % high", "high"),
+        Column("log_loss", lambda row: of(row).loss.mean, "nats", short="loss"),
+        Column("log_loss_sd", lambda row: of(row).loss.sd, "nats"),
+        _number("brier_score", "Brier score", lambda row: of(row).brier.mean),
+        Column("calibration_error", lambda row: of(row).calibration.mean, "share", "ECE"),
     ]
 
 
-def _number(name: str, heading: str, value: Callable[[ScoresT], float]) -> Column[ScoresT]:
+def _number(name: str, heading: str, value: Callable[[RowT], float]) -> Column[RowT]:
     """Return the column of a score without a unit."""
     return Column(name, value, heading=heading, format=lambda row: number(value(row)))
 
@@ -82,9 +90,9 @@ def _quantity(name: str) -> Column[SystemScores]:
     return Column(name, lambda one: one.quantity(name), "bytes")
 
 
-def _of_fold(fold: int) -> Column[SystemScores]:
+def _of_fold(fold: int, of: Callable[[RowT], SystemScores]) -> Column[RowT]:
     """Return the column of the accuracy on a fold, mean over seeds."""
-    return Column(f"fold_{fold}", lambda one: one.by_fold().get(fold), "share")
+    return Column(f"fold_{fold}", lambda row: of(row).by_fold().get(fold), "share")
 
 
 def _best_on_test(rows: list[ScoresT]) -> list[Column[ScoresT]]:
@@ -92,6 +100,61 @@ def _best_on_test(rows: list[ScoresT]) -> list[Column[ScoresT]]:
     if all(row.best_on_test is None for row in rows):
         return []
     return [Column(BEST_ON_TEST, lambda row: row.best_on_test, "share", "best epoch on test: chosen there", "best*")]
+
+
+def ensemble_table(scores: Crossval) -> Table[SeedEnsemble]:
+    """Return one row per ensemble of a system's seeds; no rows if each system has a single seed."""
+    rows = [row for system in scores.systems for row in seed_ensembles(system)]
+    folds = sorted({fold for row in rows for fold in row.scores.folds})
+
+    def size(name: str, unit: Unit = "bytes") -> Column[SeedEnsemble]:
+        """Return the column of a size of all members."""
+        return Column(name, lambda row: row.sizes[name], unit)
+
+    score_columns = [column for column in _score_columns(_of_ensemble) if not column.name.endswith("_sd")]
+    return Table(
+        rows,
+        (
+            Column("system", lambda row: row.system, kind="text"),
+            Column("n_members", lambda row: row.n_members, "count", "networks", "networks"),
+            *score_columns,
+            Column(
+                "gain",
+                lambda row: row.difference.accuracy,
+                "share",
+                "accuracy minus single, points",
+                "minus single",
+                format=lambda row: points(row.difference),
+            ),
+            Column("gain_low", lambda row: row.difference.accuracy_interval[0], "share", short="95 % low"),
+            Column("gain_high", lambda row: row.difference.accuracy_interval[1], "share", short="high"),
+            Column(
+                "loss_difference",
+                lambda row: row.difference.loss,
+                "nats",
+                "log loss minus single",
+                "loss minus single",
+                format=lambda row: nats(row.difference),
+            ),
+            Column("loss_difference_low", lambda row: row.difference.loss_interval[0], "nats"),
+            Column("loss_difference_high", lambda row: row.difference.loss_interval[1], "nats"),
+            *map(size, SIZES),
+            size("macs", "count"),
+            *(_of_fold(fold, _of_ensemble) for fold in folds),
+        ),
+        page=(
+            *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "gain", "log_loss", "loss_difference"),
+            *("brier_score", "calibration_error", "weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
+        ),
+        terminal=(
+            *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "macro_accuracy_high", "gain", "log_loss"),
+            *("loss_difference", "weight_bytes"),
+        ),
+    )
+
+
+def _of_ensemble(row: SeedEnsemble) -> SystemScores:
+    return row.scores
 
 
 def fold_table(scores: Crossval) -> Table[FoldScore]:

@@ -40,17 +40,11 @@ def tie_table(data: RunData) -> Table[TiedSystem]:
 
     def accuracy(row: TiedSystem) -> str:
         """Return the difference in points, with its interval."""
-        if row.difference is None:
-            return "–"
-        value, low, high = (100 * one for one in (row.difference.accuracy, *row.difference.accuracy_interval))
-        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+        return "–" if row.difference is None else points(row.difference)
 
     def loss(row: TiedSystem) -> str:
         """Return the difference in nats, with its interval."""
-        if row.difference is None:
-            return "–"
-        low, high = row.difference.loss_interval
-        return f"{row.difference.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+        return "–" if row.difference is None else nats(row.difference)
 
     def of(row: TiedSystem, name: str, bound: int | None = None) -> float | None:
         """Return a value of the difference, or a bound of its interval."""
@@ -144,18 +138,20 @@ def difference_matrix(data: RunData) -> Content | None:
     return grid([("log loss, row minus column", "text"), *((name, "") for name in names)], rows)
 
 
+def points(difference: Difference) -> str:
+    """Return a difference of accuracies in points, with its interval."""
+    value, low, high = (100 * share for share in (difference.accuracy, *difference.accuracy_interval))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def nats(difference: Difference) -> str:
+    """Return a difference of log losses in nats, with its interval."""
+    low, high = difference.loss_interval
+    return f"{difference.loss:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def difference_table(differences: list[Difference]) -> Table[Difference]:
     """Return one row per pair of systems; on the page, each difference has its interval beside it."""
-
-    def accuracy(one: Difference) -> str:
-        """Return the difference in points, with its interval."""
-        value, low, high = (100 * share for share in (one.accuracy, *one.accuracy_interval))
-        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-    def loss(one: Difference) -> str:
-        """Return the difference in nats, with its interval."""
-        low, high = one.loss_interval
-        return f"{one.loss:+.3f} ({low:+.3f} to {high:+.3f})"
 
     scores = [f"{score}{end}" for score in ("macro_accuracy", "log_loss") for end in ("", "_low", "_high")]
     return Table(
@@ -164,12 +160,10 @@ def difference_table(differences: list[Difference]) -> Table[Difference]:
             Column("system", lambda one: one.system, kind="text"),
             Column("reference", lambda one: one.reference, heading="minus", short="minus", kind="text"),
             Column("n_clips", lambda one: one.n_clips, "count", "clips", "clips"),
-            Column(
-                "macro_accuracy", lambda one: one.accuracy, "share", "accuracy, points", "accuracy", format=accuracy
-            ),
+            Column("macro_accuracy", lambda one: one.accuracy, "share", "accuracy, points", "accuracy", format=points),
             Column("macro_accuracy_low", lambda one: one.accuracy_interval[0], "share", short="95 % low"),
             Column("macro_accuracy_high", lambda one: one.accuracy_interval[1], "share", short="high"),
-            Column("log_loss", lambda one: one.loss, "nats", short="loss", format=loss),
+            Column("log_loss", lambda one: one.loss, "nats", short="loss", format=nats),
             Column("log_loss_low", lambda one: one.loss_interval[0], "nats", short="95 % low"),
             Column("log_loss_high", lambda one: one.loss_interval[1], "nats", short="high"),
         ),

@@ -12,12 +12,13 @@ from results_support import add_candidate, clips, predictions
 
 from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
 from data_prep.errors import DataError
-from data_prep.files.files import write_text
+from data_prep.files.files import read_json, write_text
 from data_prep.files.yaml_file import to_yaml
 from results.candidates.predictions import Predictions, write_predictions
+from results.crossval.ensembles import seed_ensembles
 from results.crossval.page import write_crossval
 from results.crossval.scores import FoldScore, SystemScores, difference, read_crossval
-from results.crossval.tables import fold_table, system_table
+from results.crossval.tables import ensemble_table, fold_table, system_table
 from results.rundir import CrossvalDirectory
 
 CLASSES = ("dog", "rain", "sea")
@@ -100,6 +101,43 @@ def test_the_paired_interval_is_that_of_the_difference_of_accuracies():
     assert macro_mean(right[0], labels) == pytest.approx(macro_accuracy(labels, one))
 
 
+def vague(right: list[float], fold: int) -> Predictions:
+    """Return predictions with these probabilities on the true scenes, and what is left on the next."""
+    made = answers([True] * len(right), fold)
+    probabilities = np.zeros((len(right), 3), np.float32)
+    for i, share in enumerate(right):
+        probabilities[i, i % 3], probabilities[i, (i + 1) % 3] = share, 1 - share
+    return Predictions(made.clips, probabilities, CLASSES)
+
+
+def test_an_ensemble_of_seeds_answers_by_the_mean_of_their_probabilities():
+    """Alone, each of three is wrong in one of three clips (0.3), but two together and all three are wrong in none."""
+    shares = ([0.3, 0.9, 0.9], [0.9, 0.3, 0.9], [0.9, 0.9, 0.3])
+    scores = tuple(FoldScore("a", fold, seed, vague(one, fold)) for fold in (1, 2) for seed, one in enumerate(shares))
+    two, three = seed_ensembles(SystemScores("a", scores))
+    assert (two.n_members, three.n_members) == (2, 3)
+    assert two.scores.accuracy.mean == three.scores.accuracy.mean == 1.0
+    assert two.scores.loss.mean == pytest.approx(-(2 * np.log(0.6) + np.log(0.9)) / 3)
+    assert three.scores.loss.mean == pytest.approx(-np.log(0.7))
+    assert three.difference.accuracy == pytest.approx(1 / 3)
+    assert three.difference.loss == pytest.approx(-np.log(0.7) + (np.log(0.3) + 2 * np.log(0.9)) / 3)
+    assert three.sizes["weight_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "expected"), [(1, []), (2, [2]), (3, [2, 3]), (4, [2, 4]), (8, [2, 4, 8]), (9, [2, 4, 8, 9])]
+)
+def test_ensembles_have_the_first_seeds(n_seeds, expected):
+    """Powers of two, so that sizes spread, and all."""
+    scores = tuple(FoldScore("a", 1, seed, answers([True] * 6, 1)) for seed in range(n_seeds))
+    assert [one.n_members for one in seed_ensembles(SystemScores("a", scores))] == expected
+
+
+def test_a_fold_without_a_seed_has_no_ensemble():
+    """Its networks would differ from fold to fold."""
+    assert seed_ensembles(SystemScores("a", A.scores[:3])) == []
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> CrossvalDirectory:
     """Two folds with two systems each; seed 1 of `small` is missing on fold 2."""
@@ -164,3 +202,22 @@ def test_tables_have_what_is_shown(directory):
     names = {path.name for path in directory.figures_dir.iterdir()}
     assert names == {"folds.png", "folds.svg"}
     assert {column.name for column in system_table(scores).columns} >= set(system_table(scores).terminal)
+
+
+@pytest.mark.system
+def test_ensembles_of_seeds_are_shown_with_their_bytes(directory):
+    """With every seed on every fold: both networks' bytes, on the page, as CSV and as JSON."""
+    add_candidate(directory.fold(2), "small", size=50_000, skill=0.5, seed=1, classes=CLASSES)
+    scores = read_crossval(directory)
+    text = write_crossval(directory, scores).read_text(encoding="utf-8")
+    assert_tables_name_themselves(text, 4)
+    assert "table-ensembles" in PageReader(text).ids
+    (row,) = ensemble_table(scores).rows
+    n_bytes = 2 * scores.systems[1].quantity("weight_bytes")
+    assert (row.system, row.n_members, row.sizes["weight_bytes"]) == ("small", 2, n_bytes)
+    written = pd.read_csv(directory.tables_dir / "ensembles.csv")
+    assert written["weight_bytes"].tolist() == [n_bytes]
+    assert written["macro_accuracy"].tolist() == pytest.approx([row.scores.accuracy.mean], abs=1e-5)
+    (entry,) = read_json(directory.summary_path)["ensembles"]
+    assert entry["log_loss"] == pytest.approx(row.scores.loss.mean)
+    assert {column.name for column in ensemble_table(scores).columns} >= set(ensemble_table(scores).terminal)
