@@ -36,7 +36,7 @@ def model_configs() -> st.SearchStrategy[ModelConfig]:
         repeats=st.sampled_from([1, 1, 2]),
     )
     return st.builds(
-        ModelConfig,
+        _model_config,
         input_norm=st.booleans(),
         stem_filters=st.sampled_from([4, 8, 16]),
         stem_stride=st.sampled_from([1, 2, (2, 1)]),
@@ -49,11 +49,17 @@ def model_configs() -> st.SearchStrategy[ModelConfig]:
         reduction_ratio=st.sampled_from([2, 4, 8, 32]),
         spatial_kernel_size=st.sampled_from([3, 7]),
         projection_activation=st.booleans(),
+        depthwise_branches=st.sampled_from([0, 0, 1, 3]),
         activation=st.sampled_from(["relu", "relu6", "leaky_relu", "hard_swish", "swish", "none"]),
         normalization=st.sampled_from(["batch", "batch", "none"]),
         head=st.sampled_from(get_args(Head)),
         dropout=st.sampled_from([0.0, 0.2]),
     )
+
+
+def _model_config(*, depthwise_branches: int, **settings) -> ModelConfig:
+    """Return a network that has branches only with the norm that they need."""
+    return ModelConfig(depthwise_branches=depthwise_branches * (settings["normalization"] == "batch"), **settings)
 
 
 def cp_mobile_configs() -> st.SearchStrategy[CpMobileConfig]:
@@ -112,8 +118,14 @@ SAMPLES = {
 POOLINGS = ("mean_max", "attention")
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
 NETWORKS |= {f"block {name}": ModelConfig(block=name, stem_filters=8, stages=STAGES) for name in BLOCKS}
+NETWORKS |= {"depthwise branches": ModelConfig(depthwise_branches=2, stem_filters=8, stages=STAGES)}
 NETWORKS |= {f"head {name}": ModelConfig(head=name, stem_filters=8, stages=STAGES[1:]) for name in POOLINGS}
-"""A small network of every family, of every block and of the poolings that are more than one operator."""
+"""A small network of every family, every block, branches, and the poolings that are more than one operator."""
+
+
+def n_params_at_inference(model) -> int:
+    """Return the parameters of a Keras model without those that only its training needs."""
+    return model.count_params() - sum(layer.n_dropped for layer in model.layers if hasattr(layer, "n_dropped"))
 
 
 def with_random_weights(model, seed: int = 0):

@@ -79,8 +79,13 @@ class Network(Protocol[T]):
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
+        branches: int = 0,
     ) -> T:
-        """Apply a 'same' depthwise convolution, then normalization and activation; `biased` as in `conv`."""
+        """Apply a 'same' depthwise convolution, then normalization and activation; `biased` as in `conv`.
+
+        If `branches` is not 0, the convolution with its batch norm is trained as the sum of so many convolutions and,
+        with stride 1, the input, each with a batch norm. For inference they are folded into one.
+        """
 
     def dense(self, x: T, name: str, units: int, *, activation: Activation = "none") -> T:
         """Apply a fully connected layer with bias to a vector."""

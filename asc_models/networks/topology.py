@@ -32,7 +32,7 @@ class Layer:
     kind: LayerKind
     output_shape: Shape
     n_params: int
-    """Parameters in the Keras model, including the four vectors of batch norm."""
+    """Parameters in the Keras model, including the four vectors of batch norm; without branches for training alone."""
     macs: int
     n_kernel: int
     """Number of kernel values."""
@@ -127,8 +127,9 @@ class Counter:
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
+        branches: int = 0,
     ) -> Shape:
-        """Return the shape after a 'same' depthwise convolution, normalization and activation."""
+        """Return the shape after a 'same' depthwise convolution, normalization and activation; branches are folded."""
         channels = x[2]
         y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
         height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)

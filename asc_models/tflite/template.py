@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from asc_models.tflite.flatbuffer import TfliteFile, buffer_views
 from asc_models.tflite.measure import weight_tensors
+from asc_models.training.branches import BranchedDepthwise
 from asc_models.training.layers import ResidualNormalization
 
 Floats = npt.NDArray[np.float32]
@@ -90,7 +91,8 @@ def file_constants(model: keras.Model) -> Constants:
 
     A batch norm named `NAME_norm` is folded into the convolution or dense layer NAME, as named by
     `asc_models.training.builder`: kernel · m and β − μ · m + bias · m, where m = γ / √(σ² + ε). Any other batch norm
-    becomes two vectors. Weights of the custom layers are unchanged, λ of a residual normalization among them.
+    becomes two vectors. The branches of a depthwise convolution are one kernel and one bias. Weights of the other
+    custom layers are unchanged, λ of a residual normalization among them.
     """
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     norms = {
@@ -104,6 +106,8 @@ def file_constants(model: keras.Model) -> Constants:
         if isinstance(layer, keras.layers.BatchNormalization):
             if host == name or host not in layers:
                 constants |= dict(zip((f"{name}/scale", f"{name}/shift"), norms[host], strict=True))
+        elif isinstance(layer, BranchedDepthwise):
+            constants |= dict(zip((f"{name}/kernel", f"{name}/bias"), layer.folded(), strict=True))
         elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
             constants |= {f"{name}/{part}": values for part, values in _folded(layer, norms.get(name)).items()}
         else:

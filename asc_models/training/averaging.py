@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from asc_models.training.branches import BranchedDepthwise
+
 
 def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
     """Set the moving mean and variance of every batch norm to the unweighted mean over the batches in `inputs`.
@@ -20,7 +22,7 @@ def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
         model: changed in place: its batch-norm statistics, not its weights.
         inputs: batches of network input.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [norm for layer in model.layers for norm in _norms_of(layer)]
     moving = [
         (variable.value, norm.momentum) for norm in norms for variable in (norm.moving_mean, norm.moving_variance)
     ]
@@ -38,3 +40,9 @@ def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
         n_batches += 1
     for total, (variable, _) in zip(totals, moving, strict=True):
         variable.assign((total / n_batches).astype(np.float32))
+
+
+def _norms_of(layer: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
+    if isinstance(layer, BranchedDepthwise):
+        return list(layer.norms)
+    return [layer] if isinstance(layer, keras.layers.BatchNormalization) else []

@@ -6,8 +6,18 @@ from typing import Any
 
 import keras
 
-from asc_models.networks.network import Activation, Kernel, NetworkConfig, Normalization, Pooling, Stride
+from asc_models.networks.network import (
+    Activation,
+    Kernel,
+    NetworkConfig,
+    Normalization,
+    Pooling,
+    Stride,
+    kernel_pair,
+    stride_pair,
+)
 from asc_models.networks.topology import Shape, attention_units, count
+from asc_models.training.branches import BranchedDepthwise
 from asc_models.training.layers import (
     AttentivePooling,
     ChannelStatistics,
@@ -100,8 +110,19 @@ class _KerasNetwork:
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
+        branches: int = 0,
     ) -> Tensor:
         """Apply a 'same' depthwise convolution, then normalization and activation."""
+        if branches:
+            x = BranchedDepthwise(
+                kernel_pair(kernel_size),
+                branches,
+                stride_pair(stride),
+                momentum=NORM_MOMENTUM,
+                regularizer=self._penalty,
+                name=name,
+            )(x)
+            return self.activate(x, name, activation)
         x = keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=stride,

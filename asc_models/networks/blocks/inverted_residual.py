@@ -23,6 +23,7 @@ def assemble(net: Network[T], x: T, name: str, settings: BlockSettings) -> T:
         stride=settings.stride,
         normalization=normalization,
         activation=activation,
+        branches=settings.depthwise_branches,
     )
     last = activation if settings.projection_activation else "none"
     x = net.conv(x, f"{name}_project", settings.filters, 1, normalization=normalization, activation=last)

@@ -22,6 +22,8 @@ class BlockSettings(NamedTuple):
     activation: Activation
     projection_activation: bool = False
     """Whether the activation is applied after the block's projection, too."""
+    depthwise_branches: int = 0
+    """Convolutions that a depthwise convolution is in training; 0 for itself."""
 
 
 class Block(Protocol):

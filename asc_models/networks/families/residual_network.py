@@ -107,7 +107,7 @@ class ModelConfig(NetworkConfig):
     and defines one stage per block.
     """
 
-    ADDED = frozenset({"projection_activation"})
+    ADDED = frozenset({"projection_activation", "depthwise_branches"})
 
     model_config = ConfigDict(json_schema_extra=_or_blocks)
 
@@ -124,6 +124,7 @@ class ModelConfig(NetworkConfig):
         "spatial_kernel_size": {"attention": ("none", "channel")},
         "attention_at": {"attention": ("none",)},
         "projection_activation": {"block": ("residual",)},
+        "depthwise_branches": {"block": ("residual",)},
     }
     shorthand: ClassVar = StagesShape
 
@@ -160,6 +161,10 @@ class ModelConfig(NetworkConfig):
     projection_activation: bool = False
     """Inverted residual block: apply the activation after the projection, too. The paper's text reads so, "ReLU after
     every batch normalization"; MobileNetV2, which it follows, has linear projections."""
+    depthwise_branches: int = Field(0, ge=0, le=4)
+    """Inverted residual block: train the depthwise convolution as the sum of so many convolutions and, with stride 1,
+    its input, each with a batch norm, and fold them into one for inference, without more bytes (Ding et al. 2021, arXiv
+    2101.03697; Vasu et al. 2023, arXiv 2206.04040). 0: a single convolution."""
     normalization: Normalization = "batch"
     """Normalization after every convolution; with `none` the convolutions have biases."""
     head: Head = "average"
@@ -200,6 +205,11 @@ class ModelConfig(NetworkConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         validate_stride(self.stem_stride)
+        if self.depthwise_branches and self.normalization != "batch":
+            raise ValueError(
+                f"depthwise_branches {self.depthwise_branches} needs normalization: batch; without norms of their own "
+                "branches are a single convolution: set depthwise_branches: 0"
+            )
         if self.spatial_kernel_size % 2 == 0:
             raise ValueError(
                 f"spatial_kernel_size must be odd, so that the map keeps its size: got {self.spatial_kernel_size}, use "
@@ -259,6 +269,7 @@ class ModelConfig(NetworkConfig):
                         self.normalization,
                         self.activation,
                         self.projection_activation,
+                        self.depthwise_branches,
                     ),
                     repeat == stage.repeats - 1,
                 )
