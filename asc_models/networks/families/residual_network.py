@@ -207,7 +207,7 @@ class ModelConfig(NetworkConfig):
         validate_stride(self.stem_stride)
         if self.depthwise_branches and self.normalization != "batch":
             raise ValueError(
-                f"depthwise_branches {self.depthwise_branches} needs normalization: batch; without norms of their own "
+                f"depthwise_branches {self.depthwise_branches} needs normalization: batch; without norms "
                 "branches are a single convolution: set depthwise_branches: 0"
             )
         if self.spatial_kernel_size % 2 == 0:
