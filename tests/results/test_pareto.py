@@ -69,6 +69,24 @@ def test_the_front_is_rank_zero(points: list[tuple[int, int]]) -> None:
     assert first == {points[index] for index in pareto_front(accuracy, size)}
 
 
+@pytest.mark.parametrize("n_objectives", [1, 2, 3, 4])
+@given(data=st.data())
+def test_ranks_are_what_the_definition_says(n_objectives: int, data: st.DataObject) -> None:
+    """Each front is what nothing dominates once the fronts before it are taken away; equal points share one."""
+    point = st.tuples(*[st.integers(0, 4)] * n_objectives)
+    points = data.draw(st.lists(point, max_size=30))
+    losses = np.array(points, dtype=np.float64).reshape(-1, n_objectives)
+    left, expected, rank = set(range(len(points))), {}, 0
+    while left:
+        free = {
+            i for i in left if not any((losses[j] <= losses[i]).all() and (losses[j] < losses[i]).any() for j in left)
+        }
+        expected |= dict.fromkeys(free, rank)
+        left -= free
+        rank += 1
+    assert front_ranks(losses).tolist() == [expected[i] for i in range(len(points))]
+
+
 def test_the_hypervolume_of_nothing_is_none() -> None:
     """No point, only points over the limit, or one without a value: nothing is dominated."""
     assert hypervolume([], [], 10) == 0
