@@ -8,6 +8,7 @@ stops otherwise. Trials never pause, and costs are ignored.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Sequence
 
 from search.halving.base import Decision, RungValues, halved
@@ -30,23 +31,29 @@ class StoppingHalving:
         self._score = objectives.score
         self._first_rung = first_rung
         self._values = RungValues(epochs)
+        self._losses: list[list[tuple[float, ...]]] = [[] for _ in self.epochs]
+        """Of each rung, ascending."""
         self._reasons: dict[str, str] = {}
 
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
         """Enter a value. Of n values the best max(1, n // η) and their ties continue, so the first one always does."""
-        values = self._values[rung]
-        values[trial_id] = value
+        self._values[rung][trial_id] = value
+        losses, loss = self._losses[rung], self._score.losses(value)
+        insort(losses, loss)
         if rung == self._values.last:
             return "finish"
         if rung < self._first_rung:
             return "continue"
-        losses = sorted(self._score.losses(other) for other in values.values())
-        if self._score.losses(value) <= losses[max(1, len(values) // self._eta) - 1]:
+        if loss <= losses[max(1, len(losses) // self._eta) - 1]:
             return "continue"
         self._reasons[trial_id] = (
-            f"not among the best 1/{self._eta} of the {len(values)} trials that had reached epoch {self.epochs[rung]}"
+            f"not among the best 1/{self._eta} of the {len(losses)} trials that had reached epoch {self.epochs[rung]}"
         )
         return "stop"
+
+    def replay(self, trial_id: str, rung: int, value: Value, decision: Decision) -> None:
+        """Enter a value, which decides the same again."""
+        self.record(trial_id, rung, value)
 
     def promotable(self) -> list[str]:
         """Return an empty list: trials never pause."""
@@ -58,6 +65,9 @@ class StoppingHalving:
     def drop(self, trial_id: str) -> None:
         """Remove a trial."""
         self._values.drop(trial_id)
+        self._losses = [
+            sorted(map(self._score.losses, self._values[rung].values())) for rung in range(len(self.epochs))
+        ]
 
     def reason(self, trial_id: str) -> str:
         """Return the reason why a trial was stopped."""
@@ -94,6 +104,10 @@ class Hyperband:
             self._sizes[chosen] += 1
             self._bracket_of[trial_id] = self._brackets[chosen]
         return self._bracket_of[trial_id].record(trial_id, rung, value)
+
+    def replay(self, trial_id: str, rung: int, value: Value, decision: Decision) -> None:
+        """Enter a value, which decides the same again in the same bracket."""
+        self.record(trial_id, rung, value)
 
     def promotable(self) -> list[str]:
         """Return an empty list: trials never pause."""

@@ -27,6 +27,9 @@ class Halving(Protocol):
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
         """Enter a trial's value at `rung` (from 0) and return the decision."""
 
+    def replay(self, trial_id: str, rung: int, value: Value, decision: Decision) -> None:
+        """Enter a value whose decision is in the ledger."""
+
     def promotable(self) -> list[str]:
         """Return the paused trials that may be promoted now, in order of priority."""
 

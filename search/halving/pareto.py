@@ -33,14 +33,19 @@ class ParetoHalving:
 
     def record(self, trial_id: str, rung: int, value: Value) -> Decision:
         """Enter a value; a trial that may be promoted at once continues without a pause."""
-        self._values[rung][trial_id] = value
-        self._claims[rung] = None
+        self._enter(trial_id, rung, value)
         if rung == self._values.last:
             return "finish"
         if trial_id not in self._claimants(rung):
             return "pause"
         self._promote_from(rung, trial_id)
         return "continue"
+
+    def replay(self, trial_id: str, rung: int, value: Value, decision: Decision) -> None:
+        """Enter a value without ranking its rung again: a search of thousands of trials resumes in seconds."""
+        self._enter(trial_id, rung, value)
+        if decision == "continue":
+            self._promote_from(rung, trial_id)
 
     def promotable(self) -> list[str]:
         """Return the paused trials that may be promoted, those on higher rungs first."""
@@ -65,6 +70,10 @@ class ParetoHalving:
     def expected_trials(self, n_trials: int) -> list[int]:
         """Return about how many of `n_trials` reach each rung; with fewer than η at a rung none is promoted."""
         return [int(count) for count in halved(n_trials, len(self.epochs), self._eta)]
+
+    def _enter(self, trial_id: str, rung: int, value: Value) -> None:
+        self._values[rung][trial_id] = value
+        self._claims[rung] = None
 
     def _promote_from(self, rung: int, trial_id: str) -> None:
         self._promoted[rung].add(trial_id)

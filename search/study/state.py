@@ -70,6 +70,8 @@ class SearchState:
         self.trials = Trials()
         self._decisions: dict[str, Decision] = {}
         """Decision at the last rung of each trial; `continue` again once it is promoted."""
+        self._reported: set[str] = set()
+        """Trials that have reached a rung or ended."""
         self._handed_out: set[str] = set()
         """Trials whose training this session has started."""
         self.n_infeasible = 0
@@ -101,7 +103,7 @@ class SearchState:
     @property
     def n_reported(self) -> int:
         """Number of trials that have reached a rung or ended."""
-        return sum(trial.rung >= 0 or trial.has_ended for trial in self.trials.values())
+        return len(self._reported)
 
     @property
     def n_training(self) -> int:
@@ -250,8 +252,15 @@ class SearchState:
     def _write(self, kind: EventKind, trial_id: str, **fields: Any) -> Trial:
         """Write an event of a trial, and return the updated trial."""
         self._ledger.append(kind, trial_id=trial_id, **fields)
-        self.trials.apply({"event": kind, "trial_id": trial_id, **fields})
+        self._apply({"event": kind, "trial_id": trial_id, **fields})
         return self.trials[trial_id]
+
+    def _apply(self, event: Mapping[str, Any]) -> None:
+        """Process an event of a trial."""
+        self.trials.apply(event)
+        trial = self.trials[event["trial_id"]]
+        if trial.rung >= 0 or trial.has_ended:
+            self._reported.add(trial.trial_id)
 
     def _begin(self, params: Params, sizing: Sizing) -> Trial:
         key, config = self._describe(params)
@@ -308,7 +317,7 @@ class SearchState:
 
     def _replay_trial(self, event: Event) -> None:
         trial_id = event["trial_id"]
-        self.trials.apply(event)
+        self._apply(event)
         if is_kind(event, "trial_started"):
             self._replay_start(event)
         elif is_kind(event, "rung"):
@@ -341,8 +350,12 @@ class SearchState:
                 f"trial {trial.trial_id} of this run was compared at epoch {epochs}, which is not rung {rung} "
                 f"of {list(self._halving.epochs)}: use the run's own search.min_epochs, or a new run directory."
             )
-        value = _value(event, trial)
-        self._decisions[trial.trial_id] = self._halving.record(trial.trial_id, rung, value)
+        value, decision = _value(event, trial), event.get("decision")
+        if decision is None:  # a ledger from before decisions were written
+            decision = self._halving.record(trial.trial_id, rung, value)
+        else:
+            self._halving.replay(trial.trial_id, rung, value, decision)
+        self._decisions[trial.trial_id] = decision
         self._proposer.observe(trial.trial_id, epochs, value)
 
     def _settle(self) -> list[Trial]:

@@ -97,6 +97,33 @@ def test_promotion_never_takes_more_than_its_share(values, eta):
         assert beyond == here // eta
 
 
+@pytest.mark.system
+@pytest.mark.parametrize("kind", HALVINGS)
+@given(values=st.lists(POINTS, min_size=4, max_size=30), data=st.data())
+def test_a_replayed_state_decides_as_the_recorded_one(kind, values, data):
+    """After the events of a ledger, failed trials among them, the same trials may be promoted, and new ones fare alike."""
+    trials = {f"t{i}": value(a / 20, 1000 * b) for i, (a, b) in enumerate(values)}
+    first, again = made(kind), made(kind)
+    half = len(trials) // 2
+    for trial_id in list(trials)[:half]:
+        decision, rung = "continue", 0
+        while decision == "continue":
+            decision = first.record(trial_id, rung, trials[trial_id])
+            again.replay(trial_id, rung, trials[trial_id], decision)
+            rung += 1
+        for promoted in first.promotable()[: data.draw(st.integers(0, 1))]:
+            for halving in (first, again):
+                halving.promote(promoted)
+        if data.draw(st.integers(0, 5)) == 0:
+            for halving in (first, again):
+                halving.drop(trial_id)
+    assert first.promotable() == again.promotable()
+    for trial_id in list(trials)[half:]:
+        assert first.record(trial_id, 0, trials[trial_id]) == again.record(trial_id, 0, trials[trial_id])
+        assert first.reason(trial_id) == again.reason(trial_id)
+        assert first.promotable() == again.promotable()
+
+
 def test_small_networks_survive_beside_large_ones():
     """Where accuracy grows with size, promotion finishes small and large ones, ASHA large ones alone."""
     trials = {f"t{i}": value(0.3 + 0.02 * i, 1000 * (i + 1)) for i in reversed(range(16))}
