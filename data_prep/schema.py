@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -58,15 +59,22 @@ class Config(BaseModel):
 def _canonical(value: Any, dumped: Any) -> Any:
     """Return `dumped`, the dump of `value`, without `ADDED` fields at their default."""
     if isinstance(value, Config):
-        fields = type(value).model_fields
+        defaults = _added_defaults(type(value))
         return {
-            name: _canonical(getattr(value, name, None), part)
+            name: _canonical(getattr(value, name, None), part) if isinstance(part, (dict, list)) else part
             for name, part in dumped.items()
-            if not (name in value.ADDED and getattr(value, name) == fields[name].get_default(call_default_factory=True))
+            if not (name in defaults and getattr(value, name) == defaults[name])
         }
     if isinstance(value, (list, tuple)) and isinstance(dumped, list):
         return [_canonical(part, out) for part, out in zip(value, dumped, strict=True)]
     return dumped
+
+
+@cache
+def _added_defaults(cls: type[Config]) -> dict[str, Any]:
+    """Return {field of `ADDED`: its default}."""
+    fields = cls.model_fields
+    return {name: fields[name].get_default(call_default_factory=True) for name in cls.ADDED if name in fields}
 
 
 C = TypeVar("C", bound="Config")

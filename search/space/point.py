@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -111,11 +112,13 @@ def normalized(family: str, name: str, value: Any, others: Mapping[str, Any]) ->
     return checked_value(FAMILIES[family], data, name.split("."), value)
 
 
+@cache
 def section_of(name: str) -> str:
     """Return the prefix of a knob of the recipe or the reader; empty for other knobs."""
     return next((prefix for prefix in SECTIONS if name.startswith(prefix)), "")
 
 
+@cache
 def in_shorthand(family: str, name: str) -> bool:
     """Return whether `name` belongs to the numbers that the family takes in place of a field."""
     shorthand = FAMILIES[family].shorthand

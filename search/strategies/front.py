@@ -125,8 +125,8 @@ def _refined(
         for number in range(N_NEAR):
             params = history.space.near(best[number % len(best)].params, distance, rng)
             sizing = history.assess(params)
-            if sizing.feasible and history.is_new(params):
-                near.setdefault(history.key_of(params), KnownPoint(params, sizing))
+            if sizing.feasible and (key := history.key_of(params)) not in history.seen:
+                near.setdefault(key, KnownPoint(params, sizing))
         new = list(near.values())[len(best) :]
         if new:
             best, growth = [*best, *new], np.append(growth, growth_of(new))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from asc_models.config import TrainConfig
@@ -12,7 +14,7 @@ from asc_models.networks.estimate import LOWER_BOUNDS, estimate
 from asc_models.rules import RulesConfig, check
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import ConfigError
-from data_prep.schema import content_hash
+from data_prep.schema import canonical_json, content_hash
 from search.halving import HALVINGS, Halving, rung_epochs, rung_folds
 from search.objectives import Objective, Objectives
 from search.space.config import SpaceConfig
@@ -110,13 +112,19 @@ def trial_description(config: SearchSettings, data_hash: str, params: Params) ->
     settings = build(config.space.family, params)
     described = {
         "model": settings.model.canonical(),
-        "train": config.train.updated(epochs=search.epochs, **settings.train_overrides).canonical(),
+        "train": dict(_recipe(config.train, canonical_json({"epochs": search.epochs, **settings.train_overrides}))),
         "reader": point_reader(config.reader, settings.reader_overrides).canonical(),
         "mode": settings.mode or search.mode,
         "fold": config.fold,
         **({"inner_folds": search.inner_folds} if search.inner_folds else {}),
     }
     return content_hash([described, data_hash, search.seed, search.epochs]), described
+
+
+@lru_cache(1024)
+def _recipe(train: TrainConfig, changes: str) -> dict[str, Any]:
+    """Return the recipe of a trial as JSON values; most points have the same."""
+    return train.updated(**json.loads(changes)).canonical()
 
 
 def candidate_sizing(

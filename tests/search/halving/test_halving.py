@@ -101,7 +101,7 @@ def test_promotion_never_takes_more_than_its_share(values, eta):
 @pytest.mark.parametrize("kind", HALVINGS)
 @given(values=st.lists(POINTS, min_size=4, max_size=30), data=st.data())
 def test_a_replayed_state_decides_as_the_recorded_one(kind, values, data):
-    """After the events of a ledger, failed trials among them, the same trials may be promoted, and new ones fare alike."""
+    """After the events of a ledger the same trials may be promoted, and new ones fare alike; some trials fail."""
     trials = {f"t{i}": value(a / 20, 1000 * b) for i, (a, b) in enumerate(values)}
     first, again = made(kind), made(kind)
     half = len(trials) // 2
