@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from results.crossval.ensembles import SeedEnsemble, seed_ensembles
@@ -111,7 +112,8 @@ def ensemble_table(scores: Crossval) -> Table[SeedEnsemble]:
         """Return the column of a size of all members."""
         return Column(name, lambda row: row.sizes[name], unit)
 
-    score_columns = [column for column in _score_columns(_of_ensemble) if not column.name.endswith("_sd")]
+    accuracy, *others = [column for column in _score_columns(_of_ensemble) if not column.name.endswith("_sd")]
+    score_columns = [replace(accuracy, heading="accuracy"), *others]  # a single ensemble has no spread
     return Table(
         rows,
         (
@@ -144,7 +146,7 @@ def ensemble_table(scores: Crossval) -> Table[SeedEnsemble]:
         ),
         page=(
             *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "gain", "log_loss", "loss_difference"),
-            *("brier_score", "calibration_error", "weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
+            *("weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
         ),
         terminal=(
             *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "macro_accuracy_high", "gain", "log_loss"),
