@@ -161,6 +161,32 @@ def test_the_found_network_has_the_accuracies_of_the_reference_tables():
     assert f"{100 * float(system['macro_accuracy']):.2f} % (one seed) in {size:,} bytes, and files of {file:,}." in text
 
 
+def test_the_peers_of_the_search_have_the_values_of_the_reference_rows():
+    """Hypervolume, regret and time of a proposal of the page's table are means of results/reference/search-tasks."""
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in read_table("search-tasks/peers.csv"):
+        rows.setdefault(row["method"], []).append(row)
+    assert {len(of_method) for of_method in rows.values()} == {12}
+    names = {
+        "front + pareto": "`front` + `pareto`, the default",
+        "botorch-nehvi + none": "BoTorch, qLogNEHVI",
+        "optuna-gp + none": "Optuna's GPSampler",
+        "front + none": "`front` without halving",
+        "smac-forest + none": "SMAC3's forest, our hypervolume",
+        "random + none": "random without halving",
+        "mo-asha": "Syne Tune's MO-ASHA",
+    }
+    for method, name in names.items():
+        volume, regret, third, ms = (
+            sum(float(row[column]) for row in rows[method]) / 12
+            for column in ("volume_all", "regret_all", "volume_third", "ms_a_proposal")
+        )
+        (line,) = (line for line in BENCHMARKS.splitlines() if line.startswith(f"| {name} |"))
+        cells = [cell.strip().split(" (")[0] for cell in line.split("|")[2:-1]]
+        expected = [f"{volume:.3f}", f"{100 * regret:.1f}".replace("-", "−"), f"{third:.3f}", f"{ms:,.0f}"]
+        assert [*cells[:3], cells[4]] == expected, method
+
+
 def test_what_the_page_says_of_int8_is_in_the_reference_table():
     """The range of agreement and the largest losses of full int8 are those of the table of export modes."""
     with (ROOT / "results/reference/quantization/quantization.csv").open(encoding="utf-8") as file:
