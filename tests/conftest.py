@@ -33,8 +33,10 @@ FRAMEWORKS = {"tensorflow", "keras", "ray"}
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 MARKED_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(system|full)\b", re.MULTILINE)
 HERE = Path(__file__).parent
+SHARED = {"ray_here": "ray", "whole: RunDirectory": "report"}
+"""Fixtures of several modules that take long to make, as they stand in a test: the group of these modules."""
 LONGEST = (
-    *("tests/search/cli/test_run.py", "ray", "tests/search/test_examples.py"),
+    *("tests/search/cli/test_run.py", "ray", "report", "tests/search/test_examples.py"),
     *("tests/asc_models/training/test_trainer.py", "tests/asc_models/tflite/test_size.py"),
 )
 
@@ -100,9 +102,10 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 @functools.cache
 def group_of(module: str) -> str:
-    """Return what a module, named from the checkout's root, shares its process with: all that need Ray, or its own."""
+    """Return what a module, named from the checkout's root, shares its process with: a group of `SHARED`, or itself."""
     path = HERE.parent / module
-    return "ray" if path.is_file() and "ray_here" in path.read_text(encoding="utf-8") else module
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return next((group for fixture, group in SHARED.items() if fixture in text), module)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -127,7 +130,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a module's tests, whose fixtures are costly, in one process, and those that need Ray in the same one.
+    """Keep a module's tests, whose fixtures are costly, in one process, and a group of `SHARED` likewise.
 
     Marks of xdist's own for that (`--dist loadgroup`) have no effect with pytest 9.2.
     """

@@ -31,7 +31,6 @@ from results.crossval.scores import read_crossval
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import read_run_data
 from results.report.figures.all import all_plots
-from results.report.page import render_report
 from results.rundir import CrossvalDirectory, RunDirectory
 from results.submission.package import write_submission
 
@@ -232,13 +231,12 @@ def test_commands_of_points_can_be_copied(run: RunDirectory, tmp_path: Path) -> 
 
 
 @pytest.mark.browser
-def test_the_page_fits_screens_and_paper(run: RunDirectory, tmp_path: Path) -> None:
+def test_the_page_fits_screens_and_paper(whole: RunDirectory, tmp_path: Path) -> None:
     """Candidates are not scrolled at 1280 and 800 pixels; on paper, no table is cut, and all is dark on white."""
-    render_report(run)
     overflow = """Object.fromEntries([...document.querySelectorAll('.scroll')].map(box =>
         [box.querySelector('table').id, box.scrollWidth - box.clientWidth]))"""
     images = "[...document.querySelectorAll('figure img')].filter(one => one.clientWidth).map(one => one.className)"
-    with Browser(tmp_path / "profile", run.page_path) as browser:
+    with Browser(tmp_path / "profile", whole.page_path) as browser:
         for width in (1280, 800):
             browser.look(width=width)
             assert browser.run(overflow)["table-candidates"] == 0, width
