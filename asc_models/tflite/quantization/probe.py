@@ -1,15 +1,16 @@
 """Check that a file runs, in separate processes, since a bad file can abort the process that loads it.
 
-    python -m asc_models.tflite.quantization.probe FILE INPUTS.npy DELEGATE
+    python -m asc_models.tflite.quantization.probe FILE INPUTS.npy DELEGATE ...
 
-runs FILE on INPUTS (n_clips, n_mels, n_frames, n_channels) with the delegate `xnnpack` or `none`, and exits with 0 if
-all probabilities are finite.
+runs FILE on INPUTS (n_clips, n_mels, n_frames, n_channels) with each DELEGATE (`xnnpack` or `none`) in turn, and exits
+with 0 if all probabilities are finite.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,8 @@ def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
     Raises:
         ExportError: if the file cannot be loaded, aborts the process, or gives probabilities that are not finite.
     """
+    if not _tried(path, inputs, DELEGATES):
+        return  # both run, in one process: its start takes longer than the rest
     failures = {delegate: failure for delegate in DELEGATES if (failure := probe(path, inputs, delegate))}
     if failures:
         failed = "; ".join(f"{_with(delegate)}: {failure}" for delegate, failure in failures.items())
@@ -51,13 +54,19 @@ def require_running(path: Path, inputs: npt.NDArray[np.float32]) -> None:
 
 def probe(path: Path, inputs: npt.NDArray[np.float32], delegate: Delegate) -> str:
     """Run the file with `delegate` in another process; return why it fails, or an empty string."""
+    return _tried(path, inputs, (delegate,))
+
+
+def _tried(path: Path, inputs: npt.NDArray[np.float32], delegates: Sequence[Delegate]) -> str:
+    """Run the file with one delegate after another in another process; return why the first fails, or ""."""
+    timeout_s = PROBE_TIMEOUT_S * len(delegates)
     with scratch_folder("asc-probe-") as folder:
         clips = folder / "inputs.npy"
         np.save(clips, inputs)
         try:
-            done = run_module(__name__, path.absolute(), clips, delegate, timeout_s=PROBE_TIMEOUT_S)
+            done = run_module(__name__, path.absolute(), clips, *delegates, timeout_s=timeout_s)
         except subprocess.TimeoutExpired:
-            return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
+            return f"no answer within {timeout_s:.0f} s"
     return failure_of(done)
 
 
@@ -101,5 +110,7 @@ def limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    failure = _run(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False), sys.argv[3])
-    sys.exit(failure or 0)
+    file, inputs = Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False)
+    for name in sys.argv[3:]:
+        if failure := _run(file, inputs, name):
+            sys.exit(failure)
