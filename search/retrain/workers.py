@@ -21,6 +21,7 @@ from results.rundir import CandidateFiles, RunDirectory
 from search.retrain.hooks import Hooks
 from search.retrain.inner import train_part
 from search.retrain.job import TrainingJob
+from search.retrain.mailbox import Mailbox
 from search.retrain.store import StoredCandidate
 from search.retrain.teaching import Teaching
 from search.retrain.training import Trained, read_trained, score_candidate, train_candidate
@@ -127,7 +128,7 @@ class _Fleet:
                 require_shared_folder(folder)
             if cluster_address(address) is None:  # a cluster may scale up
                 require_gpus(n_gpus)
-            self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
+            self._mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Mailbox).remote()
             # Ray's own retries are not recorded; instead, lost trainings are restarted below, with a ledger event.
             self._task = ray.remote(
                 num_cpus=n_cpus, num_gpus=n_gpus, max_retries=0, runtime_env=_process_kind(n_cpus, n_gpus)
@@ -252,31 +253,6 @@ def _begun(trainings: list[TrainingJob]) -> set[str]:
         for job in {job.ledger.path: job for job in trainings}.values()
     }
     return {job.key for job in trainings if job.name in names[job.ledger.path]}
-
-
-class _Mailbox:
-    """An actor that stores the progress of the trainings, by their keys, until the driver reads it.
-
-    Trainings report without waiting for a reply: a task that waits for a Ray call releases its CPU, on which Ray would
-    start another training.
-    """
-
-    def __init__(self) -> None:
-        self._epochs: dict[str, int] = {}
-        self._begun_at: dict[str, int] = {}
-
-    def begin(self, key: str, epoch: int) -> None:
-        """Store the number of epochs that were finished when a training's process started."""
-        self._begun_at[key] = epoch
-
-    def put(self, key: str, epoch: int) -> None:
-        """Store the number of epochs that a training has finished."""
-        self._epochs[key] = epoch
-
-    def take(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return {key: finished epochs}, and {key: epochs finished at its start} since the last call."""
-        begun_at, self._begun_at = self._begun_at, {}
-        return self._epochs, begun_at
 
 
 def _process_kind(n_cpus: int, n_gpus: float) -> dict[str, Any]:
