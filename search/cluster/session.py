@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a header even at verbosity 0
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics are sent
+    "RAY_prestart_worker_first_driver": "0",  # processes in advance, which the actors of a search do not use
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger replaces them
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the whole search, not only Tune's loop
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Tune's own snapshots are not used
