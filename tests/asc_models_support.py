@@ -21,6 +21,7 @@ from asc_models.networks.families import (
     CpMobileConfig,
     ModelConfig,
     StageConfig,
+    Tan2025Config,
 )
 from asc_models.networks.families.residual_network import Head
 from data_prep.config import FeatureSpec, ReaderSpec
@@ -100,11 +101,29 @@ def bc_resnet_configs() -> st.SearchStrategy[BcResnetConfig]:
     )
 
 
+def tan2025_configs() -> st.SearchStrategy[Tan2025Config]:
+    """Return a strategy over small networks of the CNN-GRU's kind."""
+    return st.builds(
+        Tan2025Config,
+        stem_channels=st.sampled_from([1, 7]),
+        base_channels=st.sampled_from([4, 8, 12]),
+        channels_multiplier=st.sampled_from([1.0, 1.25, 2.0]),
+        expansion=st.sampled_from([1, 2, 3]),
+        head_channels=st.sampled_from([2, 5, 9]),
+        kernel_size=st.sampled_from([3, 5]),
+        reduction_ratio=st.sampled_from([1, 2, 8]),
+        gru_units=st.sampled_from([0, 1, 4, 20]),
+        dropout=st.sampled_from([0.0, 0.3]),
+        gru_dropout=st.sampled_from([0.0, 0.5]),
+    )
+
+
 NETWORK_CONFIGS = {
     "inverted_residual": model_configs(),
     "dcase_baseline": baseline_configs(),
     "cp_mobile": cp_mobile_configs(),
     "bc_resnet": bc_resnet_configs(),
+    "tan2025": tan2025_configs(),
 }
 """{family: strategy}"""
 

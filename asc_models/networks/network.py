@@ -57,16 +57,18 @@ class Network(Protocol[T]):
         x: T,
         name: str,
         filters: int,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        groups: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> T:
         """Apply a 'same' convolution, then normalization and activation.
 
-        `biased` defaults to True without normalization and to False with it.
+        With several `groups`, which divide the channels and the filters, each group of filters reads one group of
+        adjacent channels. `biased` defaults to True without normalization and to False with it.
         """
 
     def depthwise(
@@ -76,6 +78,7 @@ class Network(Protocol[T]):
         kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        multiplier: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
@@ -83,8 +86,9 @@ class Network(Protocol[T]):
     ) -> T:
         """Apply a 'same' depthwise convolution, then normalization and activation; `biased` as in `conv`.
 
-        If `branches` is not 0, the convolution with its batch norm is trained as the sum of so many convolutions and,
-        with stride 1, the input, each with a batch norm. For inference they are folded into one.
+        Each channel becomes `multiplier` adjacent channels. If `branches` is not 0, which needs a `multiplier` of 1, the
+        convolution with its batch norm is trained as the sum of so many convolutions and, with stride 1, the input,
+        each with a batch norm. For inference they are folded into one.
         """
 
     def dense(self, x: T, name: str, units: int, *, activation: Activation = "none") -> T:
@@ -99,6 +103,9 @@ class Network(Protocol[T]):
     def channel_attention(self, x: T, name: str, reduction_ratio: int) -> T:
         """Scale `x` by channel: the map's average and maximum pass one shared two-layer network and are added."""
 
+    def squeeze_excite(self, x: T, name: str, reduction_ratio: int) -> T:
+        """Scale `x` by channel: the map's average passes a two-layer network (Hu et al. 2018)."""
+
     def spatial_attention(self, x: T, name: str, kernel_size: int) -> T:
         """Scale `x` by position: mean and maximum over the channels pass one convolution."""
 
@@ -107,6 +114,12 @@ class Network(Protocol[T]):
 
     def add(self, x: T, kept: T, name: str) -> T:
         """Return the sum of two maps, and release the map marked by `keep`; one band is added to all bands."""
+
+    def mix(self, x: T, other: T, name: str) -> T:
+        """Return p · x + (1 − p) · other with a learned p, and release the map marked by `keep`."""
+
+    def shuffle(self, x: T, name: str, n_groups: int) -> T:
+        """Reorder the channels: the first of each of `n_groups` groups, then the second of each, and so on."""
 
     def pool(self, x: T, name: str, kind: Pooling, size: tuple[int, int]) -> T:
         """Pool in windows of `size`; an incomplete window at the edge is dropped."""
@@ -123,8 +136,15 @@ class Network(Protocol[T]):
     def flatten(self, x: T) -> T:
         """Return the map as a vector."""
 
-    def dropout(self, x: T, name: str, rate: float) -> T:
-        """Apply dropout in training; return `x` itself if `rate` is 0."""
+    def dropout(self, x: T, name: str, rate: float, *, by_channel: bool = False) -> T:
+        """Apply dropout in training, of whole channels if `by_channel`; return `x` itself if `rate` is 0."""
+
+    def channel_gru(self, x: T, name: str, units: int) -> T:
+        """Read the channels one after another by a gated recurrent unit (Cho et al. 2014), and return a vector.
+
+        A channel is read as its mean over time in every band. Its value in the vector is the mean of the state after
+        it.
+        """
 
     def response_norm(self, x: T, name: str) -> T:
         """Apply global response normalization (Woo et al. 2023), with one γ and one β for all channels."""

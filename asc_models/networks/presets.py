@@ -1,4 +1,4 @@
-"""Named networks: the paper's four systems, challenge baselines, CP-Mobile, BC-ResNet, each with its assumptions."""
+"""Named networks: the paper's four systems, challenge baselines and published networks, each with its assumptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from asc_models.networks.families import BaselineConfig, BcResnetConfig, CpMobileConfig, ModelConfig, StageConfig
+from asc_models.networks.families import (
+    BaselineConfig,
+    BcResnetConfig,
+    CpMobileConfig,
+    ModelConfig,
+    StageConfig,
+    Tan2025Config,
+)
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.topology import Shape
 from data_prep.errors import ConfigError
@@ -93,6 +100,16 @@ PRESETS: dict[str, Preset] = {
         assumed="The stem has batch norm, ReLU and no bias, and there are four sub-bands: with both the parameters are "
         "314,970. Residual normalization follows each stage, before its pooling.",
         input_shape=lambda seconds: (256, round(seconds / 0.03) + 1, 1),
+    ),
+    "tan2025": Preset(
+        network=Tan2025Config(),
+        source="Tan et al.: CNN-GRU of SNTL-NTU, DCASE 2025 Task 1, system 1 (github.com/joesephgit/DCASE2025)",
+        published="58,171 parameters, 116,342 B in float16, and 10,902,300 MACs, with batch norm as a separate layer",
+        assumed="The authors' gated recurrent unit has two biases per gate; here the reset and update gates have one, "
+        "which is equivalent and 128 parameters less. They count the two trained values per channel of batch norm, and "
+        "one MAC per parameter of a layer that is not a convolution, per bias and per step.",
+        seconds=1.0,
+        input_shape=lambda seconds: (256, int(44_100 * seconds) // 1_364 + 1, 1),
     ),
     "dcase2024-baseline": Preset(
         network=CpMobileConfig(

@@ -41,7 +41,7 @@ class Layer:
     n_live: int
     """Activation values alive while it runs: its input and output, the network's input, and maps kept for later."""
     uses: int = 1
-    """Runs per inference; the layers of channel attention run twice."""
+    """Runs per inference; the layers of channel attention run twice, a recurrent layer once per step but the first."""
     is_pruned: bool = False
     """Whether `train.sparsity` prunes its kernel (asc_models.networks.sparsity)."""
 
@@ -97,16 +97,18 @@ class Counter:
         x: Shape,
         name: str,
         filters: int,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        groups: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> Shape:
         """Return the shape after a 'same' convolution, normalization and activation."""
         y = (*_strided(x, name, stride), filters) if stride != 1 else (x[0], x[1], filters)
-        n_kernel = kernel_size * kernel_size * x[2] * filters
+        height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        n_kernel = height * width * (x[2] // groups) * filters
         normalized = normalization == "batch"
         if biased is None:
             biased = not normalized
@@ -124,13 +126,14 @@ class Counter:
         kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        multiplier: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
         branches: int = 0,
     ) -> Shape:
         """Return the shape after a 'same' depthwise convolution, normalization and activation; branches are folded."""
-        channels = x[2]
+        channels = multiplier * x[2]
         y = (*_strided(x, name, stride), channels) if stride != 1 else (x[0], x[1], channels)
         height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
         n_kernel = height * width * channels
@@ -158,7 +161,7 @@ class Counter:
 
     def activate(self, x: Shape, name: str, activation: Activation) -> Shape:
         """Return the shape after an activation."""
-        self._live((3 if activation == "swish" else 2) * _size(x))  # swish multiplies the map with its sigmoid
+        self._live(2 * _size(x))  # the product of swish takes the place of the sigmoid
         return (x[0], x[1], x[2])  # a new map of the same shape
 
     def channel_attention(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
@@ -170,6 +173,18 @@ class Counter:
         self._n_kept += _size(x)  # the map stays alive until it is scaled
         self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 2)
         self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 2)
+        self._n_kept = waiting
+        return self._scaled(x, channels)
+
+    def squeeze_excite(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
+        """Return the shape after squeeze and excitation."""
+        channels = x[2]
+        hidden = attention_units(channels, reduction_ratio)
+        vector, narrow = (1, 1, channels), (1, 1, hidden)
+        waiting, n_kernel = self._n_kept, channels * hidden
+        self._n_kept += _size(x)  # the map stays alive until it is scaled
+        self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 1)
+        self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 1)
         self._n_kept = waiting
         return self._scaled(x, channels)
 
@@ -193,6 +208,18 @@ class Counter:
         y = (max(x[0], kept[0]), x[1], x[2])
         self._live(_size(x) + _size(kept) + _size(y))
         return y
+
+    def mix(self, x: Shape, other: Shape, name: str) -> Shape:
+        """Return the shape of the mixture, whose p is a factor of one value; the kept map no longer counts as alive."""
+        self._kept, self._n_kept = None, 0
+        self._weigh(name, "factor", x, x, 1, 0, 1, 1)
+        self._live(2 * _size(x))
+        return (x[0], x[1], x[2])
+
+    def shuffle(self, x: Shape, name: str, n_groups: int) -> Shape:
+        """Return the shape of `x`, whose channels are reordered."""
+        self._live(2 * _size(x))
+        return (x[0], x[1], x[2])
 
     def pool(self, x: Shape, name: str, kind: Pooling, size: tuple[int, int]) -> Shape:
         """Return the shape after pooling.
@@ -229,9 +256,26 @@ class Counter:
         """Return the shape of the map as a vector."""
         return (1, 1, _size(x))
 
-    def dropout(self, x: Shape, name: str, rate: float) -> Shape:
+    def dropout(self, x: Shape, name: str, rate: float, *, by_channel: bool = False) -> Shape:
         """Return `x`; dropout has no effect at inference."""
         return x
+
+    def channel_gru(self, x: Shape, name: str, units: int) -> Shape:
+        """Return the shape of a vector with one value per channel.
+
+        The inputs of all steps pass one 1 × 1 convolution to the two gates and the candidate state. Before the first
+        step the state is 0, so that the recurrent layer runs one time less than there are channels.
+        """
+        n_bands, _, n_steps = x
+        sequence, gates = (1, n_steps, n_bands), (1, n_steps, 3 * units)
+        self._live(_size(x) + _size(sequence))
+        n_kernel = 3 * units * n_bands
+        self._weigh(f"{name}_input", "conv", sequence, gates, n_kernel + 3 * units, n_kernel, 3 * units, 1)
+        state, n_kernel = (1, 1, units), 3 * units * units
+        self._weigh(
+            f"{name}_recurrent", "dense", state, (1, 1, 3 * units), n_kernel + units, n_kernel, units, n_steps - 1
+        )
+        return (1, 1, n_steps)
 
     def response_norm(self, x: Shape, name: str) -> Shape:
         """Return the shape of `x`; γ and β count as a factor of two values."""

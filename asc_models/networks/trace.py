@@ -37,7 +37,7 @@ class _Tracer:
             name = f"{operation} {words[0]}" if words else operation
             plain = [value for value in settings if value not in words[:1] and not callable(value)]
             plain += [stride_pair(value) if key == "stride" else value for key, value in sorted(named.items())]
-            if operation == "channel_attention":
+            if operation in ("channel_attention", "squeeze_excite"):
                 plain = [attention_units(x[2], plain[0])]
             self.trace[name] = (x, *plain)
             return apply(x, *settings, **named)

@@ -25,13 +25,15 @@ import tensorflow as tf
 from asc_models.tflite.flatbuffer import TfliteFile, buffer_views
 from asc_models.tflite.measure import weight_tensors
 from asc_models.training.branches import BranchedDepthwise
-from asc_models.training.layers import ResidualNormalization
+from asc_models.training.layers import GatedRecurrence, ResidualNormalization
 
 Floats = npt.NDArray[np.float32]
 Constants = dict[str, Floats]
 """{layer/part: values in the file's order, flattened}."""
 
 Float = np.dtype[Any]
+KERNELS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, GatedRecurrence)
+"""Layers with a kernel, whose axes are in another order in the file."""
 DTYPES: dict[str, Float] = {"FLOAT32": np.dtype(np.float32), "FLOAT16": np.dtype(np.float16)}
 
 
@@ -108,7 +110,7 @@ def file_constants(model: keras.Model) -> Constants:
                 constants |= dict(zip((f"{name}/scale", f"{name}/shift"), norms[host], strict=True))
         elif isinstance(layer, BranchedDepthwise):
             constants |= dict(zip((f"{name}/kernel", f"{name}/bias"), layer.folded(), strict=True))
-        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
+        elif isinstance(layer, KERNELS):
             constants |= {f"{name}/{part}": values for part, values in _folded(layer, norms.get(name)).items()}
         else:
             constants |= {f"{name}/{weight.name}": weight.numpy() for weight in layer.weights}
@@ -124,7 +126,7 @@ def _folded(layer: keras.layers.Layer, norm: tuple[Floats, Floats] | None) -> di
     bias = None if layer.bias is None else layer.bias.numpy()
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     if is_depthwise:
-        kernel = kernel[..., 0]  # (height, width, channels), as in the file
+        kernel = kernel.reshape(*kernel.shape[:2], -1)  # (height, width, channels · multiplier), as in the file
     if norm is not None:
         scale, shift = norm
         kernel = kernel * scale

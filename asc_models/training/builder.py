@@ -20,10 +20,15 @@ from asc_models.networks.topology import Shape, attention_units, count
 from asc_models.training.branches import BranchedDepthwise
 from asc_models.training.layers import (
     AttentivePooling,
+    ChannelSequence,
+    ChannelShuffle,
     ChannelStatistics,
     FrequencyMean,
     FusedBatchNormalization,
+    GatedRecurrence,
     GlobalResponseNormalization,
+    GroupedConv2D,
+    Mixture,
     ResidualNormalization,
     SubspectralNormalization,
 )
@@ -80,19 +85,22 @@ class _KerasNetwork:
         x: Tensor,
         name: str,
         filters: int,
-        kernel_size: int,
+        kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        groups: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
     ) -> Tensor:
         """Apply a 'same' convolution, then normalization and activation."""
-        x = keras.layers.Conv2D(
+        layer = keras.layers.Conv2D if groups == 1 else GroupedConv2D
+        x = layer(
             filters,
             kernel_size,
             strides=stride,
             padding="same",
+            groups=groups,
             use_bias=normalization == "none" if biased is None else biased,
             kernel_initializer="he_normal",
             kernel_regularizer=self._penalty,
@@ -107,6 +115,7 @@ class _KerasNetwork:
         kernel_size: Kernel,
         *,
         stride: Stride = 1,
+        multiplier: int = 1,
         normalization: Normalization = "batch",
         activation: Activation = "relu",
         biased: bool | None = None,
@@ -127,6 +136,7 @@ class _KerasNetwork:
             kernel_size,
             strides=stride,
             padding="same",
+            depth_multiplier=multiplier,
             use_bias=normalization == "none" if biased is None else biased,
             depthwise_initializer="he_normal",
             depthwise_regularizer=self._penalty,
@@ -156,21 +166,15 @@ class _KerasNetwork:
 
     def channel_attention(self, x: Tensor, name: str, reduction_ratio: int) -> Tensor:
         """Scale `x` by channel (CBAM: Woo et al. 2018)."""
-        channels = self.n_channels(x)
-        reduce = keras.layers.Dense(
-            attention_units(channels, reduction_ratio),
-            activation="relu",
-            kernel_initializer="he_normal",
-            kernel_regularizer=self._penalty,
-            name=f"{name}_reduce",
-        )
-        restore = keras.layers.Dense(channels, kernel_regularizer=self._penalty, name=f"{name}_restore")
+        reduce, restore = self._bottleneck(self.n_channels(x), name, reduction_ratio)
         average = restore(reduce(keras.layers.GlobalAveragePooling2D(name=f"{name}_average")(x)))
         maximum = restore(reduce(keras.layers.GlobalMaxPooling2D(name=f"{name}_maximum")(x)))
-        total = keras.layers.Add(name=f"{name}_total")([average, maximum])
-        scale = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(total)
-        scale = keras.layers.Reshape((1, 1, channels), name=f"{name}_reshape")(scale)
-        return keras.layers.Multiply(name=f"{name}_scale")([x, scale])
+        return self._scaled(x, name, keras.layers.Add(name=f"{name}_total")([average, maximum]))
+
+    def squeeze_excite(self, x: Tensor, name: str, reduction_ratio: int) -> Tensor:
+        """Scale `x` by channel (Hu et al. 2018)."""
+        reduce, restore = self._bottleneck(self.n_channels(x), name, reduction_ratio)
+        return self._scaled(x, name, restore(reduce(keras.layers.GlobalAveragePooling2D(name=f"{name}_average")(x))))
 
     def spatial_attention(self, x: Tensor, name: str, kernel_size: int) -> Tensor:
         """Scale `x` by position (CBAM: Woo et al. 2018)."""
@@ -192,6 +196,14 @@ class _KerasNetwork:
     def add(self, x: Tensor, kept: Tensor, name: str) -> Tensor:
         """Return the sum of two maps."""
         return keras.layers.Add(name=name)([kept, x])
+
+    def mix(self, x: Tensor, other: Tensor, name: str) -> Tensor:
+        """Return the mixture of two maps."""
+        return Mixture(name=name)([x, other])
+
+    def shuffle(self, x: Tensor, name: str, n_groups: int) -> Tensor:
+        """Return the map with reordered channels."""
+        return ChannelShuffle(n_groups, name=name)(x)
 
     def pool(self, x: Tensor, name: str, kind: Pooling, size: tuple[int, int]) -> Tensor:
         """Pool in windows of `size`; an incomplete window at the edge is dropped."""
@@ -223,9 +235,16 @@ class _KerasNetwork:
         """Return the map as a vector."""
         return keras.layers.Flatten(name="flatten")(x)
 
-    def dropout(self, x: Tensor, name: str, rate: float) -> Tensor:
+    def dropout(self, x: Tensor, name: str, rate: float, *, by_channel: bool = False) -> Tensor:
         """Apply dropout in training; return `x` itself if `rate` is 0."""
-        return keras.layers.Dropout(rate, name=name)(x) if rate else x
+        layer = keras.layers.SpatialDropout2D if by_channel else keras.layers.Dropout
+        return layer(rate, name=name)(x) if rate else x
+
+    def channel_gru(self, x: Tensor, name: str, units: int) -> Tensor:
+        """Read the channels one after another; the input's part of each step is computed for all steps at once."""
+        x = ChannelSequence(name=f"{name}_sequence")(x)
+        x = keras.layers.Conv2D(3 * units, 1, kernel_regularizer=self._penalty, name=f"{name}_input")(x)
+        return GatedRecurrence(units, kernel_regularizer=self._penalty, name=f"{name}_recurrent")(x)
 
     def response_norm(self, x: Tensor, name: str) -> Tensor:
         """Apply global response normalization."""
@@ -246,6 +265,23 @@ class _KerasNetwork:
     def classifier(self, x: Tensor, n_classes: int) -> Tensor:
         """Return the logits; the trainer finds them by the layer's name."""
         return self.dense(x, "logits", n_classes)
+
+    def _bottleneck(self, channels: int, name: str, reduction_ratio: int) -> tuple[keras.layers.Dense, ...]:
+        """Return the two layers of channel attention."""
+        reduce = keras.layers.Dense(
+            attention_units(channels, reduction_ratio),
+            activation="relu",
+            kernel_initializer="he_normal",
+            kernel_regularizer=self._penalty,
+            name=f"{name}_reduce",
+        )
+        return reduce, keras.layers.Dense(channels, kernel_regularizer=self._penalty, name=f"{name}_restore")
+
+    def _scaled(self, x: Tensor, name: str, scores: Tensor) -> Tensor:
+        """Return `x` scaled by channel by the sigmoid of a vector."""
+        scale = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(scores)
+        scale = keras.layers.Reshape((1, 1, self.n_channels(x)), name=f"{name}_reshape")(scale)
+        return keras.layers.Multiply(name=f"{name}_scale")([x, scale])
 
     def _normalized(self, x: Tensor, name: str, normalization: Normalization, activation: Activation) -> Tensor:
         if normalization == "batch":

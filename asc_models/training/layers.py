@@ -184,3 +184,140 @@ class ResidualNormalization(keras.layers.Layer):  # type: ignore[misc]  # likewi
     def get_config(self) -> dict[str, Any]:
         """Return the settings."""
         return {**super().get_config(), "weight": self.weight}
+
+
+@register
+class GroupedConv2D(keras.layers.Conv2D):  # type: ignore[misc]  # likewise
+    """A convolution in groups of channels: each group of filters reads one group of adjacent channels.
+
+    Weights and results are those of the stock layer. That one compiles the convolution with XLA, which takes many
+    times as long on CPUs, and without oneDNN TensorFlow has no gradient of it there. In training it is therefore a
+    depthwise convolution, whose outputs are added within each group; otherwise it is one operator, as in the exported
+    file.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the maps of the filters."""
+        kernel, padding = self.kernel.value, self.padding.upper()
+        if training:
+            outputs = self._by_channel(inputs, kernel, padding)
+        else:
+            outputs = tf.nn.conv2d(inputs, kernel, self.strides, padding)
+        return tf.nn.bias_add(outputs, self.bias.value) if self.use_bias else outputs
+
+    def _by_channel(self, inputs: Any, kernel: Any, padding: str) -> Any:
+        height, width, n_inputs, _ = kernel.shape  # inputs of a group
+        n_outputs = self.filters // self.groups
+        by_group = tf.reshape(kernel, (height, width, n_inputs, self.groups, n_outputs))
+        by_channel = tf.reshape(
+            tf.transpose(by_group, (0, 1, 3, 2, 4)), (height, width, self.groups * n_inputs, n_outputs)
+        )
+        parts = tf.nn.depthwise_conv2d(inputs, by_channel, (1, *self.strides, 1), padding)
+        sums = tf.reduce_sum(tf.reshape(parts, (-1, self.groups, n_inputs, n_outputs)), axis=2)
+        shape = tf.shape(parts)
+        return tf.reshape(sums, (shape[0], shape[1], shape[2], self.filters))
+
+
+@register
+class ChannelShuffle(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """Reordering of the channels: the first of each group, then the second of each, and so on (Zhang et al. 2018).
+
+    Args:
+        n_groups: number of groups of adjacent channels; divides the channels.
+    """
+
+    def __init__(self, n_groups: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.n_groups = n_groups
+
+    def call(self, inputs: Any) -> Any:
+        """Return maps of the inputs' shape."""
+        _, n_mels, n_frames, n_channels = inputs.shape
+        frames = tf.shape(inputs)[2] if n_frames is None else n_frames
+        groups = tf.reshape(inputs, (-1, self.n_groups, n_channels // self.n_groups))  # three dimensions suffice
+        return tf.reshape(tf.transpose(groups, (0, 2, 1)), (-1, n_mels, frames, n_channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {**super().get_config(), "n_groups": self.n_groups}
+
+
+@register
+class Mixture(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """p · x + (1 − p) · y of two inputs, with one learned p, initially ½."""
+
+    def build(self, input_shape: Any) -> None:
+        """Create p."""
+        self.share = self.add_weight(shape=(1,), initializer=keras.initializers.Constant(0.5), name="share")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return maps of the inputs' shape."""
+        first, second = inputs
+        return second + (first - second) * self.share.value  # one constant in the exported file, not p and 1 − p
+
+
+@register
+class ChannelSequence(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """The channels as time: (batch, bands, frames, channels) → means over the frames (batch, 1, channels, bands)."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return a map whose frames are the channels, and whose channels are the bands."""
+        return tf.transpose(tf.reduce_mean(inputs, axis=2, keepdims=True), (0, 2, 3, 1))
+
+
+@register
+class GatedRecurrence(keras.layers.Layer):  # type: ignore[misc]  # likewise
+    """The recurrent part of a gated recurrent unit: (batch, 1, steps, 3 · units) → (batch, steps).
+
+    The input has what each step's input adds to the reset gate r, the update gate z and the candidate state n, with
+    their biases. The result is the mean of the state h after each step:
+
+        r, z = σ(input + R h);  n = tanh(input + r · (R h + b));  h ← n + z · (h − n)
+
+    This is the variant of cuDNN, PyTorch and Keras (`reset_after`), without the second biases of r and z, which would
+    only be added to those of the input. The number of steps is fixed, and they are unrolled: exported files have
+    neither loops nor variables.
+
+    Args:
+        units: size of the state; it is 0 before the first step.
+        kernel_regularizer: penalty on R.
+    """
+
+    def __init__(self, units: int, kernel_regularizer: Any = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.units = units
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape: Any) -> None:
+        """Create R and b."""
+        self.kernel = self.add_weight(
+            shape=(self.units, 3 * self.units),
+            initializer="orthogonal",
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean state after each step."""
+        gates, candidates = tf.split(tf.squeeze(inputs, axis=1), [2 * self.units, self.units], axis=-1)
+        kernel, bias = self.kernel.value, self.bias.value
+        states: list[Any] = []
+        for gate, candidate in zip(tf.unstack(gates, axis=1), tf.unstack(candidates, axis=1), strict=True):
+            if not states:  # without products with the state 0, whose constants the file would hold once more
+                reset, update = tf.split(tf.sigmoid(gate), 2, axis=-1)
+                new = tf.tanh(candidate + reset * bias)
+                states.append(new - update * new)
+                continue
+            of_gate, of_candidate = tf.split(states[-1] @ kernel, [2 * self.units, self.units], axis=-1)
+            reset, update = tf.split(tf.sigmoid(gate + of_gate), 2, axis=-1)
+            new = tf.tanh(candidate + reset * (of_candidate + bias))
+            states.append(new + update * (states[-1] - new))
+        return tf.reduce_mean(tf.stack(states, axis=1), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        penalty = keras.regularizers.serialize(self.kernel_regularizer)
+        return {**super().get_config(), "units": self.units, "kernel_regularizer": penalty}

@@ -183,15 +183,18 @@ def test_a_key_one_section_too_high_is_sent_to_its_section():
     ("network", "message"),
     [
         ({"family": "cp_mobile", "expansion_rate": 0}, "model.cp_mobile.expansion_rate: Input should be greater than"),
+        ({"family": "tan2025", "base_channels": 30}, "model.tan2025: base_channels must be a multiple of 4, got 30"),
+        ({"family": "tan2025", "gru_unit": 8}, "unknown key; did you mean 'gru_units'?"),
         ({"family": "cp_mobile", "base_chanels": 8}, "unknown key; did you mean 'base_channels'?"),
         (
             {"family": "cpm"},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet (got 'cpm')",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, tan2025 "
+            "(got 'cpm')",
         ),
         (
             {"stem_filters": 8},
-            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, but it is "
-            "missing",
+            "model: must name its family, one of inverted_residual, dcase_baseline, cp_mobile, bc_resnet, tan2025, "
+            "but it is missing",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def test_what_asc_refuses_editors_mark(text):
         parse_config(RunConfig, data, "test")
 
 
-@pytest.mark.parametrize("family", ["inverted_residual", "dcase_baseline", "cp_mobile"])
+@pytest.mark.parametrize("family", ["inverted_residual", "dcase_baseline", "cp_mobile", "tan2025"])
 def test_every_knob_is_in_the_schema(family):
     """An editor offers every knob of a family, each with its meaning."""
     space = json_schema()["$defs"]["SpaceConfig"]

@@ -13,6 +13,7 @@ from asc_models.networks.families.bc_resnet import BcResnetConfig
 from asc_models.networks.families.cp_mobile import CpMobileConfig
 from asc_models.networks.families.dcase_baseline import BaselineConfig
 from asc_models.networks.families.residual_network import Attention, BlockConfig, ModelConfig, StageConfig
+from asc_models.networks.families.tan2025 import Tan2025Config
 from asc_models.networks.network import NetworkConfig
 
 __all__ = [
@@ -26,10 +27,11 @@ __all__ = [
     "CpMobileConfig",
     "ModelConfig",
     "StageConfig",
+    "Tan2025Config",
     "parse_network",
 ]
 
-_Families = ModelConfig | BaselineConfig | CpMobileConfig | BcResnetConfig
+_Families = ModelConfig | BaselineConfig | CpMobileConfig | BcResnetConfig | Tan2025Config
 
 FAMILIES: dict[str, type[NetworkConfig]] = {
     config.model_fields["family"].default: config for config in get_args(_Families)

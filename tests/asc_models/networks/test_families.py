@@ -16,6 +16,7 @@ from asc_models.networks.families import (
     CpMobileConfig,
     ModelConfig,
     StageConfig,
+    Tan2025Config,
     parse_network,
 )
 from asc_models.networks.network import NetworkConfig
@@ -60,6 +61,36 @@ def test_bc_resnet_has_its_published_size():
     table = layers(preset("bc-resnet-asc"), (256, 334, 1), 10)
     counted = count(preset("bc-resnet-asc"), (256, 334, 1), 10)
     assert sum(layer.n_params for layer in table) - counted.n_norm // 2 == 314_970
+
+
+def test_the_cnn_gru_of_2025_has_its_published_size():
+    """58,171 parameters, which are their 116,342 bytes in float16, and 10,902,300 MACs on 256 × 33 (complexity.json and
+    README of joesephgit/DCASE2025). Their counter, torchinfo, has batch norm as its two trained values a channel and as
+    many MACs; a bias of a dense layer as MACs, too; the recurrent unit with a second bias for two of its gates, and all
+    of its parameters as MACs of each of 28 steps, of which the first needs no recurrent kernel here."""
+    table = layers(preset("tan2025"), (256, 33, 1), 10)
+    counted = count(preset("tan2025"), (256, 33, 1), 10)
+    second_bias = 2 * 64
+    assert sum(layer.n_params for layer in table) - counted.n_norm // 2 + second_bias == 58_171
+    of = {layer.name: layer for layer in table}
+    recurrent, entry = of["gru_recurrent"], of["gru_input"]
+    assert (entry.n_params + recurrent.n_params + second_bias) * 28 == 440_832
+    norms = sum(2 * layer.output_shape[2] for layer in table if layer.kind in ("conv", "depthwise") and layer != entry)
+    biases = sum(layer.n_bias for layer in table if layer.kind == "dense" and layer != recurrent)
+    first_step = recurrent.n_kernel
+    of_gru = 28 * (entry.n_bias + recurrent.n_bias + second_bias)
+    assert counted.macs + norms + biases + first_step + of_gru == 10_902_300
+    assert (counted.n_params, counted.macs) == (59_385, 10_877_656)
+
+
+@pytest.mark.parametrize("base_channels", [4, 20, 24, 36])
+@pytest.mark.parametrize("channels_multiplier", [1.0, 1.25, 1.5, 1.7])
+def test_the_paths_of_the_cnn_gru_can_be_shuffled(base_channels, channels_multiplier):
+    """Whatever the factor, a path has an even number of channels, which the shuffle needs."""
+    table = layers(Tan2025Config(base_channels=base_channels, channels_multiplier=channels_multiplier), (64, 33, 1), 10)
+    widths = {layer.name: layer.output_shape[2] for layer in table}
+    assert widths["max_widen"] == widths["average_widen"] <= base_channels * channels_multiplier
+    assert widths["max_widen"] % 2 == 0
 
 
 def test_sub_bands_must_have_equally_many_bands():
@@ -156,6 +187,9 @@ def test_the_registry_holds_every_family_by_its_name():
         (ModelConfig, {"attention_at": "end"}, "attention_at: Input should be 'input', 'block' or 'stage'"),
         (CpMobileConfig, {"base_channels": 12}, "base_channels must be a multiple of 8, got 12"),
         (CpMobileConfig, {"n_blocks": [3, 0]}, "every stage at least one block"),
+        (Tan2025Config, {"base_channels": 22}, "base_channels must be a multiple of 4, got 22"),
+        (Tan2025Config, {"kernel_size": 4}, "kernel_size: Input should be 3, 5 or 7 (got 4)"),
+        (Tan2025Config, {"head_channels": 65}, "head_channels: Input should be less than or equal to 64 (got 65)"),
         (CpMobileConfig, {"strides": {7: 2}}, "strides names block 7, but there are blocks 1 to 6"),
     ],
 )
@@ -176,6 +210,11 @@ def test_a_description_that_cannot_be_is_refused(family, description, message):
             "left; lower its stride or an earlier one, or take a larger input",
         ),
         (ModelConfig(stem_stride=(1, 4)), (40, 3, 1), "stem has stride 1 × 4, but its input has only 40 × 3"),
+        (
+            Tan2025Config(),
+            (256, 5, 1),
+            "max_max_pool pools 2 × 2, but its input has only 64 × 1 (bands × frames): nothing would be left",
+        ),
         (
             BaselineConfig(),
             (40, 400, 1),

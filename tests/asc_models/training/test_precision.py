@@ -5,7 +5,7 @@ import pytest
 from asc_models_support import SMALL_MODEL, feature_set
 
 from asc_models.config import TrainConfig
-from asc_models.networks.families import CpMobileConfig
+from asc_models.networks.families import CpMobileConfig, Tan2025Config
 from asc_models.tflite.export import export
 from asc_models.training.builder import build
 from asc_models.training.trainer import Trainer
@@ -43,9 +43,11 @@ def test_without_it_every_operator_is_float32():
     assert dtypes_of_convolutions(Trainer(SMALL_MODEL, TrainConfig(batch_size=8), feature_set(), seed=0)) == {"float32"}
 
 
-def test_other_layers_take_it_too():
-    """A network with global response normalization trains a step in bfloat16."""
-    trainer = Trainer(CpMobileConfig(), CONFIG.updated(epoch_examples=8), feature_set(16), seed=0)
+@pytest.mark.parametrize("network", [CpMobileConfig(), Tan2025Config(base_channels=8, head_channels=4, gru_units=6)])
+def test_other_layers_take_it_too(network):
+    """Networks with global response normalization, or with grouped convolutions and a recurrent unit, train a step in
+    bfloat16."""
+    trainer = Trainer(network, CONFIG.updated(epoch_examples=8), feature_set(16), seed=0)
     before = trainer.model.get_weights()
     assert dtypes_of_convolutions(trainer) == {"bfloat16"}
     trainer.train_to(1)

@@ -8,7 +8,14 @@ from asc_models_support import feature_set, in_every_mode, with_random_weights
 
 from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
-from asc_models.networks.families import BaselineConfig, BcResnetConfig, BlockConfig, CpMobileConfig, ModelConfig
+from asc_models.networks.families import (
+    BaselineConfig,
+    BcResnetConfig,
+    BlockConfig,
+    CpMobileConfig,
+    ModelConfig,
+    Tan2025Config,
+)
 from asc_models.networks.sparsity import n_zeros
 from asc_models.networks.topology import layers
 from asc_models.tflite.export import convert, exported
@@ -133,9 +140,10 @@ def test_zeros_reach_the_file_in_every_mode(tmp_path):
         (NETWORK.updated(block="residual", head="convolution", normalization="none"), 0.3),
         (CpMobileConfig(base_channels=32, n_blocks=(2, 1), strides={2: 2}), 0.5),
         (BcResnetConfig(base_channels=24, multipliers=(1.0, 1.5), n_blocks=(2, 1), n_pools=1), 0.777),
+        (Tan2025Config(base_channels=16, head_channels=6, gru_units=20), 0.6),
         (BaselineConfig(filters=(8, 12, 12), dense_units=80, pools=((4, 2), (2, 2))), 0.9),
     ],
-    ids=["residual", "cp_mobile", "bc_resnet", "dcase_baseline"],
+    ids=["residual", "cp_mobile", "bc_resnet", "tan2025", "dcase_baseline"],
 )
 @pytest.mark.no_cover
 def test_nonzero_bytes_are_a_closed_form_for_every_family(network, sparsity, tmp_path):
