@@ -86,8 +86,8 @@ class Network(Protocol[T]):
     ) -> T:
         """Apply a 'same' depthwise convolution, then normalization and activation; `biased` as in `conv`.
 
-        Each channel becomes `multiplier` adjacent channels. If `branches` is not 0, which needs a `multiplier` of 1, the
-        convolution with its batch norm is trained as the sum of so many convolutions and, with stride 1, the input,
+        Each channel becomes `multiplier` adjacent channels. If `branches` is not 0, for which `multiplier` must be 1,
+        the convolution with its batch norm is trained as the sum of so many convolutions and, with stride 1, the input,
         each with a batch norm. For inference they are folded into one.
         """
 
