@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from asc_models.training.layers import FusedBatchNormalization, register
+from asc_models.training.layers import FusedBatchNormalization, depthwise_convolution, register
 
 
 @register
@@ -42,7 +42,8 @@ class BranchedDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras ship
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.kernel_size, self.n_branches, self.stride = tuple(kernel_size), n_branches, tuple(stride)
+        self.kernel_size, self.n_branches = (kernel_size[0], kernel_size[1]), n_branches
+        self.stride = (stride[0], stride[1])
         self.momentum = momentum
         self.regularizer = keras.regularizers.get(regularizer)
         self.skips = self.stride == (1, 1)
@@ -112,7 +113,7 @@ class BranchedDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras ship
         }
 
     def _convolved(self, x: Any, kernel: Any) -> Any:
-        return keras.ops.depthwise_conv(x, kernel, strides=self.stride, padding="same")
+        return depthwise_convolution(x, kernel, self.stride)
 
     def _folded(self) -> tuple[Any, Any]:
         """Return kernel (height, width, channels, 1) and bias as tensors, which a converter computes once."""

@@ -30,6 +30,7 @@ from asc_models.training.layers import (
     GroupedConv2D,
     Mixture,
     ResidualNormalization,
+    StridedDepthwiseConv2D,
     SubspectralNormalization,
 )
 
@@ -132,7 +133,9 @@ class _KerasNetwork:
                 name=name,
             )(x)
             return self.activate(x, name, activation)
-        x = keras.layers.DepthwiseConv2D(
+        frequency, time = stride_pair(stride)
+        layer = keras.layers.DepthwiseConv2D if frequency == time else StridedDepthwiseConv2D
+        x = layer(
             kernel_size,
             strides=stride,
             padding="same",

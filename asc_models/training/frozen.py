@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from asc_models.training.layers import exporting
 from asc_models.training.voting import Voting
 
 
@@ -17,7 +18,7 @@ def frozen(model: keras.Model | Voting) -> Callable[[Any], Any]:
 
     def function(log_mel: Any) -> Any:
         """Run the network in inference mode."""
-        with keras.StatelessScope([(weight, tf.constant(values)) for weight, values in weights]):
+        with exporting(), keras.StatelessScope([(weight, tf.constant(values)) for weight, values in weights]):
             return model(log_mel, training=False)
 
     return function

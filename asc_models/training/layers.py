@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -15,6 +18,49 @@ keras.config.set_epsilon(1e-7)
 keras.config.set_image_data_format("channels_last")
 
 register = keras.saving.register_keras_serializable(package="asc_models")
+
+_EXPORTING = ContextVar("exporting", default=False)
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Let layers trace the operators of an exported file, which need not run here."""
+    token = _EXPORTING.set(True)
+    try:
+        yield
+    finally:
+        _EXPORTING.reset(token)
+
+
+def depthwise_convolution(inputs: Any, kernel: Any, stride: tuple[int, int]) -> Any:
+    """Return a 'same' depthwise convolution with any stride (frequency, time).
+
+    TensorFlow has operators with two different strides only in oneDNN, that is neither on GPUs nor on every processor.
+    So it is one with stride 1, of which the outputs are taken that the stride keeps; interpreters of files have no such
+    limit.
+    """
+    if stride[0] == stride[1] or _EXPORTING.get():
+        return tf.nn.depthwise_conv2d(inputs, kernel, (1, *stride, 1), "SAME")
+    size = tf.shape(inputs)
+    margins = [_margins(size[axis + 1], kernel.shape[axis], stride[axis]) for axis in (0, 1)]
+    padded = tf.pad(inputs, [(0, 0), *margins, (0, 0)])
+    return tf.nn.depthwise_conv2d(padded, kernel, (1, 1, 1, 1), "VALID")[:, :: stride[0], :: stride[1]]
+
+
+def _margins(n: Any, kernel_size: int, stride: int) -> tuple[Any, Any]:
+    """Return what 'same' padding adds before and after `n` values."""
+    total = tf.maximum(((n + stride - 1) // stride - 1) * stride + kernel_size - n, 0)
+    return total // 2, total - total // 2
+
+
+@register
+class StridedDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras ships no types
+    """The stock layer, with a stride that differs between frequency and time (`depthwise_convolution`)."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the maps."""
+        outputs = depthwise_convolution(inputs, self.kernel.value, self.strides)
+        return tf.nn.bias_add(outputs, self.bias.value) if self.use_bias else outputs
 
 
 @register
@@ -192,15 +238,15 @@ class GroupedConv2D(keras.layers.Conv2D):  # type: ignore[misc]  # likewise
     """A convolution in groups of channels: each group of filters reads one group of adjacent channels.
 
     Weights and results are those of the stock layer. That one compiles the convolution with XLA, which takes many times
-    as long on CPUs, and without oneDNN TensorFlow has no gradient of it there. In training the kernel is therefore
-    filled up with zeros to one of all channels, which is faster than a depthwise convolution and sums; otherwise the
-    convolution is one operator in groups, as in the exported file.
+    as long on CPUs, and without oneDNN TensorFlow has neither its gradient nor its fused form there. The kernel is
+    therefore filled up with zeros to one of all channels, which is faster than a depthwise convolution and sums; in an
+    exported file the convolution is one operator in groups.
     """
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Any) -> Any:
         """Return the maps of the filters."""
         kernel = self.kernel.value
-        if training:
+        if not _EXPORTING.get():
             channels, filters = np.arange(inputs.shape[-1]), np.arange(self.filters)
             is_read = channels[:, None] // kernel.shape[2] == filters // (self.filters // self.groups)
             kernel = tf.tile(kernel, (1, 1, self.groups, 1)) * tf.constant(is_read, kernel.dtype)

@@ -1,13 +1,26 @@
 """What the layers compute, against independent implementations."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from asc_models.networks.families import Tan2025Config
 from asc_models.networks.topology import layers
 from asc_models.training.builder import build
-from asc_models.training.layers import ChannelSequence, ChannelShuffle, GatedRecurrence, GroupedConv2D, Mixture
+from asc_models.training.layers import (
+    ChannelSequence,
+    ChannelShuffle,
+    GatedRecurrence,
+    GroupedConv2D,
+    Mixture,
+    StridedDepthwiseConv2D,
+    exporting,
+)
 
 pytestmark = pytest.mark.system
 
@@ -126,3 +139,63 @@ def test_layers_are_read_back_from_a_saved_network(tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(x, training=False), model(x, training=False))
     assert len(again.losses) == sum(layer.n_kernel > 0 for layer in layers(network, (32, 20, 1), 3))
+
+
+@pytest.mark.parametrize("stride", [(2, 1), (1, 2), (3, 2), (1, 4)])
+@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 5), (5, 1)])
+@pytest.mark.parametrize("size", [(16, 21), (17, 20), (5, 4)])
+def test_a_stride_that_differs_is_that_of_one_operator(stride, kernel_size, size):
+    """Window by window, at sizes where 'same' pads differently."""
+    x = normal(2, *size, 3)
+    layer = randomized(StridedDepthwiseConv2D(kernel_size, strides=stride, padding="same", use_bias=True), x)
+    kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
+    n_out = [-(-n // step) for n, step in zip(size, stride, strict=True)]
+    spans = zip(n_out, stride, kernel_size, size, strict=True)
+    totals = [max((n - 1) * step + width - n_in, 0) for n, step, width, n_in in spans]
+    padded = np.pad(x, ((0, 0), *((total // 2, total - total // 2) for total in totals), (0, 0)))
+    expected = np.empty((2, *n_out, 3))
+    for row, column in np.ndindex(*n_out):
+        top, left = row * stride[0], column * stride[1]
+        window = padded[:, top : top + kernel_size[0], left : left + kernel_size[1]]
+        expected[:, row, column] = (window * kernel[..., 0]).sum(axis=(1, 2)) + bias
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_export_has_one_operator_for_a_stride_that_differs():
+    """Whatever the training does instead."""
+
+    def operators():
+        function = tf.function(lambda x: layer(x)).get_concrete_function(tf.TensorSpec((1, 8, 8, 3)))
+        return {operation.type for operation in function.graph.get_operations()}
+
+    layer = randomized(StridedDepthwiseConv2D(3, strides=(2, 1), padding="same"), normal(1, 8, 8, 3))
+    assert {"Pad", "StridedSlice"} <= operators() or {"PadV2", "StridedSlice"} <= operators()
+    with exporting():
+        assert not {"Pad", "PadV2", "StridedSlice"} & operators()
+
+
+WITHOUT_ONEDNN = """
+import numpy as np
+from asc_models.config import TrainConfig
+from asc_models.networks.families import parse_network
+from asc_models.training.trainer import Trainer
+from asc_models_support import feature_set
+for network in {networks!r}:
+    data = feature_set(16, n_mels=32, n_frames=40)
+    trainer = Trainer(parse_network(network), TrainConfig(batch_size=8), data, seed=0)
+    trainer.train_to(1)
+    assert np.isfinite(trainer.predict(data)).all()
+"""
+
+
+def test_networks_train_without_onednn():
+    """As on a GPU or another processor, TensorFlow then has fewer operators: strides that differ, groups."""
+    networks = [
+        {"family": "cp_mobile", "n_blocks": [1, 1], "strides": {2: [2, 1]}},
+        {"family": "tan2025", "base_channels": 8, "head_channels": 4, "gru_units": 4},
+        {"family": "inverted_residual", "stages": [{"filters": 8, "stride": [1, 2]}], "depthwise_branches": 2},
+    ]
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = WITHOUT_ONEDNN.format(networks=networks)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
