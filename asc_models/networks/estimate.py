@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_VALUES, ExportMode
+from asc_models.networks.layer_table import Layer, layers
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.sparsity import n_zeros
-from asc_models.networks.topology import Counter, Layer, Shape, count, layers
+from asc_models.networks.topology import Counter, Shape, count
 from asc_models.rules import Quantity, RulesConfig, Verdict, check
 from data_prep.config import Windows
 

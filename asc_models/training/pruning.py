@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from asc_models.networks.layer_table import layers
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.sparsity import n_zeros
-from asc_models.networks.topology import Shape, layers
+from asc_models.networks.topology import Shape
 from asc_models.training.precision import LOGITS
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import FAMILIES, parse_network
-from asc_models.networks.topology import layers
+from asc_models.networks.layer_table import layers
 from asc_models.tflite.artifact import Artifact
 from asc_models.tflite.export import export
 from asc_models.tflite.measure import measure

@@ -19,9 +19,10 @@ from asc_models.networks.families import (
     Tan2025Config,
     parse_network,
 )
+from asc_models.networks.layer_table import layers
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
-from asc_models.networks.topology import count, layers
+from asc_models.networks.topology import count
 from asc_models.networks.trace import trace
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config

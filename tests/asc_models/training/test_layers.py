@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from asc_models.networks.families import Tan2025Config
-from asc_models.networks.topology import layers
+from asc_models.networks.layer_table import layers
 from asc_models.training.builder import build
 from asc_models.training.layers import (
     ChannelSequence,

@@ -16,8 +16,8 @@ from asc_models.networks.families import (
     ModelConfig,
     Tan2025Config,
 )
+from asc_models.networks.layer_table import layers
 from asc_models.networks.sparsity import n_zeros
-from asc_models.networks.topology import layers
 from asc_models.tflite.export import convert, exported
 from asc_models.tflite.measure import measure
 from asc_models.training.builder import build
