@@ -142,28 +142,12 @@ class Counter:
         return (x[0], x[1], x[2])  # a new map of the same shape
 
     def channel_attention(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
-        """Return the shape after channel attention."""
-        channels = x[2]
-        hidden = attention_units(channels, reduction_ratio)
-        vector, narrow = (1, 1, channels), (1, 1, hidden)
-        waiting, n_kernel = self._n_kept, channels * hidden
-        self._n_kept += _size(x)  # the map stays alive until it is scaled
-        self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 2)
-        self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 2)
-        self._n_kept = waiting
-        return self._scaled(x, channels)
+        """Return the shape after channel attention, whose layers run for the average and for the maximum."""
+        return self._attended(x, name, reduction_ratio, uses=2)
 
     def squeeze_excite(self, x: Shape, name: str, reduction_ratio: int) -> Shape:
         """Return the shape after squeeze and excitation."""
-        channels = x[2]
-        hidden = attention_units(channels, reduction_ratio)
-        vector, narrow = (1, 1, channels), (1, 1, hidden)
-        waiting, n_kernel = self._n_kept, channels * hidden
-        self._n_kept += _size(x)  # the map stays alive until it is scaled
-        self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, 1)
-        self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, 1)
-        self._n_kept = waiting
-        return self._scaled(x, channels)
+        return self._attended(x, name, reduction_ratio, uses=1)
 
     def spatial_attention(self, x: Shape, name: str, kernel_size: int) -> Shape:
         """Return the shape after spatial attention."""
@@ -291,6 +275,18 @@ class Counter:
     def classifier(self, x: Shape, n_classes: int) -> Shape:
         """Return the shape of the logits."""
         return self.dense(x, "classifier", n_classes)
+
+    def _attended(self, x: Shape, name: str, reduction_ratio: int, *, uses: int) -> Shape:
+        """Return the shape after two layers on a value per channel, which run `uses` times, have scaled the map."""
+        channels = x[2]
+        hidden = attention_units(channels, reduction_ratio)
+        vector, narrow = (1, 1, channels), (1, 1, hidden)
+        waiting, n_kernel = self._n_kept, channels * hidden
+        self._n_kept += _size(x)  # the map stays alive until it is scaled
+        self._weigh(f"{name}_reduce", "dense", vector, narrow, n_kernel + hidden, n_kernel, hidden, uses)
+        self._weigh(f"{name}_restore", "dense", narrow, vector, n_kernel + channels, n_kernel, channels, uses)
+        self._n_kept = waiting
+        return self._scaled(x, channels)
 
     def _scaled(self, x: Shape, n_scales: int) -> Shape:
         self._live(2 * _size(x) + n_scales)
