@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from asc_models.training.layers import FusedBatchNormalization, depthwise_convolution, register
+from asc_models.training.depthwise import depthwise_convolution
+from asc_models.training.layers import FusedBatchNormalization, register
 
 
 @register

@@ -18,6 +18,7 @@ from asc_models.networks.network import (
 )
 from asc_models.networks.topology import Shape, attention_units, count
 from asc_models.training.branches import BranchedDepthwise
+from asc_models.training.depthwise import DepthwiseConv2D
 from asc_models.training.layers import (
     AttentivePooling,
     ChannelSequence,
@@ -30,7 +31,6 @@ from asc_models.training.layers import (
     GroupedConv2D,
     Mixture,
     ResidualNormalization,
-    StridedDepthwiseConv2D,
     SubspectralNormalization,
 )
 
@@ -133,9 +133,7 @@ class _KerasNetwork:
                 name=name,
             )(x)
             return self.activate(x, name, activation)
-        frequency, time = stride_pair(stride)
-        layer = keras.layers.DepthwiseConv2D if frequency == time else StridedDepthwiseConv2D
-        x = layer(
+        x = DepthwiseConv2D(
             kernel_size,
             strides=stride,
             padding="same",

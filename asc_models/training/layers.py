@@ -32,35 +32,9 @@ def exporting() -> Iterator[None]:
         _EXPORTING.reset(token)
 
 
-def depthwise_convolution(inputs: Any, kernel: Any, stride: tuple[int, int]) -> Any:
-    """Return a 'same' depthwise convolution with any stride (frequency, time).
-
-    TensorFlow has operators with two different strides only in oneDNN, that is neither on GPUs nor on every processor.
-    So it is one with stride 1, of which the outputs are taken that the stride keeps; interpreters of files have no such
-    limit.
-    """
-    if stride[0] == stride[1] or _EXPORTING.get():
-        return tf.nn.depthwise_conv2d(inputs, kernel, (1, *stride, 1), "SAME")
-    size = tf.shape(inputs)
-    margins = [_margins(size[axis + 1], kernel.shape[axis], stride[axis]) for axis in (0, 1)]
-    padded = tf.pad(inputs, [(0, 0), *margins, (0, 0)])
-    return tf.nn.depthwise_conv2d(padded, kernel, (1, 1, 1, 1), "VALID")[:, :: stride[0], :: stride[1]]
-
-
-def _margins(n: Any, kernel_size: int, stride: int) -> tuple[Any, Any]:
-    """Return what 'same' padding adds before and after `n` values."""
-    total = tf.maximum(((n + stride - 1) // stride - 1) * stride + kernel_size - n, 0)
-    return total // 2, total - total // 2
-
-
-@register
-class StridedDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras ships no types
-    """The stock layer, with a stride that differs between frequency and time (`depthwise_convolution`)."""
-
-    def call(self, inputs: Any) -> Any:
-        """Return the maps."""
-        outputs = depthwise_convolution(inputs, self.kernel.value, self.strides)
-        return tf.nn.bias_add(outputs, self.bias.value) if self.use_bias else outputs
+def is_exporting() -> bool:
+    """Return whether the operators of an exported file are traced."""
+    return _EXPORTING.get()
 
 
 @register
@@ -246,7 +220,7 @@ class GroupedConv2D(keras.layers.Conv2D):  # type: ignore[misc]  # likewise
     def call(self, inputs: Any) -> Any:
         """Return the maps of the filters."""
         kernel = self.kernel.value
-        if not _EXPORTING.get():
+        if not is_exporting():
             channels, filters = np.arange(inputs.shape[-1]), np.arange(self.filters)
             is_read = channels[:, None] // kernel.shape[2] == filters // (self.filters // self.groups)
             kernel = tf.tile(kernel, (1, 1, self.groups, 1)) * tf.constant(is_read, kernel.dtype)

@@ -12,13 +12,13 @@ import tensorflow as tf
 from asc_models.networks.families import Tan2025Config
 from asc_models.networks.layer_table import layers
 from asc_models.training.builder import build
+from asc_models.training.depthwise import DepthwiseConv2D, depthwise_convolution
 from asc_models.training.layers import (
     ChannelSequence,
     ChannelShuffle,
     GatedRecurrence,
     GroupedConv2D,
     Mixture,
-    StridedDepthwiseConv2D,
     exporting,
 )
 
@@ -147,7 +147,7 @@ def test_layers_are_read_back_from_a_saved_network(tmp_path):
 def test_a_stride_that_differs_is_that_of_one_operator(stride, kernel_size, size):
     """Window by window, at sizes where 'same' pads differently."""
     x = normal(2, *size, 3)
-    layer = randomized(StridedDepthwiseConv2D(kernel_size, strides=stride, padding="same", use_bias=True), x)
+    layer = randomized(DepthwiseConv2D(kernel_size, strides=stride, padding="same", use_bias=True), x)
     kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
     n_out = [-(-n // step) for n, step in zip(size, stride, strict=True)]
     spans = zip(n_out, stride, kernel_size, size, strict=True)
@@ -161,6 +161,42 @@ def test_a_stride_that_differs_is_that_of_one_operator(stride, kernel_size, size
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 3), (2, 1)])
+@pytest.mark.parametrize("kernel_size", [(1, 1), (3, 3), (5, 5), (3, 7), (7, 4), (1, 5)])
+@pytest.mark.parametrize("size", [(16, 21), (17, 20), (5, 4)])
+def test_gradients_of_a_depthwise_convolution_are_those_of_sums(dtype, stride, kernel_size, size):
+    """Of shifted products, at sizes where 'same' pads differently; small integers, which bfloat16 adds exactly."""
+    x, kernel = (RNG.integers(-2, 3, shape).astype(np.float32) for shape in ((2, *size, 16), (*kernel_size, 16, 1)))
+    n_out = [-(-n // step) for n, step in zip(size, stride, strict=True)]
+    upstream = RNG.integers(-1, 2, (2, *n_out, 16)).astype(np.float32)
+    spans = zip(n_out, stride, kernel_size, size, strict=True)
+    totals = [max((n - 1) * step + width - n_in, 0) for n, step, width, n_in in spans]
+    margins = [(total // 2, total - total // 2) for total in totals]
+    padded = np.pad(x, ((0, 0), *margins, (0, 0)))
+    of_padded, of_kernel = np.zeros_like(padded), np.empty_like(kernel)
+    for row, column in np.ndindex(*kernel_size):
+        rows, columns = (
+            slice(first, first + (n - 1) * step + 1, step)
+            for first, n, step in zip((row, column), n_out, stride, strict=True)
+        )
+        of_kernel[row, column, :, 0] = (padded[:, rows, columns] * upstream).sum(axis=(0, 1, 2))
+        of_padded[:, rows, columns] += upstream * kernel[row, column, :, 0]
+    of_input = of_padded[:, margins[0][0] :, margins[1][0] :][:, : size[0], : size[1]]
+
+    @tf.function
+    def gradients(x, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch((x, kernel))
+            outputs = depthwise_convolution(x, kernel, stride)
+            loss = tf.reduce_sum(outputs * tf.cast(upstream, dtype))
+        return tape.gradient(loss, (x, kernel))
+
+    found = [one.numpy().astype(np.float32) for one in gradients(tf.cast(x, dtype), tf.cast(kernel, dtype))]
+    np.testing.assert_allclose(found[0], of_input, atol=1e-4, rtol=0.01 if dtype == "bfloat16" else 1e-5)
+    np.testing.assert_allclose(found[1], of_kernel, atol=1e-4, rtol=0.01 if dtype == "bfloat16" else 1e-5)
+
+
 def test_an_export_has_one_operator_for_a_stride_that_differs():
     """Whatever the training does instead."""
 
@@ -168,7 +204,7 @@ def test_an_export_has_one_operator_for_a_stride_that_differs():
         function = tf.function(lambda x: layer(x)).get_concrete_function(tf.TensorSpec((1, 8, 8, 3)))
         return {operation.type for operation in function.graph.get_operations()}
 
-    layer = randomized(StridedDepthwiseConv2D(3, strides=(2, 1), padding="same"), normal(1, 8, 8, 3))
+    layer = randomized(DepthwiseConv2D(3, strides=(2, 1), padding="same"), normal(1, 8, 8, 3))
     assert {"Pad", "StridedSlice"} <= operators() or {"PadV2", "StridedSlice"} <= operators()
     with exporting():
         assert not {"Pad", "PadV2", "StridedSlice"} & operators()
