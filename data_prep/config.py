@@ -129,7 +129,7 @@ class Windows(NamedTuple):
 class ReaderSpec(Config):
     """How stored log-mels become network input. May vary within a search; saved with the model."""
 
-    ADDED = frozenset({"window_seconds", "n_windows", "trim_silence"})
+    ADDED = frozenset({"window_seconds", "n_windows", "trim_silence", "frequency_channel"})
 
     scaling: Literal["none", "minmax", "standardize", "center"] = "minmax"
     """Applied before the deltas. `minmax` scales each clip to [0, 1]; `standardize` scales each mel band to zero mean
@@ -140,6 +140,10 @@ class ReaderSpec(Config):
     edges: Literal["crop", "pad"] = "crop"
     """`crop` keeps the frames where every delta is valid (423 of 431 for two orders); `pad` repeats the first and the
     last frame and keeps all frames."""
+    frequency_channel: bool = False
+    """Add a channel with the position of each mel band, from −1 for the lowest to 1 for the highest, so that
+    convolutions can tell bands apart (Liu et al. 2018, "CoordConv", arXiv 1807.03247). Augmentations do not change
+    it."""
     window_seconds: float | None = Field(None, gt=0.0)
     """Train on random windows of this length in seconds, instead of random crops (`train.crop_fraction`). A clip is
     classified by the mean of the probabilities of `n_windows` windows, also in the exported file. null uses whole
@@ -163,7 +167,7 @@ class ReaderSpec(Config):
     @property
     def n_channels(self) -> int:
         """Channels of the network input."""
-        return 1 + self.deltas
+        return 1 + self.deltas + self.frequency_channel
 
     def input_shape(self, spec: FeatureSpec) -> tuple[int, int, int]:
         """Return (n_mels, n_frames, n_channels) of a clip, the input of the exported file: (128, 423, 3) by default."""

@@ -169,6 +169,8 @@ def _reader_steps(reader: ReaderSpec) -> list[str]:
             f"Channels: the log-mel, then {plural(reader.deltas, 'order')} of deltas, d[t] = (x[t+1] − x[t−1]) / 10 + "
             f"(x[t+2] − x[t−2]) / 5; {edges}."
         )
+    if reader.frequency_channel:
+        steps.append("A last channel with the position of each mel band, evenly spaced from −1 (lowest) to 1.")
     if reader.window_seconds is not None:
         steps.append(
             f"Nothing else: the file itself cuts {reader.n_windows} windows of {reader.window_seconds:g} s and "

@@ -54,7 +54,7 @@ class TrainingBatches:
         self._windows = RandomWindows(features.log_mel, features.reader, features.spec) if features.windows else None
         fits = features.n_clips * math.prod(shape) * 4 <= CACHE_BYTES
         is_plain = self._on_the_fly is None and self._class_mix is None and self._windows is None
-        self._cache = features.inputs(slice(None)) if fits and is_plain else None
+        self._cache = features.channels_of(features.filled(features.log_mel)) if fits and is_plain else None
         self._step = composed(steps_of(config))
         self._groups = None if config.balance == "none" else _groups(features, config.balance)
 
@@ -92,14 +92,19 @@ class TrainingBatches:
         return rng.permutation(np.concatenate(drawn))
 
     def _augmented(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
+        x, y = self._step(*self._channels(indices, rng), rng)
+        return self._features.completed(x), y
+
+    def _channels(self, indices: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return the channels and targets of a batch before the augmentations of channels."""
         if self._cache is not None:
-            return self._step(self._cache[indices], self._targets(indices), rng)
+            return self._cache[indices], self._targets(indices)
         if self._class_mix is None:
             log_mel, y = self._drawn(indices, rng)
         else:
             log_mel, y = self._class_mix(indices, self._drawn, rng)
-        inputs_of = self._features.inputs_of if self._windows is None else self._features.inputs_of_windows
-        return self._step(inputs_of(log_mel), y, rng)
+        of = self._features.channels_of if self._windows is None else self._features.channels_of_windows
+        return of(log_mel), y
 
     def _drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[npt.NDArray[np.floating], Array]:
         """Return the augmented log-mels of clips, or of windows of them, and their targets."""

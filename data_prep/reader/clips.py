@@ -13,7 +13,7 @@ from data_prep.config import FeatureSpec, ReaderSpec, Windows
 from data_prep.errors import DataError
 from data_prep.features.silence import kept_frames
 from data_prep.prepare.extract import extract_waveform
-from data_prep.reader.inputs import n_kept_frames, to_inputs
+from data_prep.reader.inputs import n_kept_frames, to_channels, with_frequency
 from data_prep.reader.statistics import BandStatistics
 from data_prep.reader.windows import repeated
 
@@ -57,7 +57,7 @@ class ReadableClips:
 
     def inputs(self, indices: Indices) -> npt.NDArray[np.float32]:
         """Return the inputs (b, n_mels, n_frames, n_channels) of the whole clips at `indices`."""
-        return self.inputs_of(self.filled(self.log_mel[indices]))
+        return self.completed(self.channels_of(self.filled(self.log_mel[indices])))
 
     def batches(self, batch_size: int = 32) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the inputs of all whole clips in order, in batches of `batch_size` clips."""
@@ -70,16 +70,20 @@ class ReadableClips:
             return log_mel
         return repeated(log_mel, kept_frames(log_mel, self.spec))
 
-    def inputs_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return the network input of other log-mels (b, n_mels, n_frames), for example augmented ones."""
-        return to_inputs(log_mel, self.reader, self.statistics)
+    def channels_of(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return the channels (`to_channels`) of other log-mels (b, n_mels, n_frames), for example augmented ones."""
+        return to_channels(log_mel, self.reader, self.statistics)
 
-    def inputs_of_windows(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return the network input of windows with margins, as drawn by `RandomWindows`.
+    def channels_of_windows(self, log_mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return the channels of windows with margins, as drawn by `RandomWindows`.
 
         Deltas at the edges of a window are computed from the margins, regardless of `reader.edges`.
         """
-        return to_inputs(log_mel, self.reader.model_copy(update={"edges": "crop"}), self.statistics)
+        return to_channels(log_mel, self.reader.model_copy(update={"edges": "crop"}), self.statistics)
+
+    def completed(self, channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the network input of channels: with the frequency channel if the reader has one."""
+        return with_frequency(channels) if self.reader.frequency_channel else channels
 
 
 @dataclass(frozen=True)

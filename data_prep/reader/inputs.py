@@ -25,12 +25,13 @@ def deltas(x: Float32) -> Float32:
     return out
 
 
-def to_inputs(
+def to_channels(
     log_mel: npt.NDArray[np.floating], reader: ReaderSpec, statistics: BandStatistics | None = None
 ) -> Float32:
-    """Return the network input (b, n_mels, n_frames', n_channels) float32 of stored log-mels (b, n_mels, n_frames).
+    """Return stored log-mels (b, n_mels, n_frames) as channels (b, n_mels, n_frames', 1 + reader.deltas), float32.
 
-    Channels are the scaled log-mel, its deltas, and the deltas of the deltas. With `edges="crop"`, 431 frames become
+    Channels are the scaled log-mel, its deltas, and the deltas of the deltas. They are the network's input, but for the
+    frequency channel (`with_frequency`). With `edges="crop"`, 431 frames become
     423: `[x[4:−4], d[2:−2], dd]`. With `edges="pad"`, the first and last frames are repeated instead.
 
     Args:
@@ -46,7 +47,7 @@ def to_inputs(
     shifts = [shift] * n_clips
     if reader.scaling == "center":
         shifts = list(log_mel.mean(axis=2, dtype=np.float64).astype(np.float32))
-    out = np.empty((n_clips, n_mels, n_kept_frames(n_frames, reader), reader.n_channels), dtype=np.float32)
+    out = np.empty((n_clips, n_mels, n_kept_frames(n_frames, reader), 1 + reader.deltas), dtype=np.float32)
     margin = DELTA_LOSS * reader.deltas // 2 if reader.edges == "pad" else 0
     is_minmax = reader.scaling == "minmax"
     try:
@@ -54,6 +55,15 @@ def to_inputs(
     except ImportError:  # new Python versions have no numba builds for months
         stack = _stack
     stack(log_mel, shifts, scale, is_minmax, margin, out)
+    return out
+
+
+def with_frequency(channels: Float32) -> Float32:
+    """Return `channels` (b, n_mels, n_frames, n_channels) and one more: the position of a band, from −1 to 1."""
+    n_clips, n_mels, n_frames, n_channels = channels.shape
+    out = np.empty((n_clips, n_mels, n_frames, n_channels + 1), dtype=np.float32)
+    out[..., :-1] = channels
+    out[..., -1] = np.linspace(-1, 1, n_mels, dtype=np.float32)[:, None]
     return out
 
 

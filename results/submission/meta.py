@@ -81,12 +81,17 @@ def _external(dataset: ExternalDataset) -> dict[str, Any]:
     return {"name": dataset.name, "url": dataset.url, "total_audio_length": dataset.total_audio_length_minutes}
 
 
+def _inputs(reader: Mapping[str, Any]) -> str:
+    """Return the features that a network is given."""
+    parts = ["log-mel energies", *("delta", "delta-delta")[: reader.get("deltas", 0)]]
+    return ", ".join([*parts, "band position"] if reader.get("frequency_channel") else parts)
+
+
 def _description(system: System, config: SubmissionConfig, run_config: Mapping[str, Any]) -> dict[str, Any]:
     features = (run_config.get("prepare") or {}).get("features") or {}
-    deltas = (run_config.get("reader") or {}).get("deltas", 0)
     rate = features.get("sample_rate")
-    acoustic = "log-mel energies" + ("", ", delta", ", delta, delta-delta")[deltas]
     recipes = [member.files.read_config() for member in system.members]
+    inputs = {_inputs(recipe.get("reader") or run_config.get("reader") or {}) for recipe in recipes}
     parts = ["architecture search under the size limit"] if _was_searched(system) else []
     parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
     if any((recipe.get("train") or {}).get("sparsity") for recipe in recipes):
@@ -102,7 +107,7 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     decision = ", ".join(combined) or None
     return {
         "input_sampling_rate": config.input_sampling_rate or (f"{rate / 1000:g}kHz" if rate else None),
-        "acoustic_features": config.acoustic_features or acoustic,
+        "acoustic_features": config.acoustic_features or "; ".join(sorted(inputs)),
         "embeddings": config.embeddings,
         "data_augmentation": config.data_augmentation or _augmentation(recipes, run_config),
         "machine_learning_method": config.machine_learning_method,

@@ -176,3 +176,19 @@ def test_devices_are_asked_for_in_vain():
         batches_of(feature_set(), device_offset_p=0.5)
     with pytest.raises(ConfigError, match=r"must not exceed 1, got 0.7 \+ 0.5"):
         parse_config(TrainConfig, {"spectrum_correction_p": 0.7, "device_offset_p": 0.5}, "train")
+
+
+@pytest.mark.parametrize("windows", [{}, {"window_seconds": 0.3}])
+def test_augmentations_leave_the_frequency_channel(windows):
+    """With every switch on, the other channels are those of a reader without it."""
+    reader = ReaderSpec(scaling="none", deltas=1, **windows)
+    data = replace(feature_set(n_devices=2), reader=reader)
+    clips = data.clips.assign(segment="0", scene="scene0")
+    data = replace(data, clips=clips)
+    config = {"time_stretch": 1.3, "frequency_shift": 3, "frequency_mask": 4, "cut_mix_p": 1.0, "freq_mixstyle_p": 1.0}
+    plain = batches_of(data, **config)
+    found = batches_of(replace(data, reader=reader.updated(frequency_channel=True)), **config)
+    for x, y in zip(plain, found, strict=True):
+        positions = np.linspace(-1, 1, x.shape[1], dtype=np.float32)
+        np.testing.assert_array_equal(y[..., :2], x)
+        np.testing.assert_array_equal(y[..., 2], np.broadcast_to(positions[:, None], x.shape[:3]))

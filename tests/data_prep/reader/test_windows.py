@@ -75,7 +75,7 @@ def test_training_windows_are_slices_of_the_clips_input(deltas, edges):
     draw = RandomWindows(features.log_mel, features.reader, SPEC)
     clips = features.inputs(slice(None))
     rows = np.arange(300) % 6
-    windows = features.inputs_of_windows(draw(features.log_mel[rows], np.random.default_rng(0), rows))
+    windows = features.channels_of_windows(draw(features.log_mel[rows], np.random.default_rng(0), rows))
     assert windows.shape == (300, *features.network_shape)
     found = {
         next(start for start in range(clips.shape[2] - 19) if (clips[row, :, start : start + 20] == window).all())
@@ -140,7 +140,7 @@ def test_what_is_kept_fills_the_clip():
         np.testing.assert_array_equal(clip, np.tile(features.log_mel[i, :, 5 * i : 60], 3)[:, :100])
     plain = replace(features, reader=features.reader.updated(window_seconds=None))
     np.testing.assert_array_equal(plain.filled(features.log_mel), filled)
-    np.testing.assert_array_equal(plain.inputs(slice(None)), plain.inputs_of(plain.filled(plain.log_mel)))
+    np.testing.assert_array_equal(plain.inputs(slice(None)), plain.channels_of(plain.filled(plain.log_mel)))
     untrimmed = made_set()
     assert untrimmed.filled(untrimmed.log_mel) is untrimmed.log_mel
 

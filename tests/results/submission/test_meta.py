@@ -104,6 +104,17 @@ def test_every_augmentation_is_declared(tmp_path: Path) -> None:
     assert set(declared.split(", ")) == {words for entry in AUGMENTATIONS for words in entry.switches.values()}
 
 
+def test_each_members_inputs_are_declared(tmp_path: Path) -> None:
+    """Members of an ensemble may have other readers than the run, which a search varied."""
+    run = make_run(tmp_path / "run", n_candidates=2, search=False)
+    members = read_candidates(run)
+    for member, reader in zip(members, ({"deltas": 0, "frequency_channel": True}, {"deltas": 1}), strict=True):
+        member.files.config_path.write_text(yaml.safe_dump({**member.files.read_config(), "reader": reader}))
+    system = System("both", tuple(members), None, Calibration(1.0, 1.0), None, 1, {})
+    described = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["description"]
+    assert described["acoustic_features"] == "log-mel energies, band position; log-mel energies, delta"
+
+
 def test_windows_are_declared(tmp_path: Path) -> None:
     """A member that votes over windows declares the vote and, whatever its crop, random crops in training."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)
