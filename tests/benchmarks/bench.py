@@ -96,6 +96,19 @@ SCRIPTS = {
         ),
         tiny=("--rounds", "1", "--steps", "1"),
     ),
+    "depthwise": Script(
+        tuple(
+            Reading(
+                f"gradients of a depthwise convolution, {case}",
+                "TensorFlow",
+                rf"^{case}\s+[\d.]+\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s",
+                limit="twice the forward pass",
+                reached=rf"^{case}.*?(\d+%)$",
+            )
+            for case in ("float32, 5 × 5, stride 1", "float32, 5 × 5, stride 2")
+        ),
+        tiny=("--rounds", "1"),
+    ),
     "reader": Script(
         (Reading("training batches made", "batches trained on", r"^reader .*?([\d.]+) times the trainer's$"),),
         tiny=("--clips", "400", "--rounds", "1", "--steps", "1"),
