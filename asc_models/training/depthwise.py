@@ -66,9 +66,11 @@ def _convolution(inputs: Any, kernel: Any, stride: int, padding: str) -> Any:
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def convolution(x: Any, weights: Any) -> Any:
+        """Return the maps and the function of their gradients."""
         outputs = tf.nn.depthwise_conv2d(x, weights, (1, stride, stride, 1), padding)
 
         def gradients(upstream: Any) -> tuple[Any, Any]:
+            """Return the gradients of input and kernel."""
             if _is_half(x) and stride > 1 and weights.shape[3] == 1:
                 of_input = _input_gradient(x.shape[1:3], weights, upstream, stride, margins)
             else:
