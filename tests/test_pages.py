@@ -155,6 +155,12 @@ def test_the_found_network_has_the_accuracies_of_the_reference_tables():
         seeds.setdefault(row["seed"], []).append(float(row["macro_accuracy"]))
     *most, last = (f"{100 * sum(shares) / len(shares):.2f}" for shares in seeds.values())
     assert f"have {', '.join(most)} and {last} %" in BENCHMARKS
+    for table, networks in (("systems", "1, mean of two seeds"), ("ensembles", "2, the seeds together")):
+        (row,) = read_table(f"esc10-found/branches/384k/{table}.csv")
+        shares = [100 * float(row[name]) for name in (*(f"fold_{fold}" for fold in range(1, 6)), "macro_accuracy")]
+        low, high = (100 * float(row[f"macro_accuracy_{end}"]) for end in ("low", "high"))
+        cells = [f"{int(row['weight_bytes']):,}", *(f"{share:.2f} %" for share in shares), f"{low:.1f}–{high:.1f} %"]
+        assert f"| {networks} | {' | '.join(cells)} | {float(row['log_loss']):.3f} |" in BENCHMARKS
     (system,) = read_table("esc10-found/tables/systems.csv")
     size, file = int(system["weight_bytes"]), int(system["file_bytes"])
     text = " ".join(README.split())
