@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from asc_models.config import CheckpointMetric, Distillation, ExportMode, TrainConfig
+from asc_models.config import CheckpointMetric, Distillation, ExportMode, FineTuning, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -34,7 +36,7 @@ class DistilledFrom(Distillation):
 class CandidateConfig(Config):
     """`config.yaml` of a candidate: everything needed to retrain it, and to run its model on new audio."""
 
-    ADDED = frozenset({"inner_folds", "distillation"})
+    ADDED = frozenset({"inner_folds", "distillation", "fine_tuning", "devices", "device"})
 
     name: str
     """Name of the candidate, without its seed."""
@@ -63,6 +65,12 @@ class CandidateConfig(Config):
     split."""
     distillation: DistilledFrom | None = None
     """Teachers that it learned from; null without any."""
+    fine_tuning: FineTuning | None = None
+    """How the networks of single devices are trained; null without any."""
+    devices: tuple[str, ...] = ()
+    """Devices with a network of their own, in the folder `devices`; the model file answers clips of all others."""
+    device: str | None = None
+    """The device whose network this is, fine-tuned from that of all devices; null for the latter."""
     seed: int
     """Random seed of the training."""
     fold: int
@@ -72,7 +80,7 @@ class CandidateConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if ("validation" in self.splits) != (self.checkpoint is None):
+        if self.device is None and ("validation" in self.splits) != (self.checkpoint is None):
             raise ValueError(
                 f"trained on {' and '.join(self.splits)}, with checkpoint {self.checkpoint}: the validation split "
                 "either selects the checkpoint or is trained on, not both"
@@ -80,6 +88,17 @@ class CandidateConfig(Config):
         if self.inner_folds and "validation" not in self.splits:
             raise ValueError("inner_folds needs training on train and validation together")
         return self
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of its training, for progress: those of all devices' networks together count once."""
+        return self.train.epochs + (0 if self.fine_tuning is None else self.fine_tuning.epochs)
+
+    def of_device(self, device: str) -> Self:
+        """Return the configuration of a device's network, which keeps its last epoch."""
+        assert self.fine_tuning is not None  # else there are no such networks
+        train = self.train.updated(**self.fine_tuning.changes(self.train))
+        return self.updated(device=device, devices=(), fine_tuning=None, train=train, checkpoint=None, inner_folds=0)
 
 
 def read_candidate_config(path: Path) -> CandidateConfig:
@@ -110,6 +129,50 @@ RETRAIN_AGAIN = "Restore it from a copy, or delete the candidate's folder and re
 
 NEEDED = (MODEL, CONFIG)
 """Files needed to run a candidate: the model; feature and reader settings and class list."""
+
+
+DEVICES = "devices"
+"""Folder of the networks of single devices; each is in a folder that is a candidate's, too."""
+
+
+def device_folder(device: str) -> str:
+    """Return the path of a device's network in the folder of its candidate, such as `devices/s1`."""
+    return f"{DEVICES}/{quote(device, safe='').replace('.', '%2E')}"
+
+
+def is_device_file(name: str) -> bool:
+    """Return whether a path in the folder of a candidate is that of a file needed to run a device's network."""
+    parts = name.split("/")
+    return len(parts) == 3 and parts[0] == DEVICES and bool(_QUOTED.fullmatch(parts[1])) and parts[2] in NEEDED
+
+
+_QUOTED = re.compile(r"[A-Za-z0-9_~%-]{1,250}")
+
+
+def needed_files(folder: Path) -> tuple[str, ...]:
+    """Return the paths, in the folder of a candidate, of all files needed to run it, those of devices included."""
+    of_devices = (path.relative_to(folder).as_posix() for path in folder.glob(f"{DEVICES}/*/*"))
+    return (*NEEDED, *sorted(filter(is_device_file, of_devices)))
+
+
+def folder_of_device(folder: Path, device: str | None) -> Path:
+    """Return the folder whose network answers clips of a device: that of the device, or the candidate's own.
+
+    Args:
+        folder: of a candidate.
+        device: name; None if it is not known.
+
+    Raises:
+        ConfigError: if the candidate's configuration is invalid.
+        DataError: if the device's network is missing, or other than was scored.
+    """
+    if device is None or device not in read_candidate_config(folder / CONFIG).devices:
+        return folder
+    names = [f"{device_folder(device)}/{name}" for name in NEEDED]
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise DataError(f"{folder}: lacks {missing[0]}, of the network of device {device}. {RETRAIN_AGAIN}")
+    require_unchanged(folder, names)
+    return folder / device_folder(device)
 
 
 MAX_UNPACKED_BYTES = {MODEL: 100_000_000, CONFIG: MAX_BYTES, ENSEMBLE: MAX_BYTES}
@@ -173,7 +236,7 @@ def _ensemble_error(path: Path) -> DataError:
 def _unpack(path: Path, folder: Path) -> None:
     with opened_zip(path) as archive:
         # A zip made by hand may contain the files in a subfolder.
-        found = [name for name in archive.namelist() if Path(name).name in (*NEEDED, ENSEMBLE)]
+        found = [name for name in archive.namelist() if Path(name).name in (*NEEDED, ENSEMBLE) and not _of_device(name)]
         entries = {Path(name).name: name for name in found}
         if ENSEMBLE in entries:
             raise _ensemble_error(path)
@@ -184,6 +247,28 @@ def _unpack(path: Path, folder: Path) -> None:
             raise DataError(f"{path}: not a candidate's zip (it has no {' and no '.join(missing)})")
         for name, entry in entries.items():
             unpack_file(path, archive, entry, folder / name)
+        _unpack_devices(path, archive, entries[CONFIG].removesuffix(CONFIG), folder)
+
+
+def _of_device(name: str) -> bool:
+    """Return whether an entry of a zip, which may contain the files in a subfolder, is a file of a device's network."""
+    return is_device_file("/".join(name.split("/")[-3:]))
+
+
+def _unpack_devices(path: Path, archive: zipfile.ZipFile, parent: str, folder: Path) -> None:
+    """Write the networks of devices in the folder `parent` of a zip, "" or ending with /, to `folder`.
+
+    Raises:
+        DataError: if a file is too large, or all together are.
+    """
+    inside = [name.removeprefix(parent) for name in archive.namelist() if name.startswith(parent)]
+    found = [name for name in dict.fromkeys(inside) if is_device_file(name)]
+    n_bytes = sum(archive.getinfo(parent + name).file_size for name in found)
+    if n_bytes > (limit := MAX_UNPACKED_BYTES[MODEL]):
+        raise DataError(f"{path}: its networks of devices have {n_bytes:,} bytes together, at most {limit:,} may be")
+    for name in found:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        unpack_file(path, archive, parent + name, folder / name)
 
 
 @contextmanager

@@ -65,6 +65,8 @@ class Classifier:
     Args:
         path: folder of the candidate or ensemble, or a zip of it.
         n_threads: number of interpreter threads.
+        device: recording device of all recordings, if known. Its network answers, where the candidate has one
+            (`devices`), and the general one otherwise.
 
     Raises:
         DataError: if `path` is neither, or the members of an ensemble are of different data.
@@ -72,9 +74,12 @@ class Classifier:
         ExportError: if a model file cannot be run.
     """
 
-    def __init__(self, path: File, n_threads: int = 1) -> None:
+    def __init__(self, path: File, n_threads: int = 1, *, device: str | None = None) -> None:
         self.path = Path(path)
-        with opened_system(self.path) as system:
+        with opened_system(self.path) as opened:
+            known = {name for config in opened.read_configs() for name in config.devices}
+            self.devices: tuple[str, ...] = tuple(sorted(known))
+            system = opened.of_device(device)
             self.configs: tuple[CandidateConfig, ...] = tuple(system.read_configs())
             self._require_harmless(system)
             self._system = system

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -205,6 +205,49 @@ class TrainConfig(Config):
                 f"{undoes[reader.scaling]}: set reader.scaling to none or standardize, or train.gain_db to 0"
             )
         return ""
+
+
+class FineTuning(Config):
+    """Training of a network for each recording device, from the weights of the network of all devices.
+
+    Clips of other devices are answered by that general network. The defaults of `epochs` and `learning_rate` are those
+    of the DCASE 2025 baseline (github.com/CPJKU/dcase2025_task1_baseline), whose general network starts at 0.005 and
+    its devices' networks at 0.0005.
+    """
+
+    epochs: int = Field(50, ge=1)
+    """Epochs over the clips of a device; the last one is kept."""
+    learning_rate: float | None = Field(None, gt=0.0)
+    """Highest learning rate; null means a tenth of the general network's."""
+    min_clips: int = Field(100, ge=1)
+    """Fewest recorded training clips of a device that has a network of its own."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Further keys of the section `train` that differ from the general network's. Others that differ are `schedule`
+    (cosine) and, set to their defaults, `warm_up_epochs` and `epoch_examples`; clips never get the response of another
+    device (`spectrum_correction_p`, `device_offset_p`)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if twice := sorted({"epochs", "learning_rate"} & set(self.train)):
+            raise ValueError(f"train.{twice[0]}: set the key {twice[0]} of fine_tuning itself")
+        return self
+
+    def changes(self, general: TrainConfig) -> dict[str, Any]:
+        """Return {key: value} of `train` by which the recipe of a device's network differs.
+
+        Args:
+            general: recipe of the general network.
+        """
+        rate = general.learning_rate / 10 if self.learning_rate is None else self.learning_rate
+        usual = {
+            "schedule": "cosine",
+            "warm_up_epochs": 0,
+            "epoch_examples": None,
+            "min_learning_rate": min(general.min_learning_rate, rate),
+            "sparsity_span": (0.0, 0.0),  # the weights have their zeros from the first step on
+        }
+        fixed = {"epochs": self.epochs, "learning_rate": rate, "spectrum_correction_p": 0.0, "device_offset_p": 0.0}
+        return {**usual, **self.train, **fixed}
 
 
 INT4_MIN_VALUES = 4_096

@@ -5,6 +5,7 @@ An ensemble is a folder, or a zip of it:
     ensemble.yaml                      temperature; name, weight and SHA-256 of each member
     members/NAME/config.yaml           of the candidate NAME
     members/NAME/model.tflite
+    members/NAME/devices/…             the same files of its networks of single devices, if it has any
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Self
 
@@ -27,6 +28,8 @@ from asc_models.candidate import (
     MODEL,
     NEEDED,
     CandidateConfig,
+    folder_of_device,
+    is_device_file,
     opened_candidate,
     opened_zip,
     read_candidate_config,
@@ -55,7 +58,7 @@ class EnsembleMember(Config):
     weight: float = Field(gt=0, le=1)
     """Weight of its probabilities in the mean."""
     sha256: dict[str, str]
-    """{file: SHA-256} of its configuration and its model file."""
+    """{file: SHA-256} of its configuration and its model file, and of those of devices' networks."""
 
     @field_validator("name")
     @classmethod
@@ -68,7 +71,7 @@ class EnsembleMember(Config):
     @field_validator("sha256")
     @classmethod
     def _check_files(cls, value: dict[str, str]) -> dict[str, str]:
-        if set(value) != set(NEEDED):
+        if {name for name in value if not is_device_file(name)} != set(NEEDED):
             raise ValueError(f"must have the files {' and '.join(NEEDED)}")
         return value
 
@@ -151,6 +154,18 @@ class OpenedSystem:
         """Model file of each member."""
         return [folder / MODEL for folder in self.folders.values()]
 
+    def of_device(self, device: str | None) -> OpenedSystem:
+        """Return the system that answers clips of a device: of each member its network of the device, if it has one.
+
+        Args:
+            device: name; None if it is not known, for the general networks.
+
+        Raises:
+            ConfigError: if a configuration is invalid.
+            DataError: if the network of a device is missing, or other than was scored.
+        """
+        return replace(self, folders={name: folder_of_device(one, device) for name, one in self.folders.items()})
+
     def read_configs(self) -> list[CandidateConfig]:
         """Return the configuration of each member.
 
@@ -221,7 +236,9 @@ def _unpack(path: Path, folder: Path) -> None:
         unpack_file(path, archive, entry, folder / ENSEMBLE)
         parent, present = entry.removesuffix(ENSEMBLE), set(archive.namelist())
         inside = [
-            f"{MEMBERS}/{member.name}/{name}" for member in _read_manifest(path, folder).members for name in NEEDED
+            f"{MEMBERS}/{member.name}/{name}"
+            for member in _read_manifest(path, folder).members
+            for name in member.sha256
         ]
         found = [name for name in inside if parent + name in present]  # `_ensemble` reports what is missing
         n_bytes = sum(archive.getinfo(parent + name).file_size for name in found)
@@ -238,7 +255,7 @@ def _ensemble(path: Path, folder: Path) -> OpenedSystem:
     manifest = _read_manifest(path, folder)
     folders = {member.name: folder / MEMBERS / member.name for member in manifest.members}
     for member in manifest.members:
-        for name in NEEDED:
+        for name in member.sha256:
             file = folders[member.name] / name
             if not file.is_file():
                 raise DataError(f"{path}: its member {member.name} has no {name}. {PACK_AGAIN}")

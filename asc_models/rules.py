@@ -46,6 +46,10 @@ MODES: dict[RuleName, tuple[ExportMode, ...]] = {"dcase2022": INT8_MODES}
 """Export modes of the rule sets that restrict them. The 128,000 parameters of 2022 must be int8: all modes that store
 every kernel as int8 or narrower are allowed (asc_models.config.INT8_MODES)."""
 
+DEVICE_KNOWN: tuple[RuleName, ...] = ("dcase2025", "custom")
+"""Rule sets under which a system is given the recording device of a clip. 2025 allows a network for each known device,
+each within the limits by itself (github.com/CPJKU/dcase2025_task1_baseline); until 2024 the device is not given."""
+
 LARGEST_COUNTS: tuple[Quantity, ...] = ("peak_activation_bytes",)
 """Quantities for which an ensemble counts its largest member, since members run in turn; all others are summed."""
 
@@ -111,6 +115,15 @@ class RulesConfig(Config):
         return (
             f"sparsity {sparsity:g} saves nothing under {self.name}, which counts zeros (its limits: {counted}). Set "
             "sparsity to 0, or limit non-zero weights: rules.name dcase2021, or rules.limits.nonzero_weight_bytes"
+        )
+
+    def refused_devices(self) -> str:
+        """Return why devices may not have networks of their own; empty if they may: the device must be known."""
+        if self.name in DEVICE_KNOWN:
+            return ""
+        return (
+            f"networks of single devices are not allowed under {self.name}, which does not give a system the recording "
+            f"device of a clip. Set fine_tuning: null, or rules.name: {' or '.join(DEVICE_KNOWN)}"
         )
 
     def size_limit(self) -> tuple[Quantity, int] | None:

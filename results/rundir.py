@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asc_models.candidate import CARD, CONFIG, KERAS, METRICS, MODEL, RETRAIN_AGAIN
+from asc_models.candidate import (
+    CARD,
+    CONFIG,
+    DEVICES,
+    KERAS,
+    METRICS,
+    MODEL,
+    RETRAIN_AGAIN,
+    device_folder,
+)
 from data_prep.errors import AscError, ConfigError, RunError
 from data_prep.files.files import write_text
 from data_prep.files.yaml_file import read_yaml
@@ -75,6 +84,11 @@ class CandidateFiles(SystemFiles):
         """Return the path of the float32 network's class probabilities; kept until the candidate is scored."""
         return self.root / "predictions" / f"{split}-float32.parquet"
 
+    def general_predictions_path(self, split: str) -> Path:
+        """Return the path of the class probabilities of the general network alone, if devices have networks; kept until
+        the candidate is scored."""
+        return self.root / "predictions" / f"{split}-general.parquet"
+
     @property
     def metrics_path(self) -> Path:
         """Scores and sizes. Written last: the candidate is finished if this file exists."""
@@ -127,6 +141,15 @@ class CandidateFiles(SystemFiles):
     def inner(self, part: int) -> CandidateFiles:
         """Return the files of the training that holds out `part` of an inner cross-validation."""
         return CandidateFiles(self.inner_dir / str(part))
+
+    @property
+    def devices_dir(self) -> Path:
+        """Networks of single devices."""
+        return self.root / DEVICES
+
+    def device(self, device: str) -> CandidateFiles:
+        """Return the files of a device's network."""
+        return CandidateFiles(self.root / device_folder(device))
 
     @property
     def is_finished(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
-from asc_models.config import CheckpointMetric, Distillation, ExportMode, TrainConfig
+from asc_models.config import CheckpointMetric, Distillation, ExportMode, FineTuning, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
@@ -111,7 +111,7 @@ class DistillationConfig(Distillation):
 class RetrainConfig(Config):
     """Section `retrain`: training at full length of the search's best candidates and of fixed systems."""
 
-    ADDED = frozenset({"all_clips", "inner_folds", "distillation", "train"})
+    ADDED = frozenset({"all_clips", "inner_folds", "distillation", "fine_tuning", "train"})
 
     n_candidates: int = Field(4, ge=0)
     """Number of the search's best trials to retrain."""
@@ -132,6 +132,9 @@ class RetrainConfig(Config):
     without one part of the locations; 0 turns it off."""
     distillation: DistillationConfig | None = None
     """Teachers of the candidates; null trains on the labels alone."""
+    fine_tuning: FineTuning | None = None
+    """A network for each recording device, which answers its clips; null trains one network for all. Only for rules
+    under which the device of a clip is known: dcase2025 and custom."""
     train: dict[str, Any] = Field(default_factory=dict)
     """Keys of the section `train` that differ at full length. A search compares its trials at the ends of warm-restart
     cycles; candidates may have another `schedule`, or averaged weights (`swa_share`)."""
@@ -214,6 +217,7 @@ class RunConfig(Config):
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         self._check_sparsity()
+        self._check_fine_tuning()
         return self
 
     def canonical(self) -> dict[str, Any]:
@@ -263,6 +267,16 @@ class RunConfig(Config):
                     f"retrain.distillation.teachers, {teacher.name}: sparsity {teacher.train['sparsity']} prunes a "
                     "network that is not submitted and has no size limit: leave it out"
                 )
+
+    def _check_fine_tuning(self) -> None:
+        """Raise ValueError if the rules do not give the device, or a recipe of devices' networks is invalid."""
+        asked = self.retrain.fine_tuning
+        if asked is None:
+            return
+        if refused := self.rules.refused_devices():
+            raise ValueError(f"retrain.fine_tuning: {refused}")
+        for general in (self.full_recipe, *(one.recipe(self.full_recipe) for one in self.retrain.systems)):
+            _check_recipe("retrain.fine_tuning", asked.changes(general), general, self.reader)
 
 
 def _check_recipe(where: str, keys: Mapping[str, Any], train: TrainConfig, reader: ReaderSpec) -> None:

@@ -365,7 +365,7 @@ def submission_stage(
     with narrator.stage("Submission", "systems") as on_progress:
         if evaluation_set is not None:
             members = choose_systems(workspace.run, config.submission).members
-            answers = predict_evaluation(members, evaluation_set, on_progress)
+            answers = predict_evaluation(members, evaluation_set, on_progress, narrator.warn)
             lost = lost_clips(evaluation_set)
         else:
             candidates = read_candidates(workspace.run)

@@ -45,8 +45,13 @@ SPACE = SpaceConfig(
 )  # fmt: skip
 
 
-def write_corpus(root: Path, n_locations: int = 5, n_segments: int = 2) -> Path:
-    """Write the data set; the last location of each scene is for evaluation."""
+def write_corpus(
+    root: Path, n_locations: int = 5, n_segments: int = 2, devices: Sequence[str] = "a", unseen: Sequence[str] = ()
+) -> Path:
+    """Write the data set; the last location of each scene is for evaluation.
+
+    Each further device records the moments of device a quieter than the one before; those `unseen` only to evaluate.
+    """
     rng = np.random.default_rng(0)
     meta, train, evaluate = [], [], []
     (root / "audio").mkdir(parents=True)
@@ -54,14 +59,16 @@ def write_corpus(root: Path, n_locations: int = 5, n_segments: int = 2) -> Path:
     for scene, band in SCENES.items():
         for location in range(n_locations):
             for segment in range(n_segments):
-                name = f"audio/{scene}-lyon-{scene}{location}-{segment}-a.wav"
                 spectrum = np.fft.rfft(rng.standard_normal(8000))
                 frequency = np.fft.rfftfreq(8000, 1 / 8000)
                 spectrum[(frequency < band[0]) | (frequency > band[1])] *= 0.05
                 wave = np.fft.irfft(spectrum)
-                soundfile.write(root / name, 0.3 * wave / np.abs(wave).max(), 8000)
-                meta.append(f"{name}\t{scene}\tlyon-{scene}{location}\ta")
-                (evaluate if location == n_locations - 1 else train).append(f"{name}\t{scene}")
+                is_held = location == n_locations - 1
+                for number, device in enumerate((*devices, *(unseen if is_held else ()))):
+                    name = f"audio/{scene}-lyon-{scene}{location}-{segment}-{device}.wav"
+                    soundfile.write(root / name, 0.3 * 0.2**number * wave / np.abs(wave).max(), 8000)
+                    meta.append(f"{name}\t{scene}\tlyon-{scene}{location}\t{device}")
+                    (evaluate if is_held else train).append(f"{name}\t{scene}")
     lists = {"meta.csv": ("filename\tscene_label\tidentifier\tsource_label", meta)}
     for split, rows in (("train", train), ("evaluate", evaluate)):
         lists[f"evaluation_setup/fold1_{split}.csv"] = ("filename\tscene_label", rows)
@@ -70,10 +77,10 @@ def write_corpus(root: Path, n_locations: int = 5, n_segments: int = 2) -> Path:
     return root
 
 
-def write_shards(folder: Path) -> Path:
-    """Write the data set and its shards into `folder`, and return the shards' folder."""
+def write_shards(folder: Path, **corpus: Any) -> Path:
+    """Write the data set and its shards into `folder`, and return the shards' folder; `corpus` as of `write_corpus`."""
     config = PrepareConfig(features=SPEC, validation=ValidationSpec(fraction=0.4))
-    prepare(write_corpus(folder / "corpus"), folder / "shards", config)
+    prepare(write_corpus(folder / "corpus", **corpus), folder / "shards", config)
     return folder / "shards"
 
 

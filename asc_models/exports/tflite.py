@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asc_models.candidate import CONFIG, ENSEMBLE, MODEL
+from asc_models.candidate import CONFIG, DEVICES, ENSEMBLE, MODEL, needed_files
 from asc_models.ensemble import MEMBERS, OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import (
@@ -31,8 +31,10 @@ def tflite_export(system: OpenedSystem) -> ExportedFiles:
     files: dict[str, bytes] = {}
     for name, folder in system.folders.items():
         where = f"{MEMBERS}/{name}/" if system.manifest else ""
-        files |= {f"{where}{MODEL}": contents[name], f"{where}{CONFIG}": (folder / CONFIG).read_bytes()}
+        files |= {f"{where}{file}": (folder / file).read_bytes() for file in needed_files(folder)}
     meanings = {MODEL: "the network, a TFLite file", CONFIG: "features, their scaling, classes and training"}
+    if any(config.devices for config in configs):
+        meanings[f"{DEVICES}/NAME"] = "the same files of the network that answers clips of a recording device"
     if system.manifest is not None:
         files[ENSEMBLE] = to_yaml(system.manifest.model_dump(mode="json")).encode()
         meanings = {ENSEMBLE: "weights and temperature", **{f"{MEMBERS}/…/{k}": v for k, v in meanings.items()}}

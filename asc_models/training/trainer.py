@@ -116,6 +116,11 @@ class Trainer:
         answer = answering(self.model, train_set.windows)
         self._predict = tf.function(lambda x: answer(x, training=False), reduce_retracing=True)
 
+    def start_from(self, network: keras.Model) -> None:
+        """Set the weights to those of a trained network of the same description, before the first epoch."""
+        for model in (self.model, self._trained):
+            model.set_weights(network.get_weights())
+
     def train_to(self, epoch: int, on_epoch: Callable[[EpochStats], None] | None = None) -> None:
         """Train until `epoch` epochs are finished.
 

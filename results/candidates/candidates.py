@@ -63,6 +63,14 @@ class CandidateMetrics:
     float_scores: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
     """{split: {score: value}} of the float32 network before its export: `macro_accuracy`, and `log_loss` in nats.
     Out-of-fold predictions have none."""
+    general: dict[str, Annotated[dict[str, Any], AfterValidator(_with_numbers)]] = field(
+        default_factory=dict, repr=False
+    )
+    """{split: scores} of the general network alone, if devices have networks; `splits` is with these. Out-of-fold
+    predictions have none."""
+    devices: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """{device with a network: sizes of its file, and its agreement with the network}. The limits apply to each file by
+    itself, so the candidate's sizes are those of the largest."""
     peak_activation_bytes: int | None = None
     """Estimated peak memory of simultaneously live float32 activations; None in files of older versions."""
     ms_per_clip: float | None = None
@@ -88,7 +96,7 @@ def write_metrics(path: Path, metrics: CandidateMetrics) -> None:
     if unknown:
         raise ValueError(f"unknown split {', '.join(unknown)}; splits: {', '.join(SPLITS)}")
     fields = {key: value for key, value in dataclasses.asdict(metrics).items() if key != "splits"}
-    for name in ("float_scores", "inner_folds", "sha256"):
+    for name in ("float_scores", "general", "devices", "inner_folds", "sha256"):
         if not fields[name]:
             del fields[name]
     write_json(path, {**metrics.splits, **fields})

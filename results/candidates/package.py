@@ -7,15 +7,12 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from asc_models.candidate import CARD, NEEDED, CandidateConfig
+from asc_models.candidate import CARD, CandidateConfig, needed_files
 from asc_models.rules import QUANTITY_NAMES
 from data_prep.files.files import write_text, written_whole
 from data_prep.wording import shortened
 from results.candidates.candidates import CandidateMetrics, fewer_scenes
 from results.rundir import CandidateFiles
-
-PACKED = (*NEEDED, CARD)
-
 
 _EPOCH = (2021, 1, 1, 0, 0, 0)  # fixed, so that packages of the same files are byte-identical
 
@@ -23,7 +20,7 @@ _EPOCH = (2021, 1, 1, 0, 0, 0)  # fixed, so that packages of the same files are 
 def write_package(files: CandidateFiles, config: CandidateConfig, metrics: CandidateMetrics) -> None:
     """Write the model card, and a zip of everything needed to run the exported file."""
     write_text(files.card_path, card(files.name, config, metrics))
-    pack(files.package_path, {name: (files.root / name).read_bytes() for name in PACKED})
+    pack(files.package_path, {name: (files.root / name).read_bytes() for name in (*needed_files(files.root), CARD)})
 
 
 def pack(path: Path, entries: Mapping[str, bytes]) -> None:
@@ -64,8 +61,15 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
             f"- Agreement of the file with the network: {metrics.agreement:.4f} of validation clips; "
             f"{metrics.agreement_beyond_chance:.4f} beyond chance, near-ties left out."
         )
+    if metrics.devices and config.fine_tuning is not None:
+        lines.append(
+            f"- Networks of devices, fine-tuned for {config.fine_tuning.epochs} epochs: {', '.join(metrics.devices)}. "
+            "Each answers the clips of its device; other clips are answered by the general network, `model.tflite`. "
+            "Sizes are those of the largest file: the limits apply to each by itself."
+        )
     lines += ["", "| split | clips | macro accuracy | log loss | Brier score | ECE |", "|---|---|---|---|---|---|"]
-    for split, scores in metrics.splits.items():
+    alone = {f"{split}, general network alone": scores for split, scores in metrics.general.items()}
+    for split, scores in {**metrics.splits, **alone}.items():
         where = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
         found = [scores.get(score) for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error")]
         cells = ["–" if value is None else f"{value:.4f}" for value in found]  # files of older versions lack the last
@@ -76,7 +80,7 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         "",
         "All numbers were measured on the exported file. To run it:",
         "",
-        f"    asc predict {name}.zip RECORDING.wav",
+        f"    asc predict {name}.zip RECORDING.wav" + (" --device DEVICE" if metrics.devices else ""),
         "",
         "`config.yaml` has the feature, its scaling and the class list; `model.tflite` takes the scaled feature of one "
         "clip and returns one probability per scene, in the order above. Its network:",

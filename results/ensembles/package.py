@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from asc_models.candidate import ENSEMBLE, NEEDED
+from asc_models.candidate import ENSEMBLE, NEEDED, needed_files
 from asc_models.ensemble import MEMBERS, EnsembleManifest, EnsembleMember
 from data_prep.files.yaml_file import to_yaml
 from results.candidates.package import pack
@@ -27,7 +27,10 @@ def pack_ensemble(run: RunDirectory, members: Mapping[str, float], temperature: 
     if not all((folder / name).is_file() for folder in found.values() for name in NEEDED):
         run.ensemble_package_path.unlink(missing_ok=True)
         return False
-    files = {member: {name: (folder / name).read_bytes() for name in NEEDED} for member, folder in found.items()}
+    files = {
+        member: {name: (folder / name).read_bytes() for name in needed_files(folder)}
+        for member, folder in found.items()
+    }
     manifest = EnsembleManifest(
         temperature=temperature,
         members=tuple(

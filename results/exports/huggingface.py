@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asc_models.candidate import CONFIG, METRICS, MODEL, CandidateConfig, require_unchanged
+from asc_models.candidate import (
+    CONFIG,
+    METRICS,
+    MODEL,
+    CandidateConfig,
+    is_device_file,
+    needed_files,
+    require_unchanged,
+)
 from asc_models.ensemble import OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
@@ -62,6 +70,7 @@ def huggingface_export(system: OpenedSystem) -> ExportedFiles:
             MODEL: model,
             CONFIG: files.config_path.read_bytes(),
             LABELS: labels(config.classes),
+            **{name: (folder / name).read_bytes() for name in needed_files(folder) if is_device_file(name)},
         },
         warnings=(
             f"Before you publish it: fill in what {README} marks with {TO_FILL_IN}: licence, data, intended use.",
@@ -195,6 +204,11 @@ def _training(config: CandidateConfig, metrics: CandidateMetrics, data: str) -> 
     if config.train.sparsity:
         lines.append(
             f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
+        )
+    if metrics.devices:
+        lines.append(
+            f"- Clips of the devices {', '.join(map(in_markdown, metrics.devices))} are answered by fine-tuned "
+            "networks in `devices`, with which scores were measured; others by the general network, `model.tflite`."
         )
     if metrics.agreement is not None:
         lines.append(

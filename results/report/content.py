@@ -21,6 +21,7 @@ from results.report.run import data_facts, limits, reproduce, search_text, submi
 from results.report.tables.baselines import baselines
 from results.report.tables.calibration import calibration
 from results.report.tables.devices import worst_devices
+from results.report.tables.fine_tuning import fine_tuning
 from results.report.tables.knobs import knobs
 from results.report.tables.ties import ties
 from results.report.text import Content, data_name, fold_of
@@ -54,6 +55,7 @@ def page_content(data: RunData) -> Content:
         "tempered_note": _tempered_note(data),
         "by_device": by_device,
         "worst_devices": worst_devices(data),
+        "fine_tuning": fine_tuning(data),
         "by_scene": by_scene,
         "calibration": calibrated,
         "published": published(data),

@@ -100,6 +100,8 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
         parts.append("knowledge distillation")
     votes = {vote for recipe in recipes if (vote := _vote(recipe))}
     combined = [*sorted(votes)]
+    if devices := sorted({device for recipe in recipes for device in recipe.get("devices") or ()}):
+        combined.append(f"fine-tuned networks for clips of the devices {', '.join(devices)}")
     if system.ensemble is not None:
         combined.append("weighted average of probabilities")
     if system.temperature != 1.0:
@@ -167,9 +169,10 @@ def _counts(member: Candidate) -> tuple[int, int]:
 
     They differ from those of the network because the export folds batch normalization into the kernels.
     """
-    path = member.files.tflite_path
-    # Without the file, use the network's count for both; it is an upper bound.
-    return count_weights(path) if path.is_file() else (member.metrics.n_params, member.metrics.n_params)
+    files = (member.files, *map(member.files.device, member.metrics.devices))
+    counts = [count_weights(one.tflite_path) for one in files if one.tflite_path.is_file()]
+    # Without the file, use the network's count for both; it is an upper bound. One network answers a clip: the largest.
+    return max(counts, key=lambda count: count[1], default=(member.metrics.n_params, member.metrics.n_params))
 
 
 def _development(metrics: Mapping[str, Any]) -> dict[str, Any] | None:

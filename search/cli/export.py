@@ -25,7 +25,7 @@ class ExportFormat(StrEnum):
 
 
 UNCHECKED = (ExportFormat.TFLITE, ExportFormat.HF)
-"""Formats whose model file is the candidate's own."""
+"""Formats whose model files are the candidate's own, those of devices included."""
 
 
 def export(
@@ -52,6 +52,7 @@ def export(
     What is written is checked on recordings: `c` in the interpreter for microcontrollers against the usual one,
     `onnx` in ONNX Runtime against Keras.
     """
+    from asc_models.candidate import device_folder
     from asc_models.classifier import Classifier
     from asc_models.ensemble import opened_system
     from data_prep.errors import ConfigError
@@ -61,12 +62,18 @@ def export(
     if audio and to in UNCHECKED:
         raise ConfigError(f"--audio: {to} writes the files as they are; only c and onnx are checked on recordings")
     require_new(out)
-    Classifier(candidate)  # refuses files that cannot be run
+    classifier = Classifier(candidate)  # refuses files that cannot be run
     with opened_system(candidate) as system:
         exported = _export(system, to, audio or [])
     write_folder(out, exported.files)
     for finding in exported.findings:
         screen.say(finding)
+    if classifier.devices and to not in UNCHECKED:
+        screen.warn(
+            f"{candidate}: has networks of the devices {', '.join(classifier.devices)}, which are not exported: only "
+            "the general one is. Export that of a device from its folder, such as "
+            f"RUN/candidates/NAME/{device_folder(classifier.devices[0])}."
+        )
     for warning in exported.warnings:
         screen.warn(warning)
     screen.say(f"Written: {out}")

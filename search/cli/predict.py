@@ -42,6 +42,15 @@ def predict(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")] = 3,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="Recording device of all AUDIO, if known: its network answers, if the candidate has one.",
+            show_default=False,
+        ),
+    ] = None,
     by_window: Annotated[
         bool, typer.Option("--windows", help="Answer for each window of a recording, not for their mean.")
     ] = False,
@@ -73,7 +82,9 @@ def predict(
     if is_stream and csv is not None:
         raise ConfigError("--csv: streams are not written as a table. Use --json > FILE: a line per window.")
     failures: dict[str, DataError] = {}
-    classifier = Classifier(candidate)
+    classifier = Classifier(candidate, device=device)
+    if device is not None and device not in classifier.devices:
+        terminal().warn(_no_network(device, classifier))
     if is_stream:
         alone: list[Path | None] = [None] if microphone is not None else [STDIN]
         sources = alone if options.is_alone(given) else dict.fromkeys(_files(given, failures))
@@ -87,6 +98,12 @@ def predict(
             terminal().note(f"Written: {csv}")
     if failures:
         raise typer.Exit(1)
+
+
+def _no_network(device: str, classifier: Classifier) -> str:
+    """Return that a device has no network, and which have."""
+    others = f"; it has networks of {', '.join(classifier.devices)}" if classifier.devices else ""
+    return f"--device {device}: {classifier.path} has no network of this device{others}. The general one answers."
 
 
 def _answer_files(

@@ -28,6 +28,11 @@ def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
     if path.is_dir() or path.suffix == ".zip":
         with opened_candidate(path) as folder:
             candidate = read_candidate_config(folder / CONFIG)
+        if candidate.device is not None:
+            raise ConfigError(
+                f"{source}: is the network of device {candidate.device}, which was fine-tuned from another one. Pass "
+                "the folder of its candidate."
+            )
         data = with_overrides(_of_candidate(candidate), overrides)
         config = parse_config(RunConfig, data, source)
     else:
@@ -51,8 +56,12 @@ def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:
         "all_clips": all_clips,
         "systems": [{"name": name, "model": settings["model"]}],
         **({} if all_clips else {"checkpoint": candidate.checkpoint}),
+        **({} if candidate.fine_tuning is None else {"fine_tuning": settings["fine_tuning"]}),
     }
+    # A candidate does not have the rules of its run; those of 2025 give a system the devices.
+    rules = {} if candidate.fine_tuning is None else {"rules": {"name": "dcase2025"}}
     return {
+        **rules,
         "recipe": "paper",
         "search": None,
         "prepare": {"features": settings["features"]},

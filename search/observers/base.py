@@ -106,8 +106,13 @@ def candidate_facts(files: CandidateFiles) -> dict[str, float]:
 
 
 def finished_files(files: CandidateFiles) -> list[Path]:
-    """Return the files of a candidate that a tracking server keeps: model, metrics, card and configuration."""
-    kept = (files.tflite_path, files.metrics_path, files.card_path, files.config_path)
+    """Return the files of a candidate that a tracking server keeps: model, metrics, card and configuration.
+
+    With networks of devices, its package, too, which has them.
+    """
+    kept = [files.tflite_path, files.metrics_path, files.card_path, files.config_path]
+    if files.devices_dir.is_dir():
+        kept.append(files.package_path)
     return [path for path in kept if path.is_file()]
 
 

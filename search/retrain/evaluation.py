@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from asc_models.candidate import read_candidate_config
@@ -13,6 +13,7 @@ from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store.store import Location
 from results.candidates.candidates import Candidate
 from results.candidates.predictions import Predictions
+from search.retrain.devices import answered_by_device, has_known_devices, own_artifacts
 from search.retrain.training import require_same_data
 
 EVALUATION = "evaluation"
@@ -40,14 +41,20 @@ def lost_clips(shards: Location) -> tuple[str, ...]:
 
 
 def predict_evaluation(
-    candidates: Iterable[Candidate], shards: Location, on_progress: ProgressCallback | None = None
+    candidates: Iterable[Candidate],
+    shards: Location,
+    on_progress: ProgressCallback | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Predictions]:
     """Return {candidate name: predictions of its exported file on the evaluation clips}.
+
+    Clips of devices for which a candidate has networks are answered by these, if the devices of the set are known.
 
     Args:
         candidates: finished candidates.
         shards: folder of the prepared evaluation set. Its labels, if any, are ignored.
         on_progress: called with (candidates done, total candidates).
+        warn: called with a sentence if networks of devices are not used, since the devices of the set are unknown.
 
     Raises:
         DataError: if there are no evaluation clips, or their features differ from those a candidate was trained on.
@@ -64,7 +71,17 @@ def predict_evaluation(
         # Classes are taken from the candidate: an unlabelled evaluation set has none.
         require_same_data(config, manifest.updated(classes=config.classes), candidate.name)
         features = read_split(shards, EVALUATION, fold=fold, reader=config.reader, statistics=config.statistics)
-        probabilities = Artifact(candidate.files.tflite_path).predict(replace(features, classes=config.classes))
+        features = replace(features, classes=config.classes)
+        known = config.devices
+        if known and not has_known_devices(features.clips, known):
+            known = ()
+            warn(
+                f"{candidate.name}: has networks of the devices {', '.join(config.devices)}, but all clips of the "
+                "evaluation set are of device a, as clips of unknown devices are stored: the general network answers. "
+                "If the devices are known, list them (column device) and prepare the set again."
+            )
+        general = Artifact(candidate.files.tflite_path).predict(features)
+        probabilities = answered_by_device(features, general, own_artifacts(candidate.files, known))
         clips = features.clips.assign(scene=None)
         answers[candidate.name] = Predictions(clips, probabilities, config.classes)
         if on_progress is not None:

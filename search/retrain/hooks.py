@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 def _ignore(epoch: int) -> None:
@@ -24,6 +24,8 @@ class Hooks:
     """Called with the number of finished epochs."""
     on_save: Callable[[], None] = _nothing
     """Called when the checkpoint has been written."""
+    on_device: Callable[[], None] = _nothing
+    """Called when the network of a device is finished, if there are any."""
 
     def also(self, note: Callable[[int], None]) -> Hooks:
         """Return hooks that call `note` with the same numbers of epochs before."""
@@ -38,7 +40,7 @@ class Hooks:
 
             return call
 
-        return Hooks(both(self.on_start), both(self.on_epoch), self.on_save)
+        return replace(self, on_start=both(self.on_start), on_epoch=both(self.on_epoch))
 
 
 NO_HOOKS = Hooks()

@@ -21,6 +21,7 @@ from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.store.store import Location
 from results.candidates.predictions import Predictions, read_predictions
 from results.rundir import CandidateFiles
+from search.retrain.devices import answered_by_device, devices_of, fine_tune, own_artifacts
 from search.retrain.hooks import NO_HOOKS, Hooks
 from search.retrain.teaching import Teaching, teacher_of
 
@@ -39,7 +40,8 @@ def train_part(
 ) -> Predictions:
     """Train a candidate's configuration without `part`, and return its exported file's predictions for that part.
 
-    Resumes a killed call from its checkpoint.
+    Resumes a killed call from its checkpoint. With fine-tuning, clips of devices that have enough clips in the other
+    parts are predicted by networks of these devices.
 
     Args:
         config: configuration of the candidate.
@@ -75,10 +77,13 @@ def train_part(
         on_save=hooks.on_save,
     )
     write_network(trainer, files.keras_path)
+    config = config.updated(statistics=train.statistics, devices=devices_of(config, train))
+    fine_tune(config, trainer, train, held, files, teaching=teaching, hooks=hooks)
     with scratch_folder("asc-inner-") as folder:
         path = folder / MODEL
         export_candidate(trainer, train, held, path, config.mode, seed=config.seed)
-        return Predictions(held.clips[list(CLIP_COLUMNS)], Artifact(path).predict(held), held.classes)
+        answer = answered_by_device(held, Artifact(path).predict(held), own_artifacts(files, config.devices))
+        return Predictions(held.clips[list(CLIP_COLUMNS)], answer, held.classes)
 
 
 def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFiles) -> Predictions:

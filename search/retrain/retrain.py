@@ -256,6 +256,7 @@ def _candidates(
             checkpoint=None if variant.with_validation else config.retrain.checkpoint,
             inner_folds=config.retrain.inner_folds if variant.with_validation else 0,
             distillation=learned,
+            fine_tuning=config.retrain.fine_tuning,
             seed=config.retrain.seeds[0],
             fold=config.fold,
             data_hash=manifest.hash(),
@@ -269,7 +270,7 @@ def _require_same(job: TrainingJob) -> None:
     if not job.files.config_path.exists():
         return
     stored, asked = (
-        {key: value for key, value in one.canonical().items() if key != "statistics"}
+        {key: value for key, value in one.canonical().items() if key not in ("statistics", "devices")}
         for one in (read_candidate_config(job.files.config_path), job.config)
     )
     if differing := differing_keys(stored, asked):
@@ -297,8 +298,9 @@ def _export_line(job: TrainingJob, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
     reason = limits.verdict([metrics]).reason  # the file's size is known only after export
+    own = f"; networks of the devices {', '.join(metrics.devices)} in addition" if metrics.devices else ""
     over = f". It is over the limit and cannot be selected: {reason}" if reason else ""
     return (
         f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "
-        f"agrees with its network on {agreement or 0:.2%} of validation{over}"
+        f"agrees with its network on {agreement or 0:.2%} of validation{own}{over}"
     )

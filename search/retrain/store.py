@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from asc_models.candidate import KERAS, METRICS
+from asc_models.candidate import METRICS
 from data_prep.files.files import written_whole
 from data_prep.store.store import Location, open_store
 from results.rundir import CandidateFiles, RunDirectory
@@ -20,18 +20,41 @@ class StoredCandidate:
         self._store = open_store(location)
 
     def pull_checkpoint(self, files: CandidateFiles) -> None:
-        """Download the checkpoint of an unfinished training, if any."""
+        """Download the checkpoint of an unfinished training, and its finished networks of devices, if any."""
         path = files.checkpoint_path
         with contextlib.suppress(FileNotFoundError):
             _write(path, self._store.read(path.name))
+        self._pull_devices(files)
 
     def push_checkpoint(self, files: CandidateFiles) -> None:
         """Upload the checkpoint of an unfinished training."""
         path = files.checkpoint_path
         self._store.write(path.name, path.read_bytes())
 
+    def push_devices(self, files: CandidateFiles) -> None:
+        """Upload the finished networks of devices that the storage lacks, of each the results last."""
+        for own in map(CandidateFiles, files.devices_dir.glob("*")):
+            paths = {path.relative_to(files.root).as_posix(): path for path in _trained(own)}
+            if own.trained_path.is_file() and not self._has(*[*paths.items()][-1]):
+                for name, path in paths.items():
+                    self._store.write(name, path.read_bytes())
+
+    def _has(self, name: str, path: Path) -> bool:
+        """Return whether the storage has the file at `path` as `name`."""
+        try:
+            return bool(self._store.read(name) == path.read_bytes())
+        except FileNotFoundError:
+            return False
+
+    def _pull_devices(self, files: CandidateFiles) -> None:
+        """Download the networks of devices."""
+        for name in self._store.names():
+            if name.startswith(f"{files.devices_dir.name}/"):
+                _write(files.root / name, self._store.read(name))
+
     def pull_trained(self, files: CandidateFiles) -> None:
         """Download the files of a finished training: configuration, network, exported file and results."""
+        self._pull_devices(files)
         for path in _trained(files):
             try:
                 _write(path, self._store.read(path.name))
@@ -57,20 +80,20 @@ class StoredCandidate:
         written = [path for path in sorted(files.root.rglob("*")) if path.is_file() and path != files.metrics_path]
         for path in [*written, files.metrics_path]:
             self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
-        parts = [
-            name
-            for name in self._store.names()
-            if name.startswith(f"{files.inner_dir.name}/") and Path(name).name != KERAS
-        ]
-        for name in (files.checkpoint_path.name, files.float_path.name, files.trained_path.name, *parts):
-            self._store.remove(name)
+        for name in self._store.names():
+            if not (files.root / name).exists():
+                self._store.remove(name)
 
     def push_part(self, files: CandidateFiles, part: int) -> None:
-        """Upload the predictions of a part of the inner cross-validation and remove its checkpoint."""
+        """Upload the predictions of a part of the inner cross-validation and remove what only its training needed."""
         inner = files.inner(part)
         path = inner.predictions_path("validation")
         self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
         self._store.remove(inner.checkpoint_path.relative_to(files.root).as_posix())
+        devices = f"{inner.devices_dir.relative_to(files.root).as_posix()}/"
+        for name in self._store.names():
+            if name.startswith(devices):
+                self._store.remove(name)
 
 
 def exchange_candidates(run: RunDirectory, storage: RunStorage) -> None:

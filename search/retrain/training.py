@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from asc_models.candidate import KERAS, CandidateConfig, read_candidate_config
 from asc_models.metrics import log_loss, macro_accuracy
 from data_prep.corpora.splits import SPLITS
 from data_prep.errors import DataError
-from data_prep.files.files import file_digest, read_json, write_json, write_text, written_whole
-from data_prep.files.yaml_file import to_yaml
+from data_prep.files.files import file_digest
 from data_prep.reader.reader import read_split, read_splits
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store.store import Location
@@ -22,32 +24,27 @@ from results.candidates.package import write_package
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
 from results.rundir import CandidateFiles
 from search.retrain.curve import curve_on_test
+from search.retrain.devices import (
+    answered_by_device,
+    devices_of,
+    fine_tune,
+    has_known_devices,
+    own_artifacts,
+    require_devices,
+)
 from search.retrain.hooks import NO_HOOKS, Hooks
 from search.retrain.inner import join_parts
 from search.retrain.teaching import Teaching, teacher_of
+from search.retrain.trained import Trained, mark_trained, read_trained, write_trained
 
 if TYPE_CHECKING:
     from asc_models.tflite.artifact import Artifact
-    from asc_models.training.fit import Fit
-    from asc_models.training.trainer import Trainer
     from data_prep.reader.reader import FeatureSet
 
 N_TIMED_CLIPS = 20
 """Clips on which an exported file is timed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Results of a training that are not in its other files."""
-
-    best_epoch: int
-    """Epoch whose weights were kept."""
-    agreement: float
-    """Share of validation clips on which the exported file and the network predict the same scene."""
-    agreement_beyond_chance: float
-    """Cohen's κ of the two over validation and calibration clips, excluding near-ties; the acceptance criterion."""
-    export_seconds: float
-    """Duration of the export in seconds."""
+AGREEMENT = ("agreement", "agreement_beyond_chance")
+"""What is kept of the training of a device's network."""
 
 
 def require_same_data(config: CandidateConfig, manifest: Manifest, model: str) -> None:
@@ -87,7 +84,8 @@ def train_candidate(
     test_every: int = 0,
     hooks: Hooks = NO_HOOKS,
 ) -> Trained:
-    """Train and export a candidate; what it learns and which epoch is kept depends on training and validation alone.
+    """Train and export a candidate, and its networks of devices if it has any; what it learns and which epoch is kept
+    depends on training and validation alone.
 
     Resumes a killed call from its checkpoint; if the training is finished, only the export is repeated.
 
@@ -109,84 +107,29 @@ def train_candidate(
 
     require_same_data(config, read_manifest(shards), config.name)
     train = read_splits(shards, config.splits, fold=config.fold, reader=config.reader)
-    config = config.updated(statistics=train.statistics)
+    require_devices(config, train)
+    config = config.updated(statistics=train.statistics, devices=devices_of(config, train))
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     teacher = teacher_of(config, teaching, train)
     trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
+    noting = hooks
     if test_every:
         curve = curve_on_test(config, shards, trainer, files.test_curve_path, test_every)
-        hooks = hooks.also(curve.note)
+        noting = hooks.also(curve.note)
     result = fit(
         trainer,
         validation if config.checkpoint else None,
         epochs=config.train.epochs,
         checkpoint=files.checkpoint_path,
         metric=config.checkpoint or "macro_accuracy",
-        on_start=hooks.on_start,
-        on_epoch=lambda record: hooks.on_epoch(record.epoch),
-        on_save=hooks.on_save,
+        on_start=noting.on_start,
+        on_epoch=lambda record: noting.on_epoch(record.epoch),
+        on_save=noting.on_save,
     )
-    return _exported(config, files, trainer, train, validation, result)
-
-
-def _exported(
-    config: CandidateConfig,
-    files: CandidateFiles,
-    trainer: Trainer,
-    train: FeatureSet,
-    validation: FeatureSet,
-    result: Fit,
-) -> Trained:
-    """Write the files of a finished training, those that say so last."""
-    from search.retrain.export import export_candidate, write_network
-
-    write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
-    write_network(trainer, files.keras_path)
-    _remove_predictions(files)
-    exported = export_candidate(
-        trainer, train, validation, files.tflite_path, config.mode, seed=config.seed, float_path=files.float_path
-    )
-    _write_history(files, result)
-    trained = Trained(
-        best_epoch=result.best.epoch,
-        agreement=exported.agreement,
-        agreement_beyond_chance=exported.agreement_beyond_chance,
-        export_seconds=round(exported.seconds, 2),
-    )
-    _write_trained(files, trained)
+    trained = write_trained(config, files, trainer, train, validation, result)
+    fine_tune(config, trainer, train, validation, files, teaching=teaching, hooks=hooks)
+    mark_trained(files, trained)
     return trained
-
-
-def _write_history(files: CandidateFiles, result: Fit) -> None:
-    """Write one row per epoch: fields of `EpochRecord`."""
-    import pandas as pd
-
-    with written_whole(files.history_path) as temporary:
-        pd.DataFrame([asdict(record) for record in result.history]).to_parquet(temporary, index=False)
-
-
-def _remove_predictions(files: CandidateFiles) -> None:
-    """Delete the predictions of an earlier export."""
-    for split in SPLITS:
-        files.predictions_path(split).unlink(missing_ok=True)
-        files.float_predictions_path(split).unlink(missing_ok=True)
-
-
-def _write_trained(files: CandidateFiles, trained: Trained) -> None:
-    """Write what `read_trained` returns, with the digest of the file that it is about."""
-    write_json(files.trained_path, {"tflite_sha256": file_digest(files.tflite_path), **asdict(trained)})
-
-
-def read_trained(files: CandidateFiles) -> Trained | None:
-    """Return the results of a training that is finished but not yet scored; None if there are no usable ones."""
-    if not files.float_path.is_file():
-        return None
-    try:
-        record = read_json(files.trained_path)
-        digest = file_digest(files.tflite_path)
-        return Trained(**record) if record.pop("tflite_sha256") == digest else None
-    except (DataError, OSError, TypeError, KeyError, AttributeError):
-        return None  # the candidate is then exported again
 
 
 def score_candidate(
@@ -200,7 +143,8 @@ def score_candidate(
     """Score the exported file on the validation, test and evaluation splits, if present; write `metrics.json` last.
 
     Splits used for training are not scored. With inner cross-validation, its out-of-fold predictions are the validation
-    predictions. Splits already scored by a killed call are not read again.
+    predictions. Splits already scored by a killed call are not read again. With networks of devices, each clip is
+    answered by that of its device; sizes are those of the largest file, so that each is within the limits by itself.
 
     Args:
         config: configuration of the candidate.
@@ -214,9 +158,9 @@ def score_candidate(
     """
     from asc_models.networks.estimate import estimate
     from asc_models.tflite.artifact import Artifact
-    from asc_models.tflite.measure import measure
 
     artifact = Artifact(files.tflite_path)
+    devices = read_candidate_config(files.config_path).devices
     manifest = read_manifest(shards)
     require_same_data(config, manifest, config.name)
     present = set(manifest.folds[config.fold].values()) - set(config.splits)
@@ -229,12 +173,14 @@ def score_candidate(
     cost = estimate(config.model, artifact.input_shape, len(config.classes), windows)
     metrics = CandidateMetrics(
         splits=summaries,
-        **measure(files.tflite_path).quantities(),
+        **largest_sizes([files, *map(files.device, devices)]),
         n_params=cost.n_params,
         macs=cost.macs,
         peak_activation_bytes=cost.peak_activation_bytes,
         ms_per_clip=round(artifact.ms_per_clip(N_TIMED_CLIPS), 3),
         float_scores=_float_scores(config, files, splits),
+        general=_general_scores(config, files, splits),
+        devices={device: _device_facts(files.device(device)) for device in devices},
         mode=config.mode,
         **asdict(trained),
         epochs=config.train.epochs,
@@ -242,7 +188,7 @@ def score_candidate(
         trial_id=config.trial_id,
         trained_on=config.splits,
         inner_folds=config.inner_folds,
-        sha256={path.relative_to(files.root).as_posix(): file_digest(path) for path in _measured(files)},
+        sha256={path.relative_to(files.root).as_posix(): file_digest(path) for path in _measured(files, devices)},
     )
     write_package(files, config, metrics)
     write_metrics(files.metrics_path, metrics)
@@ -261,22 +207,39 @@ def _score_splits(
 
     What they read is predicted by the float32 network as well.
     """
-    from asc_models.tflite.artifact import Artifact
-
-    statistics = read_candidate_config(files.config_path).statistics
+    own = read_candidate_config(files.config_path)
     summaries: dict[str, dict[str, Any]] = {}
     for split in splits:
         path = files.predictions_path(split)
         if not path.exists():
             on_read(split)
-            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=statistics)
-            of_network = files.float_predictions_path(split), Artifact(files.float_path)
-            for to, predictor in (of_network, (path, artifact)):
-                write_predictions(to, Predictions(features.clips, predictor.predict(features), features.classes))
+            features = read_split(shards, split, fold=config.fold, reader=config.reader, statistics=own.statistics)
+            _predict(files, split, features, artifact, own.devices)
         predictions = read_predictions(path, config.classes)
         if predictions.is_labelled:
             summaries[split] = predictions.summarize()
     return summaries
+
+
+def _predict(
+    files: CandidateFiles, split: str, features: FeatureSet, artifact: Artifact, devices: tuple[str, ...]
+) -> None:
+    """Write the predictions of a split: of the float32 network, of the general network alone, and last of the file."""
+    from asc_models.tflite.artifact import Artifact
+
+    def write(path: Path, probabilities: npt.NDArray[np.float32]) -> None:
+        """Write predictions of the split."""
+        write_predictions(path, Predictions(features.clips, probabilities, features.classes))
+
+    if split == "evaluation" and not has_known_devices(features.clips, devices):
+        devices = ()
+    in_float = Artifact(files.float_path).predict(features)
+    own = own_artifacts(files, devices, in_float=True)
+    write(files.float_predictions_path(split), answered_by_device(features, in_float, own))
+    general = artifact.predict(features)
+    if devices:
+        write(files.general_predictions_path(split), general)
+    write(files.predictions_path(split), answered_by_device(features, general, own_artifacts(files, devices)))
 
 
 def _float_scores(config: CandidateConfig, files: CandidateFiles, splits: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -296,10 +259,37 @@ def _float_scores(config: CandidateConfig, files: CandidateFiles, splits: Sequen
     }
 
 
-def _measured(files: CandidateFiles) -> list[Path]:
+def _general_scores(config: CandidateConfig, files: CandidateFiles, splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return {split: scores} of the general network alone; {} without networks of devices."""
+    paths = {split: files.general_predictions_path(split) for split in splits}
+    found = {split: read_predictions(path, config.classes) for split, path in paths.items() if path.exists()}
+    return {split: one.summarize() for split, one in found.items() if one.is_labelled}
+
+
+def _device_facts(files: CandidateFiles) -> dict[str, Any]:
+    """Return sizes of a device's file, and its agreement with the network."""
+    trained = read_trained(files)
+    agreement = {} if trained is None else {name: getattr(trained, name) for name in AGREEMENT}
+    return {**largest_sizes([files]), **agreement}
+
+
+def largest_sizes(systems: Sequence[CandidateFiles]) -> dict[str, int]:
+    """Return {quantity: its largest value over the exported files}, for limits that apply to each file by itself."""
+    from asc_models.tflite.measure import measure
+
+    sizes = [measure(files.tflite_path).quantities() for files in systems]
+    return {quantity: max(one[quantity] for one in sizes) for quantity in sizes[0]}
+
+
+def _measured(files: CandidateFiles, devices: tuple[str, ...]) -> list[Path]:
     """Return the files that a finished candidate's scores depend on."""
+    of_networks = [
+        path
+        for one in (files, *map(files.device, devices))
+        for path in (one.config_path, one.keras_path, one.tflite_path)
+    ]
     predicted = [files.predictions_path(split) for split in SPLITS]
-    return [files.config_path, files.keras_path, files.tflite_path, *(path for path in predicted if path.exists())]
+    return [*of_networks, *(path for path in predicted if path.exists())]
 
 
 def remove_leftovers(files: CandidateFiles) -> None:
@@ -311,5 +301,7 @@ def remove_leftovers(files: CandidateFiles) -> None:
             path.unlink(missing_ok=True)
     for split in SPLITS:
         files.float_predictions_path(split).unlink(missing_ok=True)
-    for path in (files.checkpoint_path, files.float_path, files.trained_path):
-        path.unlink(missing_ok=True)
+        files.general_predictions_path(split).unlink(missing_ok=True)
+    for one in (files, *map(CandidateFiles, files.devices_dir.glob("*"))):
+        for path in (one.checkpoint_path, one.float_path, one.trained_path):
+            path.unlink(missing_ok=True)

@@ -24,7 +24,8 @@ from search.retrain.job import TrainingJob
 from search.retrain.mailbox import Mailbox
 from search.retrain.store import StoredCandidate
 from search.retrain.teaching import Teaching
-from search.retrain.training import Trained, read_trained, score_candidate, train_candidate
+from search.retrain.trained import Trained, read_trained
+from search.retrain.training import score_candidate, train_candidate
 from search.study.config import SearchConfig
 
 POLL_S = 0.5
@@ -93,8 +94,8 @@ class _Fleet:
         self._shards = shards
         self._lent = lent
         self._on_progress = on_progress
-        self._n_epochs = sum(training.config.train.epochs for training in trainings)
-        self._epochs = {one.key: one.config.train.epochs if one.is_done else 0 for one in trainings}
+        self._n_epochs = sum(training.config.n_epochs for training in trainings)
+        self._epochs = {one.key: one.config.n_epochs if one.is_done else 0 for one in trainings}
         self._trainings = {one.key: one for one in trainings}
         self._has_folds = len({one.config.fold for one in trainings}) > 1
         self._trained: dict[str, Trained] = {}
@@ -167,7 +168,7 @@ class _Fleet:
         except ExportError as error:
             self._fail(job, str(error), traceback.format_exc())
             return
-        self._epochs[job.key] = job.config.train.epochs
+        self._epochs[job.key] = job.config.n_epochs
         job.ledger.append("candidate_finished", candidate=name)
 
     def _begin(self, job: TrainingJob) -> Any:
@@ -231,7 +232,7 @@ class _Fleet:
         job.own_files.checkpoint_path.unlink(missing_ok=True)
         if (stored := _stored(job)) is not None:
             stored.push_part(job.files, job.part)
-        self._epochs[job.key] = job.config.train.epochs
+        self._epochs[job.key] = job.config.n_epochs
         job.ledger.append("candidate_finished", candidate=job.name)
 
     def _fail(self, job: TrainingJob, reason: str, text: str) -> None:
@@ -320,7 +321,12 @@ def _train_in_worker(
         with scratch_folder("asc-retrain-") as folder:
             files, shared = CandidateFiles(folder / Path(root).name), StoredCandidate(parse_location(stored))
             shared.pull_checkpoint(files)
-            trained = train(files, replace(reporting, on_save=lambda: shared.push_checkpoint(files)))
+            saving = replace(
+                reporting,
+                on_save=lambda: shared.push_checkpoint(files),
+                on_device=lambda: shared.push_devices(files),
+            )
+            trained = train(files, saving)
             if part:
                 shared.push_network(files)
             else:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from asc_models.config import FineTuning
 from data_prep.errors import ConfigError, RunError
 from data_prep.schema import parse_config
 from data_prep.shards.manifest import read_manifest
@@ -63,6 +64,37 @@ def test_an_export_that_the_rules_refuse_is_refused_when_it_is_read(key):
         read_run_config("default", ["rules.name=dcase2022", f"{key}=float16"])
     assert read_run_config("default", ["rules.name=dcase2022", f"{key}=int8"])
     assert read_run_config("default", ["rules.name=dcase2022", "search.mode=float16", "space.mode=[int8, float16]"])
+
+
+@pytest.mark.parametrize("name", ["dcase2021", "dcase2022", "dcase2023", "dcase2024"])
+def test_networks_of_devices_need_rules_that_give_the_device(name):
+    """Under the rules until 2024 a system does not know the device: fine-tuning is refused, with the way out."""
+    asked = ["retrain.fine_tuning={}", "search.mode=int8", "retrain.mode=int8"]
+    why = rf"retrain.fine_tuning: .* not allowed under {name}, .*Set fine_tuning: null, or rules.name: dcase2025 or "
+    with pytest.raises(ConfigError, match=why):
+        read_run_config("default", [*asked, f"rules.name={name}"])
+    for allowed in (["rules.name=dcase2025"], ["rules.name=custom", "rules.limits.weight_bytes=64000"]):
+        assert read_run_config("default", [*asked, *allowed]).retrain.fine_tuning.epochs == 50
+
+
+def test_the_recipe_of_a_devices_network_is_the_general_one_but_for_its_keys():
+    """A tenth of the rate and one cosine, unless set; never the response of another device."""
+    config = read_run_config("dcase2025")
+    recipe = config.full_recipe.updated(device_offset_p=0.5, epoch_examples=1000)
+    changed = recipe.updated(**FineTuning(train={"schedule": "step"}).changes(recipe))
+    assert (changed.epochs, changed.schedule) == (50, "step")
+    assert changed.learning_rate == pytest.approx(recipe.learning_rate / 10)
+    assert (changed.device_offset_p, changed.epoch_examples) == (0.0, None)
+    assert changed.frequency_mask == recipe.frequency_mask == 48
+    assert config.retrain.fine_tuning.changes(recipe)["freq_mixstyle_p"] == 0.0
+    for wrong, why in (
+        ("{train: {rate: 1}}", "retrain.fine_tuning: unknown keys rate"),
+        ("{train: {epochs: 3}}", r"train.epochs: set the key epochs of fine_tuning itself"),
+        ("{train: {min_learning_rate: 1.0}}", "retrain.fine_tuning: .*min_learning_rate must not exceed"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            read_run_config("dcase2025", [f"retrain.fine_tuning={wrong}"])
+    assert read_run_config("dcase2025", ["rules.name=dcase2024", "retrain.fine_tuning=null"])
 
 
 def test_overrides_win_and_are_checked():

@@ -17,6 +17,7 @@ from results.report.tables.candidates import candidate_table
 from results.report.tables.clips import clip_table
 from results.report.tables.devices import device_table
 from results.report.tables.ensembles import member_table, method_table
+from results.report.tables.fine_tuning import fine_tuning_table
 from results.report.tables.groups import score_table
 from results.report.tables.knobs import knob_table
 from results.report.tables.packed import packed_differences, packed_rows, packed_table
@@ -54,6 +55,7 @@ def all_tables(data: RunData) -> dict[str, pd.DataFrame]:
         "by_scene": score_table(data, "scene").frame(),
         "by_device": score_table(data, "device").frame(),
         "worst_devices": device_table(data).frame(),
+        "fine_tuning": fine_tuning_table(data).frame(),
         "submission": packed_table(data, packed := packed_rows(data)).frame(),
         "test_differences": difference_table(packed_differences(data, packed)).frame(),
         "clips": clip_table(data).frame(),

@@ -52,6 +52,7 @@ def candidate_table(data: RunData) -> Table[Candidate]:
             *calibration_columns(_splits),
             *_size_columns(data.limits),
             *_file_columns(data.limits),
+            *(_general_columns() if any(candidate.metrics.general for candidate in data.candidates) else []),
             *_training_columns(data.config.get("retrain") or {}),
         ),
         page=(
@@ -149,6 +150,23 @@ def _float_column(split: str, score: str) -> Column[Candidate]:
         "share" if score == "macro_accuracy" else "nats",
         f"float32 {score.removeprefix('macro_').replace('_', ' ')}, {split}",
     )
+
+
+def _general_columns() -> list[Column[Candidate]]:
+    """Return the columns of the general network alone, if devices have networks."""
+
+    def of(split: str, score: str) -> Column[Candidate]:
+        """Return the column of a score."""
+        return Column(
+            f"general_{split}_{score}",
+            lambda candidate: candidate.metrics.general.get(split, {}).get(score),
+            "share" if score == "macro_accuracy" else "nats",
+        )
+
+    return [
+        Column("devices", lambda candidate: " ".join(candidate.metrics.devices), kind="text"),
+        *(of(split, score) for split in ("validation", "test") for score in ("macro_accuracy", "log_loss")),
+    ]
 
 
 def _training_columns(retrain: Mapping[str, Any]) -> list[Column[Candidate]]:

@@ -138,6 +138,16 @@ def test_windows_are_declared(tmp_path: Path) -> None:
     )
 
 
+def test_networks_of_devices_are_declared(tmp_path: Path) -> None:
+    """The devices that have networks are named, as part of how a decision is made."""
+    run = make_run(tmp_path / "run", n_candidates=1, search=False)
+    member = read_candidates(run)[0]
+    member.files.config_path.write_text(yaml.safe_dump({"devices": ["a", "s1"]}))
+    system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
+    description = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["description"]
+    assert description["decision_making"] == "fine-tuned networks for clips of the devices a, s1"
+
+
 def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:
     """Both counts are the exported file's, batch normalization folded: without a zero weight they are equal."""
     run = make_run(tmp_path / "run", n_candidates=1, search=False)

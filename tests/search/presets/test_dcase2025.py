@@ -29,6 +29,7 @@ def test_it_runs_on_a_miniature_of_tau(tmp_path):
     synthesize(tmp_path / "mini", corpus)
     changes = ("prepare.corpus.split=null", "prepare.validation.fraction=0.3", "search.n_trials=3", "search.epochs=2")
     more = ("search.min_epochs=1", "train.epochs=2", "train.batch_size=32", "retrain.n_candidates=1")
+    more += ("retrain.fine_tuning.min_clips=20", "retrain.fine_tuning.epochs=1")
     sets = [word for change in (*changes, *more) for word in ("--set", change)]
     asc("run", "dcase2025", "--data", tmp_path / "mini", "--out", tmp_path / "run", *sets)
     found = sorted((tmp_path / "run" / "candidates").glob("*/metrics.json"))
@@ -37,3 +38,5 @@ def test_it_runs_on_a_miniature_of_tau(tmp_path):
         metrics = json.loads(path.read_text())
         assert metrics["weight_bytes"] <= 128_000
         assert metrics["macs"] <= 30_000_000
+        assert "a" in metrics["devices"]
+        assert {*metrics["general"]} == {"validation", "test"}

@@ -33,7 +33,8 @@ from results.submission.systems import rank_systems
 from search.config import RunConfig
 from search.retrain.hooks import Hooks
 from search.retrain.retrain import Variant, requested_jobs, retrain
-from search.retrain.training import read_trained, score_candidate, train_candidate
+from search.retrain.trained import read_trained
+from search.retrain.training import score_candidate, train_candidate
 from search.retrain.trials import choose_trials
 
 

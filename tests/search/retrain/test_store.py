@@ -14,7 +14,8 @@ from results.storage.storage import RunStorage, open_ledger, taken
 from search.retrain.hooks import Hooks
 from search.retrain.retrain import retrain
 from search.retrain.store import StoredCandidate, exchange_candidates
-from search.retrain.training import read_trained, train_candidate
+from search.retrain.trained import read_trained
+from search.retrain.training import train_candidate
 
 
 def call(run: RunDirectory, location: Location, shards: Path, config):
