@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from asc_models.config import CheckpointMetric, Distillation, ExportMode, FineTuning, TrainConfig
 from asc_models.networks.families import AnyModelConfig
+from asc_models.rules import Quantity
 from data_prep.config import FeatureSpec, ReaderSpec
 from data_prep.errors import DataError
 from data_prep.files.files import UNREADABLE_ZIP, file_digest, read_json
@@ -36,7 +37,7 @@ class DistilledFrom(Distillation):
 class CandidateConfig(Config):
     """`config.yaml` of a candidate: everything needed to retrain it, and to run its model on new audio."""
 
-    ADDED = frozenset({"inner_folds", "distillation", "fine_tuning", "devices", "device"})
+    ADDED = frozenset({"inner_folds", "distillation", "fine_tuning", "devices", "device", "int4_limits"})
 
     name: str
     """Name of the candidate, without its seed."""
@@ -56,6 +57,8 @@ class CandidateConfig(Config):
     """Scenes, in the order of the network's outputs."""
     mode: ExportMode
     """Export mode of the model file."""
+    int4_limits: dict[Quantity, int] = Field(default_factory=dict)
+    """Limits in bytes within which `int4_int8_weights` keeps large kernels in int8; without any, all are int4."""
     splits: tuple[Literal["train", "validation"], ...] = Field(("train",), min_length=1)
     """Splits used for training; if validation is one of them, it selects nothing."""
     checkpoint: CheckpointMetric | None

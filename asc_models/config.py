@@ -13,9 +13,10 @@ from data_prep.schema import Config
 ExportMode = Literal["float32", "float16", "dynamic_range", "int8_weights", "int4_int8_weights", "int8"]
 """Storage and arithmetic of an exported file; asc_models.tflite.quantization describes each mode."""
 EXPORT_MODES: tuple[ExportMode, ...] = get_args(ExportMode)
-CALIBRATED_MODES: tuple[ExportMode, ...] = ("int4_int8_weights", "int8")
+INT4_MODE: ExportMode = "int4_int8_weights"
+CALIBRATED_MODES: tuple[ExportMode, ...] = (INT4_MODE, "int8")
 """Modes whose export needs training clips, to measure activation ranges and the shift of the logits."""
-INT8_MODES: tuple[ExportMode, ...] = ("int8_weights", "int4_int8_weights", "int8")
+INT8_MODES: tuple[ExportMode, ...] = ("int8_weights", INT4_MODE, "int8")
 """Modes that store every kernel with at most 8 bits per value. `dynamic_range` is not one of them: it keeps kernels of
 fewer than 1,024 values in float32. Biases and norms have 32 bits in all modes, as in TFLite's int8 specification."""
 

@@ -30,6 +30,9 @@ QUANTITY_TITLES: dict[Quantity, str] = {
 }
 """Name of each quantity with its unit."""
 
+BYTES: tuple[Quantity, ...] = ("nonzero_weight_bytes", "weight_bytes", "file_bytes")
+"""Quantities in bytes of a file; the first that is limited counts for ensembles and the Pareto front."""
+
 RuleName = Literal["dcase2021", "dcase2022", "dcase2023", "dcase2024", "dcase2025", "custom"]
 
 LIMITS: dict[RuleName, dict[Quantity, int]] = {
@@ -126,13 +129,14 @@ class RulesConfig(Config):
             f"device of a clip. Set fine_tuning: null, or rules.name: {' or '.join(DEVICE_KNOWN)}"
         )
 
+    def byte_limits(self) -> dict[Quantity, int]:
+        """Return {byte quantity: limit} of the limits in force, the one that counts for ensembles first."""
+        limits = self.in_force()
+        return {quantity: limits[quantity] for quantity in BYTES if quantity in limits}
+
     def size_limit(self) -> tuple[Quantity, int] | None:
         """Return the byte quantity that limits ensembles and the Pareto front, and its limit; None if none is set."""
-        limits = self.in_force()
-        for quantity in ("nonzero_weight_bytes", "weight_bytes", "file_bytes"):
-            if quantity in limits:
-                return quantity, limits[quantity]
-        return None
+        return next(iter(self.byte_limits().items()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
-from asc_models.config import CheckpointMetric, Distillation, ExportMode, FineTuning, TrainConfig
+from asc_models.config import INT4_MODE, CheckpointMetric, Distillation, ExportMode, FineTuning, TrainConfig
 from asc_models.networks.families import AnyModelConfig
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
-from asc_models.rules import RulesConfig
+from asc_models.rules import QUANTITY_TITLES, Quantity, RulesConfig
 from data_prep.config import PrepareConfig, ReaderSpec, SynthConfig
 from data_prep.errors import ConfigError
 from data_prep.files.yaml_file import load_yaml, parse_yaml, read_yaml
@@ -111,7 +111,7 @@ class DistillationConfig(Distillation):
 class RetrainConfig(Config):
     """Section `retrain`: training at full length of the search's best candidates and of fixed systems."""
 
-    ADDED = frozenset({"all_clips", "inner_folds", "distillation", "fine_tuning", "train"})
+    ADDED = frozenset({"all_clips", "inner_folds", "distillation", "fine_tuning", "train", "int4_limit_bytes"})
 
     n_candidates: int = Field(4, ge=0)
     """Number of the search's best trials to retrain."""
@@ -119,6 +119,10 @@ class RetrainConfig(Config):
     """Random seeds; each candidate is trained once per seed."""
     mode: ExportMode = "int8_weights"
     """Export mode of the retrained models."""
+    int4_limit_bytes: int | None = Field(None, ge=1)
+    """With `int4_int8_weights`: number of bytes up to which large kernels are int8 instead of int4, those whose int4
+    changes the answers most. Counted as the rules count, e.g. non-zero weights under dcase2021; weights if they limit
+    no bytes. null: all large kernels are int4, as in a search."""
     checkpoint: CheckpointMetric = "macro_accuracy"
     """Validation score by which the best epoch is selected; the other score breaks ties."""
     systems: tuple[SystemConfig, ...] = ()
@@ -216,6 +220,7 @@ class RunConfig(Config):
                 _check_recipe(f"retrain.{where}, {system.name}: train", keys, self.train, self.reader)
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
+        self._check_int4_limit()
         self._check_sparsity()
         self._check_fine_tuning()
         return self
@@ -228,6 +233,14 @@ class RunConfig(Config):
     def full_recipe(self) -> TrainConfig:
         """The recipe of trainings at full length: section `train` with the keys of `retrain.train`."""
         return self.train.updated(**self.retrain.train)
+
+    def int4_limits(self, mode: ExportMode) -> dict[Quantity, int]:
+        """Return {byte quantity: limit} within which an export as `mode` keeps large kernels in int8; empty if all of
+        them are int4, or the mode has none."""
+        if self.retrain.int4_limit_bytes is None or mode != INT4_MODE:
+            return {}
+        limits = self.rules.byte_limits()
+        return {**limits, next(iter(limits), "weight_bytes"): self.retrain.int4_limit_bytes}
 
     def search_settings(self) -> SearchSettings:
         """Return the sections that a search needs.
@@ -248,6 +261,25 @@ class RunConfig(Config):
         for key, mode in asked.items():
             if refused := self.rules.refused([mode]):
                 raise ValueError(f"{key}: {refused}")
+
+    def _check_int4_limit(self) -> None:
+        """Raise ValueError if `retrain.int4_limit_bytes` has no effect, or leads to files over the limit."""
+        n_bytes = self.retrain.int4_limit_bytes
+        if n_bytes is None:
+            return
+        is_knob = self.search is not None and "mode" in self.space.knobs
+        modes = [self.retrain.mode, *(self.space.knobs["mode"].choices if is_knob else ())]
+        if INT4_MODE not in modes:
+            raise ValueError(
+                f"retrain.int4_limit_bytes {n_bytes:,} has no effect with retrain.mode {self.retrain.mode}: set "
+                f"retrain.mode to {INT4_MODE}, or int4_limit_bytes to null"
+            )
+        quantity, limit = next(iter(self.rules.byte_limits().items()), ("weight_bytes", n_bytes))
+        if n_bytes > limit:
+            raise ValueError(
+                f"retrain.int4_limit_bytes {n_bytes:,} is over the limit of {limit:,} {QUANTITY_TITLES[quantity]}: "
+                f"set it to {limit} or less"
+            )
 
     def _check_sparsity(self) -> None:
         """Raise ValueError if networks are pruned though the rules count zeros, or teachers, which have no limit."""

@@ -24,8 +24,9 @@ LOWER_BOUNDS: tuple[Quantity, ...] = ("file_bytes",)
 class Estimate:
     """Size and cost of a network.
 
-    `weight_bytes` equals what `asc_models.tflite.measure` reads from the exported file, to the byte. The non-zero
-    bytes are an upper bound: weights that pruning keeps may be rounded to zero as well.
+    `weight_bytes` equals what `asc_models.tflite.measure` reads from the exported file, to the byte; with limits for
+    int4 (`asc_models.tflite.quantization.mixed`), it is the least that the file may have. The non-zero bytes are an
+    upper bound: weights that pruning keeps may be rounded to zero as well.
     """
 
     config: NetworkConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import tensorflow as tf
 from asc_models.config import ExportMode
 from asc_models.errors import ExportError
 from asc_models.networks.topology import Shape
+from asc_models.rules import Quantity
 from asc_models.tflite.compact import compact
-from asc_models.tflite.quantization.recipes import quantize
+from asc_models.tflite.quantization.quantize import quantize
 from asc_models.tflite.quiet import quiet
 from asc_models.training.frozen import frozen
 from asc_models.training.voting import Voting
@@ -25,7 +26,12 @@ CONVERSIONS: tuple[ExportMode, ...] = ("float32", "float16", "dynamic_range")
 
 
 def export(
-    model: keras.Model | Voting, input_shape: Shape, path: Path, mode: ExportMode, calibration: FeatureSet | None = None
+    model: keras.Model | Voting,
+    input_shape: Shape,
+    path: Path,
+    mode: ExportMode,
+    calibration: FeatureSet | None = None,
+    int4_limits: Mapping[Quantity, int] | None = None,
 ) -> None:
     """Write `model` atomically as a TFLite file whose input is one clip of `input_shape`.
 
@@ -35,17 +41,23 @@ def export(
         path: path of the file.
         mode: export mode (asc_models.tflite.quantization).
         calibration: clips of the training split, for modes that need them (asc_models.config.CALIBRATED_MODES).
+        int4_limits: {byte quantity: limit} within which `int4_int8_weights` keeps large kernels in int8; without any,
+            all of them are int4.
 
     Raises:
-        ExportError: if the converter or the quantizer fails, or `mode` needs calibration clips and none are given.
+        ExportError: if the converter or the quantizer fails, `mode` needs calibration clips and none are given, or the
+            file is over `int4_limits` with all large kernels in int4.
     """
-    content = exported(lambda conversion: convert(model, input_shape, conversion), mode, calibration)
+    content = exported(lambda conversion: convert(model, input_shape, conversion), mode, calibration, int4_limits)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 
 
 def exported(
-    converted: Callable[[ExportMode], bytes], mode: ExportMode, calibration: FeatureSet | None = None
+    converted: Callable[[ExportMode], bytes],
+    mode: ExportMode,
+    calibration: FeatureSet | None = None,
+    int4_limits: Mapping[Quantity, int] | None = None,
 ) -> bytes:
     """Return the content of a network's file in one mode (`asc_models.tflite.compact`).
 
@@ -53,11 +65,14 @@ def exported(
         converted: maps one of `CONVERSIONS` to the network's converted file, as returned by `convert`.
         mode: export mode.
         calibration: clips of the training split, for modes that need them.
+        int4_limits: as in `export`.
 
     Raises:
         ExportError: as in `export`.
     """
-    return compact(converted(mode) if mode in CONVERSIONS else quantize(converted("float32"), mode, calibration))
+    if mode in CONVERSIONS:
+        return compact(converted(mode))
+    return compact(quantize(converted("float32"), mode, calibration, int4_limits))
 
 
 def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportMode = "float32") -> bytes:

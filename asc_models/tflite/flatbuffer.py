@@ -148,6 +148,7 @@ class TfliteFile:
     def __init__(self, content: bytes, name: str) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
+        self.name = name
         try:
             if content[4:8] != FILE_IDENTIFIER:
                 raise _DamageError(f"its bytes 4 to 7 must be {FILE_IDENTIFIER!r}, are {content[4:8]!r}")

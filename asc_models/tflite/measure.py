@@ -51,8 +51,12 @@ def measure(path: Path) -> FileSizes:
     Raises:
         ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
     """
-    file = read_tflite(path)
-    weights = _weights(file, path)
+    return sizes_of(read_tflite(path))
+
+
+def sizes_of(file: TfliteFile) -> FileSizes:
+    """Return the sizes of a TFLite file in memory; errors as in `measure`."""
+    weights = _weights(file)
     tensors = ((graph, tensor) for graph in file.graphs for tensor in range(graph.n_tensors))
     return FileSizes(
         weight_bytes=sum(size.stored for size in weights),
@@ -69,7 +73,7 @@ def count_weights(path: Path) -> tuple[int, int]:
     Raises:
         ExportError: if the file cannot be read as TFLite, or holds weights of a type that can't be counted.
     """
-    weights = _weights(read_tflite(path), path)
+    weights = _weights(read_tflite(path))
     return sum(size.n_values for size in weights), sum(size.n_nonzero for size in weights)
 
 
@@ -89,24 +93,24 @@ class _Constant(NamedTuple):
     bits: int
 
 
-def _weights(file: TfliteFile, path: Path) -> list[_Constant]:
+def _weights(file: TfliteFile) -> list[_Constant]:
     """Return the constants that are weights; each buffer occurs once."""
     weights: dict[int, _Constant] = {}
     for graph in file.graphs:
         for tensor in weight_tensors(graph):
             if graph.data(tensor) is not None:
-                weights[graph.buffer(tensor)] = _constant(graph, tensor, path)
+                weights[graph.buffer(tensor)] = _constant(graph, tensor, file.name)
     return list(weights.values())
 
 
-def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
+def _constant(graph: Graph, tensor: int, name: str) -> _Constant:
     data, kind = graph.data(tensor), graph.type_name(tensor)
     assert data is not None
     n_values = math.prod(graph.shape(tensor))
     width = {**FLOAT_BITS, **INTEGER_BITS}.get(kind)
     if width is not None and data.size != (n_bytes := -(-n_values * width // 8)):
         raise ExportError(
-            f"{path}: weights {printable(graph.name(tensor))!r} of shape {graph.shape(tensor)} take {n_bytes:,} bytes "
+            f"{name}: weights {printable(graph.name(tensor))!r} of shape {graph.shape(tensor)} take {n_bytes:,} bytes "
             f"as {kind}, but {data.size:,} are stored: the file is damaged. Copy it again, or export it again."
         )
     if kind in FLOAT_BITS:
@@ -118,7 +122,7 @@ def _constant(graph: Graph, tensor: int, path: Path) -> _Constant:
     if kind not in INTEGER_BITS:
         known = ", ".join([*FLOAT_BITS, *INTEGER_BITS])
         raise ExportError(
-            f"{path}: weights {printable(graph.name(tensor))!r} have type {kind}, whose size is unknown; "
+            f"{name}: weights {printable(graph.name(tensor))!r} have type {kind}, whose size is unknown; "
             f"known types: {known}. Export the model again with one of this tool's modes."
         )
     bits = INTEGER_BITS[kind]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asc_models.rules import QUANTITY_TITLES, Quantity, RulesConfig, Verdict, check, total
+from asc_models.rules import BYTES, QUANTITY_TITLES, Quantity, RulesConfig, Verdict, check, total
 from data_prep.schema import parse_config
 from results.candidates.candidates import CandidateMetrics
 
@@ -14,10 +14,6 @@ SHOWN_FIRST: tuple[Quantity, ...] = (
     *("nonzero_weight_bytes", "weight_bytes", "file_bytes", "n_params", "macs", "peak_activation_bytes"),
 )
 """Figures and tables show the first of these quantities that is limited."""
-
-
-BYTES: tuple[Quantity, ...] = ("nonzero_weight_bytes", "weight_bytes", "file_bytes")
-"""Quantities for which a stated number of bytes counts."""
 
 
 @dataclass(frozen=True)

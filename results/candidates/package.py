@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asc_models.candidate import CARD, CandidateConfig, needed_files
-from asc_models.rules import QUANTITY_NAMES
+from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES
 from data_prep.files.files import write_text, written_whole
 from data_prep.wording import shortened
 from results.candidates.candidates import CandidateMetrics, fewer_scenes
@@ -46,6 +46,9 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "
         f"of data {config.data_hash}.",
     ]
+    if config.int4_limits:
+        limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
+        lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
     if config.train.sparsity:
         lines.append(
             f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from asc_models.rules import BYTES
 from data_prep.errors import BudgetError, ConfigError, DataError
 from data_prep.files.files import file_digest, make_folder, read_json, write_json
-from results.candidates.limits import BYTES, Limits, StatedSize
+from results.candidates.limits import Limits, StatedSize
 from results.candidates.predictions import PredictedSystem, Predictions, write_predictions
 from results.ensembles.eligible import eligible_candidates
 from results.outputs.clips import match_clips, share_clips

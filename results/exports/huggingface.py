@@ -21,7 +21,7 @@ from asc_models.candidate import (
 from asc_models.ensemble import OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
-from asc_models.rules import QUANTITY_NAMES
+from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES
 from data_prep.errors import DataError
 from data_prep.files.yaml_file import to_yaml
 from data_prep.wording import in_markdown
@@ -201,6 +201,9 @@ def _training(config: CandidateConfig, metrics: CandidateMetrics, data: str) -> 
         f"zero), {metrics.file_bytes:,} bytes in all.",
         f"- Trained for {metrics.epochs} epochs on {on} of {data}, seed {metrics.seed}; kept: {kept}.",
     ]
+    if config.int4_limits:
+        limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
+        lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
     if config.train.sparsity:
         lines.append(
             f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."

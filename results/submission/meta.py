@@ -24,6 +24,8 @@ _WEIGHTS = {
     "int8": "weights and activations in 8-bit integers, biases in 32 bits",
     "int4_int8_weights": "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases in 32-bit floats",
 }
+_MIXED_WEIGHTS = "weights in 8-bit integers, in the least sensitive layers 4-bit ones, biases in 32-bit floats"
+"""Of `int4_int8_weights` with limits in bytes."""
 _SWITCHES = sorted((knob for knob in TrainConfig.model_fields if knob in SWITCHES), key=WHOLE_CLIPS.__contains__)
 """In the order of the fields of TrainConfig, except that those that change the length of clips come last: not every
 network of an ensemble is trained with them."""
@@ -93,7 +95,12 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     recipes = [member.files.read_config() for member in system.members]
     inputs = {_inputs(recipe.get("reader") or run_config.get("reader") or {}) for recipe in recipes}
     parts = ["architecture search under the size limit"] if _was_searched(system) else []
-    parts += sorted({_WEIGHTS.get(member.metrics.mode, member.metrics.mode) for member in system.members})
+    parts += sorted(
+        {
+            _MIXED_WEIGHTS if recipe.get("int4_limits") else _WEIGHTS.get(member.metrics.mode, member.metrics.mode)
+            for member, recipe in zip(system.members, recipes, strict=True)
+        }
+    )
     if any((recipe.get("train") or {}).get("sparsity") for recipe in recipes):
         parts.append("pruning")
     if any(recipe.get("distillation") for recipe in recipes):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asc_models.candidate import CONFIG, CandidateConfig, opened_candidate, read_candidate_config
+from asc_models.rules import BYTES
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 from search.config import RunConfig, read_run_config, with_overrides
@@ -49,10 +50,12 @@ def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:
     """Return the settings of a run that trains a candidate again, as YAML would give them."""
     settings = candidate.model_dump(mode="json")
     all_clips = candidate.checkpoint is None
+    limits = [candidate.int4_limits[quantity] for quantity in BYTES if quantity in candidate.int4_limits]
     # Names of trials and their variants are reserved for candidates of a search.
     name = f"frozen-{candidate.name.split('-')[0]}"
     retrain = {
         "mode": candidate.mode,
+        "int4_limit_bytes": limits[0] if limits else None,
         "all_clips": all_clips,
         "systems": [{"name": name, "model": settings["model"]}],
         **({} if all_clips else {"checkpoint": candidate.checkpoint}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asc_models.config import ExportMode
+from asc_models.rules import Quantity
 from data_prep.files.files import written_whole
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def export_candidate(
     mode: ExportMode,
     *,
     seed: int,
+    int4_limits: Mapping[Quantity, int] | None = None,
     float_path: Path | None = None,
 ) -> Exported:
     """Export a trained network and accept the file only if it runs and agrees with the network.
@@ -63,6 +66,7 @@ def export_candidate(
         path: path of the file; it is deleted if the file is rejected.
         mode: export mode.
         seed: seed for drawing the calibration clips.
+        int4_limits: limits within which `int4_int8_weights` keeps large kernels in int8.
         float_path: path for the network as a float32 file, to compare with; None writes none.
 
     Raises:
@@ -81,7 +85,7 @@ def export_candidate(
     answer = answering(trainer.model, train.windows)
     started = time.monotonic()
     converted = functools.cache(partial(convert, answer, train.input_shape))
-    _write(path, exported(converted, mode, calibration))
+    _write(path, exported(converted, mode, calibration, int4_limits))
     seconds = time.monotonic() - started
     if float_path is not None:
         _write(float_path, exported(converted, "float32"))

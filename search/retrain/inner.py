@@ -81,7 +81,8 @@ def train_part(
     fine_tune(config, trainer, train, held, files, teaching=teaching, hooks=hooks)
     with scratch_folder("asc-inner-") as folder:
         path = folder / MODEL
-        export_candidate(trainer, train, held, path, config.mode, seed=config.seed)
+        limits = config.int4_limits
+        export_candidate(trainer, train, held, path, config.mode, seed=config.seed, int4_limits=limits)
         answer = answered_by_device(held, Artifact(path).predict(held), own_artifacts(files, config.devices))
         return Predictions(held.clips[list(CLIP_COLUMNS)], answer, held.classes)
 

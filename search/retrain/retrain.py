@@ -252,6 +252,7 @@ def _candidates(
             reader=reader,
             classes=manifest.classes,
             mode=mode,
+            int4_limits=config.int4_limits(mode),
             splits=("train", "validation") if variant.with_validation else ("train",),
             checkpoint=None if variant.with_validation else config.retrain.checkpoint,
             inner_folds=config.retrain.inner_folds if variant.with_validation else 0,
@@ -282,10 +283,11 @@ def _require_same(job: TrainingJob) -> None:
 
 def _require_feasible(system: SystemConfig, config: RunConfig, manifest: Manifest) -> None:
     sparsity = system.recipe(config.full_recipe).sparsity
+    limited = config.int4_limits(config.retrain.mode)
     if reason := over_limit(system.network, config.retrain.mode, config, manifest, config.reader, sparsity):
         raise BudgetError(
             f"{system.name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
-            "expansion, or choose a smaller retrain.mode."
+            f"expansion, or {'raise retrain.int4_limit_bytes' if limited else 'choose a smaller retrain.mode'}."
         )
 
 

@@ -51,7 +51,14 @@ def write_trained(
     write_network(trainer, files.keras_path)
     _remove_predictions(files)
     exported = export_candidate(
-        trainer, train, validation, files.tflite_path, config.mode, seed=config.seed, float_path=files.float_path
+        trainer,
+        train,
+        validation,
+        files.tflite_path,
+        config.mode,
+        seed=config.seed,
+        int4_limits=config.int4_limits,
+        float_path=files.float_path,
     )
     _write_history(files, result)
     return Trained(

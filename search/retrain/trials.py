@@ -63,9 +63,15 @@ def choose_trials(
         return ChosenTrials(tuple(_wanted(wanted, fitting, over, config)), ())
     n = config.retrain.n_candidates
     if n and over and not fitting:
+        limited = config.retrain.int4_limit_bytes
         raise BudgetError(
-            f"no trained network is within the limit as {config.retrain.mode} ({len(over)} are over it), since they "
-            "were searched in another mode. Choose a smaller one, such as --set retrain.mode=int4_int8_weights."
+            f"no trained network is within the limit as {config.retrain.mode} ({len(over)} are over it), "
+            + (
+                f"which retrain.int4_limit_bytes sets to {limited:,} bytes. Raise it."
+                if limited
+                else "since they were searched in another mode. Choose a smaller one, such as --set "
+                "retrain.mode=int4_int8_weights."
+            )
         )
     choice = choose(fitting, n, floor=guess(score, n_classes))
     notes = [f"{len(over)} trials are over the limit as {config.retrain.mode}; they are excluded"] if n and over else []
@@ -143,5 +149,7 @@ def over_limit(
     spec = manifest.spec
     shape, windows = reader.input_shape(spec), reader.windows(spec)
     cost = estimate(network, shape, len(manifest.classes), windows, sparsity=sparsity)
-    verdict = cost.verdict(config.rules, mode)
+    # With int4_limit_bytes, the least that a file may have: the bytes with all large kernels in int4.
+    rules = config.rules.updated(limits={**config.rules.limits, **config.int4_limits(mode)})
+    verdict = cost.verdict(rules, mode)
     return "" if verdict.feasible else verdict.reason

@@ -29,7 +29,7 @@ from asc_models.tflite.export import convert
 from asc_models.tflite.measure import measure
 from asc_models.tflite.quantization.calibration import draw_calibration
 from asc_models.tflite.quantization.correction import with_corrected_bias
-from asc_models.tflite.quantization.recipes import apply, mixed_weights, quantize
+from asc_models.tflite.quantization.recipes import apply, int8_weights, mixed_weights
 from asc_models.training.voting import answering
 from data_prep.reader.reader import read_splits
 
@@ -48,7 +48,7 @@ def main() -> None:
     model = keras.models.load_model(asked.candidate / "model.keras", compile=False)
     floats = convert(answering(model, train.windows), train.input_shape)
 
-    files = {"int8": quantize(floats, "int8_weights")}
+    files = {"int8": apply(floats, int8_weights())}
     for name, ranges in RANGES.items():
         files[f"int4, {name}"] = apply(floats, mixed_weights(floats, ranges))
         files[f"int4, {name}, bias corrected"] = with_corrected_bias(

@@ -97,6 +97,26 @@ def test_the_recipe_of_a_devices_network_is_the_general_one_but_for_its_keys():
     assert read_run_config("dcase2025", ["rules.name=dcase2024", "retrain.fine_tuning=null"])
 
 
+def test_the_limit_of_int4_is_checked_and_counted_as_the_rules_count():
+    """It must have an effect and be within the rules; other byte limits are kept, and other modes have none."""
+    ours = ["retrain.mode=int4_int8_weights", "retrain.int4_limit_bytes=100_000"]
+    files = ["rules.name=custom", "rules.limits={file_bytes: 120_000, weight_bytes: 110_000}"]
+    for overrides, limits in (
+        (ours, {"nonzero_weight_bytes": 100_000}),
+        ([*ours, "rules.name=dcase2022"], {"weight_bytes": 100_000}),
+        ([*ours, *files], {"file_bytes": 120_000, "weight_bytes": 100_000}),
+        (ours[:1], {}),
+    ):
+        config = read_run_config("default", overrides)
+        assert config.int4_limits("int4_int8_weights") == limits
+        assert config.int4_limits("int8_weights") == {}
+    with pytest.raises(ConfigError, match=r"int4_limit_bytes 100,000 has no effect with retrain.mode int8_weights"):
+        read_run_config("default", ours[1:])
+    assert read_run_config("default", [ours[1], "space.mode=[int8_weights, int4_int8_weights]"])
+    with pytest.raises(ConfigError, match=r"100,000 is over the limit of 90,000 bytes of non-zero weights: set it to"):
+        read_run_config("default", [*ours, "rules.limits={nonzero_weight_bytes: 90_000}"])
+
+
 def test_overrides_win_and_are_checked():
     """--set reaches any depth, its value is YAML, and what it sets is checked like the file."""
     config = read_run_config("demo", ["search.n_trials=3", "train.min_learning_rate=1.0e-4", "space.kernel_size=[5]"])

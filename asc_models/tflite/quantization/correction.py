@@ -35,7 +35,7 @@ def with_corrected_bias(content: bytes, clips: FeatureSet, quantize: Callable[[b
     bias = _classifier_bias(file.graph)
     if bias is None:
         return quantized
-    shift = (_logits(quantized, clips) - _logits(content, clips)).mean(axis=0)
+    shift = (logits_of(quantized, clips) - logits_of(content, clips)).mean(axis=0)
     file.graph.set_floats(bias, file.graph.floats(bias) - shift.astype(np.float32))
     return quantize(file.content())
 
@@ -52,8 +52,8 @@ def _classifier_bias(graph: Graph) -> int | None:
     return None
 
 
-def _logits(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
-    """Return the logits of each clip or window up to an additive constant, (n, n_classes), by inverting softmax."""
+def logits_of(content: bytes, clips: FeatureSet) -> npt.NDArray[np.float64]:
+    """Return a file's logits for each clip or window up to an additive constant, (n, n_classes), from its softmax."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silenced():

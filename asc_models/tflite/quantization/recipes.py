@@ -1,45 +1,19 @@
-"""Quantization of float32 TFLite files with ai-edge-quantizer: one recipe per mode, by operator."""
+"""Recipes of ai-edge-quantizer for kernels alone, by operator, and their application to float32 TFLite files."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from asc_models.config import CALIBRATED_MODES, INT4_MIN_VALUES, ExportMode
+from asc_models.config import INT4_MIN_VALUES
 from asc_models.errors import ExportError
-from asc_models.tflite.flatbuffer import Graph, TfliteFile
-from asc_models.tflite.quantization.correction import with_corrected_bias
-from asc_models.tflite.quantization.static import scope_of, static_recipe
+from asc_models.tflite.flatbuffer import Graph, Operator, TfliteFile
+from asc_models.tflite.quantization.static import scope_of
 from asc_models.tflite.quiet import quiet
-from data_prep.reader.reader import FeatureSet
 
 
-def quantize(content: bytes, mode: ExportMode, calibration: FeatureSet | None = None) -> bytes:
-    """Return a float32 TFLite file quantized in one of the quantizer's modes.
-
-    Args:
-        content: the float32 file.
-        mode: `int8_weights`, `int4_int8_weights` or `int8`.
-        calibration: clips of the training split, for modes that need them (asc_models.config.CALIBRATED_MODES).
-
-    Raises:
-        ExportError: if the quantizer fails, or `mode` needs calibration clips and none are given.
-    """
-    if mode == "int8_weights":
-        return apply(content, _weights())
-    if mode not in CALIBRATED_MODES:
-        raise ValueError(f"the quantizer makes int8_weights and {', '.join(CALIBRATED_MODES)}, not {mode}")
-    if calibration is None:
-        raise ExportError(f"export as {mode} needs calibration clips: training clips, drawn by draw_calibration")
-    if mode == "int4_int8_weights":
-        return with_corrected_bias(content, calibration, lambda floats: apply(floats, mixed_weights(floats)))
-    recipe, ranges = static_recipe(content, calibration)
-    # The quantizer modifies the ranges passed to it.
-    return with_corrected_bias(
-        content, calibration, lambda floats: apply(floats, recipe, {name: dict(ends) for name, ends in ranges.items()})
-    )
-
-
-def _weights() -> Any:
+def int8_weights() -> Any:
     """Return the recipe for per-channel int8 kernels and float activations."""
     from ai_edge_quantizer import qtyping, recipe_manager
 
@@ -48,7 +22,7 @@ def _weights() -> Any:
     return recipe
 
 
-def mixed_weights(content: bytes, ranges: str = "OCTAV") -> Any:
+def mixed_weights(content: bytes, ranges: str = "OCTAV", kernels: Collection[int] | None = None) -> Any:
     """Return the recipe for large kernels in int4, small and depthwise ones in int8.
 
     Args:
@@ -56,17 +30,32 @@ def mixed_weights(content: bytes, ranges: str = "OCTAV") -> Any:
         ranges: the quantizer's algorithm for the ranges of int4 kernels. OCTAV (Sakr et al., "Optimal clipping and
             magnitude-aware differentiation", 2022) clips outliers where that minimizes the squared error; `asc`'s
             networks lose half as much by it as by ranges up to the largest weight (tests/benchmarks/int4_ranges.py).
+        kernels: buffers of the large kernels that are int4 (`large_kernels`), the others being int8; None means all.
     """
     from ai_edge_quantizer import qtyping
 
-    recipe = _weights()
+    recipe = int8_weights()
     graph = TfliteFile(content, "the float32 file").graph
+    for kernel, operators in large_kernels(graph).items():
+        if kernels is None or kernel in kernels:
+            for operator in operators:
+                recipe.add_weight_only_config(
+                    scope_of(graph, operator), qtyping.TFLOperationName(operator.name), 4, algorithm_key=ranges
+                )
+    return recipe
+
+
+def large_kernels(graph: Graph) -> Mapping[int, Sequence[Operator]]:
+    """Return {buffer: operators that read it} of the kernels that can be int4, in the order of the graph.
+
+    Those are kernels of convolutions and dense layers with `INT4_MIN_VALUES` values or more, but not of depthwise
+    convolutions. Shared channel attention and recurrent units read a kernel several times.
+    """
+    found: dict[int, list[Operator]] = defaultdict(list)
     for operator in graph.operators:
         if operator.name in ("CONV_2D", "FULLY_CONNECTED") and _n_values(graph, operator.inputs[1]) >= INT4_MIN_VALUES:
-            recipe.add_weight_only_config(
-                scope_of(graph, operator), qtyping.TFLOperationName(operator.name), 4, algorithm_key=ranges
-            )
-    return recipe
+            found[graph.buffer(operator.inputs[1])].append(operator)
+    return found
 
 
 def apply(content: bytes, recipe: Any, ranges: dict[str, Any] | None = None) -> bytes:

@@ -24,7 +24,7 @@ CLIPS = feature_set(6, deltas=2)
 def written() -> dict[str, bytes]:
     """{mode: file as the converter or the quantizer writes it}."""
     from asc_models.tflite.export import convert
-    from asc_models.tflite.quantization.recipes import quantize
+    from asc_models.tflite.quantization.quantize import quantize
 
     model = with_random_weights(build(SMALL_MODEL, CLIPS.input_shape, 3))
     floats = convert(model, CLIPS.input_shape)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asc_models.networks.families import ModelConfig, StageConfig
 from asc_models.tflite.export import convert
 from asc_models.tflite.flatbuffer import TfliteFile, buffer_views
-from asc_models.tflite.quantization.recipes import quantize
+from asc_models.tflite.quantization.quantize import quantize
 from asc_models.tflite.template import file_constants, find_template
 from asc_models.training.builder import build
 

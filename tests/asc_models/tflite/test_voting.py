@@ -25,7 +25,7 @@ from asc_models.tflite.flatbuffer import TfliteFile
 from asc_models.tflite.measure import measure
 from asc_models.tflite.quantization.drift import layer_drift
 from asc_models.tflite.quantization.probe import require_running
-from asc_models.tflite.quantization.recipes import quantize
+from asc_models.tflite.quantization.quantize import quantize
 from asc_models.tflite.rung_reader import RungReader
 from asc_models.tflite.template import file_constants, find_template
 from asc_models.training.builder import build

@@ -1,6 +1,7 @@
 """The description of a system has the challenge's fields, and says what was done."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -189,3 +190,18 @@ def test_pruning_is_declared_as_the_challenge_calls_it(packed: RunDirectory) -> 
         methods = meta["system"]["description"]["complexity_management"].split(", ")
         assert ("pruning" in methods) == declared
         assert "weights in 8-bit integers" in methods
+
+
+def test_layers_of_both_widths_are_declared(packed: RunDirectory) -> None:
+    """Of int4 exports, those within limits in bytes say that the width differs by layer."""
+    member = read_candidates(packed)[0]
+    member = replace(member, metrics=replace(member.metrics, mode="int4_int8_weights"))
+    for limits, declared in (
+        ({"weight_bytes": 100_000}, "weights in 8-bit integers, in the least sensitive layers 4-bit ones, biases"),
+        ({}, "weights in 4-bit integers, small and depthwise layers in 8-bit ones, biases"),
+    ):
+        recipe = {"model": {"family": "inverted_residual"}, "train": {}, "int4_limits": limits}
+        member.files.config_path.write_text(yaml.safe_dump(recipe))
+        system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
+        meta = system_meta("x", 1, system, SubmissionConfig(), packed.read_config())
+        assert declared in meta["system"]["description"]["complexity_management"]

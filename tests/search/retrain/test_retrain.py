@@ -32,7 +32,7 @@ from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
 from search.retrain.hooks import Hooks
-from search.retrain.retrain import Variant, requested_jobs, retrain
+from search.retrain.retrain import Variant, requested_jobs, require_systems_fit, retrain
 from search.retrain.trained import read_trained
 from search.retrain.training import score_candidate, train_candidate
 from search.retrain.trials import choose_trials
@@ -152,6 +152,20 @@ def test_trials_are_chosen_by_name(tmp_path, shards):
         named("t0009")
     with pytest.raises(BudgetError, match="--trial t0002: is over the limit as int8_weights"):
         named("t0002", rules=run_config().rules.updated(limits={"weight_bytes": 1500}))
+
+
+def test_a_network_over_the_limit_of_int4_is_told_before_it_is_trained(tmp_path, shards):
+    """Over the limit with all large kernels in int4, it is no choice, though the rules allow it; its key is named."""
+    manifest = read_manifest(shards)
+    system = {"name": "one", "model": WIDE.model_dump(mode="json")}
+    config = run_config(mode="int4_int8_weights", int4_limit_bytes=1500, systems=[system])
+    with pytest.raises(BudgetError, match=r"one is over the limit .* over 1,500 by .* retrain\.int4_limit_bytes"):
+        require_systems_fit(config, manifest)
+    require_systems_fit(run_config(mode="int4_int8_weights", systems=[system]), manifest)
+    run = begin(tmp_path / "run", run_config(), {"t0001": (WIDE, 0.9, 2000)})
+    recorded = Ledger(run.ledger_path).events()
+    with pytest.raises(BudgetError, match=r"retrain.int4_limit_bytes sets to 1,500 bytes. Raise it."):
+        choose_trials(recorded, run_config(mode="int4_int8_weights", int4_limit_bytes=1500), manifest)
 
 
 @pytest.mark.system

@@ -19,6 +19,7 @@ from data_prep.reader.reader import training_statistics
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_metrics
 from results.rundir import CandidateFiles
+from search.crossval.frozen import frozen_config
 from search.retrain.training import score_candidate, train_candidate
 
 pytestmark = pytest.mark.system
@@ -66,3 +67,35 @@ def test_predict_gives_what_was_evaluated(tmp_path, windows):
     network = estimate(config.model, config.reader.network_shape(SPEC), 3)
     assert metrics.macs == described["macs"] == (3 if windows else 1) * network.macs
     assert metrics.weight_bytes == described["weight_bytes"]["float32"] == network.weight_bytes["float32"]
+
+
+def test_a_candidate_fills_the_limit_of_int4(tmp_path):
+    """Its file has as many large kernels in int8 as its limit allows; config.yaml and card say so, and what trains it
+    again has the limit, too."""
+    shards = write_shards(tmp_path)
+    manifest = read_manifest(shards)
+    model = ModelConfig(stem_filters=8, blocks=(BlockConfig(filters=32),) * 2, expansion=5, attention="none")
+    table = estimate(model, ReaderSpec(deltas=1).input_shape(SPEC), len(manifest.classes))
+    limit = table.weight_bytes["int8_weights"] - 1
+    config = CandidateConfig(
+        name="mixed",
+        trial_id=None,
+        model=model,
+        train=TrainConfig(epochs=1, batch_size=8, learning_rate=0.01),
+        features=SPEC,
+        reader=ReaderSpec(deltas=1),
+        classes=manifest.classes,
+        mode="int4_int8_weights",
+        int4_limits={"weight_bytes": limit},
+        checkpoint="log_loss",
+        seed=0,
+        fold=1,
+        data_hash=manifest.hash(),
+    )
+    files = CandidateFiles(tmp_path / "mixed-s0")
+    trained = train_candidate(config, shards, files)
+    score_candidate(config, shards, files, trained, on_read=lambda split: None)
+    assert table.weight_bytes["int4_int8_weights"] < read_metrics(files.metrics_path).weight_bytes <= limit
+    assert read_candidate_config(files.config_path).int4_limits == {"weight_bytes": limit}
+    assert f"int8 as far as {limit:,} bytes of weights allow" in files.card_path.read_text()
+    assert frozen_config(str(files.root)).retrain.int4_limit_bytes == limit

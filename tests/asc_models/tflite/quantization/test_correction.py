@@ -4,7 +4,7 @@ from asc_models_support import SMALL_MODEL, feature_set, with_random_weights
 
 from asc_models.tflite.export import convert
 from asc_models.tflite.flatbuffer import TfliteFile
-from asc_models.tflite.quantization.correction import _classifier_bias, _logits, with_corrected_bias
+from asc_models.tflite.quantization.correction import _classifier_bias, logits_of, with_corrected_bias
 from asc_models.training.builder import build
 
 pytestmark = pytest.mark.system
@@ -23,10 +23,10 @@ def shifted(content):
 def test_a_shift_of_the_logits_is_taken_out():
     """What shifts every clip's logits alike leaves nothing behind; the file itself stays as large as it was."""
     content = convert(with_random_weights(build(SMALL_MODEL, CLIPS.input_shape, 3)), CLIPS.input_shape)
-    theirs = _logits(content, CLIPS)
-    assert np.abs(_logits(shifted(content), CLIPS) - theirs).max() > 0.3
+    theirs = logits_of(content, CLIPS)
+    assert np.abs(logits_of(shifted(content), CLIPS) - theirs).max() > 0.3
     corrected = with_corrected_bias(content, CLIPS, shifted)
-    np.testing.assert_allclose(_logits(corrected, CLIPS), theirs, atol=1e-4)
+    np.testing.assert_allclose(logits_of(corrected, CLIPS), theirs, atol=1e-4)
     assert len(corrected) == len(shifted(content))
 
 
