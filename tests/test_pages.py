@@ -161,6 +161,10 @@ def test_the_found_network_has_the_accuracies_of_the_reference_tables():
         low, high = (100 * float(row[f"macro_accuracy_{end}"]) for end in ("low", "high"))
         cells = [f"{int(row['weight_bytes']):,}", *(f"{share:.2f} %" for share in shares), f"{low:.1f}–{high:.1f} %"]
         assert f"| {networks} | {' | '.join(cells)} | {float(row['log_loss']):.3f} |" in BENCHMARKS
+    for row in read_table("esc10-found/ingredients/inner_systems.csv"):
+        name = row["system"].removesuffix("-full").replace("-", " ").replace("stretch", "time stretching")
+        accuracy, low, high = (100 * float(row[f"macro_accuracy{end}"]) for end in ("", "_low", "_high"))
+        assert f"{name:20s}{accuracy:10.1f}{low:10.1f}{high:6.1f}{float(row['log_loss']):7.3f}\n" in BENCHMARKS
     (system,) = read_table("esc10-found/tables/systems.csv")
     size, file = int(system["weight_bytes"]), int(system["file_bytes"])
     text = " ".join(README.split())
