@@ -108,7 +108,7 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     votes = {vote for recipe in recipes if (vote := _vote(recipe))}
     combined = [*sorted(votes)]
     if devices := sorted({device for recipe in recipes for device in recipe.get("devices") or ()}):
-        combined.append(f"fine-tuned networks for clips of the devices {', '.join(devices)}")
+        combined.append(f"a fine-tuned network each for clips of device {', '.join(devices)}")
     if system.ensemble is not None:
         combined.append("weighted average of probabilities")
     if system.temperature != 1.0:

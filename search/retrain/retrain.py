@@ -300,7 +300,7 @@ def _export_line(job: TrainingJob, limits: Limits) -> str:
     metrics = read_metrics(job.files.metrics_path)
     agreement, seconds = metrics.agreement, metrics.export_seconds
     reason = limits.verdict([metrics]).reason  # the file's size is known only after export
-    own = f"; networks of the devices {', '.join(metrics.devices)} in addition" if metrics.devices else ""
+    own = f"; a network each for device {', '.join(metrics.devices)}" if metrics.devices else ""
     over = f". It is over the limit and cannot be selected: {reason}" if reason else ""
     return (
         f"{job.files.name}: exported as {metrics.mode} in {seconds or 0:.1f} s, {metrics.weight_bytes:,} weight bytes; "

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-import asc_models.training.layers  # noqa: F401 (registers the layers of saved networks)
+import asc_models.training.builder  # noqa: F401 (registers the layers of saved networks)
 from asc_models.candidate import read_candidate_config
 from asc_models.metrics import log_loss
 from asc_models.tflite.artifact import Artifact

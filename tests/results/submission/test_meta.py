@@ -146,7 +146,7 @@ def test_networks_of_devices_are_declared(tmp_path: Path) -> None:
     member.files.config_path.write_text(yaml.safe_dump({"devices": ["a", "s1"]}))
     system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
     description = system_meta("x", 1, system, SubmissionConfig(), run.read_config())["system"]["description"]
-    assert description["decision_making"] == "fine-tuned networks for clips of the devices a, s1"
+    assert description["decision_making"] == "a fine-tuned network each for clips of device a, s1"
 
 
 def test_parameters_are_counted_in_the_file(tmp_path: Path) -> None:

@@ -177,12 +177,12 @@ def test_the_keras_file_is_the_exported_network(finished):
     import keras
     import numpy as np
 
-    import asc_models.training.layers  # registers what the file names
+    import asc_models.training.builder  # registers what the file names
     from asc_models.candidate import read_candidate_config
     from data_prep.reader.reader import read_split
     from results.candidates.predictions import read_predictions
 
-    assert asc_models.training.layers.FusedBatchNormalization
+    assert asc_models.training.builder.build
     candidate = next((finished / "run" / "candidates").iterdir())
     config = read_candidate_config(candidate / "config.yaml")
     data = read_split(finished / "run" / "shards", "test", fold=1, reader=config.reader)

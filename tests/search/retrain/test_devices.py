@@ -297,7 +297,7 @@ def test_a_retraining_through_shared_storage_has_all_files(device_shards, tmp_pa
         done = [retrain(run, config, shards=device_shards, ledger=ledger, storage=storage) for _ in range(2)]
     assert [outcome.n_new for outcome in done] == [1, 0]
     assert done[0].failures == ()
-    assert "networks of the devices a, b" in done[0].exports[0]
+    assert "a network each for device a, b" in done[0].exports[0]
     (candidate,) = read_candidates(run)
     there = tmp_path / "storage" / "candidates" / candidate.name
     ours, theirs = (
