@@ -14,11 +14,10 @@ from data_prep.files.files import write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
 from results.crossval.summary import summary
-from results.crossval.tables import ensemble_table, fold_table, system_table
+from results.crossval.tables import ensemble_table, fold_table, paired_table, system_table
 from results.report.figures.all import Plot
 from results.report.html import embed, write_page
 from results.report.tables.all import write_tables
-from results.report.tables.ties import difference_table
 from results.rundir import CrossvalDirectory
 
 OUT_OF_FOLD = "inner_"
@@ -32,7 +31,7 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
     `inner.html`. The files are byte-identical for equal scores.
     """
     prefix = "" if scores.split == "test" else OUT_OF_FOLD
-    differences = difference_table(scores.differences())
+    differences = paired_table(scores)
     tables: dict[str, pd.DataFrame] = {
         f"{prefix}systems": system_table(scores).frame(),
         f"{prefix}folds": fold_table(scores).frame(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from results.candidates.candidates import CandidateMetrics, read_metrics
 from results.candidates.differences import Difference, clip_scores, paired_difference
 from results.candidates.predictions import Predictions, read_predictions
 from results.candidates.seeds import Spread
+from results.ensembles.calibration import cross_fitted
 from results.rundir import CandidateFiles, CrossvalDirectory
 
 _SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
@@ -114,6 +115,27 @@ class SystemScores:
         """Mean over folds of the expected calibration error of each fold, and its spread over seeds."""
         return self._over_seeds([(one.seed, one.calibration) for one in self.scores])
 
+    @cached_property
+    def calibrated(self) -> SystemScores:
+        """The system with a temperature, as it would be packed: one for all folds of a seed.
+
+        The clips of each part of the locations have the temperature that suits the other parts (`cross_fitted`), so
+        that no clip is scored with a temperature that was fitted on it. Accuracies stay.
+        """
+        scores = (one for seed in self.seeds for one in self._calibrated(seed))
+        return replace(self, scores=tuple(sorted(scores, key=lambda one: (one.fold, one.seed))))
+
+    def _calibrated(self, seed: int) -> list[FoldScore]:
+        scores = [one for one in self.scores if one.seed == seed]
+        clips = pd.concat([one.predictions.clips for one in scores], ignore_index=True)
+        probabilities = np.concatenate([one.predictions.probabilities for one in scores])
+        fitted = cross_fitted(Predictions(clips, probabilities, scores[0].predictions.classes)).probabilities
+        ends = np.cumsum([len(one.predictions.clips) for one in scores])[:-1]
+        return [
+            replace(one, predictions=replace(one.predictions, probabilities=part))
+            for one, part in zip(scores, np.split(fitted, ends), strict=True)
+        ]
+
     @property
     def best_on_test(self) -> float | None:
         """Mean of `FoldScore.best_on_test`; None if it is missing for one of them."""
@@ -173,6 +195,10 @@ class Crossval:
     def differences(self) -> list[Difference]:
         """Return the difference of every other system to the first."""
         return [difference(other, self.systems[0]) for other in self.systems[1:]]
+
+    def calibrated_differences(self) -> list[Difference]:
+        """Return the same differences of the calibrated systems."""
+        return [difference(other.calibrated, self.systems[0].calibrated) for other in self.systems[1:]]
 
 
 def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Crossval:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from results.crossval.ensembles import SeedEnsemble, seed_ensembles
+from results.crossval.ensembles import CrossvalEnsemble, ensembles
 from results.crossval.scores import BEST_ON_TEST, QUANTITIES, Crossval, SystemScores
 
 
 def summary(scores: Crossval) -> dict[str, Any]:
-    """Return all scores: systems by log loss, then ensembles of their seeds."""
+    """Return all scores: systems by log loss, then ensembles of their networks."""
     return {
         "split": scores.split,
         "systems": [_of_system(one) for one in scores.systems],
-        "ensembles": [_of_ensemble(one) for system in scores.systems for one in seed_ensembles(system)],
+        "ensembles": [_of_ensemble(one) for one in ensembles(scores.systems)],
         "missing": list(scores.missing),
     }
 
@@ -33,7 +33,7 @@ def _of_system(one: SystemScores) -> dict[str, Any]:
     }
 
 
-def _of_ensemble(one: SeedEnsemble) -> dict[str, Any]:
+def _of_ensemble(one: CrossvalEnsemble) -> dict[str, Any]:
     return {
         "system": one.system,
         "n_members": one.n_members,
@@ -54,6 +54,7 @@ def _scores(one: SystemScores) -> dict[str, Any]:
         "macro_accuracy": one.accuracy.mean,
         "macro_accuracy_interval": list(one.interval),
         "log_loss": one.loss.mean,
+        "calibrated_loss": one.calibrated.loss.mean,
         "brier_score": one.brier.mean,
         "calibration_error": one.calibration.mean,
     }

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from results.crossval.ensembles import SeedEnsemble, seed_ensembles
+from results.candidates.differences import Difference
+from results.crossval.ensembles import CrossvalEnsemble, ensembles
 from results.crossval.scores import BEST_ON_TEST, SIZES, Crossval, FoldScore, SystemScores
 from results.report.tables.table import Column, Table, Unit
-from results.report.tables.ties import nats, points
+from results.report.tables.ties import difference_table, nats, points
 from results.report.text import interval, number, percent
 
 RowT = TypeVar("RowT")
 ScoresT = TypeVar("ScoresT", FoldScore, SystemScores)
+
+CALIBRATED = "calibrated log loss"
+"""Heading of the log loss of `SystemScores.calibrated`."""
 
 
 def system_table(scores: Crossval) -> Table[SystemScores]:
@@ -35,12 +39,12 @@ def system_table(scores: Crossval) -> Table[SystemScores]:
         ),
         page=(
             *("system", "n_folds", "n_seeds", "n_clips", "macro_accuracy", "macro_accuracy_low", "log_loss"),
-            *("brier_score", "calibration_error", "weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
-            *(column.name for column in best),
+            *("calibrated_loss", "brier_score", "calibration_error", "weight_bytes", "file_bytes"),
+            *(*(f"fold_{fold}" for fold in folds), *(column.name for column in best)),
         ),
         terminal=(
             *("system", "n_seeds", "macro_accuracy", "macro_accuracy_sd", "macro_accuracy_low", "macro_accuracy_high"),
-            *("log_loss", "weight_bytes", *(column.name for column in best)),
+            *("log_loss", "calibrated_loss", "weight_bytes", *(column.name for column in best)),
         ),
     )
 
@@ -77,6 +81,7 @@ def _score_columns(of: Callable[[RowT], SystemScores]) -> list[Column[RowT]]:
         Column("macro_accuracy_high", lambda row: of(row).interval[1], "share", "95 % high", "high"),
         Column("log_loss", lambda row: of(row).loss.mean, "nats", short="loss"),
         Column("log_loss_sd", lambda row: of(row).loss.sd, "nats"),
+        Column("calibrated_loss", lambda row: of(row).calibrated.loss.mean, "nats", CALIBRATED, "calibrated"),
         _number("brier_score", "Brier score", lambda row: of(row).brier.mean),
         Column("calibration_error", lambda row: of(row).calibration.mean, "share", "ECE"),
     ]
@@ -103,12 +108,12 @@ def _best_on_test(rows: list[ScoresT]) -> list[Column[ScoresT]]:
     return [Column(BEST_ON_TEST, lambda row: row.best_on_test, "share", "best epoch on test: chosen there", "best*")]
 
 
-def ensemble_table(scores: Crossval) -> Table[SeedEnsemble]:
-    """Return one row per ensemble of a system's seeds; no rows if each system has a single seed."""
-    rows = [row for system in scores.systems for row in seed_ensembles(system)]
+def ensemble_table(scores: Crossval) -> Table[CrossvalEnsemble]:
+    """Return one row per ensemble (results.crossval.ensembles); no rows for a single training of a single system."""
+    rows = ensembles(scores.systems)
     folds = sorted({fold for row in rows for fold in row.scores.folds})
 
-    def size(name: str, unit: Unit = "bytes") -> Column[SeedEnsemble]:
+    def size(name: str, unit: Unit = "bytes") -> Column[CrossvalEnsemble]:
         """Return the column of a size of all members."""
         return Column(name, lambda row: row.sizes[name], unit)
 
@@ -146,16 +151,36 @@ def ensemble_table(scores: Crossval) -> Table[SeedEnsemble]:
         ),
         page=(
             *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "gain", "log_loss", "loss_difference"),
-            *("weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
+            *("calibrated_loss", "weight_bytes", "file_bytes", *(f"fold_{fold}" for fold in folds)),
         ),
         terminal=(
             *("system", "n_members", "macro_accuracy", "macro_accuracy_low", "macro_accuracy_high", "gain", "log_loss"),
-            *("loss_difference", "weight_bytes"),
+            *("calibrated_loss", "loss_difference", "weight_bytes"),
         ),
     )
 
 
-def _of_ensemble(row: SeedEnsemble) -> SystemScores:
+def paired_table(scores: Crossval) -> Table[Difference]:
+    """Return one row per system but the first: its difference to the first, with that of the calibrated log losses."""
+    table = difference_table(scores.differences())
+    calibrated = {one.system: one for one in scores.calibrated_differences()}
+
+    def loss(row: Difference) -> str:
+        """Return the difference in nats, with its interval."""
+        return nats(calibrated[row.system])
+
+    name = "calibrated_loss"
+    columns: tuple[Column[Difference], ...] = (
+        Column(name, lambda row: calibrated[row.system].loss, "nats", CALIBRATED, "calibrated", format=loss),
+        Column(f"{name}_low", lambda row: calibrated[row.system].loss_interval[0], "nats", short="95 % low"),
+        Column(f"{name}_high", lambda row: calibrated[row.system].loss_interval[1], "nats", short="high"),
+    )
+    return replace(
+        table, columns=(*table.columns, *columns), page=(*table.page, name), terminal=(*table.terminal, name)
+    )
+
+
+def _of_ensemble(row: CrossvalEnsemble) -> SystemScores:
     return row.scores
 
 

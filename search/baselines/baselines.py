@@ -18,7 +18,8 @@ from data_prep.store.store import Location
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger
 from search.baselines.svm import train_svm
-from search.config import RetrainConfig, RunConfig, SystemConfig
+from search.config import RunConfig
+from search.retrain_config import RetrainConfig, SystemConfig
 from search.run_config import bind_data, open_run, read_run, unless_refused
 from search.stages import Narrator, Workspace, retrain_stage
 from search.study.config import SearchConfig

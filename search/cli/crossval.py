@@ -106,7 +106,7 @@ def crossval(
     screen = terminal()
     config = frozen_config(source, overrides or ())
     if seeds is not None:
-        config = config.updated(retrain=config.retrain.updated(seeds=tuple(range(seeds))))
+        config = config.updated(retrain=config.retrain.with_seeds(range(seeds)))
     leave_job_folder(data=data, out=out, shards=shards)
     scores = cross_validate(
         config,
@@ -137,8 +137,7 @@ def _parse_folds(text: str) -> list[int]:
 def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> None:
     """Print the scores of the systems, and their paired differences."""
     from results.crossval.summary import summary
-    from results.crossval.tables import ensemble_table, system_table
-    from results.report.tables.ties import difference_table
+    from results.crossval.tables import ensemble_table, paired_table, system_table
     from results.rundir import CrossvalDirectory
 
     if as_json:
@@ -147,12 +146,13 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
     what = "test splits" if scores.split == "test" else "training sides, out of fold"
     show_percent(screen, f"Cross-validation on {what}, lowest log loss first", system_table(scores))
     screen.say("accuracy: mean over folds of macro accuracy, in %; interval over locations; loss: log loss in nats")
+    screen.say("calibrated: log loss with a temperature that was fitted on clips of other locations")
     if any(one.best_on_test is not None for one in scores.systems):
         screen.say("best*: accuracy of the epoch that is best on test, of the network before its export: no result")
     if (ensembles := ensemble_table(scores)).rows:
-        show_percent(screen, "The networks of the first seeds together: mean of their probabilities", ensembles)
+        show_percent(screen, "Several networks together: mean of their probabilities", ensembles)
     if len(scores.systems) > 1:
-        show_percent(screen, f"Difference to {scores.systems[0].name}, paired", difference_table(scores.differences()))
+        show_percent(screen, f"Difference to {scores.systems[0].name}, paired", paired_table(scores))
     for line in scores.missing:
         screen.warn(f"{line}: no predictions; not counted")
     directory = CrossvalDirectory(out)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from results.candidates.seeds import SeedGroup
     from results.rundir import RunDirectory
-    from search.config import RetrainConfig
+    from search.retrain_config import RetrainConfig
 
 
 TopOption = Annotated[
@@ -160,7 +160,7 @@ def _require_one_choice(top: int | None, trials: Sequence[str] | None, seeds: in
 
 def _taught_by(asked: RetrainConfig, names: Sequence[str]) -> RetrainConfig:
     """Return settings by which these candidates teach, in addition to teachers of the configuration."""
-    from search.config import DistillationConfig
+    from search.retrain_config import DistillationConfig
 
     chosen = tuple(dict.fromkeys(names))
     if asked.distillation is None:
@@ -185,7 +185,7 @@ def _asked(
     if trials:
         settings = settings.updated(systems=())
     if seeds is not None:
-        settings = settings.updated(seeds=tuple(range(seeds)))
+        settings = settings.with_seeds(range(seeds))
     return settings, tuple(trials)
 
 
@@ -205,8 +205,8 @@ def _with_more_seeds(run: RunDirectory, asked: RetrainConfig, n: int) -> tuple[R
     trials = tuple(sorted({one.trial_id for one in metrics if one.trial_id is not None}))
     more = tuple(range(seeds[-1] + 1, seeds[-1] + 1 + n))
     has_systems = any(one.trial_id is None for one in metrics)
+    asked = asked.with_seeds((*seeds, *more))
     asked = asked.updated(
-        seeds=(*seeds, *more),
         n_candidates=asked.n_candidates if trials else 0,
         systems=asked.systems if has_systems else (),
     )

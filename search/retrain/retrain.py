@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from asc_models.candidate import CandidateConfig, DistilledFrom, read_candidate_config, require_unchanged
 from asc_models.config import ExportMode, TrainConfig
@@ -27,7 +28,7 @@ from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import RunStorage
-from search.config import RetrainConfig, RunConfig, SystemConfig
+from search.config import RunConfig
 from search.retrain.choice import ChosenTrials
 from search.retrain.job import TrainingJob
 from search.retrain.store import exchange_candidates
@@ -42,6 +43,7 @@ from search.retrain.teaching import (
 from search.retrain.training import remove_leftovers
 from search.retrain.trials import choose_trials, full_length, mode_of, over_limit, reader_of
 from search.retrain.workers import train_all
+from search.retrain_config import RetrainConfig, SystemConfig
 from search.study.config import SearchConfig
 
 
@@ -174,11 +176,7 @@ def requested_jobs(
     learned = distilled_from(distillation, tuple(teacher.files.name for teacher in teachers))
     requested = _candidates(choice, config, manifest, variant.under(config.retrain), learned)
     output = None if distillation is None else read_probabilities(distillation, manifest.classes)
-    jobs = [
-        TrainingJob(one.updated(seed=seed), run.candidate(one.name, seed), ledger, storage, teachers, output)
-        for seed in config.retrain.seeds
-        for one in requested
-    ]
+    jobs = [TrainingJob(one, run.candidate(one.name, one.seed), ledger, storage, teachers, output) for one in requested]
     for teacher in teachers:
         for job in jobs:
             require_may_teach(teacher.files, teacher.config, job.config)
@@ -221,48 +219,62 @@ def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
         _require_feasible(system, config, manifest)
 
 
+class _Asked(NamedTuple):
+    """A network to train, with its settings."""
+
+    name: str
+    trial_id: str | None
+    network: NetworkConfig
+    recipe: TrainConfig
+    mode: ExportMode
+    reader: ReaderSpec
+    seeds: tuple[int, ...]
+
+
 def _candidates(
     choice: ChosenTrials, config: RunConfig, manifest: Manifest, variant: Variant, learned: DistilledFrom | None
 ) -> list[CandidateConfig]:
-    """Return the candidates for the named systems and the chosen trials, each to be trained with every seed.
+    """Return the candidates for the named systems and the chosen trials, one for each seed.
 
     Raises:
         RunError: if there are none.
     """
-    asked: list[tuple[str, str | None, NetworkConfig, TrainConfig, ExportMode, ReaderSpec]] = []
-    for system in config.retrain.systems:
-        configured = system.recipe(config.full_recipe)
-        asked.append((system.name, None, system.network, configured, config.retrain.mode, config.reader))
-    for one in choice.trials:
-        configured = full_length(one.config, config)
-        network = parse_network(one.config["model"])
-        reader = reader_of(one.config, config)
-        asked.append((one.trial_id, one.trial_id, network, configured, mode_of(one, config), reader))
+    retrain, full = config.retrain, config.full_recipe
+    asked = [
+        _Asked(one.name, None, one.network, one.recipe(full), retrain.mode, config.reader, one.seeds or retrain.seeds)
+        for one in retrain.systems
+    ]
+    for trial in choice.trials:
+        network, recipe = parse_network(trial.config["model"]), full_length(trial.config, config)
+        mode, reader = mode_of(trial, config), reader_of(trial.config, config)
+        asked.append(_Asked(trial.trial_id, trial.trial_id, network, recipe, mode, reader, retrain.seeds))
     if not asked:
         raise RunError(
             "there is nothing to retrain: the search has no trial that reached a rung, and retrain.systems names none"
         )
     return [
         CandidateConfig(
-            name=name + ("" if learned is None else DISTILLED) + variant.suffix(configured.epochs),
-            trial_id=trial_id,
-            model=network,
-            train=variant.recipe(configured),
+            name=one.name + ("" if learned is None else DISTILLED) + variant.suffix(one.recipe.epochs),
+            trial_id=one.trial_id,
+            model=one.network,
+            train=variant.recipe(one.recipe),
             features=manifest.spec,
-            reader=reader,
+            reader=one.reader,
             classes=manifest.classes,
-            mode=mode,
-            int4_limits=config.int4_limits(mode),
+            mode=one.mode,
+            int4_limits=config.int4_limits(one.mode),
             splits=("train", "validation") if variant.with_validation else ("train",),
-            checkpoint=None if variant.with_validation else config.retrain.checkpoint,
-            inner_folds=config.retrain.inner_folds if variant.with_validation else 0,
+            checkpoint=None if variant.with_validation else retrain.checkpoint,
+            inner_folds=retrain.inner_folds if variant.with_validation else 0,
             distillation=learned,
-            fine_tuning=config.retrain.fine_tuning,
-            seed=config.retrain.seeds[0],
+            fine_tuning=retrain.fine_tuning,
+            seed=seed,
             fold=config.fold,
             data_hash=manifest.hash(),
         )
-        for name, trial_id, network, configured, mode, reader in asked
+        for seed in dict.fromkeys(seed for one in asked for seed in one.seeds)
+        for one in asked
+        if seed in one.seeds
     ]
 
 

@@ -27,7 +27,8 @@ from results.outputs.clips import match_clips
 from results.outputs.output import Output, read_output
 from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage, open_ledger
-from search.config import DistillationConfig, RetrainConfig, RunConfig
+from search.config import RunConfig
+from search.retrain_config import DistillationConfig, RetrainConfig
 from search.run_config import bind_data, open_run, unless_refused
 
 if TYPE_CHECKING:

@@ -10,15 +10,16 @@ import pytest
 from page_support import PageReader, assert_tables_name_themselves
 from results_support import add_candidate, clips, predictions
 
-from asc_models.metrics import macro_accuracy, macro_mean, mean_interval
+from asc_models.ensemble import temper
+from asc_models.metrics import log_loss, macro_accuracy, macro_mean, mean_interval
 from data_prep.errors import DataError
 from data_prep.files.files import read_json, write_text
 from data_prep.files.yaml_file import to_yaml
 from results.candidates.predictions import Predictions, write_predictions
-from results.crossval.ensembles import seed_ensembles
+from results.crossval.ensembles import ALL, ensembles, seed_ensembles
 from results.crossval.page import write_crossval
-from results.crossval.scores import FoldScore, SystemScores, difference, read_crossval
-from results.crossval.tables import ensemble_table, fold_table, system_table
+from results.crossval.scores import Crossval, FoldScore, SystemScores, difference, read_crossval
+from results.crossval.tables import ensemble_table, fold_table, paired_table, system_table
 from results.rundir import CrossvalDirectory
 
 CLASSES = ("dog", "rain", "sea")
@@ -138,6 +139,64 @@ def test_a_fold_without_a_seed_has_no_ensemble():
     assert seed_ensembles(SystemScores("a", A.scores[:3])) == []
 
 
+def test_all_systems_answer_together():
+    """Of three clips, `a` is wrong in the first and `b` in the second, but both together in none; seeds may differ."""
+    a = SystemScores("a", tuple(FoldScore("a", fold, 0, vague([0.3, 0.9, 0.9], fold)) for fold in (1, 2)))
+    b = SystemScores("b", tuple(FoldScore("b", fold, 7, vague([0.9, 0.3, 0.9], fold)) for fold in (1, 2)))
+    (both,) = ensembles([b, a])
+    assert (both.system, both.n_members, both.scores.folds) == (ALL, 2, [1, 2])
+    assert both.scores.accuracy.mean == 1.0
+    assert both.scores.loss.mean == pytest.approx(-(2 * np.log(0.6) + np.log(0.9)) / 3)
+    assert (both.difference.reference, both.difference.accuracy) == ("b", pytest.approx(1 / 3))
+
+
+def test_systems_with_different_folds_have_no_ensemble():
+    """On fold 2 it would have other members than on fold 1."""
+    one = SystemScores("c", (FoldScore("c", 1, 0, answers([True] * 6, 1)),))
+    assert ALL not in [row.system for row in ensembles([A, one])]
+
+
+def doubtful(confidence: float, n: int, fold: int) -> Predictions:
+    """Return predictions of `n` clips, right in three of four, with `confidence` in each answer."""
+    right = np.arange(n) // 3 % 4 != 0
+    made = answers(right.tolist(), fold)
+    probabilities = np.full((n, 3), (1 - confidence) / 2, np.float32)
+    probabilities[np.arange(n), made.probabilities.argmax(axis=1)] = confidence
+    return Predictions(made.clips, probabilities, CLASSES)
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.99])
+def test_a_calibrated_loss_is_that_of_the_best_temperature(confidence):
+    """Right in three of four: −¾ log ¾ − ¼ log ⅛ is the least loss, by 0.6 as by 0.99; the accuracy stays."""
+    scores = tuple(FoldScore("a", fold, 0, doubtful(confidence, 240, fold)) for fold in (1, 2))
+    system = SystemScores("a", scores)
+    least = -(0.75 * np.log(0.75) + 0.25 * np.log(0.125))
+    assert system.loss.mean > least + 0.04
+    assert least <= system.calibrated.loss.mean < least + 0.01
+    assert system.calibrated.accuracy == system.accuracy
+    assert [(one.fold, one.seed) for one in system.calibrated.scores] == [(1, 0), (2, 0)]
+
+
+def test_a_temperature_is_not_fitted_on_the_clips_that_it_is_judged_by():
+    """Twelve clips in six locations: with the temperature of all of them, the loss would be lower."""
+    scores = FoldScore("a", 1, 0, doubtful(0.9, 12, 1))
+    p, labels = scores.predictions.probabilities, scores.predictions.labels
+    best = min(log_loss(labels, temper(p, temperature)) for temperature in np.geomspace(0.5, 4, 200))
+    assert best + 1e-4 < SystemScores("a", (scores,)).calibrated.loss.mean <= scores.loss
+
+
+def test_differences_are_shown_of_calibrated_losses_too():
+    """Both are right in the same clips, so that only their confidence differs: with a temperature, it does not."""
+    one, other = (
+        SystemScores(name, tuple(FoldScore(name, fold, 0, doubtful(sure, 240, fold)) for fold in (1, 2)))
+        for name, sure in (("doubts", 0.6), ("boasts", 0.99))
+    )
+    (row,) = paired_table(Crossval("test", (one, other))).frame().to_dict("records")
+    assert row["log_loss_low"] > 0.1
+    assert row["calibrated_loss"] == pytest.approx(0.0, abs=0.01)
+    assert row["calibrated_loss_low"] <= row["calibrated_loss"] <= row["calibrated_loss_high"]
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> CrossvalDirectory:
     """Two folds with two systems each; seed 1 of `small` is missing on fold 2."""
@@ -212,12 +271,16 @@ def test_ensembles_of_seeds_are_shown_with_their_bytes(directory):
     text = write_crossval(directory, scores).read_text(encoding="utf-8")
     assert_tables_name_themselves(text, 4)
     assert "table-ensembles" in PageReader(text).ids
-    (row,) = ensemble_table(scores).rows
+    row, every = ensemble_table(scores).rows
     n_bytes = 2 * scores.systems[1].quantity("weight_bytes")
+    assert (every.system, every.n_members) == (ALL, 3)
+    assert every.sizes["weight_bytes"] == n_bytes + scores.systems[0].quantity("weight_bytes")
     assert (row.system, row.n_members, row.sizes["weight_bytes"]) == ("small", 2, n_bytes)
     written = pd.read_csv(directory.tables_dir / "ensembles.csv")
-    assert written["weight_bytes"].tolist() == [n_bytes]
-    assert written["macro_accuracy"].tolist() == pytest.approx([row.scores.accuracy.mean], abs=1e-5)
-    (entry,) = read_json(directory.summary_path)["ensembles"]
+    assert written["weight_bytes"].tolist() == [n_bytes, every.sizes["weight_bytes"]]
+    accuracies = [one.scores.accuracy.mean for one in (row, every)]
+    assert written["macro_accuracy"].tolist() == pytest.approx(accuracies, abs=1e-5)
+    entry, _ = read_json(directory.summary_path)["ensembles"]
     assert entry["log_loss"] == pytest.approx(row.scores.loss.mean)
+    assert entry["calibrated_loss"] == pytest.approx(row.scores.calibrated.loss.mean)
     assert {column.name for column in ensemble_table(scores).columns} >= set(ensemble_table(scores).terminal)

@@ -22,8 +22,9 @@ from results.candidates.predictions import read_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
-from search.config import RetrainConfig, RunConfig
+from search.config import RunConfig
 from search.retrain.retrain import retrain
+from search.retrain_config import RetrainConfig
 
 SECTION = {"all_clips": True, "inner_folds": 2}
 

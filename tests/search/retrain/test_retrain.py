@@ -18,7 +18,8 @@ from search_support import LIMIT, settings
 
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import StageConfig
-from data_prep.errors import AscError, BudgetError, DataError, RunError
+from data_prep.errors import AscError, BudgetError, ConfigError, DataError, RunError
+from data_prep.schema import parse_config
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation
 from results.candidates.limits import read_limits
@@ -36,6 +37,7 @@ from search.retrain.retrain import Variant, requested_jobs, require_systems_fit,
 from search.retrain.trained import read_trained
 from search.retrain.training import score_candidate, train_candidate
 from search.retrain.trials import choose_trials
+from search.retrain_config import RetrainConfig
 
 
 def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
@@ -397,3 +399,29 @@ def test_candidates_may_have_another_recipe_than_trials(tmp_path, shards):
     recipes = {job.config.name: (job.config.train.schedule, job.config.train.swa_share) for job in jobs}
     assert recipes == {"t0001": ("cosine", 0.4), "one": ("cosine", 0.4), "two": ("step", 0.4)}
     assert {job.config.train.epochs for job in jobs} == {7}
+
+
+def test_a_system_may_have_seeds_of_its_own(tmp_path, shards):
+    """The others have the section's; seeds that are asked for later hold for all."""
+    systems = [
+        {"name": "one", "model": TINY.model_dump(mode="json"), "seeds": [3]},
+        {"name": "two", "model": TINY.model_dump(mode="json")},
+    ]
+    config = run_config(systems=systems, seeds=[0, 1])
+    run = begin(tmp_path, config, {})
+    of_all = config.updated(retrain=config.retrain.with_seeds([5]))
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
+        asked, _ = requested_jobs(run, of_all, read_manifest(shards), ledger, Variant())
+    assert sorted(job.files.name for job in jobs) == ["one-s3", "two-s0", "two-s1"]
+    assert all(job.files.name == f"{job.config.name}-s{job.config.seed}" for job in jobs)
+    assert sorted(job.files.name for job in asked) == ["one-s5", "two-s5"]
+
+
+@pytest.mark.parametrize(
+    "section", [{"seeds": [1, 1]}, {"systems": [{"name": "one", "preset": "cp-mobile", "seeds": [1, 1]}]}]
+)
+def test_seeds_must_differ(section):
+    """A second training with the same seed would be the same candidate."""
+    with pytest.raises(ConfigError, match="seeds must differ, got 1, 1"):
+        parse_config(RetrainConfig, section, "run.yaml")

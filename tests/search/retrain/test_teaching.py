@@ -24,9 +24,10 @@ from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
 from results.submission.meta import system_meta
 from results.submission.systems import System
-from search.config import DistillationConfig, RetrainConfig, RunConfig
+from search.config import RunConfig
 from search.retrain.retrain import requested_jobs, retrain
 from search.retrain.teaching import opened_teachers, require_may_teach
+from search.retrain_config import DistillationConfig, RetrainConfig
 
 BIG = {"name": "big", "model": WIDE.model_dump(mode="json"), "train": {"mixup_alpha": 0.0}}
 
