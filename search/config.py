@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -21,6 +21,8 @@ from search.retrain_config import RetrainConfig
 from search.space.config import SpaceConfig
 from search.study.config import SearchConfig
 from search.study.settings import SPARSITY, SearchSettings
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class RunConfig(Config):
@@ -65,7 +67,9 @@ class RunConfig(Config):
         for where, systems in (("systems", self.retrain.systems), ("distillation.teachers", teachers)):
             for system in systems:
                 keys = {**self.retrain.train, **system.train}
-                _check_recipe(f"retrain.{where}, {system.name}: train", keys, self.train, self.reader)
+                name = f"retrain.{where}, {system.name}"
+                reader = _changed(f"{name}: reader", self.reader, system.reader)
+                _check_recipe(f"{name}: train", keys, self.train, reader)
         self.space.check_recipe(self.train, self.reader)
         self._check_modes()
         self._check_int4_limit()
@@ -155,8 +159,9 @@ class RunConfig(Config):
             return
         if refused := self.rules.refused_devices():
             raise ValueError(f"retrain.fine_tuning: {refused}")
-        for general in (self.full_recipe, *(one.recipe(self.full_recipe) for one in self.retrain.systems)):
-            _check_recipe("retrain.fine_tuning", asked.changes(general), general, self.reader)
+        own = [(one.recipe(self.full_recipe), one.input(self.reader)) for one in self.retrain.systems]
+        for general, reader in ((self.full_recipe, self.reader), *own):
+            _check_recipe("retrain.fine_tuning", asked.changes(general), general, reader)
 
 
 def _check_recipe(where: str, keys: Mapping[str, Any], train: TrainConfig, reader: ReaderSpec) -> None:
@@ -168,15 +173,23 @@ def _check_recipe(where: str, keys: Mapping[str, Any], train: TrainConfig, reade
         train: the recipe that they are added to.
         reader: the reader.
     """
-    if unknown := sorted(set(keys) - set(TrainConfig.model_fields)):
-        raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; keys: {', '.join(TrainConfig.model_fields)}")
-    try:
-        clash = train.updated(**keys).clash_with(reader)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ValueError(f"{where}: {problems}") from None
-    if clash:
+    if clash := _changed(where, train, keys).clash_with(reader):
         raise ValueError(f"{where}: {clash}")
+
+
+def _changed(where: str, section: ConfigT, keys: Mapping[str, Any]) -> ConfigT:
+    """Return a section with `keys` changed; ValueError, which names `where`, if they are unknown or invalid."""
+    known = type(section).model_fields
+    if unknown := sorted(set(keys) - set(known)):
+        raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; keys: {', '.join(known)}")
+    try:
+        return section.updated(**keys)
+    except ValidationError as error:
+        problems = "; ".join(
+            "".join(f"{part}: " for part in one["loc"]) + one["msg"].removeprefix("Value error, ")
+            for one in error.errors()
+        )
+        raise ValueError(f"{where}: {problems}") from None
 
 
 def shipped_configs() -> dict[str, str]:

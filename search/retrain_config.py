@@ -12,13 +12,14 @@ from asc_models.config import CheckpointMetric, Distillation, ExportMode, FineTu
 from asc_models.networks.families import AnyModelConfig
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.presets import PRESETS, preset
+from data_prep.config import ReaderSpec
 from data_prep.schema import Config
 
 
 class SystemConfig(Config):
     """A fixed network that is trained without a search: a preset or a description."""
 
-    ADDED = frozenset({"train", "seeds"})
+    ADDED = frozenset({"train", "reader", "seeds"})
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """The candidate's name."""
@@ -30,6 +31,8 @@ class SystemConfig(Config):
     """Epochs of its training; null means train.epochs."""
     train: dict[str, Any] = Field(default_factory=dict)
     """Keys of the section `train` that differ for this system."""
+    reader: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the section `reader` that differ for this system."""
     seeds: tuple[NonNegativeInt, ...] | None = Field(None, min_length=1)
     """Random seeds of this system; null means those of the section."""
 
@@ -75,6 +78,14 @@ class SystemConfig(Config):
         epochs = {} if self.epochs is None else {"epochs": self.epochs}
         return train.updated(**{**self.train, **epochs})
 
+    def input(self, reader: ReaderSpec) -> ReaderSpec:
+        """Return the reader of this system, where `reader` is that of the run.
+
+        Raises:
+            ValueError: if the keys of its own section `reader` are unknown or invalid.
+        """
+        return reader.updated(**self.reader)
+
 
 class DistillationConfig(Distillation):
     """Section `retrain.distillation`: candidates also learn from the probabilities of teachers, which are averaged. The
@@ -101,6 +112,10 @@ class DistillationConfig(Distillation):
         names = [system.name for system in self.teachers]
         if len(set(names)) < len(names):
             raise ValueError(f"names of teachers must differ, got {', '.join(names)}")
+        if readers := [system.name for system in self.teachers if system.reader]:
+            raise ValueError(
+                f"{readers[0]}: a teacher answers the input of the candidates: leave out its section reader"
+            )
         return self
 
 

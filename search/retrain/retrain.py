@@ -241,7 +241,10 @@ def _candidates(
     """
     retrain, full = config.retrain, config.full_recipe
     asked = [
-        _Asked(one.name, None, one.network, one.recipe(full), retrain.mode, config.reader, one.seeds or retrain.seeds)
+        _Asked(
+            *(one.name, None, one.network, one.recipe(full), retrain.mode, one.input(config.reader)),
+            seeds=one.seeds or retrain.seeds,
+        )
         for one in retrain.systems
     ]
     for trial in choice.trials:
@@ -296,9 +299,10 @@ def _require_same(job: TrainingJob) -> None:
 def _require_feasible(system: SystemConfig, config: RunConfig, manifest: Manifest) -> None:
     sparsity = system.recipe(config.full_recipe).sparsity
     limited = config.int4_limits(config.retrain.mode)
-    if reason := over_limit(system.network, config.retrain.mode, config, manifest, config.reader, sparsity):
+    mode, reader = config.retrain.mode, system.input(config.reader)
+    if reason := over_limit(system.network, mode, config, manifest, reader, sparsity):
         raise BudgetError(
-            f"{system.name} is over the limit as {config.retrain.mode}: {reason}. Narrow that layer, lower the "
+            f"{system.name} is over the limit as {mode}: {reason}. Narrow that layer, lower the "
             f"expansion, or {'raise retrain.int4_limit_bytes' if limited else 'choose a smaller retrain.mode'}."
         )
 

@@ -304,6 +304,43 @@ def test_keys_of_another_recipe_at_full_length_are_checked(keys, problem):
         parse_config(RunConfig, {"recipe": "paper", "retrain": {"train": keys}}, "run.yaml")
 
 
+@pytest.mark.parametrize(
+    ("system", "problem"),
+    [
+        ({"reader": {"windows": 3}}, "retrain.systems, a: reader: unknown keys windows; keys: scaling, deltas"),
+        ({"reader": {"deltas": 3}}, "retrain.systems, a: reader: deltas: Input should be 0, 1 or 2"),
+        (
+            {"reader": {"window_seconds": 1.5}},
+            "retrain.systems, a: reader: window_seconds 1.5 cannot be combined with scaling minmax",
+        ),
+        (
+            {"train": {"gain_db": 6}, "reader": {"scaling": "center"}},
+            "retrain.systems, a: train: train.gain_db 6 has no effect with reader.scaling center",
+        ),
+    ],
+)
+def test_a_systems_own_reader_is_checked(system, problem):
+    """Alone, and against the system's recipe, before anything starts."""
+    systems = [{"name": "a", "preset": "cp-mobile", **system}]
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        parse_config(RunConfig, {"recipe": "paper", "retrain": {"systems": systems}}, "run.yaml")
+
+
+def test_a_systems_own_reader_may_allow_what_the_runs_does_not():
+    """Gain needs a scaling that keeps levels; the reader of the run scales every clip."""
+    system = {"name": "a", "preset": "cp-mobile", "train": {"gain_db": 6}, "reader": {"scaling": "none", "deltas": 0}}
+    config = parse_config(RunConfig, {"recipe": "paper", "retrain": {"systems": [system]}}, "run.yaml")
+    reader = config.retrain.systems[0].input(config.reader)
+    assert (reader.scaling, reader.deltas, reader.edges) == ("none", 0, config.reader.edges)
+
+
+def test_a_teacher_reads_what_its_students_read():
+    """Its probabilities are of the same input."""
+    teachers = [{"name": "big", "preset": "cp-mobile", "reader": {"deltas": 0}}]
+    with pytest.raises(ConfigError, match="big: a teacher answers the input of the candidates"):
+        parse_config(RunConfig, {"recipe": "paper", "retrain": {"distillation": {"teachers": teachers}}}, "run.yaml")
+
+
 def test_a_key_of_a_section_that_is_off_turns_it_on(tmp_path):
     """The configuration in a run directory has null for sections that are off."""
     path = tmp_path / "run.yaml"

@@ -10,6 +10,7 @@ from cli_support import asc
 from retrain_support import TINY, WIDE, events, run_config
 from search_support import write_corpus
 
+from asc_models.candidate import read_candidate_config
 from data_prep.config import PrepareConfig
 from data_prep.errors import ConfigError
 from data_prep.files.yaml_file import to_yaml
@@ -24,7 +25,12 @@ from search.crossval.frozen import frozen_config
 
 SYSTEMS = [
     {"name": "tiny", "model": TINY.model_dump(mode="json")},
-    {"name": "wide", "model": WIDE.model_dump(mode="json"), "train": {"epochs": 3, "mixup_alpha": 0.0}},
+    {
+        "name": "wide",
+        "model": WIDE.model_dump(mode="json"),
+        "train": {"epochs": 3, "mixup_alpha": 0.0},
+        "reader": {"frequency_channel": True},
+    },
 ]
 
 
@@ -80,6 +86,9 @@ def test_every_fold_is_tested_once_by_its_exported_file(done, two_folds):
         assert sorted(event["candidate"] for event in events(run, "test_read")) == ["tiny-full-s0", "wide-full-s0"]
         assert read_metrics(run.candidate("wide-full", 0).metrics_path).epochs == 3
         assert read_metrics(run.candidate("tiny-full", 0).metrics_path).epochs == 2
+        for name, has_channel in (("tiny-full", False), ("wide-full", True)):
+            own = read_candidate_config(run.candidate(name, 0).config_path).reader
+            assert own.frequency_channel == has_channel
     systems = pd.read_csv(directory.tables_dir / "systems.csv")
     assert systems["n_folds"].tolist() == [2, 2]
     assert systems["n_clips"].tolist() == [30, 30]
@@ -127,6 +136,7 @@ def test_a_candidate_is_frozen_as_it_was_trained(done):
     assert (system.name, system.network, found.retrain.all_clips) == ("frozen-wide", WIDE, True)
     assert (found.train.epochs, found.train.mixup_alpha, found.search) == (3, 0.0, None)
     assert found.prepare.features == run_config().prepare.features
+    assert found.reader.frequency_channel
 
 
 def test_what_is_not_frozen_is_refused(two_folds, file, tmp_path):
@@ -159,7 +169,8 @@ def test_a_systems_own_recipe_is_checked(train, problem):
 @pytest.mark.no_cover
 def test_each_fold_has_its_own_teachers(tmp_path, two_folds, ray_here):
     """Teachers are trained within each fold and part, before the systems that they teach."""
-    asked = config(distillation={"teachers": [SYSTEMS[1]]})
+    teacher = {key: value for key, value in SYSTEMS[1].items() if key != "reader"}
+    asked = config(distillation={"teachers": [teacher]})
     asked = asked.updated(retrain=asked.retrain.updated(systems=asked.retrain.systems[:1]))
     path = tmp_path / "taught.yaml"
     path.write_text(to_yaml(asked.model_dump(mode="json")))

@@ -401,10 +401,10 @@ def test_candidates_may_have_another_recipe_than_trials(tmp_path, shards):
     assert {job.config.train.epochs for job in jobs} == {7}
 
 
-def test_a_system_may_have_seeds_of_its_own(tmp_path, shards):
-    """The others have the section's; seeds that are asked for later hold for all."""
+def test_a_system_may_have_seeds_and_a_reader_of_its_own(tmp_path, shards):
+    """The others have the section's; seeds that are asked for later hold for all. A reader likewise is its own."""
     systems = [
-        {"name": "one", "model": TINY.model_dump(mode="json"), "seeds": [3]},
+        {"name": "one", "model": TINY.model_dump(mode="json"), "seeds": [3], "reader": {"frequency_channel": True}},
         {"name": "two", "model": TINY.model_dump(mode="json")},
     ]
     config = run_config(systems=systems, seeds=[0, 1])
@@ -416,6 +416,8 @@ def test_a_system_may_have_seeds_of_its_own(tmp_path, shards):
     assert sorted(job.files.name for job in jobs) == ["one-s3", "two-s0", "two-s1"]
     assert all(job.files.name == f"{job.config.name}-s{job.config.seed}" for job in jobs)
     assert sorted(job.files.name for job in asked) == ["one-s5", "two-s5"]
+    channels = {job.config.name: job.config.reader.frequency_channel for job in jobs}
+    assert channels == {"one": True, "two": config.reader.frequency_channel}
 
 
 @pytest.mark.parametrize(
