@@ -70,13 +70,7 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
             "Each answers the clips of its device; other clips are answered by the general network, `model.tflite`. "
             "Sizes are those of the largest file: the limits apply to each by itself."
         )
-    lines += ["", "| split | clips | macro accuracy | log loss | Brier score | ECE |", "|---|---|---|---|---|---|"]
-    alone = {f"{split}, general network alone": scores for split, scores in metrics.general.items()}
-    for split, scores in {**metrics.splits, **alone}.items():
-        where = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
-        found = [scores.get(score) for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error")]
-        cells = ["–" if value is None else f"{value:.4f}" for value in found]  # files of older versions lack the last
-        lines.append(f"| {where} | {scores['n_clips']} | {' | '.join(cells)} |")
+    lines += ["", *_score_rows(metrics)]
     if sentence := fewer_scenes([metrics]):
         lines += ["", sentence]
     lines += [
@@ -92,3 +86,15 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _score_rows(metrics: CandidateMetrics) -> list[str]:
+    """Return the table of scores on each split."""
+    lines = ["| split | clips | macro accuracy | log loss | Brier score | ECE |", "|---|---|---|---|---|---|"]
+    alone = {f"{split}, general network alone": scores for split, scores in metrics.general.items()}
+    for split, scores in {**metrics.splits, **alone}.items():
+        where = f"{split}, out of fold" if split == "validation" and metrics.inner_folds else split
+        found = [scores.get(score) for score in ("macro_accuracy", "log_loss", "brier_score", "calibration_error")]
+        cells = ["–" if value is None else f"{value:.4f}" for value in found]  # files of older versions lack the last
+        lines.append(f"| {where} | {scores['n_clips']} | {' | '.join(cells)} |")
+    return lines

@@ -169,8 +169,7 @@ def score_candidate(
         write_predictions(files.predictions_path("validation"), join_parts(config, manifest, files))
     splits = [name for name in SPLITS if name in present]
     summaries = _score_splits(config, shards, files, artifact, splits, on_read)
-    windows = config.reader.windows(config.features)
-    cost = estimate(config.model, artifact.input_shape, len(config.classes), windows)
+    cost = estimate(config.model, artifact.input_shape, len(config.classes), config.reader.windows(config.features))
     metrics = CandidateMetrics(
         splits=summaries,
         **largest_sizes([files, *map(files.device, devices)]),

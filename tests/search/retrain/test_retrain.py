@@ -13,13 +13,11 @@ import pytest
 import yaml
 from cli_support import asc
 from process_support import wait_until
-from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config, worker_pids
-from search_support import LIMIT, settings
+from retrain_support import TINY, begin, candidate_of, events, run_config, worker_pids
+from search_support import settings
 
 from asc_models.networks.estimate import estimate
-from asc_models.networks.families import StageConfig
-from data_prep.errors import AscError, BudgetError, ConfigError, DataError, RunError
-from data_prep.schema import parse_config
+from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_candidates, read_metrics, without_validation
 from results.candidates.limits import read_limits
@@ -33,11 +31,9 @@ from results.rundir import RunDirectory
 from results.submission.systems import rank_systems
 from search.config import RunConfig
 from search.retrain.hooks import Hooks
-from search.retrain.retrain import Variant, requested_jobs, require_systems_fit, retrain
+from search.retrain.retrain import Variant, retrain
 from search.retrain.trained import read_trained
 from search.retrain.training import score_candidate, train_candidate
-from search.retrain.trials import choose_trials
-from search.retrain_config import RetrainConfig
 
 
 def call(run: RunDirectory, config: RunConfig, shards: Path, **options: object):
@@ -136,38 +132,6 @@ def test_what_only_an_unfinished_candidate_needs_is_gone(finished):
         *("predictions/test.parquet", "predictions/validation.parquet", "t0001-s0.zip"),
     ]
     assert read_metrics(files.metrics_path).ms_per_clip > 0
-
-
-def test_trials_are_chosen_by_name(tmp_path, shards):
-    """In the given order, whatever the scores; unknown ones and those over the limit are errors."""
-    trials = {"t0001": (TINY, 0.9, 900), "t0002": (WIDE, 0.1, 2000)}
-    run = begin(tmp_path / "run", run_config(), trials)
-    recorded, manifest = Ledger(run.ledger_path).events(), read_manifest(shards)
-
-    def named(*names: str, **changes: object) -> list[str]:
-        config = run_config().updated(**changes)
-        return [one.trial_id for one in choose_trials(recorded, config, manifest, names).trials]
-
-    assert named("t0002") == ["t0002"]
-    assert named("t0002", "t0001", "t0002") == ["t0002", "t0001"]
-    with pytest.raises(RunError, match=r"--trial t0009: .* reached a rung; it has t0001, t0002"):
-        named("t0009")
-    with pytest.raises(BudgetError, match="--trial t0002: is over the limit as int8_weights"):
-        named("t0002", rules=run_config().rules.updated(limits={"weight_bytes": 1500}))
-
-
-def test_a_network_over_the_limit_of_int4_is_told_before_it_is_trained(tmp_path, shards):
-    """Over the limit with all large kernels in int4, it is no choice, though the rules allow it; its key is named."""
-    manifest = read_manifest(shards)
-    system = {"name": "one", "model": WIDE.model_dump(mode="json")}
-    config = run_config(mode="int4_int8_weights", int4_limit_bytes=1500, systems=[system])
-    with pytest.raises(BudgetError, match=r"one is over the limit .* over 1,500 by .* retrain\.int4_limit_bytes"):
-        require_systems_fit(config, manifest)
-    require_systems_fit(run_config(mode="int4_int8_weights", systems=[system]), manifest)
-    run = begin(tmp_path / "run", run_config(), {"t0001": (WIDE, 0.9, 2000)})
-    recorded = Ledger(run.ledger_path).events()
-    with pytest.raises(BudgetError, match=r"retrain.int4_limit_bytes sets to 1,500 bytes. Raise it."):
-        choose_trials(recorded, run_config(mode="int4_int8_weights", int4_limit_bytes=1500), manifest)
 
 
 @pytest.mark.system
@@ -328,37 +292,6 @@ def test_trained_and_not_scored_needs_no_second_training(tmp_path, shards):
     assert read_trained(files) is None
 
 
-def test_twins_are_chosen_once(tmp_path, shards):
-    """Two trials that differ in a setting without effect are one network: the next one on the front is taken."""
-    config = run_config(n_candidates=2)
-    plain = TINY.updated(attention="none")
-    trials = {
-        "t0001": (plain, 0.60, 900),
-        "t0002": (plain.updated(spatial_kernel_size=3), 0.62, 900),
-        "t0003": (plain.updated(stages=(StageConfig(filters=16, stride=2),)), 0.61, 1_500),
-    }
-    run = begin(tmp_path / "run", config, trials)
-    choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
-    assert sorted(one.trial_id for one in choice.trials) == ["t0001", "t0003"]
-    assert choice.notes[-1].startswith("chosen, by size and macro accuracy on 12 validation clips (± 0.14")
-    parted = config.updated(search=config.search.updated(inner_folds=2))
-    choice = choose_trials(Ledger(run.ledger_path).events(), parted, read_manifest(shards))
-    said = "chosen, by size and macro accuracy out of fold on 24 clips of 2 parts (± 0.100)"
-    assert choice.notes[-1].startswith(said)
-
-
-def test_only_what_fits_in_its_retraining_is_chosen(tmp_path, shards):
-    """A network that float32 makes too large is left out and said to be; where none is left, that is the error."""
-    config = run_config(n_candidates=2, mode="float32")
-    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900), "t0002": (WIDE, 0.9, LIMIT - 100)})
-    choice = choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
-    assert [one.trial_id for one in choice.trials] == ["t0001"]
-    assert any("over the limit as float32" in note for note in choice.notes)
-    run = begin(tmp_path / "other", config, {"t0002": (WIDE, 0.9, LIMIT - 100)})
-    with pytest.raises(BudgetError, match="no trained network is within the limit as float32"):
-        choose_trials(Ledger(run.ledger_path).events(), config, read_manifest(shards))
-
-
 @pytest.mark.system
 def test_more_seeds_for_what_is_there(finished, shards):
     """Candidates with the seeds 0 and 1 get seed 2, and nothing is trained again."""
@@ -369,61 +302,3 @@ def test_more_seeds_for_what_is_there(finished, shards):
     assert [event["candidate"] for event in events(run, "candidate_started")[before:]] == ["t0001-s2"]
     assert "give one of them" in asc("retrain", run.root, "--trial", "t0001", "--top", 1, code=1).stderr
     assert "not with --trial" in asc("retrain", run.root, "--trial", "t0001", "--add-seeds", 1, code=1).stderr
-
-
-def test_a_candidate_has_the_reader_of_its_trial(tmp_path, shards):
-    """Where the reader varied in a search, a network is retrained as it was searched; two that differ in it are two."""
-    config = run_config(n_candidates=2)
-    run = begin(tmp_path, config, {"t0001": (TINY, 0.6, 900)})
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        (first,) = events(run, "trial_started")
-        own = {**first["config"], "reader": {**first["config"]["reader"], "deltas": 2}}
-        ledger.append("trial_started", trial_id="t0002", params={}, key="l", config=own, seed=0)
-        scores = {"macro_accuracy": 0.7, "log_loss": 1.0, "weight_bytes": 950}
-        ledger.append("rung", trial_id="t0002", rung=0, epochs=4, **scores)
-        ledger.append("trial_ended", trial_id="t0002", state="finished", reason=None)
-        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
-    assert {job.config.trial_id: job.config.reader.deltas for job in jobs} == {"t0001": 0, "t0002": 2}
-
-
-def test_candidates_may_have_another_recipe_than_trials(tmp_path, shards):
-    """Keys of `retrain.train` hold for trials and systems; a system's own come before them, the name stays."""
-    systems = [
-        {"name": "one", "model": TINY.model_dump(mode="json")},
-        {"name": "two", "model": TINY.model_dump(mode="json"), "train": {"schedule": "step"}},
-    ]
-    config = run_config(systems=systems, train={"schedule": "cosine", "swa_share": 0.4, "epochs": 7})
-    run = begin(tmp_path, config, {"t0001": (TINY, 0.6, 900)})
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
-    recipes = {job.config.name: (job.config.train.schedule, job.config.train.swa_share) for job in jobs}
-    assert recipes == {"t0001": ("cosine", 0.4), "one": ("cosine", 0.4), "two": ("step", 0.4)}
-    assert {job.config.train.epochs for job in jobs} == {7}
-
-
-def test_a_system_may_have_seeds_and_a_reader_of_its_own(tmp_path, shards):
-    """The others have the section's; seeds that are asked for later hold for all. A reader likewise is its own."""
-    systems = [
-        {"name": "one", "model": TINY.model_dump(mode="json"), "seeds": [3], "reader": {"frequency_channel": True}},
-        {"name": "two", "model": TINY.model_dump(mode="json")},
-    ]
-    config = run_config(systems=systems, seeds=[0, 1])
-    run = begin(tmp_path, config, {})
-    of_all = config.updated(retrain=config.retrain.with_seeds([5]))
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        jobs, _ = requested_jobs(run, config, read_manifest(shards), ledger, Variant())
-        asked, _ = requested_jobs(run, of_all, read_manifest(shards), ledger, Variant())
-    assert sorted(job.files.name for job in jobs) == ["one-s3", "two-s0", "two-s1"]
-    assert all(job.files.name == f"{job.config.name}-s{job.config.seed}" for job in jobs)
-    assert sorted(job.files.name for job in asked) == ["one-s5", "two-s5"]
-    channels = {job.config.name: job.config.reader.frequency_channel for job in jobs}
-    assert channels == {"one": True, "two": config.reader.frequency_channel}
-
-
-@pytest.mark.parametrize(
-    "section", [{"seeds": [1, 1]}, {"systems": [{"name": "one", "preset": "cp-mobile", "seeds": [1, 1]}]}]
-)
-def test_seeds_must_differ(section):
-    """A second training with the same seed would be the same candidate."""
-    with pytest.raises(ConfigError, match="seeds must differ, got 1, 1"):
-        parse_config(RetrainConfig, section, "run.yaml")
