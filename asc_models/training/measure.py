@@ -18,7 +18,7 @@ from typing import Any
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.network import NetworkConfig
-from asc_models.process import failure_of, run_module
+from asc_models.process import failure_of, run_module, start_tensorflow
 from data_prep.config import FeatureSpec, ReaderSpec
 
 N_BATCHES = 3
@@ -80,11 +80,11 @@ def _measure(setup: Mapping[str, Any]) -> TrainingCost:
     import numpy as np
     import pandas as pd
 
+    start_tensorflow(setup["n_threads"])
     from asc_models.networks.families import parse_network
-    from asc_models.training.trainer import Trainer, limit_threads
+    from asc_models.training.trainer import Trainer
     from data_prep.reader.reader import FeatureSet
 
-    limit_threads(setup["n_threads"])
     features = FeatureSpec.model_validate(setup["features"])
     # Statistics are those of a data set; scaling by them costs next to nothing.
     reader = ReaderSpec.model_validate(setup["reader"]).updated(scaling="none")

@@ -285,14 +285,3 @@ class Trainer:
         if self._pruner is not None:
             self._pruner.apply(masks)
         return loss
-
-
-def limit_threads(n_threads: int) -> None:
-    """Limit TensorFlow in this process to `n_threads` threads. Call it before the first operator runs.
-
-    Ray sets OMP_NUM_THREADS for its actors, but TensorFlow ignores it.
-    """
-    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for device in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(device, True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from asc_models.candidate import CandidateConfig
 from asc_models.errors import ExportError
+from asc_models.process import start_tensorflow
 from data_prep.errors import AscError
 from data_prep.files.scratch import scratch_folder
 from data_prep.progress import ProgressCallback
@@ -296,11 +297,9 @@ def _train_in_worker(
 
     With shared storage, it trains in a temporary folder and uploads its files and checkpoints.
     """
+    start_tensorflow(n_cpus)
     import keras
 
-    from asc_models.training.trainer import limit_threads
-
-    limit_threads(n_cpus)
     keras.backend.clear_session()  # what the process's training before has left
     parsed = CandidateConfig.model_validate(config)
 

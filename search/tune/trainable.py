@@ -28,6 +28,7 @@ from ray import tune
 
 from asc_models.config import CALIBRATED_MODES, ExportMode, TrainConfig
 from asc_models.errors import ExportError, SizeError, TrainingError
+from asc_models.process import start_tensorflow
 from asc_models.rules import RulesConfig, check
 from data_prep.config import ReaderSpec
 from data_prep.errors import AscError, BudgetError
@@ -190,9 +191,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         if self._is_started:
             return
         self._clips(self._shared.parts(0)[0])
-        from asc_models.training.trainer import limit_threads
-
-        limit_threads(self._shared.cpus_per_trial)
+        start_tensorflow(self._shared.cpus_per_trial)
         self._is_started = True
 
     def _network_step(self, part: int, spent: dict[str, float]) -> Predicted:

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from asc_models.process import start_tensorflow
 from asc_models.training.depthwise import depthwise_convolution
-from asc_models.training.trainer import limit_threads
 
 SHAPE = (64, 64, 32, 64)
 """Batch, bands, frames, channels."""
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    limit_threads(1)
+    start_tensorflow(1)
     print(f"maps of {' × '.join(map(str, SHAPE))}; ms     forward  stock   ours  stock / ours  of the limit")
     for dtype, kernel_size, stride in CASES:
         functions = passes(dtype, kernel_size, stride)

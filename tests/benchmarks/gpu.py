@@ -170,11 +170,12 @@ def training(precision: str, size: Size) -> dict[str, Any]:
     import tensorflow as tf
 
     from asc_models.config import TrainConfig
-    from asc_models.training.trainer import Trainer, limit_threads
+    from asc_models.process import start_tensorflow
+    from asc_models.training.trainer import Trainer
     from data_prep.config import ReaderSpec
     from data_prep.reader.reader import FeatureSet
 
-    limit_threads(len(os.sched_getaffinity(0)))
+    start_tensorflow(len(os.sched_getaffinity(0)))
     found = {}
     for batch in size.batches:
         rng, n_clips = np.random.default_rng(0), 10 * batch

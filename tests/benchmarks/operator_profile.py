@@ -179,9 +179,9 @@ def main() -> None:
     parser.add_argument("--preset", default="cao2021-system4", choices=names)
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
-    from asc_models.training.trainer import limit_threads
+    from asc_models.process import start_tensorflow
 
-    limit_threads(1)
+    start_tensorflow(1)
     step, graph, layers = prepared(options.preset)
     step()
     step()

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from asc_models.training.trainer import limit_threads
+from asc_models.process import start_tensorflow
 
-limit_threads(1)  # before TensorFlow's first operator
+start_tensorflow(1)  # before TensorFlow's first operator
 
 from asc_models.config import EXPORT_MODES  # noqa: E402
 from asc_models.metrics import log_loss, macro_accuracy  # noqa: E402

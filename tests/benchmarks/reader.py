@@ -46,9 +46,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--preset", default="cao2021-system4")
     options = parser.parse_args()
-    from asc_models.training.trainer import Trainer, limit_threads
+    from asc_models.process import start_tensorflow
+    from asc_models.training.trainer import Trainer
 
-    limit_threads(1)
+    start_tensorflow(1)
     recipe = TrainConfig(learning_rate=0.01)
     features = made_clips(options.clips)
     batches = TrainingBatches(features, recipe, seed=0)

@@ -118,10 +118,10 @@ def main() -> None:
     parser.add_argument("--mode", choices=EXPORT_MODES, default="int8_weights")
     parser.add_argument("--cpu", action="store_true")
     options = parser.parse_args()
-    from asc_models.training.trainer import limit_threads
+    from asc_models.process import start_tensorflow
     from search.config import read_run_config
 
-    limit_threads(1)
+    start_tensorflow(1)
     reader = read_run_config("esc10-fold1").reader
     features = (
         read_split(options.shards, "validation", fold=1, reader=reader) if options.shards else noise(options.clips)

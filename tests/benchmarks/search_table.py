@@ -118,10 +118,10 @@ def prepare_shards(esc10: Path, shards: Path) -> None:
 @cache
 def splits(shards: str) -> tuple[Any, Any]:
     """Return this process's training and validation clips."""
-    from asc_models.training.trainer import limit_threads
+    from asc_models.process import start_tensorflow
     from data_prep.reader.reader import read_split
 
-    limit_threads(1)
+    start_tensorflow(1)
     train = read_split(shards, "train", fold=1, reader=READER)
     return train, read_split(shards, "validation", fold=1, reader=READER, statistics=train.statistics)
 

@@ -102,9 +102,9 @@ def ours(name: str, *, recipe: bool) -> Callable[[int], None]:
 
 def worker(kind: str, name: str, n_threads: int, n_steps: int) -> None:
     """Train a round at every line of standard input; print the seconds it took."""
-    from asc_models.training.trainer import limit_threads
+    from asc_models.process import start_tensorflow
 
-    limit_threads(n_threads)
+    start_tensorflow(n_threads)
     train = stock(name) if kind == "stock" else ours(name, recipe=kind == "recipe")
     train(n_steps)
     print("ready", flush=True)

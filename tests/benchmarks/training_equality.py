@@ -20,11 +20,12 @@ import numpy as np
 from asc_models.config import TrainConfig
 from asc_models.metrics import log_loss
 from asc_models.networks.presets import preset
+from asc_models.process import start_tensorflow
 from asc_models.training.batches import TrainingBatches
 from asc_models.training.builder import build
 from asc_models.training.layers import FusedBatchNormalization
 from asc_models.training.schedule import learning_rate
-from asc_models.training.trainer import Trainer, limit_threads
+from asc_models.training.trainer import Trainer
 from data_prep.config import ReaderSpec
 from data_prep.reader.reader import FeatureSet, read_split
 
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    limit_threads(2)
+    start_tensorflow(2)
     reader = ReaderSpec()
     train, validation = (
         read_split(options.shards, s, fold=options.fold, reader=reader) for s in ("train", "validation")

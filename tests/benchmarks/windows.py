@@ -54,9 +54,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="train.KEY=VALUE")
     options = parser.parse_args()
-    from asc_models.training.trainer import Trainer, limit_threads
+    from asc_models.process import start_tensorflow
+    from asc_models.training.trainer import Trainer
 
-    limit_threads(options.threads)
+    start_tensorflow(options.threads)
     features, recipe = made_clips(section(options.changes, "reader")), section(options.changes, "train")
     whole = features.input_shape[1]
     settings = {
