@@ -1,0 +1,140 @@
+"""Two ways to score trials on few clips, with as many epochs: on a validation split, and out of fold.
+
+    python tests/benchmarks/inner_search.py ESC10 --out OUT [--folds 1,2,3,4,5] [--trials 16] [--epochs 42]
+
+On each fold, the default search runs twice on the training side: with `search.inner_folds: 4` and `--trials`, and on
+the validation split with so many trials that the expected epochs are equal. Each way selects the trial with the lowest
+log loss of its own kind; both are then trained alike on all clips of the training side, and tested once. Five folds
+take some three hours on two processors; the same call resumes, and takes up further folds.
+
+OUT has rows.csv (one row per fold and way) and predictions.parquet (probabilities of the tested clips).
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data_prep.workers import available_cpus
+from results.candidates.candidates import read_candidates
+from results.crossval.scores import Crossval, FoldScore, SystemScores
+from results.crossval.tables import paired_table, system_table
+from results.ledger.ledger import Ledger
+from results.ledger.progress import summarize_search
+from results.outputs.table import PREFIX
+from results.run import open_run
+from results.rundir import RunDirectory
+from search.api import pick_recipe, read_config, run
+from search.config import RunConfig
+from search.study.forecast import expected_epochs
+
+N_PARTS = 4
+WAYS = {"validation split": 0, "out of fold": N_PARTS}
+
+
+def settings(fold: int, n_parts: int, n_trials: int, epochs: int, changes: list[str]) -> RunConfig:
+    """Return the configuration of a search that scores trials in `n_parts` parts; 0 is the validation split."""
+    asked = {
+        "fold": fold,
+        "search.n_trials": n_trials,
+        "search.seed": fold,
+        "search.inner_folds": n_parts,
+        "search.objectives": ["log_loss", "weight_bytes"],
+        "retrain.n_candidates": 1,
+        "retrain.all_clips": True,
+        "retrain.inner_folds": 0,
+        "retrain.train": {"epochs": epochs, "schedule": "plateau-cosine", "swa_share": 0.15},
+    }
+    overrides: list[Any] = [f"{key}={value}" for key, value in asked.items()]
+    return read_config("default", [*overrides, *changes])
+
+
+def as_many_epochs(asked: RunConfig, epochs: int) -> RunConfig:
+    """Return a search with the fewest trials that are expected to take `epochs`."""
+    n_trials = 1
+    while True:
+        more = asked.updated(search=asked.search_settings().search.updated(n_trials=n_trials))
+        if expected_epochs(more.search_settings())[0] >= epochs:
+            return more
+        n_trials += 1
+
+
+def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
+    """Search, select, train and test on a fold in both ways, as far as that is not done; return a row of each."""
+    rows, budget = [], 0
+    for way, n_parts in reversed(WAYS.items()):
+        config = settings(fold, n_parts, asked.trials, asked.epochs, asked.set)
+        config, _ = pick_recipe(config, data=asked.data)
+        config = as_many_epochs(config, budget) if budget else config
+        budget = budget or expected_epochs(config.search_settings())[0]
+        out = asked.out / f"{way.replace(' ', '-')}-{fold}"
+        run(config, asked.data, out, shards=asked.out / "shards", n_workers=available_cpus())
+        directory = RunDirectory(out)
+        (candidate,) = read_candidates(directory)
+        events = Ledger(directory.ledger_path).events()
+        trials = open_run(out).trials.set_index("trial_id")
+        rows.append(
+            {
+                "fold": fold,
+                "way": way,
+                "trials": config.search_settings().search.n_trials,
+                "epochs": summarize_search(events).epochs,
+                "selected": candidate.metrics.trial_id,
+                "search_loss": trials.loc[candidate.metrics.trial_id, "log_loss"],
+                "weight_bytes": candidate.metrics.weight_bytes,
+                "candidate": candidate,
+            }
+        )
+    return rows
+
+
+def scored(rows: list[dict[str, Any]]) -> Crossval:
+    """Return the test scores of both ways over all folds."""
+    found: dict[str, list[FoldScore]] = {way: [] for way in WAYS}
+    for row in rows:
+        candidate, way = row["candidate"], row["way"]
+        found[way].append(FoldScore(way, row["fold"], 0, candidate.predictions("test"), candidate.metrics))
+    return Crossval("test", tuple(SystemScores(way, tuple(scores)) for way, scores in found.items()))
+
+
+def write(rows: list[dict[str, Any]], scores: Crossval, out: Path) -> None:
+    """Write the rows and the probabilities of the tested clips."""
+    pd.DataFrame([{key: value for key, value in row.items() if key != "candidate"} for row in rows]).to_csv(
+        out / "rows.csv", index=False
+    )
+    tables = []
+    for system in scores.systems:
+        for one in system.scores:
+            p = pd.DataFrame(one.predictions.probabilities, columns=[PREFIX + name for name in one.predictions.classes])
+            clips = one.predictions.clips[["filename", "scene"]].reset_index(drop=True)
+            tables.append(pd.concat([clips.assign(fold=one.fold, way=system.name), p], axis=1))
+    pd.concat(tables, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+
+
+def main() -> None:
+    """Run what is missing and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="ESC-10 in TAU's layout, or another data set with folds")
+    parser.add_argument("--out", type=Path, required=True, help="folder of shards, runs and tables")
+    parser.add_argument("--folds", default="1,2,3,4,5")
+    parser.add_argument("--trials", type=int, default=16, help="trials of the search out of fold")
+    parser.add_argument("--epochs", type=int, default=42, help="of the selected network's training")
+    parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
+    rows: list[dict[str, Any]] = []
+    for fold in map(int, asked.folds.split(",")):
+        rows += run_fold(asked, fold)
+        write(rows, scores := scored(rows), asked.out)
+        table = pd.DataFrame(rows).drop(columns="candidate")
+        print(f"\nafter fold {fold}\n{table.to_string(index=False)}\n")
+        for shown in (system_table(scores), paired_table(scores)):
+            print(shown.frame().round(4).T.to_string(header=False), "\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
