@@ -84,7 +84,7 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
                 "trials": config.search_settings().search.n_trials,
                 "epochs": summarize_search(events).epochs,
                 "selected": candidate.metrics.trial_id,
-                "search_loss": trials.loc[candidate.metrics.trial_id, "log_loss"],
+                "search_loss": trials["log_loss"][str(candidate.metrics.trial_id)],
                 "weight_bytes": candidate.metrics.weight_bytes,
                 "candidate": candidate,
             }
