@@ -184,6 +184,29 @@ def test_the_found_network_has_the_accuracies_of_the_reference_tables():
     assert f"{50 * sum(both):.1f} % (mean of two trainings) in {size:,} bytes, and files of {file:,}." in text
 
 
+def test_the_further_ingredients_have_the_scores_of_the_reference_tables():
+    """Each row of the page: scores out of fold, and their paired differences to the whole recipe."""
+    second = {row["system"]: row for row in read_table("esc10-found/ingredients/second/inner_differences.csv")}
+    called = {
+        "all": "all",
+        "frequency-channel": "with a frequency channel",
+        "one-branch": "one branch instead of three",
+    }
+    for row in read_table("esc10-found/ingredients/second/inner_systems.csv"):
+        name, paired = row["system"].removesuffix("-full"), second.get(row["system"])
+        cells = [called.get(name, name.replace("no-shift", "no-frequency shift").replace("-", " "))]
+        cells += [f"{100 * float(row['macro_accuracy']):.1f} %"]
+        cells += [f"{float(row[score]):.3f}" for score in ("log_loss", "calibrated_loss")]
+        if paired is not None:
+            points, nats = (
+                [float(paired[f"{score}{end}"]) for end in ("", "_low", "_high")]
+                for score in ("macro_accuracy", "calibrated_loss")
+            )
+            cells += ["{:+.1f} ({:.1f} to {:.1f})".format(*(100 * value for value in points))]
+            cells += ["{:+.3f} ({:.3f} to {:.3f})".format(*nats)]
+        assert f"| {' | '.join(cells)} |".replace("-", "−") in BENCHMARKS
+
+
 def test_the_peers_of_the_search_have_the_values_of_the_reference_rows():
     """Hypervolume, regret and time of a proposal of the page's table are means of results/reference/search-tasks."""
     rows: dict[str, list[dict[str, str]]] = {}
