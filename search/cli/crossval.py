@@ -46,7 +46,9 @@ FoldsOption = Annotated[
 ]
 SeedsOption = Annotated[
     int | None,
-    typer.Option("--seeds", min=1, metavar="N", help="Train with the seeds 0 to N − 1. Default: retrain.seeds."),
+    typer.Option(
+        "--seeds", min=1, metavar="N", help="Train every system with the seeds 0 to N − 1. Default: those in CONFIG."
+    ),
 ]
 InnerOption = Annotated[
     int,
@@ -90,7 +92,8 @@ def crossval(
 
     First choose by --inner, which reads no test split; then freeze the configuration and run without it. Rerun the same
     command to resume, or with more folds or seeds to extend. Prints mean, spread over seeds, a 95 % interval over
-    locations, and paired differences of the systems.
+    locations, log losses with and without a temperature, several networks together, and paired differences of the
+    systems.
     """
     from data_prep.errors import ConfigError
     from data_prep.store.store import parse_location
