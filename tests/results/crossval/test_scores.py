@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from page_support import PageReader, assert_tables_name_themselves
 from results_support import add_candidate, clips, predictions
 
@@ -195,6 +196,21 @@ def test_differences_are_shown_of_calibrated_losses_too():
     assert row["log_loss_low"] > 0.1
     assert row["calibrated_loss"] == pytest.approx(0.0, abs=0.01)
     assert row["calibrated_loss_low"] <= row["calibrated_loss"] <= row["calibrated_loss_high"]
+
+
+def test_the_legend_of_long_names_is_within_the_figure():
+    """Five systems, of which four are shown, and the subtitle says so."""
+    from data_prep.figures.style import LIGHT
+    from results.crossval.figure import fold_figure
+
+    names = [f"a-system-with-a-long-name-{number}" for number in range(5)]
+    figure = fold_figure(Crossval("test", tuple(SystemScores(name, A.scores) for name in names)), LIGHT)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    legend = axes.get_legend().get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= legend.y0
+    assert any("the 4 systems with the lowest log loss" in text.get_text() for text in figure.findobj(Text))
 
 
 @pytest.fixture
