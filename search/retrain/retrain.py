@@ -18,7 +18,7 @@ from asc_models.networks.families import parse_network
 from asc_models.networks.network import NetworkConfig
 from asc_models.training.schedule import last_cycle_end
 from data_prep.config import ReaderSpec
-from data_prep.errors import BudgetError, RunError
+from data_prep.errors import BudgetError, ConfigError, RunError
 from data_prep.progress import ProgressCallback
 from data_prep.schema import differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
@@ -214,9 +214,16 @@ def _teachers(
 
 
 def require_systems_fit(config: RunConfig, manifest: Manifest) -> None:
-    """Raise BudgetError if a named system is over the limit, before anything is trained."""
+    """Raise BudgetError if a named system is over the limit, before anything is trained.
+
+    Raises:
+        ConfigError: if the windows of a system do not fit into its clips.
+    """
     for system in config.retrain.systems:
-        _require_feasible(system, config, manifest)
+        try:
+            _require_feasible(system, config, manifest)
+        except ConfigError as error:
+            raise ConfigError(f"retrain.systems, {system.name}: {error}") from None
 
 
 class _Asked(NamedTuple):

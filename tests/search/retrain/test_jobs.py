@@ -135,3 +135,12 @@ def test_seeds_must_differ(section):
     """A second training with the same seed would be the same candidate."""
     with pytest.raises(ConfigError, match="seeds must differ, got 1, 1"):
         parse_config(RetrainConfig, section, "run.yaml")
+
+
+def test_windows_that_do_not_fit_are_told_with_their_system(tmp_path, shards):
+    """Of several systems with readers of their own, the message names the one."""
+    reader = {"window_seconds": 99.0, "scaling": "none"}
+    systems = [{"name": name, "model": TINY.model_dump(mode="json")} for name in ("one", "two")]
+    config = run_config(systems=[systems[0], {**systems[1], "reader": reader}])
+    with pytest.raises(ConfigError, match=r"retrain\.systems, two: reader\.window_seconds: 99 s are"):
+        require_systems_fit(config, read_manifest(shards))
