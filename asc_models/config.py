@@ -49,7 +49,7 @@ class TrainConfig(Config):
         {
             *("optimizer", "warm_up_epochs", "milestones", "step_factor", "plateau_share"),
             *("epoch_examples", "swa_share", "class_mix_p", "gain_db", "precision"),
-            *("sparsity", "sparsity_span", "cut_mix_p"),
+            *("sparsity", "sparsity_span", "cut_mix_p", "int4_share"),
         }
     )
 
@@ -152,6 +152,10 @@ class TrainConfig(Config):
     sparsity_span: tuple[float, float] = (0.2, 0.7)
     """`sparsity`: shares of the epochs at which pruning begins and ends. The best epoch and averages are chosen among
     those after its end."""
+    int4_share: float = Field(0.0, ge=0.0, le=1.0)
+    """Quantization-aware training for `int4_int8_weights`: over this last share of the epochs, and while `swa_share`
+    averages, kernels that are int4 in the file are rounded in every step, and gradients pass straight through to the
+    exact ones. The best epoch is chosen among these. 0 turns it off; no other export mode is affected."""
 
     @model_validator(mode="after")
     def _check_sparsity(self) -> Self:

@@ -19,8 +19,9 @@ from results.config import EnsembleConfig, SubmissionConfig
 from results.rundir import NOTES
 from search.retrain_config import RetrainConfig
 from search.space.config import SpaceConfig
+from search.space.point import MODE
 from search.study.config import SearchConfig
-from search.study.settings import SPARSITY, SearchSettings
+from search.study.settings import SearchSettings
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -74,6 +75,7 @@ class RunConfig(Config):
         self._check_modes()
         self._check_int4_limit()
         self._check_sparsity()
+        self._check_int4_share()
         self._check_fine_tuning()
         return self
 
@@ -135,21 +137,49 @@ class RunConfig(Config):
 
     def _check_sparsity(self) -> None:
         """Raise ValueError if networks are pruned though the rules count zeros, or teachers, which have no limit."""
-        full = self.full_recipe.sparsity
-        asked = {"train": self.train.sparsity, "retrain.train": full}
-        asked |= {f"retrain.systems, {one.name}": one.recipe(self.train).sparsity for one in self.retrain.systems}
-        if self.search is not None and (knob := self.space.knobs.get(SPARSITY)) is not None:
-            asked[f"space.{SPARSITY}"] = max(knob.ends)
-        for key, sparsity in asked.items():
+        for key, sparsity in self._largest("sparsity").items():
             if refused := self.rules.refused_sparsity(sparsity):
                 raise ValueError(f"{key}: {refused}")
-        if self.retrain.distillation is None:
-            return
-        for teacher in self.retrain.distillation.teachers:
-            if teacher.train.get("sparsity"):
+        self._check_teachers("sparsity", "prunes")
+
+    def _check_int4_share(self) -> None:
+        """Raise ValueError if networks are trained for int4 that are exported otherwise, as teachers always are."""
+        self._check_teachers("int4_share", "rounds")
+        modes: dict[str, Sequence[str]] = {"retrain.mode": [self.retrain.mode]}
+        if self.search is not None:
+            knob = self.space.knobs.get(MODE)
+            modes |= {"search.mode": [self.search.mode]} if knob is None else {"space.mode": knob.choices}
+        is_exported = any(INT4_MODE in asked for asked in modes.values())
+        for key, share in self._largest("int4_share").items():
+            if share and not is_exported:
+                found = "; ".join(f"{name} {', '.join(asked)}" for name, asked in modes.items())
                 raise ValueError(
-                    f"retrain.distillation.teachers, {teacher.name}: sparsity {teacher.train['sparsity']} prunes a "
-                    "network that is not submitted and has no size limit: leave it out"
+                    f"{key}: int4_share {share:g} has no effect, as nothing is exported as {INT4_MODE} ({found}): set "
+                    "the mode, or int4_share to 0"
+                )
+            if share and self.retrain.int4_limit_bytes is not None:
+                raise ValueError(
+                    f"{key}: int4_share {share:g} trains all large kernels for int4, of which retrain.int4_limit_bytes "
+                    f"{self.retrain.int4_limit_bytes:,} would leave some in int8: set one of them to null or 0"
+                )
+
+    def _largest(self, setting: str) -> dict[str, float]:
+        """Return {where: its largest value} of a number of `train`: of the recipes, the systems and the space."""
+        found = {"train": getattr(self.train, setting), "retrain.train": getattr(self.full_recipe, setting)}
+        for system in self.retrain.systems:
+            found[f"retrain.systems, {system.name}"] = getattr(system.recipe(self.train), setting)
+        if self.search is not None and (knob := self.space.knobs.get(f"train.{setting}")) is not None:
+            found[f"space.train.{setting}"] = max(knob.ends)
+        return found
+
+    def _check_teachers(self, setting: str, what_it_does: str) -> None:
+        """Raise ValueError if a teacher has a setting that serves the size of submitted files."""
+        teachers = () if self.retrain.distillation is None else self.retrain.distillation.teachers
+        for teacher in teachers:
+            if value := teacher.train.get(setting):
+                raise ValueError(
+                    f"retrain.distillation.teachers, {teacher.name}: {setting} {value} {what_it_does} a network that "
+                    "is not submitted and has no size limit: leave it out"
                 )
 
     def _check_fine_tuning(self) -> None:

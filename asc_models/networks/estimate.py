@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_VALUES, ExportMode
+from asc_models.config import DYNAMIC_RANGE_MIN_VALUES, EXPORT_MODES, INT4_MIN_VALUES, INT4_MODE, ExportMode
 from asc_models.networks.layer_table import Layer, layers
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.sparsity import n_zeros
@@ -159,6 +159,11 @@ def kernel_bytes(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
     return -(-n_values * _kernel_bits(n_values, mode, is_depthwise=is_depthwise) // 8)
 
 
+def is_int4(layer: Layer) -> bool:
+    """Return whether `int4_int8_weights` stores the layer's kernel in int4."""
+    return _kernel_bits(layer.n_kernel, INT4_MODE, is_depthwise=layer.kind == "depthwise") == 4
+
+
 def pruned_bytes(n_values: int, mode: ExportMode, sparsity: float) -> int:
     """Return by how much the non-zero bytes of a pruned kernel are fewer than its bytes."""
     n_left = n_values - n_zeros(n_values, sparsity)
@@ -168,7 +173,7 @@ def pruned_bytes(n_values: int, mode: ExportMode, sparsity: float) -> int:
 
 def _kernel_bits(n_values: int, mode: ExportMode, *, is_depthwise: bool) -> int:
     """Return the bits of one value of a kernel of `n_values`."""
-    if mode == "int4_int8_weights" and n_values >= INT4_MIN_VALUES and not is_depthwise:
+    if mode == INT4_MODE and n_values >= INT4_MIN_VALUES and not is_depthwise:
         return 4
     if mode == "dynamic_range" and n_values < DYNAMIC_RANGE_MIN_VALUES:
         return 32
@@ -189,5 +194,5 @@ def _weight_bytes(counted: Counter, mode: ExportMode) -> int:
     return n_bytes + kernel_bytes(counted.n_kernel, mode, is_depthwise=False)
 
 
-_BY_SIZE: tuple[ExportMode, ...] = ("dynamic_range", "int4_int8_weights")
+_BY_SIZE: tuple[ExportMode, ...] = ("dynamic_range", INT4_MODE)
 """Modes in which a kernel's storage depends on its size; the other modes need only the sum over kernels."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from asc_models.config import CheckpointMetric
 from asc_models.metrics import log_loss, macro_accuracy
-from asc_models.training.schedule import cycle_ends, n_unpruned
+from asc_models.training.schedule import cycle_ends, n_unfinished
 from asc_models.training.trainer import EpochStats, Trainer
 from data_prep.reader.reader import FeatureSet
 
@@ -141,17 +141,19 @@ class _State:
         """The epoch whose weights are kept: the best one, or the last one without validation."""
         if self._validation is None:
             return self.history[-1]
-        # with pruning only epochs with all the zeros, as the others are larger than the network may be
-        first = n_unpruned(self._trainer.config) + 1
-        return best_epoch([record for record in self.history if record.epoch >= first], self._metric)
+        return best_epoch([record for record in self.history if self._may_be_kept(record)], self._metric)
 
     def enter(self, stats: EpochStats, *, is_average: bool = False) -> None:
         """Score the trainer's weights as those of an epoch, and keep them if it is the best."""
         accuracy, loss = _scores(self._trainer, self._validation)
         record = EpochRecord(**asdict(stats), macro_accuracy=accuracy, log_loss=loss, is_average=is_average)
         self.history.append(record)
-        if self._validation is not None and self._trainer.is_pruned and self.best is record:
+        if self._validation is not None and self._may_be_kept(record) and self.best is record:
             self.best_weights = self._trainer.weights()
+
+    def _may_be_kept(self, record: EpochRecord) -> bool:
+        """Return whether the network is what is exported: before, it is larger (pruning), or rounding changes it."""
+        return record.epoch > n_unfinished(self._trainer.config)
 
     def save(self) -> None:
         """Write the checkpoint."""

@@ -18,7 +18,7 @@ from asc_models.networks.layer_table import layers
 from asc_models.networks.network import NetworkConfig
 from asc_models.networks.sparsity import n_zeros
 from asc_models.networks.topology import Shape
-from asc_models.training.precision import LOGITS
+from asc_models.training.kernels import kernels_of
 
 
 class Pruner:
@@ -36,8 +36,8 @@ class Pruner:
         self, config: NetworkConfig, input_shape: Shape, n_classes: int, trained: keras.Model, model: keras.Model
     ) -> None:
         names = [layer.name for layer in layers(config, input_shape, n_classes) if layer.is_pruned]
-        self._kernels = _kernels(trained, names)
-        self._averages = [] if model is trained else _kernels(model, names)
+        self._kernels = kernels_of(trained, names)
+        self._averages = [] if model is trained else kernels_of(model, names)
 
     def prune(self, sparsity: float) -> None:
         """Set the weights of smallest magnitude to zero, a share of `sparsity` of each kernel; ties by position.
@@ -61,10 +61,3 @@ class Pruner:
         """Set the weights to zero that were so when `masks` were taken; called inside the graph of a step."""
         for kernel, mask in zip(self._kernels, masks, strict=True):
             kernel.assign(kernel * mask)
-
-
-def _kernels(model: keras.Model, names: Sequence[str]) -> list[tf.Variable]:
-    """Return the kernels of the layers called `names` in the table of sizes."""
-    of = {layer.name: layer for layer in model.layers}
-    # the table calls a dense classifier by what it is, the model by what it returns
-    return [of.get(name, of[LOGITS]).kernel.value for name in names]

@@ -97,6 +97,21 @@ def n_unpruned(config: TrainConfig) -> int:
     return min(int(config.sparsity_span[1] * config.epochs), config.epochs - max(1, n_averaged(config)))
 
 
+def n_unrounded(config: TrainConfig) -> int:
+    """Return the number of epochs before the first whose kernels are rounded to int4; 0 if none is rounded.
+
+    At least one epoch, and every averaged one, has rounded kernels.
+    """
+    if not config.int4_share:
+        return 0
+    return config.epochs - max(1, round(config.int4_share * config.epochs), n_averaged(config))
+
+
+def n_unfinished(config: TrainConfig) -> int:
+    """Return the number of epochs before the first that may be kept: those that are not yet pruned or rounded."""
+    return max(n_unpruned(config), n_unrounded(config))
+
+
 def mid_cycle_warning(config: TrainConfig, epochs: int) -> str:
     """Return a warning if a training ends within a warm-restart cycle; otherwise an empty string."""
     # The next end of a cycle after E epochs is at most factor · E + first.

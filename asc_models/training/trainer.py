@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from asc_models.config import TrainConfig
+from asc_models.config import INT4_MODE, ExportMode, TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.network import NetworkConfig
 from asc_models.training.averaging import estimate_statistics
@@ -25,7 +26,8 @@ from asc_models.training.distillation import Teacher
 from asc_models.training.optimizer import Updater
 from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.pruning import Pruner
-from asc_models.training.schedule import learning_rate, n_averaged, n_unpruned, sparsity
+from asc_models.training.rounding import Rounder
+from asc_models.training.schedule import learning_rate, n_averaged, n_unpruned, n_unrounded, sparsity
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files.files import UNREADABLE_ZIP, written_whole
@@ -63,6 +65,7 @@ class Trainer:
         train_set: the training split.
         seed: seed of the initial weights and of all sampling. The same seed gives the same weights on one machine.
         teacher: what it learns from besides the labels; None trains on the labels alone.
+        mode: export mode that it is trained for; `train.int4_share` has an effect with `int4_int8_weights` alone.
     """
 
     def __init__(
@@ -73,7 +76,10 @@ class Trainer:
         *,
         seed: int,
         teacher: Teacher | None = None,
+        mode: ExportMode = "float32",
     ) -> None:
+        if mode != INT4_MODE:
+            train_config = train_config.updated(int4_share=0.0)
         if not model_config.takes_any_length:
             train_config = train_config.updated(**WHOLE_CLIPS)
         keras.utils.set_random_seed(seed)
@@ -94,24 +100,25 @@ class Trainer:
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
         self._pruner = Pruner(*network, self._trained, self.model) if train_config.sparsity else None
+        self._rounder = Rounder(*network, self._trained, self.model) if train_config.int4_share else None
         self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
         # The number of epochs is not part of the identity if the schedule does not depend on it.
         recipe = train_config.canonical()
-        if train_config.schedule == "sgdr" and not train_config.swa_share and not train_config.sparsity:
+        shared = train_config.swa_share or train_config.sparsity or train_config.int4_share
+        if train_config.schedule == "sgdr" and not shared:
             del recipe["epochs"]
         self._described = {"model": model_config.canonical(), "train": recipe, "seed": seed}
         if teacher is not None:
             self._described["distillation"] = teacher.config.canonical()
         shape = self._batches.batch_shape
-        self._step = tf.function(
-            self._step_eagerly,
-            input_signature=[
-                tf.TensorSpec(shape, tf.float32),
-                tf.TensorSpec((shape[0], self._batches.n_targets), tf.float32),
-                tf.TensorSpec((), tf.float32),
-                tf.TensorSpec((), tf.float32),
-            ],
-        )
+        signature = [
+            tf.TensorSpec(shape, tf.float32),
+            tf.TensorSpec((shape[0], self._batches.n_targets), tf.float32),
+            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((), tf.float32),
+        ]
+        self._step = tf.function(partial(self._step_eagerly, rounder=None), input_signature=signature)
+        self._rounded_step = tf.function(partial(self._step_eagerly, rounder=self._rounder), input_signature=signature)
         self._average = tf.function(self._average_eagerly)
         answer = answering(self.model, train_set.windows)
         self._predict = tf.function(lambda x: answer(x, training=False), reduce_retracing=True)
@@ -166,6 +173,8 @@ class Trainer:
         own = self.weights()
         for weight, total in zip(self._weights, self._sums, strict=True):
             weight.assign((total / self.n_averaged).astype(np.float32))
+        if self._rounder is not None:
+            self._rounder.round_average()
         unseen = chain.from_iterable(self._batches.epoch(number) for number in count(self.config.epochs))
         with closing(prefetched(x for x, _ in islice(unseen, N_STATISTICS_BATCHES))) as inputs:
             estimate_statistics(self.model, inputs)
@@ -179,6 +188,8 @@ class Trainer:
         for name, slots in self._updater.slots.items():
             arrays |= {f"{name}_{i}": slot.numpy() for i, slot in enumerate(slots)}
         arrays |= {f"sum_{i}": total for i, total in enumerate(self._sums)}
+        if self._rounder is not None:
+            arrays |= {f"exact_{i}": kernel for i, kernel in enumerate(self._rounder.exact)}
         if self._trained is not self.model:
             arrays |= {f"trained_{i}": variable.numpy() for i, variable in enumerate(self._trained.variables)}
         arrays |= {f"extra_{name}": value for name, value in extra.items()}
@@ -213,12 +224,22 @@ class Trainer:
             for i, slot in enumerate(slots):
                 slot.assign(arrays[f"{name}_{i}"])
         self._sums = [arrays[f"sum_{i}"] for i in range(len(self._sums))]
+        if self._rounder is not None:
+            self._rounder.exact = [
+                arrays[f"exact_{i}"] for i in range(sum(name.startswith("exact_") for name in arrays))
+            ]
         self.epoch = epoch
         return {name.removeprefix("extra_"): value for name, value in arrays.items() if name.startswith("extra_")}
 
     def _train_epoch(self) -> EpochStats:
+        if self._rounder is not None:
+            self._rounder.restore()
         if self._pruner is not None:
             self._pruner.prune(sparsity(self.config, self.epoch))
+        rounder = self._rounder if self.epoch >= n_unrounded(self.config) else None
+        if rounder is not None:
+            rounder.set_ranges()
+        take_step = self._step if rounder is None else self._rounded_step
         losses = []
         steps = self._batches.steps_per_epoch
         rate = 0.0
@@ -226,7 +247,7 @@ class Trainer:
             for step, (x, y) in enumerate(batches):
                 rate = learning_rate(self.config, self.epoch + step / steps)
                 number = float(self.epoch * steps + step + 1)
-                losses.append(float(self._step(*map(tf.constant, (x, y, rate, number)))))
+                losses.append(float(take_step(*map(tf.constant, (x, y, rate, number)))))
                 if not np.isfinite(losses[-1]):
                     raise TrainingError(
                         f"training diverged in epoch {self.epoch + 1}, step {step + 1}: the loss is {losses[-1]} at "
@@ -239,6 +260,8 @@ class Trainer:
         self.epoch += 1
         if self.n_averaged:
             self._sums = [total + weight.numpy() for total, weight in zip(self._sums, self._weights, strict=True)]
+        if rounder is not None:
+            rounder.round()
         return EpochStats(self.epoch, mean, rate)
 
     def _require_sound(self, mean_loss: float, rate: float) -> None:
@@ -267,9 +290,10 @@ class Trainer:
             if variable.dtype == "float32":  # skips the integer states of dropout's random generators
                 average.value.assign_sub((average.value - variable.value) * (1.0 - decay))
 
-    def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any) -> Any:
+    def _step_eagerly(self, x: Any, y: Any, rate: Any, number: Any, rounder: Rounder | None) -> Any:
         y, soft = y[:, : self._n_classes], y[:, self._n_classes :]
         answer = None if self._teacher is None else self._teacher.answer(x, soft)
+        exact = [] if rounder is None else rounder.begin_step()
         with tf.GradientTape() as tape, computing_in(self.config.precision, self._trained):
             logits = self._logits(x, training=True)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
@@ -280,6 +304,8 @@ class Trainer:
         gradients = tape.gradient(total, self._weights)
         if self.config.gradient_clip:
             gradients, _ = tf.clip_by_global_norm(gradients, self.config.gradient_clip)
+        if rounder is not None:
+            rounder.end_step(exact)
         masks = [] if self._pruner is None else self._pruner.masks()
         self._updater.apply(gradients, rate, number)
         if self._pruner is not None:

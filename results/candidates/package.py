@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asc_models.candidate import CARD, CandidateConfig, needed_files
+from asc_models.config import INT4_MODE
 from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES
 from data_prep.files.files import write_text, written_whole
 from data_prep.wording import shortened
@@ -49,6 +50,10 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
     if config.int4_limits:
         limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
         lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
+    if config.mode == INT4_MODE and config.train.int4_share:
+        lines.append(
+            f"- Trained for int4: kernels were rounded over the last {config.train.int4_share:.0%} of the epochs."
+        )
     if config.train.sparsity:
         lines.append(
             f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."

@@ -18,6 +18,7 @@ from asc_models.candidate import (
     needed_files,
     require_unchanged,
 )
+from asc_models.config import INT4_MODE
 from asc_models.ensemble import OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
@@ -204,6 +205,10 @@ def _training(config: CandidateConfig, metrics: CandidateMetrics, data: str) -> 
     if config.int4_limits:
         limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
         lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
+    if config.mode == INT4_MODE and config.train.int4_share:
+        lines.append(
+            f"- Trained for int4: kernels were rounded over the last {config.train.int4_share:.0%} of the epochs."
+        )
     if config.train.sparsity:
         lines.append(
             f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asc_models.config import TrainConfig
+from asc_models.config import INT4_MODE, TrainConfig
 from asc_models.networks.families import FAMILIES
 from asc_models.tflite.measure import count_weights
 from data_prep.augment.registry import SWITCHES, WHOLE_CLIPS
@@ -103,6 +103,8 @@ def _description(system: System, config: SubmissionConfig, run_config: Mapping[s
     )
     if any((recipe.get("train") or {}).get("sparsity") for recipe in recipes):
         parts.append("pruning")
+    if any(recipe.get("mode") == INT4_MODE and (recipe.get("train") or {}).get("int4_share") for recipe in recipes):
+        parts.append("quantization-aware training")
     if any(recipe.get("distillation") for recipe in recipes):
         parts.append("knowledge distillation")
     votes = {vote for recipe in recipes if (vote := _vote(recipe))}

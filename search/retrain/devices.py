@@ -113,7 +113,8 @@ def _train(
     from asc_models.training.trainer import Trainer
 
     clips = train.take(np.flatnonzero(_is_of(train, str(config.device))))
-    trainer = Trainer(config.model, config.train, clips, seed=config.seed, teacher=teacher_of(config, teaching, clips))
+    teacher = teacher_of(config, teaching, clips)
+    trainer = Trainer(config.model, config.train, clips, seed=config.seed, teacher=teacher, mode=config.mode)
     trainer.start_from(general.model)
     result = fit(
         trainer,

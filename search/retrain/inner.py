@@ -66,7 +66,7 @@ def train_part(
         read_splits(shards, config.splits, fold=config.fold, reader=config.reader), config.inner_folds, part, key=KEY
     )
     teacher = teacher_of(config, teaching, train)
-    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
+    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher, mode=config.mode)
     fit(
         trainer,
         None,

@@ -205,7 +205,7 @@ def teachers_config(config: RunConfig) -> RunConfig | None:
     return config.updated(
         search=None,
         rules=NO_LIMIT,
-        train=config.train.updated(sparsity=0.0),
+        train=config.train.updated(sparsity=0.0, int4_share=0.0),
         retrain=RetrainConfig(
             n_candidates=0,
             systems=distillation.teachers,
@@ -214,7 +214,7 @@ def teachers_config(config: RunConfig) -> RunConfig | None:
             checkpoint=config.retrain.checkpoint,
             all_clips=config.retrain.all_clips,
             inner_folds=config.retrain.inner_folds,
-            train={key: value for key, value in config.retrain.train.items() if key != "sparsity"},
+            train={key: value for key, value in config.retrain.train.items() if key not in ("sparsity", "int4_share")},
         ),
     )
 

@@ -111,7 +111,7 @@ def train_candidate(
     config = config.updated(statistics=train.statistics, devices=devices_of(config, train))
     validation = read_split(shards, "validation", fold=config.fold, reader=config.reader, statistics=config.statistics)
     teacher = teacher_of(config, teaching, train)
-    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher)
+    trainer = Trainer(config.model, config.train, train, seed=config.seed, teacher=teacher, mode=config.mode)
     noting = hooks
     if test_every:
         curve = curve_on_test(config, shards, trainer, files.test_curve_path, test_every)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asc_models.config import EXPORT_MODES, INT4_MODE
 from asc_models.networks.families import FAMILIES
 from data_prep.augment.registry import WHILE_TRAINING
 
@@ -12,7 +13,11 @@ WITHOUT_EFFECT: dict[str, dict[str, tuple[Any, ...]]] = {
     for entry in WHILE_TRAINING
     if len(entry.switches) == 1  # with two switches either suffices, which a condition cannot express
     for setting in entry.settings
-} | {"reader.n_windows": {"reader.window_seconds": (None,)}, "train.sparsity_span": {"train.sparsity": (0.0,)}}
+} | {
+    "reader.n_windows": {"reader.window_seconds": (None,)},
+    "train.sparsity_span": {"train.sparsity": (0.0,)},
+    "train.int4_share": {"mode": tuple(mode for mode in EXPORT_MODES if mode != INT4_MODE)},
+}
 """{knob of recipe or reader: {other knob: its values with which the first has no effect}}."""
 
 

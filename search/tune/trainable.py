@@ -243,7 +243,7 @@ class SceneTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type inf
         from asc_models.training.trainer import Trainer
 
         keras.backend.clear_session()
-        return Trainer(parse_network(self._model), self._train, train, seed=self._shared.seed)
+        return Trainer(parse_network(self._model), self._train, train, seed=self._shared.seed, mode=self._mode)
 
     def _clips(self, part: int) -> tuple[FeatureSet, FeatureSet]:
         """Return the clips to train on and those to predict as the trial's reader makes them.

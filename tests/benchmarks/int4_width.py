@@ -1,11 +1,13 @@
 """More weights in fewer bits: one network in int8, and wider ones in int4, all of them at the same number of bytes.
 
     python tests/benchmarks/int4_width.py [CONFIG] --data DATA --out FOLDER [--limit BYTES] [--folds K,K] [--seeds N]
+        [--share SHARE]
 
 CONFIG (default: esc10) has one system in `retrain.systems`. Its filters are multiplied until the weights fill --limit
-(default: that of its rules) in three ways: with int8 kernels, with large kernels in int4, and, at a width between the
-two, with as many large kernels in int8 as the limit allows (`retrain.int4_limit_bytes`). Each is cross-validated as
-`asc crossval` does, in a folder of its own; rerun the same command to resume, or with more folds or seeds to extend.
+(default: that of its rules) in four ways: with int8 kernels; with large kernels in int4, trained in float32 or for int4
+(`train.int4_share`, --share); and, at a width between the two, with as many large kernels in int8 as the limit allows
+(`retrain.int4_limit_bytes`). Each is cross-validated as `asc crossval` does, in a folder of its own; rerun the same
+command to resume, or with more folds or seeds to extend.
 
 Printed are accuracy and log loss of the exported files on test, and by how much quantization raised the log loss of the
 float32 networks. `--data` takes the layouts of `asc crossval`, `--shards` prepared features; `--set` changes CONFIG.
@@ -56,8 +58,15 @@ def widened(network: NetworkConfig, factor: float) -> NetworkConfig:
     return parse_network(scaled(network.model_dump(mode="json")))
 
 
-def configurations(config: RunConfig, limit: int, n_classes: int) -> dict[str, tuple[float, RunConfig]]:
-    """Return {name: (factor of the width, configuration)} of the three ways to fill `limit`."""
+def configurations(config: RunConfig, limit: int, n_classes: int, share: float) -> dict[str, tuple[float, RunConfig]]:
+    """Return {name: (factor of the width, configuration)} of the ways to fill `limit`.
+
+    Args:
+        config: with one system.
+        limit: bytes of weights.
+        n_classes: number of scenes.
+        share: `train.int4_share` of the network that is trained for int4.
+    """
     (system,) = config.retrain.systems
     spec = config.prepare.features
     shape, windows = config.reader.input_shape(spec), config.reader.windows(spec)
@@ -76,6 +85,10 @@ def configurations(config: RunConfig, limit: int, n_classes: int) -> dict[str, t
         "int8": (narrow, {"mode": "int8_weights"}),
         "mixed": (math.sqrt(narrow * wide), {"mode": "int4_int8_weights", "int4_limit_bytes": limit}),
         "int4": (wide, {"mode": "int4_int8_weights"}),
+        "trained for int4": (
+            wide,
+            {"mode": "int4_int8_weights", "train": {**config.retrain.train, "int4_share": share}},
+        ),
     }
     found = {}
     for name, (factor, changes) in settings.items():
@@ -118,6 +131,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10, help="number of scenes of the data")
     parser.add_argument("--folds", default="", help="such as 1,3; default: all")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    parser.add_argument("--share", type=float, default=0.2, help="train.int4_share of the network trained for int4")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
     config = frozen_config(asked.config, asked.overrides)
@@ -125,10 +139,10 @@ def main() -> None:
     limit = asked.limit or (config.rules.size_limit() or ("", 128_000))[1]
     shards = asked.shards or (asked.out / "shards").as_posix()
     found: dict[str, tuple[float, SystemScores]] = {}
-    for name, (factor, one) in configurations(config, limit, asked.classes).items():
+    for name, (factor, one) in configurations(config, limit, asked.classes, asked.share).items():
         scores = cross_validate(
             one,
-            CrossvalDirectory(asked.out / name),
+            CrossvalDirectory(asked.out / name.replace(" ", "-")),
             Terminal(),
             data=asked.data,
             shards=parse_location(shards),

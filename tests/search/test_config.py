@@ -11,6 +11,7 @@ from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
+from search.retrain.teaching import teachers_config
 from search.run_config import bind_data, open_run, read_run
 from search.study.config import SearchConfig
 
@@ -115,6 +116,47 @@ def test_the_limit_of_int4_is_checked_and_counted_as_the_rules_count():
     assert read_run_config("default", [ours[1], "space.mode=[int8_weights, int4_int8_weights]"])
     with pytest.raises(ConfigError, match=r"100,000 is over the limit of 90,000 bytes of non-zero weights: set it to"):
         read_run_config("default", [*ours, "rules.limits={nonzero_weight_bytes: 90_000}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            ["train.int4_share=0.2"],
+            r"train: int4_share 0\.2 has no effect, as nothing is exported as int4_int8_weights ",
+        ),
+        (["retrain.train={int4_share: 0.3}"], r"retrain\.train: int4_share 0\.3 .*retrain.mode int8_weights; search"),
+        (
+            ["space.train.int4_share=[0.0, 0.4]"],
+            r"space\.train\.int4_share: int4_share 0\.4 .*search.mode int8_weights\): set",
+        ),
+        (
+            ["train.int4_share=0.2", "retrain.mode=int4_int8_weights", "retrain.int4_limit_bytes=100_000"],
+            r"int4_share 0\.2 trains all large kernels for int4, of which retrain.int4_limit_bytes 100,000 would leave",
+        ),
+        (
+            [
+                "retrain.mode=int4_int8_weights",
+                "retrain.distillation={teachers: [{name: big, preset: cao2021-system4, train: {int4_share: 0.5}}]}",
+            ],
+            r"teachers, big: int4_share 0\.5 rounds a network that is not submitted",
+        ),
+    ],
+    ids=["search", "retraining", "knob", "mixed", "teacher"],
+)
+def test_training_for_int4_needs_files_in_int4(overrides, problem):
+    """Without any, with a choice of widths after the training, or for a teacher it is refused, with where it stands."""
+    with pytest.raises(ConfigError, match=problem):
+        read_run_config("default", overrides)
+
+
+def test_students_of_plain_teachers_may_be_trained_for_int4():
+    teacher = "{teachers: [{name: big, preset: cao2021-system4}]}"
+    ours = ["train.int4_share=0.2", "retrain.mode=int4_int8_weights", f"retrain.distillation={teacher}"]
+    config = read_run_config("default", ours)
+    assert config.full_recipe.int4_share == 0.2
+    assert teachers_config(config).full_recipe.int4_share == 0.0
+    assert read_run_config("default", ["train.int4_share=0.2", "space.mode=[int8_weights, int4_int8_weights]"])
 
 
 def test_overrides_win_and_are_checked():

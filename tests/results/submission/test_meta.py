@@ -205,3 +205,19 @@ def test_layers_of_both_widths_are_declared(packed: RunDirectory) -> None:
         system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
         meta = system_meta("x", 1, system, SubmissionConfig(), packed.read_config())
         assert declared in meta["system"]["description"]["complexity_management"]
+
+
+def test_training_for_int4_is_declared_of_int4_exports_alone(packed: RunDirectory) -> None:
+    """A search may vary the mode, and the recipe's share has no effect in the others."""
+    member = read_candidates(packed)[0]
+    for mode, share, declared in (
+        ("int4_int8_weights", 0.2, True),
+        ("int4_int8_weights", 0.0, False),
+        ("int8_weights", 0.2, False),
+    ):
+        recipe = {"model": {"family": "inverted_residual"}, "mode": mode, "train": {"int4_share": share}}
+        member.files.config_path.write_text(yaml.safe_dump(recipe))
+        system = System(member.name, (member,), None, Calibration(1.0, 1.0), None, 1, {})
+        meta = system_meta("x", 1, system, SubmissionConfig(), packed.read_config())
+        methods = meta["system"]["description"]["complexity_management"].split(", ")
+        assert ("quantization-aware training" in methods) == declared

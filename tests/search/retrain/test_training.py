@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +15,11 @@ from asc_models.candidate import CandidateConfig, read_candidate_config
 from asc_models.config import TrainConfig
 from asc_models.networks.estimate import estimate
 from asc_models.networks.families import BlockConfig, ModelConfig
+from asc_models.tflite.artifact import Artifact
+from asc_models.tflite.export import export
+from asc_models.tflite.quantization.recipes import is_rounded
 from data_prep.config import ReaderSpec
-from data_prep.reader.reader import training_statistics
+from data_prep.reader.reader import read_split, training_statistics
 from data_prep.shards.manifest import read_manifest
 from results.candidates.candidates import read_metrics
 from results.rundir import CandidateFiles
@@ -69,14 +73,9 @@ def test_predict_gives_what_was_evaluated(tmp_path, windows):
     assert metrics.weight_bytes == described["weight_bytes"]["float32"] == network.weight_bytes["float32"]
 
 
-def test_a_candidate_fills_the_limit_of_int4(tmp_path):
-    """Its file has as many large kernels in int8 as its limit allows; config.yaml and card say so, and what trains it
-    again has the limit, too."""
-    shards = write_shards(tmp_path)
-    manifest = read_manifest(shards)
+def int4_candidate(manifest, **changes):
+    """Return the configuration of a network with four large kernels, and its table of sizes."""
     model = ModelConfig(stem_filters=8, blocks=(BlockConfig(filters=32),) * 2, expansion=5, attention="none")
-    table = estimate(model, ReaderSpec(deltas=1).input_shape(SPEC), len(manifest.classes))
-    limit = table.weight_bytes["int8_weights"] - 1
     config = CandidateConfig(
         name="mixed",
         trial_id=None,
@@ -86,12 +85,22 @@ def test_a_candidate_fills_the_limit_of_int4(tmp_path):
         reader=ReaderSpec(deltas=1),
         classes=manifest.classes,
         mode="int4_int8_weights",
-        int4_limits={"weight_bytes": limit},
         checkpoint="log_loss",
         seed=0,
         fold=1,
         data_hash=manifest.hash(),
     )
+    table = estimate(model, config.reader.input_shape(SPEC), len(manifest.classes))
+    return config.updated(**changes), table
+
+
+def test_a_candidate_fills_the_limit_of_int4(tmp_path):
+    """Its file has as many large kernels in int8 as its limit allows; config.yaml and card say so, and what trains it
+    again has the limit, too."""
+    shards = write_shards(tmp_path)
+    config, table = int4_candidate(read_manifest(shards))
+    limit = table.weight_bytes["int8_weights"] - 1
+    config = config.updated(int4_limits={"weight_bytes": limit})
     files = CandidateFiles(tmp_path / "mixed-s0")
     trained = train_candidate(config, shards, files)
     score_candidate(config, shards, files, trained, on_read=lambda split: None)
@@ -99,3 +108,24 @@ def test_a_candidate_fills_the_limit_of_int4(tmp_path):
     assert read_candidate_config(files.config_path).int4_limits == {"weight_bytes": limit}
     assert f"int8 as far as {limit:,} bytes of weights allow" in files.card_path.read_text()
     assert frozen_config(str(files.root)).retrain.int4_limit_bytes == limit
+
+
+def test_a_candidate_trained_for_int4_keeps_its_kernels_in_the_file(tmp_path):
+    """Its network has rounded kernels, so that int4 loses less than int8 does; its card says how it was trained."""
+    shards = write_shards(tmp_path)
+    manifest = read_manifest(shards)
+    for share in (0.0, 0.5):
+        recipe = TrainConfig(epochs=8, batch_size=8, learning_rate=0.05, schedule="cosine", int4_share=share)
+        config, _ = int4_candidate(manifest, train=recipe)
+        files = CandidateFiles(tmp_path / f"share-{share}")
+        trained = train_candidate(config, shards, files)
+        score_candidate(config, shards, files, trained, on_read=lambda split: None)
+        model = keras.models.load_model(files.keras_path)
+        kernel = model.get_layer("block2_expand").kernel.numpy()
+        assert is_rounded(np.moveaxis(kernel, -1, 0)) == bool(share)
+        assert ("rounded over the last 50% of the epochs" in files.card_path.read_text()) == bool(share)
+    clips = read_split(shards, "validation", fold=1, reader=config.reader)
+    export(model, clips.input_shape, tmp_path / "int8.tflite", "int8_weights")
+    int4, int8 = (Artifact(path).predict(clips) for path in (files.tflite_path, tmp_path / "int8.tflite"))
+    exact = model(clips.inputs(slice(None)), training=False).numpy()
+    assert np.abs(int4 - exact).mean() < np.abs(int8 - exact).mean()
