@@ -47,17 +47,7 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         f"- Trained: {metrics.epochs} epochs, seed {metrics.seed}, kept epoch {metrics.best_epoch}, fold {config.fold} "
         f"of data {config.data_hash}.",
     ]
-    if config.int4_limits:
-        limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
-        lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
-    if config.mode == INT4_MODE and config.train.int4_share:
-        lines.append(
-            f"- Trained for int4: kernels were rounded over the last {config.train.int4_share:.0%} of the epochs."
-        )
-    if config.train.sparsity:
-        lines.append(
-            f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
-        )
+    lines += compression_lines(config)
     if (learned := config.distillation) is not None:
         teachers = [*learned.teachers, *(["stored probabilities"] if learned.probabilities else [])]
         lines.append(
@@ -91,6 +81,23 @@ def card(name: str, config: CandidateConfig, metrics: CandidateMetrics) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def compression_lines(config: CandidateConfig) -> list[str]:
+    """Return the Markdown list of what made a candidate's file smaller than its export mode alone would."""
+    lines = []
+    if config.int4_limits:
+        limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
+        lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
+    if config.mode == INT4_MODE and config.train.int4_share:
+        lines.append(
+            f"- Trained for int4: kernels were rounded over the last {config.train.int4_share:.0%} of the epochs."
+        )
+    if config.train.sparsity:
+        lines.append(
+            f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
+        )
+    return lines
 
 
 def _score_rows(metrics: CandidateMetrics) -> list[str]:

@@ -18,15 +18,15 @@ from asc_models.candidate import (
     needed_files,
     require_unchanged,
 )
-from asc_models.config import INT4_MODE
 from asc_models.ensemble import OpenedSystem
 from asc_models.exports.exported import LABELS, README, ExportedFiles
 from asc_models.exports.readme import input_section, labels, output_section, runtime_section, title_of
-from asc_models.rules import QUANTITY_NAMES, QUANTITY_TITLES
+from asc_models.rules import QUANTITY_NAMES
 from data_prep.errors import DataError
 from data_prep.files.yaml_file import to_yaml
 from data_prep.wording import in_markdown
 from results.candidates.candidates import CandidateMetrics, fewer_scenes, read_metrics
+from results.candidates.package import compression_lines
 from results.candidates.predictions import read_predictions
 from results.report.data import accuracy_interval, drawn_units
 from results.rundir import CandidateFiles
@@ -202,17 +202,7 @@ def _training(config: CandidateConfig, metrics: CandidateMetrics, data: str) -> 
         f"zero), {metrics.file_bytes:,} bytes in all.",
         f"- Trained for {metrics.epochs} epochs on {on} of {data}, seed {metrics.seed}; kept: {kept}.",
     ]
-    if config.int4_limits:
-        limits = " and ".join(f"{limit:,} {QUANTITY_TITLES[name]}" for name, limit in config.int4_limits.items())
-        lines.append(f"- Large kernels are int8 as far as {limits} allow; the least sensitive ones are int4.")
-    if config.mode == INT4_MODE and config.train.int4_share:
-        lines.append(
-            f"- Trained for int4: kernels were rounded over the last {config.train.int4_share:.0%} of the epochs."
-        )
-    if config.train.sparsity:
-        lines.append(
-            f"- Pruned: {config.train.sparsity:.0%} of the weights of each large kernel are zero, by magnitude."
-        )
+    lines += compression_lines(config)
     if metrics.devices:
         lines.append(
             f"- Clips of the devices {', '.join(map(in_markdown, metrics.devices))} are answered by fine-tuned "
