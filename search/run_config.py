@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 from asc_models.processor import instruction_set, processor_name
@@ -99,11 +100,11 @@ def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
 def unless_refused(run: RunDirectory) -> Iterator[None]:
     """Undo changes of the run's configuration if the block raises an AscError before it has started a training.
 
-    A run directory that the block created is removed again if it then holds nothing else.
+    A run directory that the block created is removed again if it then holds nothing else, with parents made for it.
     """
     before = run.config_path.read_bytes() if run.config_path.is_file() else None
     n_before = _n_trainings(run)
-    existed = run.root.exists()
+    created = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     try:
         yield
     except AscError:
@@ -111,8 +112,8 @@ def unless_refused(run: RunDirectory) -> Iterator[None]:
             if before is not None and run.config_path.read_bytes() != before:
                 with written_whole(run.config_path) as temporary:
                     temporary.write_bytes(before)
-            elif before is None and not existed:
-                _remove_if_empty(run)
+            elif before is None and created:
+                _remove_if_empty(run, created[1:])
         raise
 
 
@@ -120,8 +121,8 @@ def _n_trainings(run: RunDirectory) -> int:
     return len(list(of_kind(Ledger(run.ledger_path).events(), "trial_started", "candidate_started")))
 
 
-def _remove_if_empty(run: RunDirectory) -> None:
-    """Remove a run directory that holds a configuration and an empty ledger only."""
+def _remove_if_empty(run: RunDirectory, parents: Sequence[Path]) -> None:
+    """Remove a run directory that holds a configuration and an empty ledger only, then `parents` that are empty."""
     if not run.root.is_dir():
         return
     own = {run.config_path, run.storage_path, run.ledger_path, run.ledger_path.with_suffix(".lock")}
@@ -129,7 +130,10 @@ def _remove_if_empty(run: RunDirectory) -> None:
     if paths <= own and not (run.ledger_path.exists() and run.ledger_path.stat().st_size):
         for path in paths:
             path.unlink()
-        run.root.rmdir()
+        for folder in (run.root, *parents):
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def adjust_run(run: RunDirectory, overrides: Sequence[str], command: Command) -> RunConfig:

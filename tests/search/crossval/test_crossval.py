@@ -139,6 +139,14 @@ def test_a_candidate_is_frozen_as_it_was_trained(done):
     assert found.reader.frequency_channel
 
 
+def test_what_is_refused_leaves_no_folder(two_folds, file, tmp_path):
+    """Systems over the limit, in several folds: neither a fold's folder nor one that was made for it is left."""
+    limit = "rules={name: custom, limits: {weight_bytes: 100}}"
+    refused = asc("crossval", file, "--shards", two_folds, "--out", tmp_path / "made" / "cv", "--set", limit, code=1)
+    assert "over the limit" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_not_frozen_is_refused(two_folds, file, tmp_path):
     """A configuration with a search alone, an unknown fold, a wrong list, or one part: each by its own message."""
     with pytest.raises(ConfigError, match=r"retrain\.systems names no system"):
