@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,11 @@ def test_the_further_ingredients_have_the_scores_of_the_reference_tables():
             cells += ["{:+.1f} ({:.1f} to {:.1f})".format(*(100 * value for value in points))]
             cells += ["{:+.3f} ({:.3f} to {:.3f})".format(*nats)]
         assert f"| {' | '.join(cells)} |".replace("-", "−") in BENCHMARKS
+    called = {"8": "8", "12": "12", "8-channel": "8, with a frequency channel"}
+    for row in read_table("esc10-found/ingredients/shift/inner_systems.csv"):
+        name = called[row["system"].removeprefix("shift-").removesuffix("-full")]
+        losses = [f"{float(row[score]):.3f}" for score in ("log_loss", "calibrated_loss")]
+        assert f"| {name} | {100 * float(row['macro_accuracy']):.1f} % | {' | '.join(losses)} |" in BENCHMARKS
 
 
 def test_the_peers_of_the_search_have_the_values_of_the_reference_rows():
@@ -231,6 +237,26 @@ def test_the_peers_of_the_search_have_the_values_of_the_reference_rows():
         cells = [cell.strip().split(" (")[0] for cell in line.split("|")[2:-1]]
         expected = [f"{volume:.3f}", f"{100 * regret:.1f}".replace("-", "−"), f"{third:.3f}", f"{ms:,.0f}"]
         assert [*cells[:3], cells[4]] == expected, method
+
+
+def test_what_a_prior_gives_is_in_the_reference_rows():
+    """Hypervolume with and without a search of another task, and their paired difference with its error over tasks."""
+    rows = {(row["method"], row["task"]): row for row in read_table("search-tasks/prior.csv")}
+    tasks = sorted({task for _, task in rows})
+    text = " ".join(BENCHMARKS.split())
+    for column, joined in (
+        ("volume_third", "has {0:.3f} instead of {1:.3f}"),
+        ("volume_all", "{0:.3f} instead of {1:.3f}"),
+    ):
+        after, plain = (
+            [float(rows[method, task][column]) for task in tasks]
+            for method in ("front-after + pareto", "front + pareto")
+        )
+        assert joined.format(statistics.mean(after), statistics.mean(plain)) in text
+        gains = [one - other for one, other in zip(after, plain, strict=True)]
+        error = statistics.stdev(gains) / len(tasks) ** 0.5
+        assert f"{statistics.mean(gains):+.3f} ± {error:.3f})".replace("-", "−") in text
+    assert f"({len(tasks)} tasks; +" in text
 
 
 def test_what_the_page_says_of_int8_is_in_the_reference_table():

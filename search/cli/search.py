@@ -27,7 +27,8 @@ WarmStartOption = Annotated[
     typer.Option(
         "--warm-start",
         metavar="RUN",
-        help="Directory of an earlier run on the same data, whose trials inform this search. Repeatable.",
+        help="Directory of an earlier run, whose trials inform this search: fully if they had the same data and "
+        "settings, otherwise relative to one another, as a prior that fades. Repeatable.",
         show_default=False,
     ),
 ]

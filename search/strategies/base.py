@@ -71,6 +71,8 @@ class History:
         self.seed = seed
         self.known: list[KnownPoint] = []
         """In the order in which they were entered."""
+        self.elsewhere: list[list[KnownPoint]] = []
+        """Trials of each earlier search of other data or with another recipe, which have values."""
         self.seen: set[str] = set()
         """Keys of points that must not be proposed again."""
         self.assess = assess

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,13 @@ from search.space.space import Params
 from search.strategies.base import History, KnownPoint
 from search.strategies.estimates import at_last_rung
 from search.strategies.improvement import front_improvement
+from search.strategies.prior import Prior, slope
 from search.strategies.surrogate import GaussianProcess
 from search.strategies.tpe import repair
 
 Array = npt.NDArray[np.float64]
+Predict = Callable[[Sequence[KnownPoint]], tuple[Array, Array]]
+"""Returns mean and standard deviation of the losses of points."""
 
 MAX_POOL = 1000
 """Points of the pool that is drawn once per search; smaller spaces are used whole."""
@@ -57,16 +60,20 @@ class FrontStrategy:
 
     def __init__(self) -> None:
         self._pool: dict[str, KnownPoint] | None = None
+        self._prior: Prior | None = None
 
     def propose(self, history: History, rng: np.random.Generator) -> Params | None:
         """Return the point with the largest expected improvement; None if no new point that fits was found."""
-        if len(history.known) < history.n_startup or len(history.evaluated) < 2:
+        if self._prior is None:
+            self._prior = Prior(history.elsewhere, history.objectives, lambda points: _features(history, points))
+        is_early = len(history.known) < history.n_startup or len(history.evaluated) < 2
+        if is_early and (not self._prior or len(history.known) % 2):
             return _spread(history, rng)
         pool = self._new_points(history, rng)
         if not pool:
             return None
         with _one_thread():
-            growth_of = _growth(history, pool)
+            growth_of = _growth(history, pool, (_expected if is_early else _fitted)(history, self._prior))
             if history.space.size <= MAX_POOL:
                 return pool[int(growth_of(pool).argmax())].params
             return _refined(history, pool, growth_of, rng).params
@@ -85,25 +92,47 @@ class FrontStrategy:
         return [point for key, point in found.items() if key not in history.seen]
 
 
-def _growth(history: History, pool: Sequence[KnownPoint]) -> Callable[[Sequence[KnownPoint]], Array]:
-    """Return a function that returns the expected improvement by each of some points; `pool` has the costliest."""
+def _expected(history: History, prior: Prior) -> Predict:
+    """Return what earlier searches say alone, before there are trials to fit a model to."""
+    return partial(prior.predict, reference=history.objectives.chance(history.space.n_classes))
+
+
+def _fitted(history: History, prior: Prior) -> Predict:
+    """Return a model of the trials so far, as deviations from what earlier searches say."""
     evaluated = history.evaluated[-MAX_TRAINED:]
     failed = [point for point in history.known if point.has_failed][-MAX_TRAINED:]
     losses, variances = at_last_rung(evaluated, history.objectives)
     losses = np.append(losses, np.full(len(failed), losses.max()))
     variances = np.append(variances, np.zeros(len(failed)))
-    model = GaussianProcess(_features(history, [*evaluated, *failed]), losses, variances)
+    trained = [*evaluated, *failed]
+    if not prior:
+        plain = GaussianProcess(_features(history, trained), losses, variances)
+        return lambda points: plain.predict(_features(history, points))
+    standing = prior.standing(trained)
+    believed = slope(standing, losses)
+    model = GaussianProcess(_features(history, trained), losses - believed * standing, variances)
+
+    def predict(points: Sequence[KnownPoint]) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the losses of points."""
+        mean, deviation = model.predict(_features(history, points))
+        return mean + believed * prior.standing(points), deviation
+
+    return predict
+
+
+def _growth(history: History, pool: Sequence[KnownPoint], predict: Predict) -> Callable[[Sequence[KnownPoint]], Array]:
+    """Return a function that returns the expected improvement by each of some points; `pool` has the costliest."""
     known = [point for point in history.known if not point.has_failed][-MAX_TRAINED:]
-    guessed, _ = model.predict(_features(history, known))
-    is_known = np.array([point.is_here for point in known])
+    guessed = predict(known)[0] if known else np.zeros(0)
+    is_known = np.array([point.is_here for point in known], dtype=bool)
     known_costs = _costs(history, known)
-    limits = np.maximum(_costs(history, pool).max(axis=0), known_costs.max(axis=0))
+    limits = np.vstack([_costs(history, pool), known_costs]).max(axis=0)
     n_costs = 0 if len(history.known) % ACCURATE_EVERY == 0 else len(limits)
     chance = history.objectives.chance(history.space.n_classes)
 
     def growth_of(points: Sequence[KnownPoint]) -> Array:
         """Return the expected growth of the front's hypervolume, shape (n_points,)."""
-        mean, deviation = model.predict(_features(history, points))
+        mean, deviation = predict(points)
         costs, front = _costs(history, points)[:, :n_costs], known_costs[is_known, :n_costs]
         return front_improvement(mean, deviation, costs, guessed[is_known], front, chance, limits[:n_costs])
 
@@ -189,7 +218,9 @@ def _neighbours(history: History, rng: np.random.Generator) -> list[Params]:
 
 def _costs(history: History, points: Sequence[KnownPoint]) -> Array:
     names = history.objectives.names[1:]
-    return np.array([[float(getattr(point.sizing, name)) for name in names] for point in points])
+    return np.array([[float(getattr(point.sizing, name)) for name in names] for point in points]).reshape(
+        -1, len(names)
+    )
 
 
 def _features(history: History, points: Sequence[KnownPoint]) -> Array:

@@ -11,7 +11,7 @@ ledger makes the same proposals as one that was never interrupted.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +113,15 @@ class Proposer:
             values: {epochs: value measured there}.
         """
         self._history.known.append(KnownPoint(params, self._history.assess(params), dict(values), is_here=False))
+
+    def observe_search(self, trials: Sequence[tuple[Params, Mapping[int, Value]]]) -> None:
+        """Enter the trials of a search of other data or with other settings, from which `front` makes a prior.
+
+        Args:
+            trials: points of this space and {epochs: value measured there}.
+        """
+        assess = self._history.assess
+        self._history.elsewhere.append([KnownPoint(params, assess(params), dict(values)) for params, values in trials])
 
     def end(self, trial_id: str, state: EndState) -> None:
         """Enter the end of a trial."""

@@ -1,8 +1,9 @@
 """Warm start of a search: presets to propose first, and trials of earlier runs.
 
-A preset becomes the point of the space with its network, or the nearest one. A trial of an earlier run is used only if
-it was trained on the same clips with the same recipe, features and export mode, and if its point is in this space: then
-its values at the rungs inform the proposals. Notes report what was used, and what was left out and why.
+A preset becomes the point of the space with its network, or the nearest one. A trial of an earlier run whose point is
+in this space informs the proposals: by its values at the rungs if it was trained on the same clips with the same
+recipe, features and export mode; otherwise relative to its run's other trials, as a prior that fades
+(search.strategies.prior). Notes report what was used, and what was left out and why.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from results.rundir import RunDirectory
 from search.objectives import Value
 from search.space.point import READER
 from search.space.space import Params, Space
+from search.strategies.prior import MIN_TRIALS
 
 MAX_DISTANCE = 8.0
 """Largest distance, about one block, between a preset and its point."""
@@ -54,16 +56,18 @@ class PresetPoint:
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of another run, at a point of this space and trained as it would be in this run."""
+    """A trial of another run, at a point of this space."""
 
     run: str
-    """Name of the run's directory."""
+    """Name of the run's directory, with its starting time."""
     trial_id: str
     """In that run."""
     params: Params
     """The point."""
     values: dict[int, Value]
     """{epochs: value} for every rung that it reached."""
+    is_comparable: bool = True
+    """Whether it was trained as it would be in this run, on the same clips; otherwise its values have another scale."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,13 @@ def parse_warm_start(event: Mapping[str, Any], space: Space) -> WarmStart:
     return WarmStart(
         tuple(PresetPoint(point["name"], params, point["distance"]) for point, params in presets if params is not None),
         tuple(
-            EarlierTrial(trial["run"], trial["trial_id"], params, _values(trial["values"]))
+            EarlierTrial(
+                trial["run"],
+                trial["trial_id"],
+                params,
+                _values(trial["values"]),
+                trial.get("is_comparable", True),  # older ledgers have no others
+            )
             for trial, params in trials
             if params is not None
         ),
@@ -115,6 +125,7 @@ def read_warm_start(
     data_hash: str,
     input_shape: Shape,
     n_classes: int,
+    has_prior: bool,
 ) -> WarmStart:
     """Return the presets and earlier runs' trials that a search can use.
 
@@ -128,6 +139,7 @@ def read_warm_start(
         data_hash: of the prepared data (Manifest.hash).
         input_shape: (n_mels, n_frames, n_channels) of the features.
         n_classes: number of scenes.
+        has_prior: whether the strategy takes trials that are not comparable.
 
     Raises:
         ConfigError: if a preset does not exist.
@@ -136,7 +148,7 @@ def read_warm_start(
     points, notes = _preset_points(presets, space, recipe, input_shape, n_classes)
     trials: list[EarlierTrial] = []
     for root in runs:
-        found, noted = _earlier_trials(RunDirectory(root), space, describe, data_hash)
+        found, noted = _earlier_trials(RunDirectory(root), space, describe, data_hash, has_prior=has_prior)
         trials += found
         notes += noted
     return WarmStart(tuple(points), tuple(trials), tuple(notes))
@@ -227,18 +239,18 @@ def earlier_name(root: Path) -> str:
 
 
 def _earlier_trials(
-    run: RunDirectory, space: Space, describe: Describe, data_hash: str
+    run: RunDirectory, space: Space, describe: Describe, data_hash: str, *, has_prior: bool
 ) -> tuple[list[EarlierTrial], list[str]]:
     """Return the trials of a run that can be used here, and a note on them and on those left out."""
     if not run.config_path.exists():
         raise RunError(f"{run.root}: not a run directory (it has no config.yaml)")
     name = run.root.resolve().name
     searched = (run.read_config().get("data") or {}).get("manifest_hash")
-    if searched != data_hash:
-        return [], [f"{name}: left out: searched other data ({searched}; here {data_hash})"]
+    other_data = "" if searched == data_hash else f"other data ({searched}, here {data_hash})"
     events = Ledger(run.ledger_path).events()
     trials = trials_of(events)
     found: list[EarlierTrial] = []
+    differences: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for event in of_kind(events, "trial_started"):
         trial = trials[event["trial_id"]]
@@ -247,13 +259,29 @@ def _earlier_trials(
             reasons["reached no rung"] += 1
         elif params is None:
             reasons["not in this space"] += 1
-        elif differing := _differing(event["config"], describe(params)):
-            reasons[f"other settings ({differing[0]})"] += 1
         else:
+            differing = _differing(event["config"], describe(params))
+            if other_data or differing:
+                differences[other_data or f"other settings ({differing[0]})"] += 1
             values = {epochs: Value(**score._asdict(), macs=trial.macs or 0) for epochs, score in trial.scores.items()}
-            found.append(EarlierTrial(name, trial.trial_id, params, values))
-    why = "".join(f"; {n} left out: {reason}" for reason, n in reasons.most_common())
-    return found, [f"{name}: {len(found)} of its {len(trials)} trials are used{why}"]
+            found.append(
+                EarlierTrial(earlier_name(run.root), trial.trial_id, params, values, not (other_data or differing))
+            )
+    n_others = differences.total()
+    if n_others and (not has_prior or n_others < MIN_TRIALS):
+        why = f", and fewer than the {MIN_TRIALS} that a prior needs" if has_prior else ""
+        reasons = Counter({f"{difference}{why}": n for difference, n in differences.items()}) + reasons
+        found = [trial for trial in found if trial.is_comparable]
+        n_others = 0
+    parts = (
+        [f"{len(found) - n_others} of its {len(trials)} trials are used"] if len(found) > n_others or not found else []
+    )
+    if n_others:
+        parts.append(
+            f"{n_others} of its {len(trials)} trials are a prior that fades: {differences.most_common(1)[0][0]}"
+        )
+    parts += [f"{n} left out: {reason}" for reason, n in reasons.most_common()]
+    return found, [f"{name}: {'; '.join(parts)}"]
 
 
 def _point(space: Space, params: Mapping[str, Any]) -> Params | None:

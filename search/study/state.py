@@ -7,7 +7,7 @@ decisions can be run and tested without Ray.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -246,8 +246,14 @@ class SearchState:
         self.warm_runs.update(runs)
         for point in warm.presets:
             self._proposer.queue(point.params)
+        others: dict[str, list[tuple[Params, Mapping[int, Value]]]] = defaultdict(list)
         for trial in warm.trials:
-            self._proposer.observe_elsewhere(trial.params, trial.values)
+            if trial.is_comparable:
+                self._proposer.observe_elsewhere(trial.params, trial.values)
+            else:
+                others[trial.run].append((trial.params, trial.values))
+        for trials in others.values():
+            self._proposer.observe_search(trials)
 
     def _write(self, kind: EventKind, trial_id: str, **fields: Any) -> Trial:
         """Write an event of a trial, and return the updated trial."""

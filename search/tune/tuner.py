@@ -189,6 +189,7 @@ def _warm_start(
         data_hash=manifest.hash(),
         input_shape=config.reader.network_shape(manifest.spec),
         n_classes=len(manifest.classes),
+        has_prior=config.search.strategy == "front",
     )
     for note in warm.notes:
         on_note(note)

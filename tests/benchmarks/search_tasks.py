@@ -86,6 +86,9 @@ DATA_SETS: dict[str, tuple[str, int, int]] = {
 }
 """{OpenML task: (data set, columns without the label, classes)}, by openml.org."""
 
+TUNING = tuple(DATA_SETS)[::3]
+"""Tasks on which settings are chosen; the report is of the others."""
+
 UNITS = tuple(round(64 * 2 ** (step / 4)) for step in range(17))
 BATCHES = tuple(round(16 * 2 ** (step / 2)) for step in range(11))
 KNOBS = {
@@ -167,7 +170,7 @@ class Task:
     n_drawn = N_DRAWN
 
     def __init__(self, surrogate: Surrogate, task: str, share: float, seed: int = 0) -> None:
-        self._surrogate, self.task, self._seed = surrogate, task, seed
+        self._surrogate, self.task, self._share, self._seed = surrogate, task, share, seed
         self.name, n_columns, self.n_classes = DATA_SETS[task]
         self.space = TaskSpace(n_columns, self.n_classes)
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {
@@ -186,6 +189,12 @@ class Task:
         other = object.__new__(type(self))
         other.__dict__ |= {**self.__dict__, "_seed": seed, "_values": {}, "_test": {}}
         return other
+
+    def another(self) -> Task:
+        """Return a task for tuning other than this one, drawn by the seed, with its own limit at the same share."""
+        others = [task for task in TUNING if task != self.task]
+        rng = np.random.default_rng([self._seed, int(self.task)])
+        return Task(self._surrogate, others[int(rng.integers(len(others)))], self._share, self._seed)
 
     def key_of(self, params: Mapping[str, Any]) -> str:
         """Return a text that is the same for the same training."""

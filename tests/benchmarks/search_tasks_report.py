@@ -30,13 +30,12 @@ from typing import Any
 
 from search_methods import SEARCHERS, make_method, method_names, missing_packages
 from search_simulator import Method, simulate
-from search_tasks import DATA_SETS, Surrogate, Task, found
+from search_tasks import DATA_SETS, TUNING, Surrogate, Task, found
 from search_tasks_rows import append_row, read_rows
 from search_tasks_summary import MARKS, QUANTITIES, TIMES, draw, summary
 
 SHARES = (0.25, 0.5)
 """Limits: quantiles of the space's sizes."""
-TUNING = tuple(DATA_SETS)[::3]
 TASKS: dict[str, tuple[str, ...]] = {
     "tuning": TUNING,
     "report": tuple(task for task in DATA_SETS if task not in TUNING),

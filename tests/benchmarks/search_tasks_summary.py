@@ -1,8 +1,8 @@
 """Tables of finished searches: means with their errors, paired differences, ranks, and hypervolume against time.
 
 The error of a mean is over all searches of a method. That of a difference to the first method is over tasks and limits,
-since seeds of a task share its surface. Ranks are compared by the tests of Friedman and Nemenyi (Demšar, 2006,
-"Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR).
+since seeds of a task share its surface. Ranks are compared by the tests of Friedman and Nemenyi, of two methods by
+Wilcoxon's (Demšar, 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR).
 """
 
 from __future__ import annotations
@@ -83,8 +83,11 @@ def difference(table: pd.DataFrame, first: str, name: str, column: str) -> tuple
 
 
 def ranks(table: pd.DataFrame, names: Sequence[str], column: str) -> str:
-    """Return a line of the average ranks over the tasks and limits that all methods have, the best being 1."""
-    from scipy.stats import friedmanchisquare
+    """Return a line of the average ranks over the tasks and limits that all methods have, the best being 1.
+
+    Two methods are compared by Wilcoxon's signed-rank test, more by Friedman's.
+    """
+    from scipy.stats import friedmanchisquare, wilcoxon
 
     means = table.pivot_table(column, index=["task", "share"], columns="method")[list(names)].dropna()
     n, k = means.shape
@@ -92,7 +95,10 @@ def ranks(table: pd.DataFrame, names: Sequence[str], column: str) -> str:
         return f"ranks need two tasks or limits that all methods have; there are {n}"
     average = means.rank(axis=1, ascending=False).mean().sort_values()
     text = ", ".join(f"{name} {rank:.2f}" for name, rank in average.items())
-    p = float(friedmanchisquare(*means.T.to_numpy()).pvalue) if k > 2 else math.nan
+    values = means.T.to_numpy()
+    if k == 2:
+        return f"ranks ({n} tasks and limits, Wilcoxon p = {float(wilcoxon(*values).pvalue):.2g}): {text}"
+    p = float(friedmanchisquare(*values).pvalue)
     return f"ranks ({n} tasks and limits, Friedman p = {p:.2g}, differ from {critical_difference(n, k):.2f} on): {text}"
 
 

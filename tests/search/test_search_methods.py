@@ -17,7 +17,7 @@ from search_simulator import Ours, simulate
 from search_tasks import Task
 from search_tasks_report import Search, forecast, row_of, to_do
 from search_tasks_rows import append_row, read_rows
-from search_tasks_summary import critical_difference, summary
+from search_tasks_summary import MARKS, critical_difference, summary
 from tasks_support import SmallTask
 
 from search.halving import HALVINGS
@@ -79,8 +79,9 @@ def test_ours_behind_the_interface_is_the_product(task: Task, strategy: str, sch
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("name", INSTALLED)
-def test_no_epoch_is_spent_over_the_limit(task: Task, name: str) -> None:
+def test_no_epoch_is_spent_over_the_limit(task: Task, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every method trains only what fits, and nothing twice."""
+    monkeypatch.setattr("search_methods.ours.N_TRAININGS", 6)
     history = simulate(task, make_method(name, task, 1), n_workers=2, max_epochs=EPOCHS)
     assert max(step.value.weight_bytes for step in history) <= task.limit
     begun = [task.key_of(step.params) for step in history if step.rung == 0]
@@ -191,12 +192,17 @@ def test_the_reports_numbers_by_hand(task: Task) -> None:
     rows = []
     for method, volumes in {"a": (0.5, 0.7), "b": (0.6, 0.9)}.items():
         for task_id, volume in zip("xy", volumes, strict=True):
-            rows.append({**base, "method": method, "task": task_id, "volume_all": volume, "ms_a_proposal": 7.0})
+            volumes_at = {f"volume_{mark}": volume for mark in MARKS}
+            rows.append({**base, **volumes_at, "method": method, "task": task_id, "ms_a_proposal": 7.0})
     lines = summary(rows, ["a", "b"])
     last = next(index for index, line in enumerate(lines) if line.startswith("after 100%"))
     assert "0.600 ± 0.100" in lines[last + 3]
     assert "0.750 ± 0.150 (+0.150 ± 0.050)" in lines[last + 4]
-    assert lines[last + 6].endswith("b 1.00, a 2.00")
+    assert lines[last + 6] == "ranks (2 tasks and limits, Wilcoxon p = 0.5): b 1.00, a 2.00"
+    worst = {"method": "c", **{f"volume_{mark}": 0.1 for mark in MARKS}}
+    three = summary([*rows, *({**row, **worst} for row in rows[:2])], ["a", "b", "c"])
+    expected = "ranks (2 tasks and limits, Friedman p = 0.14, differ from 2.34 on): b 1.00, a 2.00, c 3.00"
+    assert [line for line in three if line.startswith("ranks")][-1] == expected
     assert any(line.split()[0::2][:1] == ["b"] and " 7 " in line for line in lines)
 
 

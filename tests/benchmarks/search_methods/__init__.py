@@ -15,12 +15,19 @@ from typing import Any
 from search.halving import HALVINGS
 from search.objectives import Objectives
 
-from .base import Problem, Searched, Searcher
+from .base import ETA, Problem, Searched, Searcher
 
-__all__ = ["SEARCHERS", "Entry", "Problem", "Searched", "Searcher", "make_method", "method_names", "missing_packages"]
-
-ETA = 2
-"""Reduction factor of our halving: the product's default."""
+__all__ = [
+    "ETA",
+    "SEARCHERS",
+    "Entry",
+    "Problem",
+    "Searched",
+    "Searcher",
+    "make_method",
+    "method_names",
+    "missing_packages",
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ def _lazy(module: str, name: str, **arguments: Any) -> Callable[[Problem, int], 
 
 SEARCHERS: dict[str, Entry] = {
     "front": Entry(_lazy("ours", "Ours", strategy="front")),
+    "front-after": Entry(_lazy("ours", "AfterAnother")),
     "repair": Entry(_lazy("ours", "Ours", strategy="repair")),
     "reject": Entry(_lazy("ours", "Ours", strategy="reject")),
     "random": Entry(_lazy("ours", "Ours", strategy="random")),
@@ -63,7 +71,7 @@ SEARCHERS: dict[str, Entry] = {
     "mo-asha": Entry(_lazy("syne_tune_searchers", "MultiObjectiveAsha"), ("syne_tune",), halves_itself=True),
     "primo": Entry(_lazy("neps_primo", "PriMo"), ("torch", "neps"), halves_itself=True, proposal_s=1.0),
 }
-"""{name: entry}; the first six are ours and rules without a model."""
+"""{name: entry}; the first seven are ours and rules without a model."""
 
 
 def method_names(halvings: Sequence[str] = ("pareto", "none")) -> list[str]:

@@ -26,6 +26,8 @@ from search.strategies.estimates import at_last_rung
 
 Array = npt.NDArray[np.float64]
 
+ETA = 2
+"""Reduction factor of our halving: the product's default."""
 N_STARTUP = 8
 """Trials before a model proposes: as ours, and as many as YAHPO's space has dimensions and one more."""
 MAX_ASKS = 20

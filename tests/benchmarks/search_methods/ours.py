@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from search_simulator import simulate
 
-from search.halving import Decision
+from search.halving import HALVINGS, Decision
 from search.objectives import Objectives, Value
 from search.space.space import Params
+from search.strategies.base import KnownPoint
 from search.strategies.chance import RandomStrategy
 from search.strategies.front import _neighbours, _spread
 from search.strategies.proposer import Proposer
 
-from .base import N_STARTUP, Problem, Rejecting
+from .base import ETA, N_STARTUP, Problem, Rejecting, Searched
+
+if TYPE_CHECKING:
+    from search_tasks import Task
+
+N_TRAININGS = 40
+"""Epochs of the search before, in full trainings."""
 
 
 class Ours:
@@ -40,6 +50,23 @@ class Ours:
     def tell(self, params: Params, epochs: int, value: Value, decision: Decision) -> None:
         """Enter a value."""
         self._proposer.observe(self._trial_ids[self._key_of(params)], epochs, value)
+
+    @property
+    def evaluated(self) -> Sequence[KnownPoint]:
+        """The trials that have a value."""
+        return self._proposer._history.evaluated
+
+
+class AfterAnother(Ours):
+    """`front` with `pareto`, after such a search of another public task, whose trials are a prior."""
+
+    def __init__(self, problem: Task, seed: int) -> None:
+        super().__init__(problem, seed, "front")
+        other = problem.another()
+        before = Ours(other, seed, "front")
+        halving = HALVINGS["pareto"](other.epochs, ETA, Objectives())
+        simulate(other, Searched(before, halving), n_workers=2, max_epochs=N_TRAININGS * other.epochs[-1])
+        self._proposer.observe_search([(one.params, one.values) for one in before.evaluated])
 
 
 class Spread(Rejecting):

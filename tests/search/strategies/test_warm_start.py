@@ -63,7 +63,9 @@ def write_run(root: Path, space: Space, describe, points, data_hash: str = "d0")
     return root
 
 
-def read(space: Space, runs=(), presets=(), describe=None, data_hash: str = "d0") -> WarmStart:
+def read(
+    space: Space, runs=(), presets=(), describe=None, data_hash: str = "d0", *, has_prior: bool = True
+) -> WarmStart:
     recipe = {**TRAIN.model_dump(), "mode": "int8_weights"}
     return read_warm_start(
         runs,
@@ -74,6 +76,7 @@ def read(space: Space, runs=(), presets=(), describe=None, data_hash: str = "d0"
         data_hash=data_hash,
         input_shape=SHAPE,
         n_classes=N_CLASSES,
+        has_prior=has_prior,
     )
 
 
@@ -150,7 +153,9 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
     found = read(space, [write_run(tmp_path / "first", space, describe_by(space), points)])
     assert [trial.params for trial in found.trials] == points
     assert found.trials[1].values == {2: Value(0.5, 1.0, 901, 7), 6: Value(0.6, 1.0, 901, 7)}
-    assert (found.trials[1].run, found.trials[1].trial_id) == ("first", "t0001")
+    assert found.trials[1].run.startswith("first (20")
+    assert found.trials[1].trial_id == "t0001"
+    assert all(trial.is_comparable for trial in found.trials)
     assert found.notes == ("first: 3 of its 4 trials are used; 1 left out: reached no rung",)
 
 
@@ -164,6 +169,9 @@ def test_the_ledger_keeps_what_was_known(tmp_path):
     ledger.append("warm_started", **found.fields())
     (event,) = ledger.events()
     assert parse_warm_start(event, wide) == found
+    others = read(wide, [run], data_hash="d1")
+    assert len(others.trials) == len(found.trials)
+    assert parse_warm_start(others.fields(), wide) == others
     left = parse_warm_start(event, narrow)
     assert [point.name for point in left.presets] == ["cao2021-system3"]
     assert len(left.trials) == sum(trial.params["kernel_size"] == 3 for trial in found.trials)
@@ -181,22 +189,35 @@ def test_of_a_wider_space_what_lies_in_this_one_is_taken(tmp_path):
     assert [trial.params for trial in back.trials] == inside
 
 
-@pytest.mark.parametrize(
-    ("theirs", "word"),
-    [
-        ({"train": TRAIN.updated(batch_size=8)}, "train.batch_size: 8 there"),
-        ({"reader": {"deltas": 0}}, "reader.deltas: 0 there, 2 here"),
-        ({"mode": "float16"}, "mode: 'float16' there"),
-        ({"fold": 2}, "fold: 2 there, 1 here"),
-        ({"inner_folds": 4}, "inner_folds: 4 there, None here"),
-    ],
-)
-def test_trials_trained_otherwise_tell_nothing(tmp_path, theirs, word):
-    """Another recipe, reader, export or fold, or scores over parts: left out, with the setting that differs."""
-    space = space_of()
-    found = read(space, [write_run(tmp_path / "other", space, describe_by(space, **theirs), [space.smallest()])])
-    assert found.trials == ()
-    assert word in found.notes[0]
+OTHERS = [
+    ({"train": TRAIN.updated(batch_size=8)}, "train.batch_size: 8 there"),
+    ({"reader": {"deltas": 0}}, "reader.deltas: 0 there, 2 here"),
+    ({"mode": "float16"}, "mode: 'float16' there"),
+    ({"fold": 2}, "fold: 2 there, 1 here"),
+    ({"inner_folds": 4}, "inner_folds: 4 there, None here"),
+]
+
+
+@pytest.mark.parametrize(("theirs", "word"), OTHERS)
+@pytest.mark.parametrize("n_trials", [7, 8])
+def test_trials_trained_otherwise_are_at_most_a_prior(tmp_path, theirs, word, n_trials):
+    """Another recipe, reader, export or fold, or scores over parts: a prior if they are enough for one; told with the
+    setting that differs."""
+    space = space_of(dropout=[0.0, 0.2], kernel_size=[3, 5], attention=["none", "casam"])
+    points = list(space.points())[:n_trials]
+    run = write_run(tmp_path / "other", space, describe_by(space, **theirs), points)
+    found = read(space, [run])
+    (note,) = found.notes
+    assert f"other settings ({word}" in note
+    if n_trials == 8:
+        assert [trial.params for trial in found.trials] == points
+        assert not any(trial.is_comparable for trial in found.trials)
+        assert note.startswith("other: 8 of its 9 trials are a prior that fades: other settings (")
+    else:
+        assert found.trials == ()
+        assert "other: 0 of its 8 trials are used; 7 left out: other settings (" in note
+        assert "and fewer than the 8 that a prior needs; 1 left out: reached no rung" in note
+    assert read(space, [run], has_prior=False).trials == ()
 
 
 def test_length_matters_only_where_the_schedule_hangs_on_it(tmp_path):
@@ -209,11 +230,13 @@ def test_length_matters_only_where_the_schedule_hangs_on_it(tmp_path):
 
 
 def test_other_data_and_no_run_are_said(tmp_path):
-    """Other clips make other values: the whole run is left out; what is no run at all is an error."""
+    """Other clips make other values: they are at most a prior; what is no run at all is an error."""
     space = space_of()
     run = write_run(tmp_path / "other", space, describe_by(space), [space.smallest()], data_hash="d1")
     found = read(space, [run])
-    assert (found.trials, found.notes) == ((), ("other: left out: searched other data (d1; here d0)",))
+    few = "1 left out: other data (d1, here d0), and fewer than the 8 that a prior needs"
+    told = f"other: 0 of its 2 trials are used; {few}; 1 left out: reached no rung"
+    assert (found.trials, found.notes) == ((), (told,))
     with pytest.raises(RunError, match="not a run directory"):
         read(space, [tmp_path])
 

@@ -1,12 +1,15 @@
+import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from process_support import ROOT, descendants, is_alive, wait_until
@@ -15,6 +18,7 @@ from search_support import LIMIT, settings
 from asc_models.rules import RulesConfig
 from data_prep.errors import AscError, BudgetError, DataError, RunError
 from data_prep.reader.reader import read_split
+from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
 from results.ledger.progress import summarize_search
 from results.ledger.running import RunningReports
@@ -149,6 +153,22 @@ def test_a_search_leaves_only_its_ledger(done):
     files = sorted(path.name for path in run.root.rglob("*") if path.is_file())
     assert len(paused) == 4
     assert files == ["ledger.jsonl", "ledger.lock", *paused]
+
+
+def test_a_search_with_another_recipe_is_a_prior(done, sealed_shards, run, tmp_path):
+    """Of a search with other batches all eight trials are kept, and told with the setting that differs."""
+    earlier = RunDirectory(shutil.copytree(done[0].root, tmp_path / "earlier"))
+    data = {"data": {"manifest_hash": read_manifest(sealed_shards).hash()}}
+    earlier.config_path.write_text(json.dumps(data))  # as `asc search` writes it
+    config = settings(n_trials=1, epochs=2)
+    config = replace(config, train=config.train.updated(batch_size=4))
+    notes: list[str] = []
+    run_search(run, shards=sealed_shards, config=config, earlier=[earlier.root], on_note=notes.append)
+    note = "earlier: 8 of its 8 trials are a prior that fades: other settings (train.batch_size: 8 there, 4 here)"
+    assert notes[-1] == note
+    (event,) = events_of(run, "warm_start")
+    assert [trial["is_comparable"] for trial in event["trials"]] == [False] * 8
+    assert len(events_of(run, "rung")) == 1
 
 
 def test_a_finished_search_does_nothing_and_does_not_load_ray(done, sealed_shards):
