@@ -239,6 +239,21 @@ def test_the_peers_of_the_search_have_the_values_of_the_reference_rows():
         assert [*cells[:3], cells[4]] == expected, method
 
 
+def test_what_training_for_int4_gives_is_in_the_reference_tables():
+    """Each row: scores out of fold, and their paired differences to int8."""
+    called = {"int8": "int8", "trained-for-int4": "int4, trained for it", "int4": "int4, after the training"}
+    paired = {row["system"]: row for row in read_table("esc10-found/int4/inner_differences.csv")}
+    scores = ("log_loss", "calibrated_loss")
+    for row in read_table("esc10-found/int4/inner_systems.csv"):
+        name = row["system"].removesuffix("-full")
+        cells = [called[name], "93,176" if name == "int8" else "55,544", f"{100 * float(row['macro_accuracy']):.1f} %"]
+        cells += [f"{float(row[score]):.3f}" for score in scores]
+        for score in scores if row["system"] in paired else ():
+            found = [float(paired[row["system"]][f"{score}{end}"]) for end in ("", "_low", "_high")]
+            cells += ["{:+.3f} ({:.3f} to {:.3f})".format(*found)]
+        assert f"| {' | '.join(cells)} |".replace("-", "−") in BENCHMARKS
+
+
 def test_what_a_prior_gives_is_in_the_reference_rows():
     """Hypervolume with and without a search of another task, and their paired difference with its error over tasks."""
     rows = {(row["method"], row["task"]): row for row in read_table("search-tasks/prior.csv")}
