@@ -267,21 +267,23 @@ def _earlier_trials(
             found.append(
                 EarlierTrial(earlier_name(run.root), trial.trial_id, params, values, not (other_data or differing))
             )
-    n_others = differences.total()
-    if n_others and (not has_prior or n_others < MIN_TRIALS):
+    if differences and (not has_prior or differences.total() < MIN_TRIALS):
         why = f", and fewer than the {MIN_TRIALS} that a prior needs" if has_prior else ""
         reasons = Counter({f"{difference}{why}": n for difference, n in differences.items()}) + reasons
+        differences.clear()
         found = [trial for trial in found if trial.is_comparable]
-        n_others = 0
-    parts = (
-        [f"{len(found) - n_others} of its {len(trials)} trials are used"] if len(found) > n_others or not found else []
-    )
+    return found, [f"{name}: {_told(len(found), len(trials), differences, reasons)}"]
+
+
+def _told(n_found: int, n_trials: int, differences: Counter[str], reasons: Counter[str]) -> str:
+    """Return what is said of a run's trials: how many are used, a prior, or left out, and why."""
+    n_others = differences.total()
+    parts = []
+    if n_found > n_others or not n_others:
+        parts.append(f"{n_found - n_others} of its {n_trials} trials are used")
     if n_others:
-        parts.append(
-            f"{n_others} of its {len(trials)} trials are a prior that fades: {differences.most_common(1)[0][0]}"
-        )
-    parts += [f"{n} left out: {reason}" for reason, n in reasons.most_common()]
-    return found, [f"{name}: {'; '.join(parts)}"]
+        parts.append(f"{n_others} of its {n_trials} trials are a prior that fades: {differences.most_common(1)[0][0]}")
+    return "; ".join([*parts, *(f"{n} left out: {reason}" for reason, n in reasons.most_common())])
 
 
 def _point(space: Space, params: Mapping[str, Any]) -> Params | None:
