@@ -10,34 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from asc_models.networks.layer_table import layers
-from asc_models.networks.network import NetworkConfig
 from asc_models.networks.sparsity import n_zeros
-from asc_models.networks.topology import Shape
-from asc_models.training.kernels import kernels_of
+from asc_models.training.kernels import Kernels
 
 
 class Pruner:
     """Zeros in the kernels of a network.
 
     Args:
-        config: description of the network.
-        input_shape: (n_mels, n_frames, n_channels) of its input.
-        n_classes: number of scenes.
-        trained: the network in training.
-        model: the network that is evaluated: `trained` itself, or its moving average.
+        kernels: those of the layers that are pruned (`Layer.is_pruned`).
     """
 
-    def __init__(
-        self, config: NetworkConfig, input_shape: Shape, n_classes: int, trained: keras.Model, model: keras.Model
-    ) -> None:
-        names = [layer.name for layer in layers(config, input_shape, n_classes) if layer.is_pruned]
-        self._kernels = kernels_of(trained, names)
-        self._averages = [] if model is trained else kernels_of(model, names)
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels, self._averages = kernels.trained, kernels.averages
 
     def prune(self, sparsity: float) -> None:
         """Set the weights of smallest magnitude to zero, a share of `sparsity` of each kernel; ties by position.

@@ -11,16 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from asc_models.networks.estimate import is_int4
-from asc_models.networks.layer_table import layers
-from asc_models.networks.network import NetworkConfig
-from asc_models.networks.topology import Shape
-from asc_models.training.kernels import kernels_of
+from asc_models.training.kernels import Kernels
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,19 +29,11 @@ class Rounder:
     """The kernels of a network that are int4 in its file.
 
     Args:
-        config: description of the network.
-        input_shape: (n_mels, n_frames, n_channels) of its input.
-        n_classes: number of scenes.
-        trained: the network in training.
-        model: the network that is evaluated: `trained` itself, or its moving average.
+        kernels: those that `int4_int8_weights` stores in int4 (`asc_models.networks.estimate.is_int4`).
     """
 
-    def __init__(
-        self, config: NetworkConfig, input_shape: Shape, n_classes: int, trained: keras.Model, model: keras.Model
-    ) -> None:
-        names = [layer.name for layer in layers(config, input_shape, n_classes) if is_int4(layer)]
-        self._kernels = kernels_of(trained, names)
-        self._averages = [] if model is trained else kernels_of(model, names)
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels, self._averages = kernels.trained, kernels.averages
         self._steps = [tf.Variable(tf.zeros(kernel.shape[-1:])) for kernel in self._kernels]
         self.exact: list[Floats] = []
         """Kernels before they were rounded between two epochs, then those of the moving average; else empty."""

@@ -18,11 +18,13 @@ import tensorflow as tf
 
 from asc_models.config import INT4_MODE, ExportMode, TrainConfig
 from asc_models.errors import TrainingError
+from asc_models.networks.estimate import is_int4
 from asc_models.networks.network import NetworkConfig
 from asc_models.training.averaging import estimate_statistics
 from asc_models.training.batches import TrainingBatches
 from asc_models.training.builder import build
 from asc_models.training.distillation import Teacher
+from asc_models.training.kernels import choose_kernels
 from asc_models.training.optimizer import Updater
 from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.pruning import Pruner
@@ -99,8 +101,9 @@ class Trainer:
         self._logits = keras.Model(self._trained.inputs, self._trained.get_layer(LOGITS).output)
         self._weights = [variable.value for variable in self._trained.trainable_variables]
         self._updater = Updater(train_config, self._trained.trainable_variables)
-        self._pruner = Pruner(*network, self._trained, self.model) if train_config.sparsity else None
-        self._rounder = Rounder(*network, self._trained, self.model) if train_config.int4_share else None
+        kernels = partial(choose_kernels, *network, self._trained, self.model)
+        self._pruner = Pruner(kernels(lambda layer: layer.is_pruned)) if train_config.sparsity else None
+        self._rounder = Rounder(kernels(is_int4)) if train_config.int4_share else None
         self._sums = [np.zeros(weight.shape) for weight in self._weights] if train_config.swa_share else []
         # The number of epochs is not part of the identity if the schedule does not depend on it.
         recipe = train_config.canonical()

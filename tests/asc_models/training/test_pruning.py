@@ -22,6 +22,7 @@ from asc_models.tflite.export import convert, exported
 from asc_models.tflite.measure import measure
 from asc_models.training.builder import build
 from asc_models.training.fit import fit
+from asc_models.training.kernels import choose_kernels
 from asc_models.training.pruning import Pruner
 from asc_models.training.trainer import Trainer
 
@@ -151,7 +152,7 @@ def test_nonzero_bytes_are_a_closed_form_for_every_family(network, sparsity, tmp
     shape = CLIPS.input_shape
     cost = estimate(network, shape, 4, sparsity=sparsity)
     model = with_random_weights(build(network, shape, 4))
-    Pruner(network, shape, 4, model, model).prune(sparsity)
+    Pruner(choose_kernels(network, shape, 4, model, model, lambda layer: layer.is_pruned)).prune(sparsity)
     floats, path = convert(model, shape), tmp_path / "model.tflite"
     for mode in ("float32", "int8_weights", "int4_int8_weights"):
         path.write_bytes(exported(lambda _, content=floats: content, mode, CLIPS))
