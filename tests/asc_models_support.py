@@ -133,6 +133,7 @@ SAMPLES = {
     "dcase_baseline": BaselineConfig(filters=(4, 4, 8), pools=((5, 5), (2, 2))),  # its own need 500 frames
     "cp_mobile": CpMobileConfig(n_blocks=(2, 1), strides={2: (2, 2), 3: (2, 1)}),  # a block of each kind
     "bc_resnet": BcResnetConfig(base_channels=8, multipliers=(1.0, 1.5), n_blocks=(2, 1), n_pools=1),  # likewise
+    "tan2025": Tan2025Config(base_channels=12, head_channels=8, gru_units=24),  # its own are 28 steps of a unit
 }
 POOLINGS = ("mean_max", "attention")
 NETWORKS = {name: SAMPLES.get(name) or family() for name, family in FAMILIES.items() if family is not ModelConfig}
