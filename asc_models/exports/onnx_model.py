@@ -119,10 +119,11 @@ def _converted(network: Any, config: CandidateConfig) -> bytes:
     import tf2onnx
 
     from asc_models.training.frozen import frozen
+    from asc_models.training.tracing import traced
 
     run = frozen(network)
     signature = [tf.TensorSpec((None, *config.reader.input_shape(config.features)), tf.float32, name="log_mel")]
-    function = tf.function(lambda log_mel: {"probabilities": run(log_mel)}, input_signature=signature)
+    function = traced(lambda log_mel: {"probabilities": run(log_mel)}, input_signature=signature)
     try:
         with quiet():
             proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)

@@ -17,6 +17,7 @@ from asc_models.tflite.compact import compact
 from asc_models.tflite.quantization.quantize import quantize
 from asc_models.tflite.quiet import quiet
 from asc_models.training.frozen import frozen
+from asc_models.training.tracing import traced
 from asc_models.training.voting import Voting
 from data_prep.files.files import written_whole
 from data_prep.reader.reader import FeatureSet
@@ -83,7 +84,7 @@ def convert(model: keras.Model | Voting, input_shape: Shape, conversion: ExportM
     """
     signature = tf.TensorSpec((1, *input_shape), tf.float32, name="log_mel")
     # Converting a concrete function takes less than a second, `from_keras_model` three to five.
-    concrete = tf.function(frozen(model)).get_concrete_function(signature)
+    concrete = traced(frozen(model)).get_concrete_function(signature)
     converter: Any = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if conversion != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from asc_models.training.branches import BranchedDepthwise
+from asc_models.training.tracing import traced
 
 
 def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
@@ -28,7 +29,7 @@ def estimate_statistics(model: keras.Model, inputs: Iterable[Any]) -> None:
     ]
     if not moving:
         return
-    forward = tf.function(lambda x: model(x, training=True), reduce_retracing=True)
+    forward = traced(lambda x: model(x, training=True), reduce_retracing=True)
     totals = [np.zeros(variable.shape, np.float64) for variable, _ in moving]
     n_batches = 0
     for x in inputs:

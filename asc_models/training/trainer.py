@@ -30,6 +30,7 @@ from asc_models.training.precision import LOGITS, computing_in
 from asc_models.training.pruning import Pruner
 from asc_models.training.rounding import Rounder
 from asc_models.training.schedule import learning_rate, n_averaged, n_unpruned, n_unrounded, sparsity
+from asc_models.training.tracing import traced
 from asc_models.training.voting import answering
 from data_prep.augment.registry import WHOLE_CLIPS
 from data_prep.files.files import UNREADABLE_ZIP, written_whole
@@ -120,11 +121,11 @@ class Trainer:
             tf.TensorSpec((), tf.float32),
             tf.TensorSpec((), tf.float32),
         ]
-        self._step = tf.function(partial(self._step_eagerly, rounder=None), input_signature=signature)
-        self._rounded_step = tf.function(partial(self._step_eagerly, rounder=self._rounder), input_signature=signature)
-        self._average = tf.function(self._average_eagerly)
+        self._step = traced(partial(self._step_eagerly, rounder=None), input_signature=signature)
+        self._rounded_step = traced(partial(self._step_eagerly, rounder=self._rounder), input_signature=signature)
+        self._average = traced(self._average_eagerly)
         answer = answering(self.model, train_set.windows)
-        self._predict = tf.function(lambda x: answer(x, training=False), reduce_retracing=True)
+        self._predict = traced(lambda x: answer(x, training=False), reduce_retracing=True)
 
     def start_from(self, network: keras.Model) -> None:
         """Set the weights to those of a trained network of the same description, before the first epoch."""

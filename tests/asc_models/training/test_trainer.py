@@ -1,16 +1,20 @@
+import tempfile
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from asc_models_support import SMALL_MODEL, feature_set
+from asc_models_support import SMALL_MODEL, feature_set, windowed_set
 
 from asc_models.config import TrainConfig
 from asc_models.errors import TrainingError
 from asc_models.networks.families import BaselineConfig
+from asc_models.tflite.export import convert
 from asc_models.training.builder import build
 from asc_models.training.fit import EpochRecord, best_epoch, fit
 from asc_models.training.layers import FusedBatchNormalization
 from asc_models.training.trainer import Trainer
+from asc_models.training.voting import answering
 
 pytestmark = pytest.mark.system
 
@@ -39,6 +43,17 @@ def test_the_same_seed_gives_the_same_weights():
         trainer.train_to(2)
     assert same(trainers[0].weights(), trainers[1].weights())
     assert not same(trainers[0].weights(), trainers[2].weights())
+
+
+def test_a_training_and_its_export_leave_no_temporary_file(tmp_path, monkeypatch):
+    """TensorFlow's autograph writes a module per traced function, which stays where a process is ended by force."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    config, data = CONFIG.updated(optimizer="adamw", swa_share=0.5, mixup_alpha=0.0), windowed_set(16)
+    trainer = Trainer(SMALL_MODEL, config, data, seed=0)
+    trainer.train_to(6)
+    trainer.predict(data)
+    convert(answering(trainer.model, data.windows), data.input_shape)
+    assert not list(tmp_path.iterdir())
 
 
 SWITCHES = {
