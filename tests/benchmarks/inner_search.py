@@ -7,7 +7,8 @@ the validation split with so many trials that the expected epochs are equal. Eac
 log loss of its own kind; both are then trained alike on all clips of the training side, and tested once. Five folds
 take some three hours on two processors; the same call resumes, and takes up further folds.
 
-OUT has rows.csv (one row per fold and way) and predictions.parquet (probabilities of the tested clips).
+OUT has rows.csv (one row per fold and way, with the selected network) and predictions.parquet (probabilities of the
+tested clips).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from asc_models.candidate import read_candidate_config
 from data_prep.workers import available_cpus
 from results.candidates.candidates import read_candidates
 from results.crossval.scores import Crossval, FoldScore, SystemScores
@@ -86,6 +88,9 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
                 "selected": candidate.metrics.trial_id,
                 "search_loss": trials["log_loss"][str(candidate.metrics.trial_id)],
                 "weight_bytes": candidate.metrics.weight_bytes,
+                "network": read_candidate_config(candidate.files.config_path).model.model_dump_json(
+                    exclude_defaults=True
+                ),
                 "candidate": candidate,
             }
         )
@@ -130,7 +135,7 @@ def main() -> None:
     for fold in map(int, asked.folds.split(",")):
         rows += run_fold(asked, fold)
         write(rows, scores := scored(rows), asked.out)
-        table = pd.DataFrame(rows).drop(columns="candidate")
+        table = pd.DataFrame(rows).drop(columns=["candidate", "network"])
         print(f"\nafter fold {fold}\n{table.to_string(index=False)}\n")
         for shown in (system_table(scores), paired_table(scores)):
             print(shown.frame().round(4).T.to_string(header=False), "\n", flush=True)
