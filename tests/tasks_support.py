@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from search_tasks import Surrogate, Task
+from search_tasks import PublicTask, Surrogate
 
 
 class Curves(Surrogate):
@@ -26,7 +26,7 @@ class Curves(Surrogate):
         return made
 
 
-class SmallTask(Task):
+class SmallTask(PublicTask):
     """A task that draws few random points."""
 
     n_drawn = 500

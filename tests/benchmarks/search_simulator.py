@@ -112,7 +112,7 @@ class Method(Protocol):
 
 
 class Trainings(Protocol):
-    """What a simulated search trains: the table, or a task (search_tasks.py)."""
+    """What a simulated search trains: the table, or a task (search_task.py)."""
 
     @property
     def epochs(self) -> tuple[int, ...]:

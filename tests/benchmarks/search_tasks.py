@@ -16,28 +16,18 @@ What is assumed, since the surrogate does not say it:
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
+from search_task import Measured, Task
 
-from data_prep.schema import canonical_json
-from results.pareto import hypervolume, pareto_front
-from search.objectives import Value
 from search.space.knobs import Knob
-from search.space.sizing import Sizing
-from search.space.space import Params, Space
-
-if TYPE_CHECKING:
-    from search_simulator import Reached
+from search.space.space import Space
 
 EPOCHS = (6, 13, 26, 52)
 """Rungs: the curves' full length, halved."""
@@ -45,8 +35,6 @@ SEED_NOISE = 0.01
 RUNG_NOISE = 0.01
 """Standard deviations of the noise in balanced accuracy, as between trainings of small networks here (the table of
 ESC-10's networks has 0.02 to 0.03 at 51 clips)."""
-N_DRAWN = 20_000
-"""Random points from which a task's best score and its front are taken."""
 
 DATA_SETS: dict[str, tuple[str, int, int]] = {
     "3945": ("KDDCup09_appetency", 230, 2),
@@ -156,7 +144,7 @@ class Surrogate:
         return np.clip(found, [0, 0, 0], [1, np.inf, 1]).astype(np.float64)
 
 
-class Task:
+class PublicTask(Task):
     """A search on one data set with one limit.
 
     Args:
@@ -167,10 +155,10 @@ class Task:
     """
 
     epochs = EPOCHS
-    n_drawn = N_DRAWN
 
     def __init__(self, surrogate: Surrogate, task: str, share: float, seed: int = 0) -> None:
-        self._surrogate, self.task, self._share, self._seed = surrogate, task, share, seed
+        super().__init__(task, seed)
+        self._surrogate, self._share = surrogate, share
         self.name, n_columns, self.n_classes = DATA_SETS[task]
         self.space = TaskSpace(n_columns, self.n_classes)
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {
@@ -181,120 +169,28 @@ class Task:
         sizes = sorted(size for size, _ in self._sizes.values())
         self.limit = sizes[round(share * len(sizes)) - 1]
         self.smallest = sizes[0]
-        self._values: dict[str, tuple[Value, ...]] = {}
-        self._test: dict[str, float] = {}
 
-    def with_seed(self, seed: int) -> Task:
-        """Return the same task with trainings of other seeds."""
-        other = object.__new__(type(self))
-        other.__dict__ |= {**self.__dict__, "_seed": seed, "_values": {}, "_test": {}}
-        return other
-
-    def another(self) -> Task:
+    def another(self) -> PublicTask:
         """Return a task for tuning other than this one, drawn by the seed, with its own limit at the same share."""
         others = [task for task in TUNING if task != self.task]
-        rng = np.random.default_rng([self._seed, int(self.task)])
-        return Task(self._surrogate, others[int(rng.integers(len(others)))], self._share, self._seed)
+        rng = np.random.default_rng([self.seed, int(self.task)])
+        return PublicTask(self._surrogate, others[int(rng.integers(len(others)))], self._share, self.seed)
 
-    def key_of(self, params: Mapping[str, Any]) -> str:
-        """Return a text that is the same for the same training."""
-        return canonical_json(dict(params))
+    def cost_of(self, params: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the bytes and MACs of a funnel."""
+        return self._sizes[params["num_layers"], params["max_units"]]
 
-    def sizing(self, params: Mapping[str, Any]) -> Sizing:
-        """Return what a network weighs, and whether that is inside the limit."""
-        n_bytes, macs = self._sizes[params["num_layers"], params["max_units"]]
-        fits = n_bytes <= self.limit
-        return Sizing(
-            fits, n_bytes, self.limit, "" if fits else f"weight_bytes {n_bytes:,} over {self.limit:,}", macs=macs
-        )
+    def true_accuracies(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Return test accuracies by the surrogate."""
+        return self._surrogate.curves(self.task, points, EPOCHS[-1:])[:, 0, 2]
 
-    def value_at(self, params: Mapping[str, Any], rung: int) -> Value:
-        """Return what a training measures at a rung."""
-        key = self.key_of(params)
-        if key not in self._values:
-            self._train(key, params)
-        return self._values[key][rung]
-
-    def hidden_accuracy(self, params: Mapping[str, Any]) -> float:
-        """Return a training's accuracy on data that the search never sees, at its end."""
-        self.value_at(params, 0)
-        return self._test[self.key_of(params)]
-
-    def _train(self, key: str, params: Mapping[str, Any]) -> None:
-        digest = hashlib.blake2b(f"{self.task} {self._seed} {key}".encode(), digest_size=8).digest()
-        noise = np.random.default_rng(int.from_bytes(digest, "little")).normal(size=1 + len(EPOCHS))
+    def measured(self, params: Mapping[str, Any], rng: np.random.Generator) -> Measured:
+        """Return the surrogate's curve with noise."""
+        noise = rng.normal(size=1 + len(EPOCHS))
         (curve,) = self._surrogate.curves(self.task, [params], EPOCHS)
-        n_bytes, macs = self._sizes[params["num_layers"], params["max_units"]]
         of_seed = SEED_NOISE * noise[0]
-        self._values[key] = tuple(
-            Value(float(np.clip(accuracy + of_seed + RUNG_NOISE * own, 0, 1)), float(loss), n_bytes, macs)
+        rungs = [
+            (accuracy + of_seed + RUNG_NOISE * own, loss)
             for (accuracy, loss, _), own in zip(curve, noise[1:], strict=True)
-        )
-        self._test[key] = float(np.clip(curve[-1][2] + of_seed, 0, 1))
-
-    @cached_property
-    def drawn(self) -> tuple[np.ndarray, np.ndarray]:
-        """Test accuracies without noise, and bytes, of random points inside the limit."""
-        rng = np.random.default_rng(0)
-        points: list[Params] = []
-        while len(points) < self.n_drawn:
-            params = self.space.draw(rng)
-            if self.sizing(params).feasible:
-                points.append(params)
-        accuracies = self._surrogate.curves(self.task, points, EPOCHS[-1:])[:, 0, 2]
-        return accuracies, np.array([self.sizing(params).weight_bytes for params in points])
-
-    @cached_property
-    def best(self) -> float:
-        """Highest test accuracy of the random points."""
-        return float(self.drawn[0].max())
-
-    @cached_property
-    def whole(self) -> tuple[float, float]:
-        """Hypervolume of the random points' test scores, over bytes and over their logarithm."""
-        accuracies, sizes = self.drawn
-        front = pareto_front(accuracies.tolist(), sizes.tolist())
-        return self.volumes(accuracies[front], sizes[front])
-
-    def volumes(self, accuracies: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
-        """Return the hypervolume above chance and within the limit: over bytes, and over their logarithm."""
-        chance = 1 / self.n_classes
-        scale = math.log(self.limit / self.smallest) + 0.1
-        logs = [math.log(size / self.smallest) + 0.1 for size in sizes]
-        above = list(map(float, accuracies))
-        return (
-            hypervolume(above, [float(size) for size in sizes], float(self.limit), chance),
-            hypervolume(above, logs, scale, chance),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a user gets from a search after some epochs, by the score that the search never saw."""
-
-    regret: float
-    """Best test accuracy of the task, less that of the finished trial with the best validation accuracy."""
-    volume: float
-    """Hypervolume of the test scores of the validation's front, as a share of that of the task's random points."""
-    log_volume: float
-    """The same over the logarithm of bytes."""
-
-
-def found(
-    task: Task, history: Sequence[Reached], grid: Sequence[float], *, by: Literal["spent", "seconds"] = "spent"
-) -> list[Found]:
-    """Return what a search had at each of `grid`'s numbers of epochs spent, or of seconds."""
-    results = []
-    for mark in grid:
-        last = [step for step in history if getattr(step, by) <= mark and step.rung == len(EPOCHS) - 1]
-        if not last:
-            results.append(Found(task.best - 1 / task.n_classes, 0.0, 0.0))
-            continue
-        seen = [step.value.macro_accuracy for step in last]
-        front = pareto_front(seen, [step.value.weight_bytes for step in last])
-        tests = np.array([task.hidden_accuracy(last[index].params) for index in front])
-        sizes = np.array([last[index].value.weight_bytes for index in front])
-        volumes = np.array(task.volumes(tests, sizes)) / task.whole
-        chosen = task.hidden_accuracy(last[int(np.argmax(seen))].params)
-        results.append(Found(task.best - chosen, float(volumes[0]), float(volumes[1])))
-    return results
+        ]
+        return Measured(rungs, curve[-1][2] + of_seed)

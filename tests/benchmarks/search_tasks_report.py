@@ -1,12 +1,14 @@
-"""How well searches search on public tasks: ours and peers that are told every size, on LCBench's 34 tasks.
+"""How well searches search: ours and peers that are told every size, on LCBench's 34 tasks and on networks of ours.
 
     python tests/benchmarks/search_tasks_report.py YAHPO --out ROWS [--tasks report] [--seeds 5] [--methods NAME …]
+    python tests/benchmarks/search_tasks_report.py --tasks networks --out ROWS [--seeds 5] [--methods NAME …]
 
-YAHPO is the folder of YAHPO Gym's scenario `lcbench` (github.com/slds-lmu/yahpo_data); needs onnxruntime, and for the
-peers what requirements-peers.txt and requirements-primo.txt here list. No method ever trains what is over the limit:
-a peer's proposal over it costs nothing, and it proposes again (search_methods). Each finished search is a row appended
-to ROWS; the same command goes on where it was ended, and one with other methods or seeds adds to the rows. Methods
-whose packages are missing are left out, so that environments can share ROWS.
+YAHPO is the folder of YAHPO Gym's scenario `lcbench` (github.com/slds-lmu/yahpo_data), which needs onnxruntime. The
+task `networks` (network_task.py) has networks and recipes that were really trained on ESC-10. Peers need what
+requirements-peers.txt and requirements-primo.txt here list. No method ever trains what is over the limit: a peer's
+proposal over it costs nothing, and it proposes again (search_methods). Each finished search is a row appended to ROWS;
+the same command goes on where it was ended, and one with other methods or seeds adds to the rows. Methods whose
+packages are missing are left out, so that environments can share ROWS.
 
 Reported are, by the test score that no search sees (search_tasks.py): hypervolume of what a search would present as its
 front, over bytes and over their logarithm, as a share of that of 20,000 random points' true scores; and regret of its
@@ -30,7 +32,8 @@ from typing import Any
 
 from search_methods import SEARCHERS, make_method, method_names, missing_packages
 from search_simulator import Method, simulate
-from search_tasks import DATA_SETS, TUNING, Surrogate, Task, found
+from search_task import NETWORKS, Task, found, full_epochs
+from search_tasks import DATA_SETS, TUNING, PublicTask, Surrogate
 from search_tasks_rows import append_row, read_rows
 from search_tasks_summary import MARKS, QUANTITIES, TIMES, draw, summary
 
@@ -39,10 +42,12 @@ SHARES = (0.25, 0.5)
 TASKS: dict[str, tuple[str, ...]] = {
     "tuning": TUNING,
     "report": tuple(task for task in DATA_SETS if task not in TUNING),
+    "networks": (NETWORKS,),
 }
-FULL_EPOCHS = 52
-EPOCHS_A_TRIAL = 15
-"""That a trial is trained for on average with halving, by which durations are forecast."""
+N_FULL = 40
+"""Full trainings whose epochs a search may spend, unless `--epochs` says otherwise."""
+TRAINED_SHARE = 0.3
+"""Of all epochs, that a trial is trained for on average with halving, by which durations are forecast."""
 START_S = 5.0
 """Seconds of a search without proposals, for the forecast."""
 
@@ -69,7 +74,7 @@ class Search:
     def forecast_s(self) -> float:
         """Seconds that it takes about, from the proposals' time in `SEARCHERS`."""
         searcher, _, halving = self.method.partition(" + ")
-        n_trials = self.epochs / (FULL_EPOCHS if halving == "none" else EPOCHS_A_TRIAL)
+        n_trials = self.epochs / full_epochs(self.task) / (1 if halving == "none" else TRAINED_SHARE)
         return START_S + n_trials * SEARCHERS[searcher].proposal_s
 
 
@@ -97,14 +102,20 @@ class Timed:
 
 
 @cache
-def task_of(yahpo: Path, task: str, share: float) -> Task:
-    """Return a task with its random points' scores, which take seconds."""
-    made = Task(Surrogate(yahpo), task, share)
+def task_of(yahpo: Path | None, task: str, share: float) -> Task:
+    """Return a task with its random points' scores, which take seconds; public ones need the folder of YAHPO."""
+    if task == NETWORKS:
+        from network_task import NetworkSurrogate, NetworkTask
+
+        made: Task = NetworkTask(NetworkSurrogate(), share)
+    else:
+        assert yahpo is not None  # as the command's arguments say
+        made = PublicTask(Surrogate(yahpo), task, share)
     _ = made.best, made.whole
     return made
 
 
-def replay(yahpo: Path, search: Search) -> dict[str, Any]:
+def replay(yahpo: Path | None, search: Search) -> dict[str, Any]:
     """Return the row of a search."""
     return row_of(task_of(yahpo, search.task, search.share).with_seed(search.seed), search)
 
@@ -113,11 +124,10 @@ def row_of(task: Task, search: Search) -> dict[str, Any]:
     """Return the row of a search on a task with its seed."""
     begin = time.perf_counter()
     method = Timed(make_method(search.method, task, search.seed))
-    history = simulate(
-        task, method, n_workers=search.workers, max_epochs=search.epochs, epoch_seconds=search.training_s / FULL_EPOCHS
-    )
+    epoch_s = search.training_s / task.epochs[-1]
+    history = simulate(task, method, n_workers=search.workers, max_epochs=search.epochs, epoch_seconds=epoch_s)
     by_epochs = found(task, history, [round(search.epochs * share) for share in MARKS.values()])
-    ideal_s = search.epochs * search.training_s / FULL_EPOCHS / search.workers
+    ideal_s = search.epochs * epoch_s / search.workers
     by_time = found(task, history, [ideal_s * factor for factor in TIMES], by="seconds")
     spent = sum(step.n_epochs for step in history)
     over = sum(step.n_epochs for step in history if step.value.weight_bytes > task.limit)
@@ -139,7 +149,10 @@ def row_of(task: Task, search: Search) -> dict[str, Any]:
 def searches(arguments: argparse.Namespace, methods: Sequence[str]) -> list[Search]:
     """Return all searches of a report: task by task, so that an interrupted one has compared methods on some."""
     return [
-        Search(method, task, share, seed, arguments.workers, arguments.epochs, arguments.training_s)
+        Search(
+            *(method, task, share, seed, arguments.workers, arguments.epochs or N_FULL * full_epochs(task)),
+            arguments.training_s,
+        )
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for task in TASKS[arguments.tasks][: arguments.n_tasks]
         for share in arguments.shares
@@ -158,7 +171,7 @@ def to_do(every: Sequence[Search], rows: Sequence[Mapping[str, str]]) -> list[Se
     return [search for search in every if search.key not in done]
 
 
-def run(yahpo: Path, wanted: Sequence[Search], jobs: int) -> Iterator[dict[str, Any]]:
+def run(yahpo: Path | None, wanted: Sequence[Search], jobs: int) -> Iterator[dict[str, Any]]:
     """Yield the row of each search as it is finished; one that raises is printed and has none."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         open_searches = {pool.submit(replay, yahpo, search): search for search in wanted}
@@ -185,20 +198,23 @@ def forecast(wanted: Sequence[Search], rows: Sequence[Mapping[str, Any]], jobs: 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("yahpo", type=Path, help="folder with model.onnx and encoding.json")
+    parser.add_argument("yahpo", type=Path, nargs="?", help="folder with model.onnx and encoding.json")
     parser.add_argument("--out", type=Path, required=True, help="CSV file that rows are appended to")
     parser.add_argument("--tasks", choices=list(TASKS), default="report")
     parser.add_argument("--n-tasks", type=int, default=None, help="the first so many of them")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the points within the limit")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=40 * FULL_EPOCHS, help="that a search may spend")
+    parser.add_argument("--epochs", type=int, default=None, help=f"that a search may spend; {N_FULL} full trainings'")
     parser.add_argument("--workers", type=int, default=2, help="simulated: 2, 8 or 64")
     parser.add_argument("--training-s", type=float, default=60.0, help="seconds of a full training, simulated")
     parser.add_argument("--jobs", type=int, default=1, help="searches at a time")
     parser.add_argument("--methods", nargs="+", default=None, help=f"of: {', '.join(method_names())}")
     parser.add_argument("--figure", type=Path, default=None, help="draws hypervolume against simulated time")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.yahpo is None and asked.tasks != NETWORKS:
+        parser.error("public tasks need YAHPO, the folder with model.onnx and encoding.json")
+    return asked
 
 
 def main() -> None:

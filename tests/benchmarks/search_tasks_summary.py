@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from search_task import full_epochs
 
 from data_prep.files.files import written_whole
 
@@ -138,7 +139,7 @@ def curve(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
 def ideal_minutes(table: pd.DataFrame) -> float:
     """Return the minutes that all epochs take if no worker ever waits."""
     first = table.iloc[0]
-    return float(first["epochs"] * first["training_s"] / 52 / first["workers"] / 60)
+    return float(first["epochs"] * first["training_s"] / full_epochs(first["task"]) / first["workers"] / 60)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: Path) -> None:

@@ -14,7 +14,7 @@ from search_methods import SEARCHERS, Entry, Searched, make_method, method_names
 from search_methods.base import MAX_ASKS, Rejecting
 from search_methods.optuna_samplers import CONSTRAINT, Tpe
 from search_simulator import Ours, simulate
-from search_tasks import Task
+from search_task import Task
 from search_tasks_report import Search, forecast, row_of, to_do
 from search_tasks_rows import append_row, read_rows
 from search_tasks_summary import MARKS, critical_difference, summary

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from search_simulator import Ours, simulate
-from search_tasks import DATA_SETS, EPOCHS, Task, found, funnel_cost
+from search_task import found
+from search_tasks import DATA_SETS, EPOCHS, PublicTask, funnel_cost
 from tasks_support import SmallTask
 
 
 @pytest.fixture(scope="module")
-def task() -> Task:
+def task() -> PublicTask:
     return SmallTask()
 
 
@@ -26,7 +27,7 @@ def test_there_are_34_tasks() -> None:
     assert all(n_columns >= 4 and n_classes >= 2 for _, n_columns, n_classes in DATA_SETS.values())
 
 
-def test_a_seed_is_one_training(task: Task) -> None:
+def test_a_seed_is_one_training(task: PublicTask) -> None:
     """The same point and seed give the same noisy values at every rung; another seed gives others; test is its own."""
     params = task.space.draw(np.random.default_rng(0))
     first, again, other = (task.with_seed(seed) for seed in (1, 1, 2))
@@ -39,7 +40,7 @@ def test_a_seed_is_one_training(task: Task) -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("strategy", ["front", "random"])
-def test_nothing_over_the_limit_is_trained(task: Task, strategy: str) -> None:
+def test_nothing_over_the_limit_is_trained(task: PublicTask, strategy: str) -> None:
     """Every training fits; what is found grows with the epochs, and is scored by test."""
     method = Ours(task, 0, strategy=strategy, scheduler="pareto", eta=2)
     history = simulate(task, method, n_workers=2, max_epochs=624)

@@ -39,7 +39,7 @@ MAX_REFUSED = 100
 
 
 class Problem(Protocol):
-    """What is searched: a task (search_tasks.py), or the table of trained networks."""
+    """What is searched: a task (search_task.py), or the table of trained networks."""
 
     @property
     def space(self) -> Space:

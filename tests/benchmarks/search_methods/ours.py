@@ -20,7 +20,7 @@ from search.strategies.proposer import Proposer
 from .base import ETA, N_STARTUP, Problem, Rejecting, Searched
 
 if TYPE_CHECKING:
-    from search_tasks import Task
+    from search_task import Task
 
 N_TRAININGS = 40
 """Epochs of the search before, in full trainings."""
