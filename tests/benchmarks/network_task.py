@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from network_table import FEATURES, READER, TABLE, space, without_gaps
+from network_table import EPOCHS, FEATURES, READER, TABLE, space, without_gaps
 from search_task import NETWORKS, Measured, Task
 from trained_table import N_CLASSES
 
@@ -27,7 +27,6 @@ from asc_models.networks.estimate import estimate
 from data_prep.schema import canonical_json
 from search.space.space import Params
 
-EPOCHS = (2, 6, 14, 30)
 N_TREES = 300
 LEAF = 3
 """Fewest trainings in a leaf."""

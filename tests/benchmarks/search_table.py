@@ -121,7 +121,7 @@ def costs(params: Params) -> dict[str, Any]:
 
 def main() -> None:
     """Train what is missing and write the table."""
-    asked = arguments_of(__doc__, TABLE)
+    asked = arguments_of(__doc__, TABLE, (2, 6, 14, 30))
     prepared = PrepareConfig(features=FEATURES, validation=VALIDATION)
     if not asked.fold_only:
         train_all(asked, prepared, tasks(), train)

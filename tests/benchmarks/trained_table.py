@@ -35,15 +35,15 @@ TrainTask = Callable[[Task, Path, tuple[int, ...]], dict[str, Any]]
 """Trains a task in a folder through rungs, and returns its line of trainings.jsonl."""
 
 
-def arguments_of(description: str | None, table: Path) -> argparse.Namespace:
-    """Return the command line's arguments; `table` is the Parquet file that is written unless it names another."""
+def arguments_of(description: str | None, table: Path, rungs: Sequence[int]) -> argparse.Namespace:
+    """Return the command line's arguments; `table` is the Parquet file, `rungs` the epochs, unless it names others."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--esc10", type=Path, help="folder of ESC-10 in TAU's layout")
     parser.add_argument(
         "--work", type=Path, required=True, help="folder for shards, checkpoints and finished trainings"
     )
     parser.add_argument("--workers", type=int, default=2, help="trainings side by side, one thread each")
-    parser.add_argument("--rungs", type=int, nargs="+", default=[2, 6, 14, 30], help="epochs at which to score")
+    parser.add_argument("--rungs", type=int, nargs="+", default=rungs, help="epochs at which to score")
     parser.add_argument("--fold-only", action="store_true", help="only write the table from what is there")
     parser.add_argument("--table", type=Path, default=table, help="the Parquet file")
     asked = parser.parse_args()
