@@ -7,8 +7,8 @@ the validation split with so many trials that the expected epochs are equal. Eac
 log loss of its own kind; both are then trained alike on all clips of the training side, and tested once. Five folds
 take some three hours on two processors; the same call resumes, and takes up further folds.
 
-OUT has rows.csv (one row per fold and way, with the selected network) and predictions.parquet (probabilities of the
-tested clips).
+OUT has rows.csv (one row per fold and way, with the selected network), predictions.parquet (probabilities of the tested
+clips), systems.csv and differences.csv (test scores of both ways and their paired difference).
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ def main() -> None:
         write(rows, scores := scored(rows), asked.out)
         table = pd.DataFrame(rows).drop(columns=["candidate", "network"])
         print(f"\nafter fold {fold}\n{table.to_string(index=False)}\n")
-        for shown in (system_table(scores), paired_table(scores)):
+        for name, shown in {"systems": system_table(scores), "differences": paired_table(scores)}.items():
+            shown.frame().to_csv(asked.out / f"{name}.csv", index=False)
             print(shown.frame().round(4).T.to_string(header=False), "\n", flush=True)
 
 
