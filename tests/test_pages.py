@@ -274,6 +274,35 @@ def test_what_a_prior_gives_is_in_the_reference_rows():
     assert f"({len(tasks)} tasks; +" in text
 
 
+def test_what_a_search_by_inner_folds_selects_is_in_the_reference_tables():
+    """Trials, test accuracy and bytes of both ways on every fold, their means and the paired difference."""
+    rows = {(row["way"], row["fold"]): row for row in read_table("inner-search/rows.csv")}
+    systems = {row["system"]: row for row in read_table("inner-search/systems.csv")}
+    (paired,) = read_table("inner-search/differences.csv")
+    folds = sorted({fold for _, fold in rows})
+    lines = {
+        "trials a search": [f"{rows[way, folds[0]]['trials']}" for way in systems],
+        "epochs of all searches": [f"{sum(int(rows[way, fold]['epochs']) for fold in folds):,}" for way in systems],
+    }
+    for fold in folds:
+        lines[f"fold {fold}"] = [
+            f"{100 * float(row[f'fold_{fold}']):.2f} % ({int(rows[way, fold]['weight_bytes']):,} bytes)"
+            for way, row in systems.items()
+        ]
+    for name, score, form in (
+        ("mean", "macro_accuracy", "{:.2f} %"),
+        ("log loss", "log_loss", "{:.3f}"),
+        ("calibrated", "calibrated_loss", "{:.3f}"),
+    ):
+        scale = 100 if "%" in form else 1
+        lines[name] = [form.format(scale * float(row[score])) for row in systems.values()]
+    for name, cells in lines.items():
+        assert f"| {name} | {' | '.join(cells)} |" in BENCHMARKS
+    ends = [float(paired[f"macro_accuracy{end}"]) for end in ("", "_low", "_high")]
+    text = "{:+.1f} points ({:.1f} to {:.1f})".format(*(100 * end for end in ends)).replace("-", "−")
+    assert f"out of fold minus validation split, paired: {text}" in " ".join(BENCHMARKS.split())
+
+
 def test_what_the_page_says_of_int8_is_in_the_reference_table():
     """The range of agreement and the largest losses of full int8 are those of the table of export modes."""
     with (ROOT / "results/reference/quantization/quantization.csv").open(encoding="utf-8") as file:
