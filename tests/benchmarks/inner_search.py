@@ -1,11 +1,13 @@
 """Two ways to score trials on few clips, with as many epochs: on a validation split, and out of fold.
 
     python tests/benchmarks/inner_search.py ESC10 --out OUT [--folds 1,2,3,4,5] [--trials 16] [--epochs 42]
+    python tests/benchmarks/inner_search.py ESC10 --out LONG --networks OUT/rows.csv --epochs 375
 
 On each fold, the default search runs twice on the training side: with `search.inner_folds: 4` and `--trials`, and on
 the validation split with so many trials that the expected epochs are equal. Each way selects the trial with the lowest
 log loss of its own kind; both are then trained alike on all clips of the training side, and tested once. Five folds
-take some three hours on two processors; the same call resumes, and takes up further folds.
+take some two and a half hours on two processors; the same call resumes, and takes up further folds. `--networks` trains
+the networks that earlier searches selected, for other epochs, and searches nothing.
 
 OUT has rows.csv (one row per fold and way, with the selected network), predictions.parquet (probabilities of the tested
 clips), systems.csv and differences.csv (test scores of both ways and their paired difference).
@@ -14,6 +16,7 @@ clips), systems.csv and differences.csv (test scores of both ways and their pair
 from __future__ import annotations
 
 import argparse
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,8 @@ from search.study.forecast import expected_epochs
 
 N_PARTS = 4
 WAYS = {"validation split": 0, "out of fold": N_PARTS}
+FINAL = {"schedule": "plateau-cosine", "swa_share": 0.15}
+"""Recipe of the selected networks, beside what the data call for."""
 
 
 def settings(fold: int, n_parts: int, n_trials: int, epochs: int, changes: list[str]) -> RunConfig:
@@ -49,7 +54,7 @@ def settings(fold: int, n_parts: int, n_trials: int, epochs: int, changes: list[
         "retrain.n_candidates": 1,
         "retrain.all_clips": True,
         "retrain.inner_folds": 0,
-        "retrain.train": {"epochs": epochs, "schedule": "plateau-cosine", "swa_share": 0.15},
+        "retrain.train": FINAL | {"epochs": epochs},
     }
     overrides: list[Any] = [f"{key}={value}" for key, value in asked.items()]
     return read_config("default", [*overrides, *changes])
@@ -88,13 +93,26 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
                 "selected": candidate.metrics.trial_id,
                 "search_loss": trials["log_loss"][str(candidate.metrics.trial_id)],
                 "weight_bytes": candidate.metrics.weight_bytes,
-                "network": read_candidate_config(candidate.files.config_path).model.model_dump_json(
-                    exclude_defaults=True
-                ),
+                "network": read_candidate_config(candidate.files.config_path).model.model_dump_json(),
                 "candidate": candidate,
             }
         )
     return rows
+
+
+def train_again(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
+    """Train and test the networks that both ways selected on a fold, side by side; return their rows."""
+    known = pd.read_csv(asked.networks)
+    chosen = {row["way"].replace(" ", "-"): row for row in known[known["fold"] == fold].to_dict("records")}
+    systems = [{"name": name, "model": json.loads(row["network"])} for name, row in chosen.items()]
+    only = {"search": None, "retrain.n_candidates": 0, "retrain.inner_folds": 0, "retrain.all_clips": True}
+    asked_for = {"fold": fold, **only, "train": FINAL | {"epochs": asked.epochs}, "retrain.systems": systems}
+    changes = [f"{key}={json.dumps(value)}" for key, value in asked_for.items()]
+    config, _ = pick_recipe(read_config("default", [*changes, *asked.set]), data=asked.data)
+    out = asked.out / f"fold-{fold}"
+    run(config, asked.data, out, shards=asked.out / "shards", n_workers=available_cpus())
+    found = {candidate.name.removesuffix("-full-s0"): candidate for candidate in read_candidates(RunDirectory(out))}
+    return [row | {"candidate": found[name]} for name, row in chosen.items()]
 
 
 def scored(rows: list[dict[str, Any]]) -> Crossval:
@@ -128,12 +146,15 @@ def main() -> None:
     parser.add_argument("--folds", default="1,2,3,4,5")
     parser.add_argument("--trials", type=int, default=16, help="trials of the search out of fold")
     parser.add_argument("--epochs", type=int, default=42, help="of the selected network's training")
+    parser.add_argument(
+        "--networks", type=Path, help="rows.csv of earlier searches, whose networks are trained instead"
+    )
     parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
     rows: list[dict[str, Any]] = []
     for fold in map(int, asked.folds.split(",")):
-        rows += run_fold(asked, fold)
+        rows += train_again(asked, fold) if asked.networks else run_fold(asked, fold)
         write(rows, scores := scored(rows), asked.out)
         table = pd.DataFrame(rows).drop(columns=["candidate", "network"])
         print(f"\nafter fold {fold}\n{table.to_string(index=False)}\n")
