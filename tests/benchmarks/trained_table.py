@@ -1,7 +1,7 @@
 """Tables of really trained networks, for benchmarks that replay searches: trainings that can be interrupted.
 
 Every finished training is a line in WORK/trainings.jsonl at once, and its state lies in WORK/checkpoints. Called again,
-only what is missing is trained, and with a further rung every training goes on where it ended.
+only what is missing there and in the table is trained, and with a further rung every training goes on where it ended.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def train_all(asked: argparse.Namespace, config: PrepareConfig, tasks: Sequence[
 
     prepare(asked.esc10, asked.work / "shards", config)
     (asked.work / "checkpoints").mkdir(exist_ok=True)
-    done = read_done(asked.work)
+    done = read_done(asked.work, asked.table)
     todo = [(task, rungs) for task in tasks if (rungs := missing(task, tuple(asked.rungs), done))]
     print(f"{len(todo)} trainings to make", flush=True)
     started = time.monotonic()
@@ -130,9 +130,9 @@ def train_through(
     return {"params": params, "seed": seed, "wall_s": round(time.monotonic() - started, 2), "rungs": rows}
 
 
-def read_done(work: Path) -> dict[str, dict[int, dict[str, Any]]]:
+def read_done(work: Path, table: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """Return {task: {epochs: row}} of what was trained; a line cut short by a kill is passed over."""
-    done: dict[str, dict[int, dict[str, Any]]] = {}
+    done = _in_table(table) if table.exists() else {}
     lines = _lines(work)
     for line in lines.read_text().splitlines() if lines.exists() else ():
         try:
@@ -141,6 +141,19 @@ def read_done(work: Path) -> dict[str, dict[int, dict[str, Any]]]:
             continue
         rows = done.setdefault(task_key((training["params"], training["seed"])), {})
         rows.update({row["epochs"]: row for row in training["rungs"]})
+    return done
+
+
+def _in_table(table: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(table)
+    names = rows.column_names
+    knobs, scores = names[: names.index("seed")], [*names[names.index("rung") + 1 :]]
+    done: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows.to_pylist():
+        task = ({knob: row[knob] for knob in knobs}, row["seed"])
+        done.setdefault(task_key(task), {})[row["epochs"]] = {name: row[name] for name in scores}
     return done
 
 
@@ -174,7 +187,7 @@ def write_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    done = read_done(asked.work)
+    done = read_done(asked.work, asked.table)
     known = sorted({row["epochs"] for rows in done.values() for row in rows.values()})
     rows: list[dict[str, Any]] = []
     for task in tasks:
