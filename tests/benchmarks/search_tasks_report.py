@@ -10,8 +10,8 @@ proposal over it costs nothing, and it proposes again (search_methods). Each fin
 the same command goes on where it was ended, and one with other methods or seeds adds to the rows. Methods whose
 packages are missing are left out, so that environments can share ROWS.
 
-Reported are, by the test score that no search sees (search_tasks.py): hypervolume of what a search would present as its
-front, over bytes and over their logarithm, as a share of that of 20,000 random points' true scores; and regret of its
+Reported are, by the test score that no search sees (search_task.py): hypervolume of what a search would present as its
+front, over bytes and over their logarithm, as a share of that of many random points' true scores; and regret of its
 most accurate trial. Settings of ours were chosen on every third task (`--tasks tuning`); the report is of the others.
 """
 
