@@ -1,15 +1,16 @@
 """Two ways to score trials on few clips, with as many epochs: on a validation split, and out of fold.
 
     python tests/benchmarks/inner_search.py ESC10 --out OUT [--folds 1,2,3,4,5] [--trials 16] [--epochs 42]
-    python tests/benchmarks/inner_search.py ESC10 --out LONG --networks OUT/rows.csv --epochs 375
+    python tests/benchmarks/inner_search.py ESC10 --out LONG --networks OUT/rows.csv --epochs 375 \
+        [--ways "validation split"] [--seeds 2]
 
 On each fold, the default search runs twice on the training side: with `search.inner_folds: 4` and `--trials`, and on
 the validation split with so many trials that the expected epochs are equal. Each way selects the trial with the lowest
 log loss of its own kind; both are then trained alike on all clips of the training side, and tested once. Five folds
 take some two and a half hours on two processors; the same call resumes, and takes up further folds. `--networks` trains
-the networks that earlier searches selected, for other epochs, and searches nothing.
+the networks that earlier searches selected, for other epochs, and searches nothing; `--ways` names whose.
 
-OUT has rows.csv (one row per fold and way, with the selected network), predictions.parquet (probabilities of the tested
+OUT has rows.csv (one row per fold, way and seed, with the selected network), predictions.parquet (probabilities of the tested
 clips), systems.csv and differences.csv (test scores of both ways and their paired difference).
 """
 
@@ -88,6 +89,7 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
             {
                 "fold": fold,
                 "way": way,
+                "seed": 0,
                 "trials": config.search_settings().search.n_trials,
                 "epochs": summarize_search(events).epochs,
                 "selected": candidate.metrics.trial_id,
@@ -101,26 +103,32 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
 
 
 def train_again(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
-    """Train and test the networks that both ways selected on a fold, side by side; return their rows."""
+    """Train and test the networks that the ways selected on a fold, side by side; return their rows."""
     known = pd.read_csv(asked.networks)
-    chosen = {row["way"].replace(" ", "-"): row for row in known[known["fold"] == fold].to_dict("records")}
+    known = known[(known["fold"] == fold) & known["way"].isin(asked.ways.split(","))]
+    chosen = {row["way"].replace(" ", "-"): row for row in known.to_dict("records")}
     systems = [{"name": name, "model": json.loads(row["network"])} for name, row in chosen.items()]
     only = {"search": None, "retrain.n_candidates": 0, "retrain.inner_folds": 0, "retrain.all_clips": True}
+    only["retrain.seeds"] = list(range(asked.seeds))
     asked_for = {"fold": fold, **only, "train": FINAL | {"epochs": asked.epochs}, "retrain.systems": systems}
     changes = [f"{key}={json.dumps(value)}" for key, value in asked_for.items()]
     config, _ = pick_recipe(read_config("default", [*changes, *asked.set]), data=asked.data)
     out = asked.out / f"fold-{fold}"
     run(config, asked.data, out, shards=asked.out / "shards", n_workers=available_cpus())
-    found = {candidate.name.removesuffix("-full-s0"): candidate for candidate in read_candidates(RunDirectory(out))}
-    return [row | {"candidate": found[name]} for name, row in chosen.items()]
+    found = {candidate.name: candidate for candidate in read_candidates(RunDirectory(out))}
+    return [
+        row | {"seed": seed, "candidate": found[f"{name}-full-s{seed}"]}
+        for name, row in chosen.items()
+        for seed in range(asked.seeds)
+    ]
 
 
 def scored(rows: list[dict[str, Any]]) -> Crossval:
     """Return the test scores of both ways over all folds."""
-    found: dict[str, list[FoldScore]] = {way: [] for way in WAYS}
+    found: dict[str, list[FoldScore]] = {row["way"]: [] for row in rows}
     for row in rows:
         candidate, way = row["candidate"], row["way"]
-        found[way].append(FoldScore(way, row["fold"], 0, candidate.predictions("test"), candidate.metrics))
+        found[way].append(FoldScore(way, row["fold"], row["seed"], candidate.predictions("test"), candidate.metrics))
     return Crossval("test", tuple(SystemScores(way, tuple(scores)) for way, scores in found.items()))
 
 
@@ -134,7 +142,7 @@ def write(rows: list[dict[str, Any]], scores: Crossval, out: Path) -> None:
         for one in system.scores:
             p = pd.DataFrame(one.predictions.probabilities, columns=[PREFIX + name for name in one.predictions.classes])
             clips = one.predictions.clips[["filename", "scene"]].reset_index(drop=True)
-            tables.append(pd.concat([clips.assign(fold=one.fold, way=system.name), p], axis=1))
+            tables.append(pd.concat([clips.assign(fold=one.fold, way=system.name, seed=one.seed), p], axis=1))
     pd.concat(tables, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
 
 
@@ -149,6 +157,8 @@ def main() -> None:
     parser.add_argument(
         "--networks", type=Path, help="rows.csv of earlier searches, whose networks are trained instead"
     )
+    parser.add_argument("--ways", default=",".join(WAYS), help="with --networks: the ways whose networks are trained")
+    parser.add_argument("--seeds", type=int, default=1, help="with --networks: trainings of each network")
     parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
