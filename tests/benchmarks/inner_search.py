@@ -10,8 +10,9 @@ log loss of its own kind; both are then trained alike on all clips of the traini
 take some two and a half hours on two processors; the same call resumes, and takes up further folds. `--networks` trains
 the networks that earlier searches selected, for other epochs, and searches nothing; `--ways` names whose.
 
-OUT has rows.csv (one row per fold, way and seed, with the selected network), predictions.parquet (probabilities of the tested
-clips), systems.csv and differences.csv (test scores of both ways and their paired difference).
+OUT has rows.csv (one row per fold, way and seed, with the selected network), predictions.parquet (probabilities of the
+tested clips), systems.csv and differences.csv (test scores of both ways and their paired difference). Folds that the
+first two files have already, and `--folds` doesn't name, stay in all tables.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from asc_models.candidate import read_candidate_config
+from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.workers import available_cpus
-from results.candidates.candidates import read_candidates
+from results.candidates.candidates import Candidate, CandidateMetrics, read_candidates
+from results.candidates.predictions import Predictions
 from results.crossval.scores import Crossval, FoldScore, SystemScores
 from results.crossval.tables import paired_table, system_table
 from results.ledger.ledger import Ledger
@@ -39,6 +45,7 @@ from search.config import RunConfig
 from search.study.forecast import expected_epochs
 
 N_PARTS = 4
+METRICS = TypeAdapter(CandidateMetrics)
 WAYS = {"validation split": 0, "out of fold": N_PARTS}
 FINAL = {"schedule": "plateau-cosine", "swa_share": 0.15}
 """Recipe of the selected networks, beside what the data call for."""
@@ -96,7 +103,7 @@ def run_fold(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
                 "search_loss": trials["log_loss"][str(candidate.metrics.trial_id)],
                 "weight_bytes": candidate.metrics.weight_bytes,
                 "network": read_candidate_config(candidate.files.config_path).model.model_dump_json(),
-                "candidate": candidate,
+                "score": fold_score(way, fold, 0, candidate),
             }
         )
     return rows
@@ -117,33 +124,53 @@ def train_again(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
     run(config, asked.data, out, shards=asked.out / "shards", n_workers=available_cpus())
     found = {candidate.name: candidate for candidate in read_candidates(RunDirectory(out))}
     return [
-        row | {"seed": seed, "candidate": found[f"{name}-full-s{seed}"]}
+        row | {"seed": seed, "score": fold_score(row["way"], fold, seed, found[f"{name}-full-s{seed}"])}
         for name, row in chosen.items()
         for seed in range(asked.seeds)
     ]
 
 
-def scored(rows: list[dict[str, Any]]) -> Crossval:
-    """Return the test scores of both ways over all folds."""
-    found: dict[str, list[FoldScore]] = {row["way"]: [] for row in rows}
+def fold_score(way: str, fold: int, seed: int, candidate: Candidate) -> FoldScore:
+    """Return the test score of a network that a way selected on a fold."""
+    metrics = replace(candidate.metrics, splits={}, general={}, float_scores={})  # the sizes are left
+    return FoldScore(way, fold, seed, candidate.predictions("test"), metrics)
+
+
+def kept(out: Path, folds: list[int]) -> list[dict[str, Any]]:
+    """Return the rows of other folds than `folds` that earlier calls have written."""
+    if not (out / "rows.csv").exists():
+        return []
+    written, table = pd.read_csv(out / "rows.csv"), pd.read_parquet(out / "predictions.parquet")
+    rows = written[~written["fold"].isin(folds)].to_dict("records")
     for row in rows:
-        candidate, way = row["candidate"], row["way"]
-        found[way].append(FoldScore(way, row["fold"], row["seed"], candidate.predictions("test"), candidate.metrics))
+        clips = table[(table["fold"] == row["fold"]) & (table["way"] == row["way"]) & (table["seed"] == row["seed"])]
+        p = clips[[name for name in table if name.startswith(PREFIX)]]
+        classes = tuple(name.removeprefix(PREFIX) for name in p)
+        predictions = Predictions(clips[list(CLIP_COLUMNS)].reset_index(drop=True), p.to_numpy(np.float32), classes)
+        metrics = METRICS.validate_json(row.pop("metrics"))
+        row["score"] = FoldScore(row["way"], row["fold"], row["seed"], predictions, metrics)
+    return rows
+
+
+def scored(rows: list[dict[str, Any]]) -> Crossval:
+    """Return the test scores of all ways over all folds."""
+    found: dict[str, list[FoldScore]] = {row["way"]: [] for row in rows}
+    for row in sorted(rows, key=lambda row: (row["fold"], row["seed"])):
+        found[row["way"]].append(row["score"])
     return Crossval("test", tuple(SystemScores(way, tuple(scores)) for way, scores in found.items()))
 
 
-def write(rows: list[dict[str, Any]], scores: Crossval, out: Path) -> None:
+def write(rows: list[dict[str, Any]], out: Path) -> None:
     """Write the rows and the probabilities of the tested clips."""
-    pd.DataFrame([{key: value for key, value in row.items() if key != "candidate"} for row in rows]).to_csv(
-        out / "rows.csv", index=False
-    )
-    tables = []
-    for system in scores.systems:
-        for one in system.scores:
-            p = pd.DataFrame(one.predictions.probabilities, columns=[PREFIX + name for name in one.predictions.classes])
-            clips = one.predictions.clips[["filename", "scene"]].reset_index(drop=True)
-            tables.append(pd.concat([clips.assign(fold=one.fold, way=system.name, seed=one.seed), p], axis=1))
-    pd.concat(tables, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
+    table, predictions = [], []
+    for row in rows:
+        score = row["score"]
+        table.append(row | {"metrics": METRICS.dump_json(score.metrics).decode()})
+        p = pd.DataFrame(score.predictions.probabilities, columns=[PREFIX + name for name in score.predictions.classes])
+        clips = score.predictions.clips[list(CLIP_COLUMNS)].reset_index(drop=True)
+        predictions.append(pd.concat([clips.assign(fold=score.fold, way=score.system, seed=score.seed), p], axis=1))
+    pd.DataFrame(table).drop(columns="score").to_csv(out / "rows.csv", index=False)
+    pd.concat(predictions, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
 
 
 def main() -> None:
@@ -162,11 +189,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
-    rows: list[dict[str, Any]] = []
-    for fold in map(int, asked.folds.split(",")):
+    folds = [int(fold) for fold in asked.folds.split(",")]
+    rows = kept(asked.out, folds)
+    for fold in folds:
         rows += train_again(asked, fold) if asked.networks else run_fold(asked, fold)
-        write(rows, scores := scored(rows), asked.out)
-        table = pd.DataFrame(rows).drop(columns=["candidate", "network"])
+        rows.sort(key=lambda row: (row["fold"], row["way"], row["seed"]))
+        write(rows, asked.out)
+        scores = scored(rows)
+        table = pd.DataFrame(rows).drop(columns=["score", "network"])
         print(f"\nafter fold {fold}\n{table.to_string(index=False)}\n")
         for name, shown in {"systems": system_table(scores), "differences": paired_table(scores)}.items():
             shown.frame().to_csv(asked.out / f"{name}.csv", index=False)
