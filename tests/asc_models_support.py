@@ -157,6 +157,14 @@ def with_random_weights(model, seed: int = 0):
     return model
 
 
+def without_ties(model):
+    """Change every weight a little, each differently: the converter merges equal constants, such as dead units have."""
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign_add(rng.uniform(1e-4, 1e-3, variable.shape))
+    return model
+
+
 def in_every_mode(model, input_shape, calibration: FeatureSet) -> Iterator[tuple[ExportMode, bytes]]:
     """Yield every export mode with its file; no conversion, which takes the most time, is made twice."""
     from asc_models.tflite.export import convert, exported

@@ -110,15 +110,9 @@ def group_of(module: str) -> str:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the unit tier; leave tests of many examples out of the coverage, which triples their time.
-
-    Others that go over the same lines thousands of times carry `no_cover` themselves. Hardly a line is lost by that:
-    other tests go over it too.
-    """
+    """Mark the unit tier."""
     if is_unit(item):
         item.add_marker("unit")
-    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-        item.add_marker("no_cover")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

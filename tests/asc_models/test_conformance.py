@@ -11,6 +11,7 @@ from asc_models_support import (
     in_every_mode,
     n_params_at_inference,
     with_random_weights,
+    without_ties,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,13 +29,7 @@ from asc_models.training.trainer import Trainer
 pytestmark = pytest.mark.system
 
 SHAPE = (32, 40, 3)
-
-
-def files_of(model, clips, path):
-    """Yield every mode with its file at `path`."""
-    for mode, content in in_every_mode(model, clips.input_shape, clips):
-        path.write_bytes(content)
-        yield mode, path
+DATA = feature_set(24, n_mels=32, n_frames=48, deltas=2)
 
 
 networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
@@ -47,18 +42,41 @@ def test_a_network_survives_json(network):
     assert parse_network(network.model_dump(mode="json")).hash() == network.hash()
 
 
-@networks
-@pytest.mark.no_cover
-def test_a_network_matches_its_closed_form(network, tmp_path):
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
+def trained(request, tmp_path_factory):
+    """A network's description, its trainer after six epochs, the losses on the way, and {mode: its file}."""
+    trainer = Trainer(request.param, TrainConfig(batch_size=8, learning_rate=0.05), DATA, seed=0)
+    stats = []
+    trainer.train_to(6, stats.append)
+    folder = tmp_path_factory.mktemp("files")
+    files = {}
+    for mode, content in in_every_mode(without_ties(trainer.model), SHAPE, DATA):
+        files[mode] = folder / f"{mode}.tflite"
+        files[mode].write_bytes(content)
+    return request.param, trainer, [epoch.loss for epoch in stats], files
+
+
+def test_a_network_matches_its_closed_form(trained):
     """Parameters are the Keras model's, MACs the exported file's, weight bytes the file's in every mode."""
-    expected = estimate(network, SHAPE, 10)
-    model = with_random_weights(build(network, SHAPE, 10))
-    assert n_params_at_inference(model) == expected.n_params
-    assert sum(layer.n_params for layer in layers(network, SHAPE, 10)) == expected.n_params
-    clips = feature_set(6, 10, n_mels=32, n_frames=48, deltas=2)
-    for mode, path in files_of(model, clips, tmp_path / "model.tflite"):
+    network, trainer, _, files = trained
+    n_classes = len(DATA.classes)
+    expected = estimate(network, SHAPE, n_classes)
+    assert n_params_at_inference(trainer.model) == expected.n_params
+    assert sum(layer.n_params for layer in layers(network, SHAPE, n_classes)) == expected.n_params
+    for mode, path in files.items():
         assert measure(path).weight_bytes == expected.weight_bytes[mode], mode
         assert file_macs(path) == expected.macs, mode
+
+
+def test_a_network_trains_and_its_files_agree(trained):
+    """Some epochs lower the loss, and every mode's file then answers as the float model does."""
+    _, trainer, losses, files = trained
+    assert losses[-1] < losses[0]
+    theirs = trainer.predict(DATA)
+    for mode, path in files.items():
+        ours = Artifact(path).predict(DATA)
+        np.testing.assert_allclose(ours, theirs, atol=0.1, err_msg=mode)
+        assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
 
 
 def assert_closed_forms(network, folder):
@@ -102,19 +120,3 @@ def test_layers_are_named_alike_in_table_and_model(network):
     described = {layer.name for layer in layers(network, SHAPE, 10)}
     assert described - names <= {"classifier"}
     assert "logits" in names
-
-
-@networks
-@pytest.mark.no_cover
-def test_a_network_trains_and_its_files_agree(network, tmp_path):
-    """Some epochs lower the loss, and every mode's file then answers as the float model does."""
-    data = feature_set(24, n_mels=32, n_frames=40, deltas=2)
-    trainer = Trainer(network, TrainConfig(batch_size=8, learning_rate=0.05), data, seed=0)
-    stats = []
-    trainer.train_to(6, stats.append)
-    assert stats[-1].loss < stats[0].loss
-    theirs = trainer.predict(data)
-    for mode, path in files_of(trainer.model, data, tmp_path / "model.tflite"):
-        ours = Artifact(path).predict(data)
-        np.testing.assert_allclose(ours, theirs, atol=0.1, err_msg=mode)
-        assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode

@@ -115,7 +115,6 @@ def test_a_quarter_of_the_points_fits(task: NetworkTask) -> None:
     assert task.smallest <= sizes.min()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["front + pareto", "optuna-tpe + none"])
 def test_methods_search_it(task: NetworkTask, name: str) -> None:
     """Nothing over the limit is trained, and a row has what the report needs."""

@@ -63,7 +63,6 @@ def test_a_method_without_its_package_is_left_out(
     assert "0 to do here" in said
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(("strategy", "scheduler"), [("front", "pareto"), ("random", "none")])
 def test_ours_behind_the_interface_is_the_product(task: Task, strategy: str, scheduler: str) -> None:
     """The same trials in the same order as by the product's own state of a search."""
@@ -77,7 +76,6 @@ def test_ours_behind_the_interface_is_the_product(task: Task, strategy: str, sch
     assert steps[0] == steps[1]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", INSTALLED)
 def test_no_epoch_is_spent_over_the_limit(task: Task, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every method trains only what fits, and nothing twice."""

@@ -38,7 +38,6 @@ def test_a_seed_is_one_training(task: PublicTask) -> None:
     assert first.hidden_accuracy(params) == again.hidden_accuracy(params) != other.hidden_accuracy(params)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("strategy", ["front", "random"])
 def test_nothing_over_the_limit_is_trained(task: PublicTask, strategy: str) -> None:
     """Every training fits; what is found grows with the epochs, and is scored by test."""

@@ -28,7 +28,6 @@ def assert_filled_is_converted(config, conversion="float32", seed=0):
     assert template.filled(file_constants(model)) == convert(model, SHAPE, conversion)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
 def test_every_network_has_a_template(config):
     """Each family's and block's file, filled with other weights, is byte for byte the converter's of those weights."""
@@ -40,7 +39,6 @@ def test_float16_files_are_templates_too():
     assert_filled_is_converted(ModelConfig(stages=STAGES, stem_filters=8), "float16")
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("attention", ["none", "channel", "spatial", "casam"])
 def test_every_kind_of_attention_has_a_template(attention):
     """So is that of each kind of attention, with a batch norm that can't fold and strides that differ."""

@@ -11,6 +11,7 @@ from asc_models_support import (
     in_every_mode,
     windowed_set,
     with_random_weights,
+    without_ties,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,11 +44,17 @@ N_CLASSES = 10
 networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
 
-def files_of(model, path, clips=DATA):
-    """Yield every mode with the voting file at `path`."""
-    for mode, content in in_every_mode(answering(model, WINDOWS), SHAPE, clips):
-        path.write_bytes(content)
-        yield mode, path
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
+def trained(request, tmp_path_factory):
+    """A network's description, its Keras model after six epochs on windows, and {mode: its voting file}."""
+    trainer = Trainer(request.param, TrainConfig(batch_size=8, learning_rate=0.05, mixup_alpha=0.0), DATA, seed=0)
+    trainer.train_to(6)
+    folder = tmp_path_factory.mktemp("files")
+    files = {}
+    for mode, content in in_every_mode(answering(without_ties(trainer.model), WINDOWS), SHAPE, DATA):
+        files[mode] = folder / f"{mode}.tflite"
+        files[mode].write_bytes(content)
+    return request.param, trainer.model, files
 
 
 def by_window(model, data):
@@ -57,14 +64,11 @@ def by_window(model, data):
     return np.mean([model(clips[:, :, s : s + WINDOWS.n_frames], training=False).numpy() for s in starts], axis=0)
 
 
-@pytest.mark.no_cover
-@networks
-def test_a_voting_file_answers_as_the_windows_do(network, tmp_path):
+def test_a_voting_file_answers_as_the_windows_do(trained):
     """In float32 a trained network's file is within 1e-4 of its answers window by window; every other mode agrees."""
-    trainer = Trainer(network, TrainConfig(batch_size=8, learning_rate=0.05, mixup_alpha=0.0), DATA, seed=0)
-    trainer.train_to(6)
-    theirs = by_window(trainer.model, DATA)
-    for mode, path in files_of(trainer.model, tmp_path / "model.tflite"):
+    _, model, files = trained
+    theirs = by_window(model, DATA)
+    for mode, path in files.items():
         artifact = Artifact(path)
         ours = artifact.predict(DATA)
         assert artifact.input_shape == SHAPE
@@ -72,21 +76,19 @@ def test_a_voting_file_answers_as_the_windows_do(network, tmp_path):
         assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.95, mode
 
 
-@pytest.mark.no_cover
-@networks
-def test_a_voting_file_weighs_what_its_network_weighs(network, tmp_path):
+def test_a_voting_file_weighs_what_its_network_weighs(trained):
     """Bytes are those of the network alone, to the byte in every mode; MACs are those of all windows."""
-    expected = estimate(network, SHAPE, N_CLASSES, WINDOWS)
-    alone = estimate(network, CALIBRATION.network_shape, N_CLASSES)
+    network, _, files = trained
+    n_classes = len(DATA.classes)
+    expected = estimate(network, SHAPE, n_classes, WINDOWS)
+    alone = estimate(network, DATA.network_shape, n_classes)
     assert expected.weight_bytes == alone.weight_bytes
     assert (expected.n_params, expected.macs) == (alone.n_params, 4 * alone.macs)
     assert sum(layer.macs for layer in expected.layers) == expected.macs
-    model = with_random_weights(build(network, CALIBRATION.network_shape, N_CLASSES))
-    for mode, path in files_of(model, tmp_path / "model.tflite", CALIBRATION):
+    for mode, path in files.items():
         assert measure(path).weight_bytes == expected.weight_bytes[mode], mode
-        if mode == "float32":
-            assert 4 * file_macs(path) == expected.macs  # counted for one element of a batch
-            assert expected.peak_activation_bytes <= arena_bytes(path)
+    assert 4 * file_macs(files["float32"]) == expected.macs  # counted for one element of a batch
+    assert expected.peak_activation_bytes <= arena_bytes(files["float32"])
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -111,7 +113,6 @@ def test_peak_activations_count_all_windows():
     assert estimate(network, SHAPE, 3, Windows(24, 8)).peak_activation_bytes > peak
 
 
-@pytest.mark.no_cover
 @networks
 def test_a_voting_file_is_a_template(network):
     """Filled with other weights it is byte for byte the converter's own."""

@@ -111,7 +111,6 @@ def test_training_does_not_change_the_teacher():
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, teaching.variables, strict=True))
 
 
-@pytest.mark.no_cover
 def test_a_distillation_resumes_exactly(tmp_path):
     """Stopped after two epochs and continued, it has the weights of an uninterrupted one."""
     data = feature_set()

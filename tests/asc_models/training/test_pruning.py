@@ -98,7 +98,6 @@ def test_the_smallest_weights_are_pruned():
     ],
     ids=["moving average", "stochastic averaging"],
 )
-@pytest.mark.no_cover
 def test_a_resumed_pruning_is_exact_and_averages_are_as_sparse(switches, tmp_path):
     """Resumed between two prunings, the bits are those of an undisturbed training; averages have its zeros."""
     whole = Trainer(NETWORK, RECIPE.updated(**switches), CLIPS, seed=3)
@@ -117,7 +116,6 @@ def test_a_resumed_pruning_is_exact_and_averages_are_as_sparse(switches, tmp_pat
         assert zeros(kernel) == n_zeros(kernel.size, 0.6)
 
 
-@pytest.mark.no_cover
 def test_zeros_reach_the_file_in_every_mode(tmp_path):
     """Non-zero bytes of a trained file are the estimate, less the converter's zero bias and what rounds to zero."""
     model = trained().model
@@ -146,7 +144,6 @@ def test_zeros_reach_the_file_in_every_mode(tmp_path):
     ],
     ids=["residual", "cp_mobile", "bc_resnet", "tan2025", "dcase_baseline"],
 )
-@pytest.mark.no_cover
 def test_nonzero_bytes_are_a_closed_form_for_every_family(network, sparsity, tmp_path):
     """With weights that do not round to zero the estimate is the file's, but for zero biases of the converter."""
     shape = CLIPS.input_shape

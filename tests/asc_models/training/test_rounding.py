@@ -160,7 +160,6 @@ def test_the_gradient_is_that_of_rounded_kernels_and_moves_the_exact_ones():
     ],
     ids=["moving average", "stochastic averaging of a pruned network"],
 )
-@pytest.mark.no_cover
 def test_a_resumed_training_is_exact_and_averages_are_rounded(switches, tmp_path):
     """Resumed between two rounded epochs, the bits are those of an undisturbed training."""
     whole = started(**switches)
@@ -197,7 +196,6 @@ def test_other_export_modes_are_trained_as_without():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.no_cover
 def test_files_have_the_trained_integers_in_every_family(name, tmp_path):
     """Every large kernel of the file is the trained one; answers are those of the network up to int8 of small ones."""
     network = FAMILIES[name]

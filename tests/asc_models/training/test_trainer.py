@@ -35,7 +35,6 @@ def test_training_learns():
     assert (trainer.predict(data).argmax(axis=1) == data.labels).mean() > 0.9
 
 
-@pytest.mark.no_cover
 def test_the_same_seed_gives_the_same_weights():
     """Two trainings with one seed are equal bit for bit; another seed gives others."""
     trainers = [Trainer(SMALL_MODEL, CONFIG, feature_set(), seed=seed) for seed in (1, 1, 2)]
@@ -151,7 +150,6 @@ def test_weights_that_are_no_numbers_are_divergence():
         trainer.train_to(1)
 
 
-@pytest.mark.no_cover
 def test_the_average_is_the_average():
     """With ema_decay the model holds Σ of the trained weights, weighted as the rule says; without, the weights."""
     config = CONFIG.updated(ema_decay=0.5)
@@ -166,7 +164,6 @@ def test_the_average_is_the_average():
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.no_cover
 def test_clipping_bounds_a_steps_length():
     """With gradient_clip g the first step is no longer than rate × g; a large g changes nothing."""
     config = CONFIG.updated(learning_rate=0.05, schedule="cosine")
@@ -201,7 +198,6 @@ def keras_optimizer(name: str, decay: float) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "decay"), [("sgd", 0.0), ("nesterov", 0.0), ("adamw", 0.0), ("adamw", 0.3)])
 def test_steps_are_those_of_keras_optimizers(name, decay):
     """Three steps move every weight as Keras' own optimizer does on the same batches."""
@@ -224,7 +220,6 @@ def test_steps_are_those_of_keras_optimizers(name, decay):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=tolerance)
 
 
-@pytest.mark.no_cover
 def test_gradients_agree_with_float64():
     """One step's gradients are within 1e-4 (relative, by tensor) of the same network in float64."""
     model = build(SMALL_MODEL, (16, 20, 1), 3)

@@ -143,7 +143,6 @@ def test_counts_add_up_to_the_clips(data):
     assert texts.count("12") >= 4
 
 
-@pytest.mark.no_cover
 def test_figures_are_written_twice_the_same(shards, tmp_path):
     """Three figures as PNG and SVG; drawn again they are the same bytes."""
     written = [write_figures(shards, tmp_path / name) for name in ("one", "two")]

@@ -85,7 +85,6 @@ def test_files_stand_beside_the_page(whole: RunDirectory) -> None:
     assert all(path.stat().st_size < 400_000 for path in (whole.report_dir / "figures").iterdir())
 
 
-@pytest.mark.no_cover
 def test_a_second_report_has_the_same_bytes(whole: RunDirectory) -> None:
     """Rendering again changes nothing, neither page nor figures, and progress ends at its total."""
     before = {path: path.read_bytes() for path in whole.report_dir.rglob("*") if path.is_file()}
@@ -103,7 +102,6 @@ def test_commands_in_notes_are_code(whole: RunDirectory) -> None:
     assert not [text for text in re.findall(r"<p[ >].*?</p>", page, re.DOTALL) if "`" in text]
 
 
-@pytest.mark.no_cover
 def test_out_of_fold_scores_are_not_called_validation(tmp_path: Path) -> None:
     """Candidates scored out of fold: tables, headline, texts and reasons of the choice say so."""
     run = make_run(tmp_path / "run", n_candidates=3)
@@ -154,7 +152,6 @@ def test_counts_come_from_the_manifest_where_it_is_at_hand(tmp_path: Path) -> No
     assert cells == ["train", "2", "test", "1", "quarantined", "1", "in no list", "6,105"]
 
 
-@pytest.mark.no_cover
 def test_a_run_under_a_limit_of_activations_alone_comes_to_its_end(tmp_path: Path) -> None:
     """Rules of a quantity that no trial's table has: ensemble, report and package come out, the page has the limit."""
     run = make_run(tmp_path / "run", n_candidates=2)

@@ -17,7 +17,6 @@ from results.rundir import RunDirectory
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.no_cover
 def test_a_run_that_only_searched_says_so(tmp_path: Path) -> None:
     """Without candidates and ensemble the page has the search and says that nothing is selected."""
     run = make_run(tmp_path / "run", n_candidates=0)

@@ -19,7 +19,6 @@ from results.report.pareto_view import pareto_view
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.no_cover
 def test_names_are_inert_in_a_report(tmp_path: Path) -> None:
     """Scenes and devices with dollars, markup, quotes, braces, controls or 10,000 letters are text in page and SVG."""
     scenes = (

@@ -78,7 +78,6 @@ def said(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-@pytest.mark.no_cover
 def test_a_package_that_cannot_be_written_costs_no_report(run, capfd):
     """The line warns with the reason and the way out, and writes its report; `asc submit` alone fails."""
     names = {}
@@ -117,7 +116,6 @@ def test_without_scores_to_choose_by_there_is_a_report_and_no_ensemble(run, capf
     assert not run.ensembles_path.exists()
 
 
-@pytest.mark.no_cover
 def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capfd):
     """Ensemble and package made under other settings since, or another finished line, have all made anew."""
     run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
@@ -172,7 +170,6 @@ def test_clips_that_the_evaluation_list_lost_are_told(run):
         submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
 
 
-@pytest.mark.no_cover
 def test_placeholders_are_refused_but_in_a_draft(run, capfd):
     """`asc submit` names each point and the command that mends it; `--draft` and the whole line write it, labelled."""
     for config in (RunConfig(), RunConfig(submission={"lastname": "Muster", "institute": "HSLU"})):
@@ -225,7 +222,6 @@ def test_the_ensembles_command_takes_settings(run):
     assert len(said(run.ensembles_path)["ensembles"][0]["members"]) == 1
 
 
-@pytest.mark.no_cover
 def test_three_outside_systems_are_scored_and_join_the_ensemble(run, tmp_path):
     """CSV with header, TSV of logits without one and Parquet of sums: scored as given, then selected with a run's own.
 

@@ -310,7 +310,6 @@ def test_status_tells_how_far_a_run_is(finished):
     assert summary["has_report"] is True
 
 
-@pytest.mark.no_cover
 def test_the_stages_one_by_one_find_their_work_done(finished, tmp_path):
     """Each stage's own command on a finished run exits with 0, trains nothing, and leaves its result in place."""
     run, folder = tmp_path / "run", finished

@@ -174,7 +174,6 @@ def test_a_systems_own_recipe_is_checked(train, problem):
 
 
 @pytest.mark.system
-@pytest.mark.no_cover
 def test_each_fold_has_its_own_teachers(tmp_path, two_folds, ray_here):
     """Teachers are trained within each fold and part, before the systems that they teach."""
     teacher = {key: value for key, value in SYSTEMS[1].items() if key != "reader"}

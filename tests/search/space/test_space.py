@@ -192,7 +192,6 @@ def test_size_is_the_number_of_points(changes):
         space.point(space.size)
 
 
-@pytest.mark.no_cover
 def test_a_space_beyond_all_lists_is_counted_and_indexed():
     """A lattice of 10²⁷ points, conditions and rising widths among them, is counted at once; its points are points."""
     section = {f"stages.{number}.filters": {"low": 8, "high": 512, "step": 8} for number in range(12)}
@@ -210,7 +209,6 @@ def test_a_space_beyond_all_lists_is_counted_and_indexed():
 
 
 @pytest.mark.system
-@pytest.mark.no_cover
 def test_draws_are_uniform():
     """Every point of a small space is drawn equally often: χ² of 40,000 draws stays below its 99.9 % quantile."""
     space = finite(stem_filters=8, expansion=2)
@@ -285,7 +283,6 @@ def test_neighbours_differ_in_one_knob():
 
 @settings(deadline=None)
 @given(wide_points)
-@pytest.mark.no_cover
 def test_features_lie_between_0_and_1_and_tell_points_apart(params):
     """Every point gives a vector of the same length in [0, 1], and a neighbour gives another one."""
     vector = WIDE.features(params)

@@ -49,7 +49,6 @@ def test_equal_candidates_count_once():
     assert (found.n_points, found.n_candidates, found.n_feasible_candidates) == (4, 1, 1)
 
 
-@pytest.mark.no_cover
 def test_a_sample_tells_the_share_with_its_interval():
     """Of a larger space a sample is drawn: the true share lies in its interval, and the ends are the space's own."""
     space, assess = parts(SpaceConfig(), 60_000)
@@ -84,7 +83,6 @@ def test_a_space_that_does_not_fit_has_no_ends():
     assert survey(*parts(limit=100), max_exact=1, n_sample=20).smallest is None
 
 
-@pytest.mark.no_cover
 def test_progress_is_told():
     """The survey tells how far it is, up to the number of points."""
     told = []

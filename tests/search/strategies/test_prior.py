@@ -17,8 +17,6 @@ from search.strategies.base import KnownPoint
 from search.strategies.prior import MIN_TRIALS, N_BELIEVED, Prior, slope
 from search.strategies.warm_start import EarlierTrial, WarmStart
 
-pytestmark = pytest.mark.no_cover  # whole searches, again and again
-
 WIDE = SpaceConfig(stem_filters=(8, 16, 32), base_filters=(8, 16, 32, 56), growth=(1.0, 1.25, 1.5), dropout=0.0)
 
 

@@ -51,7 +51,6 @@ def test_trials_of_an_earlier_run_teach_without_being_taken_for_trained():
     assert n_trials[0] < n_trials[1]
 
 
-@pytest.mark.no_cover
 def test_a_point_over_the_limit_is_told_of_once_and_not_again_after_it_was_marked():
     """Points over the limit are told of once; those marked from an earlier session are not told of at all."""
     config = SpaceConfig(stem_filters=16, base_filters=(40, 48, 56, 64), n_blocks=(4, 5, 6), growth=1.0, dropout=0.0)

@@ -16,8 +16,6 @@ from search.strategies.proposer import Proposer
 from search.strategies.surrogate import GaussianProcess
 from search.study.config import SearchConfig
 
-pytestmark = pytest.mark.no_cover  # whole searches, again and again
-
 TIGHT = SpaceConfig(
     stem_filters=16, n_blocks=(4, 5, 6), base_filters=(40, 48, 56, 64), growth=(1.0, 1.25), n_strided=2,
     reduction_ratio=8, dropout=0.0,

@@ -159,7 +159,6 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
     assert found.notes == ("first: 3 of its 4 trials are used; 1 left out: reached no rung",)
 
 
-@pytest.mark.no_cover
 def test_the_ledger_keeps_what_was_known(tmp_path):
     """Written as an event and read again, it is the same, but for points that the space has no more."""
     wide, narrow = space_of(kernel_size=[3, 5]), space_of(kernel_size=3)

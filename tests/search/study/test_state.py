@@ -63,7 +63,6 @@ def test_nothing_over_the_limit_is_started(path):
     assert all(assess(event["params"]).feasible for event in events if event["event"] == "trial_started")
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("n_results", range(1, 12))
 def test_a_search_cut_anywhere_goes_on_without_training_anything_twice(path, n_results):
     """Cut after any result, a second session finishes the search, and no rung of a trial is in the ledger twice."""
@@ -180,7 +179,6 @@ def test_a_smaller_share_of_failures_is_borne(path):
     assert not state.is_done
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("n_results", range(1, 14))
 def test_promotions_cut_anywhere_lose_nothing(path, n_results):
     """Cut after any result and opened again, a promoting search comes to the ledger of one that was never cut."""
@@ -212,7 +210,6 @@ def undisturbed(tmp_path_factory):
     return told(ledger)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("n_results", [1, 3, 4, 7, 10])
 def test_a_search_that_was_cut_trains_the_candidates_of_one_that_was_not(tmp_path, undisturbed, n_results):
     """With one trial at a time, a search cut after any result goes on with the same candidates, rung by rung."""

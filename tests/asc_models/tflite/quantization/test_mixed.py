@@ -120,7 +120,6 @@ def test_a_fragile_layer_stays_in_int8():
 
 
 @pytest.mark.parametrize("family", LARGE)
-@pytest.mark.no_cover
 def test_every_family_has_mixed_files(family, tmp_path):
     """Halfway between all int4 and all int8, each family's file runs, is within the limit, and between the two."""
     network, clips = LARGE[family], feature_set(6, n_mels=32, n_frames=40, deltas=2)

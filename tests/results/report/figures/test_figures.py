@@ -278,7 +278,6 @@ def test_the_calibration_curve_is_that_of_the_error(data: RunData) -> None:
     assert f"{data.selected.name}: ECE {error:.1f} %" in plot.alt
 
 
-@pytest.mark.no_cover
 def test_many_trials_are_an_image_within_the_figure(tmp_path: Path) -> None:
     """Each of 1,500 trials as a shape would take a megabyte; names and axes stay shapes. Knobs show 400 at most."""
     run = make_run(tmp_path / "run", n_candidates=0, search=False)
@@ -289,7 +288,6 @@ def test_many_trials_are_an_image_within_the_figure(tmp_path: Path) -> None:
         assert len(svg) < 700_000
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_equal_data_give_equal_bytes(data: RunData, theme: Theme) -> None:
     """Drawn twice, a figure's SVG is the same, without date or program name, and the PNG is a picture."""
