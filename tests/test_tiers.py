@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def test_may_run():
 
 def run_pytest(folder, *arguments):
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "-q"]
-    done = subprocess.run([*command, *arguments, str(folder)], capture_output=True, text=True, cwd=folder)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SLIPCOVER_")}  # it's for this run
+    done = subprocess.run([*command, *arguments, str(folder)], capture_output=True, text=True, cwd=folder, env=ours)
     return done.stdout
 
 
