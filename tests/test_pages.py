@@ -7,6 +7,7 @@ import re
 import statistics
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from process_support import ROOT
 from typer.testing import CliRunner
@@ -301,6 +302,18 @@ def test_what_a_search_by_inner_folds_selects_is_in_the_reference_tables():
     ends = [float(paired[f"macro_accuracy{end}"]) for end in ("", "_low", "_high")]
     text = "{:+.1f} points ({:.1f} to {:.1f})".format(*(100 * end for end in ends)).replace("-", "−")
     assert f"out of fold minus validation split, paired: {text}" in " ".join(BENCHMARKS.split())
+
+
+def test_what_the_selected_networks_reach_at_full_length_is_in_the_reference_table():
+    """Accuracy of every training so far, from the probabilities of the tested clips."""
+    table = pd.read_parquet(ROOT / "results/reference/inner-search/long/predictions.parquet")
+    probabilities = table.filter(regex="^p_")
+    table["is_right"] = probabilities.idxmax(axis=1).str.removeprefix("p_") == table["scene"]
+    scores: dict[int, list[str]] = {}
+    for (fold, _), right in table.groupby(["fold", "seed"])["is_right"].mean().items():
+        scores.setdefault(fold, []).append(f"{100 * right:.2f}")
+    told = (f"fold {fold} {' and '.join(ones)} %{' (two seeds)' * (len(ones) == 2)}" for fold, ones in scores.items())
+    assert ", ".join(told) in " ".join(BENCHMARKS.split())
 
 
 def test_what_the_page_says_of_int8_is_in_the_reference_table():
