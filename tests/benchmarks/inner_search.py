@@ -2,7 +2,7 @@
 
     python tests/benchmarks/inner_search.py ESC10 --out OUT [--folds 1,2,3,4,5] [--trials 16] [--epochs 42]
     python tests/benchmarks/inner_search.py ESC10 --out LONG --networks OUT/rows.csv --epochs 375 \
-        [--ways "validation split"] [--seeds 2]
+        [--ways "validation split"] [--seeds 0,1]
 
 On each fold, the default search runs twice on the training side: with `search.inner_folds: 4` and `--trials`, and on
 the validation split with so many trials that the expected epochs are equal. Each way selects the trial with the lowest
@@ -11,8 +11,8 @@ take some two and a half hours on two processors; the same call resumes, and tak
 the networks that earlier searches selected, for other epochs, and searches nothing; `--ways` names whose.
 
 OUT has rows.csv (one row per fold, way and seed, with the selected network), predictions.parquet (probabilities of the
-tested clips), systems.csv and differences.csv (test scores of both ways and their paired difference). Folds that the
-first two files have already, and `--folds` doesn't name, stay in all tables.
+tested clips), systems.csv and differences.csv (test scores of both ways and their paired difference). Folds and seeds
+that the first two files have already, and that are not asked for, stay in all tables.
 """
 
 from __future__ import annotations
@@ -116,17 +116,17 @@ def train_again(asked: argparse.Namespace, fold: int) -> list[dict[str, Any]]:
     chosen = {row["way"].replace(" ", "-"): row for row in known.to_dict("records")}
     systems = [{"name": name, "model": json.loads(row["network"])} for name, row in chosen.items()]
     only = {"search": None, "retrain.n_candidates": 0, "retrain.inner_folds": 0, "retrain.all_clips": True}
-    only["retrain.seeds"] = list(range(asked.seeds))
+    only["retrain.seeds"] = asked.seeds
     asked_for = {"fold": fold, **only, "train": FINAL | {"epochs": asked.epochs}, "retrain.systems": systems}
     changes = [f"{key}={json.dumps(value)}" for key, value in asked_for.items()]
     config, _ = pick_recipe(read_config("default", [*changes, *asked.set]), data=asked.data)
-    out = asked.out / f"fold-{fold}"
+    out = asked.out / f"fold-{fold}-seeds-{'-'.join(map(str, asked.seeds))}"
     run(config, asked.data, out, shards=asked.out / "shards", n_workers=available_cpus())
     found = {candidate.name: candidate for candidate in read_candidates(RunDirectory(out))}
     return [
         row | {"seed": seed, "score": fold_score(row["way"], fold, seed, found[f"{name}-full-s{seed}"])}
         for name, row in chosen.items()
-        for seed in range(asked.seeds)
+        for seed in asked.seeds
     ]
 
 
@@ -136,12 +136,12 @@ def fold_score(way: str, fold: int, seed: int, candidate: Candidate) -> FoldScor
     return FoldScore(way, fold, seed, candidate.predictions("test"), metrics)
 
 
-def kept(out: Path, folds: list[int]) -> list[dict[str, Any]]:
-    """Return the rows of other folds than `folds` that earlier calls have written."""
+def kept(out: Path, folds: list[int], seeds: list[int]) -> list[dict[str, Any]]:
+    """Return the rows that earlier calls have written, without those of `folds` and `seeds`."""
     if not (out / "rows.csv").exists():
         return []
     written, table = pd.read_csv(out / "rows.csv"), pd.read_parquet(out / "predictions.parquet")
-    rows = written[~written["fold"].isin(folds)].to_dict("records")
+    rows = written[~(written["fold"].isin(folds) & written["seed"].isin(seeds))].to_dict("records")
     for row in rows:
         clips = table[(table["fold"] == row["fold"]) & (table["way"] == row["way"]) & (table["seed"] == row["seed"])]
         p = clips[[name for name in table if name.startswith(PREFIX)]]
@@ -173,25 +173,31 @@ def write(rows: list[dict[str, Any]], out: Path) -> None:
     pd.concat(predictions, ignore_index=True).to_parquet(out / "predictions.parquet", index=False)
 
 
+def numbers(text: str) -> list[int]:
+    """Return the numbers of a list such as 1,2."""
+    return [int(number) for number in text.split(",")]
+
+
 def main() -> None:
     """Run what is missing and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="ESC-10 in TAU's layout, or another data set with folds")
     parser.add_argument("--out", type=Path, required=True, help="folder of shards, runs and tables")
-    parser.add_argument("--folds", default="1,2,3,4,5")
+    parser.add_argument("--folds", type=numbers, default=[1, 2, 3, 4, 5])
     parser.add_argument("--trials", type=int, default=16, help="trials of the search out of fold")
     parser.add_argument("--epochs", type=int, default=42, help="of the selected network's training")
     parser.add_argument(
         "--networks", type=Path, help="rows.csv of earlier searches, whose networks are trained instead"
     )
     parser.add_argument("--ways", default=",".join(WAYS), help="with --networks: the ways whose networks are trained")
-    parser.add_argument("--seeds", type=int, default=1, help="with --networks: trainings of each network")
+    parser.add_argument(
+        "--seeds", type=numbers, default=[0], help="with --networks: one training of each network a seed"
+    )
     parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
-    folds = [int(fold) for fold in asked.folds.split(",")]
-    rows = kept(asked.out, folds)
-    for fold in folds:
+    rows = kept(asked.out, asked.folds, asked.seeds)
+    for fold in asked.folds:
         rows += train_again(asked, fold) if asked.networks else run_fold(asked, fold)
         rows.sort(key=lambda row: (row["fold"], row["way"], row["seed"]))
         write(rows, asked.out)
