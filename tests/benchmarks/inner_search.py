@@ -11,8 +11,8 @@ take some two and a half hours on two processors; the same call resumes, and tak
 the networks that earlier searches selected, for other epochs, and searches nothing; `--ways` names whose.
 
 OUT has rows.csv (one row per fold, way and seed, with the selected network), predictions.parquet (probabilities of the
-tested clips), systems.csv and differences.csv (test scores of both ways and their paired difference). Folds and seeds
-that the first two files have already, and that are not asked for, stay in all tables.
+tested clips), systems.csv and differences.csv (test scores of both ways and their paired difference). Rows that the
+first two files have already, of other folds, ways or seeds than those asked for, stay in all tables.
 """
 
 from __future__ import annotations
@@ -136,12 +136,12 @@ def fold_score(way: str, fold: int, seed: int, candidate: Candidate) -> FoldScor
     return FoldScore(way, fold, seed, candidate.predictions("test"), metrics)
 
 
-def kept(out: Path, folds: list[int], seeds: list[int]) -> list[dict[str, Any]]:
-    """Return the rows that earlier calls have written, without those of `folds` and `seeds`."""
+def written_rows(out: Path) -> list[dict[str, Any]]:
+    """Return the rows that earlier calls have written."""
     if not (out / "rows.csv").exists():
         return []
     written, table = pd.read_csv(out / "rows.csv"), pd.read_parquet(out / "predictions.parquet")
-    rows = written[~(written["fold"].isin(folds) & written["seed"].isin(seeds))].to_dict("records")
+    rows = written.to_dict("records")
     for row in rows:
         clips = table[(table["fold"] == row["fold"]) & (table["way"] == row["way"]) & (table["seed"] == row["seed"])]
         p = clips[[name for name in table if name.startswith(PREFIX)]]
@@ -150,6 +150,11 @@ def kept(out: Path, folds: list[int], seeds: list[int]) -> list[dict[str, Any]]:
         metrics = METRICS.validate_json(row.pop("metrics"))
         row["score"] = FoldScore(row["way"], row["fold"], row["seed"], predictions, metrics)
     return rows
+
+
+def key_of(row: dict[str, Any]) -> tuple[int, str, int]:
+    """Return what a row is told from others by."""
+    return row["fold"], row["way"], row["seed"]
 
 
 def scored(rows: list[dict[str, Any]]) -> Crossval:
@@ -196,10 +201,10 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="further settings, as of asc run")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # lengths of clips, and candidates that no package is made of
-    rows = kept(asked.out, asked.folds, asked.seeds)
+    known = {key_of(row): row for row in written_rows(asked.out)}
     for fold in asked.folds:
-        rows += train_again(asked, fold) if asked.networks else run_fold(asked, fold)
-        rows.sort(key=lambda row: (row["fold"], row["way"], row["seed"]))
+        known |= {key_of(row): row for row in (train_again if asked.networks else run_fold)(asked, fold)}
+        rows = [known[key] for key in sorted(known)]
         write(rows, asked.out)
         scores = scored(rows)
         table = pd.DataFrame(rows).drop(columns=["score", "network"])
