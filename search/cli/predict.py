@@ -31,38 +31,45 @@ if TYPE_CHECKING:
     from search.cli.screen.terminal import Terminal
 
 
+AudioArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="AUDIO...",
+        help="Audio files, or folders of them; - reads standard input: WAV, FLAC or raw samples.",
+        show_default=False,
+    ),
+]
+TopOption = Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Recording device of all AUDIO, if known: its network answers, if the candidate has one.",
+        show_default=False,
+    ),
+]
+WindowsOption = Annotated[
+    bool, typer.Option("--windows", help="Answer for each window of a recording, not for their mean.")
+]
+CsvOption = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Write all probabilities to this CSV file.", show_default=False),
+]
+
+
 def predict(
     candidate: SystemArgument,
-    audio: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="AUDIO...",
-            help="Audio files, or folders of them; - reads standard input: WAV, FLAC or raw samples.",
-            show_default=False,
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Scenes to print per recording.")] = 3,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            metavar="NAME",
-            help="Recording device of all AUDIO, if known: its network answers, if the candidate has one.",
-            show_default=False,
-        ),
-    ] = None,
-    by_window: Annotated[
-        bool, typer.Option("--windows", help="Answer for each window of a recording, not for their mean.")
-    ] = False,
+    audio: AudioArgument = None,
+    top: TopOption = 3,
+    device: DeviceOption = None,
+    by_window: WindowsOption = False,
     every: EveryOption = None,
     rate: RateOption = None,
     channels: ChannelsOption = None,
     sample_format: FormatOption = None,
     microphone: MicrophoneOption = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write all probabilities to this CSV file.", show_default=False),
-    ] = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify recordings with an exported candidate or ensemble, including feature extraction.
