@@ -12,6 +12,7 @@ from typing import Any
 
 from asc_models.networks.topology import Shape
 from data_prep.config import FeatureSpec, ReaderSpec, Windows
+from data_prep.errors import ConfigError
 from data_prep.progress import ProgressCallback
 from data_prep.shards.manifest import read_manifest
 from data_prep.store.store import Location, parse_location
@@ -24,7 +25,7 @@ from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
 from search.pipeline import run_stages
 from search.recipe import Pick, facts_of_audio, facts_of_shards, with_recipe
-from search.run_config import bind_data, check_fold, default_shards, unless_refused
+from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.survey import Survey
@@ -60,6 +61,7 @@ def run(
     storage: Location | None = None,
     address: str | None = None,
     n_workers: int = 1,
+    earlier: Sequence[Path] = (),
     watch: Watch = WATCH,
     narrator: Narrator | None = None,
 ) -> Run:
@@ -75,6 +77,7 @@ def run(
         storage: shared folder or URI for ledger and checkpoints, reachable from every node; None keeps them in `out`.
         address: address of a Ray cluster; None means this machine.
         n_workers: processes that read audio. More than one are spawned: a script needs `if __name__ == "__main__":`.
+        earlier: directories of earlier runs, whose trials inform the search.
         watch: further logs of the search.
         narrator: shows progress; None shows warnings only.
 
@@ -83,10 +86,15 @@ def run(
     """
     cluster_address(address)  # raises if it is wrong, before anything is written
     directory, narrator = RunDirectory(Path(out)), narrator or Quiet()
+    if earlier and config.search is None:
+        raise ConfigError("search: null: earlier runs inform a search, and there is none. Leave out --warm-start")
+    require_runs(earlier, directory)
     with unless_refused(directory), taken(directory, storage, narrator.note) as stored:
         workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored, narrator.warn) as ledger:
-            run_stages(Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch)
+            run_stages(
+                Path(data), workspace, config, ledger, narrator, n_workers=n_workers, watch=watch, earlier=earlier
+            )
     return open_run(out)
 
 
@@ -111,7 +119,7 @@ def search(
         out: the run directory.
         storage: shared folder or URI for ledger and checkpoints, reachable from every node; None keeps them in `out`.
         address: address of a Ray cluster; None means this machine.
-        earlier: directories of earlier runs on the same data, whose trials inform this search.
+        earlier: directories of earlier runs, whose trials inform this search.
         watch: further logs of the search.
         narrator: shows progress; None shows warnings only.
 
@@ -124,6 +132,7 @@ def search(
     manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
+    require_runs(earlier, directory)
     with (
         unless_refused(directory),
         taken(directory, storage, narrator.note) as stored,

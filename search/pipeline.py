@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def run_stages(
     *,
     n_workers: int,
     watch: Watch = WATCH,
+    earlier: Sequence[Path] = (),
 ) -> Path:
     """Run every stage, from audio files to report and submission package; return the path of the report's page.
 
@@ -51,6 +53,7 @@ def run_stages(
         narrator: shows the progress.
         n_workers: processes that read audio.
         watch: further logs of the search.
+        earlier: directories of earlier runs, whose trials inform the search.
 
     Raises:
         AscError: if a stage fails; finished work is kept.
@@ -66,7 +69,7 @@ def run_stages(
     require_systems_fit(config, manifest)
     if workspace.storage is not None:
         workspace.storage.push_config(workspace.run)
-    search_stage(workspace, config, ledger, narrator, watch)
+    search_stage(workspace, config, ledger, narrator, watch, earlier)
     retrain_stage(workspace, config, ledger, narrator, watch=watch)
     return finish_run(workspace, config, ledger, narrator)
 

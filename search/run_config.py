@@ -182,6 +182,19 @@ def has_training(run: RunDirectory) -> bool:
     return any(of_kind(Ledger(run.ledger_path).events(), "trial_started", "candidate_started"))
 
 
+def require_runs(earlier: Sequence[Path], run: RunDirectory) -> None:
+    """Check that the directories of earlier runs are runs, and none of them `run` itself.
+
+    Raises:
+        RunError: if they are not.
+    """
+    for root in earlier:
+        if root.resolve() == run.root.resolve():
+            raise RunError(f"{root}: is this run itself, which knows its trials; name an earlier one")
+        if not RunDirectory(root).config_path.exists():
+            raise RunError(f"{root}: not a run directory (it has no config.yaml)")
+
+
 def check_fold(fold: int, manifest: Manifest) -> None:
     """Check that the data have the fold.
 

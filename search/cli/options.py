@@ -63,6 +63,16 @@ StorageOption = Annotated[
         show_default=False,
     ),
 ]
+WarmStartOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--warm-start",
+        metavar="RUN",
+        help="Directory of an earlier run, whose trials inform this search: fully if they had the same data and "
+        "settings, otherwise relative to one another, as a prior that fades. Repeatable.",
+        show_default=False,
+    ),
+]
 CpusOption = Annotated[
     int | None,
     typer.Option(

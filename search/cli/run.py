@@ -19,6 +19,7 @@ from search.cli.options import (
     StorageOption,
     TensorBoardOption,
     WandbOption,
+    WarmStartOption,
     WorkersOption,
     leave_job_folder,
     n_workers,
@@ -77,6 +78,7 @@ def run(
     address: AddressOption = None,
     storage: StorageOption = None,
     workers: WorkersOption = None,
+    earlier: WarmStartOption = None,
     tensorboard: TensorBoardOption = True,
     mlflow: MlflowOption = None,
     wandb: WandbOption = None,
@@ -102,6 +104,7 @@ def run(
         storage=storage_location(storage),
         address=address,
         n_workers=n_workers(workers),
+        earlier=earlier or (),
         watch=Watch(tensorboard=tensorboard, mlflow=mlflow, wandb=wandb),
         narrator=screen,
     )

@@ -16,22 +16,13 @@ from search.cli.options import (
     StorageOption,
     TensorBoardOption,
     WandbOption,
+    WarmStartOption,
     leave_job_folder,
     storage_location,
     terminal,
     with_resources,
 )
 
-WarmStartOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--warm-start",
-        metavar="RUN",
-        help="Directory of an earlier run, whose trials inform this search: fully if they had the same data and "
-        "settings, otherwise relative to one another, as a prior that fades. Repeatable.",
-        show_default=False,
-    ),
-]
 DryRunOption = Annotated[
     bool,
     typer.Option(

@@ -22,7 +22,7 @@ from asc_models.networks.families import parse_network
 from asc_models.networks.presets import preset
 from asc_models.networks.topology import Shape
 from asc_models.networks.trace import Trace, distance, trace
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import ConfigError
 from data_prep.schema import canonical_json, differing_keys
 from results.ledger.events import of_kind
 from results.ledger.ledger import Ledger
@@ -130,7 +130,7 @@ def read_warm_start(
     """Return the presets and earlier runs' trials that a search can use.
 
     Args:
-        runs: directories of earlier runs.
+        runs: directories of earlier runs (search.run_config.require_runs).
         presets: names of presets.
         space: the search space.
         describe: returns the configuration of the training at a point.
@@ -143,7 +143,7 @@ def read_warm_start(
 
     Raises:
         ConfigError: if a preset does not exist.
-        RunError: if a directory is not a run, or its ledger is damaged.
+        RunError: if a run's ledger is damaged.
     """
     points, notes = _preset_points(presets, space, recipe, input_shape, n_classes)
     trials: list[EarlierTrial] = []
@@ -242,8 +242,6 @@ def _earlier_trials(
     run: RunDirectory, space: Space, describe: Describe, data_hash: str, *, has_prior: bool
 ) -> tuple[list[EarlierTrial], list[str]]:
     """Return the trials of a run that can be used here, and a note on them and on those left out."""
-    if not run.config_path.exists():
-        raise RunError(f"{run.root}: not a run directory (it has no config.yaml)")
     name = run.root.resolve().name
     searched = (run.read_config().get("data") or {}).get("manifest_hash")
     other_data = "" if searched == data_hash else f"other data ({searched}, here {data_hash})"

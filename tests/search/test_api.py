@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError, DataError, RunError
 from results.ledger.running import RunningReports
-from search.api import Quiet, network_input, read_config, search, survey
+from search.api import Quiet, network_input, read_config, run, search, survey
 from search.config import read_run_config
 from search.space.space import Space
 
@@ -52,6 +52,25 @@ def test_a_search_that_cannot_be_leaves_nothing_behind(config, data, error, mess
     with pytest.raises(error, match=message):
         search(read_config(config), data or shards, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "earlier", "error", "message"),
+    [
+        ("demo", "nowhere", RunError, "nowhere: not a run directory"),
+        ("demo", "run", RunError, "run: is this run itself"),
+        ("tau2020-cao2021", "nowhere", ConfigError, "search: null: .*Leave out --warm-start"),
+    ],
+)
+def test_earlier_runs_that_cannot_inform_a_search_leave_nothing_behind(name, earlier, error, message, shards, tmp_path):
+    """What is no run, the run itself, and a line without a search are errors before anything is prepared."""
+    out = tmp_path / "run"
+    with pytest.raises(error, match=message):
+        run(read_config(name), tmp_path, out, earlier=[tmp_path / earlier])
+    if error is RunError:
+        with pytest.raises(error, match=message):
+            search(read_config(name), shards, out, earlier=[tmp_path / earlier])
+    assert not out.exists()
 
 
 def test_the_quiet_narrator_still_warns(capsys):

@@ -203,6 +203,18 @@ def test_a_finished_run_does_nothing(finished):
     assert set(changed) <= {".lock", "ledger.lock", "manifest.json"}  # the manifest anew, with the same bytes
 
 
+def test_an_earlier_run_informs_the_search_of_a_line(finished, tmp_path):
+    """`asc run --warm-start`: the earlier trials are entered once, and a search that has all its trials trains none."""
+    earlier = shutil.copytree(finished / "run", tmp_path / "earlier", ignore=shutil.ignore_patterns("shards"))
+    later = shutil.copytree(finished / "run", tmp_path / "later")
+    command = [*run_command(finished)[:-1], str(later), "--warm-start", str(earlier)]
+    assert "earlier: 4 of its 4 trials are used" in asc(*command).stderr
+    assert ": already used by this search; trials it has trained since" in asc(*command).stderr
+    added = Ledger(later / "ledger.jsonl").events()[len(events(finished)) :]
+    assert [event["event"] for event in added] == ["warm_start"]
+    assert len(added[0]["trials"]) == 4
+
+
 def test_another_configuration_is_refused(finished):
     """The run directory of another configuration is not touched, and the differing key is named."""
     done = asc(*run_command(finished), "--set", "train.epochs=7", code=1)
