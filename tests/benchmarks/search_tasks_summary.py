@@ -1,8 +1,9 @@
 """Tables of finished searches: means with their errors, paired differences, ranks, and hypervolume against time.
 
 The error of a mean is over all searches of a method. That of a difference to the first method is over tasks and limits,
-since seeds of a task share its surface. Ranks are compared by the tests of Friedman and Nemenyi, of two methods by
-Wilcoxon's (Demšar, 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR).
+since seeds of a task share its surface; of a single task it is over its searches, and says nothing of other tasks.
+Ranks are compared by the tests of Friedman and Nemenyi, of two methods by Wilcoxon's (Demšar, 2006, "Statistical
+Comparisons of Classifiers over Multiple Data Sets", JMLR).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ QUANTITIES = ("volume", "log_volume", "regret")
 TIMES = (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.25, 1.5, 2.0)
 """Of the simulated time that all epochs would take without any decision: where the curve of hypervolume has points."""
 PAIR = ["task", "share", "seed"]
+"""Columns by which searches of two methods are paired."""
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -61,11 +63,11 @@ def _line(table: pd.DataFrame, first: str, name: str, mark: str) -> str:
     volume = mean_and_error(mine[f"volume_{mark}"].to_numpy())
     regret = mean_and_error(100 * mine[f"regret_{mark}"].to_numpy())
     log_volume = mine[f"log_volume_{mark}"].mean()
-    texts = [f"{volume[0]:.3f} ± {volume[1]:.3f}", f"{regret[0]:.1f} ± {regret[1]:.1f}"]
+    texts = [with_error(*volume, ".3f"), with_error(*regret, ".1f")]
     if name != first:
         for index, (quantity, scale, digits) in enumerate([("volume", 1, 3), ("regret", 100, 1)]):
             mean, error = difference(table, first, name, f"{quantity}_{mark}")
-            texts[index] += f" ({scale * mean:+.{digits}f} ± {scale * error:.{digits}f})"
+            texts[index] += f" ({with_error(scale * mean, scale * error, f'.{digits}f', sign='+')})"
     return f"{name:24s}  {len(mine):8d}  {texts[0]:31s}  {log_volume:12.3f}  {texts[1]}"
 
 
@@ -75,32 +77,44 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), error
 
 
+def with_error(mean: float, error: float, digits: str, sign: str = "") -> str:
+    """Return a mean with its error, if that is known."""
+    return f"{mean:{sign}{digits}}" + ("" if math.isnan(error) else f" ± {error:{digits}}")
+
+
+def blocks_of(table: pd.DataFrame) -> list[str]:
+    """Return the columns that tell apart what differences are over: tasks and limits, or one task's searches."""
+    return PAIR if len(set(table["task"])) == 1 else ["task", "share"]
+
+
 def difference(table: pd.DataFrame, first: str, name: str, column: str) -> tuple[float, float]:
     """Return the mean difference of a method to another on the searches of both, and its error."""
     wide = table[table["method"].isin([first, name])].pivot_table(column, index=PAIR, columns="method").dropna()
     if wide.empty:
         return math.nan, math.nan
-    return mean_and_error((wide[name] - wide[first]).groupby(level=["task", "share"]).mean().to_numpy())
+    return mean_and_error((wide[name] - wide[first]).groupby(level=blocks_of(table)).mean().to_numpy())
 
 
 def ranks(table: pd.DataFrame, names: Sequence[str], column: str) -> str:
-    """Return a line of the average ranks over the tasks and limits that all methods have, the best being 1.
+    """Return a line of the average ranks over the tasks and limits (`blocks_of`) that all methods have, 1 the best.
 
     Two methods are compared by Wilcoxon's signed-rank test, more by Friedman's.
     """
     from scipy.stats import friedmanchisquare, wilcoxon
 
-    means = table.pivot_table(column, index=["task", "share"], columns="method")[list(names)].dropna()
+    blocks = blocks_of(table)
+    of_what = "searches of one task" if "seed" in blocks else "tasks and limits"
+    means = table.pivot_table(column, index=blocks, columns="method")[list(names)].dropna()
     n, k = means.shape
     if n < 2:
-        return f"ranks need two tasks or limits that all methods have; there are {n}"
+        return f"ranks need two {of_what} that all methods have; there are {n}"
     average = means.rank(axis=1, ascending=False).mean().sort_values()
     text = ", ".join(f"{name} {rank:.2f}" for name, rank in average.items())
     values = means.T.to_numpy()
     if k == 2:
-        return f"ranks ({n} tasks and limits, Wilcoxon p = {float(wilcoxon(*values).pvalue):.2g}): {text}"
+        return f"ranks ({n} {of_what}, Wilcoxon p = {float(wilcoxon(*values).pvalue):.2g}): {text}"
     p = float(friedmanchisquare(*values).pvalue)
-    return f"ranks ({n} tasks and limits, Friedman p = {p:.2g}, differ from {critical_difference(n, k):.2f} on): {text}"
+    return f"ranks ({n} {of_what}, Friedman p = {p:.2g}, differ from {critical_difference(n, k):.2f} on): {text}"
 
 
 def critical_difference(n: int, k: int) -> float:

@@ -204,6 +204,22 @@ def test_the_reports_numbers_by_hand(task: Task) -> None:
     assert any(line.split()[0::2][:1] == ["b"] and " 7 " in line for line in lines)
 
 
+def test_searches_of_one_task_are_told_apart_by_their_seeds(task: Task) -> None:
+    """With one task, differences and ranks are over its searches; a single search has no error."""
+    base = row_of(task, search("random + none", 0))
+    rows = [
+        {**base, **{f"volume_{mark}": volume for mark in MARKS}, "method": method, "seed": seed}
+        for method, volumes in {"a": (0.5, 0.7, 0.6), "b": (0.6, 0.9, 0.9)}.items()
+        for seed, volume in enumerate(volumes)
+    ]
+    lines = summary(rows, ["a", "b"])
+    assert "0.800 ± 0.100 (+0.200 ± 0.058)" in lines[5]
+    assert lines[7] == "ranks (3 searches of one task, Wilcoxon p = 0.25): b 1.00, a 2.00"
+    single = next(line for line in summary(rows[:1], ["a"]) if line.startswith("a "))
+    assert single.split()[:3] == ["a", "1", "0.500"]
+    assert "±" not in single
+
+
 def test_the_expected_duration_is_that_of_finished_searches() -> None:
     """Of a method with rows it is their mean, of others that of their proposals; jobs share it."""
     known, unknown = search("random + none", 0), search("front + none", 0)
