@@ -25,7 +25,7 @@ from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch
 from search.pipeline import run_stages
 from search.recipe import Pick, facts_of_audio, facts_of_shards, with_recipe
-from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused
+from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused, unlike_shards
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.survey import Survey
@@ -133,6 +133,8 @@ def search(
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
     require_runs(earlier, directory)
+    if other := unlike_shards(config, manifest):
+        narrator.warn(other)
     with (
         unless_refused(directory),
         taken(directory, storage, narrator.note) as stored,

@@ -206,6 +206,31 @@ def check_fold(fold: int, manifest: Manifest) -> None:
         raise ConfigError(f"fold: the data {manifest.name!r} have no fold {fold}; they have {has}")
 
 
+def unlike_shards(config: RunConfig, manifest: Manifest) -> str | None:
+    """Return in which keys of `prepare` that a configuration sets the shards differ; None if in none.
+
+    Where shards are given, they are taken as they are: a network is trained on their features, not on those that its
+    configuration asks for.
+    """
+    asked, made = config.prepare, tuple(one.augmentation for one in manifest.copies)
+    pairs: list[tuple[str, object, object]] = []
+    if "augmentations" in asked.model_fields_set and set(asked.augmentations) != set(made):
+        pairs.append(("augmentations", ", ".join(asked.augmentations) or "none", ", ".join(made) or "none"))
+    for name, wanted, there in (
+        ("features", asked.features, manifest.spec), ("validation", asked.validation, manifest.validation),
+    ):  # fmt: skip
+        keys = [key for key in type(wanted).model_fields if key in wanted.model_fields_set]
+        pairs += [(f"{name}.{key}", getattr(wanted, key), getattr(there, key)) for key in keys]
+    found = [f"  prepare.{key}: {mine} here, {theirs} there" for key, mine, theirs in pairs if mine != theirs]
+    if not found:
+        return None
+    lines = "\n".join(found)
+    return (
+        f"the shards were not prepared with this configuration; they are used as they are:\n{lines}\n"
+        "To have what the configuration says, prepare with it: `asc prepare DATA --out SHARDS --config CONFIG`"
+    )
+
+
 def bind_data(run: RunDirectory, manifest: Manifest) -> None:
     """Store name and hash of the data in the run, or check them against those stored.
 

@@ -61,6 +61,8 @@ def search(
     Rerun the same command to resume. `asc status RUN --follow` shows the progress in another terminal.
     """
     from data_prep.errors import ConfigError
+    from data_prep.shards.manifest import read_manifest
+    from data_prep.store.store import parse_location
     from search.api import search as search_space
     from search.config import read_run_config
     from search.observers.watch import Watch
@@ -74,7 +76,10 @@ def search(
     if is_dry:
         from search.api import pick_recipe
         from search.cli.dry_run import dry_run
+        from search.run_config import unlike_shards
 
+        if shards is not None and (other := unlike_shards(config, read_manifest(parse_location(shards)))):
+            screen.warn(other)
         config, picks = pick_recipe(config, shards=shards)
         for pick in picks:
             screen.note(f"Recipe: {pick}")

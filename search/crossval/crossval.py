@@ -26,7 +26,7 @@ from search.retrain.job import TrainingJob
 from search.retrain.retrain import requested_jobs
 from search.retrain.teaching import opened_teachers
 from search.retrain.workers import train_all
-from search.run_config import bind_data, check_fold, open_run, unless_refused
+from search.run_config import bind_data, check_fold, open_run, unless_refused, unlike_shards
 from search.stages import Narrator, prepare_stage, recipe_stage
 from search.study.config import SearchConfig
 
@@ -80,6 +80,8 @@ def cross_validate(
     for fold in wanted:
         check_fold(fold, manifest)
     if data is None:
+        if other := unlike_shards(config, manifest):
+            narrator.warn(other)
         config = recipe_stage(first, config, partial(facts_of_shards, manifest), narrator)
     retrain = config.retrain.updated(inner_folds=inner, all_clips=config.retrain.all_clips or inner > 0)
     with ExitStack() as stack:

@@ -12,7 +12,7 @@ from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
 from search.retrain.teaching import teachers_config
-from search.run_config import bind_data, open_run, read_run
+from search.run_config import bind_data, open_run, read_run, unlike_shards
 from search.study.config import SearchConfig
 
 
@@ -236,6 +236,23 @@ def test_a_run_belongs_to_one_data_set(tmp_path, shards):
     with pytest.raises(RunError, match="started on the data"):
         bind_data(run, manifest.updated(classes=manifest.classes[::-1]))
     bind_data(run, manifest.updated(name="moved"))
+
+
+def test_shards_that_were_prepared_otherwise_are_said(shards):
+    """Every key of `prepare` that is set and differs is listed with both values; keys that are not set say nothing."""
+    manifest = read_manifest(shards)
+    spec = manifest.spec
+    alike = {"features": {"n_mels": spec.n_mels, "hop_length": spec.hop_length}, "validation": {"seed": 0}}
+    assert unlike_shards(parse_config(RunConfig, {}, "test"), manifest) is None
+    assert unlike_shards(parse_config(RunConfig, {"prepare": alike}, "test"), manifest) is None
+    other = {"features": {"n_mels": 64}, "validation": {"fraction": 0.07}, "augmentations": ["mix"]}
+    told = unlike_shards(parse_config(RunConfig, {"prepare": other}, "test"), manifest)
+    assert told is not None
+    assert told.splitlines()[1:-1] == [
+        "  prepare.augmentations: mix here, none there",
+        f"  prepare.features.n_mels: 64 here, {spec.n_mels} there",
+        f"  prepare.validation.fraction: 0.07 here, {manifest.validation.fraction} there",
+    ]
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

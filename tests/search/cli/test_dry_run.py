@@ -79,7 +79,9 @@ def test_a_machine_reads_the_same(tmp_path, shards):
     (tmp_path / "run.yaml").write_text(
         SPACE + "recipe: paper\nreader: {deltas: 0}\nrules: {name: custom, limits: {weight_bytes: 8000}}\n"
     )
-    found = json.loads(search(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json").stdout)
+    done = search(tmp_path, "run.yaml", "--shards", shards, "--dry-run", "--json", "--set", "prepare.features.n_mels=8")
+    assert "prepare.features.n_mels: 8 here, 16 there" in done.stderr
+    found = json.loads(done.stdout)
     assert (found["input_shape"], found["n_classes"]) == ([16, 32, 1], 3)
     assert found["n_points"] == found["n_seen"] == 2 * 2 * 2 * 2 * 3 * 8 * 2
     assert found["is_exact"]
