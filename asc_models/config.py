@@ -227,9 +227,9 @@ class FineTuning(Config):
     min_clips: int = Field(100, ge=1)
     """Fewest recorded training clips of a device that has a network of its own."""
     train: dict[str, Any] = Field(default_factory=dict)
-    """Further keys of the section `train` that differ from the general network's. Others that differ are `schedule`
-    (cosine) and, set to their defaults, `warm_up_epochs` and `epoch_examples`; clips never get the response of another
-    device (`spectrum_correction_p`, `device_offset_p`)."""
+    """Further keys of the section `train` that differ from the general network's. In any case `schedule` is cosine,
+    `warm_up_epochs` and `epoch_examples` have their defaults, and clips never get the response of another device
+    (`spectrum_correction_p`, `device_offset_p`)."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -77,10 +77,11 @@ class RulesConfig(Config):
     """Section `rules`: a named rule set; `limits` adds or replaces single limits.
 
     Quantities that follow from a network's description are checked before training. The size of the file is known only
-    after export: before training, candidates are rejected whose weights and 200 bytes per kernel are over `file_bytes`;
-    a trial whose file is over it fails at its first rung with that reason, and a retrained candidate is not used.
-    Scales and operators take 250 to 800 bytes per kernel in all, so a `weight_bytes` limit in addition rejects more of
-    these before training. dcase2022 allows only exports with int8 kernels: int8_weights, int4_int8_weights, int8.
+    after export. With a limit on `file_bytes`, candidates are rejected before training if their weights plus 200 bytes
+    per kernel exceed it. Files need 250 to 800 bytes per kernel beside the weights, so some are found too large later:
+    such a trial fails at its first rung with that reason, and such a retrained candidate is not used. A lower limit on
+    `weight_bytes` in addition rejects them earlier. dcase2022 allows only exports with int8 kernels: int8_weights,
+    int4_int8_weights, int8.
     """
 
     name: RuleName = "dcase2021"

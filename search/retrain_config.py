@@ -88,12 +88,12 @@ class SystemConfig(Config):
 
 
 class DistillationConfig(Distillation):
-    """Section `retrain.distillation`: candidates also learn from the probabilities of teachers, which are averaged. The
-    names of such candidates end in `-kd`."""
+    """Section `retrain.distillation`: candidates also learn from the probabilities of teachers, which are averaged.
+    Names of such candidates have `-kd` before the seed, as in t0003-kd-s0."""
 
     teachers: tuple[SystemConfig, ...] = ()
-    """Networks of any size, trained first on the same clips. They are kept in RUN/teachers and never submitted. Their
-    recipe is the candidates', with the keys of their own `train`; the candidates' input must fit them."""
+    """Networks of any size, trained first on the same clips. They are kept in RUN/teachers and never submitted. They
+    use the candidates' training settings, changed by the keys of their own `train`, and must accept their input."""
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     """Random seeds; each of `teachers` is trained once per seed."""
     candidates: tuple[str, ...] = ()
@@ -131,9 +131,9 @@ class RetrainConfig(Config):
     mode: ExportMode = "int8_weights"
     """Export mode of the retrained models."""
     int4_limit_bytes: int | None = Field(None, ge=1)
-    """With `int4_int8_weights`: number of bytes up to which large kernels are int8 instead of int4, those whose int4
-    changes the answers most. Counted as the rules count, e.g. non-zero weights under dcase2021; weights if they limit
-    no bytes. null: all large kernels are int4, as in a search."""
+    """With `int4_int8_weights`: size to fill. Large kernels whose int4 changes the answers most are stored in int8
+    until so many bytes are used. Counted as the rules count, e.g. non-zero weights under dcase2021; weights if they
+    limit no bytes. null: all large kernels are int4, as in a search."""
     checkpoint: CheckpointMetric = "macro_accuracy"
     """Validation score by which the best epoch is selected; the other score breaks ties."""
     systems: tuple[SystemConfig, ...] = ()

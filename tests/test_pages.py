@@ -79,7 +79,7 @@ def test_every_page_is_linked_from_the_readme():
     linked = set(re.findall(r"\]\((?!http)([^)#]+\.md)\)", README))
     apart = {"README.md", "CHANGELOG.md"}
     pages = {str(page) for page in PAGES if page.parts[:2] != ("results", "reference")}
-    assert pages - apart == linked
+    assert pages - apart == {page for page in linked if not page.startswith("results/reference/")}
 
 
 def test_every_make_target_that_pages_name_exists():

@@ -28,7 +28,7 @@ def show(
         typer.Option("--data", help="Folder of a data set for which `recipe: auto` picks values.", show_default=False),
     ] = None,
     shards: Annotated[
-        str | None, typer.Option("--shards", help="The same of prepared shards.", show_default=False)
+        str | None, typer.Option("--shards", help="Shards for which `recipe: auto` picks values.", show_default=False)
     ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the reference of all keys as a Markdown page instead.")

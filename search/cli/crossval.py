@@ -38,7 +38,7 @@ SourceArgument = Annotated[
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the cross-validation.", show_default=False)]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the data set, to prepare. Default: --shards are prepared already."),
+    typer.Option("--data", help="Folder of the data set, to prepare; not needed with prepared --shards."),
 ]
 FoldsOption = Annotated[
     str,
@@ -66,8 +66,8 @@ TestCurveOption = Annotated[
         "--test-curve",
         min=0,
         metavar="N",
-        help="Score the network on test every N epochs, too, for a column with its best epoch there, as results that "
-        "were chosen on test are. Nothing here is chosen by it. 0: never.",
+        help="Also score the network on test every N epochs, for a column of its best epoch there, to compare with "
+        "published results that were chosen on test. Nothing here is chosen by it. 0: never.",
     ),
 ]
 

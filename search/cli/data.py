@@ -82,8 +82,8 @@ def check(
 ) -> None:
     """Decode every recording and report missing, corrupt, duplicated or wrongly listed ones.
 
-    Exits with 1 if `asc prepare` would refuse the data set or quarantine a clip. Clips must have the length set by
-    --config, or by default the most common length.
+    Exits with 1 if `asc prepare` would refuse the data set or quarantine a clip. Clips must have the length that
+    --config sets; without it, the recordings' median length.
     """
     from data_prep.check.check import check_data
     from data_prep.check.report import report_values, write_report

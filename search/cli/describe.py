@@ -23,7 +23,7 @@ Verdicts = dict["RuleName", dict["ExportMode", "Verdict"]]
 SystemArgument = Annotated[
     str,
     typer.Argument(
-        metavar="X",
+        metavar="MODEL",
         help="Preset such as cao2021-system4, a candidate or ensemble as a folder or zip, or a .tflite file.",
         show_default=False,
     ),

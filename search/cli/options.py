@@ -59,7 +59,7 @@ StorageOption = Annotated[
         "--storage",
         metavar="URI",
         help="Shared storage for ledger and checkpoints, reachable from every node: s3://, gs:// or a mounted folder. "
-        "A lost RUN is restored from it. Default: RUN only.",
+        "A lost run directory is restored from it. Default: none.",
         show_default=False,
     ),
 ]

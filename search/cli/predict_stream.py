@@ -39,12 +39,16 @@ RateOption = Annotated[
     int | None, typer.Option("--rate", metavar="HZ", help="Sample rate of raw samples on -.", show_default=False)
 ]
 ChannelsOption = Annotated[
-    int | None, typer.Option("--channels", min=1, max=1024, help="Their channels. Default: 1.", show_default=False)
+    int | None,
+    typer.Option("--channels", min=1, max=1024, help="Channels of raw samples. Default: 1.", show_default=False),
 ]
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", metavar="FORMAT", help="Their format, by ffmpeg's name. Default: s16le.", show_default=False
+        "--format",
+        metavar="FORMAT",
+        help="Format of raw samples, by ffmpeg's name. Default: s16le.",
+        show_default=False,
     ),
 ]
 MicrophoneOption = Annotated[

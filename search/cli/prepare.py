@@ -19,7 +19,10 @@ def prepare(
         str, typer.Option("--out", help="Folder, or s3:// or gs:// URI, for the shards.", show_default=False)
     ],
     config_file: Annotated[
-        str, typer.Option("--config", help="YAML file or shipped name; only its section `prepare` is used.")
+        str,
+        typer.Option(
+            "--config", help="YAML file or shipped name, that of the search; only `prepare` and `recipe` are used."
+        ),
     ] = "default",
     overrides: SetOption = None,
     workers: WorkersOption = None,

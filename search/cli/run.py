@@ -34,7 +34,7 @@ def demo(
     overrides: SetOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Run every stage on a synthesized corpus, in at most six minutes on two processors."""
+    """Run every stage on a synthesized corpus, in at most six minutes on two CPU cores."""
     from data_prep.errors import ConfigError
     from data_prep.synth import synthesize
     from results.rundir import RunDirectory

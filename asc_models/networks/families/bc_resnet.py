@@ -44,7 +44,7 @@ class BcResnetConfig(NetworkConfig):
     n_blocks: tuple[int, ...] = (2, 2, 2, 3)
     """Number of blocks in each stage."""
     n_pools: int = Field(2, ge=0)
-    """The first stages, this many, are followed by a max pooling of 2 × 2."""
+    """Number of stages, from the first, that are followed by a max pooling of 2 × 2."""
     n_bands: int = Field(4, ge=1, le=16)
     """Sub-bands that are normalized separately; must divide the bands of every stage: with two poolings a half, a
     quarter and an eighth of the mel bands."""

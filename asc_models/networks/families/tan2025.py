@@ -48,8 +48,8 @@ class Tan2025Config(NetworkConfig):
     expansion: int = Field(2, ge=1, le=4)
     """Factor by which the k × 1 convolution widens each path, and once more after the paths."""
     head_channels: int = Field(28, ge=2, le=64)
-    """Channels before the classifier, which the recurrent unit reads one after another. The authors divide the widest
-    map's by 5."""
+    """Channels before the classifier, which the recurrent unit reads one after another. The authors use a fifth of
+    those of the widest map."""
     kernel_size: Literal[3, 5, 7] = 5
     """Kernel size k after the stem; in the stem it is 3."""
     reduction_ratio: int = Field(2, ge=1, le=64)
