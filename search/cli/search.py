@@ -38,9 +38,14 @@ def search(
         str, typer.Argument(metavar="CONFIG", help="YAML file, or a shipped name.", show_default=False)
     ],
     shards: Annotated[
-        str | None, typer.Option("--shards", help="Folder or URI of feature shards.", show_default=False)
+        str | None,
+        typer.Option(
+            "--shards", help="Folder or URI of feature shards; may be left out with --dry-run.", show_default=False
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Run directory.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run directory; not needed with --dry-run.", show_default=False)
+    ] = None,
     overrides: SetOption = None,
     address: AddressOption = None,
     storage: StorageOption = None,
