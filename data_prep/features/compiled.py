@@ -14,6 +14,7 @@ Compiled code is cached until this file changes, so only the first process on a 
 from __future__ import annotations
 
 import operator
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -187,7 +188,7 @@ def is_compilable(n_fft: int) -> bool:
 
 
 class CompiledMelPower:
-    """Mel power of whole clips; tables and buffers are allocated once.
+    """Mel power of whole clips; tables are allocated once, buffers once in each thread.
 
     Args:
         spec: the feature; n_fft must be a power of two.
@@ -208,8 +209,8 @@ class CompiledMelPower:
         )
         self._bands = _bands(filters.astype(np.float32))
         self._no_gain = np.ones(half + 1, dtype=np.float32)
-        sizes = ((N_LANES - 1) * hop + n_fft, n_fft * N_LANES, (half + 1) * N_LANES, N_LANES)
-        self._buffers = tuple(np.empty(size, dtype=np.float32) for size in sizes)
+        self._buffer_sizes = ((N_LANES - 1) * hop + n_fft, n_fft * N_LANES, (half + 1) * N_LANES, N_LANES)
+        self._of_thread = threading.local()
 
     def __call__(self, y: Float32, gain: npt.NDArray[np.floating] | None) -> tuple[Float32, Float32]:
         """Return mel power (n_mels, n_frames) and each frame's power over all bins before the gain (n_frames,).
@@ -224,6 +225,14 @@ class CompiledMelPower:
         y = np.ascontiguousarray(y, dtype=np.float32)
         _mel_power(y, mel, total, self._sizes, self._tables, factors, self._bands, self._buffers)
         return mel, total
+
+    @property
+    def _buffers(self) -> tuple[Float32, ...]:
+        """The buffers of this thread: compiled code runs without Python's lock, in several threads at once."""
+        if not hasattr(self._of_thread, "buffers"):
+            self._of_thread.buffers = tuple(np.empty(size, dtype=np.float32) for size in self._buffer_sizes)
+        buffers: tuple[Float32, ...] = self._of_thread.buffers
+        return buffers
 
 
 def _bands(filters: Float32) -> tuple[Indices, Indices, Float32]:

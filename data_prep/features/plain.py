@@ -28,8 +28,6 @@ class PlainMelPower:
         self._spec = spec
         self._window = window.astype(np.float32)
         self._basis = csr_array(filters.astype(np.float32))  # a filter overlaps only its neighbours
-        self._padded = np.zeros(spec.n_samples + 2 * (spec.n_fft // 2), dtype=np.float32)
-        self._windowed = np.empty((BLOCK, spec.n_fft), dtype=np.float32)
 
     def __call__(self, y: Float32, gain: npt.NDArray[np.floating] | None) -> tuple[Float32, Float32]:
         """Return mel power (n_mels, n_frames) and each frame's power over all bins before the gain (n_frames,).
@@ -41,13 +39,14 @@ class PlainMelPower:
         from scipy.fft import rfft
 
         spec = self._spec
-        self._padded[spec.n_fft // 2 : spec.n_fft // 2 + spec.n_samples] = y
-        frames = np.lib.stride_tricks.sliding_window_view(self._padded, spec.n_fft)[:: spec.hop_length]
+        padded = np.pad(y, spec.n_fft // 2)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
+        windows = np.empty((BLOCK, spec.n_fft), dtype=np.float32)
         mel = np.empty((spec.n_mels, len(frames)), dtype=np.float32)
         total = np.empty(len(frames), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
             block = slice(start, start + BLOCK)
-            windowed = np.multiply(frames[block], self._window, out=self._windowed[: len(frames[block])])
+            windowed = np.multiply(frames[block], self._window, out=windows[: len(frames[block])])
             spectrum = rfft(windowed, axis=1)
             power: Float32 = np.square(spectrum.real)
             power += np.square(spectrum.imag)

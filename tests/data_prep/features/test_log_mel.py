@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,16 @@ def test_one_extractor_keeps_nothing_of_the_clip_before():
     first = extract(MADE["sweep"].astype(np.float32))
     extract(MADE["pure tone"].astype(np.float32))
     np.testing.assert_array_equal(extract(MADE["sweep"].astype(np.float32)), first)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_threads_share_an_extractor(preset):
+    """Four threads at once get what each gets alone, from compiled and from plain code."""
+    spec = FeatureSpec.model_validate({"preset": preset, "clip_seconds": 0.5})
+    window, filters = window_of(spec), mel_filters(spec)
+    clips = np.random.default_rng(0).normal(size=(64, spec.n_samples)).astype(np.float32)
+    for mel_power in (CompiledMelPower(spec, window, filters), PlainMelPower(spec, window, filters)):
+        expected = [mel_power(y, None)[0] for y in clips]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda y, mel_power=mel_power: mel_power(y, None)[0], clips))
+        np.testing.assert_array_equal(found, expected)
