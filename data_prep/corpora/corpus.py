@@ -77,5 +77,10 @@ def file_clip_id(filename: str) -> str:
 
 
 def location_of(clip: Clip) -> str:
-    """Return the group that is never divided between splits: the clip's location, or its id without a location."""
-    return clip.location if clip.location is not None else f"clip:{clip.clip_id}"
+    """Return the group that is never divided between splits: the clip's location, else its segment, else its id.
+
+    Devices record a segment at the same moment, so that it is the least that must stay together.
+    """
+    if clip.location is not None:
+        return clip.location
+    return f"clip:{clip.clip_id}" if clip.segment is None else f"segment:{clip.segment}"

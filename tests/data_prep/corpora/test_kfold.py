@@ -91,3 +91,10 @@ def test_folds_that_cannot_be_cut_are_refused(make_corpus):
     rows = [*scene_rows(), Row("audio/tram-lisbon-900-0-a.wav", "tram", "train", "lisbon-900")]
     with pytest.raises(DataError, match="scene 'tram' has a single location"):
         read_corpus(make_corpus(rows, name="single"), CorpusConfig(k_folds=3))
+
+
+def test_devices_that_recorded_a_moment_stay_together():
+    """Without locations, the clips of a segment are in one part."""
+    clips = [Clip(f"{n}-{d}", f"{n}-{d}.wav", "A", d, None, None, f"s{n}") for n in range(10) for d in "abc"]
+    parts = assign_parts(clips, 5, 0)
+    assert {location_of(c) for c in clips} == parts.keys() == {f"segment:s{n}" for n in range(10)}
