@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,24 +40,57 @@ def microphone_stream(device: str, sample_rate: int, warn: Callable[[str], None]
     sounddevice = _sounddevice()
     try:
         number, n_channels, rate = _input(sounddevice, device, sample_rate)
-        held: queue.Queue[tuple[npt.NDArray[np.float32], bool]] = queue.Queue(round(MAX_HELD_S / BLOCK_SECONDS))
-
-        def keep(block: npt.NDArray[np.float32], n_samples: int, time: Any, status: Any) -> None:
-            """Get a block from PortAudio, in a thread of its own, and report whether one was lost."""
-            if not held.full():
-                held.put_nowait((block.copy(), bool(status.input_overflow)))
-
+        held = Held()
         with sounddevice.InputStream(
             samplerate=rate,
             blocksize=round(BLOCK_SECONDS * rate),
             device=number,
             channels=n_channels,
             dtype="float32",
-            callback=keep,
+            callback=held.keep,
         ):
-            yield AudioStream(rate, _blocks(held, warn))
+            yield AudioStream(rate, held.blocks(warn))
     except sounddevice.PortAudioError as error:
         raise DataError(f"--microphone {device}: cannot be opened: {_reason(error)}") from None
+
+
+class Held:
+    """Blocks that wait to be answered: PortAudio's thread keeps them, the reader's takes them."""
+
+    def __init__(self) -> None:
+        self._blocks: queue.Queue[tuple[npt.NDArray[np.float32], bool]] = queue.Queue(round(MAX_HELD_S / BLOCK_SECONDS))
+        self._is_late = threading.Event()
+
+    def keep(self, block: npt.NDArray[np.float32], n_samples: int, time: Any, status: Any) -> None:
+        """Keep a block (n_samples, n_channels), and whether PortAudio lost some before it; called by PortAudio."""
+        if self._blocks.full():
+            self._is_late.set()
+        if not self._is_late.is_set():  # a later block would be taken for the one that follows the last
+            self._blocks.put_nowait((block.copy(), bool(status.input_overflow)))
+
+    def blocks(self, warn: Callable[[str], None]) -> Iterator[Waveform]:
+        """Yield blocks as they arrive, mono.
+
+        Args:
+            warn: told once if audio was lost because the machine was busy.
+
+        Raises:
+            DataError: if none arrives, or one found no room.
+        """
+        has_warned = False
+        while True:
+            try:
+                block, is_lossy = self._blocks.get(timeout=ALIVE_S)
+            except queue.Empty:
+                raise DataError(f"{NAME}: gave no audio for {ALIVE_S:g} s. Is it still connected?") from None
+            if self._is_late.is_set():
+                raise DataError(
+                    f"{NAME}: {MAX_HELD_S:g} s of audio wait to be answered: this machine is too slow for this --every"
+                )
+            if is_lossy and not has_warned:
+                has_warned = True
+                warn(f"{NAME}: audio was lost, as the machine was busy")
+            yield to_mono(block, NAME, "Choose another device.")
 
 
 def _sounddevice() -> Any:
@@ -94,24 +128,6 @@ def _input(sounddevice: Any, device: str, sample_rate: int) -> tuple[int, int, i
     raise DataError(
         f"--microphone {device}: {found['name']} can be opened neither at {sample_rate:,} Hz nor at its own rate"
     )
-
-
-def _blocks(held: queue.Queue[tuple[npt.NDArray[np.float32], bool]], warn: Callable[[str], None]) -> Iterator[Waveform]:
-    """Yield blocks as they arrive, mono."""
-    has_warned = False
-    while True:
-        try:
-            block, is_lossy = held.get(timeout=ALIVE_S)
-        except queue.Empty:
-            raise DataError(f"{NAME}: gave no audio for {ALIVE_S:g} s. Is it still connected?") from None
-        if held.full():
-            raise DataError(
-                f"{NAME}: {MAX_HELD_S:g} s of audio wait to be answered: this machine is too slow for this --every"
-            )
-        if is_lossy and not has_warned:
-            has_warned = True
-            warn(f"{NAME}: audio was lost, as the machine was busy")
-        yield to_mono(block, NAME, "Choose another device.")
 
 
 def _reason(error: Exception) -> str:
