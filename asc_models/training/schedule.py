@@ -78,7 +78,7 @@ def sparsity(config: TrainConfig, epoch: int) -> float:
 
     s · (1 − (1 − t)³), where t rises from 0 to 1 over `sparsity_span` (Zhu and Gupta 2017, equation 1).
     """
-    begin = int(config.sparsity_span[0] * config.epochs)
+    begin = min(int(config.sparsity_span[0] * config.epochs), n_unpruned(config))  # a span may begin where it ends
     left = n_unpruned(config) - epoch
     if epoch < begin:
         return 0.0

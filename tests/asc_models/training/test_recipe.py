@@ -13,7 +13,7 @@ from asc_models.networks.families import ModelConfig
 from asc_models.networks.presets import preset
 from asc_models.rules import RulesConfig, check
 from asc_models.training.batches import TrainingBatches
-from asc_models.training.schedule import cycle_ends, learning_rate, mid_cycle_warning, n_averaged
+from asc_models.training.schedule import cycle_ends, learning_rate, mid_cycle_warning, n_averaged, sparsity
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
 
@@ -225,3 +225,12 @@ def test_all_problems_of_a_network_are_told_at_once():
 def test_the_default_recipe_has_the_hash_of_the_first_release():
     """Trials and checkpoints are keyed by these hashes, computed by version 0.1.0: see `Config.ADDED`."""
     assert (TrainConfig().hash(), ModelConfig().hash()) == ("2964100c3e17", "ea8e2493c588")
+
+
+@pytest.mark.parametrize("span", [(1.0, 1.0), (0.95, 1.0), (0.5, 0.5), (0.0, 0.0)])
+def test_pruning_has_an_end_wherever_its_span_begins(span):
+    """Zeros never grow fewer, and before the last epoch all of them are there."""
+    config = TrainConfig(epochs=10, sparsity=0.5, sparsity_span=span)
+    shares = [sparsity(config, epoch) for epoch in range(10)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 0.5
