@@ -13,8 +13,16 @@ from asc_models.errors import ExportError
 from asc_models.tflite.flatbuffer import Graph, TfliteFile, read_tflite
 from data_prep.wording import printable
 
-ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU")
+ARITHMETIC = (
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "DIV", "PRELU"),
+    # in files of others only
+    *("TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE", "BATCH_MATMUL", "EMBEDDING_LOOKUP", "SVDF", "RNN", "LSTM"),
+    *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"),
+    *("UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"),
+)
 """Operators whose constant operands are weights: kernels, biases, per-channel factors."""
+NO_WEIGHTS = {"TRANSPOSE_CONV": 0, "CONV_3D_TRANSPOSE": 0, "EMBEDDING_LOOKUP": 0}
+"""{operator: position of the operand that is a shape or a list of indices, not a weight}."""
 
 FLOAT_BITS = {"FLOAT64": 64, "FLOAT32": 32, "FLOAT16": 16, "BFLOAT16": 16}
 INTEGER_BITS = {
@@ -80,7 +88,13 @@ def count_weights(path: Path) -> tuple[int, int]:
 def weight_tensors(graph: Graph) -> list[int]:
     """Return the tensors that arithmetic operators read; dequantized ones are replaced by their quantized source."""
     sources = {operator.outputs[0]: operator.inputs[0] for operator in graph.operators if operator.name == "DEQUANTIZE"}
-    read = (index for operator in graph.operators if operator.name in ARITHMETIC for index in operator.inputs)
+    read = (
+        index
+        for operator in graph.operators
+        if operator.name in ARITHMETIC
+        for position, index in enumerate(operator.inputs)
+        if NO_WEIGHTS.get(operator.name) != position
+    )
     return [sources.get(index, index) for index in read if index >= 0]
 
 
