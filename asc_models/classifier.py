@@ -150,7 +150,9 @@ class Classifier:
         spec = config.features  # the same for all members, so their features are extracted once
         if isinstance(recording, np.ndarray):
             require_waveform(recording, 0)
-            y, rate = recording, sample_rate or spec.sample_rate
+            y, rate = np.asarray(recording, np.float32), spec.sample_rate if sample_rate is None else sample_rate
+            if rate < 1:
+                raise DataError(f"the sample rate must be at least 1 Hz, got {rate}")
         else:
             sound = decode(Path(recording))
             y, rate = sound.y, sound.rate

@@ -232,6 +232,7 @@ def _write(path: Path, answers: Mapping[str, Answer], classes: Sequence[str], by
     )
     for file, answer in answers.items():
         for start, end, row in _rows(answer, by_window):
-            numbers = [f"{value:.6g}" for value in (round(start, 3), round(end, 3), *row.tolist())]
-            writer.writerow([inert(file), *numbers[:2], inert(classes[int(row.argmax())]), *numbers[2:]])
+            times = [f"{seconds:.3f}".rstrip("0").rstrip(".") for seconds in (start, end)]
+            shares = [f"{share:.6g}" for share in row.tolist()]
+            writer.writerow([inert(file), *times, inert(classes[int(row.argmax())]), *shares])
     write_text(path, table.getvalue())

@@ -130,6 +130,8 @@ def test_another_sample_rate_is_resampled(candidate):
     classifier = Classifier(candidate)
     slow, fast = (np.sin(2 * np.pi * 440 * np.arange(rate) / rate) / 2 for rate in (8000, 16000))
     np.testing.assert_allclose(classifier.predict(slow, 8000), classifier.predict(fast, 16000), atol=0.02)
+    half = classifier.predict(fast.astype(np.float16), 16000)
+    np.testing.assert_allclose(half, classifier.predict(fast, 16000), atol=0.02)
 
 
 def test_what_is_no_waveform_is_refused(candidate):
@@ -152,6 +154,8 @@ def test_a_sample_rate_belongs_to_waveforms(candidate, recordings):
             classifier.predict(given, rate)
     with pytest.raises(ValueError, match="files or waveforms, not both"):
         classifier.predict([wave, path])
+    with pytest.raises(DataError, match="must be at least 1 Hz, got 0"):
+        classifier.predict(wave, 0)
 
 
 def test_a_model_that_kills_its_process_is_refused(candidate, recordings, tmp_path):

@@ -11,6 +11,9 @@ import soundfile
 from candidate_support import CLASSES, write_candidate
 from cli_support import asc
 
+from asc_models.classifier import Answer
+from search.cli.predict import _write
+
 pytestmark = pytest.mark.system
 
 
@@ -67,3 +70,11 @@ def test_failures_are_in_the_json_too(candidate, audio, tmp_path):
     rows = json.loads(asc("predict", candidate, *names, "--json", code=1).stdout)
     assert {row["file"] for row in rows} == set(map(str, names))
     assert all(row["error"].startswith(row["file"]) for row in rows)
+
+
+def test_times_of_long_recordings_are_whole(tmp_path):
+    """Milliseconds after three hours are in the table as they are after a second."""
+    one = np.array([[0.25, 0.75]], np.float32)
+    answer = Answer(windows=one, starts=(10_800.123,), window_seconds=1.0, seconds=20_000.0, warnings=())
+    _write(tmp_path / "t.csv", {"a.wav": answer}, ("rain", "sea"), by_window=True)
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "a.wav,10800.123,10801.123,sea,0.25,0.75"
