@@ -11,7 +11,7 @@ import pandas as pd
 
 from asc_models.metrics import log_losses, macro_mean, mean_interval
 from data_prep.errors import DataError
-from results.candidates.predictions import Predictions
+from results.candidates.predictions import Predictions, clip_locations
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Difference:
 def clip_scores(predictions: Predictions) -> pd.DataFrame:
     """Return one row per clip: clip_id, location, label, is_correct (0 or 1) and loss in nats.
 
-    A clip without a location counts as a location of its own. Every clip must have a label.
+    A clip without a location counts by its segment, or as a location of its own. Every clip must have a label.
     """
     clips, labels, probabilities = predictions.clips, predictions.labels, predictions.probabilities
     return pd.DataFrame(
         {
             "clip_id": clips["clip_id"].astype(str).to_numpy(),
-            "location": clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str).to_numpy(),
+            "location": clip_locations(clips),
             "label": labels,
             "is_correct": (probabilities.argmax(axis=1) == labels).astype(float),
             "loss": log_losses(labels, probabilities),

@@ -136,3 +136,16 @@ def read_predictions(path: Path, classes: Sequence[str] | None = None) -> Predic
         return Predictions(table[[name for name in CLIP_COLUMNS if name in table]], probabilities, found)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def clip_locations(clips: pd.DataFrame) -> list[str]:
+    """Return the location of each clip, else its segment, else its id: what is resampled, or left out, as one.
+
+    Args:
+        clips: one row per clip, with CLIP_COLUMNS.
+    """
+    alone = clips["clip_id"]
+    if "segment" in clips:
+        segments = clips["segment"]
+        alone = ("segment:" + segments.astype(str)).where(segments.notna(), alone)
+    return clips["location"].where(clips["location"].notna(), alone).astype(str).tolist()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from asc_models.ensemble import temper
 from asc_models.metrics import Floats, Ints, log_loss, log_losses
-from results.candidates.predictions import Predictions, tempered
+from results.candidates.predictions import Predictions, clip_locations, tempered
 
 TEMPERATURES = (0.5, 4.0)
 """Bounds of the fit. Values outside result from a few clips rather than from over- or underconfidence."""
@@ -120,9 +120,8 @@ def _cross_fitted(labels: Ints, probabilities: Floats, parts: Ints) -> npt.NDArr
 
 
 def locations_of(predictions: Predictions) -> list[str]:
-    """Return the location of each clip; a clip without one counts as a location of its own."""
-    clips = predictions.clips
-    return clips["location"].where(clips["location"].notna(), clips["clip_id"]).astype(str).tolist()
+    """Return the location of each clip; a clip without one counts by its segment, or as a location of its own."""
+    return clip_locations(predictions.clips)
 
 
 def location_parts(locations: Sequence[str], n_parts: int = N_PARTS) -> npt.NDArray[np.int64]:

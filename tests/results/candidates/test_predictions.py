@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DataError
-from results.candidates.predictions import CLIP_COLUMNS, Predictions, read_predictions, write_predictions
+from results.candidates.predictions import (
+    CLIP_COLUMNS,
+    Predictions,
+    clip_locations,
+    read_predictions,
+    write_predictions,
+)
 
 CLASSES = ("tram", "airport", "metro_station")
 
@@ -83,3 +89,12 @@ def test_unknown_scene_and_unlabelled_split() -> None:
     with pytest.raises(DataError, match="label"):
         _random(["tram", None]).summarize()
     assert _random(["tram", "airport"]).summarize()["n_clips"] == 2
+
+
+def test_clips_are_grouped_by_what_is_known_of_their_place() -> None:
+    """By location; else by the segment that devices recorded at once; else each by itself."""
+    nothing = [None] * 4
+    table = pd.DataFrame({"clip_id": list("abcd"), "location": ["x", *nothing[1:]], "segment": ["1", "1", "1", None]})
+    assert clip_locations(table) == ["x", "segment:1", "segment:1", "d"]
+    assert clip_locations(table.assign(segment=nothing)) == ["x", "b", "c", "d"]
+    assert clip_locations(table.drop(columns="segment")) == ["x", "b", "c", "d"]
