@@ -1,5 +1,6 @@
 """Clips that cannot be used are put aside with the reason; silent ones are flagged; too many stop the stage."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from data_prep_support import SMALL, Row, scene_rows
+from data_prep_support import SMALL, Row, contents, scene_rows
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -115,6 +116,48 @@ def test_features_that_are_not_finite_are_put_aside(tmp_path):
     assert "1e+20" in found.reason
     with pytest.raises(DataError, match=r"has no finite log-mel; its largest sample is 1e\+20"):
         extract_waveform(y, spec)
+
+
+def rewritten(path: Path, data: bytes) -> None:
+    """Replace a file's bytes, of the same number, and keep its time: what a passing read error looks like."""
+    status = path.stat()
+    assert len(data) == status.st_size
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_failure_to_read_that_has_passed_is_forgotten(make_corpus, small_config, tmp_path):
+    """A file with the same size and time that can be read again is used again, in one shard that is made again."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    config = small_config.updated(quarantine=QuarantineSpec(max_share=0.05))
+    bad = root / scene_rows()[1].filename
+    good = bad.read_bytes()
+    rewritten(bad, bytes(len(good)))
+    assert prepare(root, shards, config).n_clips == N_CLIPS - 1
+    before = contents(shards)
+    assert prepare(root, shards, config).n_computed == 0
+    assert contents(shards) == before
+    rewritten(bad, good)
+    done = prepare(root, shards, config)
+    assert (done.n_clips, done.manifest.quarantine, done.made) == (N_CLIPS, (), {"changed": 5})
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+def test_copies_that_a_passing_failure_lost_are_made_later(make_corpus, small_config, tmp_path):
+    """A recording that can't be read while its copies are made costs them in this call only."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    config = small_config.updated(augmentations=("mix",))
+    bad = root / next(row.filename for row in scene_rows() if row.listed == "train")
+    good = bad.read_bytes()
+    rewritten(bad, bytes(len(good)))
+    lost = prepare(root, shards, config)
+    assert "missing, as a recording could not be read again" in " ".join(lost.warnings)
+    rewritten(bad, good)
+    prepare(root, shards, config)
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
 
 
 def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
