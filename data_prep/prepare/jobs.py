@@ -129,7 +129,7 @@ def _without_outdated(
     doubtful = [
         (number, replace(job, rows=rows), note)
         for number, (job, note) in enumerate(zip(jobs, found, strict=True))
-        if isinstance(note, ShardNote) and (rows := _doubtful(job, note))
+        if isinstance(note, ShardNote) and (rows := _doubtful(bench, job, note, assignments))
     ]
     tasks = (task for _, job, _ in doubtful for task in _tasks(bench, job, assignments))
     results = chain.from_iterable(bench.mapper.map(extract_task, tasks))
@@ -142,13 +142,25 @@ def _without_outdated(
     return checked
 
 
-def _doubtful(job: ShardJob, note: ShardNote) -> tuple[ShardRow, ...]:
+def _doubtful(bench: Bench, job: ShardJob, note: ShardNote, assignments: Assignments) -> tuple[ShardRow, ...]:
     """Return the rows that may have another finding now although their files have the same size and time.
 
-    A file may have been unreadable for a reason that has passed, such as its permissions or an I/O error.
+    A file may have been unreadable for a reason that has passed, such as its permissions or an I/O error. The length of
+    a clip may be judged now and not then, or the reverse, since its split has changed.
     """
-    unreadable = {entry.clip_id for entry in note.quarantine if entry.fault == "unreadable"}
-    return tuple(row for row in job.rows if row.clip.clip_id in unreadable)
+    faults = {entry.clip_id: entry.fault for entry in note.quarantine}
+    wanted, rounded_s = bench.spec.clip_seconds, 1e-4
+    limit_s = bench.quarantine.length_tolerance * wanted - rounded_s
+    odd = {clip_id for clip_id, seconds in note.seconds.items() if abs(seconds - wanted) > limit_s}
+
+    def is_doubtful(row: ShardRow) -> bool:
+        """Return whether a row is to be extracted again."""
+        fault = faults.get(row.clip.clip_id, "")
+        if _is_judged(row, assignments):
+            return fault == "unreadable" or (fault == "" and row.clip.clip_id in odd)
+        return fault in ("unreadable", "length")
+
+    return tuple(row for row in job.rows if is_doubtful(row))
 
 
 def update_assignments(bench: Bench, shards: FinishedShards, assignments: Assignments) -> FinishedShards:
@@ -185,14 +197,18 @@ def _source(bench: Bench, row: ShardRow, assignments: Assignments) -> Source:
         """Return the path of the clip's recording."""
         return bench.root / clip.filename if clip is not None else None
 
-    # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
-    judged = row.augmentation == RECORDED and assignments[row.clip.clip_id].split != "evaluation"
     return Source(
         path=bench.root / row.source.filename,
         clip_id=row.source.clip_id,
         partner=path(row.partner),
-        length_tolerance=bench.quarantine.length_tolerance if judged else None,
+        length_tolerance=bench.quarantine.length_tolerance if _is_judged(row, assignments) else None,
     )
+
+
+def _is_judged(row: ShardRow, assignments: Assignments) -> bool:
+    """Return whether a recording is quarantined if its length is far from that of a clip."""
+    # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
+    return row.augmentation == RECORDED and assignments[row.clip.clip_id].split != "evaluation"
 
 
 def _refuse(rows: Sequence[ShardRow], results: Sequence[Extracted]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from data_prep_support import SMALL, Row, contents, scene_rows
+from data_prep_support import SMALL, Row, contents, lines, scene_rows, write_tree
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -205,6 +205,28 @@ def test_recordings_of_quite_another_length_are_left_out(make_corpus, small_conf
     assert (entry.filename, entry.fault) == (names[2], "length")
     assert entry.reason.startswith("is 0.250 s long, clips must be 1 s ± 50%.")
     assert len(done.warnings) == 1
+
+
+def test_a_length_is_judged_by_the_split_of_now(tmp_path, small_config):
+    """A long clip of an evaluation list is quarantined once it is in test, used again once it is back, as if fresh."""
+    names = [f"{scene}{i}.wav" for scene in ("dog", "rain") for i in range(4)]
+    root = write_tree(tmp_path / "data", {}, names)
+    config = small_config.updated(
+        features=SMALL.updated(clip_seconds=0.2),
+        corpus={"layout": "table"},
+        quarantine=QuarantineSpec(max_share=0.2, length_tolerance=0.6),
+    )
+    soundfile.write(root / "dog3.wav", 0.1 * np.random.default_rng(9).standard_normal(4000), 8000)
+    n_quarantined = []
+    for number, split in enumerate(("evaluation", "test", "evaluation")):
+        table = [("file", "label", "split"), *((name, name[:-5], "train") for name in names[:3] + names[4:])]
+        (root / "list.tsv").write_text(lines(*table, ("dog3.wav", "dog", split)))
+        done = prepare(root, tmp_path / "shards", config)
+        n_quarantined.append(len(done.manifest.quarantine))
+        prepare(root, tmp_path / f"fresh{number}", config)
+        assert contents(tmp_path / "shards") == contents(tmp_path / f"fresh{number}")
+        assert prepare(root, tmp_path / "shards", config).n_computed == 0
+    assert n_quarantined == [0, 1, 0]
 
 
 def test_a_wrong_length_in_the_settings_is_recognised(make_corpus, small_config, tmp_path):
