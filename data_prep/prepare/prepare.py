@@ -16,6 +16,7 @@ from typing import Any, get_args
 from data_prep.config import OfflineAugmentation, PrepareConfig
 from data_prep.copies.correction import Correction, correction_name
 from data_prep.copies.rows import Folds, ShardRow, copy_rows, folds_of_copy, recorded_rows, training_folds
+from data_prep.copies.waveforms import read_responses
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.coverage import class_problem, missing_problem
@@ -79,7 +80,8 @@ def prepare(
     Raises:
         DataError: if the data set can't be used (see `read_corpus`), more clips are quarantined or missing than the
             configuration allows, all clips have the same class, a scene loses its last training clip, spectrum
-            correction finds no pairs, or another process prepares into the same folder.
+            correction finds no pairs, an impulse response can't be used, or another process prepares into the same
+            folder.
         ConfigError: if device responses are requested without a folder of impulse responses.
         AscError: if the disk is full; finished shards are kept and reused.
     """
@@ -119,18 +121,22 @@ prepare_shards = prepare
 
 
 def validate_augmentations(config: PrepareConfig) -> None:
-    """Check that the settings of the requested copies are complete.
+    """Check that the settings of the requested copies are complete, and read the impulse responses they name.
 
     Raises:
         ConfigError: if a setting is missing.
+        DataError: if there are no impulse responses, or one can't be read or is silent.
     """
+    if "device_response" not in config.augmentations:
+        return
     responses = config.offline.responses
-    if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
+    if responses is None or not Path(responses).is_dir():
         raise ConfigError(
             "prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
             f"{'none is given' if responses is None else f'{responses} is not a folder'}. Name one, or remove "
             "device_response from prepare.augmentations."
         )
+    read_responses(Path(responses), config.features.sample_rate)
 
 
 def _prepare_recorded(
