@@ -20,7 +20,7 @@ from data_prep.copies.waveforms import read_responses
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.coverage import class_problem, missing_problem
-from data_prep.corpora.splits import assign_splits
+from data_prep.corpora.splits import assign_splits, holdout_problem
 from data_prep.errors import ConfigError, DataError
 from data_prep.prepare.correction_pass import correct_folds, seal_name
 from data_prep.prepare.extract import Copying
@@ -79,16 +79,17 @@ def prepare(
 
     Raises:
         DataError: if the data set can't be used (see `read_corpus`), more clips are quarantined or missing than the
-            configuration allows, all clips have the same class, a scene loses its last training clip, spectrum
-            correction finds no pairs, an impulse response can't be used, or another process prepares into the same
-            folder.
+            configuration allows, all clips have the same class, a held-out device does not occur, a scene loses its
+            last training clip, spectrum correction finds no pairs, an impulse response can't be used, or another
+            process prepares into the same folder.
         ConfigError: if device responses are requested without a folder of impulse responses.
         AscError: if the disk is full; finished shards are kept and reused.
     """
     start = time.monotonic()
     validate_augmentations(config)
     corpus = read_corpus(root, config.corpus)
-    for problem in (missing_problem(corpus, config.quarantine.max_missing_share), class_problem(corpus)):
+    missing = missing_problem(corpus, config.quarantine.max_missing_share)
+    for problem in (missing, class_problem(corpus), holdout_problem(corpus, config.validation)):
         if problem is not None:
             raise DataError(problem)
     folds = assign_splits(corpus, config.validation)
