@@ -96,7 +96,8 @@ def prepare(
     store = open_store(shards)
     with store.locked(), worker_pool(n_workers, executor) as mapper:
         progress = _Progress(_n_rows(corpus, folds, config), on_progress)
-        bench = Bench(store, corpus.root, config.features, config.quarantine, mapper, progress.tick)
+        # Absolute, as workers on a cluster run in other folders; messages and the manifest keep the given name.
+        bench = Bench(store, corpus.root.absolute(), config.features, config.quarantine, mapper, progress.tick)
         recorded, quarantine = _prepare_recorded(bench, corpus, folds, config)
         left_out = {entry.clip_id for entry in quarantine}
         kept = {fold: {i: split for i, split in of.items() if i not in left_out} for fold, of in folds.items()}
@@ -188,7 +189,7 @@ def _copy_jobs(
         settings["gain"] = hashlib.sha256(correction.combined.tobytes()).hexdigest()
     responses = None
     if augmentation == "device_response" and config.offline.responses is not None:
-        responses = Path(config.offline.responses)
+        responses = Path(config.offline.responses).absolute()  # as of the data set
         settings["responses"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(responses.iterdir())]
     fold = rows[0].fold
     kind = augmentation if fold is None else f"{augmentation}-fold{fold}"

@@ -1,8 +1,10 @@
 """From audio to shards: what is stored, kept and reported."""
 
+import contextlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,33 @@ def test_more_workers_write_the_same_bytes(make_corpus, small_config, tmp_path):
     with ThreadPoolExecutor(1) as executor:
         prepare(root, tmp_path / "own", small_config, executor=executor)
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "own")
+
+
+class Elsewhere:
+    """An executor whose workers run in another folder, as those of a cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def map(self, function, items):
+        for item in items:
+            with contextlib.chdir(self._folder):
+                result = function(item)
+            yield result
+
+
+def test_relative_folders_are_read_by_workers_that_run_elsewhere(make_corpus, small_config, tmp_path, monkeypatch):
+    """Relative names of the data set and the responses give the shards, and the hash, of a call in this process."""
+    root, responses, elsewhere = make_corpus(), tmp_path / "responses", tmp_path / "elsewhere"
+    for folder in (responses, elsewhere):
+        folder.mkdir()
+    soundfile.write(responses / "radio.wav", np.exp(-np.arange(64) / 8.0), 8000)
+    monkeypatch.chdir(tmp_path)
+    config = small_config.updated(augmentations=("device_response",), offline={"responses": responses.name})
+    prepare(Path(root.name), tmp_path / "far", config, executor=Elsewhere(elsewhere))
+    prepare(Path(root.name), tmp_path / "near", config)
+    assert contents(tmp_path / "far") == contents(tmp_path / "near")
+    assert prepare(root, tmp_path / "near", config).n_computed == 0
 
 
 def test_the_data_is_the_same_wherever_it_lies(make_corpus, small_config, tmp_path):
