@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,6 +106,17 @@ def test_the_data_is_the_same_wherever_it_lies(make_corpus, small_config, tmp_pa
     assert first.manifest.hash() == second.manifest.hash()
     for path in (p for p in (tmp_path / "one").rglob("*") if p.is_file()):
         assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_prepared(make_corpus, small_config, tmp_path):
+    """The manifest has the name of the data set, and of a list in a warning, with escapes."""
+    root = make_corpus().rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    lists = root / "evaluation_setup/fold1_train.csv"
+    lists.write_text(lists.read_text() + lists.read_text().splitlines()[-1] + "\n")
+    prepare(root, tmp_path / "shards", small_config)
+    manifest = read_manifest(tmp_path / "shards")
+    assert manifest.name == r"caf\udce9"
+    assert r"caf\udce9/evaluation_setup/fold1_train.csv, line 18: " in manifest.warnings[0]
 
 
 def test_only_shards_whose_audio_changed_are_made_again(make_corpus, small_config, tmp_path):
