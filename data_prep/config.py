@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from data_prep.errors import ConfigError
 from data_prep.presets import FEATURE_PRESETS
@@ -249,6 +249,14 @@ class CorpusConfig(Config):
     """Column of the split: train, validation, test or evaluation."""
     fold_column: str | None = None
     """Column of the fold that tests the clip; with a split column, of the fold that the row belongs to."""
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for number, name in enumerate(classes) if name in classes[:number]]
+        if twice:
+            raise ValueError(f"each class must be listed once; {twice[0]!r} is listed twice. Remove one")
+        return classes
 
 
 class ValidationSpec(Config):

@@ -49,6 +49,14 @@ def test_all_problems_come_at_once_with_their_keys():
     assert "(got 2.0)" in message
 
 
+def test_a_class_is_listed_once():
+    """A class that occurs twice would be two outputs of the network, one of them without clips."""
+    with pytest.raises(ConfigError, match=r"corpus\.classes: each class must be listed once; 'a' is listed twice"):
+        parse_config(PrepareConfig, {"corpus": {"classes": ["a", "a", "b"]}}, "own.yaml")
+    config = parse_config(PrepareConfig, {"corpus": {"classes": ["b", "a"]}}, "own.yaml")
+    assert config.corpus.classes == ("b", "a")
+
+
 def test_an_unknown_key_like_no_other_lists_what_is_known():
     """Where no key is near, the known ones are listed."""
     with pytest.raises(ConfigError, match=r"validation.zzz: unknown key; known keys: .*fraction.*seed"):
