@@ -61,7 +61,7 @@ class FeatureSpec(Config):
     norm: Literal["slaney"] | None = None
     """`slaney` scales the mel filters to equal area; null leaves their peaks at 1."""
     log_offset: float = Field(1e-8, gt=0.0)
-    """Added to the output of each mel filter before the natural logarithm."""
+    """Added to the output of each mel filter before the natural logarithm; at least 1e-30."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +76,11 @@ class FeatureSpec(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.log_offset < 1e-30:
+            raise ValueError(
+                "log_offset must be at least 1e-30, since float32 rounds much smaller ones to 0 and silence would have "
+                f"no logarithm: {self.log_offset}"
+            )
         if self.n_fft % 2:
             raise ValueError(f"n_fft must be even, so that frames have a centre sample: {self.n_fft}")
         if self.window_samples > self.n_fft:
