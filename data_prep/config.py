@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from data_prep.errors import ConfigError
 from data_prep.presets import FEATURE_PRESETS
@@ -61,7 +61,7 @@ class FeatureSpec(Config):
     norm: Literal["slaney"] | None = None
     """`slaney` scales the mel filters to equal area; null leaves their peaks at 1."""
     log_offset: float = Field(1e-8, gt=0.0)
-    """Added to the output of each mel filter before the natural logarithm."""
+    """Added to the output of each mel filter before the natural logarithm; at least 1e-30."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +76,11 @@ class FeatureSpec(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.log_offset < 1e-30:
+            raise ValueError(
+                "log_offset must be at least 1e-30, since float32 rounds much smaller ones to 0 and silence would have "
+                f"no logarithm: {self.log_offset}"
+            )
         if self.n_fft % 2:
             raise ValueError(f"n_fft must be even, so that frames have a centre sample: {self.n_fft}")
         if self.window_samples > self.n_fft:
@@ -249,6 +254,14 @@ class CorpusConfig(Config):
     """Column of the split: train, validation, test or evaluation."""
     fold_column: str | None = None
     """Column of the fold that tests the clip; with a split column, of the fold that the row belongs to."""
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for number, name in enumerate(classes) if name in classes[:number]]
+        if twice:
+            raise ValueError(f"each class must be listed once; {twice[0]!r} is listed twice. Remove one")
+        return classes
 
 
 class ValidationSpec(Config):

@@ -18,7 +18,7 @@ from data_prep.corpora.disk import find_audio, is_on_disk
 from data_prep.corpora.matching import match_files
 from data_prep.corpora.read import read_corpus
 from data_prep.corpora.resolve import Resolved, resolve
-from data_prep.corpora.splits import SPLITS, Split, assign_splits
+from data_prep.corpora.splits import SPLITS, Split, assign_splits, holdout_problem
 from data_prep.errors import DataError
 from data_prep.progress import ProgressCallback
 from data_prep.wording import printable
@@ -204,7 +204,8 @@ def _refusals(
         corpus = read_corpus(root, config.corpus)
     except DataError as error:
         return None, [Finding("error", "lists", "", "", str(error))]
-    problems = (missing_problem(corpus, config.quarantine.max_missing_share), class_problem(corpus))
+    missing = missing_problem(corpus, config.quarantine.max_missing_share)
+    problems = (missing, class_problem(corpus), holdout_problem(corpus, config.validation))
     findings = [Finding("error", "lists", "", "", problem) for problem in problems if problem is not None]
     scenes = {clip.clip_id: clip.scene for clip in corpus.clips}
     good = {clip.clip_id for clip in corpus.clips if clip.filename in usable}

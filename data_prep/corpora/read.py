@@ -12,6 +12,7 @@ from data_prep.corpora.matching import match_files
 from data_prep.corpora.problems import raise_first
 from data_prep.corpora.resolve import Resolved, resolve
 from data_prep.errors import DataError
+from data_prep.wording import printable
 
 
 def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
@@ -40,7 +41,7 @@ def read_corpus(root: Path, config: CorpusConfig | None = None) -> Corpus:
     on_disk = {i for i, clip in resolved.clips.items() if is_on_disk(root, clip.filename)}
     _validate_on_disk(root, resolved, on_disk)
     return Corpus(
-        name=root.resolve().name,
+        name=printable(root.resolve().name),
         root=root,
         classes=resolved.classes(config),
         clips=tuple(clip for i, clip in resolved.clips.items() if i in on_disk),

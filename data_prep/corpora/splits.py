@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from data_prep.config import ValidationSpec
 from data_prep.corpora.corpus import Clip, Corpus, location_of
+from data_prep.wording import shortened
 
 Split = Literal["train", "validation", "test", "evaluation"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -32,6 +33,19 @@ def assign_splits(corpus: Corpus, spec: ValidationSpec) -> dict[int, dict[str, S
             if split != "train" or clips[clip_id].device not in spec.holdout_devices:
                 folds[fold][clip_id] = split
     return folds
+
+
+def holdout_problem(corpus: Corpus, spec: ValidationSpec) -> str | None:
+    """Return a message if a held-out device recorded no clip of a data set with training lists, else None."""
+    known = sorted({clip.device for clip in corpus.clips})
+    unknown = [device for device in spec.holdout_devices if device not in known]
+    if not unknown or not any("train" in listed.values() for listed in corpus.folds.values()):
+        return None  # an evaluation set is prepared with the configuration of the training set
+    return (
+        f"{corpus.root}: prepare.validation.holdout_devices must be devices of the data set; it has no clip of "
+        f"{', '.join(map(repr, unknown))}. Its devices: {shortened(', '.join(known), 300)}. Correct the names, or "
+        "remove them."
+    )
 
 
 def validation_locations(clips: Iterable[Clip], spec: ValidationSpec, fold: int) -> frozenset[str]:

@@ -16,7 +16,8 @@ def write_figures(shards: Location, folder: Path, *, fold: int | None = None, n_
     """Draw the figures of prepared data into `folder`, each as PNG and SVG, and return the paths of the PNGs.
 
     Figures: `log_mels` (a few training clips of each scene, with deltas), `spectra` (averages of devices, before and
-    after spectrum correction if it was prepared) and `counts` (by scene, device and split).
+    after spectrum correction if it was prepared) and `counts` (by scene, device and split). The first two need training
+    clips: a fold without any, such as that of an evaluation set, has `counts` only.
 
     Args:
         shards: folder or URI of the shards.
@@ -28,8 +29,9 @@ def write_figures(shards: Location, folder: Path, *, fold: int | None = None, n_
         DataError: as `read_plot_data`.
     """
     data = read_plot_data(shards, fold, n_examples)
+    figures = [("log_mels", log_mel_figure), ("spectra", spectra_figure)] if data.examples else []
     written = []
-    for stem, draw in (("log_mels", log_mel_figure), ("spectra", spectra_figure), ("counts", count_figure)):
+    for stem, draw in (*figures, ("counts", count_figure)):
         with styled():
             figure = draw(data, LIGHT)
         write_figure(figure, folder, stem)

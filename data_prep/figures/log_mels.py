@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from data_prep.config import FeatureSpec
+from data_prep.config import DELTA_LOSS, FeatureSpec
 from data_prep.features.log_mel import mel_filters
 from data_prep.figures.data import Example, PlotData
 from data_prep.figures.style import Theme, blank
@@ -20,6 +20,7 @@ from data_prep.wording import shortened
 DB = 10 / np.log(10)
 """Decibels in one unit of the natural logarithm of power."""
 _CHANNELS = ("log-mel", "Δ", "ΔΔ")
+_UNITS = ("log-mel, dB", "Δ, dB a frame", "ΔΔ, dB a frame²")
 _MAPS = ("magma", "RdBu_r", "PuOr_r")
 _PANEL = (1.5, 0.8)
 """Width and height of one picture in inches."""
@@ -44,9 +45,12 @@ def mel_centres_hz(spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
 
 def log_mel_figure(data: PlotData, theme: Theme) -> Figure:
-    """Return a figure of a few clips per scene: log-mel, deltas and deltas of deltas, in dB on shared scales."""
+    """Return a figure of a few clips per scene: log-mel, deltas and deltas of deltas, in dB on shared scales.
+
+    `data.examples` must not be empty. Orders of deltas for which the clips have too few frames are left out.
+    """
     n_clips = max(len(found) for found in data.examples.values())
-    group = 3 * _PANEL[0] + 0.12
+    group = 3 * _PANEL[0] + 0.12  # also for fewer pictures, as the texts need the width
     width = _LEFT + n_clips * group + (n_clips - 1) * _BETWEEN + _RIGHT
     height = _TOP + len(data.examples) * _ROW + _BOTTOM
     figure = blank(theme, width, height)
@@ -71,24 +75,31 @@ def _title(theme: Theme) -> dict[str, Any]:
 
 def _subtitle(data: PlotData) -> str:
     spec = data.spec
+    shown = ("", ", with first deltas", ", with first and second deltas")[_n_orders(spec.n_frames)]
     return (
         f"Training clips of fold {data.fold}, {spec.clip_seconds:g} s each: {spec.n_mels} mel bands × {spec.n_frames} "
-        "frames, with first and second deltas."
+        f"frames{shown}."
     )
 
 
+def _n_orders(n_frames: int) -> int:
+    """Return how many orders of deltas, at most 2, have a valid frame in a clip of `n_frames`."""
+    return min(2, (n_frames - 1) // DELTA_LOSS)
+
+
 def _channels(log_mel: npt.NDArray[np.float16], spec: FeatureSpec) -> list[npt.NDArray[np.float32]]:
-    """Return log-mel, deltas and deltas of deltas in dB."""
-    x = log_mel.astype(np.float32) * np.float32(db_of(spec))
-    slope = deltas(x)
-    return [x, slope, deltas(slope)]
+    """Return log-mel, deltas and deltas of deltas in dB; only the orders that have a valid frame."""
+    channels = [log_mel.astype(np.float32) * np.float32(db_of(spec))]
+    for _ in range(_n_orders(log_mel.shape[1])):
+        channels.append(deltas(channels[-1]))
+    return channels
 
 
 def _scales(log_mels: list[npt.NDArray[np.float16]], spec: FeatureSpec) -> list[Normalize]:
     """Return one scale for all log-mels, and one, symmetric about 0, for each order of deltas."""
-    parts = [_channels(x, spec) for x in log_mels]
-    low, high = np.percentile(np.stack([part[0] for part in parts]), (1, 99.9))
-    most = [float(np.percentile(np.abs(np.stack([part[k] for part in parts])), 99)) for k in (1, 2)]
+    log_mel, *slopes = (np.stack(parts) for parts in zip(*(_channels(x, spec) for x in log_mels), strict=True))
+    low, high = np.percentile(log_mel, (1, 99.9))
+    most = [float(np.percentile(np.abs(slope), 99)) for slope in slopes]
     low = max(low, high - 80)  # digital silence is far below everything else
     return [Normalize(low, max(high, low + 1)), *(Normalize(-max(m, 0.1), max(m, 0.1)) for m in most)]
 
@@ -106,11 +117,12 @@ def _draw_clip(
 ) -> None:
     """Draw the three pictures of a clip side by side, with the lower left corner at `corner` inches."""
     width, height = figure.get_size_inches()
-    for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel, spec), scales, _MAPS, strict=True)):
+    for k, (picture, scale, colours) in enumerate(zip(_channels(example.log_mel, spec), scales, _MAPS, strict=False)):
         x, y = corner[0] + k * (_PANEL[0] + 0.06), corner[1]
         axes = figure.add_axes((x / width, y / height, _PANEL[0] / width, _PANEL[1] / height))
         lost = (spec.n_frames - picture.shape[1]) / 2 * spec.hop_length / spec.sample_rate
-        extent = (lost, spec.clip_seconds - lost, 0, spec.n_mels)
+        end = max(spec.clip_seconds - lost, lost + spec.hop_length / spec.sample_rate)  # a single frame has a width
+        extent = (lost, end, 0, spec.n_mels)
         axes.imshow(
             _shortened(picture),
             origin="lower",
@@ -148,10 +160,9 @@ def _hz(hz: float) -> str:
 
 
 def _draw_scales(figure: Figure, theme: Theme, scales: list[Normalize]) -> None:
-    """Draw the three colour scales along the bottom."""
+    """Draw the colour scales of the log-mels and of each order of deltas along the bottom."""
     width, height = figure.get_size_inches()
-    names = ("log-mel, dB", "Δ, dB a frame", "ΔΔ, dB a frame²")
-    for k, (scale, colours, name) in enumerate(zip(scales, _MAPS, names, strict=True)):
+    for k, (scale, colours, name) in enumerate(zip(scales, _MAPS, _UNITS, strict=False)):  # a scale per order shown
         axes = figure.add_axes(((_LEFT + k * (_PANEL[0] + 0.06)) / width, 0.5 / height, 1.12 / width, 0.1 / height))
         bar = figure.colorbar(ScalarMappable(scale, colours), cax=axes, orientation="horizontal")
         bar.outline.set_visible(False)

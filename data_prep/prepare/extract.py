@@ -77,7 +77,11 @@ class Extracted:
 
 
 def extract_task(task: Task) -> list[Extracted]:
-    """Return the result for each source of `task`, in order."""
+    """Return the result for each source of `task`, in order.
+
+    Raises:
+        DataError: if the impulse responses can no longer be read.
+    """
     return [_extract(source, task) for source in task.sources]
 
 
@@ -116,12 +120,15 @@ def spectra_task(task: Task) -> list[npt.NDArray[np.float64]]:
 
 def _extract(source: Source, task: Task) -> Extracted:
     spec = task.spec
+    responses: tuple[Waveform, ...] = ()
+    if task.copying is not None and task.copying.responses is not None:
+        responses = _responses(task.copying.responses, spec.sample_rate)  # an error here is not the clip's
     try:
         sound = decode(source.path)
         whole = resample(sound.y, sound.rate, spec.sample_rate)
         y = fit_length(whole, spec.n_samples)
         if task.copying is not None:
-            y = _copy(y, source, spec, task.copying)
+            y = _copy(y, source, spec, task.copying, responses)
     except DataError as error:
         return Extracted(None, "unreadable", str(error).removeprefix(f"{source.path}: "), False, 0.0, "")
     seconds = len(whole) / spec.sample_rate
@@ -149,7 +156,9 @@ def _log_mel(y: Waveform, spec: FeatureSpec, copying: Copying | None) -> npt.NDA
     return log_mel_of(spec)(y, gain=gain).astype(np.float16)
 
 
-def _copy(y: Waveform, source: Source, spec: FeatureSpec, copying: Copying) -> Waveform:
+def _copy(
+    y: Waveform, source: Source, spec: FeatureSpec, copying: Copying, responses: tuple[Waveform, ...]
+) -> Waveform:
     """Return the waveform of a copy; unchanged for spectrum correction, which is applied to the spectrum."""
     if copying.gain is not None:
         return y
@@ -157,10 +166,7 @@ def _copy(y: Waveform, source: Source, spec: FeatureSpec, copying: Copying) -> W
     partner = None
     if source.partner is not None:
         partner = read_clip(source.partner, spec)
-    response = None
-    if copying.responses is not None:
-        known = _responses(copying.responses, spec.sample_rate)
-        response = known[int(rng.integers(len(known)))]
+    response = responses[int(rng.integers(len(responses)))] if responses else None
     return augmented(copying.augmentation, y, spec, copying.settings, rng, partner=partner, response=response)
 
 

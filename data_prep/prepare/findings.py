@@ -9,6 +9,7 @@ from data_prep.corpora.coverage import some, split_gaps
 from data_prep.corpora.splits import Split
 from data_prep.errors import DataError
 from data_prep.shards.manifest import Manifest, Quarantined, locations_on_both_sides
+from data_prep.wording import printable
 
 
 def validate_outcome(corpus: Corpus, manifest: Manifest) -> None:
@@ -88,7 +89,7 @@ def collect_warnings(
             shared = locations_on_both_sides(manifest, fold, other, "test")
             if shared:
                 found.append(f"fold {fold}: {len(shared):,} locations are in {other} and in test: {some(shared)}")
-    return tuple(found)
+    return tuple(printable(text) for text in found)  # names of folders may not be UTF-8, the manifest is
 
 
 def _scenes_in(manifest: Manifest, fold: int, split: Split, scenes: Mapping[str, str | None]) -> set[str | None]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from data_prep.errors import DataError
 from data_prep.prepare.extract import Copying, Extracted, Source, Task, extract_task
 from data_prep.schema import content_hash
 from data_prep.shards.manifest import MANIFEST_NAME, Quarantined
-from data_prep.shards.notes import ShardNote, note_name, read_note, sources_fingerprint, write_note
+from data_prep.shards.notes import RemakeReason, ShardNote, note_name, read_note, sources_fingerprint, write_note
 from data_prep.shards.parquet import Assignment, log_mels_of, read_shard, shard_name, write_shard
 from data_prep.store.store import Store
 from data_prep.workers import Executor
@@ -93,7 +94,8 @@ def plan_jobs(
 
 def bring_up_to_date(bench: Bench, jobs: Sequence[ShardJob], assignments: Assignments) -> FinishedShards:
     """Make the shards that are missing, stale or damaged."""
-    found = [read_note(bench.store, job.name, job.sources) for job in jobs]
+    noted = [read_note(bench.store, job.name, job.sources) for job in jobs]
+    found = _without_outdated(bench, jobs, noted, assignments)
     made: Counter[str] = Counter()
     pending = []
     for job, note in zip(jobs, found, strict=True):
@@ -115,6 +117,50 @@ def bring_up_to_date(bench: Bench, jobs: Sequence[ShardJob], assignments: Assign
             note = _write(bench, job, results, assignments)
         notes.append(note)
     return FinishedShards(jobs, notes, made)
+
+
+def _without_outdated(
+    bench: Bench, jobs: Sequence[ShardJob], found: Sequence[ShardNote | RemakeReason], assignments: Assignments
+) -> list[ShardNote | RemakeReason]:
+    """Return `found` with `changed` instead of the notes with findings that are out of date.
+
+    Rows with such findings are extracted again in every call, the other rows of their shards only if one differs.
+    """
+    doubtful = [
+        (number, replace(job, rows=rows), note)
+        for number, (job, note) in enumerate(zip(jobs, found, strict=True))
+        if isinstance(note, ShardNote) and (rows := _doubtful(bench, job, note, assignments))
+    ]
+    tasks = (task for _, job, _ in doubtful for task in _tasks(bench, job, assignments))
+    results = chain.from_iterable(bench.mapper.map(extract_task, tasks))
+    checked = list(found)
+    for number, job, note in doubtful:
+        known = {entry.clip_id: (entry.fault, entry.reason) for entry in note.quarantine}
+        now = [(result.fault, result.reason) for result in islice(results, len(job.rows))]
+        if now != [known.get(row.clip.clip_id, ("", "")) for row in job.rows]:
+            checked[number] = "changed"
+    return checked
+
+
+def _doubtful(bench: Bench, job: ShardJob, note: ShardNote, assignments: Assignments) -> tuple[ShardRow, ...]:
+    """Return the rows that may have another finding now although their files have the same size and time.
+
+    A file may have been unreadable for a reason that has passed, such as its permissions or an I/O error. The length of
+    a clip may be judged now and not then, or the reverse, since its split has changed.
+    """
+    faults = {entry.clip_id: entry.fault for entry in note.quarantine}
+    wanted, rounded_s = bench.spec.clip_seconds, 1e-4
+    limit_s = bench.quarantine.length_tolerance * wanted - rounded_s
+    odd = {clip_id for clip_id, seconds in note.seconds.items() if abs(seconds - wanted) > limit_s}
+
+    def is_doubtful(row: ShardRow) -> bool:
+        """Return whether a row is to be extracted again."""
+        fault = faults.get(row.clip.clip_id, "")
+        if _is_judged(row, assignments):
+            return fault == "unreadable" or (fault == "" and row.clip.clip_id in odd)
+        return fault in ("unreadable", "length")
+
+    return tuple(row for row in job.rows if is_doubtful(row))
 
 
 def update_assignments(bench: Bench, shards: FinishedShards, assignments: Assignments) -> FinishedShards:
@@ -151,14 +197,18 @@ def _source(bench: Bench, row: ShardRow, assignments: Assignments) -> Source:
         """Return the path of the clip's recording."""
         return bench.root / clip.filename if clip is not None else None
 
-    # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
-    judged = row.augmentation == RECORDED and assignments[row.clip.clip_id].split != "evaluation"
     return Source(
         path=bench.root / row.source.filename,
         clip_id=row.source.clip_id,
         partner=path(row.partner),
-        length_tolerance=bench.quarantine.length_tolerance if judged else None,
+        length_tolerance=bench.quarantine.length_tolerance if _is_judged(row, assignments) else None,
     )
+
+
+def _is_judged(row: ShardRow, assignments: Assignments) -> bool:
+    """Return whether a recording is quarantined if its length is far from that of a clip."""
+    # Every clip of an evaluation list needs a prediction, and the source of a copy was already checked.
+    return row.augmentation == RECORDED and assignments[row.clip.clip_id].split != "evaluation"
 
 
 def _refuse(rows: Sequence[ShardRow], results: Sequence[Extracted]) -> None:

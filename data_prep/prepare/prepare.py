@@ -16,10 +16,11 @@ from typing import Any, get_args
 from data_prep.config import OfflineAugmentation, PrepareConfig
 from data_prep.copies.correction import Correction, correction_name
 from data_prep.copies.rows import Folds, ShardRow, copy_rows, folds_of_copy, recorded_rows, training_folds
+from data_prep.copies.waveforms import read_responses
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
 from data_prep.corpora.coverage import class_problem, missing_problem
-from data_prep.corpora.splits import assign_splits
+from data_prep.corpora.splits import assign_splits, holdout_problem
 from data_prep.errors import ConfigError, DataError
 from data_prep.prepare.correction_pass import correct_folds, seal_name
 from data_prep.prepare.extract import Copying
@@ -78,22 +79,25 @@ def prepare(
 
     Raises:
         DataError: if the data set can't be used (see `read_corpus`), more clips are quarantined or missing than the
-            configuration allows, all clips have the same class, a scene loses its last training clip, spectrum
-            correction finds no pairs, or another process prepares into the same folder.
+            configuration allows, all clips have the same class, a held-out device does not occur, a scene loses its
+            last training clip, spectrum correction finds no pairs, an impulse response can't be used, or another
+            process prepares into the same folder.
         ConfigError: if device responses are requested without a folder of impulse responses.
         AscError: if the disk is full; finished shards are kept and reused.
     """
     start = time.monotonic()
     validate_augmentations(config)
     corpus = read_corpus(root, config.corpus)
-    for problem in (missing_problem(corpus, config.quarantine.max_missing_share), class_problem(corpus)):
+    missing = missing_problem(corpus, config.quarantine.max_missing_share)
+    for problem in (missing, class_problem(corpus), holdout_problem(corpus, config.validation)):
         if problem is not None:
             raise DataError(problem)
     folds = assign_splits(corpus, config.validation)
     store = open_store(shards)
     with store.locked(), worker_pool(n_workers, executor) as mapper:
         progress = _Progress(_n_rows(corpus, folds, config), on_progress)
-        bench = Bench(store, corpus.root, config.features, config.quarantine, mapper, progress.tick)
+        # Absolute, as workers on a cluster run in other folders; messages and the manifest keep the given name.
+        bench = Bench(store, corpus.root.absolute(), config.features, config.quarantine, mapper, progress.tick)
         recorded, quarantine = _prepare_recorded(bench, corpus, folds, config)
         left_out = {entry.clip_id for entry in quarantine}
         kept = {fold: {i: split for i, split in of.items() if i not in left_out} for fold, of in folds.items()}
@@ -119,18 +123,22 @@ prepare_shards = prepare
 
 
 def validate_augmentations(config: PrepareConfig) -> None:
-    """Check that the settings of the requested copies are complete.
+    """Check that the settings of the requested copies are complete, and read the impulse responses they name.
 
     Raises:
         ConfigError: if a setting is missing.
+        DataError: if there are no impulse responses, or one can't be read or is silent.
     """
+    if "device_response" not in config.augmentations:
+        return
     responses = config.offline.responses
-    if "device_response" in config.augmentations and (responses is None or not Path(responses).is_dir()):
+    if responses is None or not Path(responses).is_dir():
         raise ConfigError(
             "prepare.offline.responses: device_response needs a folder of impulse responses (audio files); "
             f"{'none is given' if responses is None else f'{responses} is not a folder'}. Name one, or remove "
             "device_response from prepare.augmentations."
         )
+    read_responses(Path(responses), config.features.sample_rate)
 
 
 def _prepare_recorded(
@@ -181,7 +189,7 @@ def _copy_jobs(
         settings["gain"] = hashlib.sha256(correction.combined.tobytes()).hexdigest()
     responses = None
     if augmentation == "device_response" and config.offline.responses is not None:
-        responses = Path(config.offline.responses)
+        responses = Path(config.offline.responses).absolute()  # as of the data set
         settings["responses"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(responses.iterdir())]
     fold = rows[0].fold
     kind = augmentation if fold is None else f"{augmentation}-fold{fold}"

@@ -1,5 +1,6 @@
 """The data stage's settings: defaults, rules, hashes, and messages for typing errors."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -47,6 +48,22 @@ def test_all_problems_come_at_once_with_their_keys():
     assert "features.hop_length: " in message
     assert "validation.fraction: " in message
     assert "(got 2.0)" in message
+
+
+def test_an_offset_that_float32_rounds_to_zero_is_refused():
+    """The smallest allowed offset has a finite logarithm in float32; smaller ones name the key and the limit."""
+    with pytest.raises(ConfigError, match=r"features: log_offset must be at least 1e-30.*: 1e-46"):
+        parse_config(PrepareConfig, {"features": {"log_offset": 1e-46}}, "own.yaml")
+    smallest = parse_config(PrepareConfig, {"features": {"log_offset": 1e-30}}, "own.yaml").features.log_offset
+    assert np.isfinite(np.log(np.float32(smallest)))
+
+
+def test_a_class_is_listed_once():
+    """A class that occurs twice would be two outputs of the network, one of them without clips."""
+    with pytest.raises(ConfigError, match=r"corpus\.classes: each class must be listed once; 'a' is listed twice"):
+        parse_config(PrepareConfig, {"corpus": {"classes": ["a", "a", "b"]}}, "own.yaml")
+    config = parse_config(PrepareConfig, {"corpus": {"classes": ["b", "a"]}}, "own.yaml")
+    assert config.corpus.classes == ("b", "a")
 
 
 def test_an_unknown_key_like_no_other_lists_what_is_known():

@@ -265,3 +265,13 @@ def test_fuzzed_files_never_crash_and_cuts_never_pass(make_corpus):
     assert kinds(report)["error unreadable"] >= must_fail
     bad = {finding.filename for finding in report.findings if finding.severity == "error"}
     assert report.n_listed - sum(count.n_usable for count in report.counts) <= len(bad)
+
+
+def test_held_out_devices_that_do_not_occur_are_refused_like_by_prepare(make_corpus, tmp_path):
+    """Device B for b: the message of `asc prepare` is an error of the check."""
+    root = make_corpus()
+    config = CONFIG.updated(validation={"holdout_devices": ("B",)})
+    with pytest.raises(DataError, match=r"no clip of 'B'\. Its devices: a, b\.") as refused:
+        prepare(root, tmp_path / "shards", config)
+    (finding,) = check_data(root, config).findings
+    assert (finding.severity, finding.kind, finding.message) == ("error", "lists", str(refused.value))

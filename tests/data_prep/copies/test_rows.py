@@ -19,6 +19,7 @@ from data_prep.copies.waveforms import augmented, stream
 from data_prep.corpora.corpus import Clip
 from data_prep.errors import ConfigError, DataError
 from data_prep.features.log_mel import LogMel
+from data_prep.prepare.extract import Copying, Source, Task, extract_task
 from data_prep.prepare.prepare import prepare
 from data_prep.reader.reader import read_split
 from data_prep.shards.manifest import Copies, read_manifest
@@ -136,6 +137,42 @@ def test_device_responses_need_their_folder(make_corpus, small_config, tmp_path)
     assert str(folder) not in (tmp_path / "s" / "manifest.json").read_text()
     soundfile.write(folder / "radio.wav", np.exp(-np.arange(128) / 4.0), 8000)
     assert prepare(root, tmp_path / "s", config).made == {"changed": 12}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rule"),
+    [
+        ("phone.mp3", b"", "responses: contains no impulse responses"),
+        ("phone.wav", b"damaged", r"phone\.wav: cannot be decoded"),
+        ("phone.wav", None, r"phone\.wav: is silent"),
+    ],
+)
+def test_unusable_device_responses_are_an_error_before_anything_is_computed(
+    make_corpus, small_config, tmp_path, name, data, rule
+):
+    """One silent or damaged response, or a folder of other formats: the message names it, and no copy is lost to it."""
+    folder = tmp_path / "responses"
+    folder.mkdir()
+    if name.endswith(".wav"):
+        soundfile.write(folder / "a_good_one.wav", np.exp(-np.arange(64) / 8.0), 8000)
+    if data is None:
+        soundfile.write(folder / name, np.zeros(64), 8000)
+    else:
+        (folder / name).write_bytes(data)
+    offline = OfflineSpec(responses=str(folder))
+    with pytest.raises(DataError, match=rule):
+        prepare(
+            make_corpus(), tmp_path / "s", small_config.updated(augmentations=("device_response",), offline=offline)
+        )
+    assert not (tmp_path / "s").exists()
+
+
+def test_responses_lost_during_the_call_are_not_the_clips_fault(make_corpus, tmp_path):
+    """A worker that can't read the responses raises their error; it does not put the clip aside."""
+    path = make_corpus() / scene_rows()[0].filename
+    copying = Copying("device_response", OfflineSpec(), responses=tmp_path / "gone")
+    with pytest.raises(DataError, match="gone: contains no impulse responses"):
+        extract_task(Task((Source(path, path.stem),), SMALL, copying))
 
 
 def test_every_fold_has_copies_of_its_own_training(make_corpus, all_four, tmp_path):

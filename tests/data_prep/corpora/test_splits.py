@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_prep.config import ValidationSpec
 from data_prep.corpora.corpus import Clip, Corpus, location_of
-from data_prep.corpora.splits import assign_splits, validation_locations
+from data_prep.corpora.splits import assign_splits, holdout_problem, validation_locations
 
 
 def clip(scene: str, location: str | None, number: int = 0, city: str | None = None, device: str = "a") -> Clip:
@@ -132,3 +132,14 @@ def test_a_clip_without_location_stands_for_itself():
     assert len(chosen) == 2
     assert chosen <= {location_of(c) for c in clips}
     assert len({location_of(c) for c in clips}) == 10
+
+
+def test_held_out_devices_that_do_not_occur_are_named():
+    """A wrong name is a message with the known devices; an evaluation set may lack them."""
+    clips = [clip("A", f"l{i}", i, device=device) for i, device in enumerate(("a", "s1", "s1"))]
+    message = holdout_problem(corpus(clips), ValidationSpec(holdout_devices=("S1", "a")))
+    assert message is not None
+    assert "it has no clip of 'S1'. Its devices: a, s1." in message
+    assert holdout_problem(corpus(clips), ValidationSpec(holdout_devices=("s1",))) is None
+    unlisted = corpus(clips, **{"1": {c.clip_id: "evaluation" for c in clips}})
+    assert holdout_problem(unlisted, ValidationSpec(holdout_devices=("S1",))) is None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from cli_support import asc
-from data_prep_support import SMALL, scene_rows, write_lists
+from data_prep_support import SMALL, scene_rows, write_lists, write_tree
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import signal
@@ -99,6 +99,22 @@ def _delta(x: np.ndarray) -> np.ndarray:
     return (x[:, 3] - x[:, 1]) / 10 + (x[:, 4] - x[:, 0]) / 5
 
 
+@pytest.mark.parametrize(("n_frames", "n_orders"), [(3, 0), (4, 0), (5, 1), (8, 1), (9, 2)])
+def test_short_clips_have_the_deltas_that_their_frames_allow(data, n_frames, n_orders):
+    """A valid delta takes five frames, its delta nine: pictures, scales and the subtitle have no others."""
+    spec = data.spec.updated(clip_seconds=(n_frames - 1) / 16, hop_length=500, n_fft=512)
+    assert spec.n_frames == n_frames
+    short = {
+        scene: tuple(replace(example, log_mel=example.log_mel[:, :n_frames]) for example in found)
+        for scene, found in data.examples.items()
+    }
+    figure, texts = drawn(log_mel_figure, replace(data, spec=spec, examples=short))
+    figure.canvas.draw()
+    assert len([axes for axes in figure.axes if axes.images]) == 2 * 3 * (1 + n_orders)
+    assert [unit in texts for unit in ("Δ, dB a frame", "ΔΔ, dB a frame²")] == [n_orders > 0, n_orders > 1]
+    assert any("with first" in text for text in texts) == (n_orders > 0)
+
+
 def test_mel_centres_rise_from_fmin_to_fmax():
     """Centres lie between the edges, in order, and on HTK's scale nearly evenly."""
     centres = mel_centres_hz(SMALL)
@@ -151,6 +167,13 @@ def test_figures_are_written_twice_the_same(shards, tmp_path):
     assert names == sorted(f"{stem}.{kind}" for stem in ("log_mels", "spectra", "counts") for kind in ("png", "svg"))
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_an_evaluation_set_has_its_counts_only(tmp_path):
+    """Without training clips there are neither examples nor spectra, and no error."""
+    root = write_tree(tmp_path / "data", {}, ["0.wav", "1.wav"])
+    prepare(root, tmp_path / "shards", PrepareConfig(features=SMALL.updated(clip_seconds=0.11)))
+    assert [path.name for path in write_figures(tmp_path / "shards", tmp_path / "out")] == ["counts.png"]
 
 
 def test_what_is_missing_is_named(shards, tmp_path):

@@ -1,8 +1,11 @@
 """From audio to shards: what is stored, kept and reported."""
 
+import contextlib
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +70,33 @@ def test_more_workers_write_the_same_bytes(make_corpus, small_config, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "own")
 
 
+class Elsewhere:
+    """An executor whose workers run in another folder, as those of a cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def map(self, function, items):
+        for item in items:
+            with contextlib.chdir(self._folder):
+                result = function(item)
+            yield result
+
+
+def test_relative_folders_are_read_by_workers_that_run_elsewhere(make_corpus, small_config, tmp_path, monkeypatch):
+    """Relative names of the data set and the responses give the shards, and the hash, of a call in this process."""
+    root, responses, elsewhere = make_corpus(), tmp_path / "responses", tmp_path / "elsewhere"
+    for folder in (responses, elsewhere):
+        folder.mkdir()
+    soundfile.write(responses / "radio.wav", np.exp(-np.arange(64) / 8.0), 8000)
+    monkeypatch.chdir(tmp_path)
+    config = small_config.updated(augmentations=("device_response",), offline={"responses": responses.name})
+    prepare(Path(root.name), tmp_path / "far", config, executor=Elsewhere(elsewhere))
+    prepare(Path(root.name), tmp_path / "near", config)
+    assert contents(tmp_path / "far") == contents(tmp_path / "near")
+    assert prepare(root, tmp_path / "near", config).n_computed == 0
+
+
 def test_the_data_is_the_same_wherever_it_lies(make_corpus, small_config, tmp_path):
     """A moved data set in another folder of shards has the same manifest hash: no path and no time is in it."""
     root = make_corpus()
@@ -76,6 +106,17 @@ def test_the_data_is_the_same_wherever_it_lies(make_corpus, small_config, tmp_pa
     assert first.manifest.hash() == second.manifest.hash()
     for path in (p for p in (tmp_path / "one").rglob("*") if p.is_file()):
         assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_prepared(make_corpus, small_config, tmp_path):
+    """The manifest has the name of the data set, and of a list in a warning, with escapes."""
+    root = make_corpus().rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    lists = root / "evaluation_setup/fold1_train.csv"
+    lists.write_text(lists.read_text() + lists.read_text().splitlines()[-1] + "\n")
+    prepare(root, tmp_path / "shards", small_config)
+    manifest = read_manifest(tmp_path / "shards")
+    assert manifest.name == r"caf\udce9"
+    assert r"caf\udce9/evaluation_setup/fold1_train.csv, line 18: " in manifest.warnings[0]
 
 
 def test_only_shards_whose_audio_changed_are_made_again(make_corpus, small_config, tmp_path):

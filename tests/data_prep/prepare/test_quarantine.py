@@ -1,5 +1,6 @@
 """Clips that cannot be used are put aside with the reason; silent ones are flagged; too many stop the stage."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from data_prep_support import SMALL, Row, scene_rows
+from data_prep_support import SMALL, Row, contents, lines, scene_rows, write_tree
 
 from data_prep.config import QuarantineSpec, ReaderSpec
 from data_prep.errors import DataError
@@ -117,6 +118,48 @@ def test_features_that_are_not_finite_are_put_aside(tmp_path):
         extract_waveform(y, spec)
 
 
+def rewritten(path: Path, data: bytes) -> None:
+    """Replace a file's bytes, of the same number, and keep its time: what a passing read error looks like."""
+    status = path.stat()
+    assert len(data) == status.st_size
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_failure_to_read_that_has_passed_is_forgotten(make_corpus, small_config, tmp_path):
+    """A file with the same size and time that can be read again is used again, in one shard that is made again."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    config = small_config.updated(quarantine=QuarantineSpec(max_share=0.05))
+    bad = root / scene_rows()[1].filename
+    good = bad.read_bytes()
+    rewritten(bad, bytes(len(good)))
+    assert prepare(root, shards, config).n_clips == N_CLIPS - 1
+    before = contents(shards)
+    assert prepare(root, shards, config).n_computed == 0
+    assert contents(shards) == before
+    rewritten(bad, good)
+    done = prepare(root, shards, config)
+    assert (done.n_clips, done.manifest.quarantine, done.made) == (N_CLIPS, (), {"changed": 5})
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
+def test_copies_that_a_passing_failure_lost_are_made_later(make_corpus, small_config, tmp_path):
+    """A recording that can't be read while its copies are made costs them in this call only."""
+    root, shards = make_corpus(), tmp_path / "shards"
+    prepare(root, shards, small_config)
+    config = small_config.updated(augmentations=("mix",))
+    bad = root / next(row.filename for row in scene_rows() if row.listed == "train")
+    good = bad.read_bytes()
+    rewritten(bad, bytes(len(good)))
+    lost = prepare(root, shards, config)
+    assert "missing, as a recording could not be read again" in " ".join(lost.warnings)
+    rewritten(bad, good)
+    prepare(root, shards, config)
+    prepare(root, tmp_path / "fresh", config)
+    assert contents(shards) == contents(tmp_path / "fresh")
+
+
 def test_strict_stops_at_the_first(make_corpus, small_config, tmp_path):
     """Where no clip may be put aside, the first that must be ends the call, also when an earlier call found it."""
     root, shards = make_corpus(), tmp_path / "shards"
@@ -162,6 +205,28 @@ def test_recordings_of_quite_another_length_are_left_out(make_corpus, small_conf
     assert (entry.filename, entry.fault) == (names[2], "length")
     assert entry.reason.startswith("is 0.250 s long, clips must be 1 s ± 50%.")
     assert len(done.warnings) == 1
+
+
+def test_a_length_is_judged_by_the_split_of_now(tmp_path, small_config):
+    """A long clip of an evaluation list is quarantined once it is in test, used again once it is back, as if fresh."""
+    names = [f"{scene}{i}.wav" for scene in ("dog", "rain") for i in range(4)]
+    root = write_tree(tmp_path / "data", {}, names)
+    config = small_config.updated(
+        features=SMALL.updated(clip_seconds=0.2),
+        corpus={"layout": "table"},
+        quarantine=QuarantineSpec(max_share=0.2, length_tolerance=0.6),
+    )
+    soundfile.write(root / "dog3.wav", 0.1 * np.random.default_rng(9).standard_normal(4000), 8000)
+    n_quarantined = []
+    for number, split in enumerate(("evaluation", "test", "evaluation")):
+        table = [("file", "label", "split"), *((name, name[:-5], "train") for name in names[:3] + names[4:])]
+        (root / "list.tsv").write_text(lines(*table, ("dog3.wav", "dog", split)))
+        done = prepare(root, tmp_path / "shards", config)
+        n_quarantined.append(len(done.manifest.quarantine))
+        prepare(root, tmp_path / f"fresh{number}", config)
+        assert contents(tmp_path / "shards") == contents(tmp_path / f"fresh{number}")
+        assert prepare(root, tmp_path / "shards", config).n_computed == 0
+    assert n_quarantined == [0, 1, 0]
 
 
 def test_a_wrong_length_in_the_settings_is_recognised(make_corpus, small_config, tmp_path):
