@@ -259,8 +259,11 @@ def _split_row(
         return fields.get(chosen[what]) if what in chosen else None
 
     filename = filename_of(field("file"), path, line)
-    if PurePosixPath(filename).is_absolute() and PurePosixPath(filename).is_relative_to(root.resolve()):
-        filename = str(PurePosixPath(filename).relative_to(root.resolve()))
+    if filename.startswith("/"):
+        for folder in (root.absolute(), root.resolve()):  # as given, and with its links followed
+            if PurePosixPath(filename).is_relative_to(folder):
+                filename = str(PurePosixPath(filename).relative_to(folder))
+                break
     city, location = field("city"), field("location")
     if city is not None and location is not None and not location.startswith(city):
         location = f"{city}-{location}"

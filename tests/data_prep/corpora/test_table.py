@@ -110,6 +110,16 @@ def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
             read_corpus(root)
 
 
+def test_absolute_names_through_a_linked_folder_are_inside_the_data_set(tmp_path):
+    """DATA is a link: names below the link and names below the folder that it leads to are both made relative."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "data")
+    places = [link, tmp_path / "data"] * 5
+    rows = [(str(at / n), s, "train") for at, n, s in zip(places, NAMES, LABELS, strict=True)]
+    write_tree(tmp_path / "data", {"t.csv": lines(("file", "label", "split"), *rows, sep=",")}, NAMES)
+    assert [clip.filename for clip in read_corpus(link).clips] == NAMES
+
+
 def test_mistakes_in_tables_are_named(tmp_path):
     """No such table or column, several tables, a bad split or fold, one fold only: place and way out are told."""
     root = write_tree(tmp_path, {"a.csv": lines(("file", "label"), ("rec0.wav", "rain"), sep=",")}, NAMES)
