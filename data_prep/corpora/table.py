@@ -31,6 +31,7 @@ from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.disk import is_on_disk
 from data_prep.corpora.listing import FoldList, ListedFolds, Listing, ListRow
 from data_prep.corpora.lists import filename_of, read_columns, read_records
+from data_prep.corpora.own_tables import is_own_table
 from data_prep.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -158,7 +159,10 @@ class NoTableError(DataError):
 
 
 def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], dict[Path, NoTableError]]:
-    """Return the tables directly in `root` that have a column of files, and {other table: reason}."""
+    """Return the tables directly in `root` that have a column of files, and {other table: reason}.
+
+    What `asc` wrote there is neither.
+    """
     tables: list[Path] = []
     rejected: dict[Path, NoTableError] = {}
     for path in sorted(root.iterdir()):
@@ -168,6 +172,8 @@ def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], d
             columns = _columns(path)
         except DataError as error:
             rejected[path] = NoTableError(str(error), is_broken=True)
+            continue
+        if is_own_table(columns):
             continue
         if file_column not in columns and (file_column is not None or _usual("file", columns) is None):
             rejected[path] = NoTableError(_no_files(path, columns), is_broken=False)

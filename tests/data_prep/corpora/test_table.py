@@ -1,13 +1,20 @@
 """A data set that one table describes."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from data_prep_support import lines, write_tree
 
-from data_prep.config import CorpusConfig
+from data_prep.check.check import check_data
+from data_prep.check.report import write_report
+from data_prep.config import CorpusConfig, PrepareConfig
+from data_prep.copies.correction import COLUMNS as CORRECTION
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.table import find_table
 from data_prep.errors import DataError
+from data_prep.prepare.quarantine import COLUMNS
+from data_prep.shards.parquet import SCHEMA
 
 NAMES = [f"rec{i}.wav" for i in range(10)]
 LABELS = ["rain", "wind"] * 5
@@ -118,6 +125,21 @@ def test_absolute_names_through_a_linked_folder_are_inside_the_data_set(tmp_path
     rows = [(str(at / n), s, "train") for at, n, s in zip(places, NAMES, LABELS, strict=True)]
     write_tree(tmp_path / "data", {"t.csv": lines(("file", "label", "split"), *rows, sep=",")}, NAMES)
     assert [clip.filename for clip in read_corpus(link).clips] == NAMES
+
+
+def test_what_asc_wrote_into_the_folder_is_no_table_of_the_data_set(tmp_path):
+    """A check's tables, quarantine, shard and correction in DATA: folders are read as before, and so is one table."""
+    audio = [f"{scene}/{i}.wav" for scene in ("rain", "wind") for i in range(5)]
+    root = write_tree(tmp_path, {}, audio)
+    write_report(check_data(root, PrepareConfig()), root / "check.csv")
+    (root / "quarantine.csv").write_text(lines(COLUMNS, ("0", "rain/0.wav", "length", "left out", ""), sep=","))
+    pq.write_table(SCHEMA.empty_table(), root / "shard-00000.parquet")
+    (root / "spectrum_correction-fold1.csv").write_text(lines(CORRECTION, ("0.0", "b", "1.0", "3"), sep=","))
+    corpus = read_corpus(root)
+    assert (corpus.layout, [text for text in corpus.warnings if "not used" in text]) == ("folders", [])
+    (root / "clips.csv").write_text(lines(("file", "label"), *((name, name[:4]) for name in audio), sep=","))
+    assert find_table(root) == root / "clips.csv"
+    assert find_table(root, "file") == root / "clips.csv"
 
 
 def test_mistakes_in_tables_are_named(tmp_path):
