@@ -106,6 +106,43 @@ def test_neither_split_nor_fold_makes_k_folds(tmp_path):
         assert sorted(tested) == sorted(f"rec{i}" for i in range(10))
 
 
+SCENES_AT = [(n, s, f"l{i}") for i, (n, s) in enumerate(zip(NAMES, LABELS, strict=True))]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        (("fold",), [("1",)] * 10),
+        (("fold",), [("x1",)] * 5 + [("x2",)] * 5),
+        (("split",), [("dev",)] * 10),
+        (("subset", "fold"), [("A", "first")] * 5 + [("test", "2")] * 5),
+    ],
+)
+def test_new_folds_ignore_the_folds_of_the_table(tmp_path, columns, cells):
+    """k_folds with a single fold, or values that are no fold or split: each clip is tested in one of the new folds."""
+    rows = [(*row, *cell) for row, cell in zip(SCENES_AT, cells, strict=True)]
+    root = write_tree(tmp_path, {"t.csv": lines(("file", "label", "location", *columns), *rows, sep=",")}, NAMES)
+    with pytest.raises(DataError, match=r"set prepare\.corpus\.k_folds"):
+        read_corpus(root)
+    corpus = read_corpus(root, CorpusConfig(k_folds=2))
+    tested = [i for of in corpus.folds.values() for i, split in of.items() if split == "test"]
+    assert sorted(tested) == sorted(f"rec{i}" for i in range(10))
+    assert {split for of in corpus.folds.values() for split in of.values()} == {"train", "test"}
+
+
+def test_new_folds_keep_evaluation_clips_and_those_in_no_list_apart(tmp_path):
+    """k_folds with a split that is none: evaluation clips stay, an empty cell is in no list, and a warning says it."""
+    words = ["eval", "", *["dev"] * 8]
+    rows = [(*row, word) for row, word in zip(SCENES_AT, words, strict=True)]
+    root = write_tree(tmp_path, {"t.csv": lines(("file", "label", "location", "split"), *rows, sep=",")}, NAMES)
+    corpus = read_corpus(root, CorpusConfig(k_folds=2))
+    assert [(of["rec0"], "rec1" in of, len(of)) for of in corpus.folds.values()] == [("evaluation", False, 9)] * 2
+    assert corpus.n_unlisted == 1
+    assert corpus.warnings == (
+        "t.csv: 'dev' in line 4 is not a split; its folds are not used, and only evaluation clips stay apart",
+    )
+
+
 def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
     """A table with absolute paths is read as if they were relative; paths that lead elsewhere are refused."""
     rows = [(str(tmp_path / "data" / n), s, "train") for n, s in zip(NAMES, LABELS, strict=True)]
