@@ -140,7 +140,8 @@ def _file_findings(
             yield Finding("warning", "silent", name, where, "is silent: all samples are equal")
         off = abs(fact.seconds - wanted)
         if off > tolerance * wanted:
-            message = f"is {fact.seconds:.3f} s long, clips must be {wanted:g} s ± {tolerance:.0%}"
+            limits = f"{wanted:g} s ± {tolerance:.0%} (prepare.features.clip_seconds)"
+            message = f"is {fact.seconds:.3f} s long, clips must be {limits}"
             yield Finding(severity, "length", name, where, message)
         elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and corrected silently
             yield Finding("warning", "length", name, where, f"is {fact.seconds:.3f} s long, clips are {wanted:g} s")
