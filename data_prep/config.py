@@ -70,7 +70,7 @@ class FeatureSpec(Config):
         if not isinstance(given, dict) or "preset" not in given:
             return data
         name = given["preset"]
-        if name not in FEATURE_PRESETS:
+        if not isinstance(name, str) or name not in FEATURE_PRESETS:
             raise ValueError(f"unknown feature {name!r}; known: {', '.join(FEATURE_PRESETS)}")
         return {**FEATURE_PRESETS[name], **{key: value for key, value in given.items() if key != "preset"}}
 

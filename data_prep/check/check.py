@@ -128,6 +128,7 @@ def _file_findings(
     resolved: Resolved, facts: Mapping[str, FileFacts], wanted: float, tolerance: float
 ) -> Iterator[Finding]:
     listed = {clip.filename: clip for clip in resolved.clips.values()}
+    splits = _first_splits(resolved)
     for name, fact in facts.items():
         where = _where(resolved, listed[name]) if name in listed else ""
         severity: Severity = "error" if name in listed else "warning"
@@ -139,11 +140,23 @@ def _file_findings(
         if fact.silent:
             yield Finding("warning", "silent", name, where, "is silent: all samples are equal")
         off = abs(fact.seconds - wanted)
-        if off > tolerance * wanted:
-            message = f"is {fact.seconds:.3f} s long, clips must be {wanted:g} s ± {tolerance:.0%}"
+        # `asc prepare` takes evaluation clips of any length, since each needs a prediction.
+        needs_length = name not in listed or splits.get(listed[name].clip_id) != "evaluation"
+        if needs_length and off > tolerance * wanted:
+            limits = f"{wanted:g} s ± {tolerance:.0%} (prepare.features.clip_seconds)"
+            message = f"is {fact.seconds:.3f} s long, clips must be {limits}"
             yield Finding(severity, "length", name, where, message)
         elif off > 1.5 / fact.sample_rate:  # one sample short or long is common, and corrected silently
             yield Finding("warning", "length", name, where, f"is {fact.seconds:.3f} s long, clips are {wanted:g} s")
+
+
+def _first_splits(resolved: Resolved) -> dict[str, str]:
+    """Return {clip_id: split in the first fold that lists it}, by which `asc prepare` decides."""
+    first: dict[str, str] = {}
+    for fold in sorted(resolved.folds):
+        for clip_id, split in resolved.folds[fold].items():
+            first.setdefault(clip_id, split)
+    return first
 
 
 def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bool) -> Iterator[Finding]:
@@ -152,10 +165,7 @@ def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bo
     That one is an evaluation clip, else a test clip, else the first in the lists.
     """
     clips = {clip.filename: clip for clip in resolved.clips.values()}
-    first_split: dict[str, str] = {}
-    for fold in sorted(resolved.folds):
-        for clip_id, split in resolved.folds[fold].items():
-            first_split.setdefault(clip_id, split)
+    first_split = _first_splits(resolved)
     ranks = {"evaluation": 0, "test": 1}
     order = {
         name: (ranks.get(first_split.get(clip.clip_id, ""), 2), number)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from data_prep.corpora.own_tables import COUNT_COLUMNS, FINDING_COLUMNS
 from data_prep.files.files import write_text
 from data_prep.wording import inert
 
@@ -67,10 +68,6 @@ class CheckReport:
     def n_errors(self) -> int:
         """Number of findings with severity `error`."""
         return sum(finding.severity == "error" for finding in self.findings)
-
-
-FINDING_COLUMNS = ("severity", "kind", "filename", "where", "message")
-COUNT_COLUMNS = ("fold", "split", "device", "scene", "n_listed", "n_usable")
 
 
 def report_values(report: CheckReport) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,22 +25,44 @@ EXPECTED = (
     "audio/0.wav, 1.wav … to be predicted"
 )
 
+_LAYOUT_OF = {"split": "tau", "subset": "esc50", "table": "table"} | {f"{what}_column": "table" for what in USUAL}
+"""{key of `prepare.corpus`: the only layout that reads it}."""
+_PRESET_KEYS = ("split",)
+"""Keys that a shipped configuration sets. It must work for data sets of any layout, so these keys are only reported."""
+
 
 def read_listing(root: Path, config: CorpusConfig) -> Listing:
     """Return the lists of the data set in `root`, in the configured or detected layout.
 
     Raises:
-        DataError: if the layout can't be detected, or a list can't be read.
+        DataError: if the layout can't be detected or doesn't read a given key, or a list can't be read.
     """
     layout = detect_layout(root, config) if config.layout == "auto" else config.layout
+    unread = list(_unread_keys(root, config, layout))
     listing = _read(root, config, layout)
     lists = {listed.path for fold in listing.folds.values() for listed in fold.values()}
     lists |= {row.path for row in listing.described}
     texts = sorted(path for path in lists if path.suffix.lower() in (".csv", ".tsv", ".txt"))
-    remarks = [remark for path in texts if (remark := encoding_remark(path)) is not None]
+    remarks = unread + [remark for path in texts if (remark := encoding_remark(path)) is not None]
     if layout in ("folders", "evaluation"):
         remarks += [f"not used: {error}" for error in tables_of(root)[1].values()]
     return replace(listing, warnings=(*listing.warnings, *remarks))
+
+
+def _unread_keys(root: Path, config: CorpusConfig, layout: str) -> Iterator[str]:
+    """Yield a warning for each key of `_PRESET_KEYS` that is given and not read in the layout.
+
+    Raises:
+        DataError: for any other such key.
+    """
+    for key, only in _LAYOUT_OF.items():
+        value = getattr(config, key)
+        if value is None or only == layout:
+            continue
+        unread = f"prepare.corpus.{key}={value} is used in the layout {only} only; the data set is read as {layout}"
+        if key not in _PRESET_KEYS:
+            raise DataError(f"{root}: {unread}. Leave it out, or name the layout: --layout {only}.")
+        yield unread
 
 
 def _read(root: Path, config: CorpusConfig, layout: str) -> Listing:

@@ -38,7 +38,7 @@ def read_esc50(root: Path, config: CorpusConfig) -> Listing:
         records = [(line, fields) for line, fields in records if (fields["esc10"] or "").lower() == "true"]
     by_target = sorted({(_target(path, line, fields["target"]), fields["category"] or "") for line, fields in records})
     chosen = {"file": "filename", "label": "category", "location": "src_file", "fold": "fold"}
-    listing = list_table(path, records, chosen, root)
+    listing = list_table(path, records, chosen, root, cuts_folds=config.k_folds is not None)
     return replace(listing, layout="esc50", classes=tuple(dict.fromkeys(scene for _, scene in by_target if scene)))
 
 

@@ -97,7 +97,12 @@ def filename_of(field: str | None, path: Path, line: int) -> str:
     """
     if not field:
         raise DataError(f"{path}, line {line}: the row has no file name")
-    return field if "/" in field else field.replace("\\", "/")  # lists written on Windows
+    return with_slashes(field)
+
+
+def with_slashes(name: str) -> str:
+    """Return a file name as POSIX writes it; lists written on Windows have backslashes between folders."""
+    return name if "/" in name else name.replace("\\", "/")
 
 
 def by_filename(rows: Sequence[ListRow]) -> dict[str, ListRow]:

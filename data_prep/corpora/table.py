@@ -14,8 +14,9 @@ Columns determine the splits:
   several rows.
 - **neither**: k folds by location (`prepare.corpus.k_folds`, by default 5); rows without a label → evaluation.
 
-Folds numbered from 0 are renumbered from 1. If a city is given, it is prepended to locations that don't begin with it,
-so that locations are unique across cities.
+With `k_folds`, new folds are made of the clips that are in a list, except for evaluation clips; any value is a split or
+fold. Folds numbered from 0 are renumbered from 1. If a city is given, it is prepended to locations that don't begin
+with it, so that locations are unique across cities.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from data_prep.corpora.corpus import ListedSplit
 from data_prep.corpora.disk import is_on_disk
 from data_prep.corpora.listing import FoldList, ListedFolds, Listing, ListRow
 from data_prep.corpora.lists import filename_of, read_columns, read_records
+from data_prep.corpora.own_tables import is_own_table
 from data_prep.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -63,6 +65,10 @@ _FOLDERS = ("", "audio/", "audio/fold{fold}/", "audio/{fold}/", "fold{fold}/", "
 """Folders that the names in a table may be relative to, in order of preference."""
 _NAMES = ("meta", "metadata")
 """Tables with these names take precedence over others."""
+_POOLED = ""
+"""Column of the splits of pooled rows; columns of a table have a name."""
+_Record = tuple[int, Mapping[str, str | None]]
+"""Line number and {column: text} of a row."""
 FOLD = re.compile(r"(?:fold)?[ _-]?(\d+)(?:[.,]0)?")
 
 
@@ -83,39 +89,45 @@ def read_table(root: Path, config: CorpusConfig) -> Listing:
     """
     path = root / config.table if config.table is not None else find_table(root, config.file_column)
     columns, records = _read(path)
-    return list_table(path, records, _choose_columns(columns, config, path), root)
+    chosen = _choose_columns(columns, config, path)
+    return list_table(path, records, chosen, root, cuts_folds=config.k_folds is not None)
 
 
 def list_table(
-    path: Path, records: Sequence[tuple[int, Mapping[str, str | None]]], chosen: Mapping[str, str], root: Path
+    path: Path, records: Sequence[_Record], chosen: Mapping[str, str], root: Path, *, cuts_folds: bool = False
 ) -> Listing:
     """Return the rows and folds of a table.
 
     Args:
         path: the table, for messages.
-        records: rows as (line number, {column: text}).
+        records: the table's rows.
         chosen: {content: column}; contents are the keys of `USUAL`.
         root: the data set's folder.
+        cuts_folds: whether new folds are cut from the clips, so that splits and folds may have any values.
 
     Raises:
         DataError: if there are no rows, or a value is invalid.
     """
+    warnings = []
+    if cuts_folds and (invalid := _invalid_fold(records, chosen)) is not None:
+        warnings.append(f"{path.name}: {invalid}; its folds are not used, and only evaluation clips stay apart")
+        records, chosen = _pooled(records, chosen)
     rows = [_split_row(path, line, fields, chosen, root) for line, fields in records]
     if not rows:
         raise DataError(f"{path}: the table is empty.")
     rows = _with_folders(root, rows)
-    warnings = []
     if "label" not in chosen:
         warnings.append(f"{path.name} has no column of labels ({', '.join(USUAL['label'])}), so no clip is labelled")
     if 0 in {entry.fold for entry in rows}:
         rows = [replace(entry, fold=None if entry.fold is None else entry.fold + 1) for entry in rows]
         warnings.append(f"the folds of {path.name} count from 0; they are renumbered from 1")
-    folds = _folds(path, rows, by_split="split" in chosen, by_fold="fold" in chosen)
+    by_split, by_fold = "split" in chosen, "fold" in chosen
+    if not cuts_folds and by_fold and not by_split:
+        _validate_folds(path, rows)
+    folds = _folds(path, rows, by_split=by_split)
     if not folds:
         return Listing("table", {}, [entry.row for entry in rows], tuple(warnings))
-    unlisted = [
-        e.row for e in rows if ("split" in chosen and e.split is None) or ("split" not in chosen and e.fold is None)
-    ]
+    unlisted = [entry.row for entry in rows if (entry.split if by_split else entry.fold) is None]
     return Listing("table", folds, unlisted, tuple(warnings))
 
 
@@ -158,7 +170,10 @@ class NoTableError(DataError):
 
 
 def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], dict[Path, NoTableError]]:
-    """Return the tables directly in `root` that have a column of files, and {other table: reason}."""
+    """Return the tables directly in `root` that have a column of files, and {other table: reason}.
+
+    What `asc` wrote there is neither.
+    """
     tables: list[Path] = []
     rejected: dict[Path, NoTableError] = {}
     for path in sorted(root.iterdir()):
@@ -168,6 +183,8 @@ def tables_of(root: Path, file_column: str | None = None) -> tuple[list[Path], d
             columns = _columns(path)
         except DataError as error:
             rejected[path] = NoTableError(str(error), is_broken=True)
+            continue
+        if is_own_table(columns):
             continue
         if file_column not in columns and (file_column is not None or _usual("file", columns) is None):
             rejected[path] = NoTableError(_no_files(path, columns), is_broken=False)
@@ -251,6 +268,36 @@ def _usual(what: str, columns: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in USUAL[what] if name in by_lower), None)
 
 
+def _invalid_fold(records: Sequence[_Record], chosen: Mapping[str, str]) -> str | None:
+    """Return a message about the first value that is not a split or fold, or None if there is none."""
+    for line, fields in records:
+        words = {what: fields.get(chosen[what]) for what in ("split", "fold") if what in chosen}
+        for what, word in words.items():
+            if word is None or (word.lower() in SPLIT_WORDS if what == "split" else FOLD.fullmatch(word.lower())):
+                continue
+            return f"{word!r} in line {line} is not a {what}"
+    return None
+
+
+def _pooled(records: Sequence[_Record], chosen: Mapping[str, str]) -> tuple[list[_Record], dict[str, str]]:
+    """Return the rows and columns of a table with all clips in training, except for evaluation.
+
+    A row is an evaluation row if its split says so or it has no label. A row with an empty split, or without a split
+    column with an empty fold, stays in no list.
+    """
+
+    def split(fields: Mapping[str, str | None]) -> str | None:
+        """Return the split of a row."""
+        word = fields.get(chosen["split" if "split" in chosen else "fold"])
+        if word is None:
+            return None
+        is_apart = "split" in chosen and SPLIT_WORDS.get(word.lower()) == "evaluation"
+        return "evaluation" if is_apart or fields.get(chosen.get("label", "")) is None else "train"
+
+    columns = {what: column for what, column in chosen.items() if what != "fold"} | {"split": _POOLED}
+    return [(line, {**fields, _POOLED: split(fields)}) for line, fields in records], columns
+
+
 def _split_row(
     path: Path, line: int, fields: Mapping[str, str | None], chosen: Mapping[str, str], root: Path
 ) -> _SplitRow:
@@ -259,8 +306,11 @@ def _split_row(
         return fields.get(chosen[what]) if what in chosen else None
 
     filename = filename_of(field("file"), path, line)
-    if PurePosixPath(filename).is_absolute() and PurePosixPath(filename).is_relative_to(root.resolve()):
-        filename = str(PurePosixPath(filename).relative_to(root.resolve()))
+    if filename.startswith("/"):
+        for folder in (root.absolute(), root.resolve()):  # as given, and with its links followed
+            if PurePosixPath(filename).is_relative_to(folder):
+                filename = str(PurePosixPath(filename).relative_to(folder))
+                break
     city, location = field("city"), field("location")
     if city is not None and location is not None and not location.startswith(city):
         location = f"{city}-{location}"
@@ -273,7 +323,8 @@ def _split(word: str | None, row: ListRow) -> ListedSplit | None:
         return None
     if word.lower() not in SPLIT_WORDS:
         raise DataError(
-            f"{row.where}: {word!r} is not a split. Splits: {', '.join(SPLIT_WORDS)}; an empty cell means: in no list."
+            f"{row.where}: {word!r} is not a split. Splits: {', '.join(SPLIT_WORDS)}; an empty cell means: in no list. "
+            "To make new folds instead, set prepare.corpus.k_folds."
         )
     return SPLIT_WORDS[word.lower()]
 
@@ -283,7 +334,10 @@ def _fold(word: str | None, row: ListRow) -> int | None:
         return None
     match = FOLD.fullmatch(word.lower())
     if match is None:
-        raise DataError(f"{row.where}: {word!r} is not a fold. Folds are whole numbers, such as 1 or fold1.")
+        raise DataError(
+            f"{row.where}: {word!r} is not a fold. Folds are whole numbers, such as 1 or fold1. To make new folds "
+            "instead, set prepare.corpus.k_folds."
+        )
     return int(match[1])
 
 
@@ -300,13 +354,17 @@ def _with_folders(root: Path, rows: Sequence[_SplitRow]) -> list[_SplitRow]:
     return [replace(entry, row=replace(entry.row, filename=named(entry, folder))) for entry in rows]
 
 
-def _folds(path: Path, rows: Sequence[_SplitRow], *, by_split: bool, by_fold: bool) -> ListedFolds:
-    numbers = sorted({entry.fold for entry in rows if entry.fold is not None})
-    if by_fold and not by_split and len(numbers) == 1:
+def _validate_folds(path: Path, rows: Sequence[_SplitRow]) -> None:
+    numbers = {entry.fold for entry in rows if entry.fold is not None}
+    if len(numbers) == 1:
         raise DataError(
-            f"{path}: all clips are of fold {numbers[0]}, which leaves none to train on. Assign the other clips to "
+            f"{path}: all clips are of fold {numbers.pop()}, which leaves none to train on. Assign the other clips to "
             "folds, name a split column, or set prepare.corpus.k_folds."
         )
+
+
+def _folds(path: Path, rows: Sequence[_SplitRow], *, by_split: bool) -> ListedFolds:
+    numbers = sorted({entry.fold for entry in rows if entry.fold is not None})
     folds: dict[int, dict[ListedSplit, list[ListRow]]] = {}
     for number, split, row in _entries(rows, numbers or [1], by_split=by_split):
         folds.setdefault(number, {}).setdefault(split, []).append(row)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.corpora.fold_lists import SETUP, find_lists, read_folds
 from data_prep.corpora.listing import Listing, ListRow
-from data_prep.corpora.lists import filename_of, read_bare_list, read_list
+from data_prep.corpora.lists import filename_of, read_bare_list, read_list, with_slashes
 
 _TUT_NAME = re.compile(r"(?P<recording>[a-z]+\d+)_(?P<segment>\d+_\d+)")
 
@@ -26,10 +26,8 @@ def read_tut(root: Path) -> Listing:
         DataError: if a list can't be read.
     """
     mapping = root / SETUP / "map.txt"
-    originals = (
-        {fields[0]: fields[1] for _, fields in read_bare_list(mapping) if len(fields) > 1} if mapping.exists() else {}
-    )
-
+    named = read_bare_list(mapping) if mapping.exists() else []
+    originals = {with_slashes(fields[0]): with_slashes(fields[1]) for _, fields in named if len(fields) > 1}
     identifiers: dict[str, str] = {}
 
     def read(path: Path) -> list[ListRow]:
@@ -45,14 +43,15 @@ def read_tut(root: Path) -> Listing:
 def _row(
     path: Path, line: int, fields: list[str], originals: Mapping[str, str], identifiers: Mapping[str, str]
 ) -> ListRow:
-    filename, scene, third = (*fields, "", "", "")[:3]
-    original = third if PurePosixPath(third).suffix else originals.get(filename, filename)
+    listed, scene, third = (*fields, "", "", "")[:3]
+    filename = filename_of(listed, path, line)
+    original = with_slashes(third) if PurePosixPath(third).suffix else originals.get(filename, filename)
     name = _TUT_NAME.fullmatch(PurePosixPath(original).stem)
-    identifier = third if third and third != original else identifiers.get(filename)
+    identifier = third if third and with_slashes(third) != original else identifiers.get(filename)
     return ListRow(
         path,
         line,
-        filename_of(filename, path, line),
+        filename,
         scene=scene or None,
         location=identifier or (name["recording"] if name is not None else None),
         segment=name["segment"] if name is not None else None,

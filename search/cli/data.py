@@ -15,6 +15,7 @@ from search.cli.screen.terminal import Terminal
 
 if TYPE_CHECKING:
     from data_prep.check.report import CheckReport
+    from search.config import RunConfig
 
 N_SHOWN = 5
 """Findings of one kind that are printed; `--out` writes all."""
@@ -83,18 +84,17 @@ def check(
     """Decode every recording and report missing, corrupt, duplicated or wrongly listed ones.
 
     Exits with 1 if `asc prepare` would refuse the data set or quarantine a clip. Clips must have the length that
-    --config sets; without it, the recordings' median length.
+    `asc prepare` takes with the same --config and --set: the one they set, else (`recipe: auto`) the recordings' median
+    length if it is 0.5 to 30 s, else 10 s.
     """
     from data_prep.check.check import check_data
     from data_prep.check.report import report_values, write_report
     from search.config import read_run_config
-    from search.recipe import picked_keys
 
     screen = terminal()
     settings = read_run_config(config_file or "default", [*corpus, *(overrides or ())])
     config = settings.prepare
-    is_open = "prepare.features.clip_seconds" in picked_keys(settings)
-    wanted = None if is_open else config.features.clip_seconds
+    wanted = _clip_seconds(settings, data)
     with screen.stage("Check", "files") as on_progress:
         report = check_data(data, config, clip_seconds=wanted, n_workers=n_workers(workers), on_progress=on_progress)
     if out is not None:
@@ -105,6 +105,21 @@ def check(
         _show(screen, report)
     if report.n_errors:
         raise typer.Exit(1)
+
+
+def _clip_seconds(settings: RunConfig, data: Path) -> float | None:
+    """Return the length of a clip that `asc prepare` takes; None if it depends on lists that it would refuse."""
+    from data_prep.errors import DataError
+    from search.api import pick_recipe
+    from search.recipe import picked_keys
+
+    if "prepare.features.clip_seconds" not in picked_keys(settings):
+        return settings.prepare.features.clip_seconds
+    try:
+        picked, _ = pick_recipe(settings, data=data)
+    except DataError:  # the check reports it
+        return None
+    return picked.prepare.features.clip_seconds
 
 
 def _show(screen: Terminal, report: CheckReport) -> None:

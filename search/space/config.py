@@ -58,7 +58,7 @@ class SpaceConfig(Config):
             return data
         found: list[SpaceProblem] = []
         family = data.get("family", DEFAULT_FAMILY)
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise_problems([(("family",), f"unknown family; families: {', '.join(FAMILIES)}", family)])
         specs = _flat(family, {key: data[key] for key in data if key not in ("family", "monotone")}, found)
         knobs = _knobs(family, dict(specs), found)

@@ -97,6 +97,13 @@ def test_a_preset_stands_for_its_settings():
         parse_config(PrepareConfig, {"features": "mfcc"}, "own.yaml")
 
 
+@pytest.mark.parametrize("name", [["cao2021"], {"name": "cao2021"}, 3, None])
+def test_a_preset_that_is_no_text_is_an_unknown_one(name):
+    """A list or a mapping as the preset's name: a ConfigError that lists the known names."""
+    with pytest.raises(ConfigError, match=r"features: unknown feature .*; known: cao2021, dcase2021-base"):
+        parse_config(PrepareConfig, {"features": {"preset": name}}, "own.yaml")
+
+
 def test_differing_keys_go_into_depth():
     """Only what differs is told, with its path."""
     assert differing_keys({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == ["a.c: 2 there, 3 here"]

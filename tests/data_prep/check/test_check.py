@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_prep_support import SMALL, Row, scene_rows, write_lists
+from data_prep_support import SMALL, Row, scene_rows, write_lists, write_tree
 
 from data_prep.check.check import check_data
 from data_prep.check.report import CheckReport, report_values, write_report
@@ -146,6 +146,16 @@ def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):
         "park-vienna-3-3-a.wav",
         "bus-vienna-101-1-a.wav",
     }
+
+
+def test_evaluation_clips_of_any_length_are_warnings_as_prepare_takes_them(tmp_path, small_config):
+    """A list without labels with clips far too long and too short: each is told, none is an error or put aside."""
+    root = write_tree(tmp_path / "data", {}, [f"audio/{i}.wav" for i in range(4)])
+    soundfile.write(root / "audio/2.wav", np.random.default_rng(7).uniform(-1, 1, 30000), 8000)
+    config = small_config.updated(features=SMALL.updated(clip_seconds=0.4))
+    report = check_data(root, config, clip_seconds=0.4)
+    assert kinds(report) == {"warning length": {f"{i}.wav" for i in range(4)}}
+    assert prepare(root, tmp_path / "shards", config).manifest.quarantine == ()
 
 
 def test_a_duplicate_with_another_label_says_so(make_corpus):

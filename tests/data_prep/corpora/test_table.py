@@ -1,13 +1,20 @@
 """A data set that one table describes."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from data_prep_support import lines, write_tree
 
-from data_prep.config import CorpusConfig
+from data_prep.check.check import check_data
+from data_prep.check.report import write_report
+from data_prep.config import CorpusConfig, PrepareConfig
+from data_prep.copies.correction import COLUMNS as CORRECTION
 from data_prep.corpora import read_corpus
 from data_prep.corpora.corpus import Corpus
+from data_prep.corpora.table import find_table
 from data_prep.errors import DataError
+from data_prep.prepare.quarantine import COLUMNS
+from data_prep.shards.parquet import SCHEMA
 
 NAMES = [f"rec{i}.wav" for i in range(10)]
 LABELS = ["rain", "wind"] * 5
@@ -99,6 +106,43 @@ def test_neither_split_nor_fold_makes_k_folds(tmp_path):
         assert sorted(tested) == sorted(f"rec{i}" for i in range(10))
 
 
+SCENES_AT = [(n, s, f"l{i}") for i, (n, s) in enumerate(zip(NAMES, LABELS, strict=True))]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        (("fold",), [("1",)] * 10),
+        (("fold",), [("x1",)] * 5 + [("x2",)] * 5),
+        (("split",), [("dev",)] * 10),
+        (("subset", "fold"), [("A", "first")] * 5 + [("test", "2")] * 5),
+    ],
+)
+def test_new_folds_ignore_the_folds_of_the_table(tmp_path, columns, cells):
+    """k_folds with a single fold, or values that are no fold or split: each clip is tested in one of the new folds."""
+    rows = [(*row, *cell) for row, cell in zip(SCENES_AT, cells, strict=True)]
+    root = write_tree(tmp_path, {"t.csv": lines(("file", "label", "location", *columns), *rows, sep=",")}, NAMES)
+    with pytest.raises(DataError, match=r"set prepare\.corpus\.k_folds"):
+        read_corpus(root)
+    corpus = read_corpus(root, CorpusConfig(k_folds=2))
+    tested = [i for of in corpus.folds.values() for i, split in of.items() if split == "test"]
+    assert sorted(tested) == sorted(f"rec{i}" for i in range(10))
+    assert {split for of in corpus.folds.values() for split in of.values()} == {"train", "test"}
+
+
+def test_new_folds_keep_evaluation_clips_and_those_in_no_list_apart(tmp_path):
+    """k_folds with a split that is none: evaluation clips stay, an empty cell is in no list, and a warning says it."""
+    words = ["eval", "", *["dev"] * 8]
+    rows = [(*row, word) for row, word in zip(SCENES_AT, words, strict=True)]
+    root = write_tree(tmp_path, {"t.csv": lines(("file", "label", "location", "split"), *rows, sep=",")}, NAMES)
+    corpus = read_corpus(root, CorpusConfig(k_folds=2))
+    assert [(of["rec0"], "rec1" in of, len(of)) for of in corpus.folds.values()] == [("evaluation", False, 9)] * 2
+    assert corpus.n_unlisted == 1
+    assert corpus.warnings == (
+        "t.csv: 'dev' in line 4 is not a split; its folds are not used, and only evaluation clips stay apart",
+    )
+
+
 def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
     """A table with absolute paths is read as if they were relative; paths that lead elsewhere are refused."""
     rows = [(str(tmp_path / "data" / n), s, "train") for n, s in zip(NAMES, LABELS, strict=True)]
@@ -108,6 +152,31 @@ def test_absolute_names_inside_the_data_set_are_made_relative(tmp_path):
         (root / "t.csv").write_text(lines(("file", "label", "split"), (bad, "rain", "train"), sep=","))
         with pytest.raises(DataError, match=r"t\.csv, line 2: .*x\.wav is outside the data set's folder"):
             read_corpus(root)
+
+
+def test_absolute_names_through_a_linked_folder_are_inside_the_data_set(tmp_path):
+    """DATA is a link: names below the link and names below the folder that it leads to are both made relative."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "data")
+    places = [link, tmp_path / "data"] * 5
+    rows = [(str(at / n), s, "train") for at, n, s in zip(places, NAMES, LABELS, strict=True)]
+    write_tree(tmp_path / "data", {"t.csv": lines(("file", "label", "split"), *rows, sep=",")}, NAMES)
+    assert [clip.filename for clip in read_corpus(link).clips] == NAMES
+
+
+def test_what_asc_wrote_into_the_folder_is_no_table_of_the_data_set(tmp_path):
+    """A check's tables, quarantine, shard and correction in DATA: folders are read as before, and so is one table."""
+    audio = [f"{scene}/{i}.wav" for scene in ("rain", "wind") for i in range(5)]
+    root = write_tree(tmp_path, {}, audio)
+    write_report(check_data(root, PrepareConfig()), root / "check.csv")
+    (root / "quarantine.csv").write_text(lines(COLUMNS, ("0", "rain/0.wav", "length", "left out", ""), sep=","))
+    pq.write_table(SCHEMA.empty_table(), root / "shard-00000.parquet")
+    (root / "spectrum_correction-fold1.csv").write_text(lines(CORRECTION, ("0.0", "b", "1.0", "3"), sep=","))
+    corpus = read_corpus(root)
+    assert (corpus.layout, [text for text in corpus.warnings if "not used" in text]) == ("folders", [])
+    (root / "clips.csv").write_text(lines(("file", "label"), *((name, name[:4]) for name in audio), sep=","))
+    assert find_table(root) == root / "clips.csv"
+    assert find_table(root, "file") == root / "clips.csv"
 
 
 def test_mistakes_in_tables_are_named(tmp_path):

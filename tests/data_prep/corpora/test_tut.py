@@ -72,3 +72,29 @@ def test_tut_without_setup_lists_is_cut_into_folds(tmp_path):
     for splits in corpus.folds.values():
         tested = {clip_id[:4] for clip_id, split in splits.items() if split == "test"}
         assert tested.isdisjoint(clip_id[:4] for clip_id, split in splits.items() if split == "train")
+
+
+def test_tut_lists_of_windows_have_the_same_locations(tmp_path):
+    """Backslashes in lists, meta.txt and map.txt: clips, locations and segments as with slashes."""
+    names = ["audio/1.wav", "audio/2.wav"]
+    mapped = lines(*((n, f"audio/a00{i}_0_30.wav") for i, n in enumerate(names)))
+    kinds = {
+        "2016": {
+            "evaluation_setup/evaluate.txt": lines(
+                *((n, "beach", f"audio/a00{i}_0_30.wav") for i, n in enumerate(names))
+            )
+        },
+        "2017": {
+            "evaluation_setup/evaluate.txt": lines(*((n, "beach") for n in names)),
+            "evaluation_setup/map.txt": mapped,
+        },
+        "described": {
+            "meta.txt": lines(*((n, "beach", f"b02{i}") for i, n in enumerate(names))),
+            "evaluation_setup/fold1_evaluate.txt": lines(*((n, "beach") for n in names)),
+        },
+    }
+    for kind, files in kinds.items():
+        plain = read_corpus(write_tree(tmp_path / kind, files, names))
+        turned = {name: text.replace("/", "\\") for name, text in files.items()}
+        assert read_corpus(write_tree(tmp_path / f"windows/{kind}", turned, names)).clips == plain.clips
+        assert None not in {clip.location for clip in plain.clips}

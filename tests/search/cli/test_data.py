@@ -65,6 +65,17 @@ def test_check_exits_with_1_where_prepare_would_refuse(table_data, tmp_path):
     assert "1/2" in shown.stdout
 
 
+@pytest.mark.parametrize(("seconds", "code"), [(0.4, 1), (0.6, 0), (31.0, 1)])
+def test_check_takes_the_length_that_prepare_takes(table_data, seconds, code):
+    """Recordings shorter than 0.5 s or longer than 30 s are clips of 10 s for both; with the length set, they pass."""
+    for i, path in enumerate(sorted(table_data.glob("*.wav"))):
+        soundfile.write(path, 0.1 * np.random.default_rng(i).standard_normal(round(seconds * 8000)), 8000)
+    found = asc("data", "check", table_data, "--workers", 1, *COLUMNS, code=code)
+    assert ("clips must be 10 s ± 50% (prepare.features.clip_seconds)" in found.stderr) == bool(code)
+    given = ("--set", f"prepare.features.clip_seconds={seconds}")
+    assert "No problems found." in asc("data", "check", table_data, "--workers", 1, *COLUMNS, *given).stdout
+
+
 def test_check_names_what_is_no_data_set(tmp_path):
     """No folder, or one without anything known: one message, exit 1."""
     assert "no such folder" in asc("data", "check", tmp_path / "nowhere", code=1).stderr

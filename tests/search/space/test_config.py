@@ -51,6 +51,7 @@ def problem_of(space, train=None):
         ({"reader.scaling": ["none", "minmax"], "reader.window_seconds": 2.0}, "combined with scaling minmax"),
         ({"mode": ["int9"]}, "space.mode.0: must be an export mode, one of float32, float16, dynamic_range"),
         ({"family": "resnet"}, "space.family: unknown family; families: inverted_residual, dcase_baseline"),
+        ({"family": ["resnet"]}, "space.family: unknown family; families: inverted_residual, dcase_baseline"),
         ({"family": "dcase_baseline"}, "space: has no knob of dcase_baseline: add choices of filters, dense_units"),
         ({"family": "cp_mobile", "attention": "casam"}, "space.attention: unknown key; known keys: base_channels"),
     ],
