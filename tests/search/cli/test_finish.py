@@ -18,12 +18,14 @@ from results_support import clips, make_run, predictions
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import ConfigError, DataError, RunError
+from data_prep.schema import content_hash
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
 from data_prep.store.store import LocalStore
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.submission.package import write_submission
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
 from search.pipeline import finish_run
@@ -138,6 +140,40 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
         ledger.append("line_finished", inputs="another configuration's")
     finish(run, config)
     assert n_finished(run) == 6
+
+
+def test_a_package_of_an_evaluation_set_stays(tmp_path, capfd):
+    """Names set by `asc submit` leave the run finished; a package of other shards is not exchanged for one of test."""
+    run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
+    finish(run, config)
+    table = clips(25, TAU_SCENES, labelled=False)
+    answers = {one.name: predictions(table, TAU_SCENES, 0.0, 0) for one in run.candidates()}
+    named = config.updated(submission={"lastname": "Cao"})
+    package = write_submission(run, named.submission, answers)
+    before = package.read_bytes()
+    capfd.readouterr()
+    finish(run, named)
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
+    finish(run, config)
+    assert f"`asc submit {run.root} --evaluation SHARDS` replaces it" in " ".join(capfd.readouterr().err.split())
+    assert n_finished(run) == 1
+    finish(run, named.updated(ensemble={"max_members": 1}))
+    assert n_finished(run) == 2
+    assert package.read_bytes() == before
+    assert [path.name for path in run.submission_dir.glob("*.zip")] == [package.name]
+
+
+def test_a_run_that_an_earlier_version_finished_is_up_to_date(tmp_path, capfd):
+    """The hash of earlier versions, with the section `submission`, is recognised."""
+    run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
+    write_submission(run, config.submission)
+    run.page_path.parent.mkdir(parents=True)
+    run.page_path.write_text("")
+    metrics = {files.name: files.metrics_path.read_text() for files in run.candidates()}
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("line_finished", inputs=content_hash([config.canonical(), metrics]))
+    finish(run, config)
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("stage", [partial(submission_stage, draft=True), report_stage])
