@@ -25,6 +25,7 @@ from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import taken
 from results.submission.package import write_submission
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
@@ -304,6 +305,28 @@ def test_three_outside_systems_are_scored_and_join_the_ensemble(run, tmp_path):
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     summary = said(run.submission_dir / "summary.json")
     assert "there is no network of them to pack" in summary["left_out"]["joint-ensemble"]
+
+
+def test_a_setting_is_in_the_storage_at_once(tmp_path):
+    """`asc retrain --storage --set` stores the setting before it trains; a refused call takes it back there, too."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, RunConfig())
+
+    def adjust_and_fail() -> None:
+        """Change a setting, then fail before any training."""
+        with unless_refused(run, storage):
+            adjust_run(run, ["retrain.n_candidates=8"], "retrain", storage)
+            assert storage.store.read("config.yaml") == run.config_path.read_bytes() != before
+            raise RunError("later")
+
+    with taken(run, tmp_path / "storage") as storage:
+        assert storage is not None
+        adjust_run(run, ["retrain.n_candidates=7"], "retrain", storage)
+        before = run.config_path.read_bytes()
+        assert storage.store.read("config.yaml") == before
+        with pytest.raises(RunError, match="later"):
+            adjust_and_fail()
+        assert storage.store.read("config.yaml") == run.config_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
