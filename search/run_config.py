@@ -51,7 +51,8 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     """Write the resolved configuration into a new run directory, or check it against that of an existing one.
 
     A run without any training takes the new configuration. Any other run takes over the keys that are `ADJUSTABLE`,
-    such as the number of trials. Keys of `submission` that `config` does not set keep their values in the run.
+    such as the number of trials. Keys of `submission` that `config` does not set keep their values in the run. The
+    section `synth` is dropped if `config` has none, or a run with a training.
 
     Returns:
         The configuration that the run now has.
@@ -59,7 +60,10 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     Raises:
         RunError: if `run` is a file or has another configuration; the message lists every differing key.
     """
-    config = _with_kept_submission(config, run.read_config().get("submission"))
+    known = run.read_config()
+    config = _with_kept_submission(config, known.get("submission"))
+    if known.get("synth", ...) is None and has_training(run):  # trained on data that are not synthesized
+        config = config.model_copy(update={"synth": None})
     resolved = config.model_dump(mode="json")
     if not run.config_path.exists():
         if run.root.exists() and not run.root.is_dir():
@@ -70,7 +74,9 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     settings = _with_defaults({key: value for key, value in stored.items() if key in resolved})
     if settings == resolved:
         return config
-    differing = _fixed_differences(settings, resolved)
+    # `asc run demo` of earlier versions stored the section of the demo. Whether the data are the same, their hash says.
+    compared = {**settings, "synth": None} if config.synth is None else settings
+    differing = _fixed_differences(compared, resolved)
     if not has_training(run):
         _write(run, {**resolved, "versions": _versions(), "machine": _machine()})
     elif not differing:

@@ -28,7 +28,7 @@ from results.rundir import RunDirectory
 from results.storage.storage import taken
 from results.submission.package import write_submission
 from search.cli.screen.terminal import Terminal
-from search.config import RunConfig
+from search.config import RunConfig, read_run_config
 from search.pipeline import finish_run
 from search.run_config import _with_kept_submission, adjust_run, open_run, read_run, unless_refused
 from search.stages import Workspace, ensemble_stage, report_stage, submission_stage
@@ -236,6 +236,25 @@ def test_names_that_were_set_once_stay(run):
     stated = open_run(run, RunConfig(submission={"lastname": "Meier"}))
     assert (stated.submission.lastname, stated.submission.source_code) == ("Meier", "https://x.example")
     assert read_run(run) == stated
+
+
+def test_a_run_with_data_of_its_own_is_not_synthesized(tmp_path):
+    """A run that an earlier `asc run demo` started resumes without the section `synth`, also by `asc search demo`."""
+    run, demo = RunDirectory(tmp_path / "run"), read_run_config("demo")
+    open_run(run, demo)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("candidate_started", candidate="t00-s0")
+    assert demo.synth is not None
+    empty = RunDirectory(tmp_path / "empty")
+    open_run(empty, demo.updated(synth=None))
+    assert open_run(empty, demo).synth == demo.synth, "nothing was trained"
+    assert open_run(run, demo).synth == demo.synth, "asc demo"
+    assert open_run(run, demo.updated(synth=None)).synth is None
+    assert read_run(run) == demo.updated(synth=None)
+    assert open_run(run, demo).synth is None
+    assert read_run(run).synth is None
+    with pytest.raises(RunError, match="fold"):
+        open_run(run, demo.updated(synth=None, fold=2))
 
 
 def test_the_note_on_placeholders_is_a_command_that_works(run):
