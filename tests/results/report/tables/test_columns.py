@@ -13,6 +13,7 @@ from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import RunData, read_run_data
+from results.report.tables.baselines import _of_ensemble
 from results.report.tables.calibration import calibration_table
 from results.report.tables.candidates import candidate_table, ensemble_values
 from results.report.tables.ensembles import member_table, method_table
@@ -79,6 +80,13 @@ def test_an_ensemble_has_values_of_the_candidates_columns(data: RunData) -> None
     assert set(values) <= {column.name for column in candidate_table(data).columns}
     assert values["nonzero_weight_bytes"] == ensemble.total_bytes
     assert values["test_log_loss"] == ensemble.metrics["test"]["log_loss"]
+
+
+def test_bytes_of_a_joint_ensemble_are_those_of_all_members(data: RunData) -> None:
+    """The stated bytes of an outside member count next to those of the run's candidates."""
+    (ensemble,) = data.ensembles
+    joint = dataclasses.replace(ensemble, members={**ensemble.members, "kim": 0.1}, outside={"kim": 20_000})
+    assert _of_ensemble(data, joint).weight_bytes == _of_ensemble(data, ensemble).weight_bytes + 20_000
 
 
 def test_the_methods_of_an_ensemble_have_their_held_out_losses(data: RunData) -> None:
