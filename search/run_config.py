@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -51,7 +51,8 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     """Write the resolved configuration into a new run directory, or check it against that of an existing one.
 
     A run without any training takes the new configuration. Any other run takes over the keys that are `ADJUSTABLE`,
-    such as the number of trials. Keys of `submission` that `config` does not set keep their values in the run.
+    such as the number of trials. Keys of `submission` that `config` does not set keep their values in the run. The
+    section `synth` is dropped if `config` has none, or a run with a training.
 
     Returns:
         The configuration that the run now has.
@@ -59,7 +60,10 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     Raises:
         RunError: if `run` is a file or has another configuration; the message lists every differing key.
     """
-    config = _with_kept_submission(config, run.read_config().get("submission"))
+    known = run.read_config()
+    config = _with_kept_submission(config, known.get("submission"))
+    if known.get("synth", ...) is None and has_training(run):  # trained on data that are not synthesized
+        config = config.model_copy(update={"synth": None})
     resolved = config.model_dump(mode="json")
     if not run.config_path.exists():
         if run.root.exists() and not run.root.is_dir():
@@ -70,7 +74,9 @@ def open_run(run: RunDirectory, config: RunConfig) -> RunConfig:
     settings = _with_defaults({key: value for key, value in stored.items() if key in resolved})
     if settings == resolved:
         return config
-    differing = _fixed_differences(settings, resolved)
+    # `asc run demo` of earlier versions stored the section of the demo. Whether the data are the same, their hash says.
+    compared = {**settings, "synth": None} if config.synth is None else settings
+    differing = _fixed_differences(compared, resolved)
     if not has_training(run):
         _write(run, {**resolved, "versions": _versions(), "machine": _machine()})
     elif not differing:
@@ -97,10 +103,11 @@ def _with_kept_submission(config: RunConfig, stored: Any) -> RunConfig:
 
 
 @contextmanager
-def unless_refused(run: RunDirectory) -> Iterator[None]:
+def unless_refused(run: RunDirectory, storage: RunStorage | None = None) -> Iterator[None]:
     """Undo changes of the run's configuration if the block raises an AscError before it has started a training.
 
     A run directory that the block created is removed again if it then holds nothing else, with parents made for it.
+    `storage` is the run's, locked by the caller, if the block changes the configuration there, too.
     """
     before = run.config_path.read_bytes() if run.config_path.is_file() else None
     n_before = _n_trainings(run)
@@ -112,6 +119,9 @@ def unless_refused(run: RunDirectory) -> Iterator[None]:
             if before is not None and run.config_path.read_bytes() != before:
                 with written_whole(run.config_path) as temporary:
                     temporary.write_bytes(before)
+                if storage is not None:
+                    with suppress(AscError):  # the block's error is the one to report
+                        storage.push_config(run)
             elif before is None and created:
                 _remove_if_empty(run, created[1:])
         raise
@@ -136,8 +146,12 @@ def _remove_if_empty(run: RunDirectory, parents: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def adjust_run(run: RunDirectory, overrides: Sequence[str], command: Command) -> RunConfig:
+def adjust_run(
+    run: RunDirectory, overrides: Sequence[str], command: Command, storage: RunStorage | None = None
+) -> RunConfig:
     """Return the configuration of an existing run with `overrides` (`key.path=value`), and store it in the run.
+
+    It is also written to `storage`, which the caller has locked, if the run has one.
 
     Raises:
         RunError: if there is no run, or an override changes a key that `command` does not use.
@@ -158,6 +172,8 @@ def adjust_run(run: RunDirectory, overrides: Sequence[str], command: Command) ->
         )
     if config != stored:
         _write(run, {**run.read_config(), **resolved})
+        if storage is not None:
+            storage.push_config(run)
     return config
 
 

@@ -53,6 +53,7 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
         "differences": differences.content() if differences.rows else None,
         "folds": fold_table(scores).content(),
         "missing": list(scores.missing),
+        "not_compared": scores.not_compared,
         "stem": plot.stem,
         "figures": {plot.stem: embed(plot, directory.figures_dir)},
         "footer": f"asc {__version__}",

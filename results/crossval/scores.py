@@ -1,6 +1,7 @@
 """Scores of frozen systems over folds and seeds, and paired differences between them.
 
-Accuracy is the mean over folds of macro accuracy, as published for data sets with official folds (ESC-10, ESC-50).
+Accuracy is the mean over folds of macro accuracy, as published for data sets with official folds (ESC-10, ESC-50), of
+each fold that over its seeds.
 Intervals resample the locations of all folds together; seeds are averaged per clip first, so an interval is about the
 clips and the spread over seeds about the training.
 """
@@ -12,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -98,22 +100,22 @@ class SystemScores:
     @cached_property
     def accuracy(self) -> Spread:
         """Mean over folds of macro accuracy, and its spread over seeds."""
-        return self._over_seeds([(one.seed, one.accuracy) for one in self.scores])
+        return self._over_seeds([one.accuracy for one in self.scores])
 
     @cached_property
     def loss(self) -> Spread:
         """Mean over folds of the log loss, and its spread over seeds."""
-        return self._over_seeds([(one.seed, one.loss) for one in self.scores])
+        return self._over_seeds([one.loss for one in self.scores])
 
     @cached_property
     def brier(self) -> Spread:
         """Mean over folds of the Brier score, and its spread over seeds."""
-        return self._over_seeds([(one.seed, one.brier) for one in self.scores])
+        return self._over_seeds([one.brier for one in self.scores])
 
     @cached_property
     def calibration(self) -> Spread:
         """Mean over folds of the expected calibration error of each fold, and its spread over seeds."""
-        return self._over_seeds([(one.seed, one.calibration) for one in self.scores])
+        return self._over_seeds([one.calibration for one in self.scores])
 
     @cached_property
     def calibrated(self) -> SystemScores:
@@ -138,9 +140,11 @@ class SystemScores:
 
     @property
     def best_on_test(self) -> float | None:
-        """Mean of `FoldScore.best_on_test`; None if it is missing for one of them."""
-        found = [one.best_on_test for one in self.scores]
-        return None if None in found else statistics.fmean(value for value in found if value is not None)
+        """Mean over folds of `FoldScore.best_on_test`; None if it is missing for one of them."""
+        found = [one.best_on_test for one in self.scores if one.best_on_test is not None]
+        if len(found) < len(self.scores):
+            return None
+        return statistics.fmean(found) if self.is_complete else self._over_folds(found)
 
     def by_fold(self) -> dict[int, float]:
         """Return {fold: macro accuracy, mean over seeds}."""
@@ -166,10 +170,27 @@ class SystemScores:
             clips["is_correct"].to_numpy(), clips["label"].to_numpy(), clips["location"].astype(str).tolist()
         )
 
-    def _over_seeds(self, values: Sequence[tuple[int, float]]) -> Spread:
-        means = [statistics.fmean(value for seed, value in values if seed == wanted) for wanted in self.seeds]
+    def _over_seeds(self, values: Sequence[float]) -> Spread:
+        """Return the mean over folds of the means over each fold's seeds, and the spread over seeds with all folds.
+
+        Folds differ more than seeds do, so that a fold with more seeds than others must not count more, and the mean
+        of a seed without all folds is none of the system.
+
+        Args:
+            values: of each of `scores`.
+        """
+        of_seed = {seed: self._values(values, "seed", seed) for seed in self.seeds}
+        means = [statistics.fmean(found) for found in of_seed.values() if len(found) == len(self.folds)]
+        mean = statistics.fmean(means) if self.is_complete else self._over_folds(values)
         sd = statistics.stdev(means) if len(means) > 1 else None
-        return Spread(statistics.fmean(means), sd, min(means), max(means))
+        return Spread(mean, sd, min(means, default=mean), max(means, default=mean))
+
+    def _over_folds(self, values: Sequence[float]) -> float:
+        return statistics.fmean(statistics.fmean(self._values(values, "fold", fold)) for fold in self.folds)
+
+    def _values(self, values: Sequence[float], of: Literal["fold", "seed"], number: int) -> list[float]:
+        """Return the values, one of each of `scores`, of the scores of one fold or seed."""
+        return [value for one, value in zip(self.scores, values, strict=True) if getattr(one, of) == number]
 
 
 def difference(system: SystemScores, reference: SystemScores) -> Difference:
@@ -193,12 +214,22 @@ class Crossval:
     """Fold and seed of each training without predictions."""
 
     def differences(self) -> list[Difference]:
-        """Return the difference of every other system to the first."""
-        return [difference(other, self.systems[0]) for other in self.systems[1:]]
+        """Return the difference of every other system to the first, but of those without a clip in common with it."""
+        return [difference(other, self.systems[0]) for other in self._comparable]
 
     def calibrated_differences(self) -> list[Difference]:
         """Return the same differences of the calibrated systems."""
-        return [difference(other.calibrated, self.systems[0].calibrated) for other in self.systems[1:]]
+        return [difference(other.calibrated, self.systems[0].calibrated) for other in self._comparable]
+
+    @property
+    def not_compared(self) -> list[str]:
+        """Names of the systems that have no clip in common with the first, since they were trained on other folds."""
+        return [other.name for other in self.systems[1:] if other not in self._comparable]
+
+    @property
+    def _comparable(self) -> list[SystemScores]:
+        """The other systems that have clips of the first: the keys of `clips` are fold and clip."""
+        return [other for other in self.systems[1:] if other.clips.index.isin(self.systems[0].clips.index).any()]
 
 
 def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Crossval:

@@ -79,7 +79,10 @@ class RunStorage:
         return open_store(location_inside(self.location, "ledger"))
 
     def pull(self, run: RunDirectory, on_note: Callable[[str], None] = lambda text: None) -> None:
-        """Synchronize the ledger, and update the run directory's configuration unless its ledger is ahead.
+        """Synchronize the ledger, and take the stored configuration if the stored ledger is ahead.
+
+        With equal ledgers the run directory keeps its configuration, which a command may have changed since: `asc
+        ensemble` and `asc submit` do not know the storage. It is written to the storage when the ledger is opened.
 
         Args:
             run: the run directory.
@@ -94,7 +97,7 @@ class RunStorage:
         with StoredLedger.open_stored(run.ledger_path, self.ledger_store) as ledger:
             if ledger.repair is not None:
                 on_note(ledger.repair)
-        if n_local <= n_stored or not run.config_path.exists():
+        if n_local < n_stored or not run.config_path.exists():
             with contextlib.suppress(FileNotFoundError):
                 _write(run.config_path, self.store.read(run.config_path.name))
 

@@ -101,6 +101,15 @@ def is_package_current(run: RunDirectory, config: SubmissionConfig) -> bool:
         return False
 
 
+def has_evaluation_package(run: RunDirectory) -> bool:
+    """Return whether the last package exists and has outputs of an evaluation set instead of the test split."""
+    try:
+        found = read_json(run.submission_summary_path)
+        return bool(found["packed_split"] == "evaluation" and (run.submission_dir / found["package"]).is_file())
+    except (DataError, KeyError, TypeError):  # missing or damaged: it is written again
+        return False
+
+
 def output_csv(predictions: Predictions) -> str:
     """Return the text of an output file: TAB separated, with printed probabilities that sum to exactly 1.
 

@@ -136,7 +136,7 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
     within = [candidate for candidate in candidates.values() if limits.verdict([candidate.metrics]).feasible]
     compared = {candidate.name for candidate in comparable(within)}
     systems: dict[frozenset[str], System] = {}
-    for system in sorted(found, key=lambda system: (system.validation_log_loss, system.size, system.name)):
+    for system in sorted(found, key=_rank):
         if reason := limits.verdict(system.metrics).reason:
             left_out[system.name] = f"is over the limit: {reason}"
         elif np.isnan(system.validation_log_loss):
@@ -146,6 +146,12 @@ def rank_systems(run: RunDirectory, limits: Limits) -> tuple[list[System], dict[
         elif (better := systems.setdefault(system.distinct, system)) is not system:
             left_out[system.name] = f"has the same members as {better.name}, which is ranked better"
     return list(systems.values()), left_out
+
+
+def _rank(system: System) -> tuple[bool, float, int, str]:
+    """Return the sorting key; a NaN compares with nothing, so that systems without a score are last by a flag."""
+    loss = system.validation_log_loss
+    return bool(np.isnan(loss)), loss, system.size, system.name
 
 
 def _single_system(candidate: Candidate, scored: Candidate, limits: Limits) -> System:

@@ -154,8 +154,10 @@ def _show(screen: Terminal, scores: Crossval, out: Path, *, as_json: bool) -> No
         screen.say("best*: accuracy of the epoch that is best on test, of the network before its export: no result")
     if (ensembles := ensemble_table(scores)).rows:
         show_percent(screen, "Several networks together: mean of their probabilities", ensembles)
-    if len(scores.systems) > 1:
-        show_percent(screen, f"Difference to {scores.systems[0].name}, paired", paired_table(scores))
+    if (differences := paired_table(scores)).rows:
+        show_percent(screen, f"Difference to {scores.systems[0].name}, paired", differences)
+    for name in scores.not_compared:
+        screen.warn(f"{name}: has no fold in common with {scores.systems[0].name}; not compared with it")
     for line in scores.missing:
         screen.warn(f"{line}: no predictions; not counted")
     directory = CrossvalDirectory(out)

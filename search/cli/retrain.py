@@ -136,8 +136,8 @@ def retrain(
         workspace = Workspace(directory, default_shards(directory, shards, stored), address, stored)
         if workspace.shards == directory.shards_dir and not directory.shards_dir.is_dir():
             raise RunError(f"{workspace.shards}: no shards; if they are elsewhere, pass --shards SHARDS")
-        with unless_refused(directory), open_ledger(directory, stored, screen.warn) as ledger:
-            config = adjust_run(directory, overrides or (), "retrain")
+        with unless_refused(directory, stored), open_ledger(directory, stored, screen.warn) as ledger:
+            config = adjust_run(directory, overrides or (), "retrain", stored)
             wanted, trials = _asked(directory, config.retrain, top, trial or (), seeds, add_seeds)
             if teacher:
                 wanted = _taught_by(wanted, teacher)

@@ -95,6 +95,7 @@ def run(
     started = time.monotonic()
     screen = terminal()
     config = read_run_config(config_file, [*corpus, *(overrides or ())])
+    config = config.updated(synth=None)  # of the demo's corpus; the report must not call these data synthesized
     leave_job_folder(data=data, out=out, shards=shards, storage=storage)
     done = run_pipeline(
         config,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asc_models.candidate import CONFIG, CandidateConfig, opened_candidate, read_candidate_config
+from asc_models.candidate import CONFIG, CandidateConfig, DistilledFrom, opened_candidate, read_candidate_config
 from asc_models.rules import BYTES
 from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
@@ -22,7 +22,8 @@ def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
         overrides: strings `key.path=value`.
 
     Raises:
-        ConfigError: if there is no such configuration, or it names no system.
+        ConfigError: if there is no such configuration, it names no system, the candidate learned from teachers that are
+            not named, or is the network of a device.
         DataError: if the candidate is damaged.
     """
     path = Path(source)
@@ -36,6 +37,12 @@ def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
             )
         data = with_overrides(_of_candidate(candidate), overrides)
         config = parse_config(RunConfig, data, source)
+        if candidate.distillation is not None and config.retrain.distillation is None:
+            raise ConfigError(
+                f"{source}: learned from teachers ({_teachers(candidate.distillation)}), which it does not contain, "
+                "and without them it would be another system. Name their networks, which each fold trains first: "
+                "--set 'retrain.distillation={teachers: [{name: NAME, model: MODEL}]}', or the same in a configuration."
+            )
     else:
         config = read_run_config(source, overrides)
     if not config.retrain.systems:
@@ -44,6 +51,11 @@ def frozen_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
             "a candidate that a search has found, such as RUN/candidates/t0003-s0."
         )
     return config.updated(search=None, retrain=config.retrain.updated(n_candidates=0))
+
+
+def _teachers(distillation: DistilledFrom) -> str:
+    """Return the names of the teachers, stored probabilities among them."""
+    return ", ".join([*distillation.teachers, *(["stored probabilities"] if distillation.probabilities else [])])
 
 
 def _of_candidate(candidate: CandidateConfig) -> dict[str, Any]:

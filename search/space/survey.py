@@ -159,4 +159,5 @@ def _identity(space: Space, params: Params) -> str | None:
         settings = space.settings(params)
     except ConfigError:
         return None
-    return f"{settings.model.model_dump_json()}{canonical_json(settings.train_overrides)}{settings.mode}"
+    changes = canonical_json([settings.train_overrides, settings.reader_overrides])
+    return f"{settings.model.model_dump_json()}{changes}{settings.mode}"

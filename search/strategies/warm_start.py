@@ -253,7 +253,9 @@ def _earlier_trials(
     for event in of_kind(events, "trial_started"):
         trial = trials[event["trial_id"]]
         params = _point(space, trial.params)
-        if not trial.scores:
+        if trial.state == "failed":  # its last score may be from before it diverged
+            reasons["failed"] += 1
+        elif not trial.scores:
             reasons["reached no rung"] += 1
         elif params is None:
             reasons["not in this space"] += 1

@@ -192,6 +192,6 @@ def _of_candidate(data: RunData, candidate: Candidate) -> ComparedSystem:
 
 def _of_ensemble(data: RunData, ensemble: Ensemble) -> ComparedSystem:
     members = [candidate for candidate in data.candidates if candidate.name in ensemble.members]
-    size = sum(member.metrics.weight_bytes for member in members)
+    size = sum(member.metrics.weight_bytes for member in members) + sum(ensemble.outside.values())
     title, both = f"{ensemble.name} ({len(ensemble.members)})", data.calibrated(ensemble.name)
     return ComparedSystem(title, ensemble.metrics, both, size, None)

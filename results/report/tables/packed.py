@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from asc_models.rules import total
 from data_prep.errors import DataError
 from data_prep.files.files import read_json
 from results.candidates.differences import Difference, difference_to
@@ -52,13 +53,13 @@ def packed_table(data: RunData, rows: Sequence[dict[str, Any]]) -> Table[Record]
 
     def size(row: Record) -> int | None:
         """Return the total of the displayed quantity, None if a member is gone."""
-        known = [sizes.get(name) for name in row["members"]]
-        return None if None in known else sum(one for one in known if one is not None)
+        known = [sizes[name] for name in row["members"] if name in sizes]
+        return total(quantity, known) if len(known) == len(row["members"]) else None
 
     def written(row: Record) -> str:
         """Return the size and its share of the limit."""
-        total = size(row)
-        return "–" if total is None else f"{size_text(data, total)} ({100 * total / data.limit.limit:.0f} %)"
+        value = size(row)
+        return "–" if value is None else f"{size_text(data, value)} ({100 * value / data.limit.limit:.0f} %)"
 
     def test(name: str, unit: Unit, heading: str) -> Column[Record]:
         """Return the column of a test score, None if there are no test predictions."""

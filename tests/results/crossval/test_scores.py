@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,23 @@ def test_accuracy_is_the_mean_over_folds_with_its_spread_over_seeds():
     assert not SystemScores("a", A.scores[:3]).is_complete
 
 
+def test_a_fold_with_more_seeds_does_not_count_more():
+    """Fold 1 with three seeds at ½, two folds with one at 1: ⅚ for all scores alike, without a spread of means."""
+    right = {(1, seed): [True] * 3 + [False] * 3 for seed in range(3)} | {(fold, 0): [True] * 6 for fold in (2, 3)}
+    found, alone = system("a", right), system("a", {key: right[key] for key in ((1, 0), (2, 0), (3, 0))})
+    assert found.accuracy.mean == pytest.approx(5 / 6)
+    assert (found.accuracy.sd, found.accuracy.low, found.accuracy.high) == (None, 5 / 6, 5 / 6)
+    for score in ("accuracy", "loss", "brier", "calibration"):
+        assert getattr(found, score).mean == pytest.approx(getattr(alone, score).mean)
+    best = SystemScores("a", tuple(replace(one, best_on_test=one.accuracy) for one in found.scores))
+    assert best.best_on_test == pytest.approx(5 / 6)
+    two = system("a", {**right, (2, 1): [True] * 6, (3, 1): [True] * 3 + [False] * 3})
+    assert two.accuracy.sd == pytest.approx(np.std([5 / 6, 2 / 3], ddof=1))
+    assert two.accuracy.mean == pytest.approx((0.5 + 1.0 + 0.75) / 3)
+    halves = system("a", {(1, 0): [True] * 6, (2, 1): [True] * 3 + [False] * 3})
+    assert (halves.accuracy.mean, halves.accuracy.sd) == (0.75, None)
+
+
 def test_a_difference_is_of_the_same_clips_with_seeds_averaged():
     """On fold 1, `a` is right on average in 1, 1, 1, ½, ½, ½ and `b` in 1, 1, 1, 0, 0, 0: 3 × ½ of 12 clips."""
     found = difference(A, B)
@@ -82,8 +100,13 @@ def test_a_system_does_not_differ_from_itself():
 
 def test_systems_without_a_common_clip_are_not_compared():
     """Other folds hold other clips."""
+    other = system("c", {(3, 0): [True] * 6})
     with pytest.raises(DataError, match="a and c have no clip in common"):
-        difference(A, system("c", {(3, 0): [True] * 6}))
+        difference(A, other)
+    scores = Crossval("test", (A, other, B))
+    assert [one.system for one in paired_table(scores).rows] == ["b"]
+    assert scores.not_compared == ["c"]
+    assert paired_table(Crossval("test", (A, other))).rows == []
 
 
 def test_the_paired_interval_is_that_of_the_difference_of_accuracies():
@@ -261,8 +284,7 @@ def test_tables_have_what_is_shown(directory):
     page = PageReader(text)
     assert {"table-systems", "table-differences", "table-folds", "figure-folds"} <= set(page.ids)
     assert all(address.startswith("data:") for address in page.addresses)
-    spread = next(one.accuracy for one in scores.systems if one.accuracy.sd is not None)
-    assert f"<td>{100 * spread.mean:.1f} % ± {100 * (spread.sd or 0):.1f}</td>" in text
+    assert all(f"<td>{100 * one.accuracy.mean:.1f} %</td>" in text for one in scores.systems), "one seed has all folds"
     assert "Differences to large" in text
     assert text.count("<tr") == 3 + 2 + 6  # with a row of headings each
     systems = pd.read_csv(directory.tables_dir / "systems.csv")
@@ -285,6 +307,8 @@ def test_ensembles_of_seeds_are_shown_with_their_bytes(directory):
     add_candidate(directory.fold(2), "small", size=50_000, skill=0.5, seed=1, classes=CLASSES)
     scores = read_crossval(directory)
     text = write_crossval(directory, scores).read_text(encoding="utf-8")
+    spread = next(one.accuracy for one in scores.systems if one.accuracy.sd is not None)
+    assert f"<td>{100 * spread.mean:.1f} % ± {100 * (spread.sd or 0):.1f}</td>" in text
     assert_tables_name_themselves(text, 4)
     assert "table-ensembles" in PageReader(text).ids
     row, every = ensemble_table(scores).rows

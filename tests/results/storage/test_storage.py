@@ -133,6 +133,26 @@ def test_a_run_with_storage_is_not_gone_on_with_without_it(run, location):
         assert [event["number"] for event in ledger.events()] == [0]
 
 
+def test_settings_that_were_changed_here_stay(run, location, tmp_path):
+    """With equal ledgers the run directory's settings are kept and stored; a longer stored ledger brings its own."""
+    with taken(run, location) as storage, open_ledger(run, storage) as ledger:
+        ledger.append("note", number=0)
+    run.config_path.write_text("fold: 2\n")
+    with taken(run, location) as storage:
+        assert run.config_path.read_text() == "fold: 2\n"
+        with open_ledger(run, storage):
+            pass
+    other = RunDirectory(tmp_path / "other")
+    other.root.mkdir()
+    with taken(other, location) as storage:
+        assert other.config_path.read_text() == "fold: 2\n"
+        other.config_path.write_text("fold: 3\n")
+        with open_ledger(other, storage) as ledger:
+            ledger.append("note", number=1)
+    with taken(run, location):
+        assert run.config_path.read_text() == "fold: 3\n"
+
+
 def test_the_lock_leaves_with_its_driver(run, location):
     """While a driver has the storage its lock is there, and afterwards nothing of it is."""
     with taken(run, location):

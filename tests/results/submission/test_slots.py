@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cli_support import asc
 from results_support import add_candidate, make_run
 
 from data_prep.errors import DataError
+from data_prep.files.files import write_json
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.limits import Limits
 from results.candidates.predictions import Predictions, read_predictions, write_predictions
@@ -116,6 +118,25 @@ def test_a_slot_without_a_system_takes_the_next_best(tmp_path):
     assert "log loss differs by {:+.3f} ({:+.3f} to {:+.3f}).".format(*loss_difference(second, first)) in reason
     asked = choose_systems(two, SubmissionConfig(slots=("best", "next")))
     assert asked.choices[1].reason.startswith("It is number 2 by calibrated log loss")
+
+
+def test_a_system_without_a_score_does_not_disorder_the_others(tmp_path):
+    """A candidate also trained on validation, with a seed that has no sibling, is left out; the others are in order."""
+    run = make(tmp_path / "run", {"a": (50_000, 3.0), "b": (60_000, 2.5)})
+    add_candidate(run, "a-full", size=50_000, skill=3.0, seed=2)
+    files = run.candidate("a-full", 2)
+    metrics = read_metrics(files.metrics_path)
+    del metrics.splits["validation"]
+    write_metrics(files.metrics_path, replace(metrics, trained_on=("train", "validation")))
+    files.predictions_path("validation").unlink()
+    members = [{"candidate": name, "weight": 0.5} for name in ("a-s0", "b-s0")]
+    entry = {"name": "ensemble", "members": members, "temperature": 1.0, "total_bytes": 110_000, "metrics": {}}
+    write_json(run.ensembles_path, {"ensembles": [entry]})
+    ranked, left_out = rank_systems(run, Limits())
+    assert [system.name for system in ranked] == ["ensemble", "a-s0", "b-s0"]
+    losses = [system.validation_log_loss for system in ranked]
+    assert losses == sorted(losses)
+    assert left_out == {"a-full-s2": "has no validation scores to rank it by, and neither has a sibling"}
 
 
 def test_no_choice_reads_the_test_split(run):

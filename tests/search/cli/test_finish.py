@@ -18,14 +18,17 @@ from results_support import clips, make_run, predictions
 from data_prep.config import FeatureSpec, ValidationSpec
 from data_prep.corpora.corpus import TAU_SCENES
 from data_prep.errors import ConfigError, DataError, RunError
+from data_prep.schema import content_hash
 from data_prep.shards.manifest import FORMAT_VERSION, Manifest, write_manifest
 from data_prep.store.store import LocalStore
 from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
+from results.storage.storage import taken
+from results.submission.package import write_submission
 from search.cli.screen.terminal import Terminal
-from search.config import RunConfig
+from search.config import RunConfig, read_run_config
 from search.pipeline import finish_run
 from search.run_config import _with_kept_submission, adjust_run, open_run, read_run, unless_refused
 from search.stages import Workspace, ensemble_stage, report_stage, submission_stage
@@ -140,6 +143,40 @@ def test_a_finished_line_stands_until_something_else_is_asked_for(tmp_path, capf
     assert n_finished(run) == 6
 
 
+def test_a_package_of_an_evaluation_set_stays(tmp_path, capfd):
+    """Names set by `asc submit` leave the run finished; a package of other shards is not exchanged for one of test."""
+    run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
+    finish(run, config)
+    table = clips(25, TAU_SCENES, labelled=False)
+    answers = {one.name: predictions(table, TAU_SCENES, 0.0, 0) for one in run.candidates()}
+    named = config.updated(submission={"lastname": "Cao"})
+    package = write_submission(run, named.submission, answers)
+    before = package.read_bytes()
+    capfd.readouterr()
+    finish(run, named)
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
+    finish(run, config)
+    assert f"`asc submit {run.root} --evaluation SHARDS` replaces it" in " ".join(capfd.readouterr().err.split())
+    assert n_finished(run) == 1
+    finish(run, named.updated(ensemble={"max_members": 1}))
+    assert n_finished(run) == 2
+    assert package.read_bytes() == before
+    assert [path.name for path in run.submission_dir.glob("*.zip")] == [package.name]
+
+
+def test_a_run_that_an_earlier_version_finished_is_up_to_date(tmp_path, capfd):
+    """The hash of earlier versions, with the section `submission`, is recognised."""
+    run, config = trained(tmp_path / "run", n_candidates=1), RunConfig(ensemble={"temperature": False})
+    write_submission(run, config.submission)
+    run.page_path.parent.mkdir(parents=True)
+    run.page_path.write_text("")
+    metrics = {files.name: files.metrics_path.read_text() for files in run.candidates()}
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("line_finished", inputs=content_hash([config.canonical(), metrics]))
+    finish(run, config)
+    assert "Ensemble, report and submission package are up to date" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("stage", [partial(submission_stage, draft=True), report_stage])
 def test_an_ensemble_of_other_settings_is_selected_again(run, capfd, stage):
     """Package and report never show an ensemble of older settings as if it were of the run's own."""
@@ -199,6 +236,25 @@ def test_names_that_were_set_once_stay(run):
     stated = open_run(run, RunConfig(submission={"lastname": "Meier"}))
     assert (stated.submission.lastname, stated.submission.source_code) == ("Meier", "https://x.example")
     assert read_run(run) == stated
+
+
+def test_a_run_with_data_of_its_own_is_not_synthesized(tmp_path):
+    """A run that an earlier `asc run demo` started resumes without the section `synth`, also by `asc search demo`."""
+    run, demo = RunDirectory(tmp_path / "run"), read_run_config("demo")
+    open_run(run, demo)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        ledger.append("candidate_started", candidate="t00-s0")
+    assert demo.synth is not None
+    empty = RunDirectory(tmp_path / "empty")
+    open_run(empty, demo.updated(synth=None))
+    assert open_run(empty, demo).synth == demo.synth, "nothing was trained"
+    assert open_run(run, demo).synth == demo.synth, "asc demo"
+    assert open_run(run, demo.updated(synth=None)).synth is None
+    assert read_run(run) == demo.updated(synth=None)
+    assert open_run(run, demo).synth is None
+    assert read_run(run).synth is None
+    with pytest.raises(RunError, match="fold"):
+        open_run(run, demo.updated(synth=None, fold=2))
 
 
 def test_the_note_on_placeholders_is_a_command_that_works(run):
@@ -268,6 +324,28 @@ def test_three_outside_systems_are_scored_and_join_the_ensemble(run, tmp_path):
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     summary = said(run.submission_dir / "summary.json")
     assert "there is no network of them to pack" in summary["left_out"]["joint-ensemble"]
+
+
+def test_a_setting_is_in_the_storage_at_once(tmp_path):
+    """`asc retrain --storage --set` stores the setting before it trains; a refused call takes it back there, too."""
+    run = RunDirectory(tmp_path / "run")
+    open_run(run, RunConfig())
+
+    def adjust_and_fail() -> None:
+        """Change a setting, then fail before any training."""
+        with unless_refused(run, storage):
+            adjust_run(run, ["retrain.n_candidates=8"], "retrain", storage)
+            assert storage.store.read("config.yaml") == run.config_path.read_bytes() != before
+            raise RunError("later")
+
+    with taken(run, tmp_path / "storage") as storage:
+        assert storage is not None
+        adjust_run(run, ["retrain.n_candidates=7"], "retrain", storage)
+        before = run.config_path.read_bytes()
+        assert storage.store.read("config.yaml") == before
+        with pytest.raises(RunError, match="later"):
+            adjust_and_fail()
+        assert storage.store.read("config.yaml") == run.config_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

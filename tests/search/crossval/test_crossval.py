@@ -10,8 +10,8 @@ from cli_support import asc
 from retrain_support import TINY, WIDE, events, run_config
 from search_support import write_corpus
 
-from asc_models.candidate import read_candidate_config
-from data_prep.config import PrepareConfig
+from asc_models.candidate import CandidateConfig, DistilledFrom, read_candidate_config
+from data_prep.config import PrepareConfig, ReaderSpec
 from data_prep.errors import ConfigError
 from data_prep.files.yaml_file import to_yaml
 from data_prep.prepare.prepare import prepare
@@ -137,6 +137,24 @@ def test_a_candidate_is_frozen_as_it_was_trained(done):
     assert (found.train.epochs, found.train.mixup_alpha, found.search) == (3, 0.0, None)
     assert found.prepare.features == run_config().prepare.features
     assert found.reader.frequency_channel
+
+
+def test_a_distilled_candidate_needs_its_teachers(tmp_path):
+    """Without them it would be another system, so that it is refused; with named teachers it is trained as it was."""
+    features, train = run_config().prepare.features, run_config().train
+    taught = CandidateConfig(
+        name="tiny-kd", trial_id=None, model=TINY, train=train, features=features, reader=ReaderSpec(deltas=1),
+        classes=("a", "b"), mode="float32", checkpoint="log_loss", seed=0, fold=1, data_hash="0" * 12,
+        distillation=DistilledFrom(teachers=("wide-s0",)),
+    )  # fmt: skip
+    (tmp_path / "config.yaml").write_text(to_yaml(taught.model_dump(mode="json")))
+    (tmp_path / "model.tflite").touch()
+    with pytest.raises(ConfigError, match=r"learned from teachers \(wide-s0\), .*retrain\.distillation=\{teachers"):
+        frozen_config(str(tmp_path))
+    teacher = to_yaml({"teachers": [{"name": "wide", "model": WIDE.model_dump(mode="json")}]})
+    found = frozen_config(str(tmp_path), [f"retrain.distillation={teacher}"])
+    assert found.retrain.distillation is not None
+    assert [one.name for one in found.retrain.distillation.teachers] == ["wide"]
 
 
 def test_what_is_refused_leaves_no_folder(two_folds, file, tmp_path):

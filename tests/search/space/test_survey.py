@@ -49,6 +49,16 @@ def test_equal_candidates_count_once():
     assert (found.n_points, found.n_candidates, found.n_feasible_candidates) == (4, 1, 1)
 
 
+def test_readers_make_different_candidates():
+    """One network that reads the features in two ways is two candidates: a search trains both."""
+    section = {**SPACE.model_dump(), "reader.scaling": ("minmax", "none")}
+    space, assess = parts(SpaceConfig.model_validate(section), 100_000)
+    same = survey(*parts(SPACE, 100_000))
+    found = survey(space, assess)
+    assert found.n_points == 2 * same.n_points
+    assert found.n_candidates == 2 * same.n_candidates
+
+
 def test_a_sample_tells_the_share_with_its_interval():
     """Of a larger space a sample is drawn: the true share lies in its interval, and the ends are the space's own."""
     space, assess = parts(SpaceConfig(), 60_000)

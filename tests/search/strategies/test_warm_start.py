@@ -159,6 +159,17 @@ def test_earlier_trials_are_known_with_their_values(tmp_path):
     assert found.notes == ("first: 3 of its 4 trials are used; 1 left out: reached no rung",)
 
 
+def test_failed_trials_are_left_out(tmp_path):
+    """A trial that diverged after a good rung has scores, and is no example of a good network."""
+    space = space_of()
+    root = write_run(tmp_path / "first", space, describe_by(space), list(space.points())[:3])
+    with Ledger.open_for_writing(RunDirectory(root).ledger_path) as ledger:
+        ledger.append("trial_ended", trial_id="t0001", state="failed", reason="training diverged")
+    found = read(space, [root])
+    assert [trial.trial_id for trial in found.trials] == ["t0000", "t0002"]
+    assert found.notes == ("first: 2 of its 4 trials are used; 1 left out: failed; 1 left out: reached no rung",)
+
+
 def test_the_ledger_keeps_what_was_known(tmp_path):
     """Written as an event and read again, it is the same, but for points that the space has no more."""
     wide, narrow = space_of(kernel_size=[3, 5]), space_of(kernel_size=3)

@@ -8,15 +8,17 @@ import pytest
 import yaml
 from results_support import make_run
 
-from asc_models.rules import QUANTITY_TITLES, Quantity
+from asc_models.rules import QUANTITY_TITLES, Quantity, RulesConfig
 from results.candidates.limits import Limits
 from results.config import EnsembleConfig
 from results.ensembles.ensemble import build_ensemble
 from results.report.data import RunData, read_run_data
+from results.report.tables.baselines import _of_ensemble
 from results.report.tables.calibration import calibration_table
 from results.report.tables.candidates import candidate_table, ensemble_values
 from results.report.tables.ensembles import member_table, method_table
 from results.report.tables.groups import score_table
+from results.report.tables.packed import packed_table
 from results.report.tables.published import system_table
 from results.report.tables.seeds import seed_table
 from results.report.tables.table import Table
@@ -79,6 +81,24 @@ def test_an_ensemble_has_values_of_the_candidates_columns(data: RunData) -> None
     assert set(values) <= {column.name for column in candidate_table(data).columns}
     assert values["nonzero_weight_bytes"] == ensemble.total_bytes
     assert values["test_log_loss"] == ensemble.metrics["test"]["log_loss"]
+
+
+def test_bytes_of_a_joint_ensemble_are_those_of_all_members(data: RunData) -> None:
+    """The stated bytes of an outside member count next to those of the run's candidates."""
+    (ensemble,) = data.ensembles
+    joint = dataclasses.replace(ensemble, members={**ensemble.members, "kim": 0.1}, outside={"kim": 20_000})
+    assert _of_ensemble(data, joint).weight_bytes == _of_ensemble(data, ensemble).weight_bytes + 20_000
+
+
+def test_of_peak_activations_the_largest_counts(data: RunData) -> None:
+    """Members run one after another: their bytes add up in the packed table, their peaks do not."""
+    members = [candidate.name for candidate in data.candidates[:2]]
+    rows = [{"label": "x_1", "system": "x", "members": members, "validation_log_loss": 1.0, "temperature": 1.0}]
+    for quantity, expected in (("peak_activation_bytes", max), ("macs", sum)):
+        limits = Limits(RulesConfig(name="custom", limits={quantity: 10**9}))
+        frame = packed_table(dataclasses.replace(data, limits=limits), rows).frame()
+        values = [getattr(candidate.metrics, quantity) for candidate in data.candidates[:2]]
+        assert frame[quantity].tolist() == [expected(values)]
 
 
 def test_the_methods_of_an_ensemble_have_their_held_out_losses(data: RunData) -> None:
