@@ -21,6 +21,7 @@ from asc_models.metrics import brier_score, calibration_error, log_loss, macro_a
 from data_prep.errors import DataError
 from results.candidates.candidates import CandidateMetrics, read_metrics
 from results.candidates.differences import Difference, clip_scores, paired_difference
+from results.candidates.inner import joined_parts, number_of_parts, predicted_parts, require_parts_of
 from results.candidates.predictions import Predictions, read_predictions
 from results.candidates.seeds import Spread
 from results.ensembles.calibration import cross_fitted
@@ -255,12 +256,20 @@ def _best_on_test(files: CandidateFiles) -> float | None:
 
 
 def _out_of_fold(files: CandidateFiles, n_parts: int) -> tuple[Predictions, None] | None:
-    """Return the joined predictions of all parts; of a finished candidate, those that it was scored by."""
+    """Return the joined predictions of all parts; of a finished candidate, those that it was scored by.
+
+    Args:
+        files: files of the candidate.
+        n_parts: number of parts of the fold's configuration; 0 if its last call trained none, and its parts state it.
+
+    Raises:
+        DataError: if a part is of another number of parts, or two parts contain the same clip.
+    """
     if files.is_finished and read_metrics(files.metrics_path).inner_folds:
         return read_predictions(files.predictions_path("validation")), None
-    paths = [files.inner(part).predictions_path("validation") for part in range(1, n_parts + 1)]
-    if not paths or not all(path.is_file() for path in paths):
+    n_parts = n_parts or number_of_parts(files)
+    if not n_parts:
         return None
-    read = [read_predictions(path) for path in paths]
-    clips = pd.concat([one.clips for one in read], ignore_index=True)
-    return Predictions(clips, np.concatenate([one.probabilities for one in read]), read[0].classes), None
+    require_parts_of(files, n_parts)
+    parts = list(predicted_parts(files))
+    return (joined_parts(files, parts), None) if len(parts) == n_parts else None

@@ -252,6 +252,20 @@ def test_out_of_fold_scores_need_every_part(directory):
     assert one.quantity("weight_bytes") is None
 
 
+@pytest.mark.parametrize(
+    ("part", "clip", "problem"), [(3, "other", "in more than 2 parts"), (2, "", "is in two parts")]
+)
+def test_parts_of_another_number_of_parts_are_not_joined(directory, part, clip, problem):
+    """Earlier versions did not state the number: a third part of two is refused, and so is a clip of two parts."""
+    files = directory.fold(2).candidate("small", 1)
+    for number in (2, part):
+        rest = clips(6, CLASSES)
+        rest = rest.assign(clip_id=[f"{clip}{number}-{i}" for i in range(6)]) if clip else rest
+        write_predictions(files.inner(number).predictions_path("validation"), predictions(rest, CLASSES, 0.5, 0))
+    with pytest.raises(DataError, match=problem):
+        read_crossval(directory, inner=True)
+
+
 @pytest.mark.system
 def test_tables_have_what_is_shown(directory):
     """CSV files hold every system, fold and seed; nothing is rounded away."""
