@@ -25,7 +25,9 @@ from results.candidates.inner import joined_parts, number_of_parts, predicted_pa
 from results.candidates.predictions import Predictions, read_predictions
 from results.candidates.seeds import Spread
 from results.ensembles.calibration import cross_fitted
-from results.rundir import CandidateFiles, CrossvalDirectory
+from results.ledger.events import of_kind
+from results.ledger.ledger import Ledger
+from results.rundir import CandidateFiles, CrossvalDirectory, RunDirectory
 
 _SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
 
@@ -191,7 +193,7 @@ class Crossval:
     systems: tuple[SystemScores, ...]
     """Lowest log loss first."""
     missing: tuple[str, ...] = ()
-    """Fold and seed of each training without predictions."""
+    """Fold and seed of each training of this kind without predictions."""
 
     def differences(self) -> list[Difference]:
         """Return the difference of every other system to the first."""
@@ -216,15 +218,16 @@ def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Cross
     missing = []
     for fold, run in directory.folds().items():
         n_parts = int(run.read_config().get("retrain", {}).get("inner_folds", 0))
+        others = _of_other_mode(run, inner=inner)
         for files in sorted(map(CandidateFiles, run.candidates_dir.glob("*-s*")), key=lambda one: one.name):
             match = _SEED.match(files.name)
             if match is None or not files.root.is_dir():
                 continue
             system, seed = match["system"], int(match["seed"])
             read = _out_of_fold(files, n_parts) if inner else _tested(files)
-            if read is None:
+            if read is None and files.name not in others:
                 missing.append(f"fold {fold}, {files.name}")
-            else:
+            elif read is not None:
                 predictions, metrics = read
                 best = None if inner else _best_on_test(files)
                 found.setdefault(system, []).append(FoldScore(system, fold, seed, predictions, metrics, best))
@@ -237,6 +240,17 @@ def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Cross
     ]
     systems.sort(key=lambda one: (one.loss.mean, one.name))
     return Crossval("out of fold" if inner else "test", tuple(systems), tuple(missing))
+
+
+def _of_other_mode(run: RunDirectory, *, inner: bool) -> set[str]:
+    """Return the names of the candidates of a fold that were started only with, or `inner` only without, --inner.
+
+    Without `all_clips`, those with it have other names, since they are trained on train and validation.
+    """
+    started = {event["candidate"] for event in of_kind(Ledger(run.ledger_path).events(), "candidate_started")}
+    of_parts = {name.partition("/")[0] for name in started if "/" in name}
+    themselves = {name for name in started if "/" not in name}
+    return themselves - of_parts if inner else of_parts - themselves
 
 
 def _tested(files: CandidateFiles) -> tuple[Predictions, CandidateMetrics] | None:

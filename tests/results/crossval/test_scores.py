@@ -21,6 +21,7 @@ from results.crossval.ensembles import ALL, ensembles, seed_ensembles
 from results.crossval.page import write_crossval
 from results.crossval.scores import Crossval, FoldScore, SystemScores, difference, read_crossval
 from results.crossval.tables import ensemble_table, fold_table, paired_table, system_table
+from results.ledger.ledger import Ledger
 from results.rundir import CrossvalDirectory
 
 CLASSES = ("dog", "rain", "sea")
@@ -250,6 +251,24 @@ def test_out_of_fold_scores_need_every_part(directory):
     (one,) = read_crossval(directory, inner=True).systems
     assert (one.name, one.folds, one.seeds, len(one.clips)) == ("small", [2], [1], 12)
     assert one.quantity("weight_bytes") is None
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_candidates_of_the_other_mode_are_not_missing(directory, inner):
+    """With --inner without all_clips, candidates have other names: they lack no test score, nor the others parts."""
+    files = directory.fold(1).candidate("small-full", 0)
+    for part in (1, 2):
+        half = clips(6, CLASSES).assign(clip_id=[f"{part}-{i}" for i in range(6)])
+        write_predictions(files.inner(part).predictions_path("validation"), predictions(half, CLASSES, 0.5, 0))
+    for run in directory.folds().values():
+        with Ledger.open_for_writing(run.ledger_path) as ledger:
+            for name in (path.name for path in run.candidates_dir.iterdir()):
+                for one in [f"{name}/inner/1", f"{name}/inner/2"] if name == files.name else [name]:
+                    training = {"trial_id": None, "seed": 0, "epochs": 1, "splits": ("train", "validation")}
+                    ledger.append("candidate_started", candidate=one, **training)
+    found = read_crossval(directory, inner=inner)
+    assert found.missing == (() if inner else ("fold 2, small-s1",))
+    assert {one.name for one in found.systems} == ({"small-full"} if inner else {"small", "large"})
 
 
 @pytest.mark.parametrize(
