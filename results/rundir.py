@@ -383,9 +383,9 @@ class CrossvalDirectory(ComputedFiles):
         return RunDirectory(self.root / f"fold{fold}")
 
     def folds(self) -> dict[int, RunDirectory]:
-        """Return {fold: run directory} of the folds that exist, in order."""
-        found = {int(path.name.removeprefix("fold")): RunDirectory(path) for path in self.root.glob("fold[1-9]*")}
-        return dict(sorted(found.items()))
+        """Return {fold: run directory} of the folds that exist, in order; folders such as `fold1.bak` are none."""
+        numbers = (path.name.removeprefix("fold") for path in self.root.glob("fold[1-9]*") if path.is_dir())
+        return {fold: self.fold(fold) for fold in sorted(int(text) for text in numbers if text.isdecimal())}
 
 
 def _read_sections(path: Path, way_out: str) -> dict[str, Any]:
