@@ -224,10 +224,9 @@ class RunDirectory:
         return self.root / "outside"
 
     def outside(self) -> list[OutsideFiles]:
-        """Return the other systems that join the ensemble, sorted by name."""
-        if not self.outside_dir.is_dir():
-            return []
-        return [OutsideFiles(path) for path in sorted(self.outside_dir.iterdir()) if path.is_dir()]
+        """Return the other systems that join the ensemble, sorted by name; folders without `outside.json` are none."""
+        found = map(OutsideFiles, sorted(self.outside_dir.glob("*")))
+        return [files for files in found if files.description_path.is_file()]
 
     @property
     def failures_dir(self) -> Path:
