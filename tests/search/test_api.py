@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from retrain_support import TINY, begin, run_config
 
 from data_prep.errors import ConfigError, DataError, RunError
+from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
 from search.api import Quiet, network_input, read_config, run, search, survey
 from search.config import read_run_config
+from search.observers.watch import Watch
 from search.space.space import Space
+from search.stages import Workspace, search_stage
 
 
 def test_a_configuration_is_read_by_name_or_path(tmp_path):
@@ -83,3 +87,12 @@ def test_the_quiet_narrator_still_warns(capsys):
     with pytest.warns(UserWarning, match="look at this"):
         narrator.warn("look at this")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_search_that_fails_has_its_table_of_trials(shards, tmp_path):
+    """Ended by an error, here of shards that are gone, the trials of a run are in `trials.parquet`."""
+    config = run_config()
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    with Ledger.open_for_writing(run.ledger_path) as ledger, pytest.raises(DataError, match="nowhere"):
+        search_stage(Workspace(run, tmp_path / "nowhere"), config, ledger, Quiet(), Watch(tensorboard=False))
+    assert run.trials_path.is_file()
