@@ -12,6 +12,7 @@ from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
 from search.api import Quiet, network_input, read_config, run, search, survey
 from search.config import read_run_config
+from search.observers import mlflow_log
 from search.observers.watch import Watch
 from search.space.space import Space
 from search.stages import Workspace, search_stage
@@ -96,3 +97,15 @@ def test_a_search_that_fails_has_its_table_of_trials(shards, tmp_path):
     with Ledger.open_for_writing(run.ledger_path) as ledger, pytest.raises(DataError, match="nowhere"):
         search_stage(Workspace(run, tmp_path / "nowhere"), config, ledger, Quiet(), Watch(tensorboard=False))
     assert run.trials_path.is_file()
+
+
+def test_a_tracker_that_is_missing_is_reported_before_anything_is_trained(shards, tmp_path, monkeypatch):
+    """With a search or without, where it was asked for only once all candidates were trained."""
+    monkeypatch.setattr(mlflow_log, "find_spec", lambda name: None)
+    watch, out = Watch(mlflow="http://127.0.0.1:1"), tmp_path / "run"
+    for name in ("demo", "tau2020-cao2021"):
+        with pytest.raises(ConfigError, match="--mlflow: MLflow is not installed"):
+            run(read_config(name), tmp_path / "no data", out, watch=watch)
+    with pytest.raises(ConfigError, match="--mlflow: MLflow is not installed"):
+        search(read_config("demo"), shards, out, watch=watch)
+    assert not out.exists()
