@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 N_NAMED = 10
-"""Most files that a message lists."""
+"""Most files or candidates that a message lists."""
 N_SURVEYED = 1000
 """Points of a space among which the smallest and the largest network are found for the forecast."""
 
