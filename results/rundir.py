@@ -224,10 +224,9 @@ class RunDirectory:
         return self.root / "outside"
 
     def outside(self) -> list[OutsideFiles]:
-        """Return the other systems that join the ensemble, sorted by name."""
-        if not self.outside_dir.is_dir():
-            return []
-        return [OutsideFiles(path) for path in sorted(self.outside_dir.iterdir()) if path.is_dir()]
+        """Return the other systems that join the ensemble, sorted by name; folders without `outside.json` are none."""
+        found = map(OutsideFiles, sorted(self.outside_dir.glob("*")))
+        return [files for files in found if files.description_path.is_file()]
 
     @property
     def failures_dir(self) -> Path:
@@ -383,9 +382,9 @@ class CrossvalDirectory(ComputedFiles):
         return RunDirectory(self.root / f"fold{fold}")
 
     def folds(self) -> dict[int, RunDirectory]:
-        """Return {fold: run directory} of the folds that exist, in order."""
-        found = {int(path.name.removeprefix("fold")): RunDirectory(path) for path in self.root.glob("fold[1-9]*")}
-        return dict(sorted(found.items()))
+        """Return {fold: run directory} of the folds that exist, in order; folders such as `fold1.bak` are none."""
+        numbers = (path.name.removeprefix("fold") for path in self.root.glob("fold[1-9]*") if path.is_dir())
+        return {fold: self.fold(fold) for fold in sorted(int(text) for text in numbers if text.isdecimal())}
 
 
 def _read_sections(path: Path, way_out: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from results.rundir import RunDirectory
 from results.storage.storage import open_ledger, taken
 from search.cluster.session import cluster_address
 from search.config import RunConfig, read_run_config
-from search.observers.watch import Watch
+from search.observers.watch import Watch, trackers
 from search.pipeline import run_stages
 from search.recipe import Pick, facts_of_audio, facts_of_shards, with_recipe
 from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused, unlike_shards
@@ -89,6 +89,7 @@ def run(
     if earlier and config.search is None:
         raise ConfigError("search: null: earlier runs inform a search, and there is none. Leave out --warm-start")
     require_runs(earlier, directory)
+    trackers(watch, directory)  # raises if one is not installed, before anything is trained
     with unless_refused(directory), taken(directory, storage, narrator.note) as stored:
         workspace = Workspace(directory, default_shards(directory, _text(shards), stored), address, stored)
         with open_ledger(directory, stored, narrator.warn) as ledger:
@@ -127,12 +128,13 @@ def search(
         AscError: if the search fails; finished trials are kept.
     """
     config.search_settings()  # raises if there is no search, before anything is written
-    cluster_address(address)
+    cluster_address(address)  # raises likewise
     location, narrator = parse_location(str(shards)), narrator or Quiet()
     manifest = read_manifest(location)
     check_fold(config.fold, manifest)
     directory = RunDirectory(Path(out))
     require_runs(earlier, directory)
+    trackers(watch, directory)  # raises likewise
     if other := unlike_shards(config, manifest):
         narrator.warn(other)
     with (

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 N_NAMED = 10
-"""Most files that a message lists."""
+"""Most files or candidates that a message lists."""
 N_SURVEYED = 1000
 """Points of a space among which the smallest and the largest network are found for the forecast."""
 
@@ -123,7 +123,7 @@ def search_stage(
     """Train the trials that the run lacks, logged as in `watch`, informed by the trials of `earlier` runs."""
     from results.ledger.events import of_kind
     from results.ledger.failures import failures, first_failures
-    from results.ledger.trials import write_trials
+    from results.ledger.trials import trials_written
     from search.tune.tuner import run_search
 
     if config.search is None:
@@ -142,7 +142,7 @@ def search_stage(
     reports = RunningReports(checkpoints_of(workspace.run))
     if not watch.json_log and (view := narrator.search_view(reports)) is not None:
         observers.append(view)
-    with observed(ledger, observers, narrator.warn) as log:
+    with trials_written(workspace.run), observed(ledger, observers, narrator.warn) as log:
         outcome = run_search(
             workspace.run,
             shards=workspace.shards,
@@ -156,7 +156,6 @@ def search_stage(
     if outcome.n_new:
         for line in first_failures(failures(of_kind(ledger.events(), "trial_ended"))):
             narrator.warn(f"failed: {line}. Traceback: {workspace.run.failures_dir}")
-    write_trials(workspace.run)  # even without new trials: a killed call may have left an older table
     if outcome.is_exhausted and outcome.n_trials < config.search.n_trials:
         narrator.warn(
             f"{config.search.n_trials} trials were requested, but no further candidate fits and is new: widen `space`, "

@@ -23,10 +23,13 @@ from asc_models.metrics import brier_score, calibration_error, log_loss, macro_a
 from data_prep.errors import DataError
 from results.candidates.candidates import CandidateMetrics, read_metrics
 from results.candidates.differences import Difference, clip_scores, paired_difference
+from results.candidates.inner import joined_parts, number_of_parts, predicted_parts, require_parts_of
 from results.candidates.predictions import Predictions, read_predictions
 from results.candidates.seeds import Spread
 from results.ensembles.calibration import cross_fitted
-from results.rundir import CandidateFiles, CrossvalDirectory
+from results.ledger.events import of_kind
+from results.ledger.ledger import Ledger
+from results.rundir import CandidateFiles, CrossvalDirectory, RunDirectory
 
 _SEED = re.compile(r"^(?P<system>.+)-s(?P<seed>\d+)$")
 
@@ -211,7 +214,7 @@ class Crossval:
     systems: tuple[SystemScores, ...]
     """Lowest log loss first."""
     missing: tuple[str, ...] = ()
-    """Fold and seed of each training without predictions."""
+    """Fold and seed of each training of this kind without predictions."""
 
     def differences(self) -> list[Difference]:
         """Return the difference of every other system to the first, but of those without a clip in common with it."""
@@ -246,15 +249,16 @@ def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Cross
     missing = []
     for fold, run in directory.folds().items():
         n_parts = int(run.read_config().get("retrain", {}).get("inner_folds", 0))
+        others = _of_other_mode(run, inner=inner)
         for files in sorted(map(CandidateFiles, run.candidates_dir.glob("*-s*")), key=lambda one: one.name):
             match = _SEED.match(files.name)
             if match is None or not files.root.is_dir():
                 continue
             system, seed = match["system"], int(match["seed"])
             read = _out_of_fold(files, n_parts) if inner else _tested(files)
-            if read is None:
+            if read is None and files.name not in others:
                 missing.append(f"fold {fold}, {files.name}")
-            else:
+            elif read is not None:
                 predictions, metrics = read
                 best = None if inner else _best_on_test(files)
                 found.setdefault(system, []).append(FoldScore(system, fold, seed, predictions, metrics, best))
@@ -267,6 +271,17 @@ def read_crossval(directory: CrossvalDirectory, *, inner: bool = False) -> Cross
     ]
     systems.sort(key=lambda one: (one.loss.mean, one.name))
     return Crossval("out of fold" if inner else "test", tuple(systems), tuple(missing))
+
+
+def _of_other_mode(run: RunDirectory, *, inner: bool) -> set[str]:
+    """Return the names of the candidates of a fold that were started only with, or `inner` only without, --inner.
+
+    Without `all_clips`, those with it have other names, since they are trained on train and validation.
+    """
+    started = {event["candidate"] for event in of_kind(Ledger(run.ledger_path).events(), "candidate_started")}
+    of_parts = {name.partition("/")[0] for name in started if "/" in name}
+    themselves = {name for name in started if "/" not in name}
+    return themselves - of_parts if inner else of_parts - themselves
 
 
 def _tested(files: CandidateFiles) -> tuple[Predictions, CandidateMetrics] | None:
@@ -286,12 +301,20 @@ def _best_on_test(files: CandidateFiles) -> float | None:
 
 
 def _out_of_fold(files: CandidateFiles, n_parts: int) -> tuple[Predictions, None] | None:
-    """Return the joined predictions of all parts; of a finished candidate, those that it was scored by."""
+    """Return the joined predictions of all parts; of a finished candidate, those that it was scored by.
+
+    Args:
+        files: files of the candidate.
+        n_parts: number of parts of the fold's configuration; 0 if its last call trained none, and its parts state it.
+
+    Raises:
+        DataError: if a part is of another number of parts, or two parts contain the same clip.
+    """
     if files.is_finished and read_metrics(files.metrics_path).inner_folds:
         return read_predictions(files.predictions_path("validation")), None
-    paths = [files.inner(part).predictions_path("validation") for part in range(1, n_parts + 1)]
-    if not paths or not all(path.is_file() for path in paths):
+    n_parts = n_parts or number_of_parts(files)
+    if not n_parts:
         return None
-    read = [read_predictions(path) for path in paths]
-    clips = pd.concat([one.clips for one in read], ignore_index=True)
-    return Predictions(clips, np.concatenate([one.probabilities for one in read]), read[0].classes), None
+    require_parts_of(files, n_parts)
+    parts = list(predicted_parts(files))
+    return (joined_parts(files, parts), None) if len(parts) == n_parts else None

@@ -5,8 +5,7 @@ They can't be packed into a submission, since there is no network of them.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from asc_models.rules import BYTES
 from data_prep.errors import BudgetError, ConfigError, DataError
-from data_prep.files.files import file_digest, make_folder, read_json, write_json
+from data_prep.files.files import file_digest, read_json, sync_folder, write_json
+from data_prep.files.scratch import scratch_folder
 from results.candidates.limits import Limits, StatedSize
 from results.candidates.predictions import PredictedSystem, Predictions, write_predictions
 from results.ensembles.eligible import eligible_candidates
@@ -82,7 +82,7 @@ def read_outside(run: RunDirectory) -> list[OutsideSystem]:
     for files in run.outside():
         try:
             n_bytes = int(read_json(files.description_path)["n_bytes"])
-        except (KeyError, TypeError, ValueError):
+        except (DataError, KeyError, TypeError, ValueError, OverflowError):
             raise DataError(
                 f"{files.description_path}: damaged; rerun `asc ensemble`, with --member for each other system"
             ) from None
@@ -107,7 +107,7 @@ def replace_outside(run: RunDirectory, asked: Sequence[Asked], limits: Limits) -
         if name not in {one.name for one in asked}
     ]
     if not asked:
-        shutil.rmtree(run.outside_dir, ignore_errors=True)
+        _store(run, (), {})
         return notes
     candidates = eligible_candidates(run, limits)
     clips = {"validation": candidates[0].predictions("validation")}
@@ -122,17 +122,28 @@ def replace_outside(run: RunDirectory, asked: Sequence[Asked], limits: Limits) -
         notes += _check_size(one, limits)
         read[one.name], found = _read(one, clips)
         notes += found
-    shutil.rmtree(run.outside_dir, ignore_errors=True)
-    for one in asked:
-        files = OutsideFiles(run.outside_dir / one.name)
-        for split, predictions in read[one.name].items():
-            make_folder(files.predictions_path(split).parent)
-            write_predictions(files.predictions_path(split), predictions)
-        write_json(
-            files.description_path,
-            {"n_bytes": one.n_bytes, "files": {path.name: file_digest(path) for path in _tables(one).values()}},
-        )
+    _store(run, asked, read)
     return notes
+
+
+def _store(run: RunDirectory, asked: Sequence[Asked], read: Mapping[str, Mapping[str, Predictions]]) -> None:
+    """Replace the run's other systems by those `asked`, with what was `read` of each: {name: {split: predictions}}.
+
+    They are written elsewhere and then renamed: a killed call leaves those of before, those asked or none, all whole.
+    """
+    with scratch_folder(".outside-", run.root) as folder:
+        new, old = folder / "new", folder / "old"
+        for one in asked:
+            files = OutsideFiles(new / one.name)
+            for split, predictions in read[one.name].items():
+                write_predictions(files.predictions_path(split), predictions)
+            digests = {path.name: file_digest(path) for path in _tables(one).values()}
+            write_json(files.description_path, {"n_bytes": one.n_bytes, "files": digests})
+        if run.outside_dir.exists():
+            run.outside_dir.rename(old)
+        if asked:
+            new.rename(run.outside_dir)
+        sync_folder(run.root)
 
 
 def _check_size(asked: Asked, limits: Limits) -> list[str]:

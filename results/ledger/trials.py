@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,22 @@ def write_trials(run: RunDirectory) -> Path:
         with written_whole(run.trials_path) as temporary:
             temporary.write_bytes(content)
     return run.trials_path
+
+
+@contextmanager
+def trials_written(run: RunDirectory) -> Iterator[None]:
+    """Update `trials.parquet` when the block ends, also if it ends with an error, which no failure to write replaces.
+
+    Even a block without new trials has work to do: a killed process may have left an older table.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            if len(trials_table(Ledger(run.ledger_path).events())):  # a run that never started leaves no file
+                write_trials(run)
+        raise
+    write_trials(run)
 
 
 def _row(trial: Trial) -> dict[str, Any]:

@@ -144,10 +144,11 @@ def _rules(limits: list[str]) -> Rules:
     rules = {name: RulesConfig(name=name) for name, allowed in LIMITS.items() if allowed}
     parsed = {}
     for limit in limits:
-        quantity, equals, value = limit.partition("=")
-        if not equals or not value.replace("_", "").isdigit():
-            raise ConfigError(f"--limit {limit}: must be quantity=number, such as weight_bytes=64000")
-        parsed[quantity.strip()] = int(value)
+        quantity, _, value = limit.partition("=")
+        try:
+            parsed[quantity.strip()] = int(value)
+        except ValueError:
+            raise ConfigError(f"--limit {limit}: must be quantity=number, such as weight_bytes=64000") from None
     if parsed:
         rules["custom"] = parse_config(RulesConfig, {"name": "custom", "limits": parsed}, "--limit")
     return rules

@@ -11,6 +11,7 @@ from search.cli.screen.outcome import limit_text
 if TYPE_CHECKING:
     from asc_models.rules import Quantity
     from results.candidates.limits import SizeLimit
+    from results.rundir import RunDirectory
     from results.submission.slots import Chosen
     from search.cli.screen.terminal import Terminal
 
@@ -23,34 +24,43 @@ def select(run: RunArgument, overrides: SetOption = None, as_json: JsonOption = 
     of the section submission. No test split is read.
     """
     from data_prep.errors import BudgetError
-    from results.baselines.baselines import differences_to, read_baselines, shortfalls
     from results.candidates.limits import read_limits
-    from results.ensembles.calibration import calibrated, cross_fitted
+    from results.ledger.ledger import require_idle
     from results.rundir import RunDirectory
     from results.submission.slots import choose_systems
-    from search.run_config import adjust_run
+    from search.run_config import adjust_run, unless_refused
 
     directory, screen = RunDirectory(run), terminal()
-    config = adjust_run(directory, overrides or (), "select")
-    limit = read_limits(directory.read_config()).main
-    chosen = choose_systems(directory, config.submission)
-    first = chosen.systems[0] if chosen.choices else None
-    not_beaten = []
-    if first is not None and first.validation is not None:
-        stored = [one for one in read_baselines(directory) if one.has_predictions("validation")]
-        baselines = {one.name: calibrated(one.predictions("validation")).get("validation") for one in stored}
-        labelled = {name: predictions for name, predictions in baselines.items() if predictions is not None}
-        differences = differences_to(first.name, cross_fitted(first.validation), labelled)
-        not_beaten = shortfalls(differences, "validation")
+    if overrides:
+        require_idle(directory.ledger_path)
+    with unless_refused(directory):
+        config = adjust_run(directory, overrides or (), "select")
+        limit = read_limits(directory.read_config()).main
+        chosen = choose_systems(directory, config.submission)
+        if not (chosen.choices or as_json):
+            reasons = "".join(f"\n  {name}: {reason}" for name, reason in chosen.left_out.items())
+            raise BudgetError(f"{run}: no retrained candidate can be submitted; run `asc retrain` first{reasons}")
+        not_beaten = _not_beaten(directory, chosen)
     if as_json:
         screen.json(_as_json(chosen, limit.quantity, not_beaten))
         return
-    if not chosen.choices:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in chosen.left_out.items())
-        raise BudgetError(f"{run}: no retrained candidate can be submitted; run `asc retrain` first{reasons}")
     _show(screen, chosen, limit)
     for sentence in not_beaten:
         screen.warn(sentence)
+
+
+def _not_beaten(run: RunDirectory, chosen: Chosen) -> list[str]:
+    """Return a sentence on each baseline of the run that the first chosen system does not beat on validation."""
+    from results.baselines.baselines import differences_to, read_baselines, shortfalls
+    from results.ensembles.calibration import calibrated, cross_fitted
+
+    first = chosen.systems[0] if chosen.choices else None
+    if first is None or first.validation is None:
+        return []
+    stored = [one for one in read_baselines(run) if one.has_predictions("validation")]
+    baselines = {one.name: calibrated(one.predictions("validation")).get("validation") for one in stored}
+    labelled = {name: predictions for name, predictions in baselines.items() if predictions is not None}
+    return shortfalls(differences_to(first.name, cross_fitted(first.validation), labelled), "validation")
 
 
 def _as_json(chosen: Chosen, quantity: Quantity, not_beaten: Sequence[str]) -> dict[str, Any]:

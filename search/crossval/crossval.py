@@ -25,9 +25,10 @@ from search.recipe import facts_of_audio, facts_of_shards
 from search.retrain.job import TrainingJob
 from search.retrain.retrain import requested_jobs
 from search.retrain.teaching import opened_teachers
+from search.retrain.trained import read_trained
 from search.retrain.workers import train_all
 from search.run_config import bind_data, check_fold, open_run, unless_refused, unlike_shards
-from search.stages import Narrator, prepare_stage, recipe_stage
+from search.stages import N_NAMED, Narrator, prepare_stage, recipe_stage
 from search.study.config import SearchConfig
 
 
@@ -89,10 +90,27 @@ def cross_validate(
         for fold in wanted:
             jobs += _jobs(stack, config.updated(fold=fold, retrain=retrain), out, manifest)
         jobs = [replace(job, test_every=test_every) for job in jobs]
+        if warning := without_curve(jobs):
+            narrator.warn(warning)
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
     _require_none_failed(failures, out)
     write_crossval(out, scores := read_crossval(out, inner=inner > 0))
     return scores
+
+
+def without_curve(jobs: Sequence[TrainingJob]) -> str | None:
+    """Return which candidates were trained without the scores on test that are asked for now; None if none were."""
+    trained = [job for job in jobs if job.test_every and (job.files.is_finished or read_trained(job.files) is not None)]
+    lacking = [
+        f"fold {job.config.fold}, {job.files.name}" for job in trained if not job.files.test_curve_path.is_file()
+    ]
+    if not lacking:
+        return None
+    more = f" and {len(lacking) - N_NAMED} more" if len(lacking) > N_NAMED else ""
+    return (
+        f"--test-curve has no effect on what is trained; without a curve: {'; '.join(lacking[:N_NAMED])}{more}. To "
+        "have one, choose another --out, or move the folders of these candidates away to train them again."
+    )
 
 
 def _require_frozen(config: RunConfig) -> None:

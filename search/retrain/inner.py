@@ -9,17 +9,18 @@ comparable.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from asc_models.candidate import MODEL, CandidateConfig
-from data_prep.errors import DataError
+from data_prep.files.files import write_text
 from data_prep.files.scratch import scratch_folder
+from data_prep.files.yaml_file import to_yaml
 from data_prep.reader.parts import leave_out
 from data_prep.reader.reader import read_splits
 from data_prep.shards.manifest import Manifest
 from data_prep.shards.parquet import CLIP_COLUMNS
 from data_prep.store.store import Location
-from results.candidates.predictions import Predictions, read_predictions
+from results.candidates.inner import joined_parts
+from results.candidates.predictions import Predictions, write_predictions
 from results.rundir import CandidateFiles
 from search.retrain.devices import answered_by_device, devices_of, fine_tune, own_artifacts
 from search.retrain.hooks import NO_HOOKS, Hooks
@@ -87,22 +88,27 @@ def train_part(
         return Predictions(held.clips[list(CLIP_COLUMNS)], answer, held.classes)
 
 
+def keep_part(config: CandidateConfig, files: CandidateFiles, predictions: Predictions) -> None:
+    """Write what a part was trained with, then its predictions, which mark it as done; delete its checkpoint.
+
+    Args:
+        config: configuration of the candidate.
+        files: files of this training.
+        predictions: of the part.
+    """
+    write_text(files.config_path, to_yaml(config.model_dump(mode="json")))
+    write_predictions(files.predictions_path("validation"), predictions)
+    files.checkpoint_path.unlink(missing_ok=True)
+
+
 def join_parts(config: CandidateConfig, manifest: Manifest, files: CandidateFiles) -> Predictions:
     """Return the out-of-fold predictions of a candidate: those of all parts, in the order of the data set's lists.
 
     Raises:
         DataError: if a part's predictions are missing, or two parts contain the same clip.
     """
-    parts = [
-        read_predictions(files.inner(part).predictions_path("validation"), config.classes)
-        for part in range(1, config.inner_folds + 1)
-    ]
-    clips = pd.concat([part.clips for part in parts], ignore_index=True)
-    if twice := sorted(clips["clip_id"][clips["clip_id"].duplicated()]):
-        raise DataError(
-            f"{files.root}: {twice[0]} is in two parts; delete the folder {files.inner_dir} and rerun the same command"
-        )
+    joined = joined_parts(files, range(1, config.inner_folds + 1), config.classes)
     order_of = {clip_id: index for index, clip_id in enumerate(manifest.folds[config.fold])}
-    order = np.argsort([order_of[clip_id] for clip_id in clips["clip_id"]])
-    probabilities = np.concatenate([part.probabilities for part in parts])[order]
-    return Predictions(clips.iloc[order].reset_index(drop=True), probabilities, config.classes)
+    order = np.argsort([order_of[clip_id] for clip_id in joined.clips["clip_id"]])
+    clips = joined.clips.iloc[order].reset_index(drop=True)
+    return Predictions(clips, joined.probabilities[order], config.classes)

@@ -24,9 +24,10 @@ from data_prep.schema import differing_keys
 from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store.store import Location
 from results.candidates.candidates import DISTILLED, FULL, read_metrics
+from results.candidates.inner import predicted_parts, require_parts_of, trained_with
 from results.candidates.limits import Limits
 from results.ledger.ledger import Ledger
-from results.rundir import RunDirectory
+from results.rundir import CandidateFiles, RunDirectory
 from results.storage.storage import RunStorage
 from search.config import RunConfig
 from search.retrain.choice import ChosenTrials
@@ -119,7 +120,8 @@ def retrain(
 
     Raises:
         BudgetError: if a named system is over the limit; nothing is trained then.
-        RunError: if there is nothing to train, every training failed, or a candidate was trained with other settings.
+        RunError: if there is nothing to train, every training failed, or a candidate or a part of its inner
+            cross-validation was trained with other settings.
     """
     started = time.monotonic()
     manifest = read_manifest(shards)
@@ -289,17 +291,33 @@ def _candidates(
 
 
 def _require_same(job: TrainingJob) -> None:
-    """Raise RunError if a candidate of this name was trained with other settings."""
-    if not job.files.config_path.exists():
-        return
-    stored, asked = (
+    """Check that a candidate of this name, and the parts of its inner cross-validation, have these settings.
+
+    Raises:
+        DataError: if a part is of another number of parts.
+        RunError: if it or a part was trained with other settings.
+    """
+    if job.files.config_path.exists():
+        way_out = "or move its folder away to train it again"
+        _require_settings(job.files, read_candidate_config(job.files.config_path), job.config, way_out)
+    if job.config.inner_folds:
+        require_parts_of(job.files, job.config.inner_folds)
+        way_out = f"choose another --out, or move the folder {job.files.inner_dir} away to train its parts again"
+        for own in predicted_parts(job.files).values():
+            if (config := trained_with(own)) is not None:
+                _require_settings(own, config, job.config, way_out)
+
+
+def _require_settings(files: CandidateFiles, stored: CandidateConfig, asked: CandidateConfig, way_out: str) -> None:
+    """Raise RunError with the `way_out` if the settings of a training differ from those asked for."""
+    there, here = (
         {key: value for key, value in one.canonical().items() if key not in ("statistics", "devices")}
-        for one in (read_candidate_config(job.files.config_path), job.config)
+        for one in (stored, asked)
     )
-    if differing := differing_keys(stored, asked):
+    if differing := differing_keys(there, here):
         raise RunError(
-            f"{job.files.root}: was trained with other settings ({'; '.join(differing[:3])}). Give the settings it was "
-            "trained with, or move its folder away to train it again."
+            f"{files.root}: was trained with other settings ({'; '.join(differing[:3])}). Give the settings it was "
+            f"trained with, {way_out}."
         )
 
 

@@ -85,10 +85,11 @@ class StoredCandidate:
                 self._store.remove(name)
 
     def push_part(self, files: CandidateFiles, part: int) -> None:
-        """Upload the predictions of a part of the inner cross-validation and remove what only its training needed."""
+        """Upload the predictions of a part of the inner cross-validation, after what it was trained with, and remove
+        what only its training needed."""
         inner = files.inner(part)
-        path = inner.predictions_path("validation")
-        self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
+        for path in (inner.config_path, inner.predictions_path("validation")):
+            self._store.write(path.relative_to(files.root).as_posix(), path.read_bytes())
         self._store.remove(inner.checkpoint_path.relative_to(files.root).as_posix())
         devices = f"{inner.devices_dir.relative_to(files.root).as_posix()}/"
         for name in self._store.names():

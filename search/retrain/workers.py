@@ -16,11 +16,11 @@ from data_prep.progress import ProgressCallback
 from data_prep.store.store import Location, location_text, parse_location
 from data_prep.wording import error_line
 from data_prep.workers import available_cpus
-from results.candidates.predictions import Predictions, write_predictions
+from results.candidates.predictions import Predictions
 from results.ledger.events import of_kind
 from results.rundir import CandidateFiles, RunDirectory
 from search.retrain.hooks import Hooks
-from search.retrain.inner import train_part
+from search.retrain.inner import keep_part, train_part
 from search.retrain.job import TrainingJob
 from search.retrain.mailbox import Mailbox
 from search.retrain.store import StoredCandidate
@@ -226,11 +226,10 @@ class _Fleet:
             self._fail(job, result.reason, result.reason)
 
     def _keep_part(self, job: TrainingJob, predictions: Predictions) -> None:
-        """Write the predictions of a part and delete its checkpoint."""
+        """Keep what a part has predicted, in the run directory and the shared storage."""
         if job.storage is not None:
             StoredCandidate(job.storage.candidate(job.name)).pull_network(job.own_files)
-        write_predictions(job.own_files.predictions_path("validation"), predictions)
-        job.own_files.checkpoint_path.unlink(missing_ok=True)
+        keep_part(job.config, job.own_files, predictions)
         if (stored := _stored(job)) is not None:
             stored.push_part(job.files, job.part)
         self._epochs[job.key] = job.config.n_epochs

@@ -8,7 +8,7 @@ import pytest
 from source_support import modules, parsed
 
 from data_prep.errors import RunError
-from results.rundir import RunDirectory
+from results.rundir import CrossvalDirectory, RunDirectory
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER = REPOSITORY / "results" / "rundir.py"
@@ -120,3 +120,12 @@ def test_a_traceback_that_cannot_be_written_hides_no_failure(tmp_path: Path):
     run.failures_dir.unlink()
     run.keep_failure("t0001/s0", "Traceback")
     assert (run.failures_dir / "t0001-s0.txt").read_text() == "Traceback"
+
+
+def test_only_numbered_folders_are_folds(tmp_path: Path):
+    """A copy that a user has kept next to a fold, or a file, is passed over."""
+    for name in ("fold2", "fold10", "fold1.bak", "fold1²", "fold3"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "fold4").touch()
+    directory = CrossvalDirectory(tmp_path)
+    assert list(directory.folds().items()) == [(fold, directory.fold(fold)) for fold in (2, 3, 10)]

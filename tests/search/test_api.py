@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from retrain_support import TINY, begin, run_config
 
 from data_prep.errors import ConfigError, DataError, RunError
+from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
 from search.api import Quiet, network_input, read_config, run, search, survey
 from search.config import read_run_config
+from search.observers import mlflow_log
+from search.observers.watch import Watch
 from search.space.space import Space
+from search.stages import Workspace, search_stage
 
 
 def test_a_configuration_is_read_by_name_or_path(tmp_path):
@@ -83,3 +88,24 @@ def test_the_quiet_narrator_still_warns(capsys):
     with pytest.warns(UserWarning, match="look at this"):
         narrator.warn("look at this")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_search_that_fails_has_its_table_of_trials(shards, tmp_path):
+    """Ended by an error, here of shards that are gone, the trials of a run are in `trials.parquet`."""
+    config = run_config()
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    with Ledger.open_for_writing(run.ledger_path) as ledger, pytest.raises(DataError, match="nowhere"):
+        search_stage(Workspace(run, tmp_path / "nowhere"), config, ledger, Quiet(), Watch(tensorboard=False))
+    assert run.trials_path.is_file()
+
+
+def test_a_tracker_that_is_missing_is_reported_before_anything_is_trained(shards, tmp_path, monkeypatch):
+    """With a search or without, where it was asked for only once all candidates were trained."""
+    monkeypatch.setattr(mlflow_log, "find_spec", lambda name: None)
+    watch, out = Watch(mlflow="http://127.0.0.1:1"), tmp_path / "run"
+    for name in ("demo", "tau2020-cao2021"):
+        with pytest.raises(ConfigError, match="--mlflow: MLflow is not installed"):
+            run(read_config(name), tmp_path / "no data", out, watch=watch)
+    with pytest.raises(ConfigError, match="--mlflow: MLflow is not installed"):
+        search(read_config("demo"), shards, out, watch=watch)
+    assert not out.exists()

@@ -22,6 +22,7 @@ from results.crossval.ensembles import ALL, ensembles, seed_ensembles
 from results.crossval.page import write_crossval
 from results.crossval.scores import Crossval, FoldScore, SystemScores, difference, read_crossval
 from results.crossval.tables import ensemble_table, fold_table, paired_table, system_table
+from results.ledger.ledger import Ledger
 from results.rundir import CrossvalDirectory
 
 CLASSES = ("dog", "rain", "sea")
@@ -273,6 +274,38 @@ def test_out_of_fold_scores_need_every_part(directory):
     (one,) = read_crossval(directory, inner=True).systems
     assert (one.name, one.folds, one.seeds, len(one.clips)) == ("small", [2], [1], 12)
     assert one.quantity("weight_bytes") is None
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_candidates_of_the_other_mode_are_not_missing(directory, inner):
+    """With --inner without all_clips, candidates have other names: they lack no test score, nor the others parts."""
+    files = directory.fold(1).candidate("small-full", 0)
+    for part in (1, 2):
+        half = clips(6, CLASSES).assign(clip_id=[f"{part}-{i}" for i in range(6)])
+        write_predictions(files.inner(part).predictions_path("validation"), predictions(half, CLASSES, 0.5, 0))
+    for run in directory.folds().values():
+        with Ledger.open_for_writing(run.ledger_path) as ledger:
+            for name in (path.name for path in run.candidates_dir.iterdir()):
+                for one in [f"{name}/inner/1", f"{name}/inner/2"] if name == files.name else [name]:
+                    training = {"trial_id": None, "seed": 0, "epochs": 1, "splits": ("train", "validation")}
+                    ledger.append("candidate_started", candidate=one, **training)
+    found = read_crossval(directory, inner=inner)
+    assert found.missing == (() if inner else ("fold 2, small-s1",))
+    assert {one.name for one in found.systems} == ({"small-full"} if inner else {"small", "large"})
+
+
+@pytest.mark.parametrize(
+    ("part", "clip", "problem"), [(3, "other", "in more than 2 parts"), (2, "", "is in two parts")]
+)
+def test_parts_of_another_number_of_parts_are_not_joined(directory, part, clip, problem):
+    """Earlier versions did not state the number: a third part of two is refused, and so is a clip of two parts."""
+    files = directory.fold(2).candidate("small", 1)
+    for number in (2, part):
+        rest = clips(6, CLASSES)
+        rest = rest.assign(clip_id=[f"{clip}{number}-{i}" for i in range(6)]) if clip else rest
+        write_predictions(files.inner(number).predictions_path("validation"), predictions(rest, CLASSES, 0.5, 0))
+    with pytest.raises(DataError, match=problem):
+        read_crossval(directory, inner=True)
 
 
 @pytest.mark.system

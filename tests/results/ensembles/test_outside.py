@@ -14,6 +14,7 @@ from data_prep.errors import AscError, BudgetError, ConfigError, DataError
 from results.candidates.limits import Limits
 from results.candidates.predictions import Predictions
 from results.config import EnsembleConfig
+from results.ensembles import outside
 from results.ensembles.ensemble import Ensemble, build_ensemble, read_ensembles
 from results.ensembles.outside import Asked, parse_member, read_outside, replace_outside
 from results.report.data import read_run_data
@@ -134,6 +135,45 @@ def test_what_cannot_join_is_refused_and_changes_nothing(run: RunDirectory, tmp_
     also_macs = Limits(RulesConfig(limits={"macs": 10**9}))
     notes = replace_outside(run, [Asked(good, 10, None)], also_macs)
     assert "good: its macs are not known and not counted" in notes
+
+
+def test_a_call_that_is_killed_leaves_whole_systems(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the last file of the new system is written: that of before is there, and the report is read."""
+    good, other = tmp_path / "good.csv", tmp_path / "other.csv"
+    for path in (good, other):
+        table("validation").to_csv(path, index=False)
+    replace_outside(run, [Asked(good, 10, None)], Limits())
+
+    def killed(path: Path, value: object) -> None:
+        """Be the kill."""
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outside, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace_outside(run, [Asked(other, 10, None)], Limits())
+    (system,) = read_outside(run)
+    assert (system.name, system.has_predictions("validation")) == ("good", True)
+    assert read_run_data(run).candidates
+    replace_outside(run, [Asked(other, 10, None)], Limits())
+    assert [path.name for path in run.outside_dir.iterdir()] == ["other"]
+    assert list(run.root.glob(".outside-*")) == []
+
+
+def test_a_folder_without_a_description_does_not_join(run: RunDirectory, tmp_path: Path) -> None:
+    """As a killed call of an earlier version left it; one with a damaged description is an error with the way out."""
+    good = tmp_path / "good.csv"
+    table("validation").to_csv(good, index=False)
+    replace_outside(run, [Asked(good, 10, None)], Limits())
+    (files,) = run.outside()
+    for text in ("{", '{"n_bytes": Infinity}', "[]"):
+        files.description_path.write_text(text)
+        with pytest.raises(DataError, match=r"outside\.json: damaged; rerun `asc ensemble`, with --member"):
+            read_outside(run)
+    files.description_path.unlink()
+    assert read_outside(run) == []
 
 
 @pytest.mark.parametrize("text", ["x.csv", "x.csv:", ":40", "x.csv:0", "x.csv:many", "x.csv:40:words"])

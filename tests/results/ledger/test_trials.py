@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from results.ledger.ledger import Ledger
-from results.ledger.trials import ranked_trials, rungs_table, trials_table, write_trials
+from results.ledger.trials import ranked_trials, rungs_table, trials_table, trials_written, write_trials
 from results.rundir import RunDirectory
 
 START = {"n_params": 10, "macs": 100, "weight_bytes": 40, "seed": 3}
@@ -153,3 +153,20 @@ def test_rungs_are_one_row_each() -> None:
         ["b", 0, 0.5],
         ["b", 1, 0.7],
     ]
+
+
+def test_a_search_that_ends_with_an_error_has_its_table(tmp_path: Path) -> None:
+    """Its trials are in `trials.parquet`, the error goes on, and a run without any has no such file."""
+    run = RunDirectory(tmp_path)
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        with pytest.raises(KeyboardInterrupt), trials_written(run):
+            raise KeyboardInterrupt
+        assert not run.trials_path.exists()
+        ledger.append("trial_started", trial_id="a", params={}, **WRITTEN)
+    with pytest.raises(KeyboardInterrupt), trials_written(run):
+        raise KeyboardInterrupt
+    assert pd.read_parquet(run.trials_path)["trial_id"].tolist() == ["a"]
+    run.trials_path.unlink()
+    run.trials_path.mkdir()
+    with pytest.raises(RuntimeError, match="too many failed"), trials_written(run):
+        raise RuntimeError("too many failed")

@@ -175,10 +175,9 @@ def test_describe_judges_by_limits_of_ones_own():
         "feasible": False,
         "checks": [{"quantity": "macs", "value": 4_128_768, "limit": 4_000_000}],
     }
-    assert (
-        "--limit macs=few: must be quantity=number"
-        in asc("describe", "cp-mobile", "--limit", "macs=few", code=1).stderr
-    )
+    wrong = {text: f"--limit macs={text}: must be quantity=number" for text in ("few", "64_", "²", "1.5", "")}
+    for text, problem in {**wrong, "-5": "limits.macs"}.items():
+        assert problem in asc("describe", "cp-mobile", "--limit", f"macs={text}", code=1).stderr
     assert "limits.bytes" in asc("describe", "cp-mobile", "--limit", "bytes=1", code=1).stderr
 
 

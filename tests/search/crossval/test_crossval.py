@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from cli_support import asc
-from retrain_support import TINY, WIDE, events, run_config
+from retrain_support import TINY, WIDE, candidate_of, events, run_config
 from search_support import write_corpus
 
 from asc_models.candidate import CandidateConfig, DistilledFrom, read_candidate_config
@@ -17,11 +18,12 @@ from data_prep.files.yaml_file import to_yaml
 from data_prep.prepare.prepare import prepare
 from results.candidates.candidates import read_metrics
 from results.ledger.ledger import Ledger
-from results.rundir import CrossvalDirectory
+from results.rundir import CrossvalDirectory, RunDirectory
 from search.cli.screen.terminal import Terminal
 from search.config import RunConfig
-from search.crossval.crossval import cross_validate
+from search.crossval.crossval import cross_validate, without_curve
 from search.crossval.frozen import frozen_config
+from search.retrain.job import TrainingJob
 
 SYSTEMS = [
     {"name": "tiny", "model": TINY.model_dump(mode="json")},
@@ -214,3 +216,20 @@ def test_stored_probabilities_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="the teacher of one file knows clips that some fold tests"):
         cross_validate(asked, CrossvalDirectory(tmp_path / "cv"), Terminal(quiet=True), shards=tmp_path)
     assert not (tmp_path / "cv").exists()
+
+
+def test_a_curve_that_comes_too_late_is_a_warning(tmp_path, shards):
+    """Of two trained candidates, the one without a curve is named; no one is if none is asked for, or none trained."""
+    candidate, _ = candidate_of(RunDirectory(tmp_path), shards)
+    jobs = []
+    for name in ("curved", "plain", "new"):
+        files = RunDirectory(tmp_path).candidate(name, 0)
+        jobs.append(TrainingJob(candidate, files, Ledger(tmp_path / "ledger.jsonl"), test_every=2))
+        files.root.mkdir(parents=True)
+        files.metrics_path.write_text("{}")
+    jobs[0].files.test_curve_path.touch()
+    jobs[2].files.metrics_path.unlink()
+    warning = without_curve(jobs)
+    assert "--test-curve has no effect on what is trained; without a curve: fold 1, plain-s0. To have one" in warning
+    assert without_curve([replace(job, test_every=0) for job in jobs]) is None
+    assert without_curve([jobs[0], jobs[2]]) is None

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from retrain_support import TINY, WIDE, begin, events, run_config
+from results_support import clips, predictions
+from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
 from search_support import LIMIT
 
 from asc_models.networks.families import StageConfig
-from data_prep.errors import BudgetError, ConfigError, RunError
+from data_prep.errors import AscError, BudgetError, ConfigError, RunError
 from data_prep.schema import parse_config
 from data_prep.shards.manifest import read_manifest
 from results.ledger.ledger import Ledger
+from results.rundir import RunDirectory
+from search.config import RunConfig
+from search.retrain.inner import keep_part
+from search.retrain.job import TrainingJob
 from search.retrain.retrain import Variant, requested_jobs, require_systems_fit
+from search.retrain.store import StoredCandidate
 from search.retrain.trials import choose_trials
 from search.retrain_config import RetrainConfig
+
+FASTER = {"learning_rate": 0.5}
 
 
 def test_trials_are_chosen_by_name(tmp_path, shards):
@@ -144,3 +152,40 @@ def test_windows_that_do_not_fit_are_told_with_their_system(tmp_path, shards):
     config = run_config(systems=[systems[0], {**systems[1], "reader": reader}])
     with pytest.raises(ConfigError, match=r"retrain\.systems, two: reader\.window_seconds: 99 s are"):
         require_systems_fit(config, read_manifest(shards))
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ({"train": FASTER}, r"inner/1: was trained with other settings \(train\.learning_rate"),
+        ({"inner_folds": 3}, r"inner/1: is a part of an inner cross-validation in 2 parts, not in 3\. .*another --out"),
+    ],
+)
+def test_parts_of_other_settings_are_not_reused(tmp_path, shards, section, problem):
+    """A part that is done has its settings with it: the same ones find it, others and another number are refused."""
+    config = run_config(all_clips=True, inner_folds=2)
+    run = begin(tmp_path / "run", config, {"t0001": (TINY, 0.6, 900)})
+    changed, other = (config.updated(retrain=config.retrain.updated(**one)) for one in (section, {"train": FASTER}))
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+
+        def asked(config: RunConfig) -> TrainingJob:
+            """Return the training of the only trial."""
+            (job,), _ = requested_jobs(run, config, read_manifest(shards), ledger)
+            return job
+
+        job = asked(config)
+        keep_part(job.config, job.files.inner(1), predictions(clips(3, ("a", "b")), ("a", "b"), 0.5, 0))
+        assert [part.is_done for part in asked(config).parts] == [True, False]
+        with pytest.raises(AscError, match=problem):
+            asked(changed)
+        job.files.inner(1).config_path.unlink()  # as of an earlier version
+        assert asked(other).parts[0].is_done
+
+
+def test_a_stored_part_has_its_settings_with_it(tmp_path, shards):
+    """A driver that lost its disk finds them in the shared storage, next to the part's predictions."""
+    config, files = candidate_of(RunDirectory(tmp_path / "run"), shards)
+    keep_part(config, files.inner(1), predictions(clips(3, ("a", "b")), ("a", "b"), 0.5, 0))
+    StoredCandidate(tmp_path / "stored").push_part(files, 1)
+    stored = {path.relative_to(tmp_path / "stored").as_posix() for path in (tmp_path / "stored").rglob("*.*")}
+    assert stored == {"inner/1/config.yaml", "inner/1/predictions/validation.parquet"}
