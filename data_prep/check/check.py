@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from data_prep.check.files import FileFacts, inspect_files
@@ -43,7 +44,8 @@ def check_data(
     Args:
         root: the data set's folder.
         config: how the data set is read and which clips are quarantined.
-        clip_seconds: required length of clips, within the tolerance of the quarantine; None: the median length.
+        clip_seconds: required length of clips, within the tolerance of the quarantine; None: the median length, and
+            recordings are duplicates only if they are equal to their ends.
         n_workers: number of processes that decode; 1 uses this process.
         executor: used instead of worker processes.
         on_progress: called with (files done, total files).
@@ -57,12 +59,16 @@ def check_data(
     names = dict.fromkeys(find_audio(root))
     names |= dict.fromkeys(clip.filename for clip in resolved.clips.values() if is_on_disk(root, clip.filename))
     with worker_pool(n_workers, executor) as mapper:
-        facts = _inspect(root, list(names), mapper, on_progress)
+        rate = config.features.sample_rate
+        n_samples = None if clip_seconds is None else round(rate * clip_seconds)
+        inspect = partial(inspect_files, sample_rate=rate, n_samples=n_samples)
+        facts = _inspect(root, list(names), inspect, mapper, on_progress)
     usable = {name: fact for name, fact in facts.items() if not fact.reason}
     typical = statistics.median(fact.seconds for fact in usable.values()) if usable else 0.0
     findings += _missing(resolved, facts)
     findings += _file_findings(resolved, facts, clip_seconds or typical, config.quarantine.length_tolerance)
-    findings += _duplicates(resolved, usable, keep=config.quarantine.duplicates == "keep")
+    unfit = {finding.filename for finding in findings if (finding.severity, finding.kind) == ("error", "length")}
+    findings += _duplicates(resolved, usable, unfit, clip_seconds, keep=config.quarantine.duplicates == "keep")
     findings += _odd_forms(usable)
     findings += _unlisted(resolved, facts)
     corpus = None
@@ -84,14 +90,18 @@ def check_data(
 
 
 def _inspect(
-    root: Path, names: list[str], mapper: Executor, on_progress: ProgressCallback | None
+    root: Path,
+    names: list[str],
+    inspect: Callable[[list[Path]], list[FileFacts]],
+    mapper: Executor,
+    on_progress: ProgressCallback | None,
 ) -> dict[str, FileFacts]:
     """Return the facts about each file."""
     facts: dict[str, FileFacts] = {}
     batches = [names[i : i + FILES_PER_TASK] for i in range(0, len(names), FILES_PER_TASK)]
     if on_progress is not None:
         on_progress(0, len(names))
-    results = mapper.map(inspect_files, ([root / name for name in batch] for batch in batches))
+    results = mapper.map(inspect, ([root / name for name in batch] for batch in batches))
     for batch, found in zip(batches, results, strict=True):
         facts.update(zip(batch, found, strict=True))
         if on_progress is not None:
@@ -138,7 +148,7 @@ def _file_findings(
         if fact.slip:
             yield Finding("warning", "header", name, where, f"{fact.slip}; the audio is read as is")
         if fact.silent:
-            yield Finding("warning", "silent", name, where, "is silent: all samples are equal")
+            yield Finding("warning", "silent", name, where, "is silent: all samples that are used are equal")
         off = abs(fact.seconds - wanted)
         # `asc prepare` takes evaluation clips of any length, since each needs a prediction.
         needs_length = name not in listed or splits.get(listed[name].clip_id) != "evaluation"
@@ -159,26 +169,36 @@ def _first_splits(resolved: Resolved) -> dict[str, str]:
     return first
 
 
-def _duplicates(resolved: Resolved, usable: Mapping[str, FileFacts], *, keep: bool) -> Iterator[Finding]:
-    """Yield the duplicates among recordings with equal sound, except the one that `asc prepare` keeps.
+def _duplicates(
+    resolved: Resolved,
+    usable: Mapping[str, FileFacts],
+    unfit: Collection[str],
+    clip_seconds: float | None,
+    *,
+    keep: bool,
+) -> Iterator[Finding]:
+    """Yield the duplicates among recordings that make equal clips, except the one that `asc prepare` keeps.
 
-    That one is an evaluation clip, else a test clip, else the first in the lists.
+    That one is an evaluation clip, else a test clip, else the first in the lists; `unfit` ones, whose length is
+    refused, come last.
     """
     clips = {clip.filename: clip for clip in resolved.clips.values()}
     first_split = _first_splits(resolved)
     ranks = {"evaluation": 0, "test": 1}
     order = {
-        name: (ranks.get(first_split.get(clip.clip_id, ""), 2), number)
+        name: (name in unfit, ranks.get(first_split.get(clip.clip_id, ""), 2), number)
         for number, (name, clip) in enumerate(clips.items())
     }
     same: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(usable, key=lambda name: (order.get(name, (3, 0)), name)):
+    for name in sorted(usable, key=lambda name: (order.get(name, (True, 3, 0)), name)):
         if not usable[name].silent:
-            same[usable[name].digest].append(name)
+            same[usable[name].clip_digest].append(name)
     for kept, *others in same.values():
         for name in others:
             clip, first = clips.get(name), clips.get(kept)
             where, message = "", f"contains the same recording as {kept}"
+            if usable[name].digest != usable[kept].digest:
+                message = f"is the same recording as {kept} in the {clip_seconds:g} s that are used"
             if clip is not None and first is not None:
                 where = _where(resolved, clip)
                 if clip.scene != first.scene:

@@ -148,6 +148,27 @@ def test_prepare_puts_aside_what_check_calls_an_error(make_corpus, tmp_path):
     }
 
 
+def test_recordings_that_make_equal_clips_are_duplicates(make_corpus, tmp_path):
+    """Equal in their first clip_seconds, different or cut after them: an error, as prepare puts the later one aside."""
+    root = make_corpus()
+    first, longer, other, far = (
+        root / f"audio/park-{name}-a.wav" for name in ("lisbon-0-0", "vienna-1-1", "lisbon-2-2", "vienna-3-3")
+    )
+    sound = np.random.default_rng(7).uniform(-1, 1, 30000)
+    soundfile.write(far, sound, 8000)
+    soundfile.write(first, sound[:8000], 8000)
+    soundfile.write(longer, sound[:9000], 8000)
+    soundfile.write(other, np.concatenate([sound[:8000], sound[:500]]), 8000)
+    config = CONFIG.updated(quarantine=QuarantineSpec(max_share=0.5))
+    report = check_data(root, config, clip_seconds=1.0)
+    assert kinds(report)["error duplicate"] == {longer.name, other.name, far.name}
+    text = f"is the same recording as audio/{first.name} in the 1 s that are used"
+    assert {finding.message for finding in report.findings if finding.kind == "duplicate"} == {text}
+    errors = {finding.filename for finding in report.findings if finding.severity == "error"}
+    assert {entry.filename for entry in prepare(root, tmp_path / "shards", config).manifest.quarantine} == errors
+    assert "error duplicate" not in kinds(check_data(root, config))
+
+
 def test_evaluation_clips_of_any_length_are_warnings_as_prepare_takes_them(tmp_path, small_config):
     """A list without labels with clips far too long and too short: each is told, none is an error or put aside."""
     root = write_tree(tmp_path / "data", {}, [f"audio/{i}.wav" for i in range(4)])
