@@ -89,7 +89,7 @@ class SystemConfig(Config):
 
 class DistillationConfig(Distillation):
     """Section `retrain.distillation`: candidates also learn from the probabilities of teachers, which are averaged.
-    Names of such candidates have `-kd` before the seed, as in t0003-kd-s0."""
+    Names of such candidates have `-kd` after that of the trial or network, as in t0003-kd-s0 and t0003-kd-full-s0."""
 
     teachers: tuple[SystemConfig, ...] = ()
     """Networks of any size, trained first on the same clips. They are kept in RUN/teachers and never submitted. They

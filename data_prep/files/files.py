@@ -8,11 +8,12 @@ import hashlib
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def remove_stale(folder: Path, known: re.Pattern[str], written: Collection[str]) -> None:
+    """Delete files of an earlier call from a folder that others may keep files in.
+
+    Args:
+        folder: need not exist.
+        known: names that such a call may write.
+        written: names that this call has written, which are kept.
+    """
+    for path in folder.glob("*"):
+        if path.is_file() and known.fullmatch(path.name) and path.name not in written:
+            path.unlink()
 
 
 def file_digest(path: Path) -> str:

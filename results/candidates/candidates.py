@@ -146,7 +146,7 @@ class Candidate(PredictedSystem[CandidateFiles]):
 
 
 DISTILLED = "-kd"
-"""Suffix in the name of a candidate that learned from teachers."""
+"""Suffix in the name of a candidate that learned from teachers, before those of epochs and splits."""
 FULL = "-full"
 """Suffix, before the seed, in the name of a candidate that was trained on train and validation."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data_prep import __version__
+from data_prep.files.files import remove_stale
 from data_prep.wording import plural
 from results.comparison.comparison import Comparison, RunGroup
 from results.comparison.tables import all_tables, run_table, setting_table
@@ -16,18 +18,26 @@ from results.report.tables.ties import difference_table
 from results.report.text import Content, number, percent
 from results.rundir import ComparisonDirectory
 
+TABLES = re.compile(r"(runs|fronts|differences|settings)\.csv")
+"""Names of the tables of any comparison."""
+FIGURES = re.compile(r"fronts_(macro_accuracy|log_loss)(_\d+)?\.(png|svg)")
+"""Names of the figures of any comparison."""
+
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write `compare.html`, `tables/*.csv` and `figures/*.{png,svg}` to a folder; return the page's path.
 
-    The files are byte-identical for equal runs. Other files in the folder are left alone.
+    The files are byte-identical for equal runs. Tables and figures of an earlier comparison that this one does not have
+    are deleted; other files in the folder are left alone.
     """
     from results.comparison.figure import all_plots
 
     files = ComparisonDirectory(folder)
-    write_tables(all_tables(comparison), files.tables_dir)
+    write_tables(tables := all_tables(comparison), files.tables_dir)
     plots = all_plots(comparison)
     figures = {plot.stem: embed(plot, files.figures_dir) for drawn in plots.values() for plot in drawn}
+    remove_stale(files.tables_dir, TABLES, {f"{name}.csv" for name in tables})
+    remove_stale(files.figures_dir, FIGURES, {f"{stem}{suffix}" for stem in figures for suffix in (".png", ".svg")})
     stems = {title: [plot.stem for plot in drawn] for title, drawn in plots.items()}
     content = {
         "title": f"Comparison of {plural(len(comparison.rows), 'run')}",

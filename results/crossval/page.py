@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from data_prep import __version__
 from data_prep.figures.style import Theme, styled
-from data_prep.files.files import write_json
+from data_prep.files.files import remove_stale, write_json
 from data_prep.wording import plural, shortened
 from results.crossval.scores import Crossval
 from results.crossval.summary import summary
@@ -22,13 +23,16 @@ from results.rundir import CrossvalDirectory
 
 OUT_OF_FOLD = "inner_"
 """Prefix of the tables and figures of out-of-fold scores."""
+TABLES = r"(systems|folds|ensembles|differences)\.csv"
+"""Pattern of the names of all tables, after the prefix."""
 
 
 def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
     """Write `crossval.json`, `tables/*.csv`, `figures/folds.*` and `index.html`; return the page's path.
 
     Out-of-fold scores have files of their own: `inner_crossval.json`, tables and figures with the prefix `inner_`, and
-    `inner.html`. The files are byte-identical for equal scores.
+    `inner.html`. The files are byte-identical for equal scores. Tables of an earlier call that these scores do not have
+    are deleted.
     """
     prefix = "" if scores.split == "test" else OUT_OF_FOLD
     differences = paired_table(scores)
@@ -40,6 +44,7 @@ def write_crossval(directory: CrossvalDirectory, scores: Crossval) -> Path:
         if table.rows:
             tables[f"{prefix}{name}"] = table.frame()
     write_tables(tables, directory.tables_dir)
+    remove_stale(directory.tables_dir, re.compile(f"{prefix}{TABLES}"), {f"{name}.csv" for name in tables})
     write_json(directory.inner_summary_path if prefix else directory.summary_path, summary(scores))
     plot = _plot(scores, f"{prefix}folds")
     n_folds = len({fold for one in scores.systems for fold in one.folds})

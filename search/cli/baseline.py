@@ -49,7 +49,7 @@ def baseline(
     minutes. Both are trained on the run's splits and scored as its candidates are, on test once. Rerun the same command
     to resume. The report then lists them; `asc select` warns if the best system does not beat them on validation.
     """
-    from data_prep.errors import RunError
+    from data_prep.errors import ConfigError, RunError
     from results.report.data import read_run_data
     from results.report.tables.baselines import baseline_table, comparison_notes
     from results.rundir import RunDirectory
@@ -60,6 +60,13 @@ def baseline(
     from search.study.config import SearchConfig
 
     screen, directory = terminal(), RunDirectory(run)
+    of_network = {"--epochs": epochs, "--cpus-per-trial": cpus_per_trial, "--gpus-per-trial": gpus_per_trial}
+    given = [option for option, value in {**of_network, "--address": address}.items() if value is not None]
+    if only == "svm" and given:
+        options = ", ".join(given)
+        raise ConfigError(
+            f"--only svm: {options} would have no effect, only the network's training has it; leave it out"
+        )
     cluster_address(address)  # raises if it is wrong, before anything is written
     leave_job_folder(run=run, shards=shards)
     config = read_run(directory)

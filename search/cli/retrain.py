@@ -108,10 +108,10 @@ def retrain(
 ) -> None:
     """Train the run's best candidates at full length, export them, and score the files, on test once.
 
-    Rerun the same command to resume; only what is missing is trained. Candidates trained with --epochs are named
-    <trial>-e<epochs>, those with --with-validation <trial>-full, those with teachers <trial>-kd. --set changes the
-    run's configuration permanently and takes keys of the section retrain, search.cpus_per_trial, search.gpus_per_trial
-    and search.max_failures; the other options apply to this call only.
+    Rerun the same command to resume; only what is missing is trained. Names of candidates with teachers are <trial>-kd,
+    of those trained with --epochs <trial>-e<epochs>, of those with --with-validation <trial>-full, with all of them
+    <trial>-kd-e<epochs>-full. --set changes the run's configuration permanently and takes keys of the section retrain,
+    search.cpus_per_trial, search.gpus_per_trial and search.max_failures; the other options apply to this call only.
     """
     from data_prep.errors import RunError
     from data_prep.shards.manifest import read_manifest

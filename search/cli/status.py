@@ -40,18 +40,15 @@ def status(
     directory = RunDirectory(run)
     config = read_run(directory)
     watcher = _Watcher(directory)
-    summary = _summary(directory, watcher.progress(), config.search.n_trials if config.search else 0)
     screen = terminal()
     if as_json:
-        screen.json(summary)
+        screen.json(_summary(directory, watcher.progress(), config.search.n_trials if config.search else 0))
         return
-    n_retrained = len(summary["candidates"])
-    parts = [f"{n_retrained} retrained", *(name for name in ("ensemble", "report") if summary[f"has_{name}"])]
-    screen.say(f"{directory.root}: {', '.join(parts)}")
+    screen.say(said := _headline(directory))
     if config.search is None:
-        _show_failures(screen, directory)
-        return
-    if not follow:
+        if follow:
+            _follow_headline(screen, directory, watcher, said)
+    elif not follow:
         screen.show(watcher)
     elif screen.is_interactive:
         with screen.live(watcher), _until_ctrl_c():
@@ -63,6 +60,22 @@ def status(
                 watcher.wait(POLL_S, LINE_EVERY_S)
         screen.show(watcher)
     _show_failures(screen, directory)
+
+
+def _headline(run: RunDirectory) -> str:
+    """Return how many candidates a run has, and which later results."""
+    later = {"ensemble": run.ensembles_path, "report": run.page_path}
+    parts = [f"{len(run.candidates())} retrained", *(name for name, path in later.items() if path.exists())]
+    return f"{run.root}: {', '.join(parts)}"
+
+
+def _follow_headline(screen: Terminal, run: RunDirectory, watcher: _Watcher, said: str) -> None:
+    """Print the headline whenever it differs from what was `said`, until no process works on a run without a search."""
+    with _until_ctrl_c():
+        while watcher.is_running:
+            watcher.wait(POLL_S, POLL_S)
+            if (line := _headline(run)) != said:
+                screen.say(said := line)
 
 
 def _show_failures(screen: Terminal, run: RunDirectory) -> None:

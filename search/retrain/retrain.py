@@ -1,8 +1,8 @@
 """Retraining of the best trials of the search and of named systems at full length, in parallel Ray tasks.
 
 A candidate is named after its trial or system. If its training differs from the run's configuration, the name states
-the difference, so that candidates are never confused: `t0003-e510-full-s0` is trial t0003 trained for 510 epochs on
-train and validation, with seed 0.
+the difference, so that candidates are never confused: `t0003-kd-e510-full-s0` is trial t0003 trained with teachers for
+510 epochs on train and validation, with seed 0.
 """
 
 from __future__ import annotations

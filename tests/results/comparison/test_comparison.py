@@ -24,6 +24,7 @@ from results.comparison.comparison import (
     compare_runs,
     short_names,
 )
+from results.comparison.page import write_comparison
 from results.comparison.tables import all_tables, run_table
 from results.report.data import RunData
 from results.rundir import RunDirectory
@@ -176,3 +177,17 @@ def test_two_different_runs_are_needed(root, names):
     """A run alone, and a run that is given twice, also by another path, are refused with what was given."""
     with pytest.raises(RunError, match=r"at least two different runs, each given once; given: .*one"):
         compare(root, *(name.format(root.name) for name in names))
+
+
+def test_files_of_an_earlier_comparison_are_removed(root):
+    """Two runs of one fold have settings that differ, of two folds none; what a user keeps there stays."""
+    folder = root / "compared"
+    write_comparison(compare(root, "one", "two", configs={"two": {"seed": 1}}), folder)
+    kept = [folder / "tables" / "mine.csv", folder / "figures" / "mine.png"]
+    old = [folder / "figures" / name for name in ("fronts_log_loss.png", "fronts_macro_accuracy_2.svg")]
+    for path in (*kept, *old):
+        write_text(path, "x")
+    assert (folder / "tables" / "settings.csv").is_file()
+    write_comparison(compare(root, "one", "fold2"), folder)
+    files = {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+    assert files == {"tables/runs.csv", "tables/mine.csv", "figures/mine.png"}

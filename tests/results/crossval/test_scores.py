@@ -357,3 +357,15 @@ def test_ensembles_of_seeds_are_shown_with_their_bytes(directory):
     assert entry["log_loss"] == pytest.approx(row.scores.loss.mean)
     assert entry["calibrated_loss"] == pytest.approx(row.scores.calibrated.loss.mean)
     assert {column.name for column in ensemble_table(scores).columns} >= set(ensemble_table(scores).terminal)
+
+
+@pytest.mark.system
+def test_tables_of_earlier_scores_are_removed(directory):
+    """Of one system with one seed there are no ensembles and no differences; others' files and other modes' stay."""
+    others = [directory.tables_dir / name for name in ("inner_ensembles.csv", "mine.csv")]
+    for path in (*others, directory.tables_dir / "ensembles.csv", directory.tables_dir / "differences.csv"):
+        write_text(path, "x")
+    scores = read_crossval(directory)
+    write_crossval(directory, Crossval(scores.split, scores.systems[:1]))
+    names = {path.name for path in directory.tables_dir.iterdir()}
+    assert names == {"systems.csv", "folds.csv", "inner_ensembles.csv", "mine.csv"}

@@ -149,3 +149,10 @@ def test_the_network_is_exported_and_scored_like_a_candidate(shards, tmp_path, r
     assert network.files.tflite_path.is_file()
     assert (network.metrics.mode, network.metrics.epochs) == ("float16", 1)
     assert set(network.metrics.splits) == {"validation", "test"}
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--cpus-per-trial", "--gpus-per-trial", "--address"])
+def test_options_of_the_network_are_refused_for_the_support_vector_machine(option, tmp_path):
+    """They would have no effect; the message names the one that was given."""
+    refused = asc("baseline", tmp_path, "--only", "svm", option, "2", code=1).stderr
+    assert f"--only svm: {option} would have no effect" in " ".join(refused.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from process_support import ROOT
 from results_support import clips, predictions
 from retrain_support import TINY, WIDE, begin, candidate_of, events, run_config
 from search_support import LIMIT
@@ -189,3 +190,16 @@ def test_a_stored_part_has_its_settings_with_it(tmp_path, shards):
     StoredCandidate(tmp_path / "stored").push_part(files, 1)
     stored = {path.relative_to(tmp_path / "stored").as_posix() for path in (tmp_path / "stored").rglob("*.*")}
     assert stored == {"inner/1/config.yaml", "inner/1/predictions/validation.parquet"}
+
+
+@pytest.mark.parametrize("page", ["results/run_directory.md", "asc_models/models.md"])
+def test_the_pages_name_a_candidate_as_the_code_does(tmp_path, shards, page):
+    """With teachers, other epochs and validation: the page's example is the name of such a candidate."""
+    config = run_config(distillation={"probabilities": str(tmp_path / "teacher.csv")})
+    run = begin(tmp_path / "run", config, {"t0003": (TINY, 0.6, 900)})
+    manifest = read_manifest(shards)
+    rows = [",".join(("filename", *manifest.classes)), "a.wav,1" + ",0" * (len(manifest.classes) - 1)]
+    (tmp_path / "teacher.csv").write_text("\n".join(rows))
+    with Ledger.open_for_writing(run.ledger_path) as ledger:
+        (job,), _ = requested_jobs(run, config, manifest, ledger, Variant(epochs=510, with_validation=True))
+    assert f"`{job.files.name}`" in (ROOT / page).read_text()
