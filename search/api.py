@@ -25,12 +25,12 @@ from search.config import RunConfig, read_run_config
 from search.observers.watch import Watch, trackers
 from search.pipeline import run_stages
 from search.recipe import Pick, facts_of_audio, facts_of_shards, with_recipe
-from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused, unlike_shards
+from search.run_config import bind_data, check_fold, default_shards, require_runs, unless_refused
 from search.run_config import open_run as write_config
 from search.space.sizing import require_feasible
 from search.space.survey import Survey
 from search.space.survey import survey as survey_space
-from search.stages import WATCH, Narrator, Workspace, recipe_stage, search_stage
+from search.stages import WATCH, Narrator, Workspace, search_stage, shards_stage
 from search.study.forecast import training_clips
 from search.study.settings import candidate_sizing, make_space
 
@@ -135,14 +135,12 @@ def search(
     directory = RunDirectory(Path(out))
     require_runs(earlier, directory)
     trackers(watch, directory)  # raises likewise
-    if other := unlike_shards(config, manifest):
-        narrator.warn(other)
     with (
         unless_refused(directory),
         taken(directory, storage, narrator.note) as stored,
         open_ledger(directory, stored, narrator.warn) as ledger,
     ):
-        config = recipe_stage(directory, config, partial(facts_of_shards, manifest), narrator)
+        config = shards_stage(directory, config, manifest, narrator)
         write_config(directory, config)
         bind_data(directory, manifest)
         if stored is not None:

@@ -13,7 +13,7 @@ from data_prep.errors import ConfigError, DataError, RunError
 from data_prep.files.files import read_json
 from data_prep.prepare.prepare import prepare
 from data_prep.progress import ProgressCallback
-from data_prep.shards.manifest import read_manifest
+from data_prep.shards.manifest import Manifest, read_manifest
 from data_prep.store.store import Location
 from results.ledger.ledger import Ledger
 from results.ledger.running import RunningReports
@@ -22,8 +22,8 @@ from results.storage.storage import RunStorage, checkpoints_of
 from search.config import RunConfig
 from search.observers.base import Observer, observed
 from search.observers.watch import Watch, file_observers, log_candidates
-from search.recipe import DataFacts, with_recipe, with_stored
-from search.run_config import has_training
+from search.recipe import DataFacts, facts_of_shards, with_recipe, with_stored
+from search.run_config import has_training, unlike_shards
 
 if TYPE_CHECKING:
     from results.ensembles.ensemble import Ensemble
@@ -37,8 +37,6 @@ N_NAMED = 10
 """Most files or candidates that a message lists."""
 N_SURVEYED = 1000
 """Points of a space among which the smallest and the largest network are found for the forecast."""
-
-
 WATCH = Watch()
 """Default logs of a search."""
 
@@ -91,6 +89,13 @@ def recipe_stage(run: RunDirectory, config: RunConfig, facts: Callable[[], DataF
         lines = "".join(f"\n  {pick}" for pick in picks)
         narrator.note(f"Recipe for these data (`recipe: auto`; a key that the configuration sets is kept):{lines}")
     return config
+
+
+def shards_stage(run: RunDirectory, config: RunConfig, manifest: Manifest, narrator: Narrator) -> RunConfig:
+    """Return `config` with what its recipe picks for given shards; warn where it asks for other ones."""
+    if other := unlike_shards(config, manifest):
+        narrator.warn(other)
+    return recipe_stage(run, config, partial(facts_of_shards, manifest), narrator)
 
 
 def prepare_stage(

@@ -88,10 +88,7 @@ def prepare(
     start = time.monotonic()
     validate_augmentations(config)
     corpus = read_corpus(root, config.corpus)
-    missing = missing_problem(corpus, config.quarantine.max_missing_share)
-    for problem in (missing, class_problem(corpus), holdout_problem(corpus, config.validation)):
-        if problem is not None:
-            raise DataError(problem)
+    _require_usable(corpus, config)
     folds = assign_splits(corpus, config.validation)
     store = open_store(shards)
     with store.locked(), worker_pool(n_workers, executor) as mapper:
@@ -120,6 +117,14 @@ def prepare(
 
 prepare_shards = prepare
 """Alias for `data_prep`, in which `prepare` is the package."""
+
+
+def _require_usable(corpus: Corpus, config: PrepareConfig) -> None:
+    """Raise DataError if too many files are missing, all clips have one class, or a held-out device does not occur."""
+    missing = missing_problem(corpus, config.quarantine.max_missing_share)
+    for problem in (missing, class_problem(corpus), holdout_problem(corpus, config.validation)):
+        if problem is not None:
+            raise DataError(problem)
 
 
 def validate_augmentations(config: PrepareConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -49,7 +50,7 @@ def baseline(
     minutes. Both are trained on the run's splits and scored as its candidates are, on test once. Rerun the same command
     to resume. The report then lists them; `asc select` warns if the best system does not beat them on validation.
     """
-    from data_prep.errors import ConfigError, RunError
+    from data_prep.errors import RunError
     from results.report.data import read_run_data
     from results.report.tables.baselines import baseline_table, comparison_notes
     from results.rundir import RunDirectory
@@ -61,12 +62,8 @@ def baseline(
 
     screen, directory = terminal(), RunDirectory(run)
     of_network = {"--epochs": epochs, "--cpus-per-trial": cpus_per_trial, "--gpus-per-trial": gpus_per_trial}
-    given = [option for option, value in {**of_network, "--address": address}.items() if value is not None]
-    if only == "svm" and given:
-        options = ", ".join(given)
-        raise ConfigError(
-            f"--only svm: {options} would have no effect, only the network's training has it; leave it out"
-        )
+    if only == "svm":
+        _refuse({**of_network, "--address": address})
     cluster_address(address)  # raises if it is wrong, before anything is written
     leave_job_folder(run=run, shards=shards)
     config = read_run(directory)
@@ -84,6 +81,15 @@ def baseline(
         return
     show_percent(screen, "Baselines: accuracy in %", table)
     screen.say("acc: macro accuracy; loss: log loss in nats, calibrated as in the ranking")
-    for note in notes:
-        screen.say(note)
-    screen.say(f"Baselines: {directory.baselines.root}")
+    for line in (*notes, f"Baselines: {directory.baselines.root}"):
+        screen.say(line)
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    """Raise ConfigError if an option of the network's training is given: {option: value, None if it is not}."""
+    from data_prep.errors import ConfigError
+
+    if given := [option for option, value in options.items() if value is not None]:
+        raise ConfigError(
+            f"--only svm: {', '.join(given)} would have no effect, only the network's training has it; leave it out"
+        )

@@ -30,8 +30,16 @@ def dry_run(config: RunConfig, shards: str | None, screen: Terminal, as_json: bo
     Raises:
         BudgetError: if nothing in the space fits.
     """
-    from search.api import network_input, survey
+    from data_prep.shards.manifest import read_manifest
+    from data_prep.store.store import parse_location
+    from search.api import network_input, pick_recipe, survey
+    from search.run_config import unlike_shards
 
+    if shards is not None and (other := unlike_shards(config, read_manifest(parse_location(shards)))):
+        screen.warn(other)
+    config, picks = pick_recipe(config, shards=shards)
+    for pick in picks:
+        screen.note(f"Recipe: {pick}")
     given, settings = network_input(config, shards), config.search_settings()
     with screen.stage("Space", "points") as on_progress:
         found = survey(config, shards, on_progress=on_progress)

@@ -23,6 +23,15 @@ from search.cli.options import (
     with_resources,
 )
 
+ShardsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shards", help="Folder or URI of feature shards; may be left out with --dry-run.", show_default=False
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Run directory; not needed with --dry-run.", show_default=False)
+]
 DryRunOption = Annotated[
     bool,
     typer.Option(
@@ -37,15 +46,8 @@ def search(
     config_file: Annotated[
         str, typer.Argument(metavar="CONFIG", help="YAML file, or a shipped name.", show_default=False)
     ],
-    shards: Annotated[
-        str | None,
-        typer.Option(
-            "--shards", help="Folder or URI of feature shards; may be left out with --dry-run.", show_default=False
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Run directory; not needed with --dry-run.", show_default=False)
-    ] = None,
+    shards: ShardsOption = None,
+    out: OutOption = None,
     overrides: SetOption = None,
     address: AddressOption = None,
     storage: StorageOption = None,
@@ -66,9 +68,8 @@ def search(
     Rerun the same command to resume. `asc status RUN --follow` shows the progress in another terminal.
     """
     from data_prep.errors import ConfigError
-    from data_prep.shards.manifest import read_manifest
-    from data_prep.store.store import parse_location
     from search.api import search as search_space
+    from search.cli.dry_run import dry_run
     from search.config import read_run_config
     from search.observers.watch import Watch
 
@@ -79,15 +80,6 @@ def search(
         raise ConfigError(f"{config_file}: `search: null`: there is no search; `asc run` trains its systems")
     config = config.updated(search=with_resources(config.search, cpus_per_trial, gpus_per_trial))
     if is_dry:
-        from search.api import pick_recipe
-        from search.cli.dry_run import dry_run
-        from search.run_config import unlike_shards
-
-        if shards is not None and (other := unlike_shards(config, read_manifest(parse_location(shards)))):
-            screen.warn(other)
-        config, picks = pick_recipe(config, shards=shards)
-        for pick in picks:
-            screen.note(f"Recipe: {pick}")
         dry_run(config, shards, screen, as_json)
         return
     missing = next((name for name, value in (("--shards", shards), ("--out", out)) if value is None), None)

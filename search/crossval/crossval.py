@@ -21,14 +21,14 @@ from results.rundir import CrossvalDirectory
 from results.storage.storage import open_ledger
 from search.cluster.session import cluster_address
 from search.config import RunConfig
-from search.recipe import facts_of_audio, facts_of_shards
+from search.recipe import facts_of_audio
 from search.retrain.job import TrainingJob
 from search.retrain.retrain import requested_jobs
 from search.retrain.teaching import opened_teachers
 from search.retrain.trained import read_trained
 from search.retrain.workers import train_all
-from search.run_config import bind_data, check_fold, open_run, unless_refused, unlike_shards
-from search.stages import N_NAMED, Narrator, prepare_stage, recipe_stage
+from search.run_config import bind_data, check_fold, open_run, unless_refused
+from search.stages import N_NAMED, Narrator, prepare_stage, recipe_stage, shards_stage
 from search.study.config import SearchConfig
 
 
@@ -81,15 +81,11 @@ def cross_validate(
     for fold in wanted:
         check_fold(fold, manifest)
     if data is None:
-        if other := unlike_shards(config, manifest):
-            narrator.warn(other)
-        config = recipe_stage(first, config, partial(facts_of_shards, manifest), narrator)
+        config = shards_stage(first, config, manifest, narrator)
     retrain = config.retrain.updated(inner_folds=inner, all_clips=config.retrain.all_clips or inner > 0)
     with ExitStack() as stack:
-        jobs: list[TrainingJob] = []
-        for fold in wanted:
-            jobs += _jobs(stack, config.updated(fold=fold, retrain=retrain), out, manifest)
-        jobs = [replace(job, test_every=test_every) for job in jobs]
+        configs = [config.updated(fold=fold, retrain=retrain) for fold in wanted]
+        jobs = [replace(job, test_every=test_every) for one in configs for job in _jobs(stack, one, out, manifest)]
         if warning := without_curve(jobs):
             narrator.warn(warning)
         failures = _train(jobs, shards, lent or SearchConfig(), address, narrator, only_parts=inner > 0)
