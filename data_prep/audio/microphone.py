@@ -40,7 +40,7 @@ def microphone_stream(device: str, sample_rate: int, warn: Callable[[str], None]
     sounddevice = _sounddevice()
     try:
         number, n_channels, rate = _input(sounddevice, device, sample_rate)
-        held = Held()
+        held = HeldBlocks()
         with sounddevice.InputStream(
             samplerate=rate,
             blocksize=round(BLOCK_SECONDS * rate),
@@ -54,7 +54,7 @@ def microphone_stream(device: str, sample_rate: int, warn: Callable[[str], None]
         raise DataError(f"--microphone {device}: cannot be opened: {_reason(error)}") from None
 
 
-class Held:
+class HeldBlocks:
     """Blocks that wait to be answered: PortAudio's thread keeps them, the reader's takes them."""
 
     def __init__(self) -> None:

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_prep.audio.microphone import BLOCK_SECONDS, MAX_HELD_S, Held
+from data_prep.audio.microphone import BLOCK_SECONDS, MAX_HELD_S, HeldBlocks
 from data_prep.errors import DataError
 
 FINE = SimpleNamespace(input_overflow=False)
 ROOM = round(MAX_HELD_S / BLOCK_SECONDS)
 
 
-def kept(n_blocks: int) -> Held:
-    held = Held()
+def kept(n_blocks: int) -> HeldBlocks:
+    held = HeldBlocks()
     for number in range(n_blocks):
         held.keep(np.full((4, 1), number, np.float32), 4, None, FINE)
     return held
