@@ -5,14 +5,10 @@ import re
 import pytest
 
 from asc_models.config import FineTuning
-from data_prep.errors import ConfigError, RunError
+from data_prep.errors import ConfigError
 from data_prep.schema import parse_config
-from data_prep.shards.manifest import read_manifest
-from results.ledger.ledger import Ledger
-from results.rundir import RunDirectory
 from search.config import RunConfig, read_run_config, shipped_configs
 from search.retrain.teaching import teachers_config
-from search.run_config import bind_data, open_run, read_run, unlike_shards
 from search.study.config import SearchConfig
 
 
@@ -206,68 +202,6 @@ def test_files_that_are_no_configuration_are_named(tmp_path):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message):
             read_run_config(str(tmp_path / "bad.yaml"))
-
-
-def test_a_run_belongs_to_one_configuration(tmp_path):
-    """The same configuration opens a run again; another is refused, with both values, once training has begun."""
-    run = RunDirectory(tmp_path / "run")
-    open_run(run, read_run_config("demo", ["search.n_trials=98"]))
-    open_run(run, read_run_config("demo"))
-    open_run(run, read_run_config("demo"))
-    assert read_run(run) == read_run_config("demo")
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("trial_started", trial_id="t0001", params={}, key="k", config={})
-    open_run(run, read_run_config("demo", ["search.n_trials=99"]))
-    assert read_run(run).search.n_trials == 99, "more trials may be asked for"
-    with pytest.raises(RunError, match=r"search\.epochs: \d+ there, 99 here"):
-        open_run(run, read_run_config("demo", ["search.epochs=99"]))
-    with pytest.raises(RunError, match=r"search\.inner_folds: 0 there, 4 here"):
-        open_run(run, read_run_config("demo", ["search.inner_folds=4"]))
-
-
-def test_a_run_belongs_to_one_data_set(tmp_path, shards):
-    """Data of another hash are refused, and the data are noted by name and hash, not by path."""
-    run = RunDirectory(tmp_path / "run")
-    open_run(run, RunConfig())
-    manifest = read_manifest(shards)
-    bind_data(run, manifest)
-    bind_data(run, manifest)
-    assert str(shards) not in run.config_path.read_text()
-    with pytest.raises(RunError, match="started on the data"):
-        bind_data(run, manifest.updated(classes=manifest.classes[::-1]))
-    bind_data(run, manifest.updated(name="moved"))
-
-
-def test_shards_that_were_prepared_otherwise_are_said(shards):
-    """Every key of `prepare` that is set and differs is listed with both values; keys that are not set say nothing."""
-    manifest = read_manifest(shards)
-    spec = manifest.spec
-    alike = {"features": {"n_mels": spec.n_mels, "hop_length": spec.hop_length}, "validation": {"seed": 0}}
-    assert unlike_shards(parse_config(RunConfig, {}, "test"), manifest) is None
-    assert unlike_shards(parse_config(RunConfig, {"prepare": alike}, "test"), manifest) is None
-    other = {"features": {"n_mels": 64}, "validation": {"fraction": 0.07}, "augmentations": ["mix"]}
-    told = unlike_shards(parse_config(RunConfig, {"prepare": other}, "test"), manifest)
-    assert told is not None
-    assert told.splitlines()[1:-1] == [
-        "  prepare.augmentations: mix here, none there",
-        f"  prepare.features.n_mels: 64 here, {spec.n_mels} there",
-        f"  prepare.validation.fraction: 0.07 here, {manifest.validation.fraction} there",
-    ]
-
-
-def test_a_folder_without_a_run_is_named(tmp_path):
-    """Stage commands on a folder that is no run say so."""
-    with pytest.raises(RunError, match="not a run directory"):
-        read_run(RunDirectory(tmp_path))
-
-
-def test_a_runs_own_configuration_can_be_run_again(tmp_path, shards):
-    """RUN/config.yaml, with what it notes of data, versions and machine, is a configuration like any other."""
-    run = RunDirectory(tmp_path / "run")
-    open_run(run, read_run_config("demo"))
-    bind_data(run, read_manifest(shards))
-    assert read_run_config(str(run.config_path)) == read_run_config("demo")
-    assert run.read_config()["machine"]["onednn"] in ("0", "1")
 
 
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path):

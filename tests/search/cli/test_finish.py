@@ -25,10 +25,9 @@ from results.candidates.candidates import read_metrics, write_metrics
 from results.candidates.predictions import read_predictions, write_predictions
 from results.ledger.ledger import Ledger
 from results.rundir import RunDirectory
-from results.storage.storage import taken
 from results.submission.package import write_submission
 from search.cli.screen.terminal import Terminal
-from search.config import RunConfig, read_run_config
+from search.config import RunConfig
 from search.pipeline import finish_run
 from search.run_config import _with_kept_submission, adjust_run, open_run, read_run, unless_refused
 from search.stages import Workspace, ensemble_stage, report_stage, submission_stage
@@ -238,25 +237,6 @@ def test_names_that_were_set_once_stay(run):
     assert read_run(run) == stated
 
 
-def test_a_run_with_data_of_its_own_is_not_synthesized(tmp_path):
-    """A run that an earlier `asc run demo` started resumes without the section `synth`, also by `asc search demo`."""
-    run, demo = RunDirectory(tmp_path / "run"), read_run_config("demo")
-    open_run(run, demo)
-    with Ledger.open_for_writing(run.ledger_path) as ledger:
-        ledger.append("candidate_started", candidate="t00-s0")
-    assert demo.synth is not None
-    empty = RunDirectory(tmp_path / "empty")
-    open_run(empty, demo.updated(synth=None))
-    assert open_run(empty, demo).synth == demo.synth, "nothing was trained"
-    assert open_run(run, demo).synth == demo.synth, "asc demo"
-    assert open_run(run, demo.updated(synth=None)).synth is None
-    assert read_run(run) == demo.updated(synth=None)
-    assert open_run(run, demo).synth is None
-    assert read_run(run).synth is None
-    with pytest.raises(RunError, match="fold"):
-        open_run(run, demo.updated(synth=None, fold=2))
-
-
 def test_the_note_on_placeholders_is_a_command_that_works(run):
     """What the package's note says puts names in the placeholders' place, in the package and in config.yaml."""
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
@@ -324,28 +304,6 @@ def test_three_outside_systems_are_scored_and_join_the_ensemble(run, tmp_path):
     submission_stage(workspace(run), RunConfig(), Terminal(), draft=True)
     summary = said(run.submission_dir / "summary.json")
     assert "there is no network of them to pack" in summary["left_out"]["joint-ensemble"]
-
-
-def test_a_setting_is_in_the_storage_at_once(tmp_path):
-    """`asc retrain --storage --set` stores the setting before it trains; a refused call takes it back there, too."""
-    run = RunDirectory(tmp_path / "run")
-    open_run(run, RunConfig())
-
-    def adjust_and_fail() -> None:
-        """Change a setting, then fail before any training."""
-        with unless_refused(run, storage):
-            adjust_run(run, ["retrain.n_candidates=8"], "retrain", storage)
-            assert storage.store.read("config.yaml") == run.config_path.read_bytes() != before
-            raise RunError("later")
-
-    with taken(run, tmp_path / "storage") as storage:
-        assert storage is not None
-        adjust_run(run, ["retrain.n_candidates=7"], "retrain", storage)
-        before = run.config_path.read_bytes()
-        assert storage.store.read("config.yaml") == before
-        with pytest.raises(RunError, match="later"):
-            adjust_and_fail()
-        assert storage.store.read("config.yaml") == run.config_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
